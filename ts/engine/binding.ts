@@ -1,0 +1,56 @@
+/**
+ * The addon as TypeScript sees it. `crate/src/addon/` implements these shapes; both sides change together.
+ */
+import type { ArmedRoute, EngineOptions, EngineSnapshot, EngineStats, PathFault, RouteOutcome, SessionPath, SessionRecord, SessionSpec } from './engine.js';
+
+export interface Delivery {
+  sessions: SessionRecord[];
+  routes: RouteOutcome[];
+  warnings: { code: string; message: string }[];
+  fatal: { code: string; message: string } | null;
+}
+
+export interface NativeEngineHandle {
+  localAddr(): { address: string; port: number } | null;
+  checkPaths(paths: readonly SessionPath[]): PathFault[];
+  addSessions(specs: readonly SessionSpec[]): void;
+  updateSessions(specs: readonly SessionSpec[]): void;
+  removeSessions(ids: readonly number[]): void;
+  setAdminDown(ids: readonly number[], down: boolean): void;
+  snapshots(ids: readonly number[] | null): EngineSnapshot[];
+  stats(): EngineStats;
+  arm(routes: readonly ArmedRoute[]): void;
+  disarm(routes: readonly { id: number; generation: number; remove: boolean }[]): void;
+  retry(routes: readonly { id: number; generation: number }[]): void;
+  /** Takes everything that waits for JavaScript; the doorbell rings again only for what comes later. */
+  drain(): Delivery;
+  close(adminDown: boolean): Promise<void>;
+  ref(): void;
+  unref(): void;
+}
+
+/** A route as the kernel lists it. */
+export interface NativeRoute {
+  table: number;
+  dst: string;
+  prefixLength: number;
+  src: string;
+  nextHop: string;
+  protocol: number;
+  priority: number;
+}
+
+export interface NativeRoutesHandle {
+  /** Fails with EPERM where the process lacks CAP_NET_ADMIN in this network namespace. */
+  checkAccess(): void;
+  add(route: NativeRoute, takeOver: boolean): Promise<void>;
+  delete(route: NativeRoute): Promise<void>;
+  list(protocol: number): Promise<NativeRoute[]>;
+}
+
+export interface Binding {
+  /** The version of the package that the addon was built for. */
+  version(): string;
+  NativeEngine: new (options: EngineOptions, doorbell: () => void) => NativeEngineHandle;
+  NativeRoutes: new () => NativeRoutesHandle;
+}

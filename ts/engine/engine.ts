@@ -1,0 +1,236 @@
+/**
+ * What the manager asks of an engine, native or JavaScript, and what an engine tells the manager.
+ *
+ * Everything here is in the engine's own units: integer microseconds of CLOCK_MONOTONIC and numeric session
+ * handles. `manager.ts` converts once, at the border to the user.
+ */
+import type { AddressInfo } from 'node:net';
+
+import type { DownReason, State } from '../protocol/state.js';
+
+/** Names one session towards the engine. Positive, counted up by the manager, never used twice by one manager. */
+export type SessionId = number;
+
+/** Names one armed route towards the engine. Positive, counted up by the installer, never used twice. */
+export type RouteId = number;
+
+/** Why a session changed its state: the value of the `reason` label of `session_transitions_total`. */
+export type TransitionCause = 'register_route' | 'handle_rx' | 'detect_timeout' | 'admin_down';
+
+/** What an engine can do beyond the protocol itself; the manager refuses what the configuration demands and the engine lacks. */
+export interface Capabilities {
+  /** Source address and egress interface are set per packet, destination and arrival interface are known per packet (IP_PKTINFO). */
+  readonly pktinfo: boolean;
+  /** Packets leave through the session's interface, whatever the routing table prefers. */
+  readonly interfaceBinding: boolean;
+  /** Detection counts from the packet's arrival in the kernel, not from when the process read it. */
+  readonly arrivalTime: boolean;
+  /** Kernel routes move from the engine's own threads, also while JavaScript is blocked. */
+  readonly armedRoutes: boolean;
+  /** Sessions live on while JavaScript is blocked. */
+  readonly independentOfEventLoop: boolean;
+  /** `realtime` in the configuration has an effect. */
+  readonly realtime: boolean;
+}
+
+/** The engine-wide part of the configuration, in microseconds. */
+export interface EngineOptions {
+  readonly bindIP: string;
+  readonly port: number;
+  readonly minTxFloorUs: number;
+  readonly maxTxCeilUs: number;
+  readonly backoffMaxUs: number;
+  readonly maxSessions: number;
+  /** What byte 20 of every packet says of us; only sent with a `clientVersion`. */
+  readonly passive: boolean;
+  /** Bytes 21 to 24: major, minor, patch, channel. */
+  readonly clientVersion: readonly [number, number, number, number] | undefined;
+  readonly honorPeerAdvertisedPassive: boolean;
+  /** Armed adds replace whatever occupies the slot. */
+  readonly takeOver: boolean;
+  readonly realtime:
+    | { readonly priority?: number | undefined; readonly cpu?: number | undefined; readonly lockMemory?: boolean | undefined }
+    | undefined;
+}
+
+export interface SessionTimers {
+  readonly txMinUs: number;
+  readonly rxMinUs: number;
+  readonly detectMult: number;
+}
+
+export interface SessionSpec extends SessionTimers {
+  readonly id: SessionId;
+  readonly iface: string;
+  readonly localIP: string;
+  readonly peerIP: string;
+  readonly peerPort: number;
+}
+
+export interface SessionPath {
+  readonly iface: string;
+  readonly localIP: string;
+}
+
+/** One path that cannot work on this host now: the interface does not exist, or the address is not local. */
+export interface PathFault {
+  readonly index: number;
+  readonly code: 'ERR_NO_SUCH_INTERFACE' | 'EADDRNOTAVAIL';
+}
+
+export interface EngineSnapshot {
+  readonly id: SessionId;
+  readonly state: State;
+  readonly localDiscr: number;
+  /** 0 where the peer's discriminator is not known. */
+  readonly peerDiscr: number;
+  readonly lastDownReason: DownReason;
+  readonly convUpStartUs: number | undefined;
+  readonly convDownStartUs: number | undefined;
+  readonly upSinceUs: number | undefined;
+  readonly downSinceUs: number | undefined;
+  readonly detectDeadlineUs: number | undefined;
+  readonly nextDetectScheduledUs: number | undefined;
+  readonly lastUpdatedUs: number | undefined;
+  readonly detectTimeUs: number;
+  readonly txIntervalUs: number;
+  readonly peerPassive: boolean;
+  /** Bytes 21 to 24 of the last accepted packet, `undefined` before one and where all four are zero. */
+  readonly peerVersion: readonly [number, number, number, number] | undefined;
+}
+
+/**
+ * What became of one session since the last delivery. At most one record per session is pending: the newest
+ * state wins and `count` says how many transitions stand behind it. `count` is 0 where only `peerPassive` changed.
+ */
+export interface SessionRecord {
+  readonly id: SessionId;
+  readonly from: State;
+  readonly to: State;
+  readonly reason: DownReason;
+  readonly cause: TransitionCause;
+  readonly atUs: number;
+  readonly count: number;
+  /** The last time the session left Up or Init for Down inside this record. */
+  readonly lastDown: { readonly atUs: number; readonly reason: DownReason; readonly localStallUs: number } | undefined;
+  /** The worst lateness of this process inside the session's detection window. */
+  readonly localStallUs: number;
+  readonly peerPassive: boolean;
+  /** When the change began to be seen: `convUpStart` for a change to Up, `convDownStart` for one to Down. */
+  readonly convStartUs: number | undefined;
+}
+
+/** A kernel route that the engine moves by itself on its session's transitions. */
+export interface ArmedRoute {
+  readonly id: RouteId;
+  readonly sessionId: SessionId;
+  /** Greater than every generation sent for this id before; answers carry it back. */
+  readonly generation: number;
+  readonly table: number;
+  readonly dst: string;
+  readonly prefixLength: number;
+  readonly src: string;
+  readonly nextHop: string;
+  readonly protocol: number;
+  /** 0 is the kernel's default. */
+  readonly priority: number;
+  readonly noUninstall: boolean;
+  readonly adminDown: boolean;
+}
+
+/** The kernel's answer to the newest operation on one armed route; an older answer that was not yet drained is replaced. */
+export interface RouteOutcome {
+  readonly id: RouteId;
+  readonly generation: number;
+  /** `none`: nothing had to be sent (a disarm of a route that was not installed, or that has to stay). */
+  readonly op: 'add' | 'delete' | 'none';
+  readonly ok: boolean;
+  /** `ERR_ROUTE_CONFLICT` or the system's name (`EPERM`, `ENETUNREACH`, …) where it failed. */
+  readonly code: string | undefined;
+  readonly message: string | undefined;
+  readonly durationUs: number;
+  readonly atUs: number;
+  /** When the session's change that led here began to be seen; for the convergence times. */
+  readonly convStartUs: number | undefined;
+  /** The engine has forgotten the route: the end of a disarm. */
+  readonly gone: boolean;
+  /** How many answers of `add` and `delete` (ok, failed) this record stands for. */
+  readonly adds: number;
+  readonly addFailures: number;
+  readonly deletes: number;
+  readonly deleteFailures: number;
+}
+
+/** Kernel routes on the engine's own threads. */
+export interface RouteArming {
+  /** Puts the routes in the engine's care, or replaces what it knows of them (same id, greater generation). A route whose session is Up is added at once. */
+  arm(routes: readonly ArmedRoute[]): void;
+  /** Ends the engine's care. `remove` deletes the route first where it is installed; the outcome with `gone` answers. */
+  disarm(routes: readonly { readonly id: RouteId; readonly generation: number; readonly remove: boolean }[]): void;
+  /** Tries the wanted operation again after a failure; without effect where the generation is no longer the newest. */
+  retry(routes: readonly { readonly id: RouteId; readonly generation: number }[]): void;
+}
+
+/** Where an engine delivers. Calls come from the event loop, never from inside a call into the engine. */
+export interface EngineListener {
+  sessions(records: readonly SessionRecord[]): void;
+  routes(outcomes: readonly RouteOutcome[]): void;
+  /** Something works less well than asked for, once per kind: a refused realtime option, say. */
+  warning(code: string, message: string): void;
+  /** The engine has stopped by itself. Nothing follows. */
+  fatal(error: Error): void;
+}
+
+/** Counters of one (interface, local IP). They never fall. */
+export interface ScopeStats {
+  readonly iface: string;
+  readonly localIP: string;
+  readonly sessions: Readonly<Record<State, number>>;
+  readonly tx: number;
+  readonly rx: number;
+  readonly rxInvalid: Readonly<Record<InvalidReason, number>>;
+  readonly unknownPeer: number;
+  readonly writeErrors: number;
+  readonly timeouts: number;
+  readonly graces: number;
+}
+
+/** Why a received packet was dropped before any session saw it: the value of the `reason` label of `control_packets_rx_invalid_total`. */
+export type InvalidReason = 'short' | 'bad_version' | 'bad_len' | 'bad_detect_mult' | 'bad_discr' | 'bad_interval' | 'foreign_discr';
+
+export interface EngineStats {
+  readonly scopes: readonly ScopeStats[];
+  /** Entries in the scheduler's queue: at most two per session. */
+  readonly queueLength: number;
+  readonly readErrors: number;
+  /** Datagrams the kernel dropped because the socket's buffer was full. */
+  readonly socketDrops: number;
+  readonly turns: number;
+  /** The worst lateness of a turn so far. */
+  readonly worstLatenessUs: number;
+}
+
+/** One running engine. After `close()` every call but `close()` and `localAddr()` throws `ERR_CLOSED`. */
+export interface Engine {
+  readonly kind: 'native' | 'js';
+  readonly capabilities: Capabilities;
+  readonly arming: RouteArming | undefined;
+  localAddr(): AddressInfo | undefined;
+  /** Checks paths against the host as it is now, and changes nothing. */
+  checkPaths(paths: readonly SessionPath[]): PathFault[];
+  /** Starts sessions in Down; the first packets leave at once, paced over at most a second where there are many. */
+  addSessions(specs: readonly SessionSpec[]): void;
+  /** Gives sessions other timers or another peer port. */
+  updateSessions(specs: readonly SessionSpec[]): void;
+  /** Ends sessions without a farewell. */
+  removeSessions(ids: readonly SessionId[]): void;
+  /** To AdminDown, repeated to the peer for one detect time, or back to Down. */
+  setAdminDown(ids: readonly SessionId[], down: boolean): void;
+  /** The given sessions, or all; unknown ids are left out. */
+  snapshots(ids?: readonly SessionId[]): EngineSnapshot[];
+  stats(): EngineStats;
+  /** Stops threads, socket and timers; with `adminDown` says so to all peers first, for one detect time and 3 s at most. Idempotent. */
+  close(options: { adminDown: boolean }): Promise<void>;
+  ref(): void;
+  unref(): void;
+}
