@@ -1,0 +1,9 @@
+pub mod engine;
+pub mod jitter;
+pub mod packet;
+pub mod queue;
+pub mod rules;
+pub mod session;
+pub mod stalls;
+pub mod stats;
+pub mod time;

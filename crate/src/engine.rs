@@ -1,0 +1,490 @@
+//! Sessions by key, and the queue of their deadlines. No I/O and no clock: `handle_*` takes something in, `poll_*`
+//! gives something out, and time is a number that the caller brings.
+
+use std::collections::VecDeque;
+use std::net::Ipv4Addr;
+use std::sync::Arc;
+
+use rustc_hash::{FxHashMap, FxHashSet};
+use thiserror::Error;
+
+use crate::jitter::Xorshift32;
+use crate::packet::{ControlPacket, DecodeError, PACKET_LEN, State};
+use crate::queue::{DeadlineQueue, Due};
+use crate::session::{DownReason, Heard, Ignored, Policy, Session, Timers};
+use crate::stalls::Stalls;
+use crate::stats::{Cause, Invalid, LinkId, Scope, ScopeId, Stats};
+use crate::time::Time;
+
+/// Thousands of sessions registered together send their first packets this far apart, or closer where the whole
+/// of them would not fit into `PACE_SPAN_US`.
+const PACE_GAP_US: u64 = 100;
+const PACE_SPAN_US: u64 = 1_000_000;
+
+/// Names a session. The caller picks the number and uses none twice.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct SessionId(pub u32);
+
+/// What a session is keyed by, and where its packets go.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Path {
+    pub link: LinkId,
+    pub local: Ipv4Addr,
+    pub peer: Ipv4Addr,
+}
+
+#[derive(Clone, Copy, Debug)]
+pub struct SessionSpec {
+    pub id: SessionId,
+    pub path: Path,
+    pub peer_port: u16,
+    pub timers: Timers,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
+pub enum AddError {
+    #[error("the engine holds {0} sessions, and that is its limit")]
+    Full(usize),
+    #[error("a session of this id or path exists")]
+    Exists,
+    #[error("the discriminator is taken")]
+    DiscriminatorTaken,
+}
+
+/// A datagram, and how it came.
+#[derive(Clone, Copy, Debug)]
+pub struct Datagram<'a> {
+    /// When the kernel received it.
+    pub arrival: Time,
+    pub path: Path,
+    pub bytes: &'a [u8],
+}
+
+/// A datagram to send.
+#[derive(Clone, Copy, Debug)]
+pub struct Transmit {
+    pub scope: ScopeId,
+    pub path: Path,
+    pub peer_port: u16,
+    pub bytes: [u8; PACKET_LEN],
+}
+
+/// A session's change of state.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Transition {
+    pub id: SessionId,
+    pub from: State,
+    pub to: State,
+    pub reason: DownReason,
+    pub cause: Cause,
+    pub at: Time,
+    /// The worst lateness of this process since the session's last packet, in microseconds; where a grace was
+    /// given, at least that.
+    pub local_stall_us: u64,
+    pub peer_passive: bool,
+    /// When the change began to show.
+    pub conv_start: Option<Time>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Event {
+    Transition(Transition),
+    /// The peer's passive flag changed without a change of state.
+    PeerPassive {
+        id: SessionId,
+        passive: bool,
+    },
+}
+
+struct Slot {
+    session: Session,
+    id: SessionId,
+    path: Path,
+    peer_port: u16,
+    scope: ScopeId,
+    /// The detect entry of the queue. It may be earlier than the session's deadline, never later: receiving a
+    /// packet moves no entry, and one that surfaces early is put back.
+    detect_scheduled: Option<Time>,
+    /// A grace was given since the last packet.
+    graced: bool,
+}
+
+/// All sessions of one manager.
+///
+/// The caller's turn: take the time; hand in every datagram that has arrived (`handle_datagram`); run what is due
+/// (`handle_timeout`) or asked for (`add_session`, `admin_down`, …); then drain `poll_transmit`, then `poll_event`,
+/// then ask `poll_deadline` when to come back at the latest. After any `handle_*` or command all three have to be
+/// looked at again. Time never goes back between calls.
+pub struct Engine {
+    policy: Arc<Policy>,
+    max_sessions: usize,
+    random: Xorshift32,
+    slots: Vec<Option<Slot>>,
+    free: Vec<u32>,
+    by_id: FxHashMap<SessionId, u32>,
+    by_path: FxHashMap<Path, u32>,
+    discriminators: FxHashSet<u32>,
+    queue: DeadlineQueue,
+    transmits: VecDeque<Transmit>,
+    events: VecDeque<Event>,
+    stats: Stats,
+    stalls: Stalls,
+    last_socket_drop: Option<Time>,
+    /// No session that is added sends its first packet before this.
+    pace: Time,
+}
+
+impl Engine {
+    /// An engine without sessions. `seed` starts the generator of the jitter.
+    #[must_use]
+    pub fn new(policy: Policy, max_sessions: usize, seed: u32) -> Self {
+        Self {
+            policy: Arc::new(policy),
+            max_sessions,
+            random: Xorshift32::new(seed),
+            slots: Vec::new(),
+            free: Vec::new(),
+            by_id: FxHashMap::default(),
+            by_path: FxHashMap::default(),
+            discriminators: FxHashSet::default(),
+            queue: DeadlineQueue::new(),
+            transmits: VecDeque::new(),
+            events: VecDeque::new(),
+            stats: Stats::default(),
+            stalls: Stalls::default(),
+            last_socket_drop: None,
+            pace: Time::from_micros(0),
+        }
+    }
+
+    /// Starts a session in Down. Its first packet leaves at once, or paced where many are added together.
+    /// `local_discr` comes from a random source and is not 0.
+    ///
+    /// # Errors
+    /// `Full`, `Exists`, or `DiscriminatorTaken` (draw another one); the engine is as before then.
+    pub fn add_session(&mut self, now: Time, spec: SessionSpec, local_discr: u32) -> Result<(), AddError> {
+        if self.by_id.len() >= self.max_sessions {
+            return Err(AddError::Full(self.max_sessions));
+        }
+        if self.by_id.contains_key(&spec.id) || self.by_path.contains_key(&spec.path) {
+            return Err(AddError::Exists);
+        }
+        if !self.discriminators.insert(local_discr) {
+            return Err(AddError::DiscriminatorTaken);
+        }
+        let first_tx = self.paced(now);
+        let scope = self.stats.scope(Scope { link: spec.path.link, local: spec.path.local });
+        let slot = Slot {
+            session: Session::new(Arc::clone(&self.policy), spec.timers, local_discr, now, first_tx),
+            id: spec.id,
+            path: spec.path,
+            peer_port: spec.peer_port,
+            scope,
+            detect_scheduled: None,
+            graced: false,
+        };
+        let index = match self.free.pop() {
+            Some(index) => {
+                self.slots[index as usize] = Some(slot);
+                index
+            }
+            None => {
+                self.slots.push(Some(slot));
+                u32::try_from(self.slots.len() - 1).expect("session ids are 32 bits wide")
+            }
+        };
+        self.by_id.insert(spec.id, index);
+        self.by_path.insert(spec.path, index);
+        self.queue.set(index, Due::Transmit, first_tx);
+        // A session enters the world out of service, and is put into it.
+        self.stats.at(scope).sessions[State::AdminDown as usize] += 1;
+        self.note_change(index, State::AdminDown, Cause::RegisterRoute, now, 0);
+        Ok(())
+    }
+
+    /// Gives a session other timers and another peer port; false where there is none of that id.
+    pub fn update_session(&mut self, id: SessionId, timers: Timers, peer_port: u16) -> bool {
+        let Some(index) = self.by_id.get(&id).copied() else { return false };
+        let slot = self.slot(index);
+        slot.session.set_timers(timers);
+        slot.peer_port = peer_port;
+        true
+    }
+
+    /// Ends a session without a farewell.
+    pub fn remove_session(&mut self, id: SessionId) {
+        let Some(index) = self.by_id.remove(&id) else { return };
+        let slot = self.slots[index as usize].take().expect("ids name occupied slots");
+        self.by_path.remove(&slot.path);
+        self.discriminators.remove(&slot.session.local_discr());
+        self.queue.remove(index, Due::Transmit);
+        self.queue.remove(index, Due::Detect);
+        self.stats.at(slot.scope).sessions[slot.session.state() as usize] -= 1;
+        self.free.push(index);
+    }
+
+    /// Takes a session out of service: it says AdminDown for one detection time, then is silent.
+    pub fn admin_down(&mut self, now: Time, id: SessionId) {
+        let Some(index) = self.by_id.get(&id).copied() else { return };
+        let session = &mut self.slot(index).session;
+        let from = session.state();
+        if session.admin_down(now) {
+            self.after_change(now, index, from, Cause::AdminDown, now, 0);
+        }
+    }
+
+    /// Puts a session back in service.
+    pub fn admin_up(&mut self, now: Time, id: SessionId) {
+        let Some(index) = self.by_id.get(&id).copied() else { return };
+        if self.slot(index).session.admin_up(now) {
+            self.after_change(now, index, State::AdminDown, Cause::RegisterRoute, now, 0);
+        }
+    }
+
+    /// Handles one datagram: counted and dropped, or given to its session. Never answered by itself.
+    pub fn handle_datagram(&mut self, now: Time, datagram: Datagram<'_>) {
+        let Datagram { arrival, path, bytes } = datagram;
+        let slot = self.by_path.get(&path).copied();
+        let packet = match decode(bytes) {
+            Ok(packet) => packet,
+            Err(invalid) => {
+                let scope = self.scope_of(slot, path);
+                self.stats.at(scope).rx_invalid[invalid as usize] += 1;
+                return;
+            }
+        };
+        let Some(index) = slot else {
+            let scope = self.scope_of(None, path);
+            self.stats.at(scope).unknown_peer += 1;
+            return;
+        };
+        let slot = self.slots[index as usize].as_mut().expect("paths name occupied slots");
+        let counters = self.stats.at(slot.scope);
+        counters.rx += 1;
+        let was_passive = slot.session.peer().passive;
+        let heard = slot.session.handle_rx(arrival, &packet);
+        match heard {
+            Heard::Ignored(Ignored::ForeignDiscriminator) => {
+                counters.rx_invalid[Invalid::ForeignDiscriminator as usize] += 1;
+                return;
+            }
+            Heard::Ignored(Ignored::Interval) => {
+                counters.rx_invalid[Invalid::Interval as usize] += 1;
+                return;
+            }
+            Heard::Ignored(Ignored::AdminDown | Ignored::StaleDown) => return,
+            Heard::Accepted | Heard::Changed(_) => {}
+        }
+        slot.graced = false;
+        if let Heard::Changed(from) = heard {
+            self.after_change(now, index, from, Cause::HandleRx, arrival, 0);
+        } else if slot.session.peer().passive != was_passive {
+            self.events.push_back(Event::PeerPassive { id: slot.id, passive: !was_passive });
+        }
+        self.schedule_detection(index);
+    }
+
+    /// Runs what is due at `now`. The caller has handed in everything that arrived before `read_until`: a session
+    /// whose deadline lies beyond that is not judged yet, since its packet may be waiting.
+    pub fn handle_timeout(&mut self, now: Time, read_until: Time) {
+        let mut not_yet = Vec::new();
+        while let Some((index, due, _)) = self.queue.pop_if_due(now) {
+            match due {
+                Due::Transmit => self.transmit(now, index),
+                Due::Detect => {
+                    self.slot(index).detect_scheduled = None;
+                    match self.slot(index).session.detect_deadline() {
+                        Some(deadline) if deadline > now => self.schedule_detection(index),
+                        Some(deadline) if deadline > read_until => not_yet.push(index),
+                        Some(_) => self.judge(now, index),
+                        None => {}
+                    }
+                }
+            }
+        }
+        for index in not_yet {
+            self.schedule_detection(index);
+        }
+    }
+
+    /// Notes that the caller's turn at `now` came so much later than it was meant to.
+    pub fn note_lateness(&mut self, now: Time, lateness_us: u64) {
+        self.stalls.note(now, lateness_us);
+    }
+
+    /// Notes that the kernel reported, at `now`, datagrams which the socket's buffer had no room for.
+    pub fn note_socket_drops(&mut self, now: Time) {
+        self.last_socket_drop = Some(now);
+    }
+
+    /// The next datagram to send.
+    pub fn poll_transmit(&mut self) -> Option<Transmit> {
+        self.transmits.pop_front()
+    }
+
+    /// The next thing to tell.
+    pub fn poll_event(&mut self) -> Option<Event> {
+        self.events.pop_front()
+    }
+
+    /// When `handle_timeout` has to be called at the latest.
+    #[must_use]
+    pub fn poll_deadline(&self) -> Option<Time> {
+        self.queue.peek()
+    }
+
+    /// A session, and when its detection is looked at next.
+    #[must_use]
+    pub fn session(&self, id: SessionId) -> Option<(&Session, Option<Time>)> {
+        let slot = self.slots[*self.by_id.get(&id)? as usize].as_ref()?;
+        Some((&slot.session, slot.detect_scheduled))
+    }
+
+    /// The ids of all sessions, in no order.
+    pub fn session_ids(&self) -> impl Iterator<Item = SessionId> + '_ {
+        self.by_id.keys().copied()
+    }
+
+    /// Entries in the queue: at most two per session.
+    #[must_use]
+    pub fn queue_len(&self) -> usize {
+        self.queue.len()
+    }
+
+    #[must_use]
+    pub fn stats(&self) -> &Stats {
+        &self.stats
+    }
+
+    pub fn stats_mut(&mut self) -> &mut Stats {
+        &mut self.stats
+    }
+
+    /// The worst lateness noted so far, in microseconds.
+    #[must_use]
+    pub fn worst_lateness_us(&self) -> u64 {
+        self.stalls.worst()
+    }
+
+    fn transmit(&mut self, now: Time, index: u32) {
+        let slot = self.slots[index as usize].as_mut().expect("the queue names occupied slots");
+        self.transmits.push_back(Transmit {
+            scope: slot.scope,
+            path: slot.path,
+            peer_port: slot.peer_port,
+            bytes: slot.session.packet(now).marshal(),
+        });
+        if let Some(next) = slot.session.compute_next_tx(now, &mut self.random) {
+            self.queue.set(index, Due::Transmit, next);
+        }
+    }
+
+    /// Decides over a session that has been silent for its detection time. Where the silence may be our own fault
+    /// it gets one more transmit interval, once.
+    fn judge(&mut self, now: Time, index: u32) {
+        let slot = self.slots[index as usize].as_mut().expect("the queue names occupied slots");
+        let silent_since = slot.session.last_rx().unwrap_or(now);
+        let stall_us = self.stalls.worst_since(silent_since);
+        let interval_us = slot.session.tx_interval_us();
+        let dropped = self.last_socket_drop.is_some_and(|at| at >= silent_since);
+        let late = stall_us > slot.session.detect_time_us() / 4;
+        if (dropped || late) && !slot.graced {
+            slot.graced = true;
+            slot.session.extend_detection(now.plus(interval_us));
+            self.stats.at(slot.scope).graces += 1;
+            self.schedule_detection(index);
+            return;
+        }
+        let local_stall_us = if slot.graced { stall_us.max(interval_us) } else { stall_us };
+        let from = slot.session.state();
+        if slot.session.expire_if_due(now) {
+            self.stats.at(slot.scope).timeouts += 1;
+            self.after_change(now, index, from, Cause::DetectTimeout, now, local_stall_us);
+        }
+    }
+
+    /// What follows from every change of state: it is counted, told, announced to the peer, and the detection
+    /// entry agrees with it.
+    fn after_change(&mut self, now: Time, index: u32, from: State, cause: Cause, at: Time, local_stall_us: u64) {
+        self.note_change(index, from, cause, at, local_stall_us);
+        let slot = self.slots[index as usize].as_mut().expect("sessions change in occupied slots");
+        slot.graced = false;
+        let next_tx = slot.session.announce(now);
+        self.queue.set(index, Due::Transmit, next_tx);
+        self.schedule_detection(index);
+    }
+
+    fn note_change(&mut self, index: u32, from: State, cause: Cause, at: Time, local_stall_us: u64) {
+        let slot = self.slots[index as usize].as_ref().expect("sessions change in occupied slots");
+        let session = &slot.session;
+        let to = session.state();
+        let counters = self.stats.at(slot.scope);
+        counters.sessions[from as usize] -= 1;
+        counters.sessions[to as usize] += 1;
+        counters.transitions[from as usize][to as usize][cause as usize] += 1;
+        let moments = session.moments();
+        self.events.push_back(Event::Transition(Transition {
+            id: slot.id,
+            from,
+            to,
+            reason: session.last_down_reason(),
+            cause,
+            at,
+            local_stall_us,
+            peer_passive: session.peer().passive,
+            conv_start: if to == State::Up { moments.conv_up_start } else { moments.conv_down_start },
+        }));
+    }
+
+    /// Sees to it that the queue's detect entry is not later than the session's deadline.
+    fn schedule_detection(&mut self, index: u32) {
+        let slot = self.slots[index as usize].as_mut().expect("sessions are scheduled in occupied slots");
+        match (slot.session.detect_deadline(), slot.detect_scheduled) {
+            (Some(deadline), Some(scheduled)) if scheduled <= deadline => {}
+            (Some(deadline), _) => {
+                slot.detect_scheduled = Some(deadline);
+                self.queue.set(index, Due::Detect, deadline);
+            }
+            (None, Some(_)) => {
+                slot.detect_scheduled = None;
+                self.queue.remove(index, Due::Detect);
+            }
+            (None, None) => {}
+        }
+    }
+
+    fn paced(&mut self, now: Time) -> Time {
+        let gap_us = PACE_GAP_US.min(PACE_SPAN_US / self.max_sessions.max(1) as u64);
+        let first_tx = self.pace.max(now).min(now.plus(PACE_SPAN_US));
+        self.pace = first_tx.plus(gap_us);
+        first_tx
+    }
+
+    fn scope_of(&mut self, slot: Option<u32>, path: Path) -> ScopeId {
+        match slot.and_then(|index| self.slots[index as usize].as_ref()) {
+            Some(slot) => slot.scope,
+            None => self.stats.scope_of_stranger(Scope { link: path.link, local: path.local }),
+        }
+    }
+
+    fn slot(&mut self, index: u32) -> &mut Slot {
+        self.slots[index as usize].as_mut().expect("indices name occupied slots")
+    }
+}
+
+/// What the receive path takes for a packet: well-formed, and without the zeros that mean nothing.
+fn decode(bytes: &[u8]) -> Result<ControlPacket, Invalid> {
+    let packet = ControlPacket::unmarshal(bytes).map_err(|error| match error {
+        DecodeError::Short(_) => Invalid::Short,
+        DecodeError::Version(_) => Invalid::Version,
+        DecodeError::Length(_) => Invalid::Length,
+    })?;
+    // RFC 5880 §6.8.6: a zero multiplier or a zero discriminator is discarded.
+    if packet.detect_mult == 0 {
+        return Err(Invalid::DetectMult);
+    }
+    if packet.local_discr == 0 {
+        return Err(Invalid::Discriminator);
+    }
+    Ok(packet)
+}

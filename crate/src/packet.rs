@@ -1,0 +1,196 @@
+//! Bytes <-> `ControlPacket`: the 40-byte wire format, whose first 20 bytes are RFC 5880's (§4.1).
+
+use thiserror::Error;
+
+/// Length of a control packet in bytes, and the value of its length field.
+pub const PACKET_LEN: usize = 40;
+
+/// The one protocol version there is.
+pub const VERSION: u8 = 1;
+
+const FLAG_PASSIVE: u8 = 0b0000_0001;
+
+/// A session's state as the wire has it, in two bits (RFC 5880 §4.1 `Sta`).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[repr(u8)]
+pub enum State {
+    AdminDown = 0,
+    Down = 1,
+    Init = 2,
+    Up = 3,
+}
+
+impl State {
+    pub const ALL: [State; 4] = [State::AdminDown, State::Down, State::Init, State::Up];
+
+    /// The name that logs, metrics and the TypeScript side use.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            State::AdminDown => "admin_down",
+            State::Down => "down",
+            State::Init => "init",
+            State::Up => "up",
+        }
+    }
+
+    const fn from_bits(byte: u8) -> Self {
+        match byte >> 6 {
+            0 => State::AdminDown,
+            1 => State::Down,
+            2 => State::Init,
+            _ => State::Up,
+        }
+    }
+}
+
+/// Why bytes are not a control packet.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
+pub enum DecodeError {
+    #[error("short packet: {0} bytes, {PACKET_LEN} are needed")]
+    Short(usize),
+    #[error("unsupported version {0}, expected {VERSION}")]
+    Version(u8),
+    #[error("invalid length field {0}, expected {PACKET_LEN}")]
+    Length(u8),
+}
+
+/// One control packet.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ControlPacket {
+    pub state: State,
+    pub detect_mult: u8,
+    /// The sender's discriminator.
+    pub local_discr: u32,
+    /// The discriminator that the sender last learned from the receiver, or 0.
+    pub peer_discr: u32,
+    pub desired_min_tx_us: u32,
+    pub required_min_rx_us: u32,
+    /// The sender only observes: its routes do not follow the session.
+    pub passive: bool,
+    /// The sender's version: major, minor, patch, channel; zeros where it does not say.
+    pub client_version: [u8; 4],
+}
+
+impl ControlPacket {
+    /// Writes the packet as the wire has it: big-endian, reserved bits and bytes zero.
+    #[must_use]
+    pub fn marshal(&self) -> [u8; PACKET_LEN] {
+        let mut bytes = [0; PACKET_LEN];
+        bytes[0] = VERSION << 5;
+        bytes[1] = (self.state as u8) << 6;
+        bytes[2] = self.detect_mult;
+        bytes[3] = PACKET_LEN as u8;
+        bytes[4..8].copy_from_slice(&self.local_discr.to_be_bytes());
+        bytes[8..12].copy_from_slice(&self.peer_discr.to_be_bytes());
+        bytes[12..16].copy_from_slice(&self.desired_min_tx_us.to_be_bytes());
+        bytes[16..20].copy_from_slice(&self.required_min_rx_us.to_be_bytes());
+        bytes[20] = if self.passive { FLAG_PASSIVE } else { 0 };
+        bytes[21..25].copy_from_slice(&self.client_version);
+        bytes
+    }
+
+    /// Reads a packet from the first 40 bytes. Checks size, version and length field only, as the reference
+    /// does; what the receive path refuses beyond that is the engine's to judge. Reserved bits and bytes are
+    /// ignored, whatever they hold.
+    ///
+    /// # Errors
+    /// `Short`, `Version` or `Length`, in this order.
+    pub fn unmarshal(bytes: &[u8]) -> Result<Self, DecodeError> {
+        let Some(bytes) = bytes.first_chunk::<PACKET_LEN>() else {
+            return Err(DecodeError::Short(bytes.len()));
+        };
+        let version = bytes[0] >> 5;
+        if version != VERSION {
+            return Err(DecodeError::Version(version));
+        }
+        if usize::from(bytes[3]) != PACKET_LEN {
+            return Err(DecodeError::Length(bytes[3]));
+        }
+        let word = |at: usize| u32::from_be_bytes([bytes[at], bytes[at + 1], bytes[at + 2], bytes[at + 3]]);
+        Ok(Self {
+            state: State::from_bits(bytes[1]),
+            detect_mult: bytes[2],
+            local_discr: word(4),
+            peer_discr: word(8),
+            desired_min_tx_us: word(12),
+            required_min_rx_us: word(16),
+            passive: bytes[20] & FLAG_PASSIVE != 0,
+            client_version: [bytes[21], bytes[22], bytes[23], bytes[24]],
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn sample() -> ControlPacket {
+        ControlPacket {
+            state: State::Init,
+            detect_mult: 3,
+            local_discr: 0x0102_0304,
+            peer_discr: 0x0506_0708,
+            desired_min_tx_us: 50_000,
+            required_min_rx_us: 60_000,
+            passive: true,
+            client_version: [1, 2, 3, 4],
+        }
+    }
+
+    #[test]
+    fn a_packet_is_laid_out_big_endian_at_the_documented_bytes() {
+        let bytes = sample().marshal();
+        assert_eq!(
+            bytes[..25],
+            [0x20, 0x80, 3, 40, 1, 2, 3, 4, 5, 6, 7, 8, 0, 0, 0xC3, 0x50, 0, 0, 0xEA, 0x60, 1, 1, 2, 3, 4]
+        );
+        assert_eq!(bytes[25..], [0; 15]);
+    }
+
+    #[test]
+    fn what_is_too_short_or_of_another_kind_is_refused_by_name() {
+        let good = sample().marshal();
+        assert_eq!(ControlPacket::unmarshal(&good[..39]), Err(DecodeError::Short(39)));
+        assert_eq!(ControlPacket::unmarshal(&[]), Err(DecodeError::Short(0)));
+        let mut other = good;
+        other[0] = 2 << 5;
+        assert_eq!(ControlPacket::unmarshal(&other), Err(DecodeError::Version(2)));
+        let mut other = good;
+        other[3] = 24;
+        assert_eq!(ControlPacket::unmarshal(&other), Err(DecodeError::Length(24)));
+    }
+
+    #[test]
+    fn reserved_bits_and_bytes_and_a_longer_datagram_are_ignored() {
+        let mut bytes = sample().marshal().to_vec();
+        bytes[0] |= 0x1F;
+        bytes[1] |= 0x3F;
+        bytes[20] |= 0xFE;
+        bytes[25..].fill(0xAA);
+        bytes.extend([0xBB; 60]);
+        assert_eq!(ControlPacket::unmarshal(&bytes), Ok(sample()));
+    }
+
+    proptest! {
+        #[test]
+        fn any_bytes_decode_or_are_refused(bytes in proptest::collection::vec(any::<u8>(), 0..100)) {
+            if let Ok(packet) = ControlPacket::unmarshal(&bytes) {
+                prop_assert_eq!(ControlPacket::unmarshal(&packet.marshal()), Ok(packet));
+            }
+        }
+
+        #[test]
+        fn unmarshal_undoes_marshal(
+            wire in 0u8..4, detect_mult: u8, local_discr: u32, peer_discr: u32,
+            desired_min_tx_us: u32, required_min_rx_us: u32, passive: bool, client_version: [u8; 4],
+        ) {
+            let packet = ControlPacket {
+                state: State::ALL[usize::from(wire)], detect_mult, local_discr, peer_discr,
+                desired_min_tx_us, required_min_rx_us, passive, client_version,
+            };
+            prop_assert_eq!(ControlPacket::unmarshal(&packet.marshal()), Ok(packet));
+        }
+    }
+}

@@ -1,0 +1,48 @@
+//! The rules that a session goes by, as values. The wire is the same under all of them, and each talks to any peer.
+
+/// One set of rules (`ARCHITECTURE.md`, "Two rule sets"). One state machine reads them; there are no copies of it.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Rules {
+    pub name: &'static str,
+    /// Learn the peer's discriminator from every accepted packet with state Down, Init or Up (RFC 5880 §6.8.6),
+    /// and unlearn it on a received AdminDown; else only while none is known, and in Up where it differs.
+    pub learns_from_every_packet: bool,
+    /// Forget the peer's discriminator when, after a detection timeout, a further detection time passes in silence.
+    pub forgets_after_silence: bool,
+    /// In Down, with no peer discriminator known, hear a packet that names a discriminator which is not ours as a
+    /// Down that names none: how a peer that remembers our predecessor is heard again.
+    pub hears_strangers_when_down: bool,
+    /// A Down that arrives in Init leaves us in Init (RFC 5880 §6.2); else it takes us Down.
+    pub stays_init_on_down: bool,
+    /// The least time that Init lasts in silence, in microseconds: the other side may still be backed off, and
+    /// nothing is installed in Init.
+    pub init_detect_min_us: u64,
+    /// Take a peer's transmit interval beyond our own ceiling as it is, up to `MAX_PEER_INTERVAL_US`: a slower
+    /// peer is not a dead one. Else the interval is clamped to the ceiling.
+    pub accepts_slower_peers: bool,
+}
+
+/// The longest transmit interval that a peer may announce where slower peers are accepted.
+pub const MAX_PEER_INTERVAL_US: u32 = 60_000_000;
+
+/// The reference's own rules. They have holes that only show between hosts that restart.
+pub const REFERENCE: Rules = Rules {
+    name: "reference",
+    learns_from_every_packet: false,
+    forgets_after_silence: false,
+    hears_strangers_when_down: false,
+    stays_init_on_down: false,
+    init_detect_min_us: 0,
+    accepts_slower_peers: false,
+};
+
+/// The rules of the managers: the reference's with its holes closed.
+pub const ROBUST: Rules = Rules {
+    name: "robust",
+    learns_from_every_packet: true,
+    forgets_after_silence: true,
+    hears_strangers_when_down: true,
+    stays_init_on_down: true,
+    init_detect_min_us: 3_300_000,
+    accepts_slower_peers: true,
+};
