@@ -1,0 +1,375 @@
+//! Armed routes: what the kernel is to hold for each, decided on its session's transitions, and done by a thread of
+//! its own, so that ten thousand routes that fall at once do not make the engine late for the sessions that live.
+//!
+//! For an armed route this thread is the only writer. Every order carries a generation; what is wanted is looked up
+//! just before a request is sent, and an answer is compared with what is wanted by then.
+
+use std::collections::VecDeque;
+use std::sync::{Arc, Condvar, Mutex, MutexGuard};
+use std::thread::{self, JoinHandle};
+
+use rustc_hash::FxHashMap;
+
+use crate::clock;
+use crate::engine::SessionId;
+use crate::mailbox::{Mailbox, OpCounts, RouteOp, RouteOutcome};
+use crate::routes::{KernelRoute, MOST_REQUESTS, Result, RouteError, RouteSocket};
+use crate::time::Time;
+
+/// Names an armed route. The caller picks the number and uses none twice.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct RouteId(pub u32);
+
+/// A route to be kept in step with its session.
+#[derive(Clone, Copy, Debug)]
+pub struct ArmedRoute {
+    pub id: RouteId,
+    pub session: SessionId,
+    pub generation: u32,
+    pub route: KernelRoute,
+    /// Never deleted by us.
+    pub no_uninstall: bool,
+    pub admin_down: bool,
+}
+
+/// What an armed route needs to know of its session.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct SessionView {
+    pub up: bool,
+    pub peer_passive: bool,
+    /// When the change that led here began to show.
+    pub conv_start: Option<Time>,
+}
+
+/// Rules that hold for all armed routes of a manager.
+#[derive(Clone, Copy, Debug)]
+pub struct ArmingPolicy {
+    /// Replace whatever occupies a slot.
+    pub take_over: bool,
+    /// A session whose peer is passive keeps its route when it goes Down.
+    pub honor_peer_passive: bool,
+}
+
+/// The two ends of a route's care: orders go in here, the thread works them off.
+pub struct Arming {
+    desk: Arc<Desk>,
+    thread: Option<JoinHandle<()>>,
+}
+
+impl Arming {
+    /// Starts the thread.
+    ///
+    /// # Errors
+    /// What the system says about a netlink socket or a thread.
+    pub fn start(policy: ArmingPolicy, mailbox: Arc<Mailbox>) -> std::io::Result<Self> {
+        let socket = RouteSocket::new()?;
+        let desk = Arc::new(Desk { orders: Mutex::default(), wake: Condvar::new() });
+        let worker = Worker { desk: Arc::clone(&desk), policy, socket, mailbox };
+        let thread = thread::Builder::new().name("liveness-routes".into()).spawn(move || worker.run())?;
+        Ok(Self { desk, thread: Some(thread) })
+    }
+
+    /// Takes routes into care, or replaces what is known of them.
+    pub fn arm(&self, routes: impl IntoIterator<Item = (ArmedRoute, SessionView)>) {
+        let now = clock::now();
+        self.change(|orders| {
+            for (route, session) in routes {
+                orders.arm(route, session, now);
+            }
+        });
+    }
+
+    /// Lets routes go, after their deletion where `remove` says so.
+    pub fn disarm(&self, id: RouteId, generation: u32, remove: bool) {
+        let now = clock::now();
+        self.change(|orders| orders.disarm(id, generation, remove, now));
+    }
+
+    /// Tries again what failed, unless the generation is no longer the newest.
+    pub fn retry(&self, id: RouteId, generation: u32) {
+        let now = clock::now();
+        self.change(|orders| {
+            if orders.routes.get(&id).is_some_and(|care| care.spec.generation == generation) {
+                orders.enqueue(id, now);
+            }
+        });
+    }
+
+    /// Tells of sessions that changed.
+    pub fn sessions_changed(&self, changes: impl IntoIterator<Item = (SessionId, SessionView)>) {
+        let now = clock::now();
+        self.change(|orders| {
+            for (session, view) in changes {
+                orders.session_changed(session, view, now);
+            }
+        });
+    }
+
+    fn change(&self, change: impl FnOnce(&mut Orders)) {
+        let mut orders = self.desk.lock();
+        change(&mut orders);
+        if orders.has_work() {
+            self.desk.wake.notify_one();
+        }
+    }
+}
+
+impl Drop for Arming {
+    /// Ends the thread after the batch that it is at; routes stay as they are.
+    fn drop(&mut self) {
+        self.desk.lock().stop = true;
+        self.desk.wake.notify_one();
+        if let Some(thread) = self.thread.take() {
+            // A panic of the thread was already reported when it happened.
+            let _ = thread.join();
+        }
+    }
+}
+
+struct Desk {
+    orders: Mutex<Orders>,
+    wake: Condvar,
+}
+
+impl Desk {
+    fn lock(&self) -> MutexGuard<'_, Orders> {
+        self.orders.lock().expect("no holder of this lock panics")
+    }
+}
+
+/// What is in care, and what is to be looked at. Deletes go before adds.
+#[derive(Default)]
+struct Orders {
+    routes: FxHashMap<RouteId, Care>,
+    by_session: FxHashMap<SessionId, Vec<RouteId>>,
+    deletes: VecDeque<RouteId>,
+    adds: VecDeque<RouteId>,
+    stop: bool,
+}
+
+struct Care {
+    spec: ArmedRoute,
+    session: SessionView,
+    /// Set by a disarm: delete first, or not.
+    leaving: Option<bool>,
+    installed: bool,
+    queued: bool,
+    wanted_at: Time,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Wish {
+    Installed,
+    Absent,
+    AsItIs,
+}
+
+impl Care {
+    /// Judged when it matters, not when the route was armed.
+    fn wish(&self, honor_peer_passive: bool) -> Wish {
+        let withdrawn = if self.spec.no_uninstall { Wish::AsItIs } else { Wish::Absent };
+        match self.leaving {
+            Some(true) => withdrawn,
+            Some(false) => Wish::AsItIs,
+            None if self.spec.admin_down => withdrawn,
+            None if self.session.up => Wish::Installed,
+            None if honor_peer_passive && self.session.peer_passive => Wish::AsItIs,
+            None => withdrawn,
+        }
+    }
+
+    fn op(&self, honor_peer_passive: bool) -> RouteOp {
+        match (self.wish(honor_peer_passive), self.installed) {
+            (Wish::Installed, false) => RouteOp::Add,
+            (Wish::Absent, true) => RouteOp::Delete,
+            _ => RouteOp::None,
+        }
+    }
+}
+
+impl Orders {
+    fn has_work(&self) -> bool {
+        self.stop || !self.deletes.is_empty() || !self.adds.is_empty()
+    }
+
+    fn arm(&mut self, spec: ArmedRoute, session: SessionView, now: Time) {
+        match self.routes.get_mut(&spec.id) {
+            Some(care) if care.spec.generation >= spec.generation => return,
+            Some(care) => {
+                care.spec = spec;
+                care.session = session;
+                care.leaving = None;
+            }
+            None => {
+                self.by_session.entry(spec.session).or_default().push(spec.id);
+                let care = Care { spec, session, leaving: None, installed: false, queued: false, wanted_at: now };
+                self.routes.insert(spec.id, care);
+            }
+        }
+        self.enqueue(spec.id, now);
+    }
+
+    fn disarm(&mut self, id: RouteId, generation: u32, remove: bool, now: Time) {
+        let Some(care) = self.routes.get_mut(&id) else { return };
+        if generation <= care.spec.generation {
+            return;
+        }
+        care.spec.generation = generation;
+        care.leaving = Some(remove);
+        self.enqueue(id, now);
+    }
+
+    fn session_changed(&mut self, session: SessionId, view: SessionView, now: Time) {
+        let Some(ids) = self.by_session.get(&session) else { return };
+        for id in ids.clone() {
+            if let Some(care) = self.routes.get_mut(&id) {
+                care.session = view;
+            }
+            self.enqueue(id, now);
+        }
+    }
+
+    fn enqueue(&mut self, id: RouteId, now: Time) {
+        let Some(care) = self.routes.get_mut(&id) else { return };
+        if care.queued {
+            return;
+        }
+        care.queued = true;
+        care.wanted_at = now;
+        // A hint for the order only: what is done is decided when the route is picked.
+        if care.session.up && care.leaving.is_none() { &mut self.adds } else { &mut self.deletes }.push_back(id);
+    }
+
+    fn next(&mut self) -> Option<RouteId> {
+        self.deletes.pop_front().or_else(|| self.adds.pop_front())
+    }
+
+    fn forget(&mut self, id: RouteId) {
+        let Some(care) = self.routes.remove(&id) else { return };
+        if let Some(ids) = self.by_session.get_mut(&care.spec.session) {
+            ids.retain(|other| *other != id);
+            if ids.is_empty() {
+                self.by_session.remove(&care.spec.session);
+            }
+        }
+    }
+}
+
+/// One request to the kernel, as it was decided.
+struct Job {
+    id: RouteId,
+    generation: u32,
+    route: KernelRoute,
+    wanted_at: Time,
+    conv_start: Option<Time>,
+}
+
+struct Worker {
+    desk: Arc<Desk>,
+    policy: ArmingPolicy,
+    socket: RouteSocket,
+    mailbox: Arc<Mailbox>,
+}
+
+impl Worker {
+    fn run(mut self) {
+        while let Some((deletes, adds)) = self.pick() {
+            let routes: Vec<KernelRoute> = deletes.iter().map(|job| job.route).collect();
+            let answers = self.socket.delete(&routes);
+            self.report(RouteOp::Delete, &deletes, answers);
+            let routes: Vec<KernelRoute> = adds.iter().map(|job| job.route).collect();
+            let answers = self.socket.add(&routes, self.policy.take_over);
+            self.report(RouteOp::Add, &adds, answers);
+        }
+    }
+
+    /// Waits for work and takes up to one message full of it; `None` when it is time to stop.
+    fn pick(&self) -> Option<(Vec<Job>, Vec<Job>)> {
+        let mut orders = self.desk.lock();
+        loop {
+            orders =
+                self.desk.wake.wait_while(orders, |orders| !orders.has_work()).expect("no holder of this lock panics");
+            if orders.stop {
+                return None;
+            }
+            let (mut deletes, mut adds, mut idle) = (Vec::new(), Vec::new(), Vec::new());
+            while deletes.len() + adds.len() < MOST_REQUESTS {
+                let Some(id) = orders.next() else { break };
+                let Some(care) = orders.routes.get_mut(&id) else { continue };
+                care.queued = false;
+                let job = Job {
+                    id,
+                    generation: care.spec.generation,
+                    route: care.spec.route,
+                    wanted_at: care.wanted_at,
+                    conv_start: care.session.conv_start,
+                };
+                match care.op(self.policy.honor_peer_passive) {
+                    RouteOp::Add => adds.push(job),
+                    RouteOp::Delete => deletes.push(job),
+                    RouteOp::None => {
+                        if care.leaving.is_some() {
+                            orders.forget(id);
+                            idle.push(outcome(RouteOp::None, &job, Ok(()), true));
+                        }
+                        continue;
+                    }
+                }
+            }
+            self.mailbox.put_outcomes(idle);
+            if !deletes.is_empty() || !adds.is_empty() {
+                return Some((deletes, adds));
+            }
+        }
+    }
+
+    /// Notes the kernel's answers. A route of which something else is wanted by now is in the queue again.
+    fn report(&mut self, op: RouteOp, jobs: &[Job], answers: Vec<Result<()>>) {
+        let answers: Vec<(Result<()>, bool)> =
+            jobs.iter().zip(answers).map(|(job, answer)| self.settle(op, &job.route, answer)).collect();
+        let mut outcomes = Vec::with_capacity(jobs.len());
+        let mut orders = self.desk.lock();
+        for (job, (answer, installed)) in jobs.iter().zip(answers) {
+            let Some(care) = orders.routes.get_mut(&job.id) else { continue };
+            care.installed = installed;
+            let gone = care.leaving.is_some() && care.op(self.policy.honor_peer_passive) == RouteOp::None;
+            let mut told = outcome(op, job, answer, gone);
+            told.generation = care.spec.generation;
+            outcomes.push(told);
+            if gone {
+                orders.forget(job.id);
+            }
+        }
+        drop(orders);
+        self.mailbox.put_outcomes(outcomes);
+    }
+
+    /// The answer, and whether the route is in the kernel by it. Where the answer was lost the kernel is asked.
+    fn settle(&mut self, op: RouteOp, route: &KernelRoute, answer: Result<()>) -> (Result<()>, bool) {
+        let before = op == RouteOp::Delete;
+        match answer {
+            Ok(()) => (Ok(()), !before),
+            Err(RouteError::Unanswered) => match self.socket.holds(route) {
+                Ok(holds) if holds != before => (Ok(()), holds),
+                Ok(holds) => (Err(RouteError::Unanswered), holds),
+                Err(error) => (Err(error), before),
+            },
+            Err(error) => (Err(error), before),
+        }
+    }
+}
+
+fn outcome(op: RouteOp, job: &Job, result: Result<()>, gone: bool) -> RouteOutcome {
+    let at = clock::now();
+    RouteOutcome {
+        id: job.id,
+        generation: job.generation,
+        op,
+        at,
+        duration_us: at.since(job.wanted_at),
+        conv_start: job.conv_start,
+        gone,
+        counts: OpCounts::of(op, result.is_ok()),
+        result,
+    }
+}

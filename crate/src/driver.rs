@@ -1,0 +1,567 @@
+//! The thread: it waits on the socket and on the next deadline, reads everything that arrived, lets the engine
+//! decide, sends what is due in batches, and leaves the news in the mailbox.
+
+use std::collections::VecDeque;
+use std::net::SocketAddrV4;
+use std::os::fd::AsFd;
+use std::sync::Arc;
+use std::sync::mpsc::{self, RecvTimeoutError};
+use std::thread::{self, JoinHandle};
+use std::time::Duration;
+
+use nix::errno::Errno;
+use nix::sys::epoll::{Epoll, EpollCreateFlags, EpollEvent, EpollFlags, EpollTimeout};
+use nix::sys::time::TimeSpec;
+use nix::sys::timerfd::{ClockId, Expiration, TimerFd, TimerFlags, TimerSetTimeFlags};
+use thiserror::Error;
+
+use crate::arming::{ArmedRoute, Arming, ArmingPolicy, SessionView};
+use crate::arrival::Arrivals;
+use crate::clock;
+use crate::engine::{AddError, Datagram, Engine, Event, Path, SessionId, SessionSpec, Transmit};
+use crate::inbox::{Command, Inbox, SessionOrder};
+use crate::links::Links;
+use crate::mailbox::{Mailbox, Trouble};
+use crate::packet::State;
+use crate::realtime::Realtime;
+use crate::session::Policy;
+use crate::snapshot::{ScopeReport, Snapshot, StatsReport};
+use crate::socket::{BATCH, Outgoing, UdpSocket};
+use crate::stats::{Counters, Scope, ScopeId};
+use crate::time::Time;
+
+/// Batches that one turn reads at most before it looks at its timers: receiving never postpones transmitting.
+const READS_PER_TURN: usize = 16;
+
+/// A socket that is full is tried again after this.
+const RETRY_SEND_US: u64 = 1_000;
+
+/// A socket that gives nothing but errors, so often in a row, is dead.
+const FATAL_READ_ERRORS: u32 = 1_000;
+
+/// An AdminDown to all peers is repeated no longer than this.
+const FAREWELL_MAX_US: u64 = 3_000_000;
+
+/// How long a question to the thread may take; its turns are a thousand times shorter.
+const ANSWER_WITHIN: Duration = Duration::from_secs(5);
+
+/// What a driver is started with.
+pub struct DriverOptions {
+    pub bind: SocketAddrV4,
+    pub policy: Policy,
+    pub max_sessions: usize,
+    pub arming: ArmingPolicy,
+    pub realtime: Realtime,
+}
+
+#[derive(Debug, Error)]
+pub enum StartError {
+    #[error("cannot bind the UDP socket: {}", .0.desc())]
+    Bind(Errno),
+    #[error("cannot set the engine up: {}", .0.desc())]
+    System(Errno),
+    #[error("cannot set the engine up: {0}")]
+    Io(#[from] std::io::Error),
+}
+
+impl From<Errno> for StartError {
+    fn from(errno: Errno) -> Self {
+        StartError::System(errno)
+    }
+}
+
+/// The thread did not answer: it has ended, or it hangs.
+#[derive(Debug, Error)]
+#[error("the engine's thread does not answer")]
+pub struct NoAnswer;
+
+/// A running driver, seen from outside. Dropping it ends the thread and waits for that.
+pub struct DriverHandle {
+    inbox: Arc<Inbox>,
+    local_addr: SocketAddrV4,
+    thread: Option<JoinHandle<()>>,
+}
+
+impl DriverHandle {
+    /// Binds the socket and starts the thread.
+    ///
+    /// # Errors
+    /// What the system says, `Bind` where the address was the trouble.
+    pub fn start(options: DriverOptions, mailbox: Arc<Mailbox>) -> Result<Self, StartError> {
+        let inbox = Arc::new(Inbox::new()?);
+        let driver = Driver::new(options, Arc::clone(&inbox), mailbox)?;
+        let local_addr = driver.socket.local_addr()?;
+        let thread = thread::Builder::new().name("liveness".into()).spawn(move || driver.run())?;
+        Ok(Self { inbox, local_addr, thread: Some(thread) })
+    }
+
+    #[must_use]
+    pub fn local_addr(&self) -> SocketAddrV4 {
+        self.local_addr
+    }
+
+    pub fn send(&self, command: Command) {
+        self.inbox.put(command);
+    }
+
+    /// Asks the thread something and waits for the answer. The thread never waits for the one who asks.
+    ///
+    /// # Errors
+    /// `NoAnswer` where the thread has ended.
+    pub fn ask<T>(&self, question: impl FnOnce(mpsc::Sender<T>) -> Command) -> Result<T, NoAnswer> {
+        let (sender, receiver) = mpsc::channel();
+        self.inbox.put(question(sender));
+        receiver.recv_timeout(ANSWER_WITHIN).map_err(|_: RecvTimeoutError| NoAnswer)
+    }
+
+    /// Ends the thread, after a farewell to all peers where `admin_down` says so, and waits for that.
+    pub fn close(mut self, admin_down: bool) {
+        self.inbox.put(Command::Close { admin_down });
+        self.join();
+    }
+
+    fn join(&mut self) {
+        if let Some(thread) = self.thread.take() {
+            // A panic of the thread was already reported, by the mailbox.
+            let _ = thread.join();
+        }
+    }
+}
+
+impl Drop for DriverHandle {
+    fn drop(&mut self) {
+        self.inbox.put(Command::Close { admin_down: false });
+        self.join();
+    }
+}
+
+/// What the thread waits for.
+#[derive(Clone, Copy)]
+#[repr(u64)]
+enum Source {
+    Socket,
+    Timer,
+    Inbox,
+    Links,
+}
+
+enum Life {
+    Running,
+    /// Says AdminDown until then.
+    Leaving(Time),
+    Over,
+}
+
+struct Driver {
+    engine: Engine,
+    socket: UdpSocket,
+    links: Links,
+    inbox: Arc<Inbox>,
+    mailbox: Arc<Mailbox>,
+    arming_policy: ArmingPolicy,
+    /// Started with the first route that is armed.
+    arming: Option<Arming>,
+    realtime: Realtime,
+    epoll: Epoll,
+    timer: TimerFd,
+    /// When the timer is set to go off.
+    timer_at: Option<Time>,
+    arrivals: Arrivals,
+    /// Packets that the socket did not take yet.
+    backlog: VecDeque<(ScopeId, Outgoing)>,
+    backlog_most: usize,
+    retry_send_at: Option<Time>,
+    read_errors: u64,
+    read_errors_in_a_row: u32,
+    socket_drops: u32,
+    turns: u64,
+    life: Life,
+}
+
+impl Driver {
+    fn new(options: DriverOptions, inbox: Arc<Inbox>, mailbox: Arc<Mailbox>) -> Result<Self, StartError> {
+        let DriverOptions { bind, policy, max_sessions, arming, realtime } = options;
+        let socket = UdpSocket::bind(bind, max_sessions).map_err(StartError::Bind)?;
+        let links = Links::new()?;
+        let epoll = Epoll::new(EpollCreateFlags::EPOLL_CLOEXEC)?;
+        let timer = TimerFd::new(ClockId::CLOCK_MONOTONIC, TimerFlags::TFD_CLOEXEC | TimerFlags::TFD_NONBLOCK)?;
+        let readable = |source: Source| EpollEvent::new(EpollFlags::EPOLLIN, source as u64);
+        epoll.add(&socket, readable(Source::Socket))?;
+        epoll.add(timer.as_fd(), readable(Source::Timer))?;
+        epoll.add(inbox.as_fd(), readable(Source::Inbox))?;
+        epoll.add(&links, readable(Source::Links))?;
+        let seed = getrandom::u32().map_err(std::io::Error::from)?;
+        Ok(Self {
+            engine: Engine::new(policy, max_sessions, seed),
+            socket,
+            links,
+            inbox,
+            mailbox,
+            arming_policy: arming,
+            arming: None,
+            realtime,
+            epoll,
+            timer,
+            timer_at: None,
+            arrivals: Arrivals::new(clock::reading()),
+            backlog: VecDeque::new(),
+            backlog_most: max_sessions.max(BATCH) * 2,
+            retry_send_at: None,
+            read_errors: 0,
+            read_errors_in_a_row: 0,
+            socket_drops: 0,
+            turns: 0,
+            life: Life::Running,
+        })
+    }
+
+    fn run(mut self) {
+        let mailbox = Arc::clone(&self.mailbox);
+        let outcome = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
+            for warning in self.realtime.apply() {
+                self.mailbox.put_warning(warning);
+            }
+            while !matches!(self.life, Life::Over) {
+                self.turn()?;
+            }
+            Ok::<(), Errno>(())
+        }));
+        let fatal = match outcome {
+            Ok(Ok(())) => return,
+            Ok(Err(errno)) => Trouble {
+                code: format!("{errno:?}"),
+                message: format!("the engine's thread has stopped: {}", errno.desc()),
+            },
+            Err(panic) => Trouble {
+                code: "ERR_INTERNAL".into(),
+                message: format!("the engine's thread has stopped: {}", panic_text(&*panic)),
+            },
+        };
+        mailbox.put_fatal(fatal);
+    }
+
+    /// One turn: wait, read, decide, send, tell.
+    fn turn(&mut self) -> nix::Result<()> {
+        let woken_by = self.wait()?;
+        self.turns += 1;
+        self.note_lateness(clock::now());
+        if woken_by(Source::Links) {
+            self.links.refresh();
+        }
+        if woken_by(Source::Inbox) {
+            self.obey();
+        }
+        // Whatever woke us: a session whose packets sit in the socket is not dead.
+        let read_until = self.read()?;
+        let now = clock::now();
+        self.engine.handle_timeout(now, read_until);
+        // Routes first: what a withdrawal costs is traffic into a path that is known not to work.
+        self.tell();
+        self.send(now);
+        if let Life::Leaving(until) = self.life
+            && now >= until
+        {
+            self.life = Life::Over;
+        }
+        Ok(())
+    }
+
+    /// Sleeps until something happens or a deadline comes, and tells what it was.
+    fn wait(&mut self) -> nix::Result<impl Fn(Source) -> bool + use<>> {
+        self.set_timer()?;
+        let mut events = [EpollEvent::empty(); 4];
+        let count = match self.epoll.wait(&mut events, EpollTimeout::NONE) {
+            Err(Errno::EINTR) => 0,
+            result => result?,
+        };
+        let woken = events[..count].iter().fold(0u64, |woken, event| woken | 1 << event.data());
+        let by = move |source: Source| woken & (1 << source as u64) != 0;
+        if by(Source::Timer) {
+            self.timer_at = None;
+            // Only to make it unreadable: the time is taken from the clock.
+            match self.timer.wait() {
+                Ok(()) | Err(Errno::EAGAIN) => {}
+                Err(errno) => return Err(errno),
+            }
+        }
+        Ok(by)
+    }
+
+    fn set_timer(&mut self) -> nix::Result<()> {
+        let deadline = self.deadline();
+        if deadline == self.timer_at {
+            return Ok(());
+        }
+        match deadline {
+            Some(at) => {
+                let at = TimeSpec::from_duration(Duration::from_micros(at.micros()));
+                self.timer.set(Expiration::OneShot(at), TimerSetTimeFlags::TFD_TIMER_ABSTIME)?;
+            }
+            None => self.timer.unset()?,
+        }
+        self.timer_at = deadline;
+        Ok(())
+    }
+
+    fn deadline(&self) -> Option<Time> {
+        let leave_at = if let Life::Leaving(until) = self.life { Some(until) } else { None };
+        [self.engine.poll_deadline(), self.retry_send_at, leave_at].into_iter().flatten().min()
+    }
+
+    fn note_lateness(&mut self, now: Time) {
+        if let Some(planned) = self.deadline()
+            && now > planned
+        {
+            self.engine.note_lateness(now, now.since(planned));
+        }
+    }
+
+    /// Reads the socket until it is empty, or until everything is read that arrived before this began, or until
+    /// the turn's budget is used. Gives the time up to which nothing is left unread.
+    fn read(&mut self) -> nix::Result<Time> {
+        let began = clock::now();
+        let mut read_until = began;
+        for _ in 0..READS_PER_TURN {
+            let asked_at = clock::now();
+            let count = match self.socket.receive() {
+                Ok(count) => count,
+                Err(errno) => return self.after_read_error(errno, asked_at),
+            };
+            self.read_errors_in_a_row = 0;
+            if count > 0 {
+                read_until = self.take_in();
+            }
+            if count < BATCH {
+                self.arrivals.drained();
+                read_until = asked_at;
+                break;
+            }
+            if read_until >= began {
+                break;
+            }
+        }
+        self.look_for_drops();
+        Ok(read_until)
+    }
+
+    /// Hands the batch that was just read to the engine; gives the arrival of its last datagram.
+    fn take_in(&mut self) -> Time {
+        let reading = clock::reading();
+        self.arrivals.observe(reading);
+        let mut last_arrival = reading.monotonic;
+        for received in self.socket.received() {
+            last_arrival = self.arrivals.arrival(received.stamp_wall_us);
+            let link = self.links.by_index(received.ifindex);
+            let path = Path { link, local: received.local, peer: *received.source.ip() };
+            let datagram = Datagram { arrival: last_arrival, path, bytes: received.bytes };
+            self.engine.handle_datagram(reading.monotonic, datagram);
+        }
+        last_arrival
+    }
+
+    fn after_read_error(&mut self, errno: Errno, at: Time) -> nix::Result<Time> {
+        self.read_errors += 1;
+        self.read_errors_in_a_row += 1;
+        if self.read_errors_in_a_row >= FATAL_READ_ERRORS {
+            return Err(errno);
+        }
+        Ok(at)
+    }
+
+    fn look_for_drops(&mut self) {
+        let drops = self.socket.drops();
+        if drops != self.socket_drops {
+            self.socket_drops = drops;
+            self.engine.note_socket_drops(clock::now());
+        }
+    }
+
+    /// Sends what waits and what is new, in this order. What the socket does not take is tried again soon.
+    fn send(&mut self, now: Time) {
+        while let Some(transmit) = self.engine.poll_transmit() {
+            self.enqueue(&transmit);
+        }
+        if self.retry_send_at.is_some_and(|at| at > now) {
+            return;
+        }
+        self.retry_send_at = None;
+        let Self { backlog, socket, engine, .. } = self;
+        let (scopes, packets): (Vec<ScopeId>, Vec<Outgoing>) = backlog.iter().copied().unzip();
+        let mut refused = Vec::new();
+        let done = socket.send(&packets, |at, _| refused.push(at));
+        for scope in &scopes[..done] {
+            engine.stats_mut().at(*scope).tx += 1;
+        }
+        for at in refused {
+            let counters = engine.stats_mut().at(scopes[at]);
+            counters.tx -= 1;
+            counters.write_errors += 1;
+        }
+        backlog.drain(..done);
+        if !backlog.is_empty() {
+            engine.stats_mut().at(backlog[0].0).write_errors += 1;
+            self.retry_send_at = Some(now.plus(RETRY_SEND_US));
+        }
+    }
+
+    fn enqueue(&mut self, transmit: &Transmit) {
+        let Transmit { scope, path, peer_port, bytes } = *transmit;
+        let Some(ifindex) = self.links.index(path.link) else {
+            // The interface does not exist now. The session keeps trying: it may be made again.
+            self.engine.stats_mut().at(scope).write_errors += 1;
+            return;
+        };
+        if self.backlog.len() >= self.backlog_most
+            && let Some((stale, _)) = self.backlog.pop_front()
+        {
+            self.engine.stats_mut().at(stale).write_errors += 1;
+        }
+        let destination = SocketAddrV4::new(path.peer, peer_port);
+        self.backlog.push_back((scope, Outgoing { bytes, destination, source: path.local, ifindex }));
+    }
+
+    /// Gives the changes of sessions to the route thread, then to JavaScript.
+    fn tell(&mut self) {
+        let events: Vec<Event> = std::iter::from_fn(|| self.engine.poll_event()).collect();
+        if events.is_empty() {
+            return;
+        }
+        if let Some(arming) = &self.arming {
+            arming.sessions_changed(events.iter().map(|event| match *event {
+                Event::Transition(to) => (to.id, self.view(to.id, to.conv_start)),
+                Event::PeerPassive { id, .. } => (id, self.view(id, None)),
+            }));
+        }
+        self.mailbox.put_events(events);
+    }
+
+    fn view(&self, id: SessionId, conv_start: Option<Time>) -> SessionView {
+        self.engine.session(id).map_or_else(SessionView::default, |(session, _)| SessionView {
+            up: session.state() == State::Up,
+            peer_passive: session.peer().passive,
+            conv_start,
+        })
+    }
+
+    fn obey(&mut self) {
+        for command in self.inbox.take() {
+            let now = clock::now();
+            match command {
+                Command::AddSessions(orders) => orders.into_iter().for_each(|order| self.add_session(now, order)),
+                Command::UpdateSessions(orders) => {
+                    for order in orders {
+                        self.engine.update_session(order.id, order.timers, order.peer_port);
+                    }
+                }
+                Command::RemoveSessions(ids) => ids.into_iter().for_each(|id| self.engine.remove_session(id)),
+                Command::AdminDown(ids) => ids.into_iter().for_each(|id| self.engine.admin_down(now, id)),
+                Command::AdminUp(ids) => ids.into_iter().for_each(|id| self.engine.admin_up(now, id)),
+                Command::Arm(routes) => self.arm(routes),
+                Command::Disarm(routes) => {
+                    if let Some(arming) = &self.arming {
+                        routes.iter().for_each(|disarm| arming.disarm(disarm.id, disarm.generation, disarm.remove));
+                    }
+                }
+                Command::Retry(routes) => {
+                    if let Some(arming) = &self.arming {
+                        routes.into_iter().for_each(|(id, generation)| arming.retry(id, generation));
+                    }
+                }
+                // Whoever asked may have given up waiting.
+                Command::Snapshots(ids, answer) => drop(answer.send(self.snapshots(ids))),
+                Command::Stats(answer) => drop(answer.send(self.stats())),
+                Command::Close { admin_down } => self.leave(now, admin_down),
+            }
+        }
+    }
+
+    fn add_session(&mut self, now: Time, order: SessionOrder) {
+        let SessionOrder { id, interface, local, peer, peer_port, timers } = order;
+        let path = Path { link: self.links.intern(&interface), local, peer };
+        let spec = SessionSpec { id, path, peer_port, timers };
+        let result = loop {
+            match random_discriminator() {
+                Err(error) => break Err(error.to_string()),
+                Ok(discr) => match self.engine.add_session(now, spec, discr) {
+                    Err(AddError::DiscriminatorTaken) => {}
+                    result => break result.map_err(|error| error.to_string()),
+                },
+            }
+        };
+        if let Err(message) = result {
+            let message = format!("the session {interface} {local} -> {peer} was not started: {message}");
+            self.mailbox.put_warning(Trouble { code: "ERR_SESSION_REFUSED".into(), message });
+        }
+    }
+
+    fn arm(&mut self, routes: Vec<ArmedRoute>) {
+        if self.arming.is_none() {
+            match Arming::start(self.arming_policy, Arc::clone(&self.mailbox)) {
+                Ok(arming) => self.arming = Some(arming),
+                Err(error) => {
+                    let message = format!("the route thread cannot be started: {error}");
+                    self.mailbox.put_warning(Trouble { code: "ERR_NETLINK_UNAVAILABLE".into(), message });
+                    return;
+                }
+            }
+        }
+        if let Some(arming) = &self.arming {
+            arming.arm(routes.into_iter().map(|route| {
+                let conv_start =
+                    self.engine.session(route.session).and_then(|(session, _)| session.moments().conv_up_start);
+                (route, self.view(route.session, conv_start))
+            }));
+        }
+    }
+
+    fn snapshots(&self, ids: Option<Vec<SessionId>>) -> Vec<Snapshot> {
+        let ids = ids.unwrap_or_else(|| self.engine.session_ids().collect());
+        ids.into_iter().filter_map(|id| Snapshot::of(&self.engine, id)).collect()
+    }
+
+    fn stats(&self) -> StatsReport {
+        let scope = |(scope, counters): &(Scope, Counters)| ScopeReport {
+            interface: self.links.name(scope.link).to_owned(),
+            local: scope.local,
+            counters: counters.clone(),
+        };
+        StatsReport {
+            scopes: self.engine.stats().iter().map(scope).collect(),
+            queue_len: self.engine.queue_len(),
+            read_errors: self.read_errors,
+            socket_drops: self.socket_drops,
+            turns: self.turns,
+            worst_lateness_us: self.engine.worst_lateness_us(),
+        }
+    }
+
+    fn leave(&mut self, now: Time, admin_down: bool) {
+        let mut farewell_us = 0;
+        if admin_down {
+            let ids: Vec<SessionId> = self.engine.session_ids().collect();
+            for id in ids {
+                let detect_time_us = self.engine.session(id).map_or(0, |(session, _)| session.detect_time_us());
+                farewell_us = farewell_us.max(detect_time_us.min(FAREWELL_MAX_US));
+                self.engine.admin_down(now, id);
+            }
+        }
+        self.life = Life::Leaving(now.plus(farewell_us));
+    }
+}
+
+fn random_discriminator() -> Result<u32, getrandom::Error> {
+    loop {
+        let discr = getrandom::u32()?;
+        if discr != 0 {
+            return Ok(discr);
+        }
+    }
+}
+
+fn panic_text(panic: &(dyn std::any::Any + Send)) -> &str {
+    panic
+        .downcast_ref::<&str>()
+        .copied()
+        .or_else(|| panic.downcast_ref::<String>().map(String::as_str))
+        .unwrap_or("a panic")
+}

@@ -1,0 +1,86 @@
+//! Commands on their way to the driver's thread: a queue and a wake-up.
+
+use std::net::Ipv4Addr;
+use std::os::fd::{AsFd, BorrowedFd};
+use std::sync::Mutex;
+use std::sync::mpsc::Sender;
+
+use nix::sys::eventfd::{EfdFlags, EventFd};
+
+use crate::arming::{ArmedRoute, RouteId};
+use crate::engine::SessionId;
+use crate::session::Timers;
+use crate::snapshot::{Snapshot, StatsReport};
+
+/// A session as the outside names it.
+#[derive(Clone, Debug)]
+pub struct SessionOrder {
+    pub id: SessionId,
+    pub interface: String,
+    pub local: Ipv4Addr,
+    pub peer: Ipv4Addr,
+    pub peer_port: u16,
+    pub timers: Timers,
+}
+
+#[derive(Debug)]
+pub enum Command {
+    AddSessions(Vec<SessionOrder>),
+    UpdateSessions(Vec<SessionOrder>),
+    RemoveSessions(Vec<SessionId>),
+    AdminDown(Vec<SessionId>),
+    AdminUp(Vec<SessionId>),
+    Arm(Vec<ArmedRoute>),
+    Disarm(Vec<Disarm>),
+    Retry(Vec<(RouteId, u32)>),
+    /// The given sessions, or all.
+    Snapshots(Option<Vec<SessionId>>, Sender<Vec<Snapshot>>),
+    Stats(Sender<StatsReport>),
+    Close {
+        admin_down: bool,
+    },
+}
+
+#[derive(Clone, Copy, Debug)]
+pub struct Disarm {
+    pub id: RouteId,
+    pub generation: u32,
+    pub remove: bool,
+}
+
+#[derive(Debug)]
+pub struct Inbox {
+    commands: Mutex<Vec<Command>>,
+    wake: EventFd,
+}
+
+impl Inbox {
+    /// # Errors
+    /// What the system says about an event descriptor.
+    pub fn new() -> nix::Result<Self> {
+        let wake = EventFd::from_flags(EfdFlags::EFD_CLOEXEC | EfdFlags::EFD_NONBLOCK)?;
+        Ok(Self { commands: Mutex::default(), wake })
+    }
+
+    pub fn put(&self, command: Command) {
+        let mut commands = self.commands.lock().expect("no holder of this lock panics");
+        commands.push(command);
+        // Written under the lock, so that it never wakes for a queue that was just emptied. It fails only where the
+        // counter is full, and then the thread has long been woken.
+        let _ = self.wake.write(1);
+    }
+
+    /// Takes all commands, in the order in which they were put in.
+    pub fn take(&self) -> Vec<Command> {
+        let mut commands = self.commands.lock().expect("no holder of this lock panics");
+        // Fails only where nothing was written since.
+        let _ = self.wake.read();
+        std::mem::take(&mut commands)
+    }
+}
+
+impl AsFd for Inbox {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.wake.as_fd()
+    }
+}

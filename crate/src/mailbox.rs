@@ -1,0 +1,222 @@
+//! What waits for JavaScript: at most one record per session and one per route, and one doorbell for all of it. A
+//! JavaScript loop that is blocked for an hour costs no memory and misses no final state.
+
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use rustc_hash::FxHashMap;
+
+use crate::arming::RouteId;
+use crate::engine::{Event, SessionId, Transition};
+use crate::packet::State;
+use crate::routes::RouteError;
+use crate::session::DownReason;
+use crate::time::Time;
+
+/// What became of one session since the last delivery: the newest transition, and how many it stands for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SessionRecord {
+    /// `None` where only the passive flag changed.
+    pub newest: Option<Transition>,
+    pub id: SessionId,
+    /// The state before the first of the transitions.
+    pub from: State,
+    pub count: u32,
+    pub last_down: Option<LastDown>,
+    pub peer_passive: bool,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct LastDown {
+    pub at: Time,
+    pub reason: DownReason,
+    pub local_stall_us: u64,
+}
+
+/// The kernel's newest answer for one route, and how many of each kind it stands for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RouteOutcome {
+    pub id: RouteId,
+    pub generation: u32,
+    pub op: RouteOp,
+    pub result: Result<(), RouteError>,
+    pub at: Time,
+    /// From when the operation was wanted to the kernel's answer.
+    pub duration_us: u64,
+    pub conv_start: Option<Time>,
+    /// The route is no longer in the engine's care.
+    pub gone: bool,
+    pub counts: OpCounts,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum RouteOp {
+    Add,
+    Delete,
+    /// Nothing had to be sent.
+    None,
+}
+
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct OpCounts {
+    pub adds: u32,
+    pub add_failures: u32,
+    pub deletes: u32,
+    pub delete_failures: u32,
+}
+
+impl OpCounts {
+    #[must_use]
+    pub fn of(op: RouteOp, ok: bool) -> Self {
+        let mut counts = Self::default();
+        match (op, ok) {
+            (RouteOp::Add, true) => counts.adds = 1,
+            (RouteOp::Add, false) => counts.add_failures = 1,
+            (RouteOp::Delete, true) => counts.deletes = 1,
+            (RouteOp::Delete, false) => counts.delete_failures = 1,
+            (RouteOp::None, _) => {}
+        }
+        counts
+    }
+
+    fn add(&mut self, other: Self) {
+        self.adds += other.adds;
+        self.add_failures += other.add_failures;
+        self.deletes += other.deletes;
+        self.delete_failures += other.delete_failures;
+    }
+}
+
+/// Something that works less well than asked for, or not at all any more.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Trouble {
+    pub code: String,
+    pub message: String,
+}
+
+/// One delivery. Records come in the order in which their sessions and routes first had news.
+#[derive(Debug, Default)]
+pub struct Delivery {
+    pub sessions: Vec<SessionRecord>,
+    pub routes: Vec<RouteOutcome>,
+    pub warnings: Vec<Trouble>,
+    pub fatal: Option<Trouble>,
+}
+
+#[derive(Default)]
+struct Pending {
+    delivery: Delivery,
+    sessions: FxHashMap<SessionId, usize>,
+    routes: FxHashMap<RouteId, usize>,
+}
+
+/// The doorbell's button: whatever it does, it does not block and does not call back into the mailbox.
+pub type Bell = Box<dyn Fn() + Send + Sync>;
+
+pub struct Mailbox {
+    pending: Mutex<Pending>,
+    /// The bell was rung and the delivery not yet taken.
+    rung: AtomicBool,
+    bell: Bell,
+}
+
+impl Mailbox {
+    #[must_use]
+    pub fn new(bell: Bell) -> Self {
+        Self { pending: Mutex::default(), rung: AtomicBool::new(false), bell }
+    }
+
+    /// Puts in what an engine has to tell, and rings once.
+    pub fn put_events(&self, events: impl IntoIterator<Item = Event>) {
+        let mut events = events.into_iter().peekable();
+        if events.peek().is_none() {
+            return;
+        }
+        self.put(|pending| {
+            for event in events {
+                pending.event(event);
+            }
+        });
+    }
+
+    /// Puts in the kernel's answers, and rings once.
+    pub fn put_outcomes(&self, outcomes: Vec<RouteOutcome>) {
+        if outcomes.is_empty() {
+            return;
+        }
+        self.put(|pending| {
+            for outcome in outcomes {
+                pending.outcome(outcome);
+            }
+        });
+    }
+
+    pub fn put_warning(&self, warning: Trouble) {
+        self.put(|pending| pending.delivery.warnings.push(warning));
+    }
+
+    /// Puts in the last news there will be.
+    pub fn put_fatal(&self, fatal: Trouble) {
+        self.put(|pending| pending.delivery.fatal = Some(fatal));
+    }
+
+    /// Takes everything. The flag is cleared before, so that what comes in meanwhile rings again.
+    pub fn drain(&self) -> Delivery {
+        self.rung.store(false, Ordering::SeqCst);
+        let mut pending = self.pending.lock().expect("no holder of this lock panics");
+        pending.sessions.clear();
+        pending.routes.clear();
+        std::mem::take(&mut pending.delivery)
+    }
+
+    fn put(&self, change: impl FnOnce(&mut Pending)) {
+        change(&mut self.pending.lock().expect("no holder of this lock panics"));
+        if !self.rung.swap(true, Ordering::SeqCst) {
+            (self.bell)();
+        }
+    }
+}
+
+impl Pending {
+    fn event(&mut self, event: Event) {
+        let (id, passive, newest) = match event {
+            Event::Transition(transition) => (transition.id, transition.peer_passive, Some(transition)),
+            Event::PeerPassive { id, passive } => (id, passive, None),
+        };
+        let at = *self.sessions.entry(id).or_insert_with(|| {
+            let from = newest.map_or(State::Down, |transition| transition.from);
+            let record = SessionRecord { newest: None, id, from, count: 0, last_down: None, peer_passive: passive };
+            self.delivery.sessions.push(record);
+            self.delivery.sessions.len() - 1
+        });
+        let record = &mut self.delivery.sessions[at];
+        record.peer_passive = passive;
+        let Some(transition) = newest else { return };
+        if record.count == 0 {
+            record.from = transition.from;
+        }
+        record.count += 1;
+        if transition.to == State::Down && transition.from > State::Down {
+            record.last_down = Some(LastDown {
+                at: transition.at,
+                reason: transition.reason,
+                local_stall_us: transition.local_stall_us,
+            });
+        }
+        record.newest = Some(transition);
+    }
+
+    fn outcome(&mut self, mut outcome: RouteOutcome) {
+        match self.routes.get(&outcome.id) {
+            Some(&at) => {
+                let earlier = &mut self.delivery.routes[at];
+                outcome.counts.add(earlier.counts);
+                *earlier = outcome;
+            }
+            None => {
+                self.routes.insert(outcome.id, self.delivery.routes.len());
+                self.delivery.routes.push(outcome);
+            }
+        }
+    }
+}
