@@ -28,3 +28,6 @@ pub mod realtime;
 pub mod routes;
 #[cfg(target_os = "linux")]
 pub mod socket;
+
+#[cfg(all(feature = "addon", target_os = "linux"))]
+pub mod addon;

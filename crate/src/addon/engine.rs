@@ -1,0 +1,250 @@
+//! The driver for JavaScript.
+
+use std::cell::RefCell;
+use std::net::{SocketAddrV4, UdpSocket};
+use std::sync::mpsc::Sender;
+use std::sync::{Arc, Mutex};
+
+use napi::bindgen_prelude::*;
+use napi::threadsafe_function::{ThreadsafeFunction, ThreadsafeFunctionCallMode};
+use napi_derive::napi;
+use nix::net::if_::if_nametoindex;
+use rustc_hash::FxHashMap;
+
+use crate::addon::errors::{Coded, closed, coded, from_start};
+use crate::addon::objects::{
+    NativeArmedRoute, NativeDelivery, NativeDisarm, NativeEngineOptions, NativePathFault, NativeRetry,
+    NativeSessionPath, NativeSessionSpec, NativeSnapshot, NativeStats, address,
+};
+use crate::arming::{ArmingPolicy, RouteId};
+use crate::driver::{DriverHandle, DriverOptions};
+use crate::engine::SessionId;
+use crate::inbox::{Command, SessionOrder};
+use crate::mailbox::Mailbox;
+use crate::rules::ROBUST;
+use crate::session::{Identity, Policy};
+
+/// Sessions copied in one turn of the engine's thread: enough to be quick, few enough to delay nobody.
+const SNAPSHOTS_AT_ONCE: usize = 512;
+
+type Doorbell = ThreadsafeFunction<(), (), (), Status, false>;
+
+#[napi]
+pub struct NativeEngine {
+    /// `None` once closed.
+    driver: RefCell<Option<DriverHandle>>,
+    mailbox: Arc<Mailbox>,
+    /// Keeps the process alive while it is referenced. The lock is for `ref` and `unref`, which want it mutable.
+    doorbell: Arc<Mutex<Doorbell>>,
+}
+
+#[napi]
+impl NativeEngine {
+    #[napi(constructor)]
+    pub fn new(options: NativeEngineOptions, doorbell: Function<'_, (), ()>) -> std::result::Result<Self, Coded> {
+        let doorbell = doorbell
+            .build_threadsafe_function()
+            .callee_handled::<false>()
+            .build()
+            .map_err(|error| coded("ERR_ENGINE_UNAVAILABLE", error.reason))?;
+        let doorbell = Arc::new(Mutex::new(doorbell));
+        let bell = Arc::clone(&doorbell);
+        let mailbox = Arc::new(Mailbox::new(Box::new(move || {
+            if let Ok(bell) = bell.lock() {
+                // Refused only while the environment goes down, and then nobody listens.
+                let _ = bell.call((), ThreadsafeFunctionCallMode::NonBlocking);
+            }
+        })));
+        let driver = DriverHandle::start(driver_options(options)?, Arc::clone(&mailbox)).map_err(|e| from_start(&e))?;
+        Ok(Self { driver: RefCell::new(Some(driver)), mailbox, doorbell })
+    }
+
+    #[napi(ts_return_type = "{ address: string; port: number } | null")]
+    pub fn local_addr(&self) -> Option<LocalAddr> {
+        let bound = self.driver.borrow().as_ref()?.local_addr();
+        Some(LocalAddr { address: bound.ip().to_string(), port: bound.port() })
+    }
+
+    /// Which of the paths cannot work on this host now.
+    #[napi]
+    pub fn check_paths(&self, paths: Vec<NativeSessionPath>) -> std::result::Result<Vec<NativePathFault>, Coded> {
+        let mut interfaces: FxHashMap<String, bool> = FxHashMap::default();
+        let mut addresses: FxHashMap<String, bool> = FxHashMap::default();
+        let mut faults = Vec::new();
+        for (path, index) in paths.into_iter().zip(0u32..) {
+            let exists = *interfaces.entry(path.iface).or_insert_with_key(|name| if_nametoindex(name.as_str()).is_ok());
+            let wanted = address(&path.local_ip)?;
+            // Who may bind to an address may send from it: the kernel's own judgement, loopback net included.
+            let is_local = *addresses
+                .entry(path.local_ip)
+                .or_insert_with(|| UdpSocket::bind(SocketAddrV4::new(wanted, 0)).is_ok());
+            let code = match (exists, is_local) {
+                (false, _) => "ERR_NO_SUCH_INTERFACE",
+                (true, false) => "EADDRNOTAVAIL",
+                (true, true) => continue,
+            };
+            faults.push(NativePathFault { index, code: code.to_owned() });
+        }
+        Ok(faults)
+    }
+
+    #[napi]
+    pub fn add_sessions(&self, specs: Vec<NativeSessionSpec>) -> std::result::Result<(), Coded> {
+        self.send(Command::AddSessions(orders(specs)?))
+    }
+
+    #[napi]
+    pub fn update_sessions(&self, specs: Vec<NativeSessionSpec>) -> std::result::Result<(), Coded> {
+        self.send(Command::UpdateSessions(orders(specs)?))
+    }
+
+    #[napi]
+    pub fn remove_sessions(&self, ids: Vec<u32>) -> std::result::Result<(), Coded> {
+        self.send(Command::RemoveSessions(session_ids(ids)))
+    }
+
+    #[napi]
+    pub fn set_admin_down(&self, ids: Vec<u32>, down: bool) -> std::result::Result<(), Coded> {
+        let ids = session_ids(ids);
+        self.send(if down { Command::AdminDown(ids) } else { Command::AdminUp(ids) })
+    }
+
+    /// The given sessions, or all; unknown ids are left out.
+    #[napi]
+    pub fn snapshots(&self, ids: Either<Vec<u32>, Null>) -> std::result::Result<Vec<NativeSnapshot>, Coded> {
+        let Either::A(ids) = ids else {
+            let all = self.ask(|answer| Command::Snapshots(None, answer))?;
+            return Ok(all.into_iter().map(Into::into).collect());
+        };
+        let mut snapshots = Vec::with_capacity(ids.len());
+        for some in ids.chunks(SNAPSHOTS_AT_ONCE) {
+            let some = session_ids(some.to_vec());
+            snapshots.extend(self.ask(|answer| Command::Snapshots(Some(some), answer))?.into_iter().map(Into::into));
+        }
+        Ok(snapshots)
+    }
+
+    #[napi]
+    pub fn stats(&self) -> std::result::Result<NativeStats, Coded> {
+        Ok(self.ask(Command::Stats)?.into())
+    }
+
+    #[napi]
+    pub fn arm(&self, routes: Vec<NativeArmedRoute>) -> std::result::Result<(), Coded> {
+        let routes = routes.into_iter().map(TryInto::try_into).collect::<std::result::Result<_, _>>()?;
+        self.send(Command::Arm(routes))
+    }
+
+    #[napi]
+    pub fn disarm(&self, routes: Vec<NativeDisarm>) -> std::result::Result<(), Coded> {
+        self.send(Command::Disarm(routes.into_iter().map(Into::into).collect()))
+    }
+
+    #[napi]
+    pub fn retry(&self, routes: Vec<NativeRetry>) -> std::result::Result<(), Coded> {
+        self.send(Command::Retry(routes.into_iter().map(|retry| (RouteId(retry.id), retry.generation)).collect()))
+    }
+
+    /// Takes everything that waits for JavaScript. Works after `close` too: the last news may still be here.
+    #[napi]
+    pub fn drain(&self) -> NativeDelivery {
+        self.mailbox.drain().into()
+    }
+
+    /// Ends the threads and closes the socket; resolves when that is done.
+    #[napi(ts_return_type = "Promise<void>")]
+    pub fn close(&self, admin_down: bool) -> AsyncTask<Close> {
+        let doorbell = Arc::clone(&self.doorbell);
+        AsyncTask::new(Close { driver: self.driver.borrow_mut().take(), doorbell, admin_down })
+    }
+
+    #[napi(js_name = "ref")]
+    pub fn refer(&self, env: Env) -> Result<()> {
+        refer(&self.doorbell, &env)
+    }
+
+    #[napi]
+    pub fn unref(&self, env: Env) -> Result<()> {
+        unref(&self.doorbell, &env)
+    }
+
+    fn ask<T>(&self, question: impl FnOnce(Sender<T>) -> Command) -> std::result::Result<T, Coded> {
+        Ok(self.driver.borrow().as_ref().ok_or_else(closed)?.ask(question)?)
+    }
+
+    fn send(&self, command: Command) -> std::result::Result<(), Coded> {
+        self.driver.borrow().as_ref().ok_or_else(closed)?.send(command);
+        Ok(())
+    }
+}
+
+#[napi(object, object_from_js = false)]
+pub struct LocalAddr {
+    pub address: String,
+    pub port: u16,
+}
+
+pub struct Close {
+    driver: Option<DriverHandle>,
+    doorbell: Arc<Mutex<Doorbell>>,
+    admin_down: bool,
+}
+
+impl Task for Close {
+    type Output = ();
+    type JsValue = ();
+
+    fn compute(&mut self) -> Result<()> {
+        if let Some(driver) = self.driver.take() {
+            driver.close(self.admin_down);
+        }
+        Ok(())
+    }
+
+    fn resolve(&mut self, env: Env, (): ()) -> Result<()> {
+        unref(&self.doorbell, &env)
+    }
+}
+
+// Deprecated for what they were mostly misused for; nothing else does what `net.Server` has `ref` and `unref` for.
+#[allow(deprecated)]
+fn refer(doorbell: &Mutex<Doorbell>, env: &Env) -> Result<()> {
+    doorbell.lock().expect("no holder of this lock panics").refer(env)
+}
+
+#[allow(deprecated)]
+fn unref(doorbell: &Mutex<Doorbell>, env: &Env) -> Result<()> {
+    doorbell.lock().expect("no holder of this lock panics").unref(env)
+}
+
+fn driver_options(options: NativeEngineOptions) -> std::result::Result<DriverOptions, Coded> {
+    let version = options.client_version.map(|bytes| {
+        <[u8; 4]>::try_from(bytes)
+            .map_err(|bytes| coded("ERR_CONFIG", format!("Expected four bytes of version, got {}", bytes.len())))
+    });
+    let version = version.transpose()?;
+    Ok(DriverOptions {
+        bind: SocketAddrV4::new(address(&options.bind_ip)?, options.port),
+        policy: Policy {
+            rules: &ROBUST,
+            min_tx_floor_us: options.min_tx_floor_us,
+            max_tx_ceil_us: options.max_tx_ceil_us,
+            backoff_max_us: options.backoff_max_us,
+            identity: version.map(|version| Identity { passive: options.passive, version }),
+        },
+        max_sessions: options.max_sessions as usize,
+        arming: ArmingPolicy {
+            take_over: options.take_over,
+            honor_peer_passive: options.honor_peer_advertised_passive,
+        },
+        realtime: options.realtime.map(Into::into).unwrap_or_default(),
+    })
+}
+
+fn orders(specs: Vec<NativeSessionSpec>) -> std::result::Result<Vec<SessionOrder>, Coded> {
+    specs.into_iter().map(TryInto::try_into).collect()
+}
+
+fn session_ids(ids: Vec<u32>) -> Vec<SessionId> {
+    ids.into_iter().map(SessionId).collect()
+}

@@ -1,0 +1,59 @@
+//! Failures as JavaScript errors with stable codes.
+
+use napi::bindgen_prelude::*;
+use nix::errno::Errno;
+
+use crate::driver::{NoAnswer, StartError};
+use crate::routes::RouteError;
+
+/// An error whose `code` is a text of ours or the system's name.
+pub type Coded = napi::Error<String>;
+
+pub fn coded(code: impl Into<String>, message: impl Into<String>) -> Coded {
+    Coded::new(code.into(), message.into())
+}
+
+pub fn closed() -> Coded {
+    coded("ERR_CLOSED", "the engine is closed")
+}
+
+/// The system's name of an error, as in Node.
+pub fn name_of(errno: Errno) -> String {
+    format!("{errno:?}")
+}
+
+pub fn code_of(error: &RouteError) -> String {
+    match error {
+        RouteError::Conflict(_) => "ERR_ROUTE_CONFLICT".into(),
+        RouteError::System(errno) => name_of(*errno),
+        RouteError::Unanswered => "ENOBUFS".into(),
+    }
+}
+
+pub fn from_start(error: &StartError) -> Coded {
+    let code = match error {
+        StartError::Bind(errno) | StartError::System(errno) => name_of(*errno),
+        StartError::Io(error) => name_of(error.raw_os_error().map_or(Errno::UnknownErrno, Errno::from_raw)),
+    };
+    coded(code, error.to_string())
+}
+
+pub fn from_route(error: &RouteError) -> Coded {
+    coded(code_of(error), error.to_string())
+}
+
+impl From<NoAnswer> for Coded {
+    fn from(error: NoAnswer) -> Self {
+        coded("ERR_CLOSED", error.to_string())
+    }
+}
+
+/// The error as a JavaScript object, to reject a promise with: tasks cannot carry codes of their own.
+pub fn rejection(env: Env, error: &RouteError) -> napi::Error {
+    let build = || -> Result<napi::Error> {
+        let mut object = env.create_error(napi::Error::from_reason(error.to_string()))?;
+        object.set("code", code_of(error))?;
+        Ok(napi::Error::from(object.to_unknown()))
+    };
+    build().unwrap_or_else(|failure| failure)
+}

@@ -1,0 +1,16 @@
+//! The N-API layer: classes and conversion, no decisions. `ts/engine/binding.ts` has the same shapes for TypeScript;
+//! both sides change together.
+
+mod engine;
+mod errors;
+mod objects;
+mod routes;
+
+use napi_derive::napi;
+
+/// The version of the package that this addon was built for.
+#[napi]
+#[must_use]
+pub fn version() -> String {
+    env!("CARGO_PKG_VERSION").to_owned()
+}

@@ -1,0 +1,459 @@
+//! The objects that cross the border, each with its conversion.
+
+use std::net::Ipv4Addr;
+
+use napi::bindgen_prelude::*;
+use napi_derive::napi;
+
+use crate::addon::errors::{Coded, code_of, coded};
+use crate::arming::{ArmedRoute, RouteId};
+use crate::engine::SessionId;
+use crate::inbox::{Disarm, SessionOrder};
+use crate::mailbox::{Delivery, RouteOp, RouteOutcome, SessionRecord, Trouble};
+use crate::realtime::Realtime;
+use crate::routes::KernelRoute;
+use crate::session::Timers;
+use crate::snapshot::{ScopeReport, Snapshot, StatsReport};
+use crate::time::Time;
+
+/// Microseconds as JavaScript has them: whole, and exact for the next two hundred years.
+#[allow(clippy::cast_precision_loss)]
+fn number(micros: u64) -> f64 {
+    micros as f64
+}
+
+fn time(at: Time) -> f64 {
+    number(at.micros())
+}
+
+pub fn address(text: &str) -> std::result::Result<Ipv4Addr, Coded> {
+    text.parse().map_err(|_| coded("ERR_INVALID_ADDRESS", format!("Expected an IPv4 address, got `{text}`")))
+}
+
+#[napi(object, object_to_js = false)]
+pub struct NativeRealtime {
+    pub priority: Option<u8>,
+    pub cpu: Option<u32>,
+    pub lock_memory: Option<bool>,
+}
+
+impl From<NativeRealtime> for Realtime {
+    fn from(options: NativeRealtime) -> Self {
+        Self { priority: options.priority, cpu: options.cpu, lock_memory: options.lock_memory.unwrap_or(false) }
+    }
+}
+
+#[napi(object, object_to_js = false)]
+pub struct NativeEngineOptions {
+    #[napi(js_name = "bindIP")]
+    pub bind_ip: String,
+    pub port: u16,
+    pub min_tx_floor_us: u32,
+    pub max_tx_ceil_us: u32,
+    pub backoff_max_us: u32,
+    pub max_sessions: u32,
+    pub passive: bool,
+    pub client_version: Option<Vec<u8>>,
+    pub honor_peer_advertised_passive: bool,
+    pub take_over: bool,
+    pub realtime: Option<NativeRealtime>,
+}
+
+#[napi(object, object_to_js = false)]
+pub struct NativeSessionSpec {
+    pub id: u32,
+    pub iface: String,
+    #[napi(js_name = "localIP")]
+    pub local_ip: String,
+    #[napi(js_name = "peerIP")]
+    pub peer_ip: String,
+    pub peer_port: u16,
+    pub tx_min_us: u32,
+    pub rx_min_us: u32,
+    pub detect_mult: u8,
+}
+
+impl TryFrom<NativeSessionSpec> for SessionOrder {
+    type Error = Coded;
+
+    fn try_from(spec: NativeSessionSpec) -> std::result::Result<Self, Coded> {
+        Ok(Self {
+            id: SessionId(spec.id),
+            local: address(&spec.local_ip)?,
+            peer: address(&spec.peer_ip)?,
+            peer_port: spec.peer_port,
+            timers: Timers { tx_min_us: spec.tx_min_us, rx_min_us: spec.rx_min_us, detect_mult: spec.detect_mult },
+            interface: spec.iface,
+        })
+    }
+}
+
+#[napi(object, object_to_js = false)]
+pub struct NativeSessionPath {
+    pub iface: String,
+    #[napi(js_name = "localIP")]
+    pub local_ip: String,
+}
+
+#[napi(object, object_from_js = false)]
+pub struct NativePathFault {
+    pub index: u32,
+    pub code: String,
+}
+
+#[napi(object, object_from_js = false)]
+pub struct NativeSnapshot {
+    pub id: u32,
+    pub state: &'static str,
+    pub local_discr: u32,
+    pub peer_discr: u32,
+    pub last_down_reason: &'static str,
+    pub conv_up_start_us: Option<f64>,
+    pub conv_down_start_us: Option<f64>,
+    pub up_since_us: Option<f64>,
+    pub down_since_us: Option<f64>,
+    pub detect_deadline_us: Option<f64>,
+    pub next_detect_scheduled_us: Option<f64>,
+    pub last_updated_us: Option<f64>,
+    pub detect_time_us: f64,
+    pub tx_interval_us: f64,
+    pub peer_passive: bool,
+    pub peer_version: Option<Vec<u8>>,
+}
+
+impl From<Snapshot> for NativeSnapshot {
+    fn from(session: Snapshot) -> Self {
+        let said_version = session.peer_version != [0; 4];
+        Self {
+            id: session.id.0,
+            state: session.state.name(),
+            local_discr: session.local_discr,
+            peer_discr: session.peer_discr,
+            last_down_reason: session.last_down_reason.name(),
+            conv_up_start_us: session.moments.conv_up_start.map(time),
+            conv_down_start_us: session.moments.conv_down_start.map(time),
+            up_since_us: session.moments.up_since.map(time),
+            down_since_us: session.moments.down_since.map(time),
+            detect_deadline_us: session.detect_deadline.map(time),
+            next_detect_scheduled_us: session.next_detect_scheduled.map(time),
+            last_updated_us: session.moments.last_updated.map(time),
+            detect_time_us: number(session.detect_time_us),
+            tx_interval_us: number(session.tx_interval_us),
+            peer_passive: session.peer_passive,
+            peer_version: said_version.then(|| session.peer_version.to_vec()),
+        }
+    }
+}
+
+#[napi(object, object_from_js = false)]
+pub struct NativeLastDown {
+    pub at_us: f64,
+    pub reason: &'static str,
+    pub local_stall_us: f64,
+}
+
+#[napi(object, object_from_js = false)]
+pub struct NativeSessionRecord {
+    pub id: u32,
+    pub from: &'static str,
+    pub to: &'static str,
+    pub reason: &'static str,
+    pub cause: &'static str,
+    pub at_us: f64,
+    pub count: u32,
+    pub last_down: Option<NativeLastDown>,
+    pub local_stall_us: f64,
+    pub peer_passive: bool,
+    pub conv_start_us: Option<f64>,
+}
+
+impl From<SessionRecord> for NativeSessionRecord {
+    fn from(record: SessionRecord) -> Self {
+        let last_down = record.last_down.map(|down| NativeLastDown {
+            at_us: time(down.at),
+            reason: down.reason.name(),
+            local_stall_us: number(down.local_stall_us),
+        });
+        let newest = record.newest;
+        Self {
+            id: record.id.0,
+            from: record.from.name(),
+            to: newest.map_or(record.from, |to| to.to).name(),
+            reason: newest.map_or("none", |to| to.reason.name()),
+            cause: newest.map_or("handle_rx", |to| to.cause.name()),
+            at_us: newest.map_or(0.0, |to| time(to.at)),
+            count: record.count,
+            last_down,
+            local_stall_us: newest.map_or(0.0, |to| number(to.local_stall_us)),
+            peer_passive: record.peer_passive,
+            conv_start_us: newest.and_then(|to| to.conv_start).map(time),
+        }
+    }
+}
+
+#[napi(object, object_from_js = false)]
+pub struct NativeRouteOutcome {
+    pub id: u32,
+    pub generation: u32,
+    pub op: &'static str,
+    pub ok: bool,
+    pub code: Option<String>,
+    pub message: Option<String>,
+    pub duration_us: f64,
+    pub at_us: f64,
+    pub conv_start_us: Option<f64>,
+    pub gone: bool,
+    pub adds: u32,
+    pub add_failures: u32,
+    pub deletes: u32,
+    pub delete_failures: u32,
+}
+
+impl From<RouteOutcome> for NativeRouteOutcome {
+    fn from(outcome: RouteOutcome) -> Self {
+        let error = outcome.result.err();
+        Self {
+            id: outcome.id.0,
+            generation: outcome.generation,
+            op: match outcome.op {
+                RouteOp::Add => "add",
+                RouteOp::Delete => "delete",
+                RouteOp::None => "none",
+            },
+            ok: error.is_none(),
+            code: error.as_ref().map(code_of),
+            message: error.as_ref().map(ToString::to_string),
+            duration_us: number(outcome.duration_us),
+            at_us: time(outcome.at),
+            conv_start_us: outcome.conv_start.map(time),
+            gone: outcome.gone,
+            adds: outcome.counts.adds,
+            add_failures: outcome.counts.add_failures,
+            deletes: outcome.counts.deletes,
+            delete_failures: outcome.counts.delete_failures,
+        }
+    }
+}
+
+#[napi(object, object_from_js = false)]
+pub struct NativeTrouble {
+    pub code: String,
+    pub message: String,
+}
+
+impl From<Trouble> for NativeTrouble {
+    fn from(trouble: Trouble) -> Self {
+        Self { code: trouble.code, message: trouble.message }
+    }
+}
+
+#[napi(object, object_from_js = false)]
+pub struct NativeDelivery {
+    pub sessions: Vec<NativeSessionRecord>,
+    pub routes: Vec<NativeRouteOutcome>,
+    pub warnings: Vec<NativeTrouble>,
+    pub fatal: Either<NativeTrouble, Null>,
+}
+
+impl From<Delivery> for NativeDelivery {
+    fn from(delivery: Delivery) -> Self {
+        Self {
+            sessions: delivery.sessions.into_iter().map(Into::into).collect(),
+            routes: delivery.routes.into_iter().map(Into::into).collect(),
+            warnings: delivery.warnings.into_iter().map(Into::into).collect(),
+            fatal: delivery.fatal.map_or(Either::B(Null), |fatal| Either::A(fatal.into())),
+        }
+    }
+}
+
+#[napi(object, object_to_js = false)]
+pub struct NativeArmedRoute {
+    pub id: u32,
+    pub session_id: u32,
+    pub generation: u32,
+    pub table: u32,
+    pub dst: String,
+    pub prefix_length: u8,
+    pub src: String,
+    pub next_hop: String,
+    pub protocol: u8,
+    pub priority: u32,
+    pub no_uninstall: bool,
+    pub admin_down: bool,
+}
+
+impl TryFrom<NativeArmedRoute> for ArmedRoute {
+    type Error = Coded;
+
+    fn try_from(route: NativeArmedRoute) -> std::result::Result<Self, Coded> {
+        Ok(Self {
+            id: RouteId(route.id),
+            session: SessionId(route.session_id),
+            generation: route.generation,
+            route: KernelRoute {
+                table: route.table,
+                destination: address(&route.dst)?,
+                prefix_length: route.prefix_length,
+                source: address(&route.src)?,
+                next_hop: address(&route.next_hop)?,
+                protocol: route.protocol,
+                priority: route.priority,
+            },
+            no_uninstall: route.no_uninstall,
+            admin_down: route.admin_down,
+        })
+    }
+}
+
+#[napi(object, object_to_js = false)]
+pub struct NativeDisarm {
+    pub id: u32,
+    pub generation: u32,
+    pub remove: bool,
+}
+
+impl From<NativeDisarm> for Disarm {
+    fn from(disarm: NativeDisarm) -> Self {
+        Self { id: RouteId(disarm.id), generation: disarm.generation, remove: disarm.remove }
+    }
+}
+
+#[napi(object, object_to_js = false)]
+pub struct NativeRetry {
+    pub id: u32,
+    pub generation: u32,
+}
+
+#[napi(object)]
+pub struct NativeRoute {
+    pub table: u32,
+    pub dst: String,
+    pub prefix_length: u8,
+    pub src: String,
+    pub next_hop: String,
+    pub protocol: u8,
+    pub priority: u32,
+}
+
+impl TryFrom<NativeRoute> for KernelRoute {
+    type Error = Coded;
+
+    fn try_from(route: NativeRoute) -> std::result::Result<Self, Coded> {
+        Ok(Self {
+            table: route.table,
+            destination: address(&route.dst)?,
+            prefix_length: route.prefix_length,
+            source: address(&route.src)?,
+            next_hop: address(&route.next_hop)?,
+            protocol: route.protocol,
+            priority: route.priority,
+        })
+    }
+}
+
+impl From<KernelRoute> for NativeRoute {
+    fn from(route: KernelRoute) -> Self {
+        Self {
+            table: route.table,
+            dst: route.destination.to_string(),
+            prefix_length: route.prefix_length,
+            src: route.source.to_string(),
+            next_hop: route.next_hop.to_string(),
+            protocol: route.protocol,
+            priority: route.priority,
+        }
+    }
+}
+
+#[napi(object, object_from_js = false)]
+pub struct NativeStates {
+    #[napi(js_name = "admin_down")]
+    pub admin_down: f64,
+    pub down: f64,
+    pub init: f64,
+    pub up: f64,
+}
+
+#[napi(object, object_from_js = false)]
+pub struct NativeInvalid {
+    pub short: f64,
+    #[napi(js_name = "bad_version")]
+    pub bad_version: f64,
+    #[napi(js_name = "bad_len")]
+    pub bad_len: f64,
+    #[napi(js_name = "bad_detect_mult")]
+    pub bad_detect_mult: f64,
+    #[napi(js_name = "bad_discr")]
+    pub bad_discr: f64,
+    #[napi(js_name = "bad_interval")]
+    pub bad_interval: f64,
+    #[napi(js_name = "foreign_discr")]
+    pub foreign_discr: f64,
+}
+
+#[napi(object, object_from_js = false)]
+pub struct NativeScopeStats {
+    pub iface: String,
+    #[napi(js_name = "localIP")]
+    pub local_ip: String,
+    pub sessions: NativeStates,
+    pub tx: f64,
+    pub rx: f64,
+    pub rx_invalid: NativeInvalid,
+    pub unknown_peer: f64,
+    pub write_errors: f64,
+    pub timeouts: f64,
+    pub graces: f64,
+}
+
+impl From<ScopeReport> for NativeScopeStats {
+    fn from(scope: ScopeReport) -> Self {
+        let counters = scope.counters;
+        let [admin_down, down, init, up] = counters.sessions.map(number);
+        let [short, bad_version, bad_len, bad_detect_mult, bad_discr, bad_interval, foreign_discr] =
+            counters.rx_invalid.map(number);
+        Self {
+            iface: scope.interface,
+            local_ip: scope.local.to_string(),
+            sessions: NativeStates { admin_down, down, init, up },
+            tx: number(counters.tx),
+            rx: number(counters.rx),
+            rx_invalid: NativeInvalid {
+                short,
+                bad_version,
+                bad_len,
+                bad_detect_mult,
+                bad_discr,
+                bad_interval,
+                foreign_discr,
+            },
+            unknown_peer: number(counters.unknown_peer),
+            write_errors: number(counters.write_errors),
+            timeouts: number(counters.timeouts),
+            graces: number(counters.graces),
+        }
+    }
+}
+
+#[napi(object, object_from_js = false)]
+pub struct NativeStats {
+    pub scopes: Vec<NativeScopeStats>,
+    pub queue_length: f64,
+    pub read_errors: f64,
+    pub socket_drops: f64,
+    pub turns: f64,
+    pub worst_lateness_us: f64,
+}
+
+impl From<StatsReport> for NativeStats {
+    fn from(report: StatsReport) -> Self {
+        Self {
+            scopes: report.scopes.into_iter().map(Into::into).collect(),
+            queue_length: number(report.queue_len as u64),
+            read_errors: number(report.read_errors),
+            socket_drops: f64::from(report.socket_drops),
+            turns: number(report.turns),
+            worst_lateness_us: number(report.worst_lateness_us),
+        }
+    }
+}
