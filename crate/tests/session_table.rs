@@ -174,7 +174,12 @@ fn a_packet_for_somebody_else_is_dropped_before_anything_else_happens() {
                 let mut foreign = packet(received, PEER, NOBODY);
                 foreign.desired_min_tx_us = 900_000;
                 let heard = session.handle_rx(settled(&session), &foreign);
-                assert_eq!(heard, Heard::Ignored(Ignored::ForeignDiscriminator), "{} {state:?} {received:?}", rules.name);
+                assert_eq!(
+                    heard,
+                    Heard::Ignored(Ignored::ForeignDiscriminator),
+                    "{} {state:?} {received:?}",
+                    rules.name
+                );
                 assert_eq!((session.detect_deadline(), session.last_rx()), before);
                 assert_eq!((session.state(), session.detect_time_us()), (state, DETECT_US));
             }
@@ -366,7 +371,10 @@ fn transmits_back_off_while_down_and_only_then() {
     let mut expect = |session: &mut Session, interval_us: u64, when: &str| {
         let next = session.compute_next_tx(at(0), &mut random).expect("a session in service sends");
         let gap = next.since(at(0));
-        assert!((interval_us * 9 / 10..=interval_us * 11 / 10).contains(&gap), "{when}: {gap} is not about {interval_us}");
+        assert!(
+            (interval_us * 9 / 10..=interval_us * 11 / 10).contains(&gap),
+            "{when}: {gap} is not about {interval_us}"
+        );
     };
     for factor in [1, 2, 4, 8] {
         expect(&mut session, factor * INTERVAL_US, "Down");

@@ -1,0 +1,394 @@
+//! What must hold, whatever happens (`ARCHITECTURE.md`, "The twelve points"): those that the core alone answers for.
+
+mod support;
+
+use proptest::prelude::*;
+use route_liveness::engine::{AddError, Datagram, Engine, Event, Path, SessionId};
+use route_liveness::packet::{ControlPacket, State};
+use route_liveness::rules::{REFERENCE, ROBUST};
+use route_liveness::session::DownReason;
+use route_liveness::stats::{Cause, Invalid, LinkId};
+use support::{LINK, MS, Network, SECOND, at, host, path, policy, spec, timers, transitions};
+
+fn up_packet(local_discr: u32, peer_discr: u32) -> ControlPacket {
+    ControlPacket {
+        state: State::Up,
+        detect_mult: 3,
+        local_discr,
+        peer_discr,
+        desired_min_tx_us: 100_000,
+        required_min_rx_us: 100_000,
+        passive: false,
+        client_version: [0; 4],
+    }
+}
+
+fn up_pair() -> Network {
+    let mut network = Network::pair(timers(100, 3));
+    network.run_until(2 * SECOND, Network::all_up).expect("a pair comes up");
+    network.run(SECOND);
+    network.take_transitions();
+    network
+}
+
+#[test]
+fn a_pair_comes_up_within_two_round_trips_and_two_intervals() {
+    let mut network = Network::pair(timers(100, 3));
+    let took = network.run_until(10 * SECOND, Network::all_up).expect("a pair comes up");
+    assert!(took <= 4 * MS + 200 * MS, "took {took} us");
+}
+
+#[test]
+fn silence_for_the_detection_time_is_down_with_reason_timeout() {
+    let mut network = up_pair();
+    network.cut_both();
+    let last_heard = network.host(1).engine.session(SessionId(1)).unwrap().0.last_rx().unwrap();
+    network.run(2 * SECOND);
+    let first = network.host(1).transitions[0];
+    assert_eq!((first.from, first.to, first.reason), (State::Up, State::Down, DownReason::Timeout));
+    assert_eq!(first.cause, Cause::DetectTimeout);
+    // What was on its way when the path was cut still counts.
+    assert!(first.at.since(last_heard) >= 300 * MS && first.at.since(last_heard) <= 301 * MS + 110 * MS);
+    assert_eq!(network.host(1).state(1), State::Down);
+}
+
+#[test]
+fn a_change_is_announced_at_once_also_from_a_deep_backoff() {
+    let mut network = Network::pair(timers(100, 3));
+    network.cut_both();
+    network.run(10 * SECOND);
+    network.heal();
+    let took = network.run_until(10 * SECOND, Network::all_up).expect("comes up after an outage");
+    // 1.1 × the shorter backed-off interval + 2 round trips + 2 × txInterval.
+    assert!(took <= 1_100 * MS + 4 * MS + 200 * MS, "took {took} us");
+}
+
+#[test]
+fn a_peer_that_flips_our_state_with_every_packet_does_not_drive_our_rate() {
+    let mut engine = Engine::new(policy(&REFERENCE), 10, 1);
+    engine.add_session(at(SECOND), spec(1, path(1, 2), timers(100, 3)), 7).unwrap();
+    let mut sent = Vec::new();
+    for tick in 0..10_000u64 {
+        let now = at(SECOND + tick * MS);
+        let state = if tick % 2 == 0 { State::Down } else { State::AdminDown };
+        let flip = ControlPacket { state, ..up_packet(9, 0) };
+        engine.handle_datagram(now, Datagram { arrival: now, path: path(1, 2), bytes: &flip.marshal() });
+        engine.handle_timeout(now, now);
+        sent.extend(std::iter::from_fn(|| engine.poll_transmit()).map(|_| now));
+    }
+    assert!(transitions(&mut engine).len() > 9_000, "the state did flip");
+    assert!(sent.windows(2).all(|pair| pair[1].since(pair[0]) >= 90 * MS), "not sooner than the jitter allows");
+    assert!(sent.len() >= 90, "and it still sends");
+}
+
+#[test]
+fn a_new_session_is_probed_at_once_and_thousands_are_paced_over_a_second() {
+    let mut engine = Engine::new(policy(&ROBUST), 20_000, 1);
+    engine.add_session(at(SECOND), spec(0, path(1, 2), timers(100, 3)), 1).unwrap();
+    assert_eq!(engine.poll_deadline(), Some(at(SECOND)));
+    for id in 1..20_000 {
+        let [high, low] = u16::try_from(id).unwrap().to_be_bytes();
+        let path = Path { link: LINK, local: host(1), peer: std::net::Ipv4Addr::new(10, 1, high, low) };
+        engine.add_session(at(SECOND), spec(id, path, timers(1_000, 3)), id + 1).unwrap();
+    }
+    let mut most_in_one_ms = 0;
+    let mut sent = 0;
+    for ms in 0..=1_000 {
+        let now = at(SECOND + ms * MS);
+        engine.handle_timeout(now, now);
+        let count = std::iter::from_fn(|| engine.poll_transmit()).count();
+        most_in_one_ms = most_in_one_ms.max(count);
+        sent += count;
+    }
+    assert!(sent >= 20_000, "all were probed within a second");
+    assert!(most_in_one_ms <= 50, "without a burst, got {most_in_one_ms} in one millisecond");
+}
+
+#[test]
+fn a_session_is_not_judged_before_everything_that_arrived_in_time_was_read() {
+    let mut network = up_pair();
+    let engine = &mut network.host(1).engine;
+    let session = engine.session(SessionId(1)).unwrap().0;
+    let deadline = session.detect_deadline().unwrap();
+    let (ours, theirs) = (session.local_discr(), session.peer().discr);
+    let late = deadline.plus(5 * MS);
+    engine.handle_timeout(late, deadline.minus(1));
+    assert!(transitions(engine).is_empty(), "its packet may still be waiting");
+    assert!(engine.poll_deadline().unwrap() <= late, "and the question comes back at once");
+
+    let packet = up_packet(theirs, ours);
+    let arrival = deadline.minus(1);
+    engine.handle_datagram(late, Datagram { arrival, path: path(1, 2), bytes: &packet.marshal() });
+    engine.handle_timeout(late, late);
+    assert!(transitions(engine).is_empty(), "it had arrived in time");
+    assert_eq!(engine.session(SessionId(1)).unwrap().0.detect_deadline(), Some(arrival.plus(300 * MS)));
+}
+
+#[test]
+fn a_late_turn_of_our_own_buys_a_silent_session_one_interval_and_no_more() {
+    let mut network = up_pair();
+    let engine = &mut network.host(1).engine;
+    let deadline = engine.session(SessionId(1)).unwrap().0.detect_deadline().unwrap();
+    let late = deadline.plus(76 * MS);
+    engine.note_lateness(late, 76 * MS);
+    engine.handle_timeout(late, late);
+    assert!(transitions(engine).is_empty(), "a turn later than a quarter of the detection time excuses");
+    assert_eq!(engine.stats().iter().map(|(_, counters)| counters.graces).sum::<u64>(), 1);
+
+    let again = late.plus(100 * MS);
+    engine.handle_timeout(again, again);
+    let down = transitions(engine);
+    assert_eq!(down.len(), 1, "but only once");
+    assert_eq!(down[0].reason, DownReason::Timeout);
+    assert_eq!(down[0].local_stall_us, 100 * MS, "and the grace shows");
+}
+
+#[test]
+fn a_turn_that_was_hardly_late_excuses_nobody() {
+    let mut network = up_pair();
+    let engine = &mut network.host(1).engine;
+    let deadline = engine.session(SessionId(1)).unwrap().0.detect_deadline().unwrap();
+    let late = deadline.plus(75 * MS);
+    engine.note_lateness(late, 75 * MS);
+    engine.handle_timeout(late, late);
+    let down = transitions(engine);
+    assert_eq!(down.len(), 1);
+    assert_eq!(down[0].local_stall_us, 75 * MS, "but it is told");
+}
+
+#[test]
+fn datagrams_that_the_kernel_dropped_buy_one_interval() {
+    let mut network = up_pair();
+    let engine = &mut network.host(1).engine;
+    let deadline = engine.session(SessionId(1)).unwrap().0.detect_deadline().unwrap();
+    engine.note_socket_drops(deadline);
+    engine.handle_timeout(deadline, deadline);
+    assert!(transitions(engine).is_empty());
+    let again = deadline.plus(100 * MS);
+    engine.handle_timeout(again, again);
+    assert_eq!(transitions(engine).len(), 1);
+}
+
+#[test]
+fn drops_and_stalls_from_before_the_last_packet_excuse_nothing() {
+    let mut network = up_pair();
+    let engine = &mut network.host(1).engine;
+    let session = engine.session(SessionId(1)).unwrap().0;
+    let (last_rx, deadline) = (session.last_rx().unwrap(), session.detect_deadline().unwrap());
+    engine.note_socket_drops(last_rx.minus(1));
+    engine.note_lateness(last_rx.minus(1), SECOND);
+    engine.handle_timeout(deadline, deadline);
+    assert_eq!(transitions(engine).len(), 1);
+}
+
+#[test]
+fn one_session_too_many_is_refused_and_no_timer_of_another_is_lost() {
+    let mut engine = Engine::new(policy(&ROBUST), 2, 1);
+    engine.add_session(at(SECOND), spec(1, path(1, 2), timers(100, 3)), 1).unwrap();
+    engine.add_session(at(SECOND), spec(2, path(1, 3), timers(100, 3)), 2).unwrap();
+    assert_eq!(engine.add_session(at(SECOND), spec(3, path(1, 4), timers(100, 3)), 3), Err(AddError::Full(2)));
+    assert_eq!(engine.queue_len(), 2);
+    engine.remove_session(SessionId(1));
+    assert_eq!(engine.queue_len(), 1);
+    assert_eq!(engine.add_session(at(SECOND), spec(2, path(1, 5), timers(100, 3)), 4), Err(AddError::Exists));
+    assert_eq!(engine.add_session(at(SECOND), spec(4, path(1, 3), timers(100, 3)), 4), Err(AddError::Exists));
+    let taken = engine.add_session(at(SECOND), spec(4, path(1, 4), timers(100, 3)), 2);
+    assert_eq!(taken, Err(AddError::DiscriminatorTaken), "two sessions never share a discriminator");
+    engine.add_session(at(SECOND), spec(4, path(1, 4), timers(100, 3)), 1).unwrap();
+}
+
+#[test]
+fn strangers_and_garbage_are_counted_never_answered_and_change_nobody() {
+    let mut network = up_pair();
+    let engine = &mut network.host(1).engine;
+    while engine.poll_transmit().is_some() {}
+    let now = engine.session(SessionId(1)).unwrap().0.last_rx().unwrap().plus(1);
+    let good = ControlPacket { state: State::AdminDown, desired_min_tx_us: 1, ..up_packet(0xBAD, 0xBAD) };
+    let mut send = |path: Path, bytes: &[u8]| engine.handle_datagram(now, Datagram { arrival: now, path, bytes });
+    let known = path(1, 2);
+    send(known, &good.marshal()[..39]);
+    for (at, value) in [(0, 0x40), (3, 41), (2, 0)] {
+        let mut bytes = good.marshal();
+        bytes[at] = value;
+        send(known, &bytes);
+    }
+    send(known, &ControlPacket { local_discr: 0, ..good }.marshal());
+    send(known, &ControlPacket { peer_discr: 0, state: State::Up, desired_min_tx_us: 60_000_001, ..good }.marshal());
+    send(known, &good.marshal());
+    // Not the peer, not our address, not the interface.
+    let strangers = [path(1, 9), path(9, 2), Path { link: LinkId::OTHER, ..known }];
+    for stranger in strangers {
+        send(stranger, &good.marshal());
+    }
+    assert_eq!(transitions(engine), []);
+    assert!(engine.poll_transmit().is_none());
+    assert_eq!(engine.session(SessionId(1)).unwrap().0.state(), State::Up);
+    let counted = |pick: fn(&route_liveness::stats::Counters) -> u64| -> u64 {
+        engine.stats().iter().map(|(_, counters)| pick(counters)).sum()
+    };
+    assert_eq!(counted(|c| c.rx_invalid[Invalid::Short as usize]), 1);
+    assert_eq!(counted(|c| c.rx_invalid[Invalid::Version as usize]), 1);
+    assert_eq!(counted(|c| c.rx_invalid[Invalid::Length as usize]), 1);
+    assert_eq!(counted(|c| c.rx_invalid[Invalid::DetectMult as usize]), 1);
+    assert_eq!(counted(|c| c.rx_invalid[Invalid::Discriminator as usize]), 1);
+    assert_eq!(counted(|c| c.rx_invalid[Invalid::Interval as usize]), 1);
+    assert_eq!(counted(|c| c.rx_invalid[Invalid::ForeignDiscriminator as usize]), 1);
+    assert_eq!(counted(|c| c.unknown_peer), 3);
+}
+
+#[test]
+fn a_flood_to_addresses_without_sessions_does_not_grow_the_counters() {
+    let mut engine = Engine::new(policy(&ROBUST), 10, 1);
+    for low in 0..=255 {
+        let path = Path { link: LinkId::OTHER, local: std::net::Ipv4Addr::new(127, 0, 9, low), peer: host(9) };
+        engine.handle_datagram(at(1), Datagram { arrival: at(1), path, bytes: &[0; 80] });
+    }
+    assert_eq!(engine.stats().iter().count(), 1);
+}
+
+#[test]
+fn admin_down_reaches_a_peer_that_misses_the_first_of_it() {
+    let mut network = up_pair();
+    network.cut(1, 2);
+    let now = network.now;
+    network.host(1).engine.admin_down(now, SessionId(1));
+    network.run(120 * MS);
+    network.heal();
+    network.run(200 * MS);
+    let down = network.host(2).transitions[0];
+    assert_eq!((down.to, down.reason), (State::Down, DownReason::RemoteAdmin));
+    network.run(10 * SECOND);
+    let last = network.host(1).sent.last().unwrap().0;
+    assert!(last <= now.plus(300 * MS), "after one detection time it is silent");
+    let now = network.now;
+    network.host(1).engine.admin_up(now, SessionId(1));
+    network.run_until(3 * SECOND, Network::all_up).expect("comes back into service");
+}
+
+#[test]
+fn a_restart_of_either_side_always_ends_up_again_under_robust_rules() {
+    for rules in [[&ROBUST, &ROBUST], [&ROBUST, &REFERENCE], [&REFERENCE, &ROBUST]] {
+        for (side, pause) in [(1, 0), (1, 150 * MS), (1, 5 * SECOND), (2, 0), (2, 150 * MS), (2, 5 * SECOND)] {
+            let mut network = Network::pair_with(timers(100, 3), rules);
+            network.run(3 * SECOND);
+            network.kill(side);
+            let other = network.hosts.len();
+            assert_eq!(other, 2);
+            network.run(pause);
+            network.restart(side);
+            let took = network.run_until(30 * SECOND, Network::all_up);
+            let who = (rules.map(|rules| rules.name), side, pause);
+            assert!(took.is_some_and(|us| us <= 300 * MS + 3 * SECOND), "{who:?} took {took:?}");
+            network.take_transitions();
+            network.run(60 * SECOND);
+            assert_eq!(network.take_transitions(), [], "{who:?} stays");
+        }
+    }
+}
+
+#[test]
+fn a_one_way_cut_takes_both_sides_down_and_does_not_flap() {
+    let mut network = up_pair();
+    network.cut(1, 2);
+    network.run(2 * SECOND);
+    assert!(network.host(1).state(1) < State::Up && network.host(2).state(2) < State::Up);
+    network.take_transitions();
+    network.run(60 * SECOND);
+    let flaps = network.take_transitions();
+    let per_minute = flaps.len();
+    assert!(per_minute <= 60, "{per_minute} transitions in a minute");
+    assert!(flaps.iter().all(|flap| flap.to < State::Up), "and never Up");
+    network.heal();
+    network.run_until(3 * SECOND, Network::all_up).expect("comes back");
+}
+
+#[test]
+fn a_flag_that_changes_is_told_without_a_transition() {
+    let mut network = up_pair();
+    let engine = &mut network.host(1).engine;
+    let session = engine.session(SessionId(1)).unwrap().0;
+    let known = up_packet(session.peer().discr, session.local_discr());
+    let packet = ControlPacket { passive: true, client_version: [1, 2, 3, 0], ..known };
+    let now = session.last_rx().unwrap().plus(10);
+    for _ in 0..2 {
+        engine.handle_datagram(now, Datagram { arrival: now, path: path(1, 2), bytes: &packet.marshal() });
+    }
+    assert_eq!(engine.poll_event(), Some(Event::PeerPassive { id: SessionId(1), passive: true }));
+    assert_eq!(engine.poll_event(), None, "once");
+}
+
+#[test]
+fn receiving_moves_no_entry_of_the_queue_but_an_earlier_deadline_does() {
+    let mut network = up_pair();
+    let engine = &mut network.host(1).engine;
+    let (session, before) = engine.session(SessionId(1)).unwrap();
+    let packet = up_packet(session.peer().discr, session.local_discr());
+    let now = session.detect_deadline().unwrap().minus(1);
+    let mut hear = |packet: &ControlPacket| {
+        engine.handle_datagram(now, Datagram { arrival: now, path: path(1, 2), bytes: &packet.marshal() });
+        let (session, scheduled) = engine.session(SessionId(1)).unwrap();
+        (session.detect_deadline().unwrap(), scheduled)
+    };
+    assert_eq!(hear(&packet), (now.plus(300 * MS), before), "the deadline is a field, the entry stays");
+    let slow = ControlPacket { desired_min_tx_us: 500_000, ..packet };
+    assert_eq!(hear(&slow), (now.plus(1_500 * MS), before));
+
+    // Init lasts for seconds: Up, once reached, has to be judged after its own, shorter time.
+    let mut engine = Engine::new(policy(&ROBUST), 4, 1);
+    engine.add_session(at(SECOND), spec(1, path(1, 2), timers(100, 3)), 2).unwrap();
+    for (state, peer_discr, deadline_us) in [(State::Down, 0, 3_300 * MS), (State::Init, 2, 300 * MS)] {
+        let packet = ControlPacket { state, ..up_packet(9, peer_discr) };
+        engine
+            .handle_datagram(at(SECOND), Datagram { arrival: at(SECOND), path: path(1, 2), bytes: &packet.marshal() });
+        assert_eq!(engine.session(SessionId(1)).unwrap().1, Some(at(SECOND + deadline_us)));
+    }
+}
+
+#[test]
+fn a_million_steps_of_a_pair_lose_no_timer() {
+    let mut network = up_pair();
+    network.run(3_600 * SECOND);
+    assert_eq!(network.take_transitions(), []);
+    let sent = network.host(1).sent.len() as u64;
+    assert!((30_000..40_500).contains(&sent), "an hour at 100 ms, sent {sent}");
+}
+
+proptest! {
+    #[test]
+    fn no_packet_sequence_leads_out_of_the_state_table(
+        packets in proptest::collection::vec(
+            (0u8..4, 0u32..3, 0u32..3, 0u32..2_000_000, 1u8..5, 0u64..400_000, any::<bool>()),
+            1..200,
+        ),
+        robust: bool,
+    ) {
+        let rules = if robust { &ROBUST } else { &REFERENCE };
+        let mut engine = Engine::new(policy(rules), 4, 1);
+        let mut now = at(SECOND);
+        engine.add_session(now, spec(1, path(1, 2), timers(100, 3)), 2).unwrap();
+        for (wire, local_discr, peer_discr, interval, detect_mult, later, drained) in packets {
+            now = now.plus(later);
+            let packet = ControlPacket {
+                state: State::ALL[usize::from(wire)], detect_mult, local_discr, peer_discr,
+                desired_min_tx_us: interval, required_min_rx_us: interval, passive: wire == 1, client_version: [0; 4],
+            };
+            engine.handle_datagram(now, Datagram { arrival: now.minus(later / 2), path: path(1, 2), bytes: &packet.marshal() });
+            engine.handle_timeout(now, if drained { now } else { now.minus(later) });
+            while engine.poll_transmit().is_some() {}
+            for change in transitions(&mut engine) {
+                let allowed = match change.from {
+                    State::AdminDown => change.to == State::Down,
+                    State::Down => matches!(change.to, State::Init | State::Up),
+                    State::Init => matches!(change.to, State::Down | State::Up),
+                    State::Up => change.to == State::Down,
+                };
+                prop_assert!(allowed, "{:?} -> {:?}", change.from, change.to);
+            }
+            prop_assert!(engine.queue_len() <= 2);
+            let session = engine.session(SessionId(1)).unwrap().0;
+            prop_assert_eq!(session.detect_deadline().is_some(), matches!(session.state(), State::Init | State::Up));
+            let sessions: u64 = engine.stats().iter().flat_map(|(_, counters)| counters.sessions).sum();
+            prop_assert_eq!(sessions, 1);
+        }
+    }
+}
