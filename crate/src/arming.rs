@@ -373,3 +373,116 @@ fn outcome(op: RouteOp, job: &Job, result: Result<()>, gone: bool) -> RouteOutco
         result,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::net::Ipv4Addr;
+
+    use super::*;
+
+    const NOW: Time = Time::from_micros(1);
+    const UP: SessionView = SessionView { up: true, peer_passive: false, conv_start: None };
+    const DOWN: SessionView = SessionView { up: false, peer_passive: false, conv_start: None };
+    const DOWN_PASSIVE: SessionView = SessionView { up: false, peer_passive: true, conv_start: None };
+
+    fn armed(id: u32, generation: u32) -> ArmedRoute {
+        ArmedRoute {
+            id: RouteId(id),
+            session: SessionId(1),
+            generation,
+            route: KernelRoute {
+                table: 254,
+                destination: Ipv4Addr::new(10, 9, 0, 7),
+                prefix_length: 32,
+                source: Ipv4Addr::new(10, 0, 0, 1),
+                next_hop: Ipv4Addr::new(10, 0, 0, 2),
+                protocol: 186,
+                priority: 0,
+            },
+            no_uninstall: false,
+            admin_down: false,
+        }
+    }
+
+    fn care(session: SessionView, installed: bool) -> Care {
+        Care { spec: armed(1, 1), session, leaving: None, installed, queued: false, wanted_at: NOW }
+    }
+
+    #[test]
+    fn what_is_done_follows_from_session_and_route_at_that_moment() {
+        let op = |care: &Care| care.op(false);
+        assert_eq!(op(&care(UP, false)), RouteOp::Add);
+        assert_eq!(op(&care(UP, true)), RouteOp::None);
+        assert_eq!(op(&care(DOWN, true)), RouteOp::Delete);
+        assert_eq!(op(&care(DOWN, false)), RouteOp::None);
+
+        let admin_down = |session, installed| {
+            let mut care = care(session, installed);
+            care.spec.admin_down = true;
+            op(&care)
+        };
+        assert_eq!(admin_down(UP, true), RouteOp::Delete);
+        assert_eq!(admin_down(UP, false), RouteOp::None);
+    }
+
+    #[test]
+    fn a_route_that_must_stay_is_added_and_never_deleted() {
+        for (session, leaving, admin_down) in [(DOWN, None, false), (UP, None, true), (DOWN, Some(true), false)] {
+            let mut care = care(session, true);
+            care.spec.no_uninstall = true;
+            care.spec.admin_down = admin_down;
+            care.leaving = leaving;
+            assert_eq!(care.op(false), RouteOp::None);
+        }
+        let mut care = care(UP, false);
+        care.spec.no_uninstall = true;
+        assert_eq!(care.op(false), RouteOp::Add);
+    }
+
+    #[test]
+    fn a_passive_peer_keeps_its_route_only_where_that_is_honoured_and_only_if_it_had_it() {
+        assert_eq!(care(DOWN_PASSIVE, true).op(true), RouteOp::None);
+        assert_eq!(care(DOWN_PASSIVE, false).op(true), RouteOp::None);
+        assert_eq!(care(DOWN_PASSIVE, true).op(false), RouteOp::Delete);
+        assert_eq!(care(DOWN, true).op(true), RouteOp::Delete, "the flag cleared");
+        let mut withdrawn = care(DOWN_PASSIVE, true);
+        withdrawn.leaving = Some(true);
+        assert_eq!(withdrawn.op(true), RouteOp::Delete, "a withdrawal is a withdrawal");
+    }
+
+    #[test]
+    fn deletes_go_before_adds() {
+        let mut orders = Orders::default();
+        orders.arm(armed(1, 1), UP, NOW);
+        orders.arm(armed(2, 1), DOWN, NOW);
+        orders.arm(armed(3, 1), UP, NOW);
+        let order: Vec<RouteId> = std::iter::from_fn(|| orders.next()).collect();
+        assert_eq!(order, [RouteId(2), RouteId(1), RouteId(3)]);
+    }
+
+    #[test]
+    fn an_order_of_an_older_generation_changes_nothing() {
+        let mut orders = Orders::default();
+        orders.arm(armed(1, 5), UP, NOW);
+        orders.arm(ArmedRoute { admin_down: true, ..armed(1, 4) }, DOWN, NOW);
+        orders.disarm(RouteId(1), 5, true, NOW);
+        let care = &orders.routes[&RouteId(1)];
+        assert!(care.session.up && !care.spec.admin_down && care.leaving.is_none());
+        orders.disarm(RouteId(1), 6, true, NOW);
+        orders.arm(armed(1, 7), UP, NOW);
+        assert!(orders.routes[&RouteId(1)].leaving.is_none(), "armed again while it was leaving, it stays");
+    }
+
+    #[test]
+    fn a_session_that_changes_moves_all_of_its_routes_until_they_are_forgotten() {
+        let mut orders = Orders::default();
+        for id in [1, 2] {
+            orders.arm(armed(id, 1), UP, NOW);
+        }
+        orders.session_changed(SessionId(1), DOWN, NOW);
+        assert!(orders.routes.values().all(|care| !care.session.up));
+        orders.forget(RouteId(1));
+        orders.forget(RouteId(2));
+        assert!(orders.by_session.is_empty() && orders.routes.is_empty());
+    }
+}

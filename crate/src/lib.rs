@@ -1,3 +1,24 @@
+//! The native engine of `route-liveness`: liveness sessions over UDP, in the manner of BFD (RFC 5880), and the kernel
+//! routes that follow them.
+//!
+//! ```text
+//!             datagrams, arrival stamps                     deadlines
+//!   socket ──────────────┐                          ┌────── timerfd
+//!      ▲                 ▼                          ▼
+//!      │ batches   ┌───────────────────────────────────┐   changes    ┌─────────┐  requests
+//!      └───────────│  driver: one thread, one turn     │─────────────▶│ arming  │──────────▶ kernel's
+//!                  │  engine: sessions, queue, no I/O  │              │ a thread│◀────────── routes
+//!                  └───────────────────────────────────┘              └─────────┘  answers
+//!                        ▲ commands            │ records, at most one     │ outcomes, at most one
+//!                        │                     ▼ per session              ▼ per route
+//!                      inbox                 mailbox ─── doorbell ──▶ JavaScript drains
+//! ```
+//!
+//! The core has no I/O and no clock: `packet`, `rules`, `session`, `queue`, `engine`, `stalls`, `stats`, `jitter` and
+//! `time` compute, and `arrival` translates stamps. A test reaches hour three by adding a number. Around it, on Linux:
+//! `socket`, `links`, `routes` and `clock` are the only places that touch the kernel, `inbox` and `mailbox` the only
+//! ones that other threads touch, and `driver` and `arming` the only ones that run. `addon` converts for N-API.
+
 pub mod arrival;
 pub mod engine;
 pub mod jitter;

@@ -220,3 +220,108 @@ impl Pending {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+    use std::sync::atomic::AtomicUsize;
+
+    use super::*;
+    use crate::stats::Cause;
+
+    fn mailbox() -> (Mailbox, Arc<AtomicUsize>) {
+        let rings = Arc::new(AtomicUsize::new(0));
+        let counter = Arc::clone(&rings);
+        let ring = move || {
+            counter.fetch_add(1, Ordering::SeqCst);
+        };
+        (Mailbox::new(Box::new(ring)), rings)
+    }
+
+    fn change(id: u32, from: State, to: State, at: u64) -> Event {
+        Event::Transition(Transition {
+            id: SessionId(id),
+            from,
+            to,
+            reason: if to == State::Down { DownReason::Timeout } else { DownReason::None },
+            cause: Cause::HandleRx,
+            at: Time::from_micros(at),
+            local_stall_us: at,
+            peer_passive: false,
+            conv_start: None,
+        })
+    }
+
+    fn answer(id: u32, op: RouteOp, result: Result<(), RouteError>) -> RouteOutcome {
+        RouteOutcome {
+            id: RouteId(id),
+            generation: 1,
+            op,
+            counts: OpCounts::of(op, result.is_ok()),
+            result,
+            at: Time::from_micros(1),
+            duration_us: 1,
+            conv_start: None,
+            gone: false,
+        }
+    }
+
+    #[test]
+    fn a_slow_reader_finds_one_record_per_session_with_the_newest_state_and_the_count() {
+        let (mailbox, rings) = mailbox();
+        for round in 0..1_000 {
+            mailbox.put_events([
+                change(1, State::Up, State::Down, 3 * round + 1),
+                change(2, State::Init, State::Up, 3 * round + 2),
+                change(1, State::Down, State::Up, 3 * round + 3),
+            ]);
+        }
+        assert_eq!(rings.load(Ordering::SeqCst), 1, "one ring until somebody comes");
+        let delivery = mailbox.drain();
+        assert_eq!(delivery.sessions.len(), 2);
+        let first = &delivery.sessions[0];
+        assert_eq!((first.id, first.from, first.count), (SessionId(1), State::Up, 2_000));
+        assert_eq!(first.newest.unwrap().to, State::Up);
+        let last_down = first.last_down.unwrap();
+        assert_eq!((last_down.at.micros(), last_down.reason), (2_998, DownReason::Timeout));
+        assert!(mailbox.drain().sessions.is_empty(), "what was taken is gone");
+    }
+
+    #[test]
+    fn what_comes_in_after_a_drain_rings_again() {
+        let (mailbox, rings) = mailbox();
+        mailbox.put_events([change(1, State::Down, State::Init, 1)]);
+        mailbox.drain();
+        mailbox.put_events([change(1, State::Init, State::Up, 2)]);
+        mailbox.put_events([]);
+        assert_eq!(rings.load(Ordering::SeqCst), 2);
+    }
+
+    #[test]
+    fn a_passive_flag_travels_with_or_without_a_transition() {
+        let (mailbox, _) = mailbox();
+        mailbox.put_events([Event::PeerPassive { id: SessionId(1), passive: true }]);
+        let record = mailbox.drain().sessions.remove(0);
+        assert_eq!((record.count, record.peer_passive, record.newest), (0, true, None));
+        mailbox
+            .put_events([Event::PeerPassive { id: SessionId(1), passive: true }, change(1, State::Up, State::Down, 5)]);
+        let record = mailbox.drain().sessions.remove(0);
+        assert_eq!((record.count, record.from, record.peer_passive), (1, State::Up, false), "the newest word counts");
+    }
+
+    #[test]
+    fn a_slow_reader_finds_the_newest_answer_per_route_and_the_count_of_each_kind() {
+        let (mailbox, _) = mailbox();
+        let refused = Err(RouteError::Conflict(4));
+        mailbox.put_outcomes(vec![
+            answer(7, RouteOp::Add, refused),
+            answer(7, RouteOp::Add, Ok(())),
+            answer(8, RouteOp::None, Ok(())),
+            answer(7, RouteOp::Delete, Ok(())),
+        ]);
+        let routes = mailbox.drain().routes;
+        assert_eq!(routes.len(), 2);
+        assert_eq!((routes[0].id, routes[0].op), (RouteId(7), RouteOp::Delete));
+        assert_eq!(routes[0].counts, OpCounts { adds: 1, add_failures: 1, deletes: 1, delete_failures: 0 });
+    }
+}
