@@ -193,19 +193,16 @@ impl Orders {
     }
 
     fn arm(&mut self, spec: ArmedRoute, session: SessionView, now: Time) {
-        match self.routes.get_mut(&spec.id) {
-            Some(care) if care.spec.generation >= spec.generation => return,
-            Some(care) => {
-                care.spec = spec;
-                care.session = session;
-                care.leaving = None;
-            }
-            None => {
-                self.by_session.entry(spec.session).or_default().push(spec.id);
-                let care = Care { spec, session, leaving: None, installed: false, queued: false, wanted_at: now };
-                self.routes.insert(spec.id, care);
-            }
+        let known = self.routes.get(&spec.id);
+        if known.is_some_and(|care| care.spec.generation >= spec.generation) {
+            return;
         }
+        let installed = known.is_some_and(|care| care.installed);
+        let queued = known.is_some_and(|care| care.queued);
+        // It may belong to another session than before.
+        self.forget(spec.id);
+        self.by_session.entry(spec.session).or_default().push(spec.id);
+        self.routes.insert(spec.id, Care { spec, session, leaving: None, installed, queued, wanted_at: now });
         self.enqueue(spec.id, now);
     }
 
@@ -471,6 +468,17 @@ mod tests {
         orders.disarm(RouteId(1), 6, true, NOW);
         orders.arm(armed(1, 7), UP, NOW);
         assert!(orders.routes[&RouteId(1)].leaving.is_none(), "armed again while it was leaving, it stays");
+    }
+
+    #[test]
+    fn a_route_that_is_armed_again_for_another_session_follows_that_one() {
+        let mut orders = Orders::default();
+        orders.arm(armed(1, 1), UP, NOW);
+        orders.arm(ArmedRoute { session: SessionId(2), ..armed(1, 2) }, DOWN, NOW);
+        orders.session_changed(SessionId(1), DOWN, NOW);
+        orders.session_changed(SessionId(2), UP, NOW);
+        assert!(orders.routes[&RouteId(1)].session.up);
+        assert_eq!(orders.adds.len() + orders.deletes.len(), 1, "and is looked at once");
     }
 
     #[test]

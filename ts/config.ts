@@ -1,0 +1,245 @@
+/** Anything -> a full, frozen configuration, or every issue at once. */
+import * as v from 'valibot';
+
+import { isIPv4 } from './address.js';
+import { ConfigError, type ConfigIssue, expected } from './errors.js';
+import type { Logger } from './logger.js';
+import type { RouteReaderWriter } from './netlinker/reader-writer.js';
+import { parseClientVersion } from './protocol/client-version.js';
+
+/** The port that all peers listen on unless told otherwise (reference name: `DefaultLivenessPort`). */
+export const DEFAULT_LIVENESS_PORT = 44880;
+
+/** The longest interval between two packets of a session in service, in milliseconds. */
+export const MAX_INTERVAL = 60_000;
+
+/** The longest backoff, in milliseconds. */
+const MAX_BACKOFF = 600_000;
+
+/** Wishes for the thread that carries the sessions; what the system refuses is a warning. */
+export interface RealtimeOptions {
+  /** SCHED_FIFO at this priority, 1 to 99. Needs CAP_SYS_NICE or RLIMIT_RTPRIO. Default: not asked for. */
+  priority?: number | undefined;
+  /** The one CPU to run on, from 0. Default: any. */
+  cpu?: number | undefined;
+  /** Keep the process in memory. Needs CAP_IPC_LOCK or RLIMIT_MEMLOCK. Default: false. */
+  lockMemory?: boolean | undefined;
+}
+
+/** What `close()` does where it is not told. */
+export interface CloseOptions {
+  /** Say AdminDown to all peers first, for one detection time, 3 s at most. Default: false. */
+  adminDown?: boolean | undefined;
+  /** Withdraw all routes first. Default: false: they stay in the kernel, and nobody watches them. */
+  withdrawRoutes?: boolean | undefined;
+}
+
+/** How a manager is set up (reference name: `ManagerConfig`). Durations are milliseconds, fractions allowed. */
+export interface ManagerConfig {
+  /** The routing backend: `new NetlinkRoutes()`, `new MemoryRoutes()` or your own. Required. */
+  netlinker: RouteReaderWriter;
+  /** The local IPv4 address of the UDP socket; `0.0.0.0` for all. Required. */
+  bindIP: string;
+  /** How often we want to send, within [minTxFloor, maxTxCeil]. Required. */
+  txMin: number;
+  /** How often we can receive, within [minTxFloor, maxTxCeil]. Required. */
+  rxMin: number;
+  /** So many intervals of silence mean Down, 1 to 255. Required. */
+  detectMult: number;
+  /** The UDP port, 0 to 65 535; 0 takes a free one. Default: 44880. */
+  port?: number | undefined;
+  /** Only observe: routes are installed at registration and deleted at withdrawal, whatever their sessions do. Default: false. */
+  passiveMode?: boolean | undefined;
+  /** The shortest interval there is, above 0 and at most 60 000. Default: 50. */
+  minTxFloor?: number | undefined;
+  /** The longest interval that we send at, at most 60 000. Default: 1 000. */
+  maxTxCeil?: number | undefined;
+  /** The longest interval between two packets while Down, at most 600 000. Default: maxTxCeil. */
+  backoffMax?: number | undefined;
+  /** Entries in the scheduler's queue, 2 to 4 000 000; two per session. Default: 10 240, which is 5 120 sessions. */
+  maxEvents?: number | undefined;
+  /** Any object with pino's `child`, `trace`, `debug`, `info`, `warn` and `error`. Default: nothing is logged. */
+  logger?: Logger | undefined;
+  /** The version that we tell our peers, like `1.2.3-rc.1`. Default: bytes 20 to 24 are zero, as the reference sends them. */
+  clientVersion?: string | undefined;
+  /** Keep the route of a session that goes Down while its peer says that it is passive. Default: false. */
+  honorPeerAdvertisedPassive?: boolean | undefined;
+  /** How long a route operation may take before it counts as failed, 1 to 600 000. Default: 5 000. */
+  routeTimeout?: number | undefined;
+  /** What `close()` does where it is not told. */
+  onClose?: CloseOptions | undefined;
+  /** Which engine: `auto` takes the native one where it loads. The environment's ROUTE_LIVENESS_ENGINE overrides. Default: `auto`. */
+  engine?: 'auto' | 'native' | 'js' | undefined;
+  /** Real-time wishes for the native engine's thread. Default: none. */
+  realtime?: RealtimeOptions | undefined;
+}
+
+type Optional = 'logger' | 'clientVersion' | 'realtime';
+
+/** A configuration with every default filled in. */
+export type ResolvedConfig = Readonly<
+  { [K in Exclude<keyof ManagerConfig, Optional | 'onClose'>]-?: NonNullable<ManagerConfig[K]> } & {
+    [K in Optional]: ManagerConfig[K];
+  } & { onClose: Readonly<Required<{ [K in keyof CloseOptions]: boolean }>> }
+>;
+
+/** The fields that bound each other, and that options of a route are held against. */
+export type IntervalBounds = Pick<ResolvedConfig, 'minTxFloor' | 'maxTxCeil'>;
+
+const DEFAULTS = {
+  port: DEFAULT_LIVENESS_PORT,
+  passiveMode: false,
+  minTxFloor: 50,
+  maxTxCeil: 1_000,
+  maxEvents: 10_240,
+  honorPeerAdvertisedPassive: false,
+  routeTimeout: 5_000,
+  engine: 'auto',
+} as const;
+
+const LOGGER_METHODS = ['child', 'trace', 'debug', 'info', 'warn', 'error'] as const;
+const BACKEND_METHODS = ['routeAdd', 'routeDelete', 'routeByProtocol'] as const;
+
+/** A field that is what it should be, or an issue that says what it should be. */
+function field<T>(what: string, holds: (value: unknown) => boolean) {
+  return v.custom<T>(holds, (issue) => expected(v.getDotPath(issue) ?? '', what, issue.input));
+}
+
+const duration = (most: number) =>
+  field<number>(`a number of milliseconds above 0 and at most ${most}`, (value) => isNumberIn(value, 0.001, most));
+const integer = (least: number, most: number) =>
+  field<number>(`an integer from ${least} to ${most}`, (value) => Number.isInteger(value) && isNumberIn(value, least, most));
+const flag = field<boolean>('a boolean', (value) => typeof value === 'boolean');
+
+/** Unknown names are issues: a misspelt option must not be ignored. */
+function object<T extends v.ObjectEntries>(entries: T) {
+  return v.strictObject(entries, (issue) => {
+    const path = v.getDotPath(issue) ?? '';
+    if (issue.expected === 'never') return `Unknown option \`${path}\`; the options are ${Object.keys(entries).join(', ')}`;
+    if (issue.received === 'undefined' && path in entries) return `Expected \`${path}\` to be given; it has no default`;
+    return expected(path, 'an object', issue.input);
+  });
+}
+
+const SCHEMA = object({
+  netlinker: field<RouteReaderWriter>(`an object with ${BACKEND_METHODS.join(', ')}`, (value) => hasMethods(value, BACKEND_METHODS)),
+  bindIP: field<string>('an IPv4 address', (value) => typeof value === 'string' && isIPv4(value)),
+  txMin: duration(MAX_INTERVAL),
+  rxMin: duration(MAX_INTERVAL),
+  detectMult: integer(1, 255),
+  port: v.optional(integer(0, 65_535)),
+  passiveMode: v.optional(flag),
+  minTxFloor: v.optional(duration(MAX_INTERVAL)),
+  maxTxCeil: v.optional(duration(MAX_INTERVAL)),
+  backoffMax: v.optional(duration(MAX_BACKOFF)),
+  maxEvents: v.optional(integer(2, 4_000_000)),
+  logger: v.optional(field<Logger>(`a logger with ${LOGGER_METHODS.join(', ')}`, (value) => hasMethods(value, LOGGER_METHODS))),
+  clientVersion: v.optional(
+    field<string>('a version like `1.2.3` or `1.2.3-rc.1`, each number at most 255', (value) => {
+      return typeof value === 'string' && parseClientVersion(value) !== undefined;
+    }),
+  ),
+  honorPeerAdvertisedPassive: v.optional(flag),
+  routeTimeout: v.optional(duration(600_000)),
+  onClose: v.optional(object({ adminDown: v.optional(flag), withdrawRoutes: v.optional(flag) })),
+  engine: v.optional(
+    field<'auto' | 'native' | 'js'>("'auto', 'native' or 'js'", (value) => value === 'auto' || value === 'native' || value === 'js'),
+  ),
+  realtime: v.optional(
+    object({ priority: v.optional(integer(1, 99)), cpu: v.optional(integer(0, 1_023)), lockMemory: v.optional(flag) }),
+  ),
+});
+
+/**
+ * Fills defaults and enforces constraints (reference name: `ManagerConfig.Validate`).
+ *
+ * @returns the full configuration, frozen; the given one is left as it is
+ * @throws ConfigError `ERR_CONFIG`, with every issue at once
+ */
+export function validateConfig(config: ManagerConfig): ResolvedConfig {
+  const parsed = v.safeParse(SCHEMA, config);
+  const issues: ConfigIssue[] = (parsed.issues ?? []).map((issue) => ({ path: v.getDotPath(issue) ?? '', message: issue.message }));
+  const given = typeof config === 'object' && (config as unknown) !== null ? definedOf(config) : {};
+  const wrong = new Set(issues.map((issue) => issue.path));
+  const filled = { ...DEFAULTS, backoffMax: given.maxTxCeil ?? DEFAULTS.maxTxCeil, ...given };
+  issues.push(...boundIssues(filled, wrong));
+  if (issues.length > 0) throw new ConfigError(issues);
+  const { adminDown = false, withdrawRoutes = false } = given.onClose ?? {};
+  return Object.freeze({ ...filled, onClose: Object.freeze({ adminDown, withdrawRoutes }) }) as ResolvedConfig;
+}
+
+/** How one session departs from the configuration. */
+export interface SessionTimerOptions {
+  /** How often we want to send, in milliseconds, within [minTxFloor, maxTxCeil]. Default: the configuration's. */
+  txMin?: number | undefined;
+  /** How often we can receive, in milliseconds, within [minTxFloor, maxTxCeil]. Default: the configuration's. */
+  rxMin?: number | undefined;
+  /** So many intervals of silence mean Down, 1 to 255. Default: the configuration's. */
+  detectMult?: number | undefined;
+}
+
+/** What can be said of a route when it is registered. */
+export interface RegisterOptions extends SessionTimerOptions {
+  /** The peer's UDP port, 1 to 65 535. Default: 44880. */
+  port?: number | undefined;
+  /** The peer's address, where it is not the destination of the route. */
+  peerIP?: string | undefined;
+}
+
+const REGISTER_SCHEMA = object({
+  port: v.optional(integer(1, 65_535)),
+  peerIP: v.optional(v.unknown()),
+  txMin: v.optional(duration(MAX_INTERVAL)),
+  rxMin: v.optional(duration(MAX_INTERVAL)),
+  detectMult: v.optional(integer(1, 255)),
+});
+
+/** @throws ConfigError `ERR_CONFIG`, with every issue at once */
+export function validateRegisterOptions(options: RegisterOptions, bounds: IntervalBounds): RegisterOptions {
+  const parsed = v.safeParse(REGISTER_SCHEMA, options);
+  const issues: ConfigIssue[] = (parsed.issues ?? []).map((issue) => ({ path: v.getDotPath(issue) ?? '', message: issue.message }));
+  if (parsed.success) issues.push(...outsideIssues(options, bounds));
+  if (issues.length > 0) throw new ConfigError(issues);
+  return options;
+}
+
+/** What is wrong between fields that are each right by themselves. */
+function boundIssues(config: Partial<ManagerConfig> & IntervalBounds, wrong: ReadonlySet<string>): ConfigIssue[] {
+  const issues: ConfigIssue[] = [];
+  const { minTxFloor, maxTxCeil, backoffMax, txMin, rxMin } = config;
+  const boundsHold = !wrong.has('minTxFloor') && !wrong.has('maxTxCeil');
+  if (boundsHold && minTxFloor > maxTxCeil) {
+    issues.push({ path: 'minTxFloor', message: `Expected \`minTxFloor\` (${minTxFloor} ms) to be at most \`maxTxCeil\` (${maxTxCeil} ms)` });
+  } else if (boundsHold) {
+    const judged = { txMin: wrong.has('txMin') ? undefined : txMin, rxMin: wrong.has('rxMin') ? undefined : rxMin };
+    issues.push(...outsideIssues(judged, config));
+  }
+  if (boundsHold && !wrong.has('backoffMax') && backoffMax !== undefined && backoffMax < minTxFloor) {
+    const message = `Expected \`backoffMax\` (${backoffMax} ms) to be at least \`minTxFloor\` (${minTxFloor} ms)`;
+    issues.push({ path: 'backoffMax', message });
+  }
+  return issues;
+}
+
+/** Refused, not clamped: it catches seconds and microseconds. */
+function outsideIssues(timers: SessionTimerOptions, { minTxFloor, maxTxCeil }: IntervalBounds): ConfigIssue[] {
+  return (['txMin', 'rxMin'] as const).flatMap((path) => {
+    const interval = timers[path];
+    if (interval === undefined || (interval >= minTxFloor && interval <= maxTxCeil)) return [];
+    const message = `Expected \`${path}\` to be from minTxFloor (${minTxFloor} ms) to maxTxCeil (${maxTxCeil} ms), got ${interval} ms`;
+    return [{ path, message }];
+  });
+}
+
+function definedOf<T extends object>(given: T): Partial<T> {
+  return Object.fromEntries(Object.entries(given).filter(([, value]) => value !== undefined)) as Partial<T>;
+}
+
+function isNumberIn(value: unknown, least: number, most: number): boolean {
+  return typeof value === 'number' && value >= least && value <= most;
+}
+
+function hasMethods(value: unknown, names: readonly string[]): boolean {
+  if ((typeof value !== 'object' && typeof value !== 'function') || value === null) return false;
+  return names.every((name) => typeof (value as Record<string, unknown>)[name] === 'function');
+}

@@ -1,0 +1,239 @@
+/** Keeps the routes of any backend as their sessions want them. */
+import { monotonicNow } from '../clock.js';
+import { LivenessError, toError } from '../errors.js';
+import type { RouteReaderWriter } from '../netlinker/reader-writer.js';
+import { formatRoute } from '../route.js';
+import { Backoff } from './backoff.js';
+import type { OperationListener, RegisteredRoute, RouteInstaller, RouteStatus } from './installer.js';
+
+/** How the wishes of routes are judged. */
+export interface InstallerRules {
+  /** Sessions move nothing: a route is installed while it is registered. */
+  readonly passiveMode: boolean;
+  /** A session whose peer is passive keeps its route when it goes Down. */
+  readonly honorPeerAdvertisedPassive: boolean;
+  /** After so many milliseconds an operation counts as failed. */
+  readonly routeTimeout: number;
+}
+
+type Wish = 'installed' | 'absent' | 'as_it_is';
+type Operation = 'add' | 'delete';
+
+/**
+ * Per route there is one operation at a time, the latest wish wins, and what failed is retried. A backend that never
+ * answers costs no other route anything: after the timeout the next operation may go ahead, and whenever the late answer
+ * comes, the wish is applied once more, so that the end is right whichever took effect last.
+ */
+export class BackendInstaller implements RouteInstaller {
+  readonly #backend: RouteReaderWriter;
+  readonly #rules: InstallerRules;
+  readonly #listener: OperationListener;
+  readonly #cares = new Map<RegisteredRoute, Care>();
+
+  constructor(backend: RouteReaderWriter, rules: InstallerRules, listener: OperationListener) {
+    this.#backend = backend;
+    this.#rules = rules;
+    this.#listener = listener;
+  }
+
+  add(registered: RegisteredRoute): void {
+    const known = this.#cares.get(registered);
+    if (known === undefined) {
+      this.#cares.set(registered, new Care(registered, this.#backend, this.#rules, this.#listener));
+    } else {
+      known.keep();
+    }
+    this.changed(registered);
+  }
+
+  changed(registered: RegisteredRoute): void {
+    this.#cares.get(registered)?.advance();
+  }
+
+  confirmed(registered: RegisteredRoute): Promise<void> {
+    return this.#cares.get(registered)?.nextOutcome() ?? Promise.resolve();
+  }
+
+  async remove(registered: RegisteredRoute): Promise<void> {
+    const care = this.#cares.get(registered);
+    if (care === undefined) return;
+    await care.leave();
+    if (care.gone) this.#cares.delete(registered);
+  }
+
+  drop(registered: RegisteredRoute): void {
+    this.#cares.get(registered)?.stop();
+    this.#cares.delete(registered);
+  }
+
+  status(registered: RegisteredRoute): RouteStatus {
+    const care = this.#cares.get(registered);
+    return { installed: care?.installed === true, lastError: care?.lastError };
+  }
+
+  close(): void {
+    for (const care of this.#cares.values()) care.stop();
+    this.#cares.clear();
+  }
+}
+
+/** One route in care. */
+class Care {
+  /** `undefined` where an operation was given up on and nobody knows. */
+  installed: boolean | undefined = false;
+  lastError: Error | undefined;
+  gone = false;
+  readonly #registered: RegisteredRoute;
+  readonly #backend: RouteReaderWriter;
+  readonly #rules: InstallerRules;
+  readonly #listener: OperationListener;
+  readonly #backoff = new Backoff();
+  #running: symbol | undefined;
+  #leaving = false;
+  #stopped = false;
+  #waiting: ((outcome: Error | undefined) => void)[] = [];
+  #departure: (() => void)[] = [];
+
+  constructor(registered: RegisteredRoute, backend: RouteReaderWriter, rules: InstallerRules, listener: OperationListener) {
+    this.#registered = registered;
+    this.#backend = backend;
+    this.#rules = rules;
+    this.#listener = listener;
+  }
+
+  /** Starts what is wanted, unless something is running: then it is looked at again when that has ended. */
+  advance(): void {
+    if (this.#running !== undefined || this.#stopped) return;
+    const operation = this.#wanted();
+    if (operation !== undefined) {
+      void this.#run(operation);
+      return;
+    }
+    this.#backoff.cancel();
+    if (this.#leaving) this.#depart();
+  }
+
+  keep(): void {
+    this.#leaving = false;
+    this.gone = false;
+    // Whoever waited for the withdrawal was overtaken by a registration.
+    this.#answerDeparture();
+  }
+
+  leave(): Promise<void> {
+    this.#leaving = true;
+    const left = new Promise<void>((resolve) => this.#departure.push(resolve));
+    this.advance();
+    return left;
+  }
+
+  stop(): void {
+    this.#stopped = true;
+    this.#backoff.cancel();
+    this.#answerDeparture();
+  }
+
+  nextOutcome(): Promise<void> {
+    if (this.#running === undefined && this.#wanted() === undefined) return Promise.resolve();
+    return new Promise((resolve, reject) => {
+      this.#waiting.push((error) => {
+        if (error === undefined) resolve();
+        else reject(error);
+      });
+    });
+  }
+
+  #wish(): Wish {
+    const { route, adminDown, session } = this.#registered;
+    const withdrawn = route.noUninstall === true ? 'as_it_is' : 'absent';
+    if (this.#leaving || adminDown) return withdrawn;
+    if (session.up || this.#rules.passiveMode) return 'installed';
+    return this.#rules.honorPeerAdvertisedPassive && session.peerPassive ? 'as_it_is' : withdrawn;
+  }
+
+  #wanted(): Operation | undefined {
+    const wish = this.#wish();
+    if (wish === 'installed') return this.installed === true ? undefined : 'add';
+    return wish === 'absent' && this.installed !== false ? 'delete' : undefined;
+  }
+
+  async #run(operation: Operation): Promise<void> {
+    const { route } = this.#registered;
+    const run = Symbol(operation);
+    this.#running = run;
+    this.#backoff.cancel();
+    const began = monotonicNow();
+    // Also what throws at once is a failure of this route alone.
+    const answer = Promise.resolve(route).then((it) => (operation === 'add' ? this.#backend.routeAdd(it) : this.#backend.routeDelete(it)));
+    const outcome = await within(answer, this.#rules.routeTimeout);
+    if (outcome === TIMED_OUT) this.#awaitLate(answer);
+    if (this.#stopped) return;
+    this.#running = undefined;
+    const error = outcome === TIMED_OUT ? timeoutError(operation, this.#registered, this.#rules.routeTimeout) : outcome.error;
+    if (error === undefined) this.installed = operation === 'add';
+    else if (outcome === TIMED_OUT) this.installed = undefined;
+    this.lastError = error;
+    this.#report(operation, error, monotonicNow() - began);
+    if (error === undefined) {
+      this.#backoff.succeeded();
+      this.advance();
+    } else if (this.#wanted() === operation) {
+      this.#backoff.retry(() => this.advance());
+    } else {
+      this.advance();
+    }
+  }
+
+  /** When the answer comes after all, it may have undone what was done meanwhile. */
+  #awaitLate(answer: Promise<void>): void {
+    const settled = (): void => {
+      this.installed = undefined;
+      this.advance();
+    };
+    answer.then(settled, settled);
+  }
+
+  #report(op: Operation, error: Error | undefined, duration: number): void {
+    const { route, iface } = this.#registered;
+    const waiting = this.#waiting;
+    this.#waiting = [];
+    for (const answer of waiting) answer(error);
+    this.#listener({ route, iface, op, ok: error === undefined, duration, ...(error === undefined ? {} : { error }) });
+  }
+
+  #depart(): void {
+    this.gone = true;
+    this.#answerDeparture();
+  }
+
+  #answerDeparture(): void {
+    const departure = this.#departure;
+    this.#departure = [];
+    for (const answer of departure) answer();
+  }
+}
+
+const TIMED_OUT = Symbol('timed out');
+
+/** How a promise ends, or that it did not in time. */
+async function within(promise: Promise<void>, milliseconds: number): Promise<{ error: Error | undefined } | typeof TIMED_OUT> {
+  let timer: NodeJS.Timeout | undefined;
+  const late = new Promise<typeof TIMED_OUT>((resolve) => {
+    timer = setTimeout(resolve, milliseconds, TIMED_OUT);
+    timer.unref();
+  });
+  const settled = promise.then(
+    () => ({ error: undefined }),
+    (thrown: unknown) => ({ error: toError(thrown) }),
+  );
+  try {
+    return await Promise.race([settled, late]);
+  } finally {
+    clearTimeout(timer);
+  }
+}
+
+function timeoutError(operation: Operation, { route }: RegisteredRoute, milliseconds: number): Error {
+  const what = operation === 'add' ? 'adding' : 'deleting';
+  return new LivenessError('ERR_ROUTE_BACKEND', `The backend did not answer within ${milliseconds} ms when ${what} ${formatRoute(route)}`);
+}

@@ -1,0 +1,57 @@
+/** Desired against actual, per route. Two ways to the same end: a backend that is called, and routes that the engine moves by itself. */
+import type { SessionId } from '../engine/engine.js';
+import type { Route } from '../route.js';
+
+/** What a route needs to know of its session. */
+export interface SessionView {
+  readonly id: SessionId;
+  readonly up: boolean;
+  readonly peerPassive: boolean;
+}
+
+/** One registered route, as the manager keeps it. The installer reads it; only the manager changes it. */
+export interface RegisteredRoute {
+  readonly iface: string;
+  readonly route: Readonly<Route>;
+  readonly adminDown: boolean;
+  readonly session: SessionView;
+}
+
+/** An operation on the backend that has ended. */
+export interface RouteOperation {
+  readonly route: Readonly<Route>;
+  readonly iface: string;
+  readonly op: 'add' | 'delete';
+  readonly ok: boolean;
+  /** Why it failed. */
+  readonly error?: Error;
+  /** From when it was wanted to the backend's answer, in milliseconds. */
+  readonly duration: number;
+}
+
+/** What is known of a route in the backend. */
+export interface RouteStatus {
+  /** The backend has confirmed the route, and nothing has taken it away since. */
+  readonly installed: boolean;
+  /** The failure of the last operation; `undefined` once one succeeded. */
+  readonly lastError: Error | undefined;
+}
+
+export interface RouteInstaller {
+  /** Takes a route into care, or, where it is on its way out, keeps it. */
+  add(registered: RegisteredRoute): void;
+  /** The route, its admin state or its session changed. */
+  changed(registered: RegisteredRoute): void;
+  /** Resolves when the first operation on the route has succeeded; rejects with its failure, and retries go on. */
+  confirmed(registered: RegisteredRoute): Promise<void>;
+  /** Ends the care, after deletion where the route is installed and may be deleted. Resolves when the backend has confirmed. */
+  remove(registered: RegisteredRoute): Promise<void>;
+  /** Ends the care and leaves the backend as it is. */
+  drop(registered: RegisteredRoute): void;
+  status(registered: RegisteredRoute): RouteStatus;
+  /** Stops everything; routes stay as they are. */
+  close(): void;
+}
+
+/** What an installer tells of its work. */
+export type OperationListener = (operation: RouteOperation) => void;

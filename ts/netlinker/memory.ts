@@ -1,0 +1,41 @@
+/** Routing tables in memory, for trials and tests, by the rules of the kernel backend. */
+import { LivenessError } from '../errors.js';
+import { formatSlot, parseRoute, type Route } from '../route.js';
+import type { RouteReaderWriter } from './reader-writer.js';
+
+/**
+ * A backend that keeps its routes in memory. A slot (table, destination, priority) that is occupied by a route of
+ * another protocol is a conflict, unless `takeOver` is set.
+ */
+export class MemoryRoutes implements RouteReaderWriter {
+  readonly #routes = new Map<string, Route>();
+  readonly #takeOver: boolean;
+
+  /** @param options.takeOver replace whatever occupies a slot. Default: false */
+  constructor(options: { takeOver?: boolean } = {}) {
+    this.#takeOver = options.takeOver ?? false;
+  }
+
+  /** @throws LivenessError `ERR_INVALID_ROUTE`, `ERR_ROUTE_CONFLICT` */
+  routeAdd(route: Route): void {
+    const wanted = parseRoute(route);
+    const slot = formatSlot(wanted);
+    const occupant = this.#routes.get(slot);
+    if (occupant !== undefined && occupant.protocol !== wanted.protocol && !this.#takeOver) {
+      throw new LivenessError('ERR_ROUTE_CONFLICT', `The slot (${slot}) is occupied by a route of protocol ${occupant.protocol}`);
+    }
+    this.#routes.set(slot, wanted);
+  }
+
+  /** @throws LivenessError `ERR_INVALID_ROUTE` */
+  routeDelete(route: Route): void {
+    const unwanted = parseRoute(route);
+    const slot = formatSlot(unwanted);
+    const occupant = this.#routes.get(slot);
+    if (occupant?.protocol === unwanted.protocol && occupant.nextHop === unwanted.nextHop) this.#routes.delete(slot);
+  }
+
+  routeByProtocol(protocol: number): Route[] {
+    return [...this.#routes.values()].filter((route) => route.protocol === protocol).map((route) => ({ ...route }));
+  }
+}

@@ -1,0 +1,32 @@
+/** The sender's version in bytes 21 to 24 of a packet: major, minor, patch, channel. */
+export type VersionBytes = readonly [major: number, minor: number, patch: number, channel: number];
+
+/** By the number of the channel; a build of none of these is `other`. */
+const CHANNELS = ['stable', 'alpha', 'beta', 'rc', 'dev', 'other'] as const;
+const STABLE = 0;
+const OTHER = 5;
+
+/**
+ * The bytes that stand for a version: `1.2.3` (stable), `1.2.3-rc.1`, `1.2.3-dev`, `0.8.1~git20240101` (other).
+ * What follows a `+` is build metadata and says nothing. `undefined` where the text is no version or a number does not fit into a byte.
+ */
+export function parseClientVersion(text: string): VersionBytes | undefined {
+  const match = /^v?(\d{1,3})\.(\d{1,3})\.(\d{1,3})(?:[-~](.+))?$/.exec(text.replace(/\+.*$/, ''));
+  if (match === null) return undefined;
+  const [major, minor, patch] = [Number(match[1]), Number(match[2]), Number(match[3])];
+  if (major > 255 || minor > 255 || patch > 255) return undefined;
+  return [major, minor, patch, channelOf(match[4])];
+}
+
+/** The version that bytes stand for: `1.2.3`, `1.2.3-rc`; an unknown channel is `other`. */
+export function formatClientVersion([major, minor, patch, channel]: VersionBytes): string {
+  const name = channel === STABLE ? '' : `-${CHANNELS[channel] ?? CHANNELS[OTHER]}`;
+  return `${major}.${minor}.${patch}${name}`;
+}
+
+function channelOf(suffix: string | undefined): number {
+  if (suffix === undefined) return STABLE;
+  const word = /^[a-z]+/i.exec(suffix)?.[0].toLowerCase();
+  const channel = CHANNELS.findIndex((name) => name === word);
+  return channel > STABLE ? channel : OTHER;
+}
