@@ -100,9 +100,9 @@ const DEFAULTS = {
 const LOGGER_METHODS = ['child', 'trace', 'debug', 'info', 'warn', 'error'] as const;
 const BACKEND_METHODS = ['routeAdd', 'routeDelete', 'routeByProtocol'] as const;
 
-/** A field that is what it should be, or an issue that says what it should be. */
+/** A field that is what it should be, or an issue whose message says what that is. */
 function field<T>(what: string, holds: (value: unknown) => boolean) {
-  return v.custom<T>(holds, (issue) => expected(v.getDotPath(issue) ?? '', what, issue.input));
+  return v.custom<T>(holds, what);
 }
 
 const duration = (most: number) =>
@@ -113,11 +113,18 @@ const flag = field<boolean>('a boolean', (value) => typeof value === 'boolean');
 
 /** Unknown names are issues: a misspelt option must not be ignored. */
 function object<T extends v.ObjectEntries>(entries: T) {
-  return v.strictObject(entries, (issue) => {
+  return v.strictObject(entries, `an object; its options are ${Object.keys(entries).join(', ')}`);
+}
+
+/** The issues that valibot found, in our words: only here is it known where in the configuration each stands. */
+function worded(found: readonly v.BaseIssue<unknown>[] | undefined): ConfigIssue[] {
+  return (found ?? []).map((issue) => {
     const path = v.getDotPath(issue) ?? '';
-    if (issue.expected === 'never') return `Unknown option \`${path}\`; the options are ${Object.keys(entries).join(', ')}`;
-    if (issue.received === 'undefined' && path in entries) return `Expected \`${path}\` to be given; it has no default`;
-    return expected(path, 'an object', issue.input);
+    const isUnknown = issue.type === 'strict_object' && issue.expected === 'never';
+    const isMissing = issue.type === 'strict_object' && issue.received === 'undefined' && path !== '';
+    if (isUnknown) return { path, message: `Unknown option \`${path}\`; expected ${issue.message}` };
+    if (isMissing) return { path, message: `Expected \`${path}\` to be given: it has no default` };
+    return { path, message: expected(path, issue.message, issue.input) };
   });
 }
 
@@ -158,10 +165,10 @@ const SCHEMA = object({
  */
 export function validateConfig(config: ManagerConfig): ResolvedConfig {
   const parsed = v.safeParse(SCHEMA, config);
-  const issues: ConfigIssue[] = (parsed.issues ?? []).map((issue) => ({ path: v.getDotPath(issue) ?? '', message: issue.message }));
+  const issues = worded(parsed.issues);
   const given = typeof config === 'object' && (config as unknown) !== null ? definedOf(config) : {};
   const wrong = new Set(issues.map((issue) => issue.path));
-  const filled = { ...DEFAULTS, backoffMax: given.maxTxCeil ?? DEFAULTS.maxTxCeil, ...given };
+  const filled = { ...DEFAULTS, backoffMax: given.maxTxCeil ?? DEFAULTS.maxTxCeil, ...given } as Partial<ManagerConfig> & IntervalBounds;
   issues.push(...boundIssues(filled, wrong));
   if (issues.length > 0) throw new ConfigError(issues);
   const { adminDown = false, withdrawRoutes = false } = given.onClose ?? {};
@@ -197,7 +204,7 @@ const REGISTER_SCHEMA = object({
 /** @throws ConfigError `ERR_CONFIG`, with every issue at once */
 export function validateRegisterOptions(options: RegisterOptions, bounds: IntervalBounds): RegisterOptions {
   const parsed = v.safeParse(REGISTER_SCHEMA, options);
-  const issues: ConfigIssue[] = (parsed.issues ?? []).map((issue) => ({ path: v.getDotPath(issue) ?? '', message: issue.message }));
+  const issues = worded(parsed.issues);
   if (parsed.success) issues.push(...outsideIssues(options, bounds));
   if (issues.length > 0) throw new ConfigError(issues);
   return options;

@@ -1,0 +1,26 @@
+/** The public names of `route-liveness`. */
+export { monotonicNow } from './clock.js';
+export {
+  type CloseOptions,
+  DEFAULT_LIVENESS_PORT,
+  type ManagerConfig,
+  type RealtimeOptions,
+  type RegisterOptions,
+  type ResolvedConfig,
+  type SessionTimerOptions,
+  validateConfig,
+} from './config.js';
+export type { Capabilities, InvalidReason, ScopeStats, TransitionCause } from './engine/engine.js';
+export { ConfigError, type ConfigIssue, LivenessError, type LivenessErrorCode, type RouteIssue, RoutesError } from './errors.js';
+export type { RouteOperation } from './installer/installer.js';
+export type { Logger } from './logger.js';
+export { Manager, type ManagerEvents, type RouteRef } from './manager.js';
+export { MemoryRoutes } from './netlinker/memory.js';
+export { NetlinkRoutes } from './netlinker/netlink.js';
+export { newRouteReaderWriter, type RouteReaderWriter, type RouteRegistrar } from './netlinker/reader-writer.js';
+export { DownReason, State, stateFromWire, stateToWire } from './protocol/state.js';
+export type { Registration } from './registration.js';
+export { formatPeer, formatRoute, formatRouteKey, type Peer, type Route, type RouteKey, routeKey } from './route.js';
+export type { RouteSnapshot, SessionSnapshot } from './snapshot.js';
+export type { ManagerStats } from './stats.js';
+export type { Transition } from './transitions.js';

@@ -1,0 +1,514 @@
+/** The public API: lifecycle, registration, events. */
+import type { AddressInfo } from 'node:net';
+
+import { toMicros } from './clock.js';
+import { type CloseOptions, type ManagerConfig, type RegisterOptions, type ResolvedConfig, validateConfig } from './config.js';
+import type { Capabilities, Engine, EngineListener, EngineOptions, SessionRecord } from './engine/engine.js';
+import { type EngineFactory, startEngine } from './engine/select.js';
+import { closedError, LivenessError, messageOf, RoutesError, toError } from './errors.js';
+import { SafeEmitter } from './events.js';
+import { ArmedInstaller } from './installer/armed-installer.js';
+import { BackendInstaller } from './installer/backend-installer.js';
+import type { RouteInstaller, RouteOperation } from './installer/installer.js';
+import { type Logger, SILENT } from './logger.js';
+import { NetlinkRoutes } from './netlinker/netlink.js';
+import { parseClientVersion } from './protocol/client-version.js';
+import { maxSessions, type Plan, planRegistrations, type Registration } from './registration.js';
+import { Registry, type RouteEntry, type Session } from './registry.js';
+import { formatRoute, parseInterface, parseRoute, type Peer, type Route } from './route.js';
+import { type SessionSnapshot, toSnapshot } from './snapshot.js';
+import { type ManagerStats, toStats } from './stats.js';
+import { toTransition, type Transition, TransitionStream } from './transitions.js';
+
+/** What a manager emits. */
+export interface ManagerEvents {
+  /** A session changed its state. */
+  transition: [Transition];
+  /** An operation on a route has ended, well or not. */
+  route: [RouteOperation];
+  /** The engine has stopped by itself; nothing is watched any more. At most once, and only if somebody listens. */
+  error: [Error];
+}
+
+/** A route by the names that it was registered under. */
+export interface RouteRef {
+  route: Route;
+  iface: string;
+}
+
+/**
+ * Sessions and the routes that depend on them (reference name: `Manager`).
+ *
+ * An open manager keeps its process alive, as a `net.Server` does. Closing leaves routes where they are, unwatched,
+ * unless it is told otherwise.
+ */
+export class Manager extends SafeEmitter<ManagerEvents> implements AsyncDisposable {
+  /**
+   * Resolves when the manager is closed; rejects where the engine stopped by itself, with the error of the `error`
+   * event. Never counts as unhandled.
+   */
+  readonly closed: Promise<void>;
+  readonly #config: ResolvedConfig;
+  readonly #log: Logger;
+  readonly #engine: Engine;
+  readonly #installer: RouteInstaller;
+  readonly #registry = new Registry();
+  readonly #streams = new Set<TransitionStream>();
+  #settleClosed!: { resolve: () => void; reject: (error: Error) => void };
+  #closing: Promise<void> | undefined;
+  #failed: Error | undefined;
+
+  /**
+   * Opens the socket and starts the engine (reference name: `NewManager`).
+   *
+   * @param options.signal aborted before this resolves: rejects with `signal.reason`; aborted later: closes the manager
+   * @throws ConfigError `ERR_CONFIG`, with every issue at once
+   * @throws LivenessError `ERR_ENGINE_UNAVAILABLE`; `EADDRINUSE`, `EADDRNOTAVAIL`, `EACCES` where the address cannot be
+   * bound; `EPERM` where the backend is `NetlinkRoutes` and the process lacks CAP_NET_ADMIN
+   */
+  static async start(config: ManagerConfig, options: { signal?: AbortSignal | undefined } = {}): Promise<Manager> {
+    return startManager(config, options.signal, startEngine);
+  }
+
+  /** @internal `Manager.start` is how to get one. */
+  constructor(config: ResolvedConfig, startWith: EngineFactory) {
+    const log = config.logger?.child({ component: 'liveness' }) ?? SILENT;
+    super((error, event) => {
+      reportListenerFailure(log, config.logger !== undefined, error, event);
+    });
+    this.#config = config;
+    this.#log = log;
+    this.closed = new Promise((resolve, reject) => {
+      this.#settleClosed = { resolve, reject };
+    });
+    this.closed.catch(() => {
+      // The failure is logged and emitted; this promise is for those who ask.
+    });
+    if (config.netlinker instanceof NetlinkRoutes) config.netlinker.checkAccess();
+    this.#engine = startWith(config.engine, engineOptions(config), this.#listener());
+    this.#installer = this.#newInstaller();
+    if (config.detectMult === 1) log.warn({ detectMult: 1 }, 'detectMult 1: a single lost packet takes a session down');
+  }
+
+  /** Which engine runs: `native`, or `js`. */
+  get engine(): 'native' | 'js' {
+    return this.#engine.kind;
+  }
+
+  /** What the engine can do on this host. */
+  get capabilities(): Capabilities {
+    return this.#engine.capabilities;
+  }
+
+  /** The bound address (reference name: `LocalAddr`); `undefined` once closed. */
+  localAddr(): AddressInfo | undefined {
+    return this.#engine.localAddr();
+  }
+
+  /**
+   * Registers a route and starts its session, or joins the one that it shares (reference name: `RegisterRoute`). The
+   * same route again is updated in place.
+   *
+   * Resolves once accepted; in passive mode once the backend has added the route.
+   *
+   * @param iface the interface that the peer is reached by
+   * @throws LivenessError `ERR_INVALID_ROUTE`, `ERR_ROUTE_CONFLICT` (slot or protocol), `ERR_CONFIG` (options),
+   * `ERR_NO_SUCH_INTERFACE`, `EADDRNOTAVAIL` (`src` is not ours), `ERR_TOO_MANY_SESSIONS`, `ERR_ROUTE_BACKEND` (passive
+   * mode), `ERR_CLOSED`. Nothing is registered then.
+   */
+  async registerRoute(route: Route, iface: string, options: RegisterOptions = {}): Promise<void> {
+    this.#assertOpen();
+    await this.#register([{ ...options, route, iface }], (errors) => errors.get(0));
+  }
+
+  /**
+   * Registers many routes in one crossing, all or none.
+   *
+   * @throws RoutesError with `{ index, code, message }` of each route that cannot be registered
+   */
+  async registerRoutes(registrations: readonly Registration[]): Promise<void> {
+    this.#assertOpen();
+    if (!Array.isArray(registrations)) throw new LivenessError('ERR_INVALID_ROUTE', 'Expected an array of registrations');
+    await this.#register(registrations, () => undefined);
+  }
+
+  /**
+   * Withdraws a route; its session ends with its last route, without a farewell (reference name: `WithdrawRoute`). A
+   * route that is not registered is withdrawn already.
+   *
+   * Resolves when the backend has confirmed.
+   *
+   * @throws LivenessError `ERR_ROUTE_BACKEND` after `routeTimeout`, while retries go on; `ERR_CLOSED`
+   */
+  async withdrawRoute(route: Route, iface: string): Promise<void> {
+    this.#assertOpen();
+    const entry = this.#registry.route(parseInterface(iface), parseRoute(route));
+    if (entry !== undefined) await this.#withdraw([entry]);
+  }
+
+  /** Withdraws many routes at once. Rejects with the first failure, when all have ended. */
+  async withdrawRoutes(routes: readonly RouteRef[]): Promise<void> {
+    this.#assertOpen();
+    const entries = routes.map(({ route, iface }) => this.#registry.route(parseInterface(iface), parseRoute(route)));
+    await this.#withdraw(entries.filter((entry) => entry !== undefined));
+  }
+
+  /**
+   * Takes a route out of service: it is withdrawn and stays registered. Its session goes AdminDown when all of its routes
+   * are.
+   *
+   * @throws LivenessError `ERR_INVALID_ROUTE` where it is not registered, `ERR_CLOSED`
+   */
+  async adminDownRoute(route: Route, iface: string): Promise<void> {
+    await this.#setAdminDown(route, iface, true);
+  }
+
+  /** Puts a route back in service. @throws as `adminDownRoute` */
+  async adminUpRoute(route: Route, iface: string): Promise<void> {
+    await this.#setAdminDown(route, iface, false);
+  }
+
+  /** All sessions as they are now (reference name: `GetSessions`). @throws LivenessError `ERR_CLOSED` */
+  getSessions(): SessionSnapshot[] {
+    this.#assertOpen();
+    return this.#snapshots();
+  }
+
+  /** One session, if there is one (reference name: `GetSession`). @throws LivenessError `ERR_CLOSED` */
+  getSession(peer: Peer): SessionSnapshot | undefined {
+    this.#assertOpen();
+    const session = this.#registry.session(peer);
+    return session === undefined ? undefined : this.#snapshots([session.id])[0];
+  }
+
+  /** Counters of engine and routes. @throws LivenessError `ERR_CLOSED` */
+  stats(): ManagerStats {
+    this.#assertOpen();
+    const entries = [...this.#registry.routes()].filter((entry) => !entry.leaving);
+    const installed = entries.filter((entry) => this.#installer.status(entry).installed).length;
+    return toStats(this.#engine.stats(), { registered: entries.length, installed });
+  }
+
+  /**
+   * Every transition from now on. A consumer that is slow gets one record per session, with the newest state and the
+   * count. Ends when the manager closes or the signal aborts.
+   */
+  transitions(options: { signal?: AbortSignal | undefined } = {}): AsyncIterableIterator<Transition> {
+    const stream = new TransitionStream((ended) => this.#streams.delete(ended));
+    const { signal } = options;
+    if (this.#closing !== undefined || this.#failed !== undefined || signal?.aborted === true) {
+      stream.end();
+      return stream;
+    }
+    this.#streams.add(stream);
+    signal?.addEventListener('abort', () => stream.end(), { once: true });
+    return stream;
+  }
+
+  /** Lets the process live as long as the manager is open: how it begins. */
+  ref(): this {
+    this.#engine.ref();
+    return this;
+  }
+
+  /** Lets the process end although the manager is open. */
+  unref(): this {
+    this.#engine.unref();
+    return this;
+  }
+
+  /**
+   * Ends threads, socket and timers (reference name: `Close`). What is not given comes from `config.onClose`. Routes stay
+   * in the kernel, unwatched, unless `withdrawRoutes` is set. Idempotent; every call waits for the one closing.
+   */
+  close(options: CloseOptions = {}): Promise<void> {
+    this.#closing ??= this.#close({ ...this.#config.onClose, ...options });
+    return this.#closing;
+  }
+
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.close();
+  }
+
+  #newInstaller(): RouteInstaller {
+    const report = (operation: RouteOperation): void => {
+      this.#reportOperation(operation);
+    };
+    const { netlinker, passiveMode } = this.#config;
+    if (!passiveMode && netlinker instanceof NetlinkRoutes && this.#engine.arming !== undefined) {
+      return new ArmedInstaller(this.#engine.arming, report);
+    }
+    return new BackendInstaller(netlinker, this.#config, report);
+  }
+
+  #listener(): EngineListener {
+    return {
+      sessions: (records) => {
+        for (const record of records) this.#sessionChanged(record);
+      },
+      routes: (outcomes) => {
+        if (this.#installer instanceof ArmedInstaller) this.#installer.outcomes(outcomes);
+      },
+      warning: (code, message) => {
+        this.#log.warn({ code }, message);
+      },
+      fatal: (error) => {
+        this.#fail(error);
+      },
+    };
+  }
+
+  #sessionChanged(record: SessionRecord): void {
+    const session = this.#registry.sessionById(record.id);
+    if (session === undefined) return;
+    session.up = record.to === 'up';
+    session.peerPassive = record.peerPassive;
+    // Armed routes hear of their sessions from the engine itself, and sooner.
+    if (this.#installer instanceof BackendInstaller) {
+      for (const entry of session.routes) this.#installer.changed(entry);
+    }
+    if (record.count === 0) return;
+    const transition = toTransition(session.peer, record);
+    this.#logTransition(transition);
+    for (const stream of this.#streams) stream.push(transition);
+    this.deliver('transition', transition);
+  }
+
+  #logTransition(transition: Transition): void {
+    const { peer, from, to, reason, cause, count, localStall } = transition;
+    const fields = { ...peer, from, to, reason, cause, count, localStall };
+    if (to === 'down' && from !== 'admin_down') this.#log.warn(fields, `session went from ${from} to ${to} (${reason})`);
+    else this.#log.info(fields, `session went from ${from} to ${to}`);
+  }
+
+  #reportOperation(operation: RouteOperation): void {
+    const { route, iface, op, ok, error, duration } = operation;
+    const fields = { ...route, iface, op, duration, ...(error === undefined ? {} : { err: error }) };
+    if (ok) this.#log.info(fields, `route ${op === 'add' ? 'installed' : 'withdrawn'}: ${formatRoute(route)}`);
+    else this.#log.error(fields, `route could not be ${op === 'add' ? 'installed' : 'withdrawn'}: ${messageOf(error)}`);
+    this.deliver('route', operation);
+  }
+
+  async #register(registrations: readonly Registration[], single: (errors: Map<number, unknown>) => unknown): Promise<void> {
+    const check = this.#engine.checkPaths.bind(this.#engine);
+    const { plans, issues, errors } = planRegistrations(registrations, this.#registry, this.#config, check);
+    if (issues.length > 0) throw toError(single(errors) ?? new RoutesError(issues));
+    const entries = this.#carryOut(plans);
+    if (!this.#config.passiveMode) return;
+    const outcomes = await Promise.allSettled(entries.map((entry) => this.#installer.confirmed(entry)));
+    const failed = outcomes.flatMap((outcome, index) => (outcome.status === 'rejected' ? [{ index, cause: outcome.reason as unknown }] : []));
+    if (failed.length === 0) return;
+    this.#undo(entries, outcomes);
+    const failures = failed.map(({ index, cause }) => ({ index, code: 'ERR_ROUTE_BACKEND', message: messageOf(cause), cause }));
+    const [first] = failures;
+    if (registrations.length === 1) throw new LivenessError('ERR_ROUTE_BACKEND', first?.message ?? '', { cause: first?.cause });
+    throw new RoutesError(failures, { cause: first?.cause });
+  }
+
+  /** Registers what was planned; gives the entries in the order of the plans. */
+  #carryOut(plans: readonly Plan[]): RouteEntry[] {
+    const added: Session[] = [];
+    const updated = new Set<Session>();
+    const revived = new Set<Session>();
+    const entries = plans.map((plan) => {
+      const { peer, peerPort, timers, route, iface } = plan;
+      let session = this.#registry.session(peer);
+      if (session === undefined) {
+        session = this.#registry.addSession(peer, peerPort, timers);
+        added.push(session);
+      } else if (!sameTimers(session, plan)) {
+        Object.assign(session, { timers, peerPort });
+        updated.add(session);
+      }
+      const entry = this.#registry.route(iface, route) ?? this.#registry.addRoute(iface, route, session);
+      const isNew = entry.leaving || entry.session !== session;
+      if (isNew) {
+        entry.session.routes.delete(entry);
+        entry.session = session;
+        session.routes.add(entry);
+        Object.assign(entry, { leaving: false, adminDown: false });
+      }
+      entry.route = route;
+      if (session.adminDown && !entry.adminDown) revived.add(session);
+      return entry;
+    });
+    if (added.length > 0) this.#engine.addSessions(added.map((session) => session.spec));
+    const changed = [...updated].filter((session) => !added.includes(session));
+    if (changed.length > 0) this.#engine.updateSessions(changed.map((session) => session.spec));
+    for (const session of revived) this.#setSessionAdminDown(session, false);
+    for (const entry of entries) this.#installer.add(entry);
+    return entries;
+  }
+
+  /** In passive mode a failure leaves nothing registered. */
+  #undo(entries: readonly RouteEntry[], outcomes: readonly PromiseSettledResult<void>[]): void {
+    entries.forEach((entry, index) => {
+      if (outcomes[index]?.status === 'rejected') {
+        this.#installer.drop(entry);
+        this.#detach(entry);
+        this.#registry.removeRoute(entry);
+      } else {
+        void this.#leave(entry);
+      }
+    });
+  }
+
+  async #withdraw(entries: readonly RouteEntry[]): Promise<void> {
+    const { routeTimeout } = this.#config;
+    const outcomes = await Promise.allSettled(
+      entries.map(async (entry) => {
+        if (await isInTime(this.#leave(entry), routeTimeout)) return;
+        const { lastError } = this.#installer.status(entry);
+        const message = `${formatRoute(entry.route)} was not withdrawn within ${routeTimeout} ms, retries go on: ${messageOf(lastError ?? 'no answer')}`;
+        throw new LivenessError('ERR_ROUTE_BACKEND', message, { cause: lastError });
+      }),
+    );
+    const failed = outcomes.find((outcome) => outcome.status === 'rejected');
+    if (failed !== undefined) throw toError(failed.reason);
+  }
+
+  /** Ends a route, and its session with its last route. */
+  async #leave(entry: RouteEntry): Promise<void> {
+    entry.leaving = true;
+    const removed = this.#installer.remove(entry);
+    this.#detach(entry);
+    await removed;
+    // It may have been registered again meanwhile.
+    if (entry.leaving) this.#registry.removeRoute(entry);
+  }
+
+  /** Ends the session of a route that leaves if nothing else needs it. */
+  #detach(entry: RouteEntry): void {
+    const { session } = entry;
+    const rest = [...session.routes].filter((other) => other !== entry && !other.leaving);
+    if (rest.length > 0) {
+      if (!session.adminDown && rest.every((other) => other.adminDown)) this.#setSessionAdminDown(session, true);
+      return;
+    }
+    if (this.#registry.session(session.peer) !== session) return;
+    this.#registry.removeSession(session);
+    this.#engine.removeSessions([session.id]);
+  }
+
+  async #setAdminDown(route: Route, iface: string, down: boolean): Promise<void> {
+    this.#assertOpen();
+    const entry = this.#registry.route(parseInterface(iface), parseRoute(route));
+    if (entry === undefined || entry.leaving) {
+      throw new LivenessError('ERR_INVALID_ROUTE', `${formatRoute(route)} is not registered on ${iface}`);
+    }
+    if (entry.adminDown === down) return Promise.resolve();
+    entry.adminDown = down;
+    this.#installer.changed(entry);
+    const { session } = entry;
+    const allDown = [...session.routes].every((other) => other.leaving || other.adminDown);
+    if (session.adminDown !== allDown) this.#setSessionAdminDown(session, allDown);
+    return Promise.resolve();
+  }
+
+  #setSessionAdminDown(session: Session, down: boolean): void {
+    session.adminDown = down;
+    this.#engine.setAdminDown([session.id], down);
+  }
+
+  #snapshots(ids?: readonly number[]): SessionSnapshot[] {
+    const status = this.#installer.status.bind(this.#installer);
+    return this.#engine.snapshots(ids).flatMap((seen) => {
+      const session = this.#registry.sessionById(seen.id);
+      return (session && toSnapshot(session, seen, status)) ?? [];
+    });
+  }
+
+  async #close(options: CloseOptions): Promise<void> {
+    if (options.withdrawRoutes === true && this.#failed === undefined) await this.#withdrawAll();
+    for (const stream of this.#streams) stream.end();
+    try {
+      await this.#engine.close({ adminDown: options.adminDown ?? false });
+    } finally {
+      this.#installer.close();
+      this.#log.info({}, 'closed');
+      this.#settleClosed.resolve();
+    }
+  }
+
+  async #withdrawAll(): Promise<void> {
+    const entries = [...this.#registry.routes()].filter((entry) => !entry.leaving);
+    const outcomes = entries.map((entry) => this.#installer.remove(entry));
+    if (await isInTime(Promise.all(outcomes), this.#config.routeTimeout)) return;
+    const { routeTimeout } = this.#config;
+    this.#log.error({ routeTimeout }, 'not all routes were withdrawn in time; what is left stays in the backend, unwatched');
+  }
+
+  #fail(error: Error): void {
+    if (this.#failed !== undefined || this.#closing !== undefined) return;
+    this.#failed = error;
+    this.#log.error({ err: error }, `the engine has stopped: ${error.message}`);
+    this.#settleClosed.reject(error);
+    if (this.listenerCount('error') > 0) this.deliver('error', error);
+    void this.close({ adminDown: false, withdrawRoutes: false });
+  }
+
+  #assertOpen(): void {
+    if (this.#closing !== undefined) throw closedError();
+    if (this.#failed !== undefined) throw new LivenessError('ERR_CLOSED', 'The engine has stopped', { cause: this.#failed });
+  }
+}
+
+/** @internal `Manager.start` with an engine of the caller's choice. */
+export async function startManager(config: ManagerConfig, signal: AbortSignal | undefined, startWith: EngineFactory): Promise<Manager> {
+  signal?.throwIfAborted();
+  const manager = new Manager(validateConfig(config), startWith);
+  // Whoever aborts in the same turn of the event loop gets no manager.
+  await Promise.resolve();
+  if (signal?.aborted === true) {
+    await manager.close({ adminDown: false, withdrawRoutes: false });
+    signal.throwIfAborted();
+  }
+  const abort = (): void => {
+    void manager.close();
+  };
+  signal?.addEventListener('abort', abort, { once: true });
+  void manager.closed.catch(() => undefined).then(() => signal?.removeEventListener('abort', abort));
+  return manager;
+}
+
+function engineOptions(config: ResolvedConfig): EngineOptions {
+  const { bindIP, port, minTxFloor, maxTxCeil, backoffMax, clientVersion, realtime, netlinker } = config;
+  return {
+    bindIP,
+    port,
+    minTxFloorUs: toMicros(minTxFloor),
+    maxTxCeilUs: toMicros(maxTxCeil),
+    backoffMaxUs: toMicros(backoffMax),
+    maxSessions: maxSessions(config),
+    passive: config.passiveMode,
+    clientVersion: clientVersion === undefined ? undefined : parseClientVersion(clientVersion),
+    honorPeerAdvertisedPassive: config.honorPeerAdvertisedPassive,
+    takeOver: netlinker instanceof NetlinkRoutes && netlinker.takeOver,
+    realtime,
+  };
+}
+
+function sameTimers({ timers, peerPort }: Session, plan: Plan): boolean {
+  const { txMinUs, rxMinUs, detectMult } = plan.timers;
+  return timers.txMinUs === txMinUs && timers.rxMinUs === rxMinUs && timers.detectMult === detectMult && peerPort === plan.peerPort;
+}
+
+/** Whether something ends in time; a failure of it is thrown. */
+async function isInTime(ends: Promise<unknown>, milliseconds: number): Promise<boolean> {
+  let timer: NodeJS.Timeout | undefined;
+  const late = new Promise<false>((resolve) => {
+    timer = setTimeout(resolve, milliseconds, false);
+  });
+  try {
+    return await Promise.race([ends.then(() => true), late]);
+  } finally {
+    clearTimeout(timer);
+  }
+}
+
+/** A listener's failure is never lost: it is logged, or, without a logger, a warning of the process. */
+function reportListenerFailure(log: Logger, logs: boolean, error: Error, event: string): void {
+  if (logs) log.error({ err: error, event }, `a listener of '${event}' threw: ${error.message}`);
+  else process.emitWarning(`a listener of '${event}' threw: ${error.stack ?? error.message}`, 'LivenessWarning');
+}
+

@@ -1,0 +1,23 @@
+/** Counters, as users get them. */
+import type { EngineStats, ScopeStats } from './engine/engine.js';
+
+/** What engine and routes have done so far. Counters never fall. */
+export interface ManagerStats {
+  /** Per (interface, local IP); packets to addresses without sessions are counted under `0.0.0.0`. */
+  readonly scopes: readonly ScopeStats[];
+  readonly routes: { readonly registered: number; readonly installed: number };
+  /** Entries in the scheduler's queue: at most two per session. */
+  readonly queueLength: number;
+  readonly readErrors: number;
+  /** Datagrams that the kernel dropped because the socket's buffer was full. */
+  readonly socketDrops: number;
+  /** How often the engine woke up. */
+  readonly turns: number;
+  /** The worst lateness of a turn so far, in milliseconds. */
+  readonly worstLateness: number;
+}
+
+export function toStats(engine: EngineStats, routes: ManagerStats['routes']): ManagerStats {
+  const { scopes, queueLength, readErrors, socketDrops, turns, worstLatenessUs } = engine;
+  return { scopes, routes, queueLength, readErrors, socketDrops, turns, worstLateness: worstLatenessUs / 1_000 };
+}
