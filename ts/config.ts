@@ -152,9 +152,7 @@ const SCHEMA = object({
   engine: v.optional(
     field<'auto' | 'native' | 'js'>("'auto', 'native' or 'js'", (value) => value === 'auto' || value === 'native' || value === 'js'),
   ),
-  realtime: v.optional(
-    object({ priority: v.optional(integer(1, 99)), cpu: v.optional(integer(0, 1_023)), lockMemory: v.optional(flag) }),
-  ),
+  realtime: v.optional(object({ priority: v.optional(integer(1, 99)), cpu: v.optional(integer(0, 1_023)), lockMemory: v.optional(flag) })),
 });
 
 /**
@@ -216,7 +214,10 @@ function boundIssues(config: Partial<ManagerConfig> & IntervalBounds, wrong: Rea
   const { minTxFloor, maxTxCeil, backoffMax, txMin, rxMin } = config;
   const boundsHold = !wrong.has('minTxFloor') && !wrong.has('maxTxCeil');
   if (boundsHold && minTxFloor > maxTxCeil) {
-    issues.push({ path: 'minTxFloor', message: `Expected \`minTxFloor\` (${minTxFloor} ms) to be at most \`maxTxCeil\` (${maxTxCeil} ms)` });
+    issues.push({
+      path: 'minTxFloor',
+      message: `Expected \`minTxFloor\` (${minTxFloor} ms) to be at most \`maxTxCeil\` (${maxTxCeil} ms)`,
+    });
   } else if (boundsHold) {
     const judged = { txMin: wrong.has('txMin') ? undefined : txMin, rxMin: wrong.has('rxMin') ? undefined : rxMin };
     issues.push(...outsideIssues(judged, config));

@@ -95,7 +95,7 @@ export function toError(thrown: unknown): Error {
 }
 
 function listed(lines: readonly string[]): string {
-  return `${lines.length} problems:\n${lines.map((line) => `  - ${line}`).join('\n')}`;
+  return `${lines.length} ${lines.length === 1 ? 'problem' : 'problems'}:\n${lines.map((line) => `  - ${line}`).join('\n')}`;
 }
 
 function show(value: unknown): string {

@@ -296,7 +296,9 @@ export class Manager extends SafeEmitter<ManagerEvents> implements AsyncDisposab
     const entries = this.#carryOut(plans);
     if (!this.#config.passiveMode) return;
     const outcomes = await Promise.allSettled(entries.map((entry) => this.#installer.confirmed(entry)));
-    const failed = outcomes.flatMap((outcome, index) => (outcome.status === 'rejected' ? [{ index, cause: outcome.reason as unknown }] : []));
+    const failed = outcomes.flatMap((outcome, index) =>
+      outcome.status === 'rejected' ? [{ index, cause: outcome.reason as unknown }] : [],
+    );
     if (failed.length === 0) return;
     this.#undo(entries, outcomes);
     const failures = failed.map(({ index, cause }) => ({ index, code: 'ERR_ROUTE_BACKEND', message: messageOf(cause), cause }));
@@ -373,8 +375,7 @@ export class Manager extends SafeEmitter<ManagerEvents> implements AsyncDisposab
     const removed = this.#installer.remove(entry);
     this.#detach(entry);
     await removed;
-    // It may have been registered again meanwhile.
-    if (entry.leaving) this.#registry.removeRoute(entry);
+    this.#registry.removeIfLeaving(entry);
   }
 
   /** Ends the session of a route that leaves if nothing else needs it. */
@@ -511,4 +512,3 @@ function reportListenerFailure(log: Logger, logs: boolean, error: Error, event: 
   if (logs) log.error({ err: error, event }, `a listener of '${event}' threw: ${error.message}`);
   else process.emitWarning(`a listener of '${event}' threw: ${error.stack ?? error.message}`, 'LivenessWarning');
 }
-

@@ -104,7 +104,11 @@ export class Registry {
     return entry;
   }
 
-  /** Gives up key and slot of a route that has left. */
+  /** Gives up key and slot of a route that has left, unless it was registered again meanwhile. */
+  removeIfLeaving(entry: RouteEntry): void {
+    if (entry.leaving) this.removeRoute(entry);
+  }
+
   removeRoute(entry: RouteEntry): void {
     if (this.#routes.get(entry.key) === entry) this.#routes.delete(entry.key);
     if (this.occupant(entry.route) === entry) this.#slots.delete(formatSlot(entry.route));

@@ -71,12 +71,8 @@ export function parseRoute(route: unknown): Readonly<Route> {
   if (typeof route !== 'object' || route === null) throw invalidRoute('route', 'an object', route);
   const { table, dst, src, nextHop, protocol, priority, noUninstall } = route as Record<keyof Route, unknown>;
   require(isIntegerIn(table, 1, 0xffff_ffff), 'route.table', 'an integer from 1 to 4294967295', table);
-  require(
-    typeof dst === 'string' && parsePrefix(dst) !== undefined,
-    'route.dst',
-    'an IPv4 prefix like `10.9.0.7/32`, without bits set beyond its length',
-    dst,
-  );
+  require(typeof dst === 'string' &&
+    parsePrefix(dst) !== undefined, 'route.dst', 'an IPv4 prefix like `10.9.0.7/32`, without bits set beyond its length', dst);
   require(isAddress(src), 'route.src', 'an IPv4 unicast address', src);
   require(isAddress(nextHop), 'route.nextHop', 'an IPv4 unicast address', nextHop);
   require(isIntegerIn(protocol, 1, 255), 'route.protocol', 'an integer from 1 to 255', protocol);

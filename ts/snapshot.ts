@@ -52,7 +52,11 @@ export interface SessionSnapshot {
 }
 
 /** Joins what the engine and the installer know of a session. */
-export function toSnapshot(session: Session, seen: EngineSnapshot, status: (entry: RouteEntry) => RouteStatus): SessionSnapshot | undefined {
+export function toSnapshot(
+  session: Session,
+  seen: EngineSnapshot,
+  status: (entry: RouteEntry) => RouteStatus,
+): SessionSnapshot | undefined {
   const entries = [...session.routes].filter((entry) => !entry.leaving);
   const [first] = entries;
   if (first === undefined) return undefined;

@@ -1,7 +1,17 @@
 /**
  * The addon as TypeScript sees it. `crate/src/addon/` implements these shapes; both sides change together.
  */
-import type { ArmedRoute, EngineOptions, EngineSnapshot, EngineStats, PathFault, RouteOutcome, SessionPath, SessionRecord, SessionSpec } from './engine.js';
+import type {
+  ArmedRoute,
+  EngineOptions,
+  EngineSnapshot,
+  EngineStats,
+  PathFault,
+  RouteOutcome,
+  SessionPath,
+  SessionRecord,
+  SessionSpec,
+} from './engine.js';
 
 export interface Delivery {
   sessions: SessionRecord[];

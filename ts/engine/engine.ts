@@ -49,8 +49,7 @@ export interface EngineOptions {
   /** Armed adds replace whatever occupies the slot. */
   readonly takeOver: boolean;
   readonly realtime:
-    | { readonly priority?: number | undefined; readonly cpu?: number | undefined; readonly lockMemory?: boolean | undefined }
-    | undefined;
+    { readonly priority?: number | undefined; readonly cpu?: number | undefined; readonly lockMemory?: boolean | undefined } | undefined;
 }
 
 export interface SessionTimers {

@@ -47,7 +47,11 @@ export class NativeEngine implements Engine {
       throw new LivenessError(codeOf(cause) ?? 'ERR_ENGINE_UNAVAILABLE', `Cannot start on ${where}: ${messageOf(cause)}`, { cause });
     }
     const handle = this.#handle;
-    this.arming = { arm: (routes) => handle.arm(routes), disarm: (routes) => handle.disarm(routes), retry: (routes) => handle.retry(routes) };
+    this.arming = {
+      arm: (routes) => handle.arm(routes),
+      disarm: (routes) => handle.disarm(routes),
+      retry: (routes) => handle.retry(routes),
+    };
   }
 
   localAddr(): AddressInfo | undefined {

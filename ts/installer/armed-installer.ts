@@ -113,9 +113,7 @@ export class ArmedInstaller implements RouteInstaller {
     const { route, adminDown, session } = care.registered;
     care.generation += 1;
     const { id, generation } = care;
-    this.#arming.arm([
-      { ...toNative(route), id, generation, sessionId: session.id, adminDown, noUninstall: route.noUninstall ?? false },
-    ]);
+    this.#arming.arm([{ ...toNative(route), id, generation, sessionId: session.id, adminDown, noUninstall: route.noUninstall ?? false }]);
   }
 
   #disarm(care: Care, remove: boolean): void {

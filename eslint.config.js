@@ -1,0 +1,54 @@
+import eslint from '@eslint/js';
+import tseslint from 'typescript-eslint';
+
+/** From the top of the house to the bottom: a floor imports only from itself and from those below it. */
+const FLOORS = [
+  ['cli'],
+  ['index'],
+  ['manager'],
+  ['registration', 'snapshot', 'transitions', 'events', 'stats'],
+  ['config'],
+  ['registry'],
+  ['installer'],
+  ['netlinker'],
+  ['engine'],
+  ['route', 'logger', 'clock'],
+  ['address', 'errors', 'protocol'],
+];
+
+const downwards = FLOORS.map((floor, height) => ({
+  files: floor.flatMap((name) => [`ts/${name}.ts`, `ts/${name}/**/*.ts`]),
+  rules: {
+    'no-restricted-imports': [
+      'error',
+      {
+        patterns: FLOORS.slice(0, height)
+          .flat()
+          .map((name) => ({ regex: `^\\.{1,2}/(${name}/.*|${name}\\.js)$`, message: 'Imports run downwards only.' })),
+      },
+    ],
+  },
+}));
+
+export default tseslint.config(
+  { ignores: ['dist/', 'crate/', 'node_modules/'] },
+  eslint.configs.recommended,
+  ...tseslint.configs.strictTypeChecked,
+  {
+    languageOptions: {
+      parserOptions: { projectService: { allowDefaultProject: ['*.js', '.ci/*.mjs', 'test/*/*.mjs', 'test/*/fixtures/*.mjs'] } },
+    },
+    rules: {
+      '@typescript-eslint/restrict-template-expressions': ['error', { allowNumber: true, allowBoolean: true }],
+      '@typescript-eslint/no-confusing-void-expression': ['error', { ignoreArrowShorthand: true, ignoreVoidReturningFunctions: true }],
+    },
+  },
+  ...downwards,
+  {
+    files: ['**/*.mjs', '**/*.js'],
+    ...tseslint.configs.disableTypeChecked,
+    languageOptions: {
+      globals: { process: 'readonly', console: 'readonly', setTimeout: 'readonly', setInterval: 'readonly', clearInterval: 'readonly' },
+    },
+  },
+);

@@ -1,0 +1,141 @@
+/** Two hosts: network namespaces with a link between them and routing tables of their own. */
+import { type ChildProcess, spawn } from 'node:child_process';
+import { existsSync, readdirSync } from 'node:fs';
+
+import { attempt, run } from './command.js';
+
+const PREFIX = 'rl-';
+
+let count = 0;
+
+/** A host of the lab, numbered 1 or 2. */
+export interface Host {
+  readonly name: string;
+  readonly iface: string;
+  /** Its end of the link. */
+  readonly address: string;
+  /** What the other host has a route to while the session is Up. */
+  readonly service: string;
+}
+
+/** A route as the kernel lists it. */
+export interface ListedRoute {
+  readonly dst: string;
+  readonly gateway?: string;
+  readonly dev?: string;
+  readonly protocol: string;
+  readonly metric?: number;
+}
+
+/** Whether namespaces can be made here; says why where not. */
+export function cannotRun(): string | undefined {
+  if (process.platform !== 'linux') return 'network namespaces are a thing of Linux';
+  return process.getuid?.() === 0 ? undefined : 'network namespaces need root';
+}
+
+export class Lab {
+  readonly one: Host;
+  readonly two: Host;
+  readonly #cleanup: (() => void)[] = [];
+
+  constructor() {
+    sweep();
+    count += 1;
+    const host = (number: number): Host => ({
+      name: `${PREFIX}${process.pid}-${count}-${number}`,
+      iface: `v${number}`,
+      address: `10.201.0.${number}`,
+      service: `10.9.0.${number}`,
+    });
+    this.one = host(1);
+    this.two = host(2);
+    for (const { name } of [this.one, this.two]) {
+      run('ip', ['netns', 'add', name]);
+      this.#cleanup.push(() => attempt('ip', ['netns', 'del', name]));
+      run('ip', ['-n', name, 'link', 'set', 'lo', 'up']);
+    }
+    this.makeLink();
+    const closeAtExit = (): void => {
+      this.close();
+    };
+    process.once('exit', closeAtExit);
+    this.#cleanup.push(() => process.off('exit', closeAtExit));
+  }
+
+  /** Joins the hosts; also after `removeLink`. */
+  makeLink(): void {
+    const [one, two] = [this.one, this.two];
+    run('ip', ['link', 'add', one.iface, 'netns', one.name, 'type', 'veth', 'peer', 'name', two.iface, 'netns', two.name]);
+    for (const { name, iface, address } of [one, two]) {
+      run('ip', ['-n', name, 'addr', 'add', `${address}/24`, 'dev', iface]);
+      run('ip', ['-n', name, 'link', 'set', iface, 'up']);
+    }
+  }
+
+  removeLink(): void {
+    run('ip', ['-n', this.one.name, 'link', 'del', this.one.iface]);
+  }
+
+  other(host: Host): Host {
+    return host === this.one ? this.two : this.one;
+  }
+
+  /** Liveness packets that a host sends get no further. */
+  cut(from: Host): void {
+    const rules = ['table inet cut {', ' chain out {', '  type filter hook output priority 0;', '  udp dport 44880 drop;', ' }', '}'];
+    run('ip', ['netns', 'exec', from.name, 'nft', '-f', '-'], `${rules.join('\n')}\n`);
+  }
+
+  heal(from: Host): void {
+    run('ip', ['netns', 'exec', from.name, 'nft', 'delete', 'table', 'inet', 'cut']);
+  }
+
+  cutBoth(): void {
+    this.cut(this.one);
+    this.cut(this.two);
+  }
+
+  healBoth(): void {
+    this.heal(this.one);
+    this.heal(this.two);
+  }
+
+  /** The routes of a table, without those that the kernel made itself. */
+  routes(host: Host, table = 'main'): ListedRoute[] {
+    const listed = run('ip', ['-n', host.name, '-j', '-N', 'route', 'show', 'table', table]);
+    return (JSON.parse(listed === '' ? '[]' : listed) as ListedRoute[]).filter((route) => route.protocol !== '2');
+  }
+
+  has(host: Host, dst: string, table = 'main'): boolean {
+    return this.routes(host, table).some((route) => route.dst === dst);
+  }
+
+  /** `ip route …` on a host. */
+  route(host: Host, ...args: string[]): void {
+    run('ip', ['-n', host.name, 'route', ...args]);
+  }
+
+  /** Starts a program on a host, ended with the lab at the latest. */
+  spawn(host: Host, command: string, args: readonly string[], env: Record<string, string> = {}): ChildProcess {
+    const child = spawn('ip', ['netns', 'exec', host.name, command, ...args], {
+      stdio: ['pipe', 'pipe', 'inherit'],
+      env: { ...process.env, ...env },
+    });
+    this.#cleanup.push(() => child.kill('SIGKILL'));
+    return child;
+  }
+
+  close(): void {
+    for (const undo of this.#cleanup.splice(0).reverse()) undo();
+  }
+}
+
+/** Removes what a lab of a process that is gone has left. */
+function sweep(): void {
+  const folder = '/run/netns';
+  const names = existsSync(folder) ? readdirSync(folder) : [];
+  for (const name of names) {
+    const pid = new RegExp(`^${PREFIX}(\\d+)-`).exec(name)?.[1];
+    if (pid !== undefined && !existsSync(`/proc/${pid}`)) attempt('ip', ['netns', 'del', name]);
+  }
+}

@@ -1,0 +1,56 @@
+/** What a host refuses: an error with its code, and nothing half done. */
+import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+
+import { Agent, registerService, serviceRoute } from './agent.js';
+import { cannotRun, Lab } from './lab.js';
+
+const CONFIG = { txMin: 50, rxMin: 50, detectMult: 3 };
+
+describe.skipIf(cannotRun())('on a real host', () => {
+  let lab: Lab;
+
+  beforeEach(() => {
+    lab = new Lab();
+  });
+
+  afterEach(() => {
+    lab.close();
+  });
+
+  it.each([false, true])('a manager of kernel routes does not start without CAP_NET_ADMIN (passive mode: %s)', async (passiveMode) => {
+    const without = ['setpriv', '--bounding-set', '-net_admin', '--inh-caps', '-net_admin', '--'];
+    const agent = new Agent(lab, lab.one, without);
+    const refused = agent.call('start', { ...CONFIG, bindIP: lab.one.address, passiveMode });
+    await expect(refused).rejects.toMatchObject({ code: 'EPERM', message: expect.stringContaining('CAP_NET_ADMIN') as string });
+  });
+
+  it('an address of another host cannot be bound', async () => {
+    const agent = new Agent(lab, lab.one);
+    const refused = agent.call('start', { ...CONFIG, bindIP: lab.two.address });
+    await expect(refused).rejects.toMatchObject({ code: 'EADDRNOTAVAIL' });
+  });
+
+  it('an interface that does not exist and an address that is not ours register nothing', async () => {
+    const agent = await Agent.start(lab, lab.one);
+    const route = serviceRoute(lab, lab.one);
+    const peerIP = lab.two.address;
+    await expect(agent.call('registerRoute', route, 'nosuch0', { peerIP })).rejects.toMatchObject({ code: 'ERR_NO_SUCH_INTERFACE' });
+    const foreign = { ...route, src: '10.201.0.77' };
+    await expect(agent.register(foreign, { peerIP })).rejects.toMatchObject({ code: 'EADDRNOTAVAIL' });
+    const many = [
+      { route, iface: lab.one.iface, peerIP },
+      { route: { ...foreign, priority: 9 }, iface: lab.one.iface, peerIP },
+    ];
+    await expect(agent.call('registerRoutes', many)).rejects.toThrow(/\[1\] EADDRNOTAVAIL/);
+    expect(await agent.sessions()).toEqual([]);
+  });
+
+  it('in passive mode a route that the kernel refuses is not registered', async () => {
+    const agent = await Agent.start(lab, lab.one, { passiveMode: true });
+    const unreachable = serviceRoute(lab, lab.one, { nextHop: '192.168.250.1' });
+    await expect(agent.register(unreachable, { peerIP: lab.two.address })).rejects.toMatchObject({ code: 'ERR_ROUTE_BACKEND' });
+    expect(await agent.sessions()).toEqual([]);
+    await registerService(lab, agent);
+    expect(lab.has(lab.one, lab.two.service)).toBe(true);
+  });
+});

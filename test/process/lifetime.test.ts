@@ -1,0 +1,60 @@
+/** How a manager and the process around it live and end. */
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { fileURLToPath } from 'node:url';
+
+import { expect, it } from 'vitest';
+
+interface Ending {
+  readonly code: number | null;
+  readonly signal: NodeJS.Signals | null;
+  readonly output: string;
+}
+
+/** Runs a fixture until it ends by itself, or ends it after so many milliseconds. */
+async function run(fixture: string, args: readonly string[], endAfter = 60_000): Promise<Ending> {
+  const program = fileURLToPath(new URL(`fixtures/${fixture}.mjs`, import.meta.url));
+  const child = spawn(process.execPath, ['--expose-gc', program, ...args], { stdio: ['ignore', 'pipe', 'inherit'] });
+  let output = '';
+  child.stdout.on('data', (chunk: Buffer) => (output += chunk.toString()));
+  const timer = setTimeout(() => child.kill('SIGTERM'), endAfter);
+  const [code, signal] = (await once(child, 'exit')) as [number | null, NodeJS.Signals | null];
+  clearTimeout(timer);
+  return { code, signal, output };
+}
+
+it('an open manager keeps its process alive', async () => {
+  expect(await run('open', [], 1_500)).toMatchObject({ signal: 'SIGTERM', output: 'done\n' });
+});
+
+it('an open manager that is unreferenced lets its process end', async () => {
+  expect(await run('open', ['unref'])).toMatchObject({ code: 0, output: 'done\n' });
+});
+
+it('one that is referenced again keeps it alive', async () => {
+  expect(await run('open', ['unref', 'ref'], 1_500)).toMatchObject({ signal: 'SIGTERM' });
+});
+
+it('a process whose manager is closed ends by itself, also if it was closed twice', async () => {
+  expect(await run('open', ['close', 'close'])).toMatchObject({ code: 0, output: 'done\n' });
+});
+
+it('process.exit with an open manager ends the process with its code', async () => {
+  expect(await run('open', ['exit'])).toMatchObject({ code: 7 });
+});
+
+it('a worker that is terminated takes the threads of its manager along', async () => {
+  const { code, output } = await run('worker', []);
+  expect(code).toBe(0);
+  const { before, after } = JSON.parse(output) as { before: number; after: number };
+  expect(after).toBeLessThanOrEqual(before);
+});
+
+it('a thousand starts and closings leave no thread, no descriptor and no memory behind', async () => {
+  const { code, output } = await run('cycles', ['1000'], 110_000);
+  expect(code).toBe(0);
+  const [half, end] = JSON.parse(output) as { threads: number; descriptors: number; rss: number }[];
+  expect(end?.threads).toBe(half?.threads);
+  expect(end?.descriptors).toBe(half?.descriptors);
+  expect((end?.rss ?? Infinity) - (half?.rss ?? 0)).toBeLessThan(5 << 20);
+});
