@@ -222,7 +222,7 @@ function boundIssues(config: Partial<ManagerConfig> & IntervalBounds, wrong: Rea
     const judged = { txMin: wrong.has('txMin') ? undefined : txMin, rxMin: wrong.has('rxMin') ? undefined : rxMin };
     issues.push(...outsideIssues(judged, config));
   }
-  if (boundsHold && !wrong.has('backoffMax') && backoffMax !== undefined && backoffMax < minTxFloor) {
+  if (boundsHold && !wrong.has('backoffMax') && backoffMax !== undefined && backoffMax < Math.min(minTxFloor, maxTxCeil)) {
     const message = `Expected \`backoffMax\` (${backoffMax} ms) to be at least \`minTxFloor\` (${minTxFloor} ms)`;
     issues.push({ path: 'backoffMax', message });
   }

@@ -110,6 +110,8 @@ class Care {
       return;
     }
     this.#backoff.cancel();
+    // Nothing is wanted: a failure to do what was wanted before is of no more interest.
+    this.lastError = undefined;
     if (this.#leaving) this.#depart();
   }
 

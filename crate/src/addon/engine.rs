@@ -3,7 +3,7 @@
 use std::cell::RefCell;
 use std::net::{SocketAddrV4, UdpSocket};
 use std::sync::mpsc::Sender;
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, MutexGuard};
 
 use napi::bindgen_prelude::*;
 use napi::threadsafe_function::{ThreadsafeFunction, ThreadsafeFunctionCallMode};
@@ -27,7 +27,9 @@ use crate::session::{Identity, Policy};
 /// Sessions copied in one turn of the engine's thread: enough to be quick, few enough to delay nobody.
 const SNAPSHOTS_AT_ONCE: usize = 512;
 
-type Doorbell = ThreadsafeFunction<(), (), (), Status, false>;
+/// The button that any thread may press; `None` once closed. It holds the JavaScript function, which holds the engine:
+/// only letting go of it lets the collector have them all.
+type Doorbell = Arc<Mutex<Option<ThreadsafeFunction<(), (), (), Status, false>>>>;
 
 #[napi]
 pub struct NativeEngine {
@@ -35,7 +37,7 @@ pub struct NativeEngine {
     driver: RefCell<Option<DriverHandle>>,
     mailbox: Arc<Mailbox>,
     /// Keeps the process alive while it is referenced. The lock is for `ref` and `unref`, which want it mutable.
-    doorbell: Arc<Mutex<Doorbell>>,
+    doorbell: Doorbell,
 }
 
 #[napi]
@@ -47,10 +49,10 @@ impl NativeEngine {
             .callee_handled::<false>()
             .build()
             .map_err(|error| coded("ERR_ENGINE_UNAVAILABLE", error.reason))?;
-        let doorbell = Arc::new(Mutex::new(doorbell));
+        let doorbell: Doorbell = Arc::new(Mutex::new(Some(doorbell)));
         let bell = Arc::clone(&doorbell);
         let mailbox = Arc::new(Mailbox::new(Box::new(move || {
-            if let Ok(bell) = bell.lock() {
+            if let Some(bell) = &*locked(&bell) {
                 // Refused only while the environment goes down, and then nobody listens.
                 let _ = bell.call((), ThreadsafeFunctionCallMode::NonBlocking);
             }
@@ -186,7 +188,7 @@ pub struct LocalAddr {
 
 pub struct Close {
     driver: Option<DriverHandle>,
-    doorbell: Arc<Mutex<Doorbell>>,
+    doorbell: Doorbell,
     admin_down: bool,
 }
 
@@ -201,20 +203,25 @@ impl Task for Close {
         Ok(())
     }
 
-    fn resolve(&mut self, env: Env, (): ()) -> Result<()> {
-        unref(&self.doorbell, &env)
+    fn resolve(&mut self, _: Env, (): ()) -> Result<()> {
+        locked(&self.doorbell).take();
+        Ok(())
     }
 }
 
 // Deprecated for what they were mostly misused for; nothing else does what `net.Server` has `ref` and `unref` for.
 #[allow(deprecated)]
-fn refer(doorbell: &Mutex<Doorbell>, env: &Env) -> Result<()> {
-    doorbell.lock().expect("no holder of this lock panics").refer(env)
+fn refer(doorbell: &Doorbell, env: &Env) -> Result<()> {
+    locked(doorbell).as_mut().map_or(Ok(()), |bell| bell.refer(env))
 }
 
 #[allow(deprecated)]
-fn unref(doorbell: &Mutex<Doorbell>, env: &Env) -> Result<()> {
-    doorbell.lock().expect("no holder of this lock panics").unref(env)
+fn unref(doorbell: &Doorbell, env: &Env) -> Result<()> {
+    locked(doorbell).as_mut().map_or(Ok(()), |bell| bell.unref(env))
+}
+
+fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().expect("no holder of this lock panics")
 }
 
 fn driver_options(options: NativeEngineOptions) -> std::result::Result<DriverOptions, Coded> {

@@ -1,0 +1,95 @@
+/** Whatever a backend does and however a session flaps: operations of one route stay in order and end where they should. */
+import fc from 'fast-check';
+import { afterEach, beforeEach, expect, it, vi } from 'vitest';
+
+import { BackendInstaller } from '../../ts/installer/backend-installer.js';
+import type { Route } from '../../ts/index.js';
+
+const ROUTE: Route = { table: 254, dst: '10.9.0.2/32', src: '10.0.0.1', nextHop: '10.0.0.2', protocol: 186 };
+const RULES = { passiveMode: false, honorPeerAdvertisedPassive: false, routeTimeout: 1_000 };
+
+type Behaviour = { readonly takes: number; readonly fails: boolean };
+
+beforeEach(() => {
+  vi.useFakeTimers();
+});
+
+afterEach(() => {
+  vi.useRealTimers();
+});
+
+/** A backend that takes its time, fails now and then, and acts when it answers. */
+class MoodyBackend {
+  installed = false;
+  running = 0;
+  mostRunning = 0;
+  readonly #moods: Behaviour[];
+
+  constructor(moods: Behaviour[]) {
+    this.#moods = moods;
+  }
+
+  routeAdd(): Promise<void> {
+    return this.#operate(true);
+  }
+
+  routeDelete(): Promise<void> {
+    return this.#operate(false);
+  }
+
+  routeByProtocol(): Route[] {
+    return [];
+  }
+
+  async #operate(installed: boolean): Promise<void> {
+    const { takes, fails } = this.#moods.shift() ?? { takes: 0, fails: false };
+    this.running += 1;
+    this.mostRunning = Math.max(this.mostRunning, this.running);
+    await new Promise((resolve) => setTimeout(resolve, takes));
+    this.running -= 1;
+    if (fails) throw new Error('moody');
+    this.installed = installed;
+  }
+}
+
+const moods = (longest: number) =>
+  fc.array(fc.record({ takes: fc.integer({ min: 0, max: longest }), fails: fc.boolean() }), { maxLength: 30 });
+const flaps = fc.array(fc.record({ after: fc.integer({ min: 0, max: 400 }), up: fc.boolean() }), { minLength: 1, maxLength: 30 });
+
+async function play(backend: MoodyBackend, changes: readonly { after: number; up: boolean }[]): Promise<boolean> {
+  const installer = new BackendInstaller(backend, RULES, () => undefined);
+  const session = { id: 1, up: false, peerPassive: false };
+  const registered = { iface: 'eth0', route: ROUTE, adminDown: false, session };
+  installer.add(registered);
+  for (const { after, up } of changes) {
+    await vi.advanceTimersByTimeAsync(after);
+    session.up = up;
+    installer.changed(registered);
+  }
+  await vi.advanceTimersByTimeAsync(300_000);
+  expect(installer.status(registered)).toEqual({ installed: session.up, lastError: undefined });
+  installer.close();
+  return session.up;
+}
+
+it('with any failures and delays, what the session last was is what the backend ends with, one operation at a time', async () => {
+  await fc.assert(
+    fc.asyncProperty(moods(RULES.routeTimeout - 1), flaps, async (behaviour, changes) => {
+      const backend = new MoodyBackend([...behaviour]);
+      const up = await play(backend, changes);
+      expect(backend.installed).toBe(up);
+      expect(backend.mostRunning).toBeLessThanOrEqual(1);
+    }),
+    { numRuns: 200 },
+  );
+});
+
+it('also where answers come so late that they were given up on', async () => {
+  await fc.assert(
+    fc.asyncProperty(moods(5_000), flaps, async (behaviour, changes) => {
+      const backend = new MoodyBackend([...behaviour]);
+      expect(await play(backend, changes)).toBe(backend.installed);
+    }),
+    { numRuns: 200 },
+  );
+});

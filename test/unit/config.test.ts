@@ -1,0 +1,80 @@
+import { describe, expect, it } from 'vitest';
+
+import { ConfigError, type ManagerConfig, MemoryRoutes, validateConfig } from '../../ts/index.js';
+
+const valid = (): ManagerConfig => ({ netlinker: new MemoryRoutes(), bindIP: '10.0.0.1', txMin: 100, rxMin: 100, detectMult: 3 });
+
+function issuesOf(config: unknown): readonly { path: string; message: string }[] {
+  try {
+    validateConfig(config as ManagerConfig);
+  } catch (error) {
+    expect(error).toBeInstanceOf(ConfigError);
+    expect(error).toMatchObject({ code: 'ERR_CONFIG' });
+    return (error as ConfigError).issues;
+  }
+  throw new Error('the configuration was accepted');
+}
+
+describe('a configuration', () => {
+  it('that says the least is filled with the defaults of the reference', () => {
+    expect(validateConfig(valid())).toMatchObject({
+      port: 44880,
+      passiveMode: false,
+      minTxFloor: 50,
+      maxTxCeil: 1_000,
+      backoffMax: 1_000,
+      maxEvents: 10_240,
+      routeTimeout: 5_000,
+      engine: 'auto',
+      honorPeerAdvertisedPassive: false,
+      onClose: { adminDown: false, withdrawRoutes: false },
+    });
+  });
+
+  it('is copied and frozen, and backs off to the ceiling that it sets', () => {
+    const given = { ...valid(), maxTxCeil: 3_000, port: undefined };
+    const filled = validateConfig(given);
+    expect(filled).toMatchObject({ backoffMax: 3_000, port: 44880 });
+    expect(Object.isFrozen(filled) && Object.isFrozen(filled.onClose)).toBe(true);
+    expect(given).not.toHaveProperty('backoffMax');
+  });
+
+  it('with many faults gives all of them at once, each with its field', () => {
+    const issues = issuesOf({ bindIP: 'localhost', txMin: '100', rxMin: 100, detectMult: 0, port: 70_000, onClose: { adminDown: 1 } });
+    expect(issues.map((issue) => issue.path)).toEqual(['netlinker', 'bindIP', 'txMin', 'detectMult', 'port', 'onClose.adminDown']);
+    const messages = issues.map((issue) => issue.message);
+    expect(messages).toContain('Expected `detectMult` to be an integer from 1 to 255, got `0` (number)');
+    expect(messages).toContain('Expected `netlinker` to be given: it has no default');
+  });
+
+  it('with an interval outside its bounds is refused, not clamped, with both bounds', () => {
+    const [issue] = issuesOf({ ...valid(), txMin: 0.3 });
+    expect(issue?.message).toBe('Expected `txMin` to be from minTxFloor (50 ms) to maxTxCeil (1000 ms), got 0.3 ms');
+    expect(issuesOf({ ...valid(), rxMin: 5_000 })).toMatchObject([{ path: 'rxMin' }]);
+    expect(validateConfig({ ...valid(), minTxFloor: 3, txMin: 3.3 }).txMin).toBe(3.3);
+  });
+
+  it('whose bounds contradict each other is refused', () => {
+    expect(issuesOf({ ...valid(), minTxFloor: 2_000 })).toMatchObject([{ path: 'minTxFloor' }]);
+    expect(issuesOf({ ...valid(), backoffMax: 10 })).toMatchObject([{ path: 'backoffMax' }]);
+  });
+
+  it.each([
+    ['an unknown option', { prot: 1 }, 'prot'],
+    ['a fraction for a number of events', { maxEvents: 2.5 }, 'maxEvents'],
+    ['not a number', { txMin: Number.NaN }, 'txMin'],
+    ['an infinite backoff', { backoffMax: Number.POSITIVE_INFINITY }, 'backoffMax'],
+    ['a backend without its methods', { netlinker: { routeAdd: () => undefined } }, 'netlinker'],
+    ['a logger without its methods', { logger: console }, 'logger'],
+    ['a version that is none', { clientVersion: 'latest' }, 'clientVersion'],
+    ['an engine of another name', { engine: 'wasm' }, 'engine'],
+    ['a priority beyond the range', { realtime: { priority: 100 } }, 'realtime.priority'],
+    ['an IPv6 address', { bindIP: '::1' }, 'bindIP'],
+  ])('with %s is refused by that name', (_, changes, path) => {
+    expect(issuesOf({ ...valid(), ...changes })).toMatchObject([{ path }]);
+  });
+
+  it.each([undefined, null, 7, 'config', []])('that is no object at all (%s) is refused', (nonsense) => {
+    expect(issuesOf(nonsense).length).toBeGreaterThan(0);
+  });
+});

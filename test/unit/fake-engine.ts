@@ -1,0 +1,151 @@
+/** An engine without a network: it remembers what it was told, and a test says what becomes of sessions. */
+import type {
+  Engine,
+  EngineListener,
+  EngineOptions,
+  EngineSnapshot,
+  PathFault,
+  SessionId,
+  SessionPath,
+  SessionRecord,
+  SessionSpec,
+} from '../../ts/engine/engine.js';
+import type { ManagerConfig } from '../../ts/index.js';
+import { MemoryRoutes } from '../../ts/index.js';
+import { type Manager, startManager } from '../../ts/manager.js';
+import type { State } from '../../ts/protocol/state.js';
+
+export class FakeEngine implements Engine {
+  readonly kind = 'native';
+  readonly capabilities = {
+    pktinfo: true,
+    interfaceBinding: true,
+    arrivalTime: true,
+    armedRoutes: true,
+    independentOfEventLoop: true,
+    realtime: true,
+  };
+  readonly arming = undefined;
+  readonly sessions = new Map<SessionId, SessionSpec & { state: State; adminDown: boolean }>();
+  readonly calls: string[] = [];
+  readonly faults: { iface?: string; localIP?: string; code: PathFault['code'] }[] = [];
+  closedWith: { adminDown: boolean } | undefined;
+
+  constructor(
+    readonly options: EngineOptions,
+    readonly listener: EngineListener,
+  ) {}
+
+  localAddr() {
+    return this.closedWith === undefined ? { address: this.options.bindIP, port: this.options.port, family: 'IPv4' } : undefined;
+  }
+
+  checkPaths(paths: readonly SessionPath[]): PathFault[] {
+    return paths.flatMap(({ iface, localIP }, index) => {
+      const fault = this.faults.find((it) => it.iface === iface || it.localIP === localIP);
+      return fault === undefined ? [] : [{ index, code: fault.code }];
+    });
+  }
+
+  addSessions(specs: readonly SessionSpec[]): void {
+    this.calls.push(`add ${specs.length}`);
+    for (const spec of specs) this.sessions.set(spec.id, { ...spec, state: 'down', adminDown: false });
+  }
+
+  updateSessions(specs: readonly SessionSpec[]): void {
+    this.calls.push(`update ${specs.length}`);
+    for (const spec of specs) Object.assign(this.sessions.get(spec.id) ?? {}, spec);
+  }
+
+  removeSessions(ids: readonly SessionId[]): void {
+    this.calls.push(`remove ${ids.length}`);
+    for (const id of ids) this.sessions.delete(id);
+  }
+
+  setAdminDown(ids: readonly SessionId[], down: boolean): void {
+    for (const id of ids) Object.assign(this.sessions.get(id) ?? {}, { adminDown: down });
+  }
+
+  snapshots(ids?: readonly SessionId[]): EngineSnapshot[] {
+    return [...this.sessions.values()]
+      .filter((session) => ids === undefined || ids.includes(session.id))
+      .map(({ id, state }) => ({
+        id,
+        state,
+        localDiscr: id,
+        peerDiscr: 0,
+        lastDownReason: 'none',
+        convUpStartUs: undefined,
+        convDownStartUs: undefined,
+        upSinceUs: undefined,
+        downSinceUs: undefined,
+        detectDeadlineUs: undefined,
+        nextDetectScheduledUs: undefined,
+        lastUpdatedUs: undefined,
+        detectTimeUs: 150_000,
+        txIntervalUs: 50_000,
+        peerPassive: false,
+        peerVersion: undefined,
+      }));
+  }
+
+  stats() {
+    return { scopes: [], queueLength: 0, readErrors: 0, socketDrops: 0, turns: 0, worstLatenessUs: 0 };
+  }
+
+  close(options: { adminDown: boolean }): Promise<void> {
+    this.closedWith ??= options;
+    return Promise.resolve();
+  }
+
+  ref(): void {
+    this.calls.push('ref');
+  }
+
+  unref(): void {
+    this.calls.push('unref');
+  }
+
+  /** The session of a peer changes its state. */
+  become(peerIP: string, to: State, changes: Partial<SessionRecord> = {}): void {
+    const session = [...this.sessions.values()].find((it) => it.peerIP === peerIP);
+    if (session === undefined) throw new Error(`no session with ${peerIP}`);
+    const record: SessionRecord = {
+      id: session.id,
+      from: session.state,
+      to,
+      reason: to === 'down' ? 'timeout' : 'none',
+      cause: to === 'down' ? 'detect_timeout' : 'handle_rx',
+      atUs: 1,
+      count: 1,
+      lastDown: undefined,
+      localStallUs: 0,
+      peerPassive: false,
+      convStartUs: undefined,
+      ...changes,
+    };
+    session.state = to;
+    this.listener.sessions([record]);
+  }
+}
+
+export const CONFIG = { bindIP: '10.0.0.1', txMin: 50, rxMin: 50, detectMult: 3 };
+
+/** A manager over a fake engine. */
+export async function startFake(
+  config: Partial<ManagerConfig> = {},
+): Promise<{ manager: Manager; engine: FakeEngine; routes: MemoryRoutes }> {
+  const routes = new MemoryRoutes();
+  let engine: FakeEngine | undefined;
+  const manager = await startManager({ ...CONFIG, netlinker: routes, ...config }, undefined, (_, options, listener) => {
+    engine = new FakeEngine(options, listener);
+    return engine;
+  });
+  if (engine === undefined) throw new Error('no engine was started');
+  return { manager, engine, routes };
+}
+
+/** Lets everything that is due now, and what follows from it, happen. */
+export async function settle(): Promise<void> {
+  for (let turn = 0; turn < 20; turn += 1) await Promise.resolve();
+}

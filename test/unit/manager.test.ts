@@ -1,0 +1,414 @@
+import { setImmediate as nextTurn } from 'node:timers/promises';
+
+import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
+
+import { MemoryRoutes, newRouteReaderWriter, type Route, type Transition } from '../../ts/index.js';
+import { startManager } from '../../ts/manager.js';
+import { CONFIG, FakeEngine, settle, startFake } from './fake-engine.js';
+
+const route = (changes: Partial<Route> = {}): Route => ({
+  table: 254,
+  dst: '10.9.0.2/32',
+  src: '10.0.0.1',
+  nextHop: '10.0.0.2',
+  protocol: 186,
+  ...changes,
+});
+
+beforeEach(() => {
+  vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout'] });
+});
+
+afterEach(() => {
+  vi.useRealTimers();
+});
+
+describe('a registered route', () => {
+  it('is installed while its session is Up, and only then', async () => {
+    const { manager, engine, routes } = await startFake();
+    await manager.registerRoute(route(), 'eth0');
+    await settle();
+    expect(routes.routeByProtocol(186)).toEqual([]);
+    engine.become('10.9.0.2', 'up');
+    await settle();
+    expect(routes.routeByProtocol(186)).toEqual([route()]);
+    expect(manager.getSessions()).toMatchObject([{ state: 'up', routes: [{ installed: true }] }]);
+    engine.become('10.9.0.2', 'down');
+    await settle();
+    expect(routes.routeByProtocol(186)).toEqual([]);
+  });
+
+  it('shares its session with others to the same peer, and leaves it to them', async () => {
+    const { manager, engine, routes } = await startFake();
+    const other = route({ priority: 50 });
+    await manager.registerRoutes([
+      { route: route(), iface: 'eth0' },
+      { route: other, iface: 'eth0' },
+    ]);
+    expect(engine.calls).toEqual(['add 1']);
+    engine.become('10.9.0.2', 'up');
+    await settle();
+    expect(routes.routeByProtocol(186)).toHaveLength(2);
+    await manager.withdrawRoute(route(), 'eth0');
+    expect(routes.routeByProtocol(186)).toEqual([other]);
+    expect(engine.sessions.size).toBe(1);
+    await manager.withdrawRoute(other, 'eth0');
+    expect(engine.sessions.size).toBe(0);
+    expect(manager.getSessions()).toEqual([]);
+  });
+
+  it('that is registered again is updated in place', async () => {
+    const { manager, engine, routes } = await startFake();
+    await manager.registerRoute(route(), 'eth0');
+    engine.become('10.9.0.2', 'up');
+    await manager.registerRoute(route({ noUninstall: true }), 'eth0', { txMin: 100, detectMult: 5, port: 4000 });
+    expect(engine.calls).toEqual(['add 1', 'update 1']);
+    expect([...engine.sessions.values()]).toMatchObject([{ txMinUs: 100_000, detectMult: 5, peerPort: 4000 }]);
+    await settle();
+    engine.become('10.9.0.2', 'down');
+    await settle();
+    expect(routes.routeByProtocol(186)).toHaveLength(1);
+    await manager.withdrawRoute(route(), 'eth0');
+    expect(routes.routeByProtocol(186), 'noUninstall: never deleted by us').toHaveLength(1);
+  });
+
+  it('keeps the timers of a session that it shares', async () => {
+    const { manager } = await startFake();
+    await manager.registerRoute(route(), 'eth0');
+    const shared = manager.registerRoute(route({ priority: 1 }), 'eth0', { detectMult: 9 });
+    await expect(shared).rejects.toMatchObject({ code: 'ERR_CONFIG', issues: [{ path: 'detectMult' }] });
+    expect(manager.getSessions()[0]?.routes).toHaveLength(1);
+  });
+
+  it('that takes the slot of another is a conflict', async () => {
+    const { manager, engine } = await startFake();
+    await manager.registerRoute(route(), 'eth0');
+    const rival = route({ nextHop: '10.0.0.3' });
+    await expect(manager.registerRoute(rival, 'eth0')).rejects.toMatchObject({ code: 'ERR_ROUTE_CONFLICT' });
+    await expect(manager.registerRoute(route(), 'eth1')).rejects.toMatchObject({ code: 'ERR_ROUTE_CONFLICT' });
+    expect(engine.calls).toEqual(['add 1']);
+  });
+
+  it('that is withdrawn and registered again while the backend is slow ends installed', async () => {
+    let release: () => void = () => undefined;
+    const routes = new MemoryRoutes();
+    const slow = {
+      routeAdd: (it: Route) => routes.routeAdd(it),
+      routeDelete: (it: Route) =>
+        new Promise<void>((resolve) => {
+          release = () => {
+            routes.routeDelete(it);
+            resolve();
+          };
+        }),
+      routeByProtocol: (protocol: number) => routes.routeByProtocol(protocol),
+    };
+    const { manager, engine } = await startFake({ netlinker: slow });
+    await manager.registerRoute(route(), 'eth0');
+    engine.become('10.9.0.2', 'up');
+    await settle();
+    const withdrawn = manager.withdrawRoute(route(), 'eth0');
+    await settle();
+    await manager.registerRoute(route(), 'eth0');
+    engine.become('10.9.0.2', 'up');
+    release();
+    await withdrawn;
+    await settle();
+    expect(routes.routeByProtocol(186)).toEqual([route()]);
+    expect(manager.getSessions()).toMatchObject([{ routes: [{ installed: true }] }]);
+  });
+});
+
+describe('registering many', () => {
+  it('is one crossing', async () => {
+    const { manager, engine } = await startFake();
+    const many = Array.from({ length: 1_000 }, (_, index) => ({
+      route: route({ dst: `10.9.${index >> 8}.${index & 255}/32` }),
+      iface: 'eth0',
+    }));
+    await manager.registerRoutes(many);
+    expect(engine.calls).toEqual(['add 1000']);
+  });
+
+  it('registers nothing where one is wrong, and says which and why', async () => {
+    const { manager, engine } = await startFake();
+    engine.faults.push({ iface: 'gone0', code: 'ERR_NO_SUCH_INTERFACE' });
+    const refused = manager.registerRoutes([
+      { route: route(), iface: 'eth0' },
+      { route: route({ dst: 'nonsense' }), iface: 'eth0' },
+      { route: route({ nextHop: '10.0.0.9' }), iface: 'eth0' },
+      { route: route({ dst: '10.9.0.3/32' }), iface: 'gone0' },
+    ]);
+    await expect(refused).rejects.toMatchObject({
+      issues: [
+        { index: 1, code: 'ERR_INVALID_ROUTE' },
+        { index: 2, code: 'ERR_ROUTE_CONFLICT' },
+        { index: 3, code: 'ERR_NO_SUCH_INTERFACE' },
+      ],
+    });
+    expect(engine.calls).toEqual([]);
+    expect(manager.getSessions()).toEqual([]);
+  });
+
+  it('stops at the limit of sessions and names the value to set', async () => {
+    const { manager } = await startFake({ maxEvents: 4 });
+    const session = (host: number) => ({ route: route({ dst: `10.9.0.${host}/32` }), iface: 'eth0' });
+    await manager.registerRoutes([session(2), session(3)]);
+    const refused = manager.registerRoute(session(4).route, 'eth0');
+    await expect(refused).rejects.toMatchObject({
+      code: 'ERR_TOO_MANY_SESSIONS',
+      message: expect.stringContaining('at least 6') as string,
+    });
+    expect(manager.getSessions()).toHaveLength(2);
+  });
+});
+
+describe('admin down', () => {
+  it('withdraws one route, and takes the session out of service with its last', async () => {
+    const { manager, engine, routes } = await startFake();
+    const other = route({ priority: 50 });
+    await manager.registerRoute(route(), 'eth0');
+    await manager.registerRoute(other, 'eth0');
+    engine.become('10.9.0.2', 'up');
+    await manager.adminDownRoute(route(), 'eth0');
+    await settle();
+    expect(routes.routeByProtocol(186)).toEqual([other]);
+    expect([...engine.sessions.values()]).toMatchObject([{ adminDown: false }]);
+    await manager.adminDownRoute(other, 'eth0');
+    expect([...engine.sessions.values()]).toMatchObject([{ adminDown: true }]);
+    await manager.adminUpRoute(other, 'eth0');
+    expect([...engine.sessions.values()]).toMatchObject([{ adminDown: false }]);
+  });
+
+  it('ends for the session when a new route joins it', async () => {
+    const { manager, engine } = await startFake();
+    await manager.registerRoute(route(), 'eth0');
+    await manager.adminDownRoute(route(), 'eth0');
+    await manager.registerRoute(route({ priority: 1 }), 'eth0');
+    expect([...engine.sessions.values()]).toMatchObject([{ adminDown: false }]);
+  });
+
+  it('of a route that nobody registered is an error', async () => {
+    const { manager } = await startFake();
+    await expect(manager.adminDownRoute(route(), 'eth0')).rejects.toMatchObject({ code: 'ERR_INVALID_ROUTE' });
+  });
+});
+
+describe('a passive peer', () => {
+  it('keeps its route through a Down where that is honoured, until it says that it is active', async () => {
+    const { manager, engine, routes } = await startFake({ honorPeerAdvertisedPassive: true });
+    await manager.registerRoute(route(), 'eth0');
+    engine.become('10.9.0.2', 'up', { peerPassive: true });
+    await settle();
+    engine.become('10.9.0.2', 'down', { peerPassive: true });
+    await settle();
+    expect(routes.routeByProtocol(186)).toHaveLength(1);
+    engine.become('10.9.0.2', 'down', { peerPassive: false, count: 0 });
+    await settle();
+    expect(routes.routeByProtocol(186)).toEqual([]);
+  });
+});
+
+describe('passive mode', () => {
+  it('installs at registration, deletes at withdrawal, and sessions move nothing', async () => {
+    const { manager, engine, routes } = await startFake({ passiveMode: true });
+    await manager.registerRoute(route(), 'eth0');
+    expect(routes.routeByProtocol(186)).toHaveLength(1);
+    engine.become('10.9.0.2', 'up');
+    engine.become('10.9.0.2', 'down');
+    await settle();
+    expect(routes.routeByProtocol(186)).toHaveLength(1);
+    await manager.withdrawRoute(route(), 'eth0');
+    expect(routes.routeByProtocol(186)).toEqual([]);
+  });
+
+  it('leaves nothing registered where the backend fails', async () => {
+    const failing = {
+      routeAdd: () => Promise.reject(new Error('no')),
+      routeDelete: () => undefined,
+      routeByProtocol: () => [],
+    };
+    const { manager, engine } = await startFake({ passiveMode: true, netlinker: failing });
+    const refused = manager.registerRoute(route(), 'eth0');
+    await expect(refused).rejects.toMatchObject({ code: 'ERR_ROUTE_BACKEND', cause: { message: 'no' } });
+    expect(manager.getSessions()).toEqual([]);
+    expect(engine.sessions.size).toBe(0);
+  });
+});
+
+describe('a backend that fails', () => {
+  it('is tried again, ever more slowly, and the failure shows until it succeeds', async () => {
+    let healthy = false;
+    const routes = new MemoryRoutes();
+    const attempts: number[] = [];
+    const flaky = {
+      routeAdd: (it: Route) => {
+        attempts.push(Date.now());
+        if (!healthy) throw new Error('not now');
+        routes.routeAdd(it);
+      },
+      routeDelete: (it: Route) => routes.routeDelete(it),
+      routeByProtocol: () => [],
+    };
+    const { manager, engine } = await startFake({ netlinker: flaky });
+    const seen: boolean[] = [];
+    manager.on('route', ({ ok }) => seen.push(ok));
+    await manager.registerRoute(route(), 'eth0');
+    engine.become('10.9.0.2', 'up');
+    await vi.advanceTimersByTimeAsync(100 + 200 + 400);
+    expect(attempts).toHaveLength(4);
+    expect(manager.getSessions()).toMatchObject([{ routes: [{ installed: false, lastError: { message: 'not now' } }] }]);
+    healthy = true;
+    await vi.advanceTimersByTimeAsync(800);
+    expect(manager.getSessions()).toMatchObject([{ routes: [{ installed: true, lastError: undefined }] }]);
+    expect(seen).toEqual([false, false, false, false, true]);
+  });
+
+  it('that never answers costs no other route anything, and a withdrawal says so in time', async () => {
+    const routes = new MemoryRoutes();
+    const stuck = {
+      routeAdd: (it: Route) => routes.routeAdd(it),
+      routeDelete: (it: Route) => (it.priority === 1 ? new Promise<void>(() => undefined) : routes.routeDelete(it)),
+      routeByProtocol: () => [],
+    };
+    const { manager, engine } = await startFake({ netlinker: stuck });
+    await manager.registerRoute(route(), 'eth0');
+    await manager.registerRoute(route({ priority: 1 }), 'eth0');
+    engine.become('10.9.0.2', 'up');
+    await settle();
+    engine.become('10.9.0.2', 'down');
+    await settle();
+    expect(routes.routeByProtocol(186)).toEqual([route({ priority: 1 })]);
+    const withdrawn = manager.withdrawRoute(route({ priority: 1 }), 'eth0');
+    const refused = expect(withdrawn).rejects.toMatchObject({ code: 'ERR_ROUTE_BACKEND' });
+    await vi.advanceTimersByTimeAsync(5_000);
+    await refused;
+  });
+});
+
+describe('events', () => {
+  it('reach every listener, whatever another one throws', async () => {
+    const logged: string[] = [];
+    const log = (_: object, message: string): void => void logged.push(message);
+    const logger = { child: () => logger, trace: log, debug: log, info: log, warn: log, error: log };
+    const { manager, engine } = await startFake({ logger });
+    const heard: string[] = [];
+    manager.on('transition', () => {
+      throw new Error('listener at fault');
+    });
+    manager.on('transition', ({ to }) => heard.push(to));
+    await manager.registerRoute(route(), 'eth0');
+    engine.become('10.9.0.2', 'up');
+    expect(heard).toEqual(['up']);
+    expect(logged.join('\n')).toContain('listener at fault');
+  });
+
+  it('can be iterated, and a slow consumer gets the newest state of each session with the count', async () => {
+    const { manager, engine } = await startFake();
+    await manager.registerRoute(route(), 'eth0');
+    await manager.registerRoute(route({ dst: '10.9.0.3/32' }), 'eth0');
+    const transitions = manager.transitions();
+    for (let round = 0; round < 100; round += 1) {
+      engine.become('10.9.0.2', 'up');
+      engine.become('10.9.0.2', 'down');
+    }
+    engine.become('10.9.0.3', 'init');
+    void manager.close();
+    const taken: Transition[] = [];
+    for await (const transition of transitions) taken.push(transition);
+    expect(taken).toMatchObject([
+      { peer: { peerIP: '10.9.0.2' }, from: 'down', to: 'down', count: 200 },
+      { peer: { peerIP: '10.9.0.3' }, to: 'init', count: 1 },
+    ]);
+  });
+
+  it('end for an iterator whose signal aborts', async () => {
+    const { manager } = await startFake();
+    const controller = new AbortController();
+    const next = manager.transitions({ signal: controller.signal }).next();
+    controller.abort();
+    expect(await next).toEqual({ done: true, value: undefined });
+  });
+});
+
+describe('the end', () => {
+  it('comes once, whoever asks for it, and nothing works after it', async () => {
+    const { manager, engine } = await startFake({ onClose: { adminDown: true } });
+    await Promise.all([manager.close(), manager.close()]);
+    await manager[Symbol.asyncDispose]();
+    await manager.closed;
+    expect(engine.closedWith).toEqual({ adminDown: true });
+    expect(manager.localAddr()).toBeUndefined();
+    await expect(manager.registerRoute(route(), 'eth0')).rejects.toMatchObject({ code: 'ERR_CLOSED' });
+    expect(() => manager.getSessions()).toThrow(expect.objectContaining({ code: 'ERR_CLOSED' }));
+  });
+
+  it('leaves routes where they are unless it is told otherwise', async () => {
+    for (const withdrawRoutes of [false, true]) {
+      const { manager, engine, routes } = await startFake();
+      await manager.registerRoute(route(), 'eth0');
+      engine.become('10.9.0.2', 'up');
+      await settle();
+      await manager.close({ withdrawRoutes });
+      expect(routes.routeByProtocol(186)).toHaveLength(withdrawRoutes ? 0 : 1);
+    }
+  });
+
+  it('by a failure of the engine is an error event, once, and a rejected promise that is nobody’s fault', async () => {
+    const { manager, engine } = await startFake();
+    const errors: Error[] = [];
+    manager.on('error', (error) => errors.push(error));
+    const failure = new Error('the thread died');
+    engine.listener.fatal(failure);
+    engine.listener.fatal(failure);
+    await expect(manager.closed).rejects.toBe(failure);
+    expect(errors).toEqual([failure]);
+  });
+
+  it('by a failure that nobody listens to throws nothing', async () => {
+    const { manager, engine } = await startFake();
+    engine.listener.fatal(new Error('the thread died'));
+    await nextTurn();
+    await expect(manager.registerRoute(route(), 'eth0')).rejects.toMatchObject({ code: 'ERR_CLOSED' });
+  });
+
+  it('comes with the signal: before the start as its reason, later as a closing', async () => {
+    const reason = new Error('changed my mind');
+    const config = { ...CONFIG, netlinker: new MemoryRoutes() };
+    const engines: FakeEngine[] = [];
+    const start = (signal: AbortSignal) =>
+      startManager(config, signal, (_, options, listener) => {
+        const engine = new FakeEngine(options, listener);
+        engines.push(engine);
+        return engine;
+      });
+    await expect(start(AbortSignal.abort(reason))).rejects.toBe(reason);
+    expect(engines).toEqual([]);
+
+    const during = new AbortController();
+    const starting = start(during.signal);
+    during.abort(reason);
+    await expect(starting).rejects.toBe(reason);
+    expect(engines[0]?.closedWith).toBeDefined();
+
+    const later = new AbortController();
+    const manager = await start(later.signal);
+    later.abort();
+    await manager.closed;
+    expect(engines[1]?.closedWith).toBeDefined();
+  });
+});
+
+describe('the scoped reader-writer', () => {
+  it('registers, withdraws, and lists what is registered on its interface, installed or not', async () => {
+    const { manager, routes } = await startFake();
+    const scoped = newRouteReaderWriter(manager, routes, 'eth0', { port: 4000 });
+    await scoped.routeAdd(route());
+    await manager.registerRoute(route({ dst: '10.9.0.3/32' }), 'eth1');
+    expect(await scoped.routeByProtocol(186)).toEqual([route()]);
+    routes.routeAdd(route({ protocol: 4, table: 7 }));
+    expect(await scoped.routeByProtocol(4)).toEqual([route({ protocol: 4, table: 7 })]);
+    await scoped.routeDelete(route());
+    expect(await scoped.routeByProtocol(186)).toEqual([]);
+  });
+});

@@ -1,0 +1,82 @@
+import { describe, expect, it } from 'vitest';
+
+import { formatPeer, formatRoute, formatRouteKey, routeKey } from '../../ts/index.js';
+import { formatClientVersion, parseClientVersion } from '../../ts/protocol/client-version.js';
+import { stateFromWire, stateToWire } from '../../ts/protocol/state.js';
+import { parseInterface, parseRoute, peerOf } from '../../ts/route.js';
+
+const ROUTE = { table: 254, dst: '10.9.0.7/32', src: '10.0.0.1', nextHop: '10.0.0.2', protocol: 186 };
+
+describe('a route', () => {
+  it('is named by everything that tells it from another', () => {
+    const key = formatRouteKey(routeKey('eth0', ROUTE));
+    expect(formatRouteKey(routeKey('eth0', { ...ROUTE, noUninstall: true, priority: 0 }))).toBe(key);
+    for (const other of [{ table: 100 }, { dst: '10.9.0.8/32' }, { src: '10.0.0.3' }, { nextHop: '10.0.0.3' }, { priority: 1 }]) {
+      expect(formatRouteKey(routeKey('eth0', { ...ROUTE, ...other }))).not.toBe(key);
+    }
+    expect(formatRouteKey(routeKey('eth1', ROUTE))).not.toBe(key);
+  });
+
+  it('prints in the words of ip route', () => {
+    expect(formatRoute({ ...ROUTE, priority: 50 })).toBe('10.9.0.7/32 via 10.0.0.2 src 10.0.0.1 table 254 proto 186 metric 50');
+    expect(formatPeer({ iface: 'eth0', localIP: '10.0.0.1', peerIP: '10.0.0.2' })).toBe(
+      'interface: eth0, localIP: 10.0.0.1, peerIP: 10.0.0.2',
+    );
+  });
+
+  it.each([
+    ['table', 0],
+    ['table', 2 ** 32],
+    ['dst', '10.9.0.7'],
+    ['dst', '10.9.0.7/33'],
+    ['dst', '10.9.0.7/24'],
+    ['dst', 'fe80::1/128'],
+    ['src', '0.0.0.0'],
+    ['src', '::1'],
+    ['nextHop', '224.0.0.5'],
+    ['nextHop', undefined],
+    ['protocol', 0],
+    ['protocol', 256],
+    ['priority', -1],
+    ['noUninstall', 'yes'],
+  ])('with %s %s is refused by the name of the field', (field, value) => {
+    expect(() => parseRoute({ ...ROUTE, [field]: value })).toThrow(expect.objectContaining({ code: 'ERR_INVALID_ROUTE' }));
+    expect(() => parseRoute({ ...ROUTE, [field]: value })).toThrow(`route.${field}`);
+  });
+
+  it('names its peer by a /32, or is told it', () => {
+    expect(peerOf(ROUTE, undefined)).toBe('10.9.0.7');
+    const network = { ...ROUTE, dst: '10.9.0.0/24' };
+    expect(peerOf(network, '10.0.0.2')).toBe('10.0.0.2');
+    expect(() => peerOf(network, undefined)).toThrow('/32');
+    expect(() => peerOf(ROUTE, 'peer.example')).toThrow('peerIP');
+  });
+
+  it.each(['', 'a/b', 'sixteen-letters-', 'a b', '.', undefined])('on an interface called %s is refused', (name) => {
+    expect(() => parseInterface(name)).toThrow(expect.objectContaining({ code: 'ERR_NO_SUCH_INTERFACE' }));
+  });
+});
+
+describe('a version', () => {
+  it.each([
+    ['1.2.3', [1, 2, 3, 0], '1.2.3'],
+    ['1.2.3-alpha', [1, 2, 3, 1], '1.2.3-alpha'],
+    ['1.2.3-beta.2', [1, 2, 3, 2], '1.2.3-beta'],
+    ['1.2.3-rc.1', [1, 2, 3, 3], '1.2.3-rc'],
+    ['1.2.3-dev', [1, 2, 3, 4], '1.2.3-dev'],
+    ['0.8.1~git20240101.abc', [0, 8, 1, 5], '0.8.1-other'],
+    ['1.2.3+build.7', [1, 2, 3, 0], '1.2.3'],
+  ])('%s goes over the wire in four bytes', (text, bytes, back) => {
+    expect(parseClientVersion(text)).toEqual(bytes);
+    expect(formatClientVersion(bytes as [number, number, number, number])).toBe(back);
+  });
+
+  it.each(['', '1.2', '1.2.256', 'x.y.z', '1.2.3.4'])('%s is none', (text) => {
+    expect(parseClientVersion(text)).toBeUndefined();
+  });
+});
+
+it('states have their numbers on the wire, and a number without a state says so', () => {
+  for (const wire of [0, 1, 2, 3]) expect(stateToWire(stateFromWire(wire) as 'up')).toBe(wire);
+  expect(stateFromWire(9)).toBe('unknown(9)');
+});

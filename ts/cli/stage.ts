@@ -1,0 +1,147 @@
+/** Where the demo plays: two hosts with a path between them that can be cut. */
+import { type ChildProcess, spawn, spawnSync } from 'node:child_process';
+
+/** What the demo needs of its surroundings. */
+export interface Stage {
+  readonly description: string;
+  readonly hosts: readonly [StageHost, StageHost];
+  /** How the path is cut, in words. */
+  readonly cutBy: string;
+  /** Starts a program on a host. */
+  spawn(host: StageHost, program: readonly string[]): ChildProcess;
+  /** What the kernel's table of the host holds beside its own routes; `undefined` where routes are in memory. */
+  table(host: StageHost): string | undefined;
+  cut(peer: ChildProcess): void;
+  heal(peer: ChildProcess): void;
+  close(): void;
+}
+
+export interface StageHost {
+  readonly name: string;
+  readonly iface: string;
+  readonly address: string;
+  /** The prefix that the other host has a route to. */
+  readonly prefix: string;
+  readonly backend: 'netlink' | 'memory';
+}
+
+/** Namespaces where we may make them, loopback where not. */
+export function setStage(): Stage {
+  const isRoot = process.platform === 'linux' && process.getuid?.() === 0;
+  if (!isRoot) return new LoopbackStage('not root');
+  if (!works('ip', ['-V'])) return new LoopbackStage('`ip` is missing (package iproute2)');
+  try {
+    return new NamespaceStage();
+  } catch (error) {
+    return new LoopbackStage(error instanceof Error ? error.message : String(error));
+  }
+}
+
+class NamespaceStage implements Stage {
+  readonly description = 'two network namespaces joined by a virtual cable, with the kernel’s routing tables';
+  readonly hosts: readonly [StageHost, StageHost];
+  readonly #hasFilter = works('nft', ['--version']);
+
+  constructor() {
+    const host = (number: number): StageHost => ({
+      name: `rl-demo-${process.pid}-${number}`,
+      iface: `veth${number}`,
+      address: `10.201.7.${number}`,
+      prefix: `10.9.7.${number}/32`,
+      backend: 'netlink',
+    });
+    const [one, two] = (this.hosts = [host(1), host(2)]);
+    try {
+      for (const { name } of this.hosts) run('ip', ['netns', 'add', name]);
+      run('ip', ['link', 'add', one.iface, 'netns', one.name, 'type', 'veth', 'peer', 'name', two.iface, 'netns', two.name]);
+      for (const { name, iface, address } of this.hosts) {
+        run('ip', ['-n', name, 'addr', 'add', `${address}/24`, 'dev', iface]);
+        run('ip', ['-n', name, 'link', 'set', iface, 'up']);
+      }
+    } catch (error) {
+      this.close();
+      throw error;
+    }
+  }
+
+  get cutBy(): string {
+    return this.#hasFilter
+      ? 'a packet filter drops what host 2 sends'
+      : 'host 2 is paused (with `nft`, package nftables, it would be a filter)';
+  }
+
+  spawn(host: StageHost, [command = '', ...args]: readonly string[]): ChildProcess {
+    return spawn('ip', ['netns', 'exec', host.name, command, ...args], { stdio: ['pipe', 'pipe', 'inherit'] });
+  }
+
+  table(host: StageHost): string {
+    return run('ip', ['-n', host.name, 'route', 'show', 'proto', 'bgp']).trim();
+  }
+
+  cut(peer: ChildProcess): void {
+    if (!this.#hasFilter) {
+      peer.kill('SIGSTOP');
+      return;
+    }
+    const rules = ['table inet cut {', ' chain out {', '  type filter hook output priority 0;', '  udp dport 44880 drop;', ' }', '}', ''];
+    run('ip', ['netns', 'exec', this.hosts[1].name, 'nft', '-f', '-'], rules.join('\n'));
+  }
+
+  heal(peer: ChildProcess): void {
+    if (this.#hasFilter) run('ip', ['netns', 'exec', this.hosts[1].name, 'nft', 'delete', 'table', 'inet', 'cut']);
+    else peer.kill('SIGCONT');
+  }
+
+  close(): void {
+    for (const { name } of this.hosts) spawnSync('ip', ['netns', 'del', name], { stdio: 'ignore' });
+  }
+}
+
+class LoopbackStage implements Stage {
+  readonly description: string;
+  readonly hosts: readonly [StageHost, StageHost];
+  readonly cutBy = 'host 2 is paused';
+
+  constructor(why: string) {
+    this.description = `two loopback addresses, with routing tables in memory (${why}; as root the demo uses the kernel’s)`;
+    const iface = process.platform === 'linux' ? 'lo' : 'lo0';
+    const host = (number: number): StageHost => ({
+      name: `host ${number}`,
+      iface,
+      address: `127.0.7.${number}`,
+      prefix: `10.9.7.${number}/32`,
+      backend: 'memory',
+    });
+    this.hosts = [host(1), host(2)];
+  }
+
+  spawn(_: StageHost, [command = '', ...args]: readonly string[]): ChildProcess {
+    return spawn(command, args, { stdio: ['pipe', 'pipe', 'inherit'] });
+  }
+
+  table(): undefined {
+    return undefined;
+  }
+
+  cut(peer: ChildProcess): void {
+    peer.kill('SIGSTOP');
+  }
+
+  heal(peer: ChildProcess): void {
+    peer.kill('SIGCONT');
+  }
+
+  close(): void {
+    // Loopback addresses are nobody's.
+  }
+}
+
+function works(command: string, args: readonly string[]): boolean {
+  return spawnSync(command, args, { stdio: 'ignore' }).status === 0;
+}
+
+function run(command: string, args: readonly string[], input = ''): string {
+  const { error, status, stdout, stderr } = spawnSync(command, args, { input, encoding: 'utf8' });
+  if (error !== undefined || status !== 0) throw new Error(`\`${command} ${args.join(' ')}\` failed: ${error?.message ?? stderr.trim()}`);
+  return stdout;
+}
