@@ -275,8 +275,8 @@ export class Manager extends SafeEmitter<ManagerEvents> implements AsyncDisposab
   }
 
   #logTransition(transition: Transition): void {
-    const { peer, from, to, reason, cause, count, localStall } = transition;
-    const fields = { ...peer, from, to, reason, cause, count, localStall };
+    const { peer, from, to, reason, cause, count, localStall, silence } = transition;
+    const fields = { ...peer, from, to, reason, cause, count, localStall, silence };
     if (to === 'down' && from !== 'admin_down') this.#log.warn(fields, `session went from ${from} to ${to} (${reason})`);
     else this.#log.info(fields, `session went from ${from} to ${to}`);
   }

@@ -24,13 +24,27 @@ export interface Transition {
    * or was it me".
    */
   readonly localStall: number;
+  /** From the arrival of the peer's last packet to this change, in milliseconds; only where silence was the cause. */
+  readonly silence?: number;
 }
 
 export function toTransition(peer: Readonly<Peer>, record: SessionRecord): Transition {
-  const { from, to, reason, cause, atUs, count, lastDown, localStallUs } = record;
+  const { from, to, reason, cause, atUs, count, lastDown, localStallUs, lastRxUs } = record;
   const down = lastDown && { at: toDate(lastDown.atUs), reason: lastDown.reason, localStall: lastDown.localStallUs / 1_000 };
   const localStall = localStallUs / 1_000;
-  return { peer, from, to, reason, cause, at: toDate(atUs), count, localStall, ...(down === undefined ? {} : { lastDown: down }) };
+  const silence = cause === 'detect_timeout' && lastRxUs !== undefined ? (atUs - lastRxUs) / 1_000 : undefined;
+  return {
+    peer,
+    from,
+    to,
+    reason,
+    cause,
+    at: toDate(atUs),
+    count,
+    localStall,
+    ...(down === undefined ? {} : { lastDown: down }),
+    ...(silence === undefined ? {} : { silence }),
+  };
 }
 
 /** Holds what one slow consumer has not taken yet: one record per session, with the newest state. */

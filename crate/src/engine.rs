@@ -84,6 +84,8 @@ pub struct Transition {
     pub peer_passive: bool,
     /// When the change began to show.
     pub conv_start: Option<Time>,
+    /// The arrival of the last packet that counted.
+    pub last_rx: Option<Time>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -433,6 +435,7 @@ impl Engine {
             local_stall_us,
             peer_passive: session.peer().passive,
             conv_start: if to == State::Up { moments.conv_up_start } else { moments.conv_down_start },
+            last_rx: session.last_rx(),
         }));
     }
 

@@ -249,6 +249,7 @@ mod tests {
             local_stall_us: at,
             peer_passive: false,
             conv_start: None,
+            last_rx: None,
         })
     }
 

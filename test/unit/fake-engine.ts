@@ -122,6 +122,7 @@ export class FakeEngine implements Engine {
       localStallUs: 0,
       peerPassive: false,
       convStartUs: undefined,
+      lastRxUs: undefined,
       ...changes,
     };
     session.state = to;

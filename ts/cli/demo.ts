@@ -155,16 +155,16 @@ export async function agent([given = '']: readonly string[]): Promise<number> {
   const { host, other } = JSON.parse(given) as { host: StageHost; other: StageHost };
   const netlinker = host.backend === 'netlink' ? new NetlinkRoutes() : new MemoryRoutes();
   const manager = await Manager.start({ netlinker, bindIP: host.address, txMin: INTERVAL_MS, rxMin: INTERVAL_MS, detectMult: DETECT_MULT });
-  // What silence there was is told by the deadline: the detection time before it, the last packet arrived.
-  let deadline = 0;
-  const watch = setInterval(() => {
-    const seen = manager.getSessions()[0]?.detectDeadline;
-    if (seen !== undefined) deadline = seen.getTime();
-  }, 10);
-  manager.on('transition', ({ from, to, reason, at }) => {
+  manager.on('transition', ({ from, to, reason, at, count, silence }) => {
     const why = to === 'down' && reason !== 'none' ? ` (${reason})` : '';
-    const silence = to === 'down' && reason === 'timeout' ? at.getTime() - deadline + DETECT_MS : undefined;
-    print({ kind: 'transition', at: at.getTime(), text: `${from} → ${to}${why}`, what: to, ...(silence === undefined ? {} : { silence }) });
+    const several = count > 1 ? ` (${count} transitions)` : '';
+    print({
+      kind: 'transition',
+      at: at.getTime(),
+      text: `${from} → ${to}${why}${several}`,
+      what: to,
+      ...(silence === undefined ? {} : { silence }),
+    });
   });
   manager.on('route', ({ op, ok, route, duration, error }) => {
     const done = op === 'add' ? 'installed' : 'withdrawn';
@@ -175,7 +175,6 @@ export async function agent([given = '']: readonly string[]): Promise<number> {
   await manager.registerRoute(route, host.iface, { peerIP: other.address });
   process.stdin.resume();
   await new Promise((resolve) => process.stdin.once('end', resolve));
-  clearInterval(watch);
   await manager.close({ withdrawRoutes: true });
   return 0;
 }

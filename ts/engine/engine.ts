@@ -117,6 +117,8 @@ export interface SessionRecord {
   readonly peerPassive: boolean;
   /** When the change began to be seen: `convUpStart` for a change to Up, `convDownStart` for one to Down. */
   readonly convStartUs: number | undefined;
+  /** The arrival of the last packet that counted. */
+  readonly lastRxUs: number | undefined;
 }
 
 /** A kernel route that the engine moves by itself on its session's transitions. */

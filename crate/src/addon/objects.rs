@@ -165,6 +165,7 @@ pub struct NativeSessionRecord {
     pub local_stall_us: f64,
     pub peer_passive: bool,
     pub conv_start_us: Option<f64>,
+    pub last_rx_us: Option<f64>,
 }
 
 impl From<SessionRecord> for NativeSessionRecord {
@@ -187,6 +188,7 @@ impl From<SessionRecord> for NativeSessionRecord {
             local_stall_us: newest.map_or(0.0, |to| number(to.local_stall_us)),
             peer_passive: record.peer_passive,
             conv_start_us: newest.and_then(|to| to.conv_start).map(time),
+            last_rx_us: newest.and_then(|to| to.last_rx).map(time),
         }
     }
 }
