@@ -566,3 +566,116 @@ fn panic_text(panic: &(dyn std::any::Any + Send)) -> &str {
         .or_else(|| panic.downcast_ref::<String>().map(String::as_str))
         .unwrap_or("a panic")
 }
+
+#[cfg(test)]
+mod tests {
+    use std::net::{Ipv4Addr, UdpSocket as StdSocket};
+
+    use super::*;
+    use crate::rules::ROBUST;
+    use crate::session::Timers;
+
+    const LOCALHOST: Ipv4Addr = Ipv4Addr::LOCALHOST;
+
+    fn options() -> DriverOptions {
+        DriverOptions {
+            bind: SocketAddrV4::new(LOCALHOST, 0),
+            policy: Policy {
+                rules: &ROBUST,
+                min_tx_floor_us: 50_000,
+                max_tx_ceil_us: 1_000_000,
+                backoff_max_us: 1_000_000,
+                identity: None,
+            },
+            max_sessions: 5_000,
+            arming: ArmingPolicy { take_over: false, honor_peer_passive: false },
+            realtime: Realtime::default(),
+        }
+    }
+
+    fn mailbox() -> Arc<Mailbox> {
+        Arc::new(Mailbox::new(Box::new(|| {})))
+    }
+
+    fn driver() -> Driver {
+        Driver::new(options(), Arc::new(Inbox::new().unwrap()), mailbox()).unwrap()
+    }
+
+    fn order(peer_port: u16, interface: &str) -> SessionOrder {
+        SessionOrder {
+            id: SessionId(1),
+            interface: interface.into(),
+            local: LOCALHOST,
+            peer: LOCALHOST,
+            peer_port,
+            timers: Timers { tx_min_us: 50_000, rx_min_us: 50_000, detect_mult: 3 },
+        }
+    }
+
+    fn peer() -> StdSocket {
+        let peer = StdSocket::bind((LOCALHOST, 0)).unwrap();
+        peer.set_read_timeout(Some(Duration::from_secs(5))).unwrap();
+        peer
+    }
+
+    #[test]
+    fn a_socket_full_of_garbage_does_not_postpone_what_is_due() {
+        let mut driver = driver();
+        let peer = peer();
+        let garbage = [0; 40];
+        for _ in 0..3 * READS_PER_TURN * BATCH {
+            peer.send_to(&garbage, driver.socket.local_addr().unwrap()).unwrap();
+        }
+        driver.add_session(clock::now(), order(peer.local_addr().unwrap().port(), "lo"));
+        driver.turn().unwrap();
+        let mut bytes = [0; 64];
+        assert_eq!(peer.recv(&mut bytes).unwrap(), 40, "the session was probed in that turn");
+        assert!(driver.socket.receive().unwrap() > 0, "although there was more to read");
+    }
+
+    #[test]
+    fn nobody_is_judged_by_a_turn_that_could_not_read_everything() {
+        let mut driver = driver();
+        let peer = peer();
+        for _ in 0..3 * READS_PER_TURN * BATCH {
+            peer.send_to(&[0; 40], driver.socket.local_addr().unwrap()).unwrap();
+        }
+        let began = clock::now();
+        assert!(driver.read().unwrap() < began, "what arrived last was not read");
+        while driver.read().unwrap() < began {}
+    }
+
+    #[test]
+    fn a_session_on_an_interface_that_does_not_exist_keeps_its_timers_and_counts_its_errors() {
+        let mut driver = driver();
+        driver.add_session(clock::now(), order(9, "nosuch0"));
+        driver.turn().unwrap();
+        assert!(driver.engine.poll_deadline().is_some());
+        let errors: u64 = driver.engine.stats().iter().map(|(_, counters)| counters.write_errors).sum();
+        assert_eq!(errors, 1);
+    }
+
+    #[test]
+    fn a_packet_arrives_when_the_kernel_got_it_not_when_it_was_read() {
+        let mut driver = driver();
+        let peer = peer();
+        peer.send_to(&[0; 40], driver.socket.local_addr().unwrap()).unwrap();
+        let sent = clock::now();
+        thread::sleep(Duration::from_millis(30));
+        assert_eq!(driver.socket.receive().unwrap(), 1);
+        let arrival = driver.take_in();
+        assert!(arrival <= sent.plus(5_000), "stamped {} us after it was sent", arrival.since(sent));
+    }
+
+    #[test]
+    fn a_driver_answers_until_it_is_closed_and_then_its_port_is_free() {
+        let handle = DriverHandle::start(options(), mailbox()).unwrap();
+        handle.send(Command::AddSessions(vec![order(9, "lo")]));
+        let snapshots = handle.ask(|answer| Command::Snapshots(None, answer)).unwrap();
+        assert_eq!(snapshots.len(), 1);
+        assert_eq!(handle.ask(Command::Stats).unwrap().queue_len, 1);
+        let address = handle.local_addr();
+        handle.close(false);
+        StdSocket::bind(address).expect("the port is free again");
+    }
+}

@@ -1,0 +1,117 @@
+/** How soon a route is gone after a cut, back after a heal, and back after a restart: between two hosts, by the kernel's word. */
+import { afterEach, beforeEach, expect, it } from 'vitest';
+
+import { Agent, registerService, startPair } from '../test/netns/agent.js';
+import { Lab } from '../test/netns/lab.js';
+import { ArrivalMonitor, RouteMonitor } from '../test/netns/monitor.js';
+
+const DETECT_MS = 150;
+const ROUNDS = 10;
+const isAdd = (event: { op?: string; ok?: boolean }): boolean => event.op === 'add' && event.ok === true;
+const pause = (milliseconds: number): Promise<void> => new Promise((resolve) => setTimeout(resolve, milliseconds));
+
+let lab: Lab;
+
+beforeEach(() => {
+  lab = new Lab();
+});
+
+afterEach(() => {
+  lab.close();
+});
+
+function show(what: string, values: readonly number[]): number {
+  const sorted = [...values].sort((one, other) => one - other);
+  const middle = sorted.length / 2;
+  const median = ((sorted[Math.floor(middle - 0.5)] ?? NaN) + (sorted[Math.ceil(middle - 0.5)] ?? NaN)) / 2;
+  const [least, most] = [sorted[0] ?? NaN, sorted.at(-1) ?? NaN];
+  console.log(`${what.padEnd(72)} median ${median.toFixed(2)} ms  [${least.toFixed(2)} … ${most.toFixed(2)}]  n ${values.length}`);
+  return median;
+}
+
+it.each([false, true])('withdrawal after a cut (JavaScript blocked: %s)', async (blocked) => {
+  const [one, two] = await startPair(lab);
+  const arrivals = await ArrivalMonitor.start(lab, lab.one);
+  const routes = new RouteMonitor(lab, lab.one);
+  const beyond: number[] = [];
+  const back: number[] = [];
+  for (let round = 0; round < ROUNDS; round += 1) {
+    await pause(500 + round * 7);
+    const block = blocked ? one.call('block', 1_500) : undefined;
+    await pause(100);
+    const cutAt = Date.now();
+    lab.cutBoth();
+    const gone = await routes.notice('delete', lab.two.service, cutAt);
+    // tcpdump prints a little later than the kernel stamps.
+    await pause(100);
+    beyond.push(gone.at - arrivals.last - DETECT_MS);
+    await block;
+    const marks = [one.events.length, two.events.length];
+    const healedAt = Date.now();
+    lab.healBoth();
+    const added = await routes.notice('add', lab.two.service, healedAt);
+    back.push(added.at - healedAt);
+    await Promise.all([one, two].map((agent, index) => agent.event(isAdd, marks[index])));
+  }
+  const how = blocked ? ', JavaScript blocked' : '';
+  expect(show(`route gone, beyond detection time from the last arrival${how}`, beyond)).toBeLessThan(20);
+  expect(Math.max(...back)).toBeLessThan(1_300);
+  show(`route back after the heal of a short outage${how}`, back);
+});
+
+it('recovery from an outage of ten seconds', async () => {
+  await startPair(lab);
+  const routes = new RouteMonitor(lab, lab.one);
+  const back: number[] = [];
+  for (let round = 0; round < 5; round += 1) {
+    lab.cutBoth();
+    await pause(10_000 + round * 130);
+    const healedAt = Date.now();
+    lab.healBoth();
+    back.push((await routes.notice('add', lab.two.service, healedAt)).at - healedAt);
+    await pause(500);
+  }
+  expect(Math.max(...back)).toBeLessThan(1_300);
+  show('route back after the heal of an outage of 10 s', back);
+});
+
+it('installation after registration', async () => {
+  const agents = await Promise.all([lab.one, lab.two].map((host) => Agent.start(lab, host)));
+  const routes = new RouteMonitor(lab, lab.one);
+  await pause(300);
+  const began = Date.now();
+  await Promise.all(agents.map((agent) => registerService(lab, agent)));
+  const added = await routes.notice('add', lab.two.service, began);
+  expect(show('route installed after registration', [added.at - began])).toBeLessThan(1_000);
+});
+
+it('restarts of either side', async () => {
+  let pair = await startPair(lab);
+  const took: number[] = [];
+  for (let round = 0; round < 2 * ROUNDS; round += 1) {
+    const victim = round % 2;
+    const survivor = pair[1 - victim] as Agent;
+    const host = victim === 0 ? lab.one : lab.two;
+    await pair[victim]?.kill();
+    await pause((round % 5) * 60);
+    const mark = survivor.events.length;
+    const reborn = await Agent.start(lab, host);
+    const began = Date.now();
+    await registerService(lab, reborn);
+    await reborn.event(isAdd);
+    // A restart within the detection time may leave the survivor's route where it is until it hears the new life.
+    const deadline = Date.now() + 5_000;
+    const settled = async (): Promise<boolean> => {
+      const sessions = [...(await reborn.sessions()), ...(await survivor.sessions())];
+      return sessions.every((session) => session.state === 'up' && session.routes.every((route) => route.installed));
+    };
+    while (!(await settled())) {
+      if (Date.now() > deadline) throw new Error(`round ${round} sticks: ${JSON.stringify(survivor.events.slice(mark))}`);
+      await pause(5);
+    }
+    took.push(Date.now() - began);
+    pair = victim === 0 ? [reborn, survivor] : [survivor, reborn];
+  }
+  expect(Math.max(...took)).toBeLessThan(DETECT_MS + 3_000);
+  show('both Up and installed after kill and restart, either side in turn', took);
+});
