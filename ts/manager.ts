@@ -261,11 +261,15 @@ export class Manager extends SafeEmitter<ManagerEvents> implements AsyncDisposab
   #sessionChanged(record: SessionRecord): void {
     const session = this.#registry.sessionById(record.id);
     if (session === undefined) return;
-    session.up = record.to === 'up';
-    session.peerPassive = record.peerPassive;
+    session.peerPassive = record.peerPassive ?? session.peerPassive;
+    if (record.count > 0) session.up = record.to === 'up';
     // Armed routes hear of their sessions from the engine itself, and sooner.
     if (this.#installer instanceof BackendInstaller) {
       for (const entry of session.routes) this.#installer.changed(entry);
+    }
+    if (record.longRoundTripUs !== undefined) {
+      const roundTrip = record.longRoundTripUs / 1_000;
+      this.#log.warn({ ...session.peer, roundTrip }, `the round trip, ${roundTrip} ms at least, is longer than the detection time`);
     }
     if (record.count === 0) return;
     const transition = toTransition(session.peer, record);

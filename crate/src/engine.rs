@@ -91,6 +91,11 @@ pub struct Transition {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Event {
     Transition(Transition),
+    /// The round trip is longer than the detection time, which should exceed it: how long at least, in microseconds.
+    LongRoundTrip {
+        id: SessionId,
+        at_least_us: u64,
+    },
     /// The peer's passive flag changed without a change of state.
     PeerPassive {
         id: SessionId,
@@ -278,6 +283,10 @@ impl Engine {
             Heard::Accepted | Heard::Changed(_) => {}
         }
         slot.graced = false;
+        let detect_time_us = slot.session.detect_time_us();
+        if let Some(at_least_us) = slot.session.take_round_trip_us().filter(|us| *us > detect_time_us) {
+            self.events.push_back(Event::LongRoundTrip { id: slot.id, at_least_us });
+        }
         if let Heard::Changed(from) = heard {
             self.after_change(now, index, from, Cause::HandleRx, arrival, 0);
         } else if slot.session.peer().passive != was_passive {

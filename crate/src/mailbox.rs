@@ -16,14 +16,30 @@ use crate::time::Time;
 /// What became of one session since the last delivery: the newest transition, and how many it stands for.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SessionRecord {
-    /// `None` where only the passive flag changed.
+    /// `None` where something else was to tell.
     pub newest: Option<Transition>,
     pub id: SessionId,
     /// The state before the first of the transitions.
     pub from: State,
     pub count: u32,
     pub last_down: Option<LastDown>,
-    pub peer_passive: bool,
+    /// `None` where nothing was said of it.
+    pub peer_passive: Option<bool>,
+    pub long_round_trip_us: Option<u64>,
+}
+
+impl SessionRecord {
+    fn about(id: SessionId) -> Self {
+        Self {
+            newest: None,
+            id,
+            from: State::Down,
+            count: 0,
+            last_down: None,
+            peer_passive: None,
+            long_round_trip_us: None,
+        }
+    }
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -179,18 +195,20 @@ impl Mailbox {
 
 impl Pending {
     fn event(&mut self, event: Event) {
-        let (id, passive, newest) = match event {
-            Event::Transition(transition) => (transition.id, transition.peer_passive, Some(transition)),
-            Event::PeerPassive { id, passive } => (id, passive, None),
+        let (id, newest) = match event {
+            Event::Transition(transition) => (transition.id, Some(transition)),
+            Event::PeerPassive { id, .. } | Event::LongRoundTrip { id, .. } => (id, None),
         };
         let at = *self.sessions.entry(id).or_insert_with(|| {
-            let from = newest.map_or(State::Down, |transition| transition.from);
-            let record = SessionRecord { newest: None, id, from, count: 0, last_down: None, peer_passive: passive };
-            self.delivery.sessions.push(record);
+            self.delivery.sessions.push(SessionRecord::about(id));
             self.delivery.sessions.len() - 1
         });
         let record = &mut self.delivery.sessions[at];
-        record.peer_passive = passive;
+        match event {
+            Event::Transition(transition) => record.peer_passive = Some(transition.peer_passive),
+            Event::PeerPassive { passive, .. } => record.peer_passive = Some(passive),
+            Event::LongRoundTrip { at_least_us, .. } => record.long_round_trip_us = Some(at_least_us),
+        }
         let Some(transition) = newest else { return };
         if record.count == 0 {
             record.from = transition.from;
@@ -303,11 +321,15 @@ mod tests {
         let (mailbox, _) = mailbox();
         mailbox.put_events([Event::PeerPassive { id: SessionId(1), passive: true }]);
         let record = mailbox.drain().sessions.remove(0);
-        assert_eq!((record.count, record.peer_passive, record.newest), (0, true, None));
+        assert_eq!((record.count, record.peer_passive, record.newest), (0, Some(true), None));
         mailbox
             .put_events([Event::PeerPassive { id: SessionId(1), passive: true }, change(1, State::Up, State::Down, 5)]);
         let record = mailbox.drain().sessions.remove(0);
-        assert_eq!((record.count, record.from, record.peer_passive), (1, State::Up, false), "the newest word counts");
+        assert_eq!(
+            (record.count, record.from, record.peer_passive),
+            (1, State::Up, Some(false)),
+            "the newest word counts"
+        );
     }
 
     #[test]

@@ -123,6 +123,10 @@ pub struct Session {
     farewell_until: Option<Time>,
     last_tx: Option<Time>,
     next_tx: Option<Time>,
+    /// When we first said Init, until the peer says Up: that answers it.
+    init_said: Option<Time>,
+    /// The round trip of the handshake that has just been completed, at least.
+    round_trip_us: Option<u64>,
     moments: Moments,
 }
 
@@ -148,6 +152,8 @@ impl Session {
             farewell_until: None,
             last_tx: None,
             next_tx: Some(first_tx),
+            init_said: None,
+            round_trip_us: None,
             moments: Moments { down_since: Some(now), last_updated: Some(now), ..Moments::default() },
         }
     }
@@ -203,6 +209,12 @@ impl Session {
         u64::from(self.timers.detect_mult) * self.rx_interval_us()
     }
 
+    /// Gives the round trip of a handshake in microseconds, at least, once: from our first Init to the Up that answers
+    /// it, less the interval that the peer may have waited.
+    pub fn take_round_trip_us(&mut self) -> Option<u64> {
+        self.round_trip_us.take()
+    }
+
     /// Handles one valid packet. `arrival` is when the kernel received it.
     pub fn handle_rx(&mut self, arrival: Time, packet: &ControlPacket) -> Heard {
         if self.state == State::AdminDown {
@@ -234,6 +246,10 @@ impl Session {
         self.learn(&packet, to, mine);
         if packet.state == State::AdminDown {
             self.last_down_reason = DownReason::RemoteAdmin;
+        }
+        if packet.state == State::Up && mine {
+            let answered_us = self.init_said.take().map(|said| arrival.since(said));
+            self.round_trip_us = answered_us.map(|us| us.saturating_sub(self.rx_interval_us()));
         }
         if to != from {
             let reason =
@@ -328,6 +344,9 @@ impl Session {
         }
         let next = now.plus(jittered(interval_us, self.peer.detect_mult, random));
         self.last_tx = Some(now);
+        if self.state == State::Init {
+            self.init_said.get_or_insert(now);
+        }
         self.next_tx = match self.farewell_until {
             Some(until) if next > until => None,
             _ => Some(next),
@@ -438,6 +457,7 @@ impl Session {
             State::Down | State::AdminDown => {
                 self.last_down_reason = reason;
                 self.detect_deadline = None;
+                self.init_said = None;
                 self.moments.down_since = Some(at);
                 self.moments.conv_up_start = None;
                 if from == State::Up {

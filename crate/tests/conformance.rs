@@ -160,6 +160,7 @@ impl Replay {
                     "convStartUs": to.conv_start.map(Time::micros),
                 }),
                 Event::PeerPassive { passive, .. } => json!({ "peerPassive": passive }),
+                Event::LongRoundTrip { at_least_us, .. } => json!({ "longRoundTripUs": at_least_us }),
             });
         }
     }

@@ -345,6 +345,18 @@ fn receiving_moves_no_entry_of_the_queue_but_an_earlier_deadline_does() {
 }
 
 #[test]
+fn a_path_longer_than_the_detection_time_is_told_and_a_shorter_one_is_not() {
+    for (delay_us, is_long) in [(MS, false), (120 * MS, false), (400 * MS, true)] {
+        let mut network = Network::pair(timers(100, 3));
+        network.delay_us = delay_us;
+        network.run(10 * SECOND);
+        let told: Vec<u64> = network.hosts.values().flat_map(|host| host.long_round_trips_us.clone()).collect();
+        assert_eq!(!told.is_empty(), is_long, "{delay_us} us one way: {told:?}");
+        assert!(told.iter().all(|us| *us <= 2 * delay_us), "and never more than it is: {told:?}");
+    }
+}
+
+#[test]
 fn a_million_steps_of_a_pair_lose_no_timer() {
     let mut network = up_pair();
     network.run(3_600 * SECOND);

@@ -123,6 +123,7 @@ export class FakeEngine implements Engine {
       peerPassive: false,
       convStartUs: undefined,
       lastRxUs: undefined,
+      longRoundTripUs: undefined,
       ...changes,
     };
     session.state = to;

@@ -303,6 +303,17 @@ describe('events', () => {
     expect(logged.join('\n')).toContain('listener at fault');
   });
 
+  it('say in the log where the round trip is longer than the detection time', async () => {
+    const warned: string[] = [];
+    const ignore = (): void => undefined;
+    const warn = (_: object, message: string): void => void warned.push(message);
+    const logger = { child: () => logger, trace: ignore, debug: ignore, info: ignore, warn, error: ignore };
+    const { manager, engine } = await startFake({ logger });
+    await manager.registerRoute(route(), 'eth0');
+    engine.become('10.9.0.2', 'up', { longRoundTripUs: 400_000 });
+    expect(warned).toEqual(['the round trip, 400 ms at least, is longer than the detection time']);
+  });
+
   it('can be iterated, and a slow consumer gets the newest state of each session with the count', async () => {
     const { manager, engine } = await startFake();
     await manager.registerRoute(route(), 'eth0');

@@ -100,7 +100,8 @@ export interface EngineSnapshot {
 
 /**
  * What became of one session since the last delivery. At most one record per session is pending: the newest
- * state wins and `count` says how many transitions stand behind it. `count` is 0 where only `peerPassive` changed.
+ * state wins and `count` says how many transitions stand behind it. `count` is 0 where only `peerPassive` or
+ * `longRoundTripUs` has something to say.
  */
 export interface SessionRecord {
   readonly id: SessionId;
@@ -114,11 +115,14 @@ export interface SessionRecord {
   readonly lastDown: { readonly atUs: number; readonly reason: DownReason; readonly localStallUs: number } | undefined;
   /** The worst lateness of this process inside the session's detection window. */
   readonly localStallUs: number;
-  readonly peerPassive: boolean;
+  /** `undefined` where nothing was said of it. */
+  readonly peerPassive: boolean | undefined;
   /** When the change began to be seen: `convUpStart` for a change to Up, `convDownStart` for one to Down. */
   readonly convStartUs: number | undefined;
   /** The arrival of the last packet that counted. */
   readonly lastRxUs: number | undefined;
+  /** The round trip is longer than the detection time, which should exceed it: how long at least. */
+  readonly longRoundTripUs: number | undefined;
 }
 
 /** A kernel route that the engine moves by itself on its session's transitions. */

@@ -163,9 +163,10 @@ pub struct NativeSessionRecord {
     pub count: u32,
     pub last_down: Option<NativeLastDown>,
     pub local_stall_us: f64,
-    pub peer_passive: bool,
+    pub peer_passive: Option<bool>,
     pub conv_start_us: Option<f64>,
     pub last_rx_us: Option<f64>,
+    pub long_round_trip_us: Option<f64>,
 }
 
 impl From<SessionRecord> for NativeSessionRecord {
@@ -189,6 +190,7 @@ impl From<SessionRecord> for NativeSessionRecord {
             peer_passive: record.peer_passive,
             conv_start_us: newest.and_then(|to| to.conv_start).map(time),
             last_rx_us: newest.and_then(|to| to.last_rx).map(time),
+            long_round_trip_us: record.long_round_trip_us.map(number),
         }
     }
 }

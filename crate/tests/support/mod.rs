@@ -54,6 +54,7 @@ struct Flight {
 pub struct Host {
     pub engine: Engine,
     pub transitions: Vec<Transition>,
+    pub long_round_trips_us: Vec<u64>,
     /// When it sent what.
     pub sent: Vec<(Time, ControlPacket)>,
     rules: &'static Rules,
@@ -99,7 +100,15 @@ impl Network {
 
     pub fn add_host(&mut self, number: u8, rules: &'static Rules) {
         let engine = Engine::new(policy(rules), 1_000, u32::from(number));
-        let host = Host { engine, transitions: Vec::new(), sent: Vec::new(), rules, sessions: Vec::new(), lives: 1 };
+        let host = Host {
+            engine,
+            transitions: Vec::new(),
+            long_round_trips_us: Vec::new(),
+            sent: Vec::new(),
+            rules,
+            sessions: Vec::new(),
+            lives: 1,
+        };
         self.hosts.insert(number, host);
     }
 
@@ -217,6 +226,12 @@ impl Network {
                 self.sent += 1;
             }
         }
-        host.transitions.extend(transitions(&mut host.engine));
+        while let Some(event) = host.engine.poll_event() {
+            match event {
+                Event::Transition(transition) => host.transitions.push(transition),
+                Event::LongRoundTrip { at_least_us, .. } => host.long_round_trips_us.push(at_least_us),
+                Event::PeerPassive { .. } => {}
+            }
+        }
     }
 }
