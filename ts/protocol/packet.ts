@@ -1,0 +1,145 @@
+/** Bytes <-> `ControlPacket`: the 40-byte wire format, whose first 20 bytes are RFC 5880's (§4.1). */
+import { expected, LivenessError } from '../errors.js';
+import type { VersionBytes } from './client-version.js';
+import { type State, stateFromWire, stateToWire } from './state.js';
+
+/** Length of a control packet in bytes, and the value of its length field. */
+export const PACKET_LENGTH = 40;
+
+/** The one protocol version there is. */
+export const PROTOCOL_VERSION = 1;
+
+const FLAG_PASSIVE = 0b0000_0001;
+const NO_VERSION: VersionBytes = [0, 0, 0, 0];
+
+/** `ERR_SHORT_PACKET`: fewer than 40 bytes (reference name: `ErrShortPacket`). */
+export class ShortPacketError extends LivenessError {
+  constructor(bytes: number) {
+    super('ERR_SHORT_PACKET', `Short packet: ${bytes} bytes, ${PACKET_LENGTH} are needed`);
+  }
+}
+
+/** `ERR_INVALID_LENGTH`: the length field is not 40 (reference name: `ErrInvalidLength`). */
+export class InvalidLengthError extends LivenessError {
+  constructor(length: number) {
+    super('ERR_INVALID_LENGTH', `Invalid length field ${length}, expected ${PACKET_LENGTH}`);
+  }
+}
+
+/** `ERR_UNSUPPORTED_VERSION`: the version is not 1. */
+export class UnsupportedVersionError extends LivenessError {
+  constructor(version: number) {
+    super('ERR_UNSUPPORTED_VERSION', `Unsupported version ${version}, expected ${PROTOCOL_VERSION}`);
+  }
+}
+
+/** What a packet is made of. */
+export interface ControlPacketFields {
+  /** 1. */
+  version: number;
+  /** The sender's state. */
+  state: State;
+  /** So many intervals of silence mean Down, 0 to 255. */
+  detectMult: number;
+  /** The sender's discriminator, 32 bits. */
+  localDiscr: number;
+  /** The discriminator that the sender last learned from the receiver, or 0; 32 bits. */
+  peerDiscr: number;
+  /** Microseconds, 32 bits. */
+  desiredMinTxUs: number;
+  /** Microseconds, 32 bits. */
+  requiredMinRxUs: number;
+  /** The sender only observes. Default: false. */
+  passive?: boolean;
+  /** The sender's version: major, minor, patch, channel. Default: zeros, which say nothing. */
+  clientVersion?: VersionBytes;
+}
+
+/** One control packet (reference name: `ControlPacket`). */
+export class ControlPacket {
+  readonly version: number;
+  readonly state: State;
+  readonly detectMult: number;
+  /** Always 40. */
+  readonly length = PACKET_LENGTH;
+  readonly localDiscr: number;
+  readonly peerDiscr: number;
+  readonly desiredMinTxUs: number;
+  readonly requiredMinRxUs: number;
+  readonly passive: boolean;
+  readonly clientVersion: VersionBytes;
+
+  /** @throws LivenessError `ERR_INVALID_PACKET`, naming the first field that is wrong */
+  constructor(fields: ControlPacketFields) {
+    const { version, state, detectMult, localDiscr, peerDiscr, desiredMinTxUs, requiredMinRxUs } = fields;
+    const { passive = false, clientVersion = NO_VERSION } = fields;
+    check(version === PROTOCOL_VERSION, 'version', `${PROTOCOL_VERSION}`, version);
+    check(stateToWire(state) >= 0, 'state', "'admin_down', 'down', 'init' or 'up'", state);
+    check(isUnsigned(detectMult, 8), 'detectMult', 'an integer from 0 to 255', detectMult);
+    for (const [name, value] of Object.entries({ localDiscr, peerDiscr, desiredMinTxUs, requiredMinRxUs })) {
+      check(isUnsigned(value, 32), name, 'an integer from 0 to 4294967295', value);
+    }
+    check(typeof passive === 'boolean', 'passive', 'a boolean', passive);
+    const isVersion = Array.isArray(clientVersion) && clientVersion.length === 4 && clientVersion.every((byte) => isUnsigned(byte, 8));
+    check(isVersion, 'clientVersion', 'four integers from 0 to 255', clientVersion);
+    this.version = version;
+    this.state = state;
+    this.detectMult = detectMult;
+    this.localDiscr = localDiscr;
+    this.peerDiscr = peerDiscr;
+    this.desiredMinTxUs = desiredMinTxUs;
+    this.requiredMinRxUs = requiredMinRxUs;
+    this.passive = passive;
+    this.clientVersion = clientVersion;
+  }
+
+  /** The packet as the wire has it: 40 bytes, big-endian, reserved bits and bytes zero (reference name: `Marshal`). */
+  marshal(): Uint8Array {
+    const bytes = new Uint8Array(PACKET_LENGTH);
+    const view = new DataView(bytes.buffer);
+    bytes[0] = this.version << 5;
+    bytes[1] = stateToWire(this.state) << 6;
+    bytes[2] = this.detectMult;
+    bytes[3] = PACKET_LENGTH;
+    view.setUint32(4, this.localDiscr);
+    view.setUint32(8, this.peerDiscr);
+    view.setUint32(12, this.desiredMinTxUs);
+    view.setUint32(16, this.requiredMinRxUs);
+    bytes[20] = this.passive ? FLAG_PASSIVE : 0;
+    bytes.set(this.clientVersion, 21);
+    return bytes;
+  }
+
+  /**
+   * Reads a packet from the first 40 bytes (reference name: `UnmarshalControlPacket`). Checks size, version and length
+   * field only; reserved bits and bytes are ignored, whatever they hold.
+   *
+   * @throws ShortPacketError, UnsupportedVersionError, InvalidLengthError, in this order
+   */
+  static unmarshal(bytes: Uint8Array): ControlPacket {
+    if (bytes.length < PACKET_LENGTH) throw new ShortPacketError(bytes.length);
+    const view = new DataView(bytes.buffer, bytes.byteOffset, PACKET_LENGTH);
+    const version = view.getUint8(0) >> 5;
+    if (version !== PROTOCOL_VERSION) throw new UnsupportedVersionError(version);
+    if (view.getUint8(3) !== PACKET_LENGTH) throw new InvalidLengthError(view.getUint8(3));
+    return new ControlPacket({
+      version,
+      state: stateFromWire(view.getUint8(1) >> 6) as State,
+      detectMult: view.getUint8(2),
+      localDiscr: view.getUint32(4),
+      peerDiscr: view.getUint32(8),
+      desiredMinTxUs: view.getUint32(12),
+      requiredMinRxUs: view.getUint32(16),
+      passive: (view.getUint8(20) & FLAG_PASSIVE) !== 0,
+      clientVersion: [view.getUint8(21), view.getUint8(22), view.getUint8(23), view.getUint8(24)],
+    });
+  }
+}
+
+function check(holds: boolean, path: string, what: string, got: unknown): void {
+  if (!holds) throw new LivenessError('ERR_INVALID_PACKET', expected(path, what, got));
+}
+
+function isUnsigned(value: unknown, bits: number): boolean {
+  return typeof value === 'number' && Number.isInteger(value) && value >= 0 && value < 2 ** bits;
+}
