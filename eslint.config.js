@@ -12,8 +12,10 @@ const FLOORS = [
   ['installer'],
   ['netlinker'],
   ['engine'],
-  ['route', 'logger', 'clock'],
-  ['address', 'errors', 'protocol'],
+  ['route', 'logger'],
+  ['protocol'],
+  ['clock'],
+  ['address', 'errors'],
 ];
 
 const downwards = FLOORS.map((floor, height) => ({

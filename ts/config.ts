@@ -6,6 +6,7 @@ import { ConfigError, type ConfigIssue, expected } from './errors.js';
 import type { Logger } from './logger.js';
 import type { RouteReaderWriter } from './netlinker/reader-writer.js';
 import { parseClientVersion } from './protocol/client-version.js';
+import type { UDPService } from './protocol/udp.js';
 
 /** The port that all peers listen on unless told otherwise (reference name: `DefaultLivenessPort`). */
 export const DEFAULT_LIVENESS_PORT = 44880;
@@ -48,6 +49,8 @@ export interface ManagerConfig {
   detectMult: number;
   /** The UDP port, 0 to 65 535; 0 takes a free one. Default: 44880. */
   port?: number | undefined;
+  /** A UDP transport of your own, on the JavaScript engine. Default: sockets of the engine's. */
+  udp?: UDPService | undefined;
   /** Only observe: routes are installed at registration and deleted at withdrawal, whatever their sessions do. Default: false. */
   passiveMode?: boolean | undefined;
   /** The shortest interval there is, above 0 and at most 60 000. Default: 50. */
@@ -74,7 +77,7 @@ export interface ManagerConfig {
   realtime?: RealtimeOptions | undefined;
 }
 
-type Optional = 'logger' | 'clientVersion' | 'realtime';
+type Optional = 'udp' | 'logger' | 'clientVersion' | 'realtime';
 
 /** A configuration with every default filled in. */
 export type ResolvedConfig = Readonly<
@@ -98,6 +101,7 @@ const DEFAULTS = {
 } as const;
 
 const LOGGER_METHODS = ['child', 'trace', 'debug', 'info', 'warn', 'error'] as const;
+const UDP_METHODS = ['readFrom', 'writeTo', 'setReadDeadline', 'localAddr', 'close'] as const;
 const BACKEND_METHODS = ['routeAdd', 'routeDelete', 'routeByProtocol'] as const;
 
 /** A field that is what it should be, or an issue whose message says what that is. */
@@ -135,6 +139,7 @@ const SCHEMA = object({
   rxMin: duration(MAX_INTERVAL),
   detectMult: integer(1, 255),
   port: v.optional(integer(0, 65_535)),
+  udp: v.optional(field<UDPService>(`a transport with ${UDP_METHODS.join(', ')}`, (value) => hasMethods(value, UDP_METHODS))),
   passiveMode: v.optional(flag),
   minTxFloor: v.optional(duration(MAX_INTERVAL)),
   maxTxCeil: v.optional(duration(MAX_INTERVAL)),

@@ -4,6 +4,7 @@ import type { AddressInfo } from 'node:net';
 import { toMicros } from './clock.js';
 import { type CloseOptions, type ManagerConfig, type RegisterOptions, type ResolvedConfig, validateConfig } from './config.js';
 import type { Capabilities, Engine, EngineListener, EngineOptions, SessionRecord } from './engine/engine.js';
+import { Relay } from './engine/relay.js';
 import { type EngineFactory, startEngine } from './engine/select.js';
 import { closedError, LivenessError, messageOf, RoutesError, toError } from './errors.js';
 import { SafeEmitter } from './events.js';
@@ -71,7 +72,7 @@ export class Manager extends SafeEmitter<ManagerEvents> implements AsyncDisposab
   }
 
   /** @internal `Manager.start` is how to get one. */
-  constructor(config: ResolvedConfig, startWith: EngineFactory) {
+  constructor(config: ResolvedConfig, engine: Engine, relay: Relay) {
     const log = config.logger?.child({ component: 'liveness' }) ?? SILENT;
     super((error, event) => {
       reportListenerFailure(log, config.logger !== undefined, error, event);
@@ -84,9 +85,9 @@ export class Manager extends SafeEmitter<ManagerEvents> implements AsyncDisposab
     this.closed.catch(() => {
       // The failure is logged and emitted; this promise is for those who ask.
     });
-    if (config.netlinker instanceof NetlinkRoutes) config.netlinker.checkAccess();
-    this.#engine = startWith(config.engine, engineOptions(config), this.#listener());
+    this.#engine = engine;
     this.#installer = this.#newInstaller();
+    relay.attach(this.#listener());
     if (config.detectMult === 1) log.warn({ detectMult: 1 }, 'detectMult 1: a single lost packet takes a session down');
   }
 
@@ -461,9 +462,12 @@ export class Manager extends SafeEmitter<ManagerEvents> implements AsyncDisposab
 /** @internal `Manager.start` with an engine of the caller's choice. */
 export async function startManager(config: ManagerConfig, signal: AbortSignal | undefined, startWith: EngineFactory): Promise<Manager> {
   signal?.throwIfAborted();
-  const manager = new Manager(validateConfig(config), startWith);
-  // Whoever aborts in the same turn of the event loop gets no manager.
-  await Promise.resolve();
+  const resolved = validateConfig(config);
+  const { netlinker, engine: choice, udp } = resolved;
+  if (netlinker instanceof NetlinkRoutes) netlinker.checkAccess();
+  const relay = new Relay();
+  const engine = await startWith({ choice, udp }, engineOptions(resolved), relay);
+  const manager = new Manager(resolved, engine, relay);
   if (signal?.aborted === true) {
     await manager.close({ adminDown: false, withdrawRoutes: false });
     signal.throwIfAborted();

@@ -141,7 +141,7 @@ export async function startFake(
   let engine: FakeEngine | undefined;
   const manager = await startManager({ ...CONFIG, netlinker: routes, ...config }, undefined, (_, options, listener) => {
     engine = new FakeEngine(options, listener);
-    return engine;
+    return Promise.resolve(engine);
   });
   if (engine === undefined) throw new Error('no engine was started');
   return { manager, engine, routes };

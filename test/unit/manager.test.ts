@@ -391,7 +391,7 @@ describe('the end', () => {
       startManager(config, signal, (_, options, listener) => {
         const engine = new FakeEngine(options, listener);
         engines.push(engine);
-        return engine;
+        return Promise.resolve(engine);
       });
     await expect(start(AbortSignal.abort(reason))).rejects.toBe(reason);
     expect(engines).toEqual([]);

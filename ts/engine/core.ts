@@ -54,6 +54,8 @@ export interface Counting {
   unknownPeer(path: Path): void;
   grace(path: Path): void;
   transition(path: Path, from: State, to: State, cause: TransitionCause): void;
+  /** A session enters the world, in AdminDown. */
+  added(path: Path): void;
   gone(path: Path, state: State): void;
 }
 
@@ -102,6 +104,7 @@ export class EngineCore {
     this.#byPath.set(keyOf(path), slot);
     this.#queue.set(slot, 'tx', firstTx);
     // A session enters the world out of service, and is put into it.
+    this.#counting.added(path);
     this.#noteChange(slot, 'admin_down', 'register_route', now, 0);
   }
 

@@ -1,24 +1,50 @@
 /** Which engine serves a manager. */
-import { LivenessError } from '../errors.js';
+import { LivenessError, messageOf } from '../errors.js';
+import type { UDPService } from '../protocol/udp.js';
+import type { Binding } from './binding.js';
 import type { Engine, EngineListener, EngineOptions } from './engine.js';
+import { JsEngine } from './js.js';
 import { loadBinding } from './load.js';
 import { NativeEngine } from './native.js';
 
 export type EngineChoice = 'auto' | 'native' | 'js';
 
+/** What decides over the engine. */
+export interface EngineWish {
+  readonly choice: EngineChoice;
+  /** A transport of the user's: it runs on the JavaScript engine. */
+  readonly udp: UDPService | undefined;
+}
+
 /** How a manager gets its engine. */
-export type EngineFactory = (choice: EngineChoice, options: EngineOptions, listener: EngineListener) => Engine;
+export type EngineFactory = (wish: EngineWish, options: EngineOptions, listener: EngineListener) => Promise<Engine>;
 
 /**
- * Starts an engine. The environment's ROUTE_LIVENESS_ENGINE overrides the choice.
+ * Starts an engine: `auto` takes the native one where it loads, else the JavaScript one with a warning that says why. The
+ * environment's ROUTE_LIVENESS_ENGINE overrides the choice.
  *
  * @throws LivenessError `ERR_ENGINE_UNAVAILABLE`, or the system's error where the address cannot be bound
  */
-export const startEngine: EngineFactory = (choice, options, listener) => {
+export const startEngine: EngineFactory = async ({ choice, udp }, options, listener) => {
   const chosen = overridden(choice);
-  if (chosen === 'js') throw new LivenessError('ERR_ENGINE_UNAVAILABLE', 'This version has no JavaScript engine');
-  return new NativeEngine(loadBinding(), options, listener);
+  if (udp !== undefined) {
+    if (chosen === 'native')
+      throw new LivenessError('ERR_ENGINE_UNAVAILABLE', 'A transport of your own (`udp`) runs on the JavaScript engine');
+    return JsEngine.start(options, listener, udp);
+  }
+  if (chosen === 'js') return JsEngine.start(options, listener);
+  const binding = chosen === 'native' ? loadBinding() : bindingOrWarning(listener);
+  return binding === undefined ? JsEngine.start(options, listener) : new NativeEngine(binding, options, listener);
 };
+
+function bindingOrWarning(listener: EngineListener): Binding | undefined {
+  try {
+    return loadBinding();
+  } catch (error) {
+    listener.warning('ERR_ENGINE_UNAVAILABLE', `The JavaScript engine serves instead of the native one. ${messageOf(error)}`);
+    return undefined;
+  }
+}
 
 function overridden(choice: EngineChoice): EngineChoice {
   const override = process.env['ROUTE_LIVENESS_ENGINE'];

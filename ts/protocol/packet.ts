@@ -80,8 +80,7 @@ export class ControlPacket {
       check(isUnsigned(value, 32), name, 'an integer from 0 to 4294967295', value);
     }
     check(typeof passive === 'boolean', 'passive', 'a boolean', passive);
-    const isVersion = Array.isArray(clientVersion) && clientVersion.length === 4 && clientVersion.every((byte) => isUnsigned(byte, 8));
-    check(isVersion, 'clientVersion', 'four integers from 0 to 255', clientVersion);
+    check(isVersionBytes(clientVersion), 'clientVersion', 'four integers from 0 to 255', clientVersion);
     this.version = version;
     this.state = state;
     this.detectMult = detectMult;
@@ -91,6 +90,13 @@ export class ControlPacket {
     this.requiredMinRxUs = requiredMinRxUs;
     this.passive = passive;
     this.clientVersion = clientVersion;
+  }
+
+  /** A copy that has other values in some fields. @throws LivenessError `ERR_INVALID_PACKET` */
+  with(changes: Partial<ControlPacketFields>): ControlPacket {
+    const { version, state, detectMult, localDiscr, peerDiscr, desiredMinTxUs, requiredMinRxUs, passive, clientVersion } = this;
+    const own = { version, state, detectMult, localDiscr, peerDiscr, desiredMinTxUs, requiredMinRxUs, passive, clientVersion };
+    return new ControlPacket({ ...own, ...changes });
   }
 
   /** The packet as the wire has it: 40 bytes, big-endian, reserved bits and bytes zero (reference name: `Marshal`). */
@@ -138,6 +144,10 @@ export class ControlPacket {
 
 function check(holds: boolean, path: string, what: string, got: unknown): void {
   if (!holds) throw new LivenessError('ERR_INVALID_PACKET', expected(path, what, got));
+}
+
+function isVersionBytes(value: unknown): value is VersionBytes {
+  return Array.isArray(value) && value.length === 4 && value.every((byte) => isUnsigned(byte, 8));
 }
 
 function isUnsigned(value: unknown, bits: number): boolean {

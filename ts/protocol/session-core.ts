@@ -218,7 +218,7 @@ export class SessionCore {
     if (packet.peerDiscr === 0 || packet.peerDiscr === this.localDiscr) return packet;
     const hears =
       this.policy.rules.hearsStrangersWhenDown && this.state === 'down' && this.peer.discr === 0 && packet.state !== 'admin_down';
-    return hears ? new ControlPacket({ ...packet, state: 'down', peerDiscr: 0 }) : undefined;
+    return hears ? packet.with({ state: 'down', peerDiscr: 0 }) : undefined;
   }
 
   /** The state table (RFC 5880 §6.8.6, and §6.2 for Init under rules that stay there). */

@@ -1,0 +1,332 @@
+/**
+ * The JavaScript engine: the core on timers of the event loop, over `node:dgram` or a transport of the user's. It serves where
+ * no addon fits, and is what the native engine is measured against.
+ */
+import { randomBytes } from 'node:crypto';
+import type { AddressInfo } from 'node:net';
+import { existsSync } from 'node:fs';
+
+import { monotonicNow } from '../clock.js';
+import { closedError } from '../errors.js';
+import { Xorshift32 } from '../protocol/jitter.js';
+import { ROBUST } from '../protocol/rules.js';
+import { hasInterface, interfaceOf, isLocalAddress, type UDPService } from '../protocol/udp.js';
+import { type CoreEvent, type CoreTransition, EngineCore, type Path } from './core.js';
+import { Counters } from './counters.js';
+import type {
+  Capabilities,
+  Engine,
+  EngineListener,
+  EngineOptions,
+  EngineSnapshot,
+  EngineStats,
+  PathFault,
+  SessionId,
+  SessionPath,
+  SessionRecord,
+  SessionSpec,
+} from './engine.js';
+import { DgramTransport, ServiceTransport, type Transport, type TransportListener } from './transport.js';
+
+/** An AdminDown to all peers is repeated no longer than this. */
+const FAREWELL_MAX_US = 3_000_000;
+
+/** The longest wait that a timer can take; far beyond every deadline. */
+const LONGEST_WAIT_MS = 2 ** 31 - 1;
+
+export class JsEngine implements Engine {
+  readonly kind = 'js';
+  readonly capabilities: Capabilities;
+  readonly arming = undefined;
+  readonly #core: EngineCore;
+  readonly #counters = new Counters();
+  readonly #listener: EngineListener;
+  readonly #discriminators = new Set<number>();
+  /** Which interface a pair of addresses was registered on: Node does not show what a packet came in by. */
+  readonly #interfaces = new Map<string, string>();
+  /** Keeps the process alive while the engine is open and referenced. */
+  readonly #anchor = setInterval(() => undefined, LONGEST_WAIT_MS);
+  #transport!: Transport;
+  #timer: NodeJS.Timeout | undefined;
+  #timerAt: number | undefined;
+  #reads = 0;
+  #readErrors = 0;
+  #turns = 0;
+  #isDraining = false;
+  #closing: Promise<void> | undefined;
+  #ended = false;
+
+  private constructor(options: EngineOptions, listener: EngineListener, hasPacketInfo: boolean) {
+    const { minTxFloorUs, maxTxCeilUs, backoffMaxUs, clientVersion, passive, maxSessions } = options;
+    const identity = clientVersion === undefined ? undefined : { passive, version: clientVersion };
+    const random = new Xorshift32(randomBytes(4).readUInt32LE());
+    const policy = { rules: ROBUST, minTxFloorUs, maxTxCeilUs, backoffMaxUs, identity };
+    this.#core = new EngineCore(policy, maxSessions, () => random.next(), this.#counters);
+    this.#listener = listener;
+    this.capabilities = Object.freeze({
+      pktinfo: hasPacketInfo,
+      interfaceBinding: hasPacketInfo,
+      arrivalTime: hasPacketInfo,
+      armedRoutes: false,
+      independentOfEventLoop: false,
+      realtime: false,
+    });
+  }
+
+  /** @throws LivenessError the system's error where the address cannot be bound */
+  static async start(options: EngineOptions, listener: EngineListener, udp?: UDPService): Promise<JsEngine> {
+    const engine = new JsEngine(options, listener, udp !== undefined);
+    const receives = engine.#transportListener();
+    try {
+      engine.#transport =
+        udp === undefined ? await DgramTransport.start(options.bindIP, options.port, receives) : new ServiceTransport(udp, receives);
+    } catch (error) {
+      clearInterval(engine.#anchor);
+      throw error;
+    }
+    if (options.realtime !== undefined) listener.warning('ERR_ENGINE_UNAVAILABLE', 'realtime has no effect on the JavaScript engine');
+    return engine;
+  }
+
+  localAddr(): AddressInfo | undefined {
+    return this.#ended ? undefined : this.#transport.localAddr();
+  }
+
+  checkPaths(paths: readonly SessionPath[]): PathFault[] {
+    this.#assertOpen();
+    return paths.flatMap(({ iface, localIP }, index): PathFault[] => {
+      const exists = hasInterface(iface) || existsSync(`/sys/class/net/${iface}`);
+      if (!exists) return [{ index, code: 'ERR_NO_SUCH_INTERFACE' }];
+      return isLocalAddress(localIP) ? [] : [{ index, code: 'EADDRNOTAVAIL' }];
+    });
+  }
+
+  addSessions(specs: readonly SessionSpec[]): void {
+    this.#assertOpen();
+    const now = nowUs();
+    for (const spec of specs) {
+      const { id, iface, localIP, peerIP, peerPort } = spec;
+      this.#interfaces.set(pairOf(localIP, peerIP), iface);
+      this.#transport.open(localIP);
+      this.#core.addSession(now, id, { iface, localIP, peerIP }, peerPort, spec, this.#newDiscriminator());
+    }
+    this.#soon();
+  }
+
+  updateSessions(specs: readonly SessionSpec[]): void {
+    this.#assertOpen();
+    for (const { id, txMinUs, rxMinUs, detectMult, peerPort } of specs) {
+      this.#core.updateSession(id, { txMinUs, rxMinUs, detectMult }, peerPort);
+    }
+  }
+
+  removeSessions(ids: readonly SessionId[]): void {
+    this.#assertOpen();
+    for (const id of ids) {
+      const discr = this.#core.session(id)?.session.localDiscr;
+      if (discr !== undefined) this.#discriminators.delete(discr);
+      this.#core.removeSession(id);
+    }
+    this.#soon();
+  }
+
+  setAdminDown(ids: readonly SessionId[], down: boolean): void {
+    this.#assertOpen();
+    const now = nowUs();
+    for (const id of ids) {
+      if (down) this.#core.adminDown(now, id);
+      else this.#core.adminUp(now, id);
+    }
+    this.#soon();
+  }
+
+  snapshots(ids: Iterable<SessionId> = this.#core.sessionIds): EngineSnapshot[] {
+    this.#assertOpen();
+    return [...ids].flatMap((id) => {
+      const known = this.#core.session(id);
+      if (known === undefined) return [];
+      const { session, detectScheduled } = known;
+      const { moments, peer } = session;
+      return {
+        id,
+        state: session.state,
+        localDiscr: session.localDiscr,
+        peerDiscr: peer.discr,
+        lastDownReason: session.lastDownReason,
+        convUpStartUs: moments.convUpStart,
+        convDownStartUs: moments.convDownStart,
+        upSinceUs: moments.upSince,
+        downSinceUs: moments.downSince,
+        detectDeadlineUs: session.detectDeadline,
+        nextDetectScheduledUs: detectScheduled,
+        lastUpdatedUs: moments.lastUpdated,
+        detectTimeUs: session.detectTimeUs,
+        txIntervalUs: session.txIntervalUs,
+        peerPassive: peer.passive,
+        peerVersion: peer.version.some((byte) => byte !== 0) ? peer.version : undefined,
+      };
+    });
+  }
+
+  stats(): EngineStats {
+    this.#assertOpen();
+    return {
+      scopes: this.#counters.scopes(),
+      queueLength: this.#core.queueLength,
+      readErrors: this.#readErrors,
+      socketDrops: 0,
+      turns: this.#turns,
+      worstLatenessUs: this.#core.worstLatenessUs,
+    };
+  }
+
+  close({ adminDown }: { adminDown: boolean }): Promise<void> {
+    this.#closing ??= this.#close(adminDown);
+    return this.#closing;
+  }
+
+  ref(): void {
+    this.#anchor.ref();
+  }
+
+  unref(): void {
+    this.#anchor.unref();
+  }
+
+  async #close(adminDown: boolean): Promise<void> {
+    if (adminDown) await this.#sayFarewell();
+    this.#ended = true;
+    clearTimeout(this.#timer);
+    clearInterval(this.#anchor);
+    await this.#transport.close();
+  }
+
+  async #sayFarewell(): Promise<void> {
+    const now = nowUs();
+    let longestUs = 0;
+    for (const id of [...this.#core.sessionIds]) {
+      longestUs = Math.max(longestUs, this.#core.session(id)?.session.detectTimeUs ?? 0);
+      this.#core.adminDown(now, id);
+    }
+    this.#soon();
+    await new Promise((resolve) => setTimeout(resolve, Math.min(longestUs, FAREWELL_MAX_US) / 1_000));
+  }
+
+  #transportListener(): TransportListener {
+    return {
+      datagram: (bytes, from, localIP, iface, arrivalUs) => {
+        this.#reads += 1;
+        const seen = iface === '' ? (this.#interfaces.get(pairOf(localIP, from)) ?? interfaceOf(localIP)) : iface;
+        this.#core.handleDatagram(nowUs(), arrivalUs, { iface: seen, localIP, peerIP: from }, bytes);
+        this.#flush();
+      },
+      sent: (path) => this.#counters.sent(path),
+      writeError: (path) => this.#counters.writeError(path),
+      readError: () => {
+        this.#readErrors += 1;
+      },
+    };
+  }
+
+  /** One turn: what is due, what is to be sent, what is to be told. A session is judged only after the sockets were empty. */
+  #turn(readUntil: number): void {
+    if (this.#ended) return;
+    this.#turns += 1;
+    const now = nowUs();
+    const planned = this.#core.deadline;
+    if (planned !== undefined && planned < now) this.#core.noteLateness(now, now - planned);
+    this.#core.handleTimeout(now, readUntil);
+    this.#flush();
+    const deadline = this.#core.deadline;
+    if (deadline !== undefined && deadline <= now && !this.#isDraining) this.#drain(now);
+  }
+
+  /** Yields until a round of the event loop has read nothing: whatever waited in the sockets has been handed in then. */
+  #drain(since: number): void {
+    this.#isDraining = true;
+    const { reads } = { reads: this.#reads };
+    setImmediate(() => {
+      if (this.#reads !== reads) {
+        this.#drain(since);
+        return;
+      }
+      this.#isDraining = false;
+      this.#turn(since);
+    });
+  }
+
+  #flush(): void {
+    for (const transmit of this.#core.takeTransmits()) this.#transport.send(transmit);
+    const events = this.#core.takeEvents();
+    if (events.length > 0) this.#listener.sessions(events.map(toRecord));
+    this.#setTimer();
+  }
+
+  /** Runs a turn after the current call: nothing is delivered from inside of it. */
+  #soon(): void {
+    setImmediate(() => this.#turn(0));
+  }
+
+  #setTimer(): void {
+    const deadline = this.#core.deadline;
+    if (deadline === this.#timerAt || this.#ended) return;
+    clearTimeout(this.#timer);
+    this.#timerAt = deadline;
+    if (deadline === undefined) return;
+    const wait = Math.min(Math.max(Math.ceil((deadline - nowUs()) / 1_000), 0), LONGEST_WAIT_MS);
+    this.#timer = setTimeout(() => {
+      this.#timerAt = undefined;
+      this.#turn(0);
+    }, wait).unref();
+  }
+
+  #newDiscriminator(): number {
+    for (;;) {
+      const discr = randomBytes(4).readUInt32LE();
+      if (discr !== 0 && !this.#discriminators.has(discr)) {
+        this.#discriminators.add(discr);
+        return discr;
+      }
+    }
+  }
+
+  #assertOpen(): void {
+    if (this.#closing !== undefined) throw closedError();
+  }
+}
+
+function toRecord(event: CoreEvent): SessionRecord {
+  const nothing = {
+    id: event.id,
+    from: 'down',
+    to: 'down',
+    reason: 'none',
+    cause: 'handle_rx',
+    atUs: 0,
+    count: 0,
+    lastDown: undefined,
+    localStallUs: 0,
+    peerPassive: undefined,
+    convStartUs: undefined,
+    lastRxUs: undefined,
+    longRoundTripUs: undefined,
+  } as const;
+  if (event.kind === 'peer_passive') return { ...nothing, peerPassive: event.passive };
+  if (event.kind === 'long_round_trip') return { ...nothing, longRoundTripUs: event.atLeastUs };
+  return { ...nothing, ...transitionRecord(event) };
+}
+
+function transitionRecord(event: CoreTransition): Partial<SessionRecord> {
+  const { from, to, reason, cause, at, localStallUs, peerPassive, convStart, lastRx } = event;
+  const wentDown = to === 'down' && (from === 'up' || from === 'init');
+  const lastDown = wentDown ? { atUs: at, reason, localStallUs } : undefined;
+  return { from, to, reason, cause, atUs: at, count: 1, lastDown, localStallUs, peerPassive, convStartUs: convStart, lastRxUs: lastRx };
+}
+
+function pairOf(localIP: string, peerIP: Path['peerIP']): string {
+  return `${localIP} ${peerIP}`;
+}
+
+function nowUs(): number {
+  return Math.round(monotonicNow() * 1_000);
+}

@@ -1,0 +1,154 @@
+/** What the JavaScript engine sends and receives by: sockets of its own, or a transport of the user's. */
+import { createSocket, type Socket } from 'node:dgram';
+import { once } from 'node:events';
+import type { AddressInfo } from 'node:net';
+
+import { monotonicNow } from '../clock.js';
+import { codeOf, LivenessError, messageOf } from '../errors.js';
+import type { UDPService } from '../protocol/udp.js';
+import type { Path, Transmit } from './core.js';
+
+/** Where a transport delivers. */
+export interface TransportListener {
+  /** `iface` is empty where the transport cannot tell; `arrivalUs` is on CLOCK_MONOTONIC. */
+  datagram(bytes: Uint8Array, from: string, localIP: string, iface: string, arrivalUs: number): void;
+  sent(path: Path): void;
+  writeError(path: Path): void;
+  readError(error: Error): void;
+}
+
+export interface Transport {
+  /** Gets ready to use a local address; failures come as write errors of what is sent from it. */
+  open(localIP: string): void;
+  send(transmit: Transmit): void;
+  localAddr(): AddressInfo | undefined;
+  close(): Promise<void>;
+}
+
+const WILDCARD = '0.0.0.0';
+
+/** One socket per local address, since Node shows no packet info; the first one that is bound chooses the port. */
+export class DgramTransport implements Transport {
+  readonly #bindIP: string;
+  readonly #listener: TransportListener;
+  readonly #sockets = new Map<string, Socket>();
+  #port: number;
+  #closed = false;
+
+  private constructor(bindIP: string, port: number, listener: TransportListener) {
+    this.#bindIP = bindIP;
+    this.#port = port;
+    this.#listener = listener;
+  }
+
+  /** @throws LivenessError the system's error where the address cannot be bound */
+  static async start(bindIP: string, port: number, listener: TransportListener): Promise<DgramTransport> {
+    const transport = new DgramTransport(bindIP, port, listener);
+    if (bindIP === WILDCARD) return transport;
+    const socket = transport.#bind(bindIP);
+    try {
+      await once(socket, 'listening');
+    } catch (cause) {
+      throw new LivenessError(codeOf(cause) ?? 'ERR_ENGINE_UNAVAILABLE', `Cannot start on ${bindIP}:${port}: ${messageOf(cause)}`, {
+        cause,
+      });
+    }
+    return transport;
+  }
+
+  open(localIP: string): void {
+    if (!this.#sockets.has(localIP)) this.#bind(localIP);
+  }
+
+  send({ path, peerPort, bytes }: Transmit): void {
+    const socket = this.#sockets.get(path.localIP);
+    if (socket === undefined) {
+      this.#listener.writeError(path);
+      return;
+    }
+    socket.send(bytes, peerPort, path.peerIP, (error) => {
+      if (error === null) this.#listener.sent(path);
+      else this.#listener.writeError(path);
+    });
+  }
+
+  localAddr(): AddressInfo | undefined {
+    return this.#closed ? undefined : { address: this.#bindIP, port: this.#port, family: 'IPv4' };
+  }
+
+  async close(): Promise<void> {
+    this.#closed = true;
+    const sockets = [...this.#sockets.values()];
+    this.#sockets.clear();
+    await Promise.all(sockets.map((socket) => new Promise<void>((resolve) => socket.close(() => resolve()))));
+  }
+
+  #bind(localIP: string): Socket {
+    const socket = createSocket('udp4');
+    this.#sockets.set(localIP, socket);
+    socket.unref();
+    socket.on('message', (data, { address }) => {
+      this.#listener.datagram(data, address, localIP, '', Math.round(monotonicNow() * 1_000));
+    });
+    socket.on('error', (error) => {
+      this.#sockets.delete(localIP);
+      this.#listener.readError(error);
+    });
+    socket.on('listening', () => {
+      this.#port = socket.address().port;
+    });
+    socket.bind({ address: localIP, port: this.#port, exclusive: true });
+    return socket;
+  }
+}
+
+/** A transport of the user's. */
+export class ServiceTransport implements Transport {
+  readonly #udp: UDPService;
+  readonly #listener: TransportListener;
+  #closed = false;
+
+  constructor(udp: UDPService, listener: TransportListener) {
+    this.#udp = udp;
+    this.#listener = listener;
+    void this.#receive();
+  }
+
+  open(): void {
+    // The user's transport is open already, for whatever addresses it serves.
+  }
+
+  send({ path, peerPort, bytes }: Transmit): void {
+    this.#udp.writeTo(bytes, { address: path.peerIP, port: peerPort }, path.iface, path.localIP).then(
+      () => this.#listener.sent(path),
+      () => this.#listener.writeError(path),
+    );
+  }
+
+  localAddr(): AddressInfo | undefined {
+    return this.#closed ? undefined : this.#udp.localAddr();
+  }
+
+  async close(): Promise<void> {
+    this.#closed = true;
+    await this.#udp.close();
+  }
+
+  async #receive(): Promise<void> {
+    for (;;) {
+      try {
+        const { data, remote, localIP, iface, arrival } = await this.#udp.readFrom();
+        this.#listener.datagram(data, remote.address, localIP, iface, Math.round(arrival * 1_000));
+      } catch (error) {
+        if (this.isClosed || codeOf(error) === 'ERR_CLOSED') return;
+        this.#listener.readError(error as Error);
+        // A transport that fails at once, again and again, must not spin.
+        await new Promise((resolve) => setTimeout(resolve, 10).unref());
+      }
+    }
+  }
+
+  get isClosed(): boolean {
+    return this.#closed;
+  }
+}
