@@ -14,7 +14,7 @@ const FLOORS = [
   ['engine'],
   ['route', 'logger'],
   ['protocol'],
-  ['clock'],
+  ['clock', 'histogram'],
   ['address', 'errors'],
 ];
 

@@ -12,8 +12,10 @@ use rustc_hash::FxHashMap;
 
 use crate::clock;
 use crate::engine::SessionId;
-use crate::mailbox::{Mailbox, OpCounts, RouteOp, RouteOutcome};
+use crate::mailbox::{Mailbox, RouteOp, RouteOutcome};
+use crate::route_stats::RouteStats;
 use crate::routes::{KernelRoute, MOST_REQUESTS, Result, RouteError, RouteSocket};
+use crate::stats::Scope;
 use crate::time::Time;
 
 /// Names an armed route. The caller picks the number and uses none twice.
@@ -37,7 +39,7 @@ pub struct ArmedRoute {
 pub struct SessionView {
     pub up: bool,
     pub peer_passive: bool,
-    /// When the change that led here began to show.
+    /// When the change that led here began to show; `None` where that is of no interest any more.
     pub conv_start: Option<Time>,
 }
 
@@ -70,13 +72,19 @@ impl Arming {
     }
 
     /// Takes routes into care, or replaces what is known of them.
-    pub fn arm(&self, routes: impl IntoIterator<Item = (ArmedRoute, SessionView)>) {
+    pub fn arm(&self, routes: impl IntoIterator<Item = (ArmedRoute, Scope, SessionView)>) {
         let now = clock::now();
         self.change(|orders| {
-            for (route, session) in routes {
-                orders.arm(route, session, now);
+            for (route, scope, session) in routes {
+                orders.arm(route, scope, session, now);
             }
         });
+    }
+
+    /// The counters as they are now, copied.
+    #[must_use]
+    pub fn stats(&self) -> RouteStats {
+        self.desk.lock().stats.clone()
     }
 
     /// Lets routes go, after their deletion where `remove` says so.
@@ -144,11 +152,14 @@ struct Orders {
     by_session: FxHashMap<SessionId, Vec<RouteId>>,
     deletes: VecDeque<RouteId>,
     adds: VecDeque<RouteId>,
+    stats: RouteStats,
     stop: bool,
 }
 
 struct Care {
     spec: ArmedRoute,
+    /// What it is counted in.
+    scope: Scope,
     session: SessionView,
     /// Set by a disarm: delete first, or not.
     leaving: Option<bool>,
@@ -185,6 +196,12 @@ impl Care {
             _ => RouteOp::None,
         }
     }
+
+    /// When the session's change began to show, if that is what asks for the operation.
+    fn conv_start(&self, op: RouteOp) -> Option<Time> {
+        let follows = self.leaving.is_none() && !self.spec.admin_down && self.session.up == (op == RouteOp::Add);
+        self.session.conv_start.filter(|_| follows)
+    }
 }
 
 impl Orders {
@@ -192,7 +209,7 @@ impl Orders {
         self.stop || !self.deletes.is_empty() || !self.adds.is_empty()
     }
 
-    fn arm(&mut self, spec: ArmedRoute, session: SessionView, now: Time) {
+    fn arm(&mut self, spec: ArmedRoute, scope: Scope, session: SessionView, now: Time) {
         let known = self.routes.get(&spec.id);
         if known.is_some_and(|care| care.spec.generation >= spec.generation) {
             return;
@@ -202,7 +219,9 @@ impl Orders {
         // It may belong to another session than before.
         self.forget(spec.id);
         self.by_session.entry(spec.session).or_default().push(spec.id);
-        self.routes.insert(spec.id, Care { spec, session, leaving: None, installed, queued, wanted_at: now });
+        self.stats.installed(scope, false, installed);
+        let care = Care { spec, scope, session, leaving: None, installed, queued, wanted_at: now };
+        self.routes.insert(spec.id, care);
         self.enqueue(spec.id, now);
     }
 
@@ -243,6 +262,7 @@ impl Orders {
 
     fn forget(&mut self, id: RouteId) {
         let Some(care) = self.routes.remove(&id) else { return };
+        self.stats.installed(care.scope, care.installed, false);
         if let Some(ids) = self.by_session.get_mut(&care.spec.session) {
             ids.retain(|other| *other != id);
             if ids.is_empty() {
@@ -294,14 +314,15 @@ impl Worker {
                 let Some(id) = orders.next() else { break };
                 let Some(care) = orders.routes.get_mut(&id) else { continue };
                 care.queued = false;
+                let op = care.op(self.policy.honor_peer_passive);
                 let job = Job {
                     id,
                     generation: care.spec.generation,
                     route: care.spec.route,
                     wanted_at: care.wanted_at,
-                    conv_start: care.session.conv_start,
+                    conv_start: care.conv_start(op),
                 };
-                match care.op(self.policy.honor_peer_passive) {
+                match op {
                     RouteOp::Add => adds.push(job),
                     RouteOp::Delete => deletes.push(job),
                     RouteOp::None => {
@@ -327,11 +348,17 @@ impl Worker {
         let mut outcomes = Vec::with_capacity(jobs.len());
         let mut orders = self.desk.lock();
         for (job, (answer, installed)) in jobs.iter().zip(answers) {
-            let Some(care) = orders.routes.get_mut(&job.id) else { continue };
+            let Orders { routes, stats, .. } = &mut *orders;
+            let Some(care) = routes.get_mut(&job.id) else { continue };
+            stats.installed(care.scope, care.installed, installed);
             care.installed = installed;
+            if answer.is_ok() && care.session.conv_start == job.conv_start {
+                care.session.conv_start = None;
+            }
             let gone = care.leaving.is_some() && care.op(self.policy.honor_peer_passive) == RouteOp::None;
             let mut told = outcome(op, job, answer, gone);
             told.generation = care.spec.generation;
+            stats.answered(care.scope, op, told.result.is_ok(), told.at, job.conv_start);
             outcomes.push(told);
             if gone {
                 orders.forget(job.id);
@@ -358,17 +385,7 @@ impl Worker {
 
 fn outcome(op: RouteOp, job: &Job, result: Result<()>, gone: bool) -> RouteOutcome {
     let at = clock::now();
-    RouteOutcome {
-        id: job.id,
-        generation: job.generation,
-        op,
-        at,
-        duration_us: at.since(job.wanted_at),
-        conv_start: job.conv_start,
-        gone,
-        counts: OpCounts::of(op, result.is_ok()),
-        result,
-    }
+    RouteOutcome { id: job.id, generation: job.generation, op, at, duration_us: at.since(job.wanted_at), gone, result }
 }
 
 #[cfg(test)]
@@ -376,11 +393,14 @@ mod tests {
     use std::net::Ipv4Addr;
 
     use super::*;
+    use crate::stats::LinkId;
 
     const NOW: Time = Time::from_micros(1);
     const UP: SessionView = SessionView { up: true, peer_passive: false, conv_start: None };
     const DOWN: SessionView = SessionView { up: false, peer_passive: false, conv_start: None };
     const DOWN_PASSIVE: SessionView = SessionView { up: false, peer_passive: true, conv_start: None };
+
+    const SCOPE: Scope = Scope { link: LinkId(1), local: Ipv4Addr::new(10, 0, 0, 1) };
 
     fn armed(id: u32, generation: u32) -> ArmedRoute {
         ArmedRoute {
@@ -402,7 +422,7 @@ mod tests {
     }
 
     fn care(session: SessionView, installed: bool) -> Care {
-        Care { spec: armed(1, 1), session, leaving: None, installed, queued: false, wanted_at: NOW }
+        Care { spec: armed(1, 1), scope: SCOPE, session, leaving: None, installed, queued: false, wanted_at: NOW }
     }
 
     #[test]
@@ -450,9 +470,9 @@ mod tests {
     #[test]
     fn deletes_go_before_adds() {
         let mut orders = Orders::default();
-        orders.arm(armed(1, 1), UP, NOW);
-        orders.arm(armed(2, 1), DOWN, NOW);
-        orders.arm(armed(3, 1), UP, NOW);
+        orders.arm(armed(1, 1), SCOPE, UP, NOW);
+        orders.arm(armed(2, 1), SCOPE, DOWN, NOW);
+        orders.arm(armed(3, 1), SCOPE, UP, NOW);
         let order: Vec<RouteId> = std::iter::from_fn(|| orders.next()).collect();
         assert_eq!(order, [RouteId(2), RouteId(1), RouteId(3)]);
     }
@@ -460,21 +480,21 @@ mod tests {
     #[test]
     fn an_order_of_an_older_generation_changes_nothing() {
         let mut orders = Orders::default();
-        orders.arm(armed(1, 5), UP, NOW);
-        orders.arm(ArmedRoute { admin_down: true, ..armed(1, 4) }, DOWN, NOW);
+        orders.arm(armed(1, 5), SCOPE, UP, NOW);
+        orders.arm(ArmedRoute { admin_down: true, ..armed(1, 4) }, SCOPE, DOWN, NOW);
         orders.disarm(RouteId(1), 5, true, NOW);
         let care = &orders.routes[&RouteId(1)];
         assert!(care.session.up && !care.spec.admin_down && care.leaving.is_none());
         orders.disarm(RouteId(1), 6, true, NOW);
-        orders.arm(armed(1, 7), UP, NOW);
+        orders.arm(armed(1, 7), SCOPE, UP, NOW);
         assert!(orders.routes[&RouteId(1)].leaving.is_none(), "armed again while it was leaving, it stays");
     }
 
     #[test]
     fn a_route_that_is_armed_again_for_another_session_follows_that_one() {
         let mut orders = Orders::default();
-        orders.arm(armed(1, 1), UP, NOW);
-        orders.arm(ArmedRoute { session: SessionId(2), ..armed(1, 2) }, DOWN, NOW);
+        orders.arm(armed(1, 1), SCOPE, UP, NOW);
+        orders.arm(ArmedRoute { session: SessionId(2), ..armed(1, 2) }, SCOPE, DOWN, NOW);
         orders.session_changed(SessionId(1), DOWN, NOW);
         orders.session_changed(SessionId(2), UP, NOW);
         assert!(orders.routes[&RouteId(1)].session.up);
@@ -485,12 +505,38 @@ mod tests {
     fn a_session_that_changes_moves_all_of_its_routes_until_they_are_forgotten() {
         let mut orders = Orders::default();
         for id in [1, 2] {
-            orders.arm(armed(id, 1), UP, NOW);
+            orders.arm(armed(id, 1), SCOPE, UP, NOW);
         }
         orders.session_changed(SessionId(1), DOWN, NOW);
         assert!(orders.routes.values().all(|care| !care.session.up));
         orders.forget(RouteId(1));
         orders.forget(RouteId(2));
         assert!(orders.by_session.is_empty() && orders.routes.is_empty());
+    }
+
+    #[test]
+    fn only_a_change_of_the_session_has_a_convergence_time() {
+        let since = |up| SessionView { conv_start: Some(NOW), up, ..DOWN };
+        assert_eq!(care(since(true), false).conv_start(RouteOp::Add), Some(NOW));
+        assert_eq!(care(since(false), true).conv_start(RouteOp::Delete), Some(NOW));
+        let mut withdrawn = care(since(true), true);
+        withdrawn.leaving = Some(true);
+        assert_eq!(withdrawn.conv_start(RouteOp::Delete), None);
+        let mut out_of_service = care(since(true), true);
+        out_of_service.spec.admin_down = true;
+        assert_eq!(out_of_service.conv_start(RouteOp::Delete), None);
+    }
+
+    #[test]
+    fn the_gauge_of_installed_routes_follows_those_in_care() {
+        let mut orders = Orders::default();
+        let installed = |orders: &Orders| orders.stats.iter().map(|(_, counters)| counters.installed).sum::<u64>();
+        orders.arm(armed(1, 1), SCOPE, UP, NOW);
+        orders.routes.get_mut(&RouteId(1)).unwrap().installed = true;
+        orders.stats.installed(SCOPE, false, true);
+        orders.arm(armed(1, 2), SCOPE, UP, NOW);
+        assert_eq!(installed(&orders), 1, "armed again, it is counted once");
+        orders.forget(RouteId(1));
+        assert_eq!(installed(&orders), 0);
     }
 }

@@ -7,7 +7,7 @@ use std::os::fd::AsFd;
 use std::sync::Arc;
 use std::sync::mpsc::{self, RecvTimeoutError};
 use std::thread::{self, JoinHandle};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use nix::errno::Errno;
 use nix::sys::epoll::{Epoll, EpollCreateFlags, EpollEvent, EpollFlags, EpollTimeout};
@@ -24,8 +24,9 @@ use crate::links::Links;
 use crate::mailbox::{Mailbox, Trouble};
 use crate::packet::State;
 use crate::realtime::Realtime;
+use crate::route_stats::RouteCounters;
 use crate::session::Policy;
-use crate::snapshot::{ScopeReport, Snapshot, StatsReport};
+use crate::snapshot::{RouteScopeReport, ScopeReport, Snapshot, StatsReport};
 use crate::socket::{BATCH, Outgoing, UdpSocket};
 use crate::stats::{Counters, Scope, ScopeId};
 use crate::time::Time;
@@ -349,12 +350,18 @@ impl Driver {
         let reading = clock::reading();
         self.arrivals.observe(reading);
         let mut last_arrival = reading.monotonic;
+        let mut began = Instant::now();
         for received in self.socket.received() {
             last_arrival = self.arrivals.arrival(received.stamp_wall_us);
             let link = self.links.by_index(received.ifindex);
             let path = Path { link, local: received.local, peer: *received.source.ip() };
             let datagram = Datagram { arrival: last_arrival, path, bytes: received.bytes };
-            self.engine.handle_datagram(reading.monotonic, datagram);
+            let scope = self.engine.handle_datagram(reading.monotonic, datagram);
+            // One reading per packet: the end of one is the beginning of the next.
+            let ended = Instant::now();
+            let took_ns = u64::try_from(ended.duration_since(began).as_nanos()).unwrap_or(u64::MAX);
+            self.engine.stats_mut().at(scope).handle_rx.observe(took_ns);
+            began = ended;
         }
         last_arrival
     }
@@ -414,7 +421,7 @@ impl Driver {
         if self.backlog.len() >= self.backlog_most
             && let Some((stale, _)) = self.backlog.pop_front()
         {
-            self.engine.stats_mut().at(stale).write_errors += 1;
+            self.engine.stats_mut().at(stale).dropped += 1;
         }
         let destination = SocketAddrV4::new(path.peer, peer_port);
         self.backlog.push_back((scope, Outgoing { bytes, destination, source: path.local, ifindex }));
@@ -508,9 +515,9 @@ impl Driver {
         }
         if let Some(arming) = &self.arming {
             arming.arm(routes.into_iter().map(|route| {
-                let conv_start =
-                    self.engine.session(route.session).and_then(|(session, _)| session.moments().conv_up_start);
-                (route, self.view(route.session, conv_start))
+                let scope = self.engine.scope(route.session);
+                // A session that is Up already converged for the routes that it had then.
+                (route, scope.unwrap_or(Scope::OTHER), self.view(route.session, None))
             }));
         }
     }
@@ -526,8 +533,15 @@ impl Driver {
             local: scope.local,
             counters: counters.clone(),
         };
+        let routes = self.arming.as_ref().map(Arming::stats).unwrap_or_default();
+        let route_scope = |(scope, counters): (&Scope, &RouteCounters)| RouteScopeReport {
+            interface: self.links.name(scope.link).to_owned(),
+            local: scope.local,
+            counters: counters.clone(),
+        };
         StatsReport {
             scopes: self.engine.stats().iter().map(scope).collect(),
+            routes: routes.iter().map(route_scope).collect(),
             queue_len: self.engine.queue_len(),
             read_errors: self.read_errors,
             socket_drops: self.socket_drops,

@@ -202,7 +202,7 @@ impl Engine {
         };
         self.by_id.insert(spec.id, index);
         self.by_path.insert(spec.path, index);
-        self.queue.set(index, Due::Transmit, first_tx);
+        self.schedule(index, Due::Transmit, first_tx);
         // A session enters the world out of service, and is put into it.
         self.stats.at(scope).sessions[State::AdminDown as usize] += 1;
         self.note_change(index, State::AdminDown, Cause::RegisterRoute, now, 0);
@@ -224,9 +224,11 @@ impl Engine {
         let slot = self.slots[index as usize].take().expect("ids name occupied slots");
         self.by_path.remove(&slot.path);
         self.discriminators.remove(&slot.session.local_discr());
-        self.queue.remove(index, Due::Transmit);
-        self.queue.remove(index, Due::Detect);
-        self.stats.at(slot.scope).sessions[slot.session.state() as usize] -= 1;
+        let counters = self.stats.at(slot.scope);
+        for due in [Due::Transmit, Due::Detect] {
+            counters.queued -= u64::from(self.queue.remove(index, due));
+        }
+        counters.sessions[slot.session.state() as usize] -= 1;
         self.free.push(index);
     }
 
@@ -248,51 +250,18 @@ impl Engine {
         }
     }
 
-    /// Handles one datagram: counted and dropped, or given to its session. Never answered by itself.
-    pub fn handle_datagram(&mut self, now: Time, datagram: Datagram<'_>) {
+    /// Handles one datagram: counted and dropped, or given to its session. Never answered by itself. Gives the scope
+    /// that it was counted in.
+    pub fn handle_datagram(&mut self, now: Time, datagram: Datagram<'_>) -> ScopeId {
         let Datagram { arrival, path, bytes } = datagram;
         let slot = self.by_path.get(&path).copied();
-        let packet = match decode(bytes) {
-            Ok(packet) => packet,
-            Err(invalid) => {
-                let scope = self.scope_of(slot, path);
-                self.stats.at(scope).rx_invalid[invalid as usize] += 1;
-                return;
-            }
-        };
-        let Some(index) = slot else {
-            let scope = self.scope_of(None, path);
-            self.stats.at(scope).unknown_peer += 1;
-            return;
-        };
-        let slot = self.slots[index as usize].as_mut().expect("paths name occupied slots");
-        let counters = self.stats.at(slot.scope);
-        counters.rx += 1;
-        let was_passive = slot.session.peer().passive;
-        let heard = slot.session.handle_rx(arrival, &packet);
-        match heard {
-            Heard::Ignored(Ignored::ForeignDiscriminator) => {
-                counters.rx_invalid[Invalid::ForeignDiscriminator as usize] += 1;
-                return;
-            }
-            Heard::Ignored(Ignored::Interval) => {
-                counters.rx_invalid[Invalid::Interval as usize] += 1;
-                return;
-            }
-            Heard::Ignored(Ignored::AdminDown | Ignored::StaleDown) => return,
-            Heard::Accepted | Heard::Changed(_) => {}
+        let scope = self.scope_of(slot, path);
+        match (decode(bytes), slot) {
+            (Ok(packet), Some(index)) => self.handle_packet(now, arrival, index, &packet),
+            (Ok(_), None) => self.stats.at(scope).unknown_peer += 1,
+            (Err(invalid), _) => self.stats.at(scope).rx_invalid[invalid as usize] += 1,
         }
-        slot.graced = false;
-        let detect_time_us = slot.session.detect_time_us();
-        if let Some(at_least_us) = slot.session.take_round_trip_us().filter(|us| *us > detect_time_us) {
-            self.events.push_back(Event::LongRoundTrip { id: slot.id, at_least_us });
-        }
-        if let Heard::Changed(from) = heard {
-            self.after_change(now, index, from, Cause::HandleRx, arrival, 0);
-        } else if slot.session.peer().passive != was_passive {
-            self.events.push_back(Event::PeerPassive { id: slot.id, passive: !was_passive });
-        }
-        self.schedule_detection(index);
+        scope
     }
 
     /// Runs what is due at `now`. The caller has handed in everything that arrived before `read_until`: a session
@@ -300,6 +269,8 @@ impl Engine {
     pub fn handle_timeout(&mut self, now: Time, read_until: Time) {
         let mut not_yet = Vec::new();
         while let Some((index, due, _)) = self.queue.pop_if_due(now) {
+            let scope = self.slot(index).scope;
+            self.stats.at(scope).queued -= 1;
             match due {
                 Due::Transmit => self.transmit(now, index),
                 Due::Detect => {
@@ -351,6 +322,13 @@ impl Engine {
         Some((&slot.session, slot.detect_scheduled))
     }
 
+    /// What a session is counted in.
+    #[must_use]
+    pub fn scope(&self, id: SessionId) -> Option<Scope> {
+        let slot = self.slots[*self.by_id.get(&id)? as usize].as_ref()?;
+        Some(Scope { link: slot.path.link, local: slot.path.local })
+    }
+
     /// The ids of all sessions, in no order.
     pub fn session_ids(&self) -> impl Iterator<Item = SessionId> + '_ {
         self.by_id.keys().copied()
@@ -377,6 +355,37 @@ impl Engine {
         self.stalls.worst()
     }
 
+    fn handle_packet(&mut self, now: Time, arrival: Time, index: u32, packet: &ControlPacket) {
+        let slot = self.slots[index as usize].as_mut().expect("paths name occupied slots");
+        let counters = self.stats.at(slot.scope);
+        counters.rx += 1;
+        let was_passive = slot.session.peer().passive;
+        let heard = slot.session.handle_rx(arrival, packet);
+        match heard {
+            Heard::Ignored(Ignored::ForeignDiscriminator) => {
+                counters.rx_invalid[Invalid::ForeignDiscriminator as usize] += 1;
+                return;
+            }
+            Heard::Ignored(Ignored::Interval) => {
+                counters.rx_invalid[Invalid::Interval as usize] += 1;
+                return;
+            }
+            Heard::Ignored(Ignored::AdminDown | Ignored::StaleDown) => return,
+            Heard::Accepted | Heard::Changed(_) => {}
+        }
+        slot.graced = false;
+        let detect_time_us = slot.session.detect_time_us();
+        if let Some(at_least_us) = slot.session.take_round_trip_us().filter(|us| *us > detect_time_us) {
+            self.events.push_back(Event::LongRoundTrip { id: slot.id, at_least_us });
+        }
+        if let Heard::Changed(from) = heard {
+            self.after_change(now, index, from, Cause::HandleRx, arrival, 0);
+        } else if slot.session.peer().passive != was_passive {
+            self.events.push_back(Event::PeerPassive { id: slot.id, passive: !was_passive });
+        }
+        self.schedule_detection(index);
+    }
+
     fn transmit(&mut self, now: Time, index: u32) {
         let slot = self.slots[index as usize].as_mut().expect("the queue names occupied slots");
         self.transmits.push_back(Transmit {
@@ -386,7 +395,7 @@ impl Engine {
             bytes: slot.session.packet(now).marshal(),
         });
         if let Some(next) = slot.session.compute_next_tx(now, &mut self.random) {
-            self.queue.set(index, Due::Transmit, next);
+            self.schedule(index, Due::Transmit, next);
         }
     }
 
@@ -421,7 +430,7 @@ impl Engine {
         let slot = self.slots[index as usize].as_mut().expect("sessions change in occupied slots");
         slot.graced = false;
         let next_tx = slot.session.announce(now);
-        self.queue.set(index, Due::Transmit, next_tx);
+        self.schedule(index, Due::Transmit, next_tx);
         self.schedule_detection(index);
     }
 
@@ -455,13 +464,22 @@ impl Engine {
             (Some(deadline), Some(scheduled)) if scheduled <= deadline => {}
             (Some(deadline), _) => {
                 slot.detect_scheduled = Some(deadline);
-                self.queue.set(index, Due::Detect, deadline);
+                self.schedule(index, Due::Detect, deadline);
             }
             (None, Some(_)) => {
                 slot.detect_scheduled = None;
-                self.queue.remove(index, Due::Detect);
+                let scope = slot.scope;
+                self.stats.at(scope).queued -= u64::from(self.queue.remove(index, Due::Detect));
             }
             (None, None) => {}
+        }
+    }
+
+    /// Sets an entry of the queue, and counts it where it is new.
+    fn schedule(&mut self, index: u32, due: Due, at: Time) {
+        if self.queue.set(index, due, at) {
+            let scope = self.slot(index).scope;
+            self.stats.at(scope).queued += 1;
         }
     }
 

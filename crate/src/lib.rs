@@ -14,13 +14,14 @@
 //!                      inbox                 mailbox ─── doorbell ──▶ JavaScript drains
 //! ```
 //!
-//! The core has no I/O and no clock: `packet`, `rules`, `session`, `queue`, `engine`, `stalls`, `stats`, `jitter` and
-//! `time` compute, and `arrival` translates stamps. A test reaches hour three by adding a number. Around it, on Linux:
+//! The core has no I/O and no clock: `packet`, `rules`, `session`, `queue`, `engine`, `stalls`, `stats`,
+//! `histogram`, `jitter` and `time` compute, and `arrival` translates stamps. A test reaches hour three by adding a number. Around it, on Linux:
 //! `socket`, `links`, `routes` and `clock` are the only places that touch the kernel, `inbox` and `mailbox` the only
 //! ones that other threads touch, and `driver` and `arming` the only ones that run. `addon` converts for N-API.
 
 pub mod arrival;
 pub mod engine;
+pub mod histogram;
 pub mod jitter;
 pub mod packet;
 pub mod queue;
@@ -45,6 +46,8 @@ pub mod links;
 pub mod mailbox;
 #[cfg(target_os = "linux")]
 pub mod realtime;
+#[cfg(target_os = "linux")]
+pub mod route_stats;
 #[cfg(target_os = "linux")]
 pub mod routes;
 #[cfg(target_os = "linux")]

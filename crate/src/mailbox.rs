@@ -49,7 +49,7 @@ pub struct LastDown {
     pub local_stall_us: u64,
 }
 
-/// The kernel's newest answer for one route, and how many of each kind it stands for.
+/// The kernel's newest answer for one route.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RouteOutcome {
     pub id: RouteId,
@@ -59,10 +59,8 @@ pub struct RouteOutcome {
     pub at: Time,
     /// From when the operation was wanted to the kernel's answer.
     pub duration_us: u64,
-    pub conv_start: Option<Time>,
     /// The route is no longer in the engine's care.
     pub gone: bool,
-    pub counts: OpCounts,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -71,36 +69,6 @@ pub enum RouteOp {
     Delete,
     /// Nothing had to be sent.
     None,
-}
-
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct OpCounts {
-    pub adds: u32,
-    pub add_failures: u32,
-    pub deletes: u32,
-    pub delete_failures: u32,
-}
-
-impl OpCounts {
-    #[must_use]
-    pub fn of(op: RouteOp, ok: bool) -> Self {
-        let mut counts = Self::default();
-        match (op, ok) {
-            (RouteOp::Add, true) => counts.adds = 1,
-            (RouteOp::Add, false) => counts.add_failures = 1,
-            (RouteOp::Delete, true) => counts.deletes = 1,
-            (RouteOp::Delete, false) => counts.delete_failures = 1,
-            (RouteOp::None, _) => {}
-        }
-        counts
-    }
-
-    fn add(&mut self, other: Self) {
-        self.adds += other.adds;
-        self.add_failures += other.add_failures;
-        self.deletes += other.deletes;
-        self.delete_failures += other.delete_failures;
-    }
 }
 
 /// Something that works less well than asked for, or not at all any more.
@@ -224,13 +192,9 @@ impl Pending {
         record.newest = Some(transition);
     }
 
-    fn outcome(&mut self, mut outcome: RouteOutcome) {
+    fn outcome(&mut self, outcome: RouteOutcome) {
         match self.routes.get(&outcome.id) {
-            Some(&at) => {
-                let earlier = &mut self.delivery.routes[at];
-                outcome.counts.add(earlier.counts);
-                *earlier = outcome;
-            }
+            Some(&at) => self.delivery.routes[at] = outcome,
             None => {
                 self.routes.insert(outcome.id, self.delivery.routes.len());
                 self.delivery.routes.push(outcome);
@@ -276,11 +240,9 @@ mod tests {
             id: RouteId(id),
             generation: 1,
             op,
-            counts: OpCounts::of(op, result.is_ok()),
             result,
             at: Time::from_micros(1),
             duration_us: 1,
-            conv_start: None,
             gone: false,
         }
     }
@@ -333,7 +295,7 @@ mod tests {
     }
 
     #[test]
-    fn a_slow_reader_finds_the_newest_answer_per_route_and_the_count_of_each_kind() {
+    fn a_slow_reader_finds_the_newest_answer_per_route() {
         let (mailbox, _) = mailbox();
         let refused = Err(RouteError::Conflict(4));
         mailbox.put_outcomes(vec![
@@ -345,6 +307,5 @@ mod tests {
         let routes = mailbox.drain().routes;
         assert_eq!(routes.len(), 2);
         assert_eq!((routes[0].id, routes[0].op), (RouteId(7), RouteOp::Delete));
-        assert_eq!(routes[0].counts, OpCounts { adds: 1, add_failures: 1, deletes: 1, delete_failures: 0 });
     }
 }

@@ -58,8 +58,8 @@ impl DeadlineQueue {
         self.heap.get(place as usize).map(|entry| entry.at)
     }
 
-    /// Puts a deadline in, or moves the one that is there.
-    pub fn set(&mut self, slot: u32, due: Due, at: Time) {
+    /// Puts a deadline in, or moves the one that is there. True where there was none.
+    pub fn set(&mut self, slot: u32, due: Due, at: Time) -> bool {
         let key = key(slot, due);
         let order = self.next_order;
         self.next_order += 1;
@@ -69,21 +69,25 @@ impl DeadlineQueue {
             self.places.resize((slot as usize + 1) * 2, ABSENT);
         }
         let place = self.places[key as usize];
-        if place == ABSENT {
+        let is_new = place == ABSENT;
+        if is_new {
             self.heap.push(entry);
             self.sift_up(self.heap.len() - 1);
         } else {
             self.replace(place as usize, entry);
         }
+        is_new
     }
 
-    /// Takes a deadline out; nothing happens where there is none.
-    pub fn remove(&mut self, slot: u32, due: Due) {
+    /// Takes a deadline out. True where there was one.
+    pub fn remove(&mut self, slot: u32, due: Due) -> bool {
         let key = key(slot, due);
-        if let Some(&place) = self.places.get(key as usize)
-            && place != ABSENT
-        {
-            self.take(place as usize);
+        match self.places.get(key as usize) {
+            Some(&place) if place != ABSENT => {
+                self.take(place as usize);
+                true
+            }
+            _ => false,
         }
     }
 

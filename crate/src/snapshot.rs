@@ -4,6 +4,7 @@ use std::net::Ipv4Addr;
 
 use crate::engine::{Engine, SessionId};
 use crate::packet::State;
+use crate::route_stats::RouteCounters;
 use crate::session::{DownReason, Moments};
 use crate::stats::Counters;
 use crate::time::Time;
@@ -49,6 +50,7 @@ impl Snapshot {
 #[derive(Clone, Debug)]
 pub struct StatsReport {
     pub scopes: Vec<ScopeReport>,
+    pub routes: Vec<RouteScopeReport>,
     pub queue_len: usize,
     pub read_errors: u64,
     pub socket_drops: u32,
@@ -61,4 +63,11 @@ pub struct ScopeReport {
     pub interface: String,
     pub local: Ipv4Addr,
     pub counters: Counters,
+}
+
+#[derive(Clone, Debug)]
+pub struct RouteScopeReport {
+    pub interface: String,
+    pub local: Ipv4Addr,
+    pub counters: RouteCounters,
 }

@@ -4,6 +4,7 @@ use std::net::Ipv4Addr;
 
 use rustc_hash::FxHashMap;
 
+use crate::histogram::{HANDLE_RX_BOUNDS_NS, Histogram};
 use crate::packet::State;
 
 /// Names an interface inside the engine. The driver knows which interface that is; an interface that is removed
@@ -21,6 +22,11 @@ impl LinkId {
 pub struct Scope {
     pub link: LinkId,
     pub local: Ipv4Addr,
+}
+
+impl Scope {
+    /// What belongs to no session.
+    pub const OTHER: Scope = Scope { link: LinkId::OTHER, local: Ipv4Addr::UNSPECIFIED };
 }
 
 /// An index into `Stats`.
@@ -56,6 +62,8 @@ pub enum Cause {
 
 impl Cause {
     pub const COUNT: usize = 4;
+    pub const ALL: [Cause; Self::COUNT] =
+        [Cause::RegisterRoute, Cause::HandleRx, Cause::DetectTimeout, Cause::AdminDown];
 
     #[must_use]
     pub const fn name(self) -> &'static str {
@@ -68,20 +76,45 @@ impl Cause {
     }
 }
 
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug)]
 pub struct Counters {
     /// Sessions by state, now.
     pub sessions: [u64; State::ALL.len()],
+    /// Entries in the queue, now: at most two per session.
+    pub queued: u64,
     pub tx: u64,
     pub rx: u64,
     pub rx_invalid: [u64; Invalid::COUNT],
     pub unknown_peer: u64,
     pub write_errors: u64,
+    /// Transmits that were given up on, since the socket took nothing for too long.
+    pub dropped: u64,
     pub timeouts: u64,
     /// Detection timeouts put off because the silence may have been our own fault.
     pub graces: u64,
     /// By old state, new state and cause.
     pub transitions: [[[u64; Cause::COUNT]; State::ALL.len()]; State::ALL.len()],
+    /// How long the handling of a received packet took. Whoever has a clock observes it.
+    pub handle_rx: Histogram,
+}
+
+impl Default for Counters {
+    fn default() -> Self {
+        Self {
+            sessions: Default::default(),
+            queued: 0,
+            tx: 0,
+            rx: 0,
+            rx_invalid: Default::default(),
+            unknown_peer: 0,
+            write_errors: 0,
+            dropped: 0,
+            timeouts: 0,
+            graces: 0,
+            transitions: Default::default(),
+            handle_rx: Histogram::new(HANDLE_RX_BOUNDS_NS),
+        }
+    }
 }
 
 /// All counters. A scope, once seen, stays: counters never fall.

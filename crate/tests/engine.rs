@@ -397,6 +397,8 @@ proptest! {
                 prop_assert!(allowed, "{:?} -> {:?}", change.from, change.to);
             }
             prop_assert!(engine.queue_len() <= 2);
+            let queued: u64 = engine.stats().iter().map(|(_, counters)| counters.queued).sum();
+            prop_assert_eq!(queued, engine.queue_len() as u64);
             let session = engine.session(SessionId(1)).unwrap().0;
             prop_assert_eq!(session.detect_deadline().is_some(), matches!(session.state(), State::Init | State::Up));
             let sessions: u64 = engine.stats().iter().flat_map(|(_, counters)| counters.sessions).sum();

@@ -32,7 +32,7 @@ interface Scenario {
 const ID = 1;
 const PATH = { iface: 'eth0', localIP: '10.0.0.1', peerIP: '10.0.0.2' };
 const NOT_COUNTED: Counting = Object.fromEntries(
-  ['received', 'invalid', 'unknownPeer', 'grace', 'transition', 'added', 'gone'].map((name) => [name, () => undefined]),
+  ['received', 'invalid', 'unknownPeer', 'grace', 'queued', 'transition', 'added', 'gone'].map((name) => [name, () => undefined]),
 ) as unknown as Counting;
 
 class Replay {

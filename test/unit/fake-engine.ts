@@ -90,7 +90,7 @@ export class FakeEngine implements Engine {
   }
 
   stats() {
-    return { scopes: [], queueLength: 0, readErrors: 0, socketDrops: 0, turns: 0, worstLatenessUs: 0 };
+    return { scopes: [], routes: [], queueLength: 0, readErrors: 0, socketDrops: 0, turns: 0, worstLatenessUs: 0 };
   }
 
   close(options: { adminDown: boolean }): Promise<void> {

@@ -3,7 +3,7 @@
  * scenarios hold both to it. Times are whole microseconds that the caller brings, and never go back between calls.
  */
 import { codeOf } from '../errors.js';
-import { DeadlineQueue } from '../protocol/deadline-queue.js';
+import { DeadlineQueue, type Due } from '../protocol/deadline-queue.js';
 import type { Random } from '../protocol/jitter.js';
 import { ControlPacket } from '../protocol/packet.js';
 import { type Policy, SessionCore, type Timers } from '../protocol/session-core.js';
@@ -53,6 +53,8 @@ export interface Counting {
   invalid(path: Path, reason: InvalidReason): void;
   unknownPeer(path: Path): void;
   grace(path: Path): void;
+  /** An entry came into the queue, or left it. */
+  queued(path: Path, change: 1 | -1): void;
   transition(path: Path, from: State, to: State, cause: TransitionCause): void;
   /** A session enters the world, in AdminDown. */
   added(path: Path): void;
@@ -102,7 +104,7 @@ export class EngineCore {
     const slot = { id, path, session, peerPort, detectScheduled: undefined, graced: false };
     this.#byId.set(id, slot);
     this.#byPath.set(keyOf(path), slot);
-    this.#queue.set(slot, 'tx', firstTx);
+    this.#schedule(slot, 'tx', firstTx);
     // A session enters the world out of service, and is put into it.
     this.#counting.added(path);
     this.#noteChange(slot, 'admin_down', 'register_route', now, 0);
@@ -121,8 +123,8 @@ export class EngineCore {
     if (slot === undefined) return;
     this.#byId.delete(id);
     this.#byPath.delete(keyOf(slot.path));
-    this.#queue.remove(slot, 'tx');
-    this.#queue.remove(slot, 'detect');
+    this.#unschedule(slot, 'tx');
+    this.#unschedule(slot, 'detect');
     this.#counting.gone(slot.path, slot.session.state);
   }
 
@@ -172,6 +174,7 @@ export class EngineCore {
     const notYet: Slot[] = [];
     for (let popped = this.#queue.popIfDue(now); popped !== undefined; popped = this.#queue.popIfDue(now)) {
       const slot = popped.owner;
+      this.#counting.queued(slot.path, -1);
       if (popped.due === 'tx') {
         this.#transmit(now, slot);
         continue;
@@ -234,7 +237,7 @@ export class EngineCore {
     const { session, path, peerPort } = slot;
     this.#transmits.push({ path, peerPort, bytes: session.packet(now).marshal() });
     const next = session.computeNextTx(now, this.#random);
-    if (next !== undefined) this.#queue.set(slot, 'tx', next);
+    if (next !== undefined) this.#schedule(slot, 'tx', next);
   }
 
   /** Where the silence may be our own fault the session gets one more transmit interval, once. */
@@ -262,7 +265,7 @@ export class EngineCore {
   #afterChange(now: number, slot: Slot, from: State, cause: TransitionCause, at: number, localStallUs: number): void {
     this.#noteChange(slot, from, cause, at, localStallUs);
     slot.graced = false;
-    this.#queue.set(slot, 'tx', slot.session.announce(now));
+    this.#schedule(slot, 'tx', slot.session.announce(now));
     this.#scheduleDetection(slot);
   }
 
@@ -279,12 +282,20 @@ export class EngineCore {
   #scheduleDetection(slot: Slot): void {
     const { detectDeadline } = slot.session;
     if (detectDeadline === undefined) {
-      if (slot.detectScheduled !== undefined) this.#queue.remove(slot, 'detect');
+      if (slot.detectScheduled !== undefined) this.#unschedule(slot, 'detect');
       slot.detectScheduled = undefined;
     } else if (slot.detectScheduled === undefined || slot.detectScheduled > detectDeadline) {
       slot.detectScheduled = detectDeadline;
-      this.#queue.set(slot, 'detect', detectDeadline);
+      this.#schedule(slot, 'detect', detectDeadline);
     }
+  }
+
+  #schedule(slot: Slot, due: Due, at: number): void {
+    if (this.#queue.set(slot, due, at)) this.#counting.queued(slot.path, 1);
+  }
+
+  #unschedule(slot: Slot, due: Due): void {
+    if (this.#queue.remove(slot, due)) this.#counting.queued(slot.path, -1);
   }
 
   #paced(now: number): number {

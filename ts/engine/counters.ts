@@ -1,20 +1,77 @@
 /** The counters of the JavaScript engine, per (interface, local IP). */
+import { HANDLE_RX_BOUNDS, Histogram } from '../histogram.js';
 import type { State } from '../protocol/state.js';
 import type { Counting, Path } from './core.js';
-import type { InvalidReason, ScopeStats } from './engine.js';
+import type { InvalidReason, ScopeStats, TransitionCause, TransitionCount } from './engine.js';
 
-type Mutable<T> = { -readonly [K in keyof T]: T[K] extends object ? Mutable<T[K]> : T[K] };
+type Writable<T> = { -readonly [K in keyof T]: T[K] };
+
+/** What is counted of one scope. */
+class Scope {
+  readonly sessions: Record<State, number> = { admin_down: 0, down: 0, init: 0, up: 0 };
+  readonly rxInvalid: Record<InvalidReason, number> = {
+    short: 0,
+    bad_version: 0,
+    bad_len: 0,
+    bad_detect_mult: 0,
+    bad_discr: 0,
+    bad_interval: 0,
+    foreign_discr: 0,
+  };
+  readonly transitions = new Map<string, Writable<TransitionCount>>();
+  readonly handleRx = new Histogram(HANDLE_RX_BOUNDS);
+  tx = 0;
+  rx = 0;
+  unknownPeer = 0;
+  writeErrors = 0;
+  timeouts = 0;
+  graces = 0;
+  queued = 0;
+  readonly #iface: string;
+  readonly #localIP: string;
+
+  constructor(iface: string, localIP: string) {
+    this.#iface = iface;
+    this.#localIP = localIP;
+  }
+
+  stats(): ScopeStats {
+    const { tx, rx, unknownPeer, writeErrors, timeouts, graces, queued } = this;
+    return {
+      iface: this.#iface,
+      localIP: this.#localIP,
+      sessions: { ...this.sessions },
+      tx,
+      rx,
+      rxInvalid: { ...this.rxInvalid },
+      unknownPeer,
+      writeErrors,
+      // Node's sockets take everything; what they cannot send comes back as a write error.
+      dropped: 0,
+      timeouts,
+      graces,
+      queued,
+      transitions: [...this.transitions.values()].map((transition) => ({ ...transition })),
+      handleRx: this.handleRx.stats(),
+    };
+  }
+}
 
 export class Counters implements Counting {
-  readonly #scopes = new Map<string, Mutable<ScopeStats>>();
+  readonly #scopes = new Map<string, Scope>();
 
   /** The counters as they are now, copied. */
   scopes(): ScopeStats[] {
-    return [...this.#scopes.values()].map((scope) => structuredClone(scope));
+    return [...this.#scopes.values()].map((scope) => scope.stats());
   }
 
   received(path: Path): void {
     this.#at(path).rx += 1;
+  }
+
+  /** A received packet was handled in so many seconds. */
+  handled(path: Path, seconds: number): void {
+    this.#ofStranger(path).handleRx.observe(seconds);
   }
 
   sent(path: Path): void {
@@ -37,11 +94,19 @@ export class Counters implements Counting {
     this.#at(path).graces += 1;
   }
 
-  transition(path: Path, from: State, to: State, cause: string): void {
+  queued(path: Path, change: 1 | -1): void {
+    this.#at(path).queued += change;
+  }
+
+  transition(path: Path, from: State, to: State, cause: TransitionCause): void {
     const scope = this.#at(path);
     scope.sessions[from] -= 1;
     scope.sessions[to] += 1;
     if (cause === 'detect_timeout') scope.timeouts += 1;
+    const key = `${from} ${to} ${cause}`;
+    const counted = scope.transitions.get(key);
+    if (counted === undefined) scope.transitions.set(key, { from, to, cause, count: 1 });
+    else counted.count += 1;
   }
 
   added(path: Path): void {
@@ -53,32 +118,20 @@ export class Counters implements Counting {
   }
 
   /** Addresses without sessions share one scope per interface: whoever sends to them must not make the table grow. */
-  #ofStranger(path: Path): Mutable<ScopeStats> {
+  #ofStranger(path: Path): Scope {
     return this.#scopes.get(keyOf(path)) ?? this.#at({ ...path, localIP: '0.0.0.0' });
   }
 
-  #at(path: Path): Mutable<ScopeStats> {
+  #at(path: Path): Scope {
     const key = keyOf(path);
     const known = this.#scopes.get(key);
     if (known !== undefined) return known;
-    const { iface, localIP } = path;
-    const scope = {
-      iface,
-      localIP,
-      sessions: { admin_down: 0, down: 0, init: 0, up: 0 },
-      tx: 0,
-      rx: 0,
-      rxInvalid: { short: 0, bad_version: 0, bad_len: 0, bad_detect_mult: 0, bad_discr: 0, bad_interval: 0, foreign_discr: 0 },
-      unknownPeer: 0,
-      writeErrors: 0,
-      timeouts: 0,
-      graces: 0,
-    };
+    const scope = new Scope(path.iface, path.localIP);
     this.#scopes.set(key, scope);
     return scope;
   }
 }
 
-function keyOf({ iface, localIP }: Path): string {
+function keyOf({ iface, localIP }: Pick<Path, 'iface' | 'localIP'>): string {
   return `${iface} ${localIP}`;
 }

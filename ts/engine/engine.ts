@@ -6,6 +6,7 @@
  */
 import type { AddressInfo } from 'node:net';
 
+import type { HistogramStats } from '../histogram.js';
 import type { DownReason, State } from '../protocol/state.js';
 
 /** Names one session towards the engine. Positive, counted up by the manager, never used twice by one manager. */
@@ -155,15 +156,8 @@ export interface RouteOutcome {
   readonly message: string | undefined;
   readonly durationUs: number;
   readonly atUs: number;
-  /** When the session's change that led here began to be seen; for the convergence times. */
-  readonly convStartUs: number | undefined;
   /** The engine has forgotten the route: the end of a disarm. */
   readonly gone: boolean;
-  /** How many answers of `add` and `delete` (ok, failed) this record stands for. */
-  readonly adds: number;
-  readonly addFailures: number;
-  readonly deletes: number;
-  readonly deleteFailures: number;
 }
 
 /** Kernel routes on the engine's own threads. */
@@ -186,7 +180,15 @@ export interface EngineListener {
   fatal(error: Error): void;
 }
 
-/** Counters of one (interface, local IP). They never fall. */
+/** How often sessions went from one state to another for one cause. */
+export interface TransitionCount {
+  readonly from: State;
+  readonly to: State;
+  readonly cause: TransitionCause;
+  readonly count: number;
+}
+
+/** Counters of one (interface, local IP). They never fall, but for `sessions` and `queued`, which say how it is now. */
 export interface ScopeStats {
   readonly iface: string;
   readonly localIP: string;
@@ -196,8 +198,33 @@ export interface ScopeStats {
   readonly rxInvalid: Readonly<Record<InvalidReason, number>>;
   readonly unknownPeer: number;
   readonly writeErrors: number;
+  /** Transmits that were given up on, since the socket took nothing for too long. */
+  readonly dropped: number;
   readonly timeouts: number;
+  /** Detection timeouts put off because the silence may have been our own fault. */
   readonly graces: number;
+  /** Entries in the scheduler's queue: at most two per session. */
+  readonly queued: number;
+  /** Those that happened. */
+  readonly transitions: readonly TransitionCount[];
+  /** How long the handling of a received packet took. */
+  readonly handleRx: HistogramStats;
+}
+
+/** Counters of the routes of one (interface, local IP). They never fall, but for `installed`, which says how it is now. */
+export interface RouteScopeStats {
+  readonly iface: string;
+  readonly localIP: string;
+  /** Routes that the backend has confirmed. */
+  readonly installed: number;
+  readonly adds: number;
+  readonly addFailures: number;
+  readonly deletes: number;
+  readonly deleteFailures: number;
+  /** From the first valid packet while Down to the backend's answer that the route is there. */
+  readonly convergenceToUp: HistogramStats;
+  /** From the first packet that was missing, or said Down, to the backend's answer that the route is gone. */
+  readonly convergenceToDown: HistogramStats;
 }
 
 /** Why a received packet was dropped before any session saw it: the value of the `reason` label of `control_packets_rx_invalid_total`. */
@@ -205,6 +232,8 @@ export type InvalidReason = 'short' | 'bad_version' | 'bad_len' | 'bad_detect_mu
 
 export interface EngineStats {
   readonly scopes: readonly ScopeStats[];
+  /** Of armed routes; empty where the engine arms none. */
+  readonly routes: readonly RouteScopeStats[];
   /** Entries in the scheduler's queue: at most two per session. */
   readonly queueLength: number;
   readonly readErrors: number;

@@ -172,6 +172,7 @@ export class JsEngine implements Engine {
     this.#assertOpen();
     return {
       scopes: this.#counters.scopes(),
+      routes: [],
       queueLength: this.#core.queueLength,
       readErrors: this.#readErrors,
       socketDrops: 0,
@@ -217,7 +218,10 @@ export class JsEngine implements Engine {
       datagram: (bytes, from, localIP, iface, arrivalUs) => {
         this.#reads += 1;
         const seen = iface === '' ? (this.#interfaces.get(pairOf(localIP, from)) ?? interfaceOf(localIP)) : iface;
-        this.#core.handleDatagram(nowUs(), arrivalUs, { iface: seen, localIP, peerIP: from }, bytes);
+        const path = { iface: seen, localIP, peerIP: from };
+        const began = monotonicNow();
+        this.#core.handleDatagram(Math.round(began * 1_000), arrivalUs, path, bytes);
+        this.#counters.handled(path, (monotonicNow() - began) / 1_000);
         this.#flush();
       },
       sent: (path) => this.#counters.sent(path),

@@ -27,26 +27,28 @@ export class DeadlineQueue<T extends object> {
     return this.#heap[0]?.at;
   }
 
-  /** Puts a deadline in, or moves the one that is there. */
-  set(owner: T, due: Due, at: number): void {
+  /** Puts a deadline in, or moves the one that is there. True where there was none. */
+  set(owner: T, due: Due, at: number): boolean {
     const order = this.#nextOrder++;
     const known = this.#entries[due].get(owner);
     if (known !== undefined) {
       known.at = at;
       known.order = order;
       this.#settle(known);
-      return;
+      return false;
     }
     const entry = { at, order, owner, due, place: this.#heap.length };
     this.#entries[due].set(owner, entry);
     this.#heap.push(entry);
     this.#settle(entry);
+    return true;
   }
 
-  /** Takes a deadline out; nothing happens where there is none. */
-  remove(owner: T, due: Due): void {
+  /** Takes a deadline out. True where there was one. */
+  remove(owner: T, due: Due): boolean {
     const entry = this.#entries[due].get(owner);
     if (entry !== undefined) this.#take(entry);
+    return entry !== undefined;
   }
 
   /** Takes out the earliest deadline if it is not later than `now`. */

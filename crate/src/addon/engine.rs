@@ -14,8 +14,9 @@ use rustc_hash::FxHashMap;
 use crate::addon::errors::{Coded, closed, coded, from_start};
 use crate::addon::objects::{
     NativeArmedRoute, NativeDelivery, NativeDisarm, NativeEngineOptions, NativePathFault, NativeRetry,
-    NativeSessionPath, NativeSessionSpec, NativeSnapshot, NativeStats, address,
+    NativeSessionPath, NativeSessionSpec, NativeSnapshot, address,
 };
+use crate::addon::statistics::NativeStats;
 use crate::arming::{ArmingPolicy, RouteId};
 use crate::driver::{DriverHandle, DriverOptions};
 use crate::engine::SessionId;

@@ -5,6 +5,7 @@ mod engine;
 mod errors;
 mod objects;
 mod routes;
+mod statistics;
 
 use napi_derive::napi;
 

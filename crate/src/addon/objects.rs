@@ -13,12 +13,12 @@ use crate::mailbox::{Delivery, RouteOp, RouteOutcome, SessionRecord, Trouble};
 use crate::realtime::Realtime;
 use crate::routes::KernelRoute;
 use crate::session::Timers;
-use crate::snapshot::{ScopeReport, Snapshot, StatsReport};
+use crate::snapshot::Snapshot;
 use crate::time::Time;
 
 /// Microseconds as JavaScript has them: whole, and exact for the next two hundred years.
 #[allow(clippy::cast_precision_loss)]
-fn number(micros: u64) -> f64 {
+pub fn number(micros: u64) -> f64 {
     micros as f64
 }
 
@@ -205,12 +205,7 @@ pub struct NativeRouteOutcome {
     pub message: Option<String>,
     pub duration_us: f64,
     pub at_us: f64,
-    pub conv_start_us: Option<f64>,
     pub gone: bool,
-    pub adds: u32,
-    pub add_failures: u32,
-    pub deletes: u32,
-    pub delete_failures: u32,
 }
 
 impl From<RouteOutcome> for NativeRouteOutcome {
@@ -229,12 +224,7 @@ impl From<RouteOutcome> for NativeRouteOutcome {
             message: error.as_ref().map(ToString::to_string),
             duration_us: number(outcome.duration_us),
             at_us: time(outcome.at),
-            conv_start_us: outcome.conv_start.map(time),
             gone: outcome.gone,
-            adds: outcome.counts.adds,
-            add_failures: outcome.counts.add_failures,
-            deletes: outcome.counts.deletes,
-            delete_failures: outcome.counts.delete_failures,
         }
     }
 }
@@ -365,99 +355,6 @@ impl From<KernelRoute> for NativeRoute {
             next_hop: route.next_hop.to_string(),
             protocol: route.protocol,
             priority: route.priority,
-        }
-    }
-}
-
-#[napi(object, object_from_js = false)]
-pub struct NativeStates {
-    #[napi(js_name = "admin_down")]
-    pub admin_down: f64,
-    pub down: f64,
-    pub init: f64,
-    pub up: f64,
-}
-
-#[napi(object, object_from_js = false)]
-pub struct NativeInvalid {
-    pub short: f64,
-    #[napi(js_name = "bad_version")]
-    pub bad_version: f64,
-    #[napi(js_name = "bad_len")]
-    pub bad_len: f64,
-    #[napi(js_name = "bad_detect_mult")]
-    pub bad_detect_mult: f64,
-    #[napi(js_name = "bad_discr")]
-    pub bad_discr: f64,
-    #[napi(js_name = "bad_interval")]
-    pub bad_interval: f64,
-    #[napi(js_name = "foreign_discr")]
-    pub foreign_discr: f64,
-}
-
-#[napi(object, object_from_js = false)]
-pub struct NativeScopeStats {
-    pub iface: String,
-    #[napi(js_name = "localIP")]
-    pub local_ip: String,
-    pub sessions: NativeStates,
-    pub tx: f64,
-    pub rx: f64,
-    pub rx_invalid: NativeInvalid,
-    pub unknown_peer: f64,
-    pub write_errors: f64,
-    pub timeouts: f64,
-    pub graces: f64,
-}
-
-impl From<ScopeReport> for NativeScopeStats {
-    fn from(scope: ScopeReport) -> Self {
-        let counters = scope.counters;
-        let [admin_down, down, init, up] = counters.sessions.map(number);
-        let [short, bad_version, bad_len, bad_detect_mult, bad_discr, bad_interval, foreign_discr] =
-            counters.rx_invalid.map(number);
-        Self {
-            iface: scope.interface,
-            local_ip: scope.local.to_string(),
-            sessions: NativeStates { admin_down, down, init, up },
-            tx: number(counters.tx),
-            rx: number(counters.rx),
-            rx_invalid: NativeInvalid {
-                short,
-                bad_version,
-                bad_len,
-                bad_detect_mult,
-                bad_discr,
-                bad_interval,
-                foreign_discr,
-            },
-            unknown_peer: number(counters.unknown_peer),
-            write_errors: number(counters.write_errors),
-            timeouts: number(counters.timeouts),
-            graces: number(counters.graces),
-        }
-    }
-}
-
-#[napi(object, object_from_js = false)]
-pub struct NativeStats {
-    pub scopes: Vec<NativeScopeStats>,
-    pub queue_length: f64,
-    pub read_errors: f64,
-    pub socket_drops: f64,
-    pub turns: f64,
-    pub worst_lateness_us: f64,
-}
-
-impl From<StatsReport> for NativeStats {
-    fn from(report: StatsReport) -> Self {
-        Self {
-            scopes: report.scopes.into_iter().map(Into::into).collect(),
-            queue_length: number(report.queue_len as u64),
-            read_errors: number(report.read_errors),
-            socket_drops: f64::from(report.socket_drops),
-            turns: number(report.turns),
-            worst_lateness_us: number(report.worst_lateness_us),
         }
     }
 }

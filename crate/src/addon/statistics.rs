@@ -1,0 +1,191 @@
+//! Counters as they cross the border.
+
+use napi_derive::napi;
+
+use crate::addon::objects::number;
+use crate::histogram::Histogram;
+use crate::packet::State;
+use crate::route_stats::RouteCounters;
+use crate::snapshot::{RouteScopeReport, ScopeReport, StatsReport};
+use crate::stats::{Cause, Counters};
+
+/// Seconds, as Prometheus has them.
+#[napi(object, object_from_js = false)]
+pub struct NativeHistogram {
+    pub bounds: Vec<f64>,
+    /// Per bucket, not added up; the last holds what is beyond the bounds.
+    pub counts: Vec<f64>,
+    pub sum: f64,
+}
+
+impl From<Histogram> for NativeHistogram {
+    fn from(histogram: Histogram) -> Self {
+        Self {
+            bounds: histogram.bounds_ns().iter().map(|ns| seconds(*ns)).collect(),
+            counts: histogram.counts().iter().map(|count| number(*count)).collect(),
+            sum: seconds(histogram.sum_ns()),
+        }
+    }
+}
+
+fn seconds(ns: u64) -> f64 {
+    number(ns) / 1e9
+}
+
+#[napi(object, object_from_js = false)]
+pub struct NativeTransitionCount {
+    pub from: &'static str,
+    pub to: &'static str,
+    pub cause: &'static str,
+    pub count: f64,
+}
+
+#[napi(object, object_from_js = false)]
+pub struct NativeStates {
+    #[napi(js_name = "admin_down")]
+    pub admin_down: f64,
+    pub down: f64,
+    pub init: f64,
+    pub up: f64,
+}
+
+#[napi(object, object_from_js = false)]
+pub struct NativeInvalid {
+    pub short: f64,
+    #[napi(js_name = "bad_version")]
+    pub bad_version: f64,
+    #[napi(js_name = "bad_len")]
+    pub bad_len: f64,
+    #[napi(js_name = "bad_detect_mult")]
+    pub bad_detect_mult: f64,
+    #[napi(js_name = "bad_discr")]
+    pub bad_discr: f64,
+    #[napi(js_name = "bad_interval")]
+    pub bad_interval: f64,
+    #[napi(js_name = "foreign_discr")]
+    pub foreign_discr: f64,
+}
+
+#[napi(object, object_from_js = false)]
+pub struct NativeScopeStats {
+    pub iface: String,
+    #[napi(js_name = "localIP")]
+    pub local_ip: String,
+    pub sessions: NativeStates,
+    pub tx: f64,
+    pub rx: f64,
+    pub rx_invalid: NativeInvalid,
+    pub unknown_peer: f64,
+    pub write_errors: f64,
+    pub dropped: f64,
+    pub timeouts: f64,
+    pub graces: f64,
+    pub queued: f64,
+    pub transitions: Vec<NativeTransitionCount>,
+    pub handle_rx: NativeHistogram,
+}
+
+impl From<ScopeReport> for NativeScopeStats {
+    fn from(scope: ScopeReport) -> Self {
+        let counters = scope.counters;
+        let [admin_down, down, init, up] = counters.sessions.map(number);
+        let [short, bad_version, bad_len, bad_detect_mult, bad_discr, bad_interval, foreign_discr] =
+            counters.rx_invalid.map(number);
+        Self {
+            iface: scope.interface,
+            local_ip: scope.local.to_string(),
+            sessions: NativeStates { admin_down, down, init, up },
+            tx: number(counters.tx),
+            rx: number(counters.rx),
+            rx_invalid: NativeInvalid {
+                short,
+                bad_version,
+                bad_len,
+                bad_detect_mult,
+                bad_discr,
+                bad_interval,
+                foreign_discr,
+            },
+            unknown_peer: number(counters.unknown_peer),
+            write_errors: number(counters.write_errors),
+            dropped: number(counters.dropped),
+            timeouts: number(counters.timeouts),
+            graces: number(counters.graces),
+            queued: number(counters.queued),
+            transitions: transition_counts(&counters),
+            handle_rx: counters.handle_rx.into(),
+        }
+    }
+}
+
+fn transition_counts(counters: &Counters) -> Vec<NativeTransitionCount> {
+    let mut counted = Vec::new();
+    for from in State::ALL {
+        for to in State::ALL {
+            for cause in Cause::ALL {
+                let count = counters.transitions[from as usize][to as usize][cause as usize];
+                if count > 0 {
+                    let (from, to, cause) = (from.name(), to.name(), cause.name());
+                    counted.push(NativeTransitionCount { from, to, cause, count: number(count) });
+                }
+            }
+        }
+    }
+    counted
+}
+
+#[napi(object, object_from_js = false)]
+pub struct NativeRouteScopeStats {
+    pub iface: String,
+    #[napi(js_name = "localIP")]
+    pub local_ip: String,
+    pub installed: f64,
+    pub adds: f64,
+    pub add_failures: f64,
+    pub deletes: f64,
+    pub delete_failures: f64,
+    pub convergence_to_up: NativeHistogram,
+    pub convergence_to_down: NativeHistogram,
+}
+
+impl From<RouteScopeReport> for NativeRouteScopeStats {
+    fn from(scope: RouteScopeReport) -> Self {
+        let counters: RouteCounters = scope.counters;
+        Self {
+            iface: scope.interface,
+            local_ip: scope.local.to_string(),
+            installed: number(counters.installed),
+            adds: number(counters.adds),
+            add_failures: number(counters.add_failures),
+            deletes: number(counters.deletes),
+            delete_failures: number(counters.delete_failures),
+            convergence_to_up: counters.convergence_to_up.into(),
+            convergence_to_down: counters.convergence_to_down.into(),
+        }
+    }
+}
+
+#[napi(object, object_from_js = false)]
+pub struct NativeStats {
+    pub scopes: Vec<NativeScopeStats>,
+    pub routes: Vec<NativeRouteScopeStats>,
+    pub queue_length: f64,
+    pub read_errors: f64,
+    pub socket_drops: f64,
+    pub turns: f64,
+    pub worst_lateness_us: f64,
+}
+
+impl From<StatsReport> for NativeStats {
+    fn from(report: StatsReport) -> Self {
+        Self {
+            scopes: report.scopes.into_iter().map(Into::into).collect(),
+            routes: report.routes.into_iter().map(Into::into).collect(),
+            queue_length: number(report.queue_len as u64),
+            read_errors: number(report.read_errors),
+            socket_drops: f64::from(report.socket_drops),
+            turns: number(report.turns),
+            worst_lateness_us: number(report.worst_lateness_us),
+        }
+    }
+}
