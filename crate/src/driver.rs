@@ -15,13 +15,14 @@ use nix::sys::time::TimeSpec;
 use nix::sys::timerfd::{ClockId, Expiration, TimerFd, TimerFlags, TimerSetTimeFlags};
 use thiserror::Error;
 
-use crate::arming::{ArmedRoute, Arming, ArmingPolicy, SessionView};
+use crate::arming::Arming;
 use crate::arrival::Arrivals;
 use crate::clock;
 use crate::engine::{AddError, Datagram, Engine, Event, Path, SessionId, SessionSpec, Transmit};
 use crate::inbox::{Command, Inbox, SessionOrder};
 use crate::links::Links;
 use crate::mailbox::{Mailbox, Trouble};
+use crate::orders::{ArmedRoute, ArmingPolicy, SessionView};
 use crate::packet::State;
 use crate::realtime::Realtime;
 use crate::route_stats::RouteCounters;

@@ -2,15 +2,15 @@
 
 use std::net::Ipv4Addr;
 use std::os::fd::{AsFd, BorrowedFd};
-use std::sync::Mutex;
 use std::sync::mpsc::Sender;
 
 use nix::sys::eventfd::{EfdFlags, EventFd};
 
-use crate::arming::{ArmedRoute, RouteId};
 use crate::engine::SessionId;
+use crate::orders::{ArmedRoute, RouteId};
 use crate::session::Timers;
 use crate::snapshot::{Snapshot, StatsReport};
+use crate::sync::Mutex;
 
 /// A session as the outside names it.
 #[derive(Clone, Debug)]
@@ -59,7 +59,7 @@ impl Inbox {
     /// What the system says about an event descriptor.
     pub fn new() -> nix::Result<Self> {
         let wake = EventFd::from_flags(EfdFlags::EFD_CLOEXEC | EfdFlags::EFD_NONBLOCK)?;
-        Ok(Self { commands: Mutex::default(), wake })
+        Ok(Self { commands: Mutex::new(Vec::new()), wake })
     }
 
     pub fn put(&self, command: Command) {

@@ -15,7 +15,7 @@
 //! ```
 //!
 //! The core has no I/O and no clock: `packet`, `rules`, `session`, `queue`, `engine`, `stalls`, `stats`,
-//! `histogram`, `jitter` and `time` compute, and `arrival` translates stamps. A test reaches hour three by adding a number. Around it, on Linux:
+//! `histogram`, `jitter` and `time` compute, `orders` decides over routes, and `arrival` translates stamps. A test reaches hour three by adding a number. Around it, on Linux:
 //! `socket`, `links`, `routes` and `clock` are the only places that touch the kernel, `inbox` and `mailbox` the only
 //! ones that other threads touch, and `driver` and `arming` the only ones that run. `addon` converts for N-API.
 
@@ -27,6 +27,8 @@ pub mod packet;
 pub mod queue;
 pub mod rules;
 pub mod session;
+#[cfg(target_os = "linux")]
+pub mod sim;
 pub mod snapshot;
 pub mod stalls;
 pub mod stats;
@@ -45,6 +47,8 @@ pub mod links;
 #[cfg(target_os = "linux")]
 pub mod mailbox;
 #[cfg(target_os = "linux")]
+pub mod orders;
+#[cfg(target_os = "linux")]
 pub mod realtime;
 #[cfg(target_os = "linux")]
 pub mod route_stats;
@@ -52,6 +56,8 @@ pub mod route_stats;
 pub mod routes;
 #[cfg(target_os = "linux")]
 pub mod socket;
+#[cfg(target_os = "linux")]
+mod sync;
 
 #[cfg(all(feature = "addon", target_os = "linux"))]
 pub mod addon;

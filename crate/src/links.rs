@@ -95,27 +95,13 @@ impl Links {
         }
     }
 
-    fn take_in(&mut self, mut messages: &[u8]) -> Option<()> {
-        while !messages.is_empty() {
-            let message = NetlinkMessage::<RouteNetlinkMessage>::deserialize(messages).ok()?;
-            // Messages are padded to four bytes.
-            let length = (message.header.length as usize).next_multiple_of(4).min(messages.len());
-            messages = &messages[length..];
-            let (link, exists) = match message.payload {
-                NetlinkPayload::InnerMessage(RouteNetlinkMessage::NewLink(link)) => (link, true),
-                NetlinkPayload::InnerMessage(RouteNetlinkMessage::DelLink(link)) => (link, false),
-                _ => continue,
-            };
-            let index = link.header.index;
-            let name = link.attributes.iter().find_map(|attribute| match attribute {
-                LinkAttribute::IfName(name) => Some(name.as_str()),
-                _ => None,
-            })?;
+    fn take_in(&mut self, buffer: &[u8]) -> Option<()> {
+        for LinkNews { name, index, exists } in read_news(buffer)? {
             // What had this index has another name now, or is gone.
             if let Some(id) = self.by_index.get(&index).copied() {
                 self.assign(id, 0);
             }
-            if exists && let Some(id) = self.ids.get(name).copied() {
+            if exists && let Some(id) = self.ids.get(&name).copied() {
                 self.assign(id, index);
             }
         }
@@ -147,6 +133,37 @@ impl AsFd for Links {
     fn as_fd(&self) -> BorrowedFd<'_> {
         self.notifications.as_fd()
     }
+}
+
+/// What a notification says of one interface.
+#[derive(Debug, PartialEq, Eq)]
+pub struct LinkNews {
+    pub name: String,
+    pub index: u32,
+    pub exists: bool,
+}
+
+/// Reads notifications as the kernel wrote them; `None` where one of them cannot be read.
+#[must_use]
+pub fn read_news(mut messages: &[u8]) -> Option<Vec<LinkNews>> {
+    let mut news = Vec::new();
+    while !messages.is_empty() {
+        let message = NetlinkMessage::<RouteNetlinkMessage>::deserialize(messages).ok()?;
+        // Messages are padded to four bytes.
+        let length = (message.header.length as usize).next_multiple_of(4).min(messages.len());
+        messages = &messages[length..];
+        let (link, exists) = match message.payload {
+            NetlinkPayload::InnerMessage(RouteNetlinkMessage::NewLink(link)) => (link, true),
+            NetlinkPayload::InnerMessage(RouteNetlinkMessage::DelLink(link)) => (link, false),
+            _ => continue,
+        };
+        let name = link.attributes.into_iter().find_map(|attribute| match attribute {
+            LinkAttribute::IfName(name) => Some(name),
+            _ => None,
+        })?;
+        news.push(LinkNews { name, index: link.header.index, exists });
+    }
+    Some(news)
 }
 
 fn index_of(name: &str) -> u32 {

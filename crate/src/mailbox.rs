@@ -1,16 +1,15 @@
 //! What waits for JavaScript: at most one record per session and one per route, and one doorbell for all of it. A
 //! JavaScript loop that is blocked for an hour costs no memory and misses no final state.
 
-use std::sync::Mutex;
-use std::sync::atomic::{AtomicBool, Ordering};
-
 use rustc_hash::FxHashMap;
 
-use crate::arming::RouteId;
 use crate::engine::{Event, SessionId, Transition};
+use crate::orders::RouteId;
 use crate::packet::State;
 use crate::routes::RouteError;
 use crate::session::DownReason;
+use crate::sync::Mutex;
+use crate::sync::atomic::{AtomicBool, Ordering};
 use crate::time::Time;
 
 /// What became of one session since the last delivery: the newest transition, and how many it stands for.
@@ -107,7 +106,7 @@ pub struct Mailbox {
 impl Mailbox {
     #[must_use]
     pub fn new(bell: Bell) -> Self {
-        Self { pending: Mutex::default(), rung: AtomicBool::new(false), bell }
+        Self { pending: Mutex::new(Pending::default()), rung: AtomicBool::new(false), bell }
     }
 
     /// Puts in what an engine has to tell, and rings once.

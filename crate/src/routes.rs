@@ -5,6 +5,7 @@
 //! priority, protocol and next hop, so that it fits no route but ours.
 
 use std::net::Ipv4Addr;
+use std::num::NonZeroI32;
 
 use netlink_packet_core::{
     NLM_F_ACK, NLM_F_CREATE, NLM_F_DUMP, NLM_F_DUMP_INTR, NLM_F_EXCL, NLM_F_REPLACE, NLM_F_REQUEST, NetlinkHeader,
@@ -210,10 +211,9 @@ impl RouteSocket {
     }
 
     fn acknowledgements(&mut self, first: u32, count: usize) -> Vec<Result<()>> {
-        let mut answers = vec![Err(RouteError::Unanswered); count];
-        let mut missing = count;
+        let mut answers = Answers::new(first, count);
         let mut buffer = Vec::with_capacity(4096);
-        while missing > 0 {
+        while answers.missing > 0 {
             buffer.clear();
             if let Err(error) = self.socket.recv(&mut buffer, 0) {
                 match error.raw_os_error() {
@@ -221,18 +221,9 @@ impl RouteSocket {
                     _ => break,
                 }
             }
-            each_message(&buffer, |message| {
-                let at = message.header.sequence_number.wrapping_sub(first) as usize;
-                if let (NetlinkPayload::Error(error), Some(answer)) = (&message.payload, answers.get_mut(at)) {
-                    *answer = match error.code {
-                        None => Ok(()),
-                        Some(code) => Err(RouteError::System(Errno::from_raw(code.get().saturating_neg()))),
-                    };
-                    missing -= 1;
-                }
-            });
+            answers.take_in(&buffer);
         }
-        answers
+        answers.into_results()
     }
 
     fn dump(&mut self, header: &RouteHeader, attributes: &[RouteAttribute]) -> Result<Vec<RouteMessage>> {
@@ -260,34 +251,108 @@ impl RouteSocket {
         let mut buffer = Vec::new();
         self.append(&mut buffer, Request { flags: NLM_F_DUMP, message: RouteNetlinkMessage::GetRoute(message) });
         self.socket.send(&buffer, 0)?;
-        let (mut done, mut consistent, mut failure) = (false, true, None);
+        let mut listing = Listing::new(sequence, listed);
         let mut buffer = Vec::with_capacity(64 * 1024);
-        while !done {
+        while !listing.done {
             buffer.clear();
             self.socket.recv(&mut buffer, 0)?;
-            each_message(&buffer, |message| {
-                // An answer to something that was given up on earlier.
-                if message.header.sequence_number != sequence {
-                    return;
-                }
-                consistent &= message.header.flags & NLM_F_DUMP_INTR == 0;
-                match message.payload {
-                    NetlinkPayload::InnerMessage(RouteNetlinkMessage::NewRoute(route)) => listed.push(route),
-                    NetlinkPayload::Done(_) => done = true,
-                    NetlinkPayload::Error(error) => {
-                        done = true;
-                        failure = error.code.map(|code| Errno::from_raw(code.get().saturating_neg()));
-                    }
-                    _ => {}
-                }
-            });
+            listing.take_in(&buffer);
         }
-        match failure {
+        listing.is_consistent()
+    }
+}
+
+/// The kernel's answers to a batch of requests, as they come in.
+#[derive(Debug)]
+pub struct Answers {
+    first: u32,
+    answers: Vec<Option<Result<()>>>,
+    missing: usize,
+}
+
+impl Answers {
+    /// To `count` requests with the sequence numbers from `first` on.
+    #[must_use]
+    pub fn new(first: u32, count: usize) -> Self {
+        Self { first, answers: vec![None; count], missing: count }
+    }
+
+    /// How many requests have no answer yet.
+    #[must_use]
+    pub fn missing(&self) -> usize {
+        self.missing
+    }
+
+    /// Takes in what the kernel wrote. The first answer to a request counts; what answers something else is ignored.
+    pub fn take_in(&mut self, buffer: &[u8]) {
+        each_message(buffer, |message| {
+            let at = message.header.sequence_number.wrapping_sub(self.first) as usize;
+            if let (NetlinkPayload::Error(error), Some(answer @ None)) = (&message.payload, self.answers.get_mut(at)) {
+                *answer = Some(error.code.map_or(Ok(()), |code| Err(RouteError::System(errno_of(code)))));
+                self.missing -= 1;
+            }
+        });
+    }
+
+    /// One result per request, in their order.
+    #[must_use]
+    pub fn into_results(self) -> Vec<Result<()>> {
+        self.answers.into_iter().map(|answer| answer.unwrap_or(Err(RouteError::Unanswered))).collect()
+    }
+}
+
+/// One dump of the routing tables, as it comes in.
+#[derive(Debug)]
+pub struct Listing<'a> {
+    sequence: u32,
+    listed: &'a mut Vec<RouteMessage>,
+    done: bool,
+    /// Nothing changed while the kernel was listing.
+    consistent: bool,
+    failure: Option<Errno>,
+}
+
+impl<'a> Listing<'a> {
+    /// Of the request with this sequence number, into this list.
+    pub fn new(sequence: u32, listed: &'a mut Vec<RouteMessage>) -> Self {
+        Self { sequence, listed, done: false, consistent: true, failure: None }
+    }
+
+    /// Takes in what the kernel wrote. Answers to something that was given up on earlier are ignored.
+    pub fn take_in(&mut self, buffer: &[u8]) {
+        each_message(buffer, |message| {
+            if message.header.sequence_number != self.sequence || self.done {
+                return;
+            }
+            self.consistent &= message.header.flags & NLM_F_DUMP_INTR == 0;
+            match message.payload {
+                NetlinkPayload::InnerMessage(RouteNetlinkMessage::NewRoute(route)) => self.listed.push(route),
+                NetlinkPayload::Done(_) => self.done = true,
+                NetlinkPayload::Error(error) => {
+                    self.done = true;
+                    self.failure = error.code.map(errno_of);
+                }
+                _ => {}
+            }
+        });
+    }
+
+    /// Whether the list is of one moment.
+    ///
+    /// # Errors
+    /// What the kernel said instead of a list.
+    pub fn is_consistent(&self) -> Result<bool> {
+        match self.failure {
             // The table that was asked for does not exist: it holds nothing.
-            None | Some(Errno::ENOENT) => Ok(consistent),
+            None | Some(Errno::ENOENT) => Ok(self.consistent),
             Some(errno) => Err(RouteError::System(errno)),
         }
     }
+}
+
+/// The kernel answers with the negative of an error number.
+fn errno_of(code: NonZeroI32) -> Errno {
+    Errno::from_raw(code.get().saturating_neg())
 }
 
 struct Request {
@@ -334,7 +399,8 @@ fn same_slot(occupant: &Occupant, route: &KernelRoute) -> bool {
 }
 
 /// A listed route, if it is of the kind that `add` makes.
-fn from_message(message: &RouteMessage) -> Option<KernelRoute> {
+#[must_use]
+pub fn from_message(message: &RouteMessage) -> Option<KernelRoute> {
     let occupant = Occupant::from_message(message);
     let source = message.attributes.iter().find_map(|attribute| match attribute {
         RouteAttribute::PrefSource(RouteAddress::Inet(address)) => Some(*address),
@@ -399,5 +465,42 @@ fn each_message(mut buffer: &[u8], mut show: impl FnMut(NetlinkMessage<RouteNetl
             show(message);
         }
         buffer = &buffer[length.next_multiple_of(4).min(buffer.len())..];
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use netlink_packet_core::ErrorMessage;
+
+    use super::*;
+
+    fn answer(sequence: u32, code: i32) -> Vec<u8> {
+        let mut error = ErrorMessage::default();
+        error.code = NonZeroI32::new(code);
+        error.header = vec![0; NETLINK_HEADER_LEN];
+        let mut header = NetlinkHeader::default();
+        header.sequence_number = sequence;
+        let mut message = NetlinkMessage::<RouteNetlinkMessage>::new(header, NetlinkPayload::Error(error));
+        message.finalize();
+        let mut bytes = vec![0; message.buffer_len()];
+        message.serialize(&mut bytes);
+        bytes
+    }
+
+    #[test]
+    fn answers_are_matched_with_their_requests_whatever_their_order() {
+        let mut answers = Answers::new(u32::MAX, 3);
+        answers.take_in(&[answer(1, 0), answer(0, -libc::EEXIST)].concat());
+        assert_eq!(answers.missing(), 1);
+        let results = answers.into_results();
+        assert_eq!(results, [Err(RouteError::Unanswered), Err(RouteError::System(Errno::EEXIST)), Ok(())]);
+    }
+
+    #[test]
+    fn a_request_that_is_answered_twice_counts_once_and_the_first_answer_holds() {
+        let mut answers = Answers::new(7, 1);
+        answers.take_in(&[answer(7, 0), answer(7, -libc::EPERM), answer(9, 0)].concat());
+        assert_eq!(answers.missing(), 0);
+        assert_eq!(answers.into_results(), [Ok(())]);
     }
 }

@@ -257,7 +257,7 @@ fn read_header(header: &libc::mmsghdr) -> Told {
     let mut message = unsafe { libc::CMSG_FIRSTHDR(header) };
     while !message.is_null() {
         // SAFETY: CMSG_FIRSTHDR and CMSG_NXTHDR give null or a whole header inside the control memory.
-        let (level, kind) = unsafe { ((*message).cmsg_level, (*message).cmsg_type) };
+        let libc::cmsghdr { cmsg_level: level, cmsg_type: kind, .. } = unsafe { *message };
         // SAFETY: `message` is such a header; this computes the address behind it.
         let data = unsafe { libc::CMSG_DATA(message) };
         match (level, kind) {

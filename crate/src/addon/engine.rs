@@ -17,11 +17,11 @@ use crate::addon::objects::{
     NativeSessionPath, NativeSessionSpec, NativeSnapshot, address,
 };
 use crate::addon::statistics::NativeStats;
-use crate::arming::{ArmingPolicy, RouteId};
 use crate::driver::{DriverHandle, DriverOptions};
 use crate::engine::SessionId;
 use crate::inbox::{Command, SessionOrder};
 use crate::mailbox::Mailbox;
+use crate::orders::{ArmingPolicy, RouteId};
 use crate::rules::ROBUST;
 use crate::session::{Identity, Policy};
 

@@ -6,10 +6,10 @@ use napi::bindgen_prelude::*;
 use napi_derive::napi;
 
 use crate::addon::errors::{Coded, code_of, coded};
-use crate::arming::{ArmedRoute, RouteId};
 use crate::engine::SessionId;
 use crate::inbox::{Disarm, SessionOrder};
 use crate::mailbox::{Delivery, RouteOp, RouteOutcome, SessionRecord, Trouble};
+use crate::orders::{ArmedRoute, RouteId};
 use crate::realtime::Realtime;
 use crate::routes::KernelRoute;
 use crate::session::Timers;

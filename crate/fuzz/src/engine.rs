@@ -1,0 +1,157 @@
+//! An engine under arbitrary datagrams, commands and steps of time, with the simulator's witness beside it.
+
+use std::net::Ipv4Addr;
+
+use route_liveness::engine::{Datagram, Engine, Path, SessionId, SessionSpec};
+use route_liveness::packet::{ControlPacket, State};
+use route_liveness::rules::{REFERENCE, ROBUST};
+use route_liveness::session::{Identity, Policy, Timers};
+use route_liveness::sim::{Violation, Witness};
+use route_liveness::stats::LinkId;
+use route_liveness::time::Time;
+
+const MAX_SESSIONS: usize = 4;
+
+/// Reads the input as a list of orders, one after another, until it ends.
+struct Script<'a>(&'a [u8]);
+
+impl Script<'_> {
+    fn byte(&mut self) -> Option<u8> {
+        let (first, rest) = self.0.split_first()?;
+        self.0 = rest;
+        Some(*first)
+    }
+
+    fn word(&mut self) -> Option<u32> {
+        let (first, rest) = self.0.split_first_chunk()?;
+        self.0 = rest;
+        Some(u32::from_le_bytes(*first))
+    }
+
+    /// Small times are as likely as large ones.
+    fn span_us(&mut self) -> Option<u64> {
+        let byte = self.byte()?;
+        Some((1 + u64::from(byte & 0x1F)) << ((byte >> 5) * 3))
+    }
+}
+
+struct Run {
+    engine: Engine,
+    witness: Witness,
+    now: Time,
+    discriminators: u32,
+}
+
+/// # Panics
+/// Where the witness objects.
+pub fn run(data: &[u8]) {
+    let mut script = Script(data);
+    let Some(flags) = script.byte() else { return };
+    let policy = Policy {
+        rules: if flags & 1 == 0 { &ROBUST } else { &REFERENCE },
+        min_tx_floor_us: 10_000,
+        max_tx_ceil_us: 1_000_000,
+        backoff_max_us: if flags & 2 == 0 { 1_000_000 } else { 60_000_000 },
+        identity: (flags & 4 != 0).then_some(Identity { passive: flags & 8 != 0, version: [1, 2, 3, 4] }),
+    };
+    let mut run = Run {
+        engine: Engine::new(policy, MAX_SESSIONS, u32::from(flags)),
+        witness: Witness::default(),
+        now: Time::from_micros(1_000_000),
+        discriminators: 0,
+    };
+    while run.obey(&mut script).is_some() {
+        if let Err(violation) = run.drain() {
+            panic!("{violation}");
+        }
+    }
+}
+
+impl Run {
+    /// Does one thing; `None` where the script ends.
+    fn obey(&mut self, script: &mut Script<'_>) -> Option<()> {
+        let order = script.byte()?;
+        let id = SessionId(u32::from(order >> 4) % 6);
+        let now = self.now;
+        match order % 11 {
+            0 => self.add(id, timers(script)?),
+            1 => {
+                self.engine.remove_session(id);
+                self.witness.removed(id);
+            }
+            2 => self.engine.admin_down(now, id),
+            3 => self.engine.admin_up(now, id),
+            4 => {
+                self.engine.update_session(id, timers(script)?, 44880);
+                self.witness.touched(&self.engine, id);
+            }
+            5 => self.engine.note_lateness(now, script.span_us()?),
+            6 => self.engine.note_socket_drops(now),
+            7 => {
+                let length = usize::from(script.byte()?).min(script.0.len());
+                let (bytes, rest) = script.0.split_at(length);
+                script.0 = rest;
+                self.hear(id, 0, bytes);
+            }
+            8 | 9 => {
+                let (age_us, packet) = (script.span_us()?, packet(script)?);
+                self.hear(id, age_us, &packet.marshal());
+            }
+            _ => {
+                self.now = now.plus(script.span_us()?);
+                let unread_us = if order & 0x10 == 0 { 0 } else { script.span_us()? };
+                self.engine.handle_timeout(self.now, self.now.minus(unread_us));
+            }
+        }
+        Some(())
+    }
+
+    fn add(&mut self, id: SessionId, timers: Timers) {
+        self.discriminators += 1;
+        let spec = SessionSpec { id, path: path(id), peer_port: 44880, timers };
+        if self.engine.add_session(self.now, spec, self.discriminators).is_ok() {
+            self.witness.added(&self.engine, id, path(id));
+        }
+    }
+
+    fn hear(&mut self, id: SessionId, age_us: u64, bytes: &[u8]) {
+        let datagram = Datagram { arrival: self.now.minus(age_us), path: path(id), bytes };
+        self.engine.handle_datagram(self.now, datagram);
+        self.witness.touched(&self.engine, id);
+    }
+
+    fn drain(&mut self) -> Result<(), Violation> {
+        while let Some(transmit) = self.engine.poll_transmit() {
+            self.witness.transmitted(&self.engine, self.now, &transmit)?;
+        }
+        while let Some(event) = self.engine.poll_event() {
+            self.witness.told(self.now, &event)?;
+        }
+        self.witness.balances(&self.engine, self.now)?;
+        self.witness.all_have_their_timers(&self.engine, self.now)
+    }
+}
+
+fn path(id: SessionId) -> Path {
+    Path { link: LinkId(1), local: Ipv4Addr::new(10, 0, 0, 1), peer: Ipv4Addr::from(0x0A00_0002 + id.0) }
+}
+
+fn timers(script: &mut Script<'_>) -> Option<Timers> {
+    let interval_us = (10_000 + script.span_us()?).min(1_000_000) as u32;
+    Some(Timers { tx_min_us: interval_us, rx_min_us: interval_us, detect_mult: script.byte()?.max(1) })
+}
+
+fn packet(script: &mut Script<'_>) -> Option<ControlPacket> {
+    let shape = script.byte()?;
+    Some(ControlPacket {
+        state: State::ALL[usize::from(shape & 3)],
+        detect_mult: shape >> 2 & 7,
+        // The discriminators of the sessions here are small: now and then one of them is named.
+        local_discr: u32::from(script.byte()? & 3),
+        peer_discr: u32::from(script.byte()? & 15),
+        desired_min_tx_us: script.word()?,
+        required_min_rx_us: script.word()?,
+        passive: shape & 0x80 != 0,
+        client_version: [shape; 4],
+    })
+}

@@ -1,0 +1,39 @@
+//! Whatever the kernel writes, or somebody in its name: it is read or ignored, and every request has one answer.
+
+use route_liveness::links::read_news;
+use route_liveness::routes::{Answers, Listing, from_message};
+
+/// The first byte picks the reader, the next two are cut off as the sizes of two reads.
+///
+/// # Panics
+/// Where a reader does, or loses count.
+pub fn run(data: &[u8]) {
+    let [kind, size, rest @ ..] = data else { return };
+    let (first, second) = rest.split_at((usize::from(*size) * 8).min(rest.len()));
+    match kind % 3 {
+        0 => {
+            const REQUESTS: usize = 3;
+            let mut answers = Answers::new(1, REQUESTS);
+            let mut before = REQUESTS;
+            for buffer in [first, second] {
+                answers.take_in(buffer);
+                assert!(answers.missing() <= before, "an answer is counted once");
+                before = answers.missing();
+            }
+            assert_eq!(answers.into_results().len(), REQUESTS);
+        }
+        1 => {
+            let mut listed = Vec::new();
+            let mut listing = Listing::new(1, &mut listed);
+            listing.take_in(first);
+            listing.take_in(second);
+            let _ = listing.is_consistent();
+            for message in &listed {
+                let _ = from_message(message);
+            }
+        }
+        _ => {
+            let _ = read_news(rest);
+        }
+    }
+}

@@ -1,0 +1,453 @@
+//! What the kernel is to hold for each armed route, and in which order it is asked for: pure, given the time. `arming`
+//! has a thread work these orders off; the simulator works the same orders off against a kernel of its own.
+//!
+//! Every order carries a generation. What is wanted is judged when a request is picked, not when it was ordered, and an
+//! answer is compared with what is wanted by then.
+
+use std::collections::VecDeque;
+
+use rustc_hash::FxHashMap;
+
+use crate::engine::SessionId;
+use crate::mailbox::{RouteOp, RouteOutcome};
+use crate::route_stats::RouteStats;
+use crate::routes::{KernelRoute, MOST_REQUESTS, Result, RouteError};
+use crate::stats::Scope;
+use crate::time::Time;
+
+/// Names an armed route. The caller picks the number and uses none twice.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct RouteId(pub u32);
+
+/// A route to be kept in step with its session.
+#[derive(Clone, Copy, Debug)]
+pub struct ArmedRoute {
+    pub id: RouteId,
+    pub session: SessionId,
+    pub generation: u32,
+    pub route: KernelRoute,
+    /// Never deleted by us.
+    pub no_uninstall: bool,
+    pub admin_down: bool,
+}
+
+/// What an armed route needs to know of its session.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct SessionView {
+    pub up: bool,
+    pub peer_passive: bool,
+    /// When the change that led here began to show; `None` where that is of no interest any more.
+    pub conv_start: Option<Time>,
+}
+
+/// Rules that hold for all armed routes of a manager.
+#[derive(Clone, Copy, Debug)]
+pub struct ArmingPolicy {
+    /// Replace whatever occupies a slot.
+    pub take_over: bool,
+    /// A session whose peer is passive keeps its route when it goes Down.
+    pub honor_peer_passive: bool,
+}
+
+/// What is in care, and what is to be looked at. Deletes go before adds.
+#[derive(Debug)]
+pub struct Orders {
+    policy: ArmingPolicy,
+    routes: FxHashMap<RouteId, Care>,
+    by_session: FxHashMap<SessionId, Vec<RouteId>>,
+    deletes: VecDeque<RouteId>,
+    adds: VecDeque<RouteId>,
+    stats: RouteStats,
+}
+
+/// One request to the kernel, as it was decided.
+#[derive(Clone, Copy, Debug)]
+pub struct Job {
+    pub id: RouteId,
+    pub route: KernelRoute,
+    wanted_at: Time,
+    conv_start: Option<Time>,
+}
+
+/// Up to one message full of work, and what can be told without asking the kernel.
+#[derive(Debug, Default)]
+pub struct Batch {
+    pub deletes: Vec<Job>,
+    pub adds: Vec<Job>,
+    pub idle: Vec<RouteOutcome>,
+}
+
+#[derive(Debug)]
+struct Care {
+    spec: ArmedRoute,
+    /// What it is counted in.
+    scope: Scope,
+    session: SessionView,
+    /// Set by a disarm: delete first, or not.
+    leaving: Option<bool>,
+    installed: bool,
+    queued: bool,
+    wanted_at: Time,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Wish {
+    Installed,
+    Absent,
+    AsItIs,
+}
+
+impl Care {
+    /// Judged when it matters, not when the route was armed.
+    fn wish(&self, honor_peer_passive: bool) -> Wish {
+        let withdrawn = if self.spec.no_uninstall { Wish::AsItIs } else { Wish::Absent };
+        match self.leaving {
+            Some(true) => withdrawn,
+            Some(false) => Wish::AsItIs,
+            None if self.spec.admin_down => withdrawn,
+            None if self.session.up => Wish::Installed,
+            None if honor_peer_passive && self.session.peer_passive => Wish::AsItIs,
+            None => withdrawn,
+        }
+    }
+
+    fn op(&self, honor_peer_passive: bool) -> RouteOp {
+        match (self.wish(honor_peer_passive), self.installed) {
+            (Wish::Installed, false) => RouteOp::Add,
+            (Wish::Absent, true) => RouteOp::Delete,
+            _ => RouteOp::None,
+        }
+    }
+
+    /// When the session's change began to show, if that is what asks for the operation.
+    fn conv_start(&self, op: RouteOp) -> Option<Time> {
+        let follows = self.leaving.is_none() && !self.spec.admin_down && self.session.up == (op == RouteOp::Add);
+        self.session.conv_start.filter(|_| follows)
+    }
+}
+
+impl Orders {
+    #[must_use]
+    pub fn new(policy: ArmingPolicy) -> Self {
+        Self {
+            policy,
+            routes: FxHashMap::default(),
+            by_session: FxHashMap::default(),
+            deletes: VecDeque::new(),
+            adds: VecDeque::new(),
+            stats: RouteStats::default(),
+        }
+    }
+
+    #[must_use]
+    pub fn policy(&self) -> ArmingPolicy {
+        self.policy
+    }
+
+    #[must_use]
+    pub fn stats(&self) -> &RouteStats {
+        &self.stats
+    }
+
+    #[must_use]
+    pub fn has_work(&self) -> bool {
+        !self.deletes.is_empty() || !self.adds.is_empty()
+    }
+
+    /// Takes a route into care, or replaces what is known of it.
+    pub fn arm(&mut self, spec: ArmedRoute, scope: Scope, session: SessionView, now: Time) {
+        let known = self.routes.get(&spec.id);
+        if known.is_some_and(|care| care.spec.generation >= spec.generation) {
+            return;
+        }
+        let installed = known.is_some_and(|care| care.installed);
+        let queued = known.is_some_and(|care| care.queued);
+        // It may belong to another session than before.
+        self.forget(spec.id);
+        self.by_session.entry(spec.session).or_default().push(spec.id);
+        self.stats.installed(scope, false, installed);
+        let care = Care { spec, scope, session, leaving: None, installed, queued, wanted_at: now };
+        self.routes.insert(spec.id, care);
+        self.enqueue(spec.id, now);
+    }
+
+    /// Lets a route go, after its deletion where `remove` says so.
+    pub fn disarm(&mut self, id: RouteId, generation: u32, remove: bool, now: Time) {
+        let Some(care) = self.routes.get_mut(&id) else { return };
+        if generation <= care.spec.generation {
+            return;
+        }
+        care.spec.generation = generation;
+        care.leaving = Some(remove);
+        self.enqueue(id, now);
+    }
+
+    /// Tries again what failed, unless the generation is no longer the newest.
+    pub fn retry(&mut self, id: RouteId, generation: u32, now: Time) {
+        if self.routes.get(&id).is_some_and(|care| care.spec.generation == generation) {
+            self.enqueue(id, now);
+        }
+    }
+
+    pub fn session_changed(&mut self, session: SessionId, view: SessionView, now: Time) {
+        let Some(ids) = self.by_session.get(&session) else { return };
+        for id in ids.clone() {
+            if let Some(care) = self.routes.get_mut(&id) {
+                care.session = view;
+            }
+            self.enqueue(id, now);
+        }
+    }
+
+    /// Takes up to one message full of what has to be asked of the kernel.
+    pub fn pick(&mut self, now: Time) -> Batch {
+        let mut batch = Batch::default();
+        while batch.deletes.len() + batch.adds.len() < MOST_REQUESTS {
+            let Some(id) = self.next() else { break };
+            let Some(care) = self.routes.get_mut(&id) else { continue };
+            care.queued = false;
+            let op = care.op(self.policy.honor_peer_passive);
+            let job = Job { id, route: care.spec.route, wanted_at: care.wanted_at, conv_start: care.conv_start(op) };
+            match op {
+                RouteOp::Add => batch.adds.push(job),
+                RouteOp::Delete => batch.deletes.push(job),
+                RouteOp::None => {
+                    if care.leaving.is_some() {
+                        let generation = care.spec.generation;
+                        self.forget(id);
+                        batch.idle.push(outcome(RouteOp::None, &job, generation, now, Ok(()), true));
+                    }
+                }
+            }
+        }
+        batch
+    }
+
+    /// Notes the kernel's answers, each with whether the route is in the kernel by it. A route of which something else
+    /// is wanted by now is in the queue again.
+    pub fn report(
+        &mut self,
+        op: RouteOp,
+        jobs: &[Job],
+        answers: impl IntoIterator<Item = (Result<()>, bool)>,
+        now: Time,
+    ) -> Vec<RouteOutcome> {
+        let mut outcomes = Vec::with_capacity(jobs.len());
+        for (job, (answer, installed)) in jobs.iter().zip(answers) {
+            let Some(care) = self.routes.get_mut(&job.id) else { continue };
+            self.stats.installed(care.scope, care.installed, installed);
+            care.installed = installed;
+            if answer.is_ok() && care.session.conv_start == job.conv_start {
+                care.session.conv_start = None;
+            }
+            let gone = care.leaving.is_some() && care.op(self.policy.honor_peer_passive) == RouteOp::None;
+            self.stats.answered(care.scope, op, answer.is_ok(), now, job.conv_start);
+            outcomes.push(outcome(op, job, care.spec.generation, now, answer, gone));
+            if gone {
+                self.forget(job.id);
+            }
+        }
+        outcomes
+    }
+
+    fn enqueue(&mut self, id: RouteId, now: Time) {
+        let Some(care) = self.routes.get_mut(&id) else { return };
+        if care.queued {
+            return;
+        }
+        care.queued = true;
+        care.wanted_at = now;
+        // A hint for the order only: what is done is decided when the route is picked.
+        if care.session.up && care.leaving.is_none() { &mut self.adds } else { &mut self.deletes }.push_back(id);
+    }
+
+    fn next(&mut self) -> Option<RouteId> {
+        self.deletes.pop_front().or_else(|| self.adds.pop_front())
+    }
+
+    fn forget(&mut self, id: RouteId) {
+        let Some(care) = self.routes.remove(&id) else { return };
+        self.stats.installed(care.scope, care.installed, false);
+        if let Some(ids) = self.by_session.get_mut(&care.spec.session) {
+            ids.retain(|other| *other != id);
+            if ids.is_empty() {
+                self.by_session.remove(&care.spec.session);
+            }
+        }
+    }
+}
+
+/// An answer to an operation, and whether the route is in the kernel by it. Where the answer was lost the kernel is asked.
+pub fn settle(op: RouteOp, answer: Result<()>, holds: impl FnOnce() -> Result<bool>) -> (Result<()>, bool) {
+    let before = op == RouteOp::Delete;
+    match answer {
+        Ok(()) => (Ok(()), !before),
+        Err(RouteError::Unanswered) => match holds() {
+            Ok(holds) if holds != before => (Ok(()), holds),
+            Ok(holds) => (Err(RouteError::Unanswered), holds),
+            Err(error) => (Err(error), before),
+        },
+        Err(error) => (Err(error), before),
+    }
+}
+
+fn outcome(op: RouteOp, job: &Job, generation: u32, at: Time, result: Result<()>, gone: bool) -> RouteOutcome {
+    RouteOutcome { id: job.id, generation, op, at, duration_us: at.since(job.wanted_at), gone, result }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::net::Ipv4Addr;
+
+    use super::*;
+    use crate::stats::LinkId;
+
+    const NOW: Time = Time::from_micros(1);
+    const UP: SessionView = SessionView { up: true, peer_passive: false, conv_start: None };
+    const DOWN: SessionView = SessionView { up: false, peer_passive: false, conv_start: None };
+    const DOWN_PASSIVE: SessionView = SessionView { up: false, peer_passive: true, conv_start: None };
+
+    const SCOPE: Scope = Scope { link: LinkId(1), local: Ipv4Addr::new(10, 0, 0, 1) };
+
+    fn armed(id: u32, generation: u32) -> ArmedRoute {
+        ArmedRoute {
+            id: RouteId(id),
+            session: SessionId(1),
+            generation,
+            route: KernelRoute {
+                table: 254,
+                destination: Ipv4Addr::new(10, 9, 0, 7),
+                prefix_length: 32,
+                source: Ipv4Addr::new(10, 0, 0, 1),
+                next_hop: Ipv4Addr::new(10, 0, 0, 2),
+                protocol: 186,
+                priority: 0,
+            },
+            no_uninstall: false,
+            admin_down: false,
+        }
+    }
+
+    fn care(session: SessionView, installed: bool) -> Care {
+        Care { spec: armed(1, 1), scope: SCOPE, session, leaving: None, installed, queued: false, wanted_at: NOW }
+    }
+
+    fn orders() -> Orders {
+        Orders::new(ArmingPolicy { take_over: false, honor_peer_passive: true })
+    }
+
+    #[test]
+    fn what_is_done_follows_from_session_and_route_at_that_moment() {
+        let op = |care: &Care| care.op(false);
+        assert_eq!(op(&care(UP, false)), RouteOp::Add);
+        assert_eq!(op(&care(UP, true)), RouteOp::None);
+        assert_eq!(op(&care(DOWN, true)), RouteOp::Delete);
+        assert_eq!(op(&care(DOWN, false)), RouteOp::None);
+
+        let admin_down = |session, installed| {
+            let mut care = care(session, installed);
+            care.spec.admin_down = true;
+            op(&care)
+        };
+        assert_eq!(admin_down(UP, true), RouteOp::Delete);
+        assert_eq!(admin_down(UP, false), RouteOp::None);
+    }
+
+    #[test]
+    fn a_route_that_must_stay_is_added_and_never_deleted() {
+        for (session, leaving, admin_down) in [(DOWN, None, false), (UP, None, true), (DOWN, Some(true), false)] {
+            let mut care = care(session, true);
+            care.spec.no_uninstall = true;
+            care.spec.admin_down = admin_down;
+            care.leaving = leaving;
+            assert_eq!(care.op(false), RouteOp::None);
+        }
+        let mut care = care(UP, false);
+        care.spec.no_uninstall = true;
+        assert_eq!(care.op(false), RouteOp::Add);
+    }
+
+    #[test]
+    fn a_passive_peer_keeps_its_route_only_where_that_is_honoured_and_only_if_it_had_it() {
+        assert_eq!(care(DOWN_PASSIVE, true).op(true), RouteOp::None);
+        assert_eq!(care(DOWN_PASSIVE, false).op(true), RouteOp::None);
+        assert_eq!(care(DOWN_PASSIVE, true).op(false), RouteOp::Delete);
+        assert_eq!(care(DOWN, true).op(true), RouteOp::Delete, "the flag cleared");
+        let mut withdrawn = care(DOWN_PASSIVE, true);
+        withdrawn.leaving = Some(true);
+        assert_eq!(withdrawn.op(true), RouteOp::Delete, "a withdrawal is a withdrawal");
+    }
+
+    #[test]
+    fn deletes_go_before_adds() {
+        let mut orders = orders();
+        orders.arm(armed(1, 1), SCOPE, UP, NOW);
+        orders.arm(armed(2, 1), SCOPE, DOWN, NOW);
+        orders.arm(armed(3, 1), SCOPE, UP, NOW);
+        let order: Vec<RouteId> = std::iter::from_fn(|| orders.next()).collect();
+        assert_eq!(order, [RouteId(2), RouteId(1), RouteId(3)]);
+    }
+
+    #[test]
+    fn an_order_of_an_older_generation_changes_nothing() {
+        let mut orders = orders();
+        orders.arm(armed(1, 5), SCOPE, UP, NOW);
+        orders.arm(ArmedRoute { admin_down: true, ..armed(1, 4) }, SCOPE, DOWN, NOW);
+        orders.disarm(RouteId(1), 5, true, NOW);
+        let care = &orders.routes[&RouteId(1)];
+        assert!(care.session.up && !care.spec.admin_down && care.leaving.is_none());
+        orders.disarm(RouteId(1), 6, true, NOW);
+        orders.arm(armed(1, 7), SCOPE, UP, NOW);
+        assert!(orders.routes[&RouteId(1)].leaving.is_none(), "armed again while it was leaving, it stays");
+    }
+
+    #[test]
+    fn a_route_that_is_armed_again_for_another_session_follows_that_one() {
+        let mut orders = orders();
+        orders.arm(armed(1, 1), SCOPE, UP, NOW);
+        orders.arm(ArmedRoute { session: SessionId(2), ..armed(1, 2) }, SCOPE, DOWN, NOW);
+        orders.session_changed(SessionId(1), DOWN, NOW);
+        orders.session_changed(SessionId(2), UP, NOW);
+        assert!(orders.routes[&RouteId(1)].session.up);
+        assert_eq!(orders.adds.len() + orders.deletes.len(), 1, "and is looked at once");
+    }
+
+    #[test]
+    fn a_session_that_changes_moves_all_of_its_routes_until_they_are_forgotten() {
+        let mut orders = orders();
+        for id in [1, 2] {
+            orders.arm(armed(id, 1), SCOPE, UP, NOW);
+        }
+        orders.session_changed(SessionId(1), DOWN, NOW);
+        assert!(orders.routes.values().all(|care| !care.session.up));
+        orders.forget(RouteId(1));
+        orders.forget(RouteId(2));
+        assert!(orders.by_session.is_empty() && orders.routes.is_empty());
+    }
+
+    #[test]
+    fn only_a_change_of_the_session_has_a_convergence_time() {
+        let since = |up| SessionView { conv_start: Some(NOW), up, ..DOWN };
+        assert_eq!(care(since(true), false).conv_start(RouteOp::Add), Some(NOW));
+        assert_eq!(care(since(false), true).conv_start(RouteOp::Delete), Some(NOW));
+        let mut withdrawn = care(since(true), true);
+        withdrawn.leaving = Some(true);
+        assert_eq!(withdrawn.conv_start(RouteOp::Delete), None);
+        let mut out_of_service = care(since(true), true);
+        out_of_service.spec.admin_down = true;
+        assert_eq!(out_of_service.conv_start(RouteOp::Delete), None);
+    }
+
+    #[test]
+    fn the_gauge_of_installed_routes_follows_those_in_care() {
+        let mut orders = orders();
+        let installed = |orders: &Orders| orders.stats.iter().map(|(_, counters)| counters.installed).sum::<u64>();
+        orders.arm(armed(1, 1), SCOPE, UP, NOW);
+        orders.routes.get_mut(&RouteId(1)).unwrap().installed = true;
+        orders.stats.installed(SCOPE, false, true);
+        orders.arm(armed(1, 2), SCOPE, UP, NOW);
+        assert_eq!(installed(&orders), 1, "armed again, it is counted once");
+        orders.forget(RouteId(1));
+        assert_eq!(installed(&orders), 0);
+    }
+}

@@ -1,0 +1,34 @@
+//! A simulated world: engines on clocks of their own, joined by a network that loses, delays and damages, with routes in
+//! a kernel that fails and hangs. Everything that happens follows from a seed, so that a run can be had again.
+//!
+//! The engines, and the orders for routes, are the ones that ship. What is simulated is what lies around them: the
+//! network, the sockets, the clocks, the kernel and the thread's turns.
+
+mod witness;
+
+use std::fmt;
+
+use crate::time::Time;
+
+pub use witness::Witness;
+
+/// Something that must never happen did.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Violation {
+    pub at: Time,
+    pub text: String,
+}
+
+impl Violation {
+    pub fn new(at: Time, text: impl Into<String>) -> Self {
+        Self { at, text: text.into() }
+    }
+}
+
+impl fmt::Display for Violation {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "at {} us: {}", self.at.micros(), self.text)
+    }
+}
+
+impl std::error::Error for Violation {}
