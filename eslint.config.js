@@ -6,7 +6,7 @@ const FLOORS = [
   ['cli'],
   ['index'],
   ['manager'],
-  ['registration', 'snapshot', 'transitions', 'events', 'stats'],
+  ['registration', 'snapshot', 'transitions', 'events', 'stats', 'metrics-feed'],
   ['config'],
   ['registry'],
   ['installer'],
@@ -14,6 +14,7 @@ const FLOORS = [
   ['engine'],
   ['route', 'logger'],
   ['protocol'],
+  ['metrics'],
   ['clock', 'histogram'],
   ['address', 'errors'],
 ];

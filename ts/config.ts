@@ -1,9 +1,11 @@
 /** Anything -> a full, frozen configuration, or every issue at once. */
+import type { Registry } from 'prom-client';
 import * as v from 'valibot';
 
 import { isIPv4 } from './address.js';
 import { ConfigError, type ConfigIssue, expected } from './errors.js';
 import type { Logger } from './logger.js';
+import { DEFAULT_METRICS_PREFIX } from './metrics.js';
 import type { RouteReaderWriter } from './netlinker/reader-writer.js';
 import { parseClientVersion } from './protocol/client-version.js';
 import type { UDPService } from './protocol/udp.js';
@@ -63,6 +65,12 @@ export interface ManagerConfig {
   maxEvents?: number | undefined;
   /** Any object with pino's `child`, `trace`, `debug`, `info`, `warn` and `error`. Default: nothing is logged. */
   logger?: Logger | undefined;
+  /** A registry of prom-client's to show metrics on. Default: none. */
+  metricsRegistry?: Registry | undefined;
+  /** What the metrics' names begin with. Default: `liveness_`. */
+  metricsPrefix?: string | undefined;
+  /** Show series per peer too: two for each session, gone with it. Default: false. */
+  enablePeerMetrics?: boolean | undefined;
   /** The version that we tell our peers, like `1.2.3-rc.1`. Default: bytes 20 to 24 are zero, as the reference sends them. */
   clientVersion?: string | undefined;
   /** Keep the route of a session that goes Down while its peer says that it is passive. Default: false. */
@@ -77,7 +85,7 @@ export interface ManagerConfig {
   realtime?: RealtimeOptions | undefined;
 }
 
-type Optional = 'udp' | 'logger' | 'clientVersion' | 'realtime';
+type Optional = 'udp' | 'logger' | 'metricsRegistry' | 'clientVersion' | 'realtime';
 
 /** A configuration with every default filled in. */
 export type ResolvedConfig = Readonly<
@@ -95,6 +103,8 @@ const DEFAULTS = {
   minTxFloor: 50,
   maxTxCeil: 1_000,
   maxEvents: 10_240,
+  metricsPrefix: DEFAULT_METRICS_PREFIX,
+  enablePeerMetrics: false,
   honorPeerAdvertisedPassive: false,
   routeTimeout: 5_000,
   engine: 'auto',
@@ -102,6 +112,7 @@ const DEFAULTS = {
 
 const LOGGER_METHODS = ['child', 'trace', 'debug', 'info', 'warn', 'error'] as const;
 const UDP_METHODS = ['readFrom', 'writeTo', 'setReadDeadline', 'localAddr', 'close'] as const;
+const REGISTRY_METHODS = ['registerMetric', 'getSingleMetric', 'removeSingleMetric'] as const;
 const BACKEND_METHODS = ['routeAdd', 'routeDelete', 'routeByProtocol'] as const;
 
 /** A field that is what it should be, or an issue whose message says what that is. */
@@ -146,6 +157,13 @@ const SCHEMA = object({
   backoffMax: v.optional(duration(MAX_BACKOFF)),
   maxEvents: v.optional(integer(2, 4_000_000)),
   logger: v.optional(field<Logger>(`a logger with ${LOGGER_METHODS.join(', ')}`, (value) => hasMethods(value, LOGGER_METHODS))),
+  metricsRegistry: v.optional(field<Registry>('a Registry of prom-client', (value) => hasMethods(value, REGISTRY_METHODS))),
+  metricsPrefix: v.optional(
+    field<string>('the beginning of a Prometheus name: letters, digits, `_` and `:`, no digit first', (value) => {
+      return typeof value === 'string' && /^[a-zA-Z_:][a-zA-Z0-9_:]*$/.test(value);
+    }),
+  ),
+  enablePeerMetrics: v.optional(flag),
   clientVersion: v.optional(
     field<string>('a version like `1.2.3` or `1.2.3-rc.1`, each number at most 255', (value) => {
       return typeof value === 'string' && parseClientVersion(value) !== undefined;

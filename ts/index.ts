@@ -10,11 +10,23 @@ export {
   type SessionTimerOptions,
   validateConfig,
 } from './config.js';
-export type { Capabilities, InvalidReason, ScopeStats, TransitionCause } from './engine/engine.js';
+export type { Capabilities, InvalidReason, RouteScopeStats, ScopeStats, TransitionCause, TransitionCount } from './engine/engine.js';
 export { ConfigError, type ConfigIssue, LivenessError, type LivenessErrorCode, type RouteIssue, RoutesError } from './errors.js';
+export type { HistogramStats } from './histogram.js';
 export type { RouteOperation } from './installer/installer.js';
 export type { Logger } from './logger.js';
 export { Manager, type ManagerEvents, type RouteRef } from './manager.js';
+export {
+  LABEL_IFACE,
+  LABEL_LOCAL_IP,
+  LABEL_OPERATION,
+  LABEL_PEER_IP,
+  LABEL_REASON,
+  LABEL_STATE,
+  LABEL_STATE_FROM,
+  LABEL_STATE_TO,
+  Metrics,
+} from './metrics.js';
 export { MemoryRoutes } from './netlinker/memory.js';
 export { NetlinkRoutes } from './netlinker/netlink.js';
 export { newRouteReaderWriter, type RouteReaderWriter, type RouteRegistrar } from './netlinker/reader-writer.js';

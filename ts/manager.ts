@@ -3,7 +3,7 @@ import type { AddressInfo } from 'node:net';
 
 import { toMicros } from './clock.js';
 import { type CloseOptions, type ManagerConfig, type RegisterOptions, type ResolvedConfig, validateConfig } from './config.js';
-import type { Capabilities, Engine, EngineListener, EngineOptions, SessionRecord } from './engine/engine.js';
+import type { Capabilities, Engine, EngineListener, EngineOptions, EngineStats, SessionRecord } from './engine/engine.js';
 import { Relay } from './engine/relay.js';
 import { type EngineFactory, startEngine } from './engine/select.js';
 import { closedError, LivenessError, messageOf, RoutesError, toError } from './errors.js';
@@ -12,6 +12,7 @@ import { ArmedInstaller } from './installer/armed-installer.js';
 import { BackendInstaller } from './installer/backend-installer.js';
 import type { RouteInstaller, RouteOperation } from './installer/installer.js';
 import { type Logger, SILENT } from './logger.js';
+import { checkRegistry, type MetricsReading, type PeerReading, showMetrics } from './metrics-feed.js';
 import { NetlinkRoutes } from './netlinker/netlink.js';
 import { parseClientVersion } from './protocol/client-version.js';
 import { maxSessions, type Plan, planRegistrations, type Registration } from './registration.js';
@@ -55,6 +56,8 @@ export class Manager extends SafeEmitter<ManagerEvents> implements AsyncDisposab
   readonly #installer: RouteInstaller;
   readonly #registry = new Registry();
   readonly #streams = new Set<TransitionStream>();
+  readonly #endMetrics: (last: MetricsReading) => void;
+  #lastReading: MetricsReading | undefined;
   #settleClosed!: { resolve: () => void; reject: (error: Error) => void };
   #closing: Promise<void> | undefined;
   #failed: Error | undefined;
@@ -87,6 +90,9 @@ export class Manager extends SafeEmitter<ManagerEvents> implements AsyncDisposab
     });
     this.#engine = engine;
     this.#installer = this.#newInstaller();
+    const { metricsRegistry, metricsPrefix } = config;
+    this.#endMetrics =
+      metricsRegistry === undefined ? () => undefined : showMetrics(metricsRegistry, metricsPrefix, () => this.#metricsReading());
     relay.attach(this.#listener());
     if (config.detectMult === 1) log.warn({ detectMult: 1 }, 'detectMult 1: a single lost packet takes a session down');
   }
@@ -185,9 +191,9 @@ export class Manager extends SafeEmitter<ManagerEvents> implements AsyncDisposab
   /** Counters of engine and routes. @throws LivenessError `ERR_CLOSED` */
   stats(): ManagerStats {
     this.#assertOpen();
-    const entries = [...this.#registry.routes()].filter((entry) => !entry.leaving);
-    const installed = entries.filter((entry) => this.#installer.status(entry).installed).length;
-    return toStats(this.#engine.stats(), { registered: entries.length, installed });
+    const registered = [...this.#registry.routes()].filter((entry) => !entry.leaving).length;
+    const stats = this.#engine.stats();
+    return toStats(stats, registered, [...stats.routes, ...this.#installer.stats()]);
   }
 
   /**
@@ -263,7 +269,7 @@ export class Manager extends SafeEmitter<ManagerEvents> implements AsyncDisposab
     const session = this.#registry.sessionById(record.id);
     if (session === undefined) return;
     session.peerPassive = record.peerPassive ?? session.peerPassive;
-    if (record.count > 0) session.up = record.to === 'up';
+    if (record.count > 0) session.turned(record);
     // Armed routes hear of their sessions from the engine itself, and sooner.
     if (this.#installer instanceof BackendInstaller) {
       for (const entry of session.routes) this.#installer.changed(entry);
@@ -427,13 +433,42 @@ export class Manager extends SafeEmitter<ManagerEvents> implements AsyncDisposab
   async #close(options: CloseOptions): Promise<void> {
     if (options.withdrawRoutes === true && this.#failed === undefined) await this.#withdrawAll();
     for (const stream of this.#streams) stream.end();
+    this.#lastReading = this.#metricsReading();
     try {
-      await this.#engine.close({ adminDown: options.adminDown ?? false });
+      const last = await this.#engine.close({ adminDown: options.adminDown ?? false });
+      this.#endMetrics(last === undefined ? this.#lastReading : this.#readingOf(last));
     } finally {
       this.#installer.close();
       this.#log.info({}, 'closed');
       this.#settleClosed.resolve();
     }
+  }
+
+  /** Where the engine can no longer be asked, what it said last. */
+  #metricsReading(): MetricsReading {
+    try {
+      this.#lastReading = this.#readingOf(this.#engine.stats());
+    } catch {
+      this.#lastReading ??= { scopes: [], routes: [], queueLength: 0, readErrors: {}, peers: [] };
+    }
+    return this.#lastReading;
+  }
+
+  #readingOf({ scopes, routes, queueLength, readErrors }: EngineStats): MetricsReading {
+    return {
+      scopes,
+      routes: [...routes, ...this.#installer.stats()],
+      queueLength,
+      readErrors: { [this.#config.bindIP]: readErrors },
+      peers: this.#config.enablePeerMetrics && this.#closing === undefined ? this.#peerReadings() : [],
+    };
+  }
+
+  #peerReadings(): PeerReading[] {
+    return this.#engine.snapshots().flatMap(({ id, state, detectTimeUs }) => {
+      const session = this.#registry.sessionById(id);
+      return session === undefined ? [] : { peer: session.peer, state, detectTime: detectTimeUs / 1_000_000 };
+    });
   }
 
   async #withdrawAll(): Promise<void> {
@@ -463,7 +498,8 @@ export class Manager extends SafeEmitter<ManagerEvents> implements AsyncDisposab
 export async function startManager(config: ManagerConfig, signal: AbortSignal | undefined, startWith: EngineFactory): Promise<Manager> {
   signal?.throwIfAborted();
   const resolved = validateConfig(config);
-  const { netlinker, engine: choice, udp } = resolved;
+  const { netlinker, engine: choice, udp, metricsRegistry, metricsPrefix } = resolved;
+  if (metricsRegistry !== undefined) checkRegistry(metricsRegistry, metricsPrefix);
   if (netlinker instanceof NetlinkRoutes) netlinker.checkAccess();
   const relay = new Relay();
   const engine = await startWith({ choice, udp }, engineOptions(resolved), relay);

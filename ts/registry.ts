@@ -1,5 +1,5 @@
 /** Which routes are registered, and which sessions they share. Pure bookkeeping: it asks nobody and tells nobody. */
-import type { SessionId, SessionSpec, SessionTimers } from './engine/engine.js';
+import type { SessionId, SessionRecord, SessionSpec, SessionTimers } from './engine/engine.js';
 import type { RegisteredRoute, SessionView } from './installer/installer.js';
 import { formatPeer, formatRouteKey, formatSlot, type Peer, type Route, routeKey } from './route.js';
 
@@ -10,6 +10,7 @@ export class Session implements SessionView {
   peerPort: number;
   timers: SessionTimers;
   up = false;
+  turn: SessionView['turn'];
   peerPassive = false;
   adminDown = false;
   readonly routes = new Set<RouteEntry>();
@@ -19,6 +20,12 @@ export class Session implements SessionView {
     this.peer = peer;
     this.peerPort = peerPort;
     this.timers = timers;
+  }
+
+  /** Takes in a transition, or several. */
+  turned({ to, convStartUs, atUs }: SessionRecord): void {
+    this.up = to === 'up';
+    if (convStartUs !== undefined) this.turn = { startUs: convStartUs, atUs };
   }
 
   get spec(): SessionSpec {

@@ -1,11 +1,16 @@
 /** Counters, as users get them. */
-import type { EngineStats, ScopeStats } from './engine/engine.js';
+import type { EngineStats, RouteScopeStats, ScopeStats } from './engine/engine.js';
 
 /** What engine and routes have done so far. Counters never fall. */
 export interface ManagerStats {
   /** Per (interface, local IP); packets to addresses without sessions are counted under `0.0.0.0`. */
   readonly scopes: readonly ScopeStats[];
-  readonly routes: { readonly registered: number; readonly installed: number };
+  readonly routes: {
+    readonly registered: number;
+    readonly installed: number;
+    /** Per (interface, local IP). */
+    readonly scopes: readonly RouteScopeStats[];
+  };
   /** Entries in the scheduler's queue: at most two per session. */
   readonly queueLength: number;
   readonly readErrors: number;
@@ -17,7 +22,9 @@ export interface ManagerStats {
   readonly worstLateness: number;
 }
 
-export function toStats(engine: EngineStats, routes: ManagerStats['routes']): ManagerStats {
+export function toStats(engine: EngineStats, registered: number, routeScopes: readonly RouteScopeStats[]): ManagerStats {
+  const installed = routeScopes.reduce((sum, scope) => sum + scope.installed, 0);
+  const routes = { registered, installed, scopes: routeScopes };
   const { scopes, queueLength, readErrors, socketDrops, turns, worstLatenessUs } = engine;
   return { scopes, routes, queueLength, readErrors, socketDrops, turns, worstLateness: worstLatenessUs / 1_000 };
 }

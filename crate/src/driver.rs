@@ -81,7 +81,7 @@ pub struct NoAnswer;
 pub struct DriverHandle {
     inbox: Arc<Inbox>,
     local_addr: SocketAddrV4,
-    thread: Option<JoinHandle<()>>,
+    thread: Option<JoinHandle<Option<StatsReport>>>,
 }
 
 impl DriverHandle {
@@ -116,17 +116,17 @@ impl DriverHandle {
         receiver.recv_timeout(ANSWER_WITHIN).map_err(|_: RecvTimeoutError| NoAnswer)
     }
 
-    /// Ends the thread, after a farewell to all peers where `admin_down` says so, and waits for that.
-    pub fn close(mut self, admin_down: bool) {
+    /// Ends the thread, after a farewell to all peers where `admin_down` says so, and waits for that. Gives the last
+    /// counters, `None` where the thread had stopped by itself.
+    #[must_use]
+    pub fn close(mut self, admin_down: bool) -> Option<StatsReport> {
         self.inbox.put(Command::Close { admin_down });
-        self.join();
+        self.join()
     }
 
-    fn join(&mut self) {
-        if let Some(thread) = self.thread.take() {
-            // A panic of the thread was already reported, by the mailbox.
-            let _ = thread.join();
-        }
+    fn join(&mut self) -> Option<StatsReport> {
+        // A panic of the thread was already reported, by the mailbox.
+        self.thread.take()?.join().ok().flatten()
     }
 }
 
@@ -217,7 +217,7 @@ impl Driver {
         })
     }
 
-    fn run(mut self) {
+    fn run(mut self) -> Option<StatsReport> {
         let mailbox = Arc::clone(&self.mailbox);
         let outcome = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
             for warning in self.realtime.apply() {
@@ -226,10 +226,10 @@ impl Driver {
             while !matches!(self.life, Life::Over) {
                 self.turn()?;
             }
-            Ok::<(), Errno>(())
+            Ok::<StatsReport, Errno>(self.stats())
         }));
         let fatal = match outcome {
-            Ok(Ok(())) => return,
+            Ok(Ok(last)) => return Some(last),
             Ok(Err(errno)) => Trouble {
                 code: format!("{errno:?}"),
                 message: format!("the engine's thread has stopped: {}", errno.desc()),
@@ -240,6 +240,7 @@ impl Driver {
             },
         };
         mailbox.put_fatal(fatal);
+        None
     }
 
     /// One turn: wait, read, decide, send, tell.
@@ -693,7 +694,7 @@ mod tests {
         assert_eq!(snapshots.len(), 1);
         assert_eq!(handle.ask(Command::Stats).unwrap().queue_len, 1);
         let address = handle.local_addr();
-        handle.close(false);
+        assert!(handle.close(false).is_some());
         StdSocket::bind(address).expect("the port is free again");
     }
 }

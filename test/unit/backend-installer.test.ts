@@ -58,7 +58,7 @@ const flaps = fc.array(fc.record({ after: fc.integer({ min: 0, max: 400 }), up: 
 
 async function play(backend: MoodyBackend, changes: readonly { after: number; up: boolean }[]): Promise<boolean> {
   const installer = new BackendInstaller(backend, RULES, () => undefined);
-  const session = { id: 1, up: false, peerPassive: false };
+  const session = { id: 1, up: false, peerPassive: false, turn: undefined };
   const registered = { iface: 'eth0', route: ROUTE, adminDown: false, session };
   installer.add(registered);
   for (const { after, up } of changes) {

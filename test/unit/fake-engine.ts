@@ -93,9 +93,9 @@ export class FakeEngine implements Engine {
     return { scopes: [], routes: [], queueLength: 0, readErrors: 0, socketDrops: 0, turns: 0, worstLatenessUs: 0 };
   }
 
-  close(options: { adminDown: boolean }): Promise<void> {
+  close(options: { adminDown: boolean }): Promise<undefined> {
     this.closedWith ??= options;
-    return Promise.resolve();
+    return Promise.resolve(undefined);
   }
 
   ref(): void {

@@ -34,7 +34,8 @@ export interface NativeEngineHandle {
   retry(routes: readonly { id: number; generation: number }[]): void;
   /** Takes everything that waits for JavaScript; the doorbell rings again only for what comes later. */
   drain(): Delivery;
-  close(adminDown: boolean): Promise<void>;
+  /** Resolves with the last counters; with `null` where the thread had stopped by itself. */
+  close(adminDown: boolean): Promise<EngineStats | null>;
   ref(): void;
   unref(): void;
 }

@@ -263,8 +263,11 @@ export interface Engine {
   /** The given sessions, or all; unknown ids are left out. */
   snapshots(ids?: readonly SessionId[]): EngineSnapshot[];
   stats(): EngineStats;
-  /** Stops threads, socket and timers; with `adminDown` says so to all peers first, for one detect time and 3 s at most. Idempotent. */
-  close(options: { adminDown: boolean }): Promise<void>;
+  /**
+   * Stops threads, socket and timers; with `adminDown` says so to all peers first, for one detect time and 3 s at most.
+   * Idempotent. Gives the last counters, `undefined` where the engine had stopped by itself.
+   */
+  close(options: { adminDown: boolean }): Promise<EngineStats | undefined>;
   ref(): void;
   unref(): void;
 }

@@ -53,7 +53,7 @@ export class JsEngine implements Engine {
   #readErrors = 0;
   #turns = 0;
   #isDraining = false;
-  #closing: Promise<void> | undefined;
+  #closing: Promise<EngineStats> | undefined;
   #ended = false;
 
   private constructor(options: EngineOptions, listener: EngineListener, hasPacketInfo: boolean) {
@@ -170,6 +170,10 @@ export class JsEngine implements Engine {
 
   stats(): EngineStats {
     this.#assertOpen();
+    return this.#stats();
+  }
+
+  #stats(): EngineStats {
     return {
       scopes: this.#counters.scopes(),
       routes: [],
@@ -181,7 +185,7 @@ export class JsEngine implements Engine {
     };
   }
 
-  close({ adminDown }: { adminDown: boolean }): Promise<void> {
+  close({ adminDown }: { adminDown: boolean }): Promise<EngineStats> {
     this.#closing ??= this.#close(adminDown);
     return this.#closing;
   }
@@ -194,12 +198,13 @@ export class JsEngine implements Engine {
     this.#anchor.unref();
   }
 
-  async #close(adminDown: boolean): Promise<void> {
+  async #close(adminDown: boolean): Promise<EngineStats> {
     if (adminDown) await this.#sayFarewell();
     this.#ended = true;
     clearTimeout(this.#timer);
     clearInterval(this.#anchor);
     await this.#transport.close();
+    return this.#stats();
   }
 
   async #sayFarewell(): Promise<void> {

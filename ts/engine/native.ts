@@ -32,7 +32,7 @@ export class NativeEngine implements Engine {
   readonly arming: RouteArming;
   readonly #handle: NativeEngineHandle;
   readonly #listener: EngineListener;
-  #closing: Promise<void> | undefined;
+  #closing: Promise<EngineStats | undefined> | undefined;
 
   /** @throws LivenessError the system's error where the address cannot be bound */
   constructor(binding: Binding, options: EngineOptions, listener: EngineListener) {
@@ -87,10 +87,11 @@ export class NativeEngine implements Engine {
     return this.#open().stats();
   }
 
-  close(options: { adminDown: boolean }): Promise<void> {
-    this.#closing ??= this.#handle.close(options.adminDown).then(() => {
+  close(options: { adminDown: boolean }): Promise<EngineStats | undefined> {
+    this.#closing ??= this.#handle.close(options.adminDown).then((last) => {
       // What the threads left behind in their last turn.
       this.#deliver();
+      return last ?? undefined;
     });
     return this.#closing;
   }

@@ -79,6 +79,10 @@ export class ArmedInstaller implements RouteInstaller {
     return { installed: care?.installed ?? false, lastError: care?.lastError };
   }
 
+  stats(): [] {
+    return [];
+  }
+
   close(): void {
     for (const care of [...this.#cares.values()]) this.#forget(care);
   }

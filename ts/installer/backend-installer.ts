@@ -3,8 +3,10 @@ import { monotonicNow } from '../clock.js';
 import { LivenessError, toError } from '../errors.js';
 import type { RouteReaderWriter } from '../netlinker/reader-writer.js';
 import { formatRoute } from '../route.js';
+import type { RouteScopeStats } from '../engine/engine.js';
 import { Backoff } from './backoff.js';
 import type { OperationListener, RegisteredRoute, RouteInstaller, RouteStatus } from './installer.js';
+import { RouteCounters } from './route-counters.js';
 
 /** How the wishes of routes are judged. */
 export interface InstallerRules {
@@ -28,6 +30,7 @@ export class BackendInstaller implements RouteInstaller {
   readonly #backend: RouteReaderWriter;
   readonly #rules: InstallerRules;
   readonly #listener: OperationListener;
+  readonly #counters = new RouteCounters();
   readonly #cares = new Map<RegisteredRoute, Care>();
 
   constructor(backend: RouteReaderWriter, rules: InstallerRules, listener: OperationListener) {
@@ -39,7 +42,7 @@ export class BackendInstaller implements RouteInstaller {
   add(registered: RegisteredRoute): void {
     const known = this.#cares.get(registered);
     if (known === undefined) {
-      this.#cares.set(registered, new Care(registered, this.#backend, this.#rules, this.#listener));
+      this.#cares.set(registered, new Care(registered, this.#backend, this.#rules, this.#counters, this.#listener));
     } else {
       known.keep();
     }
@@ -47,7 +50,10 @@ export class BackendInstaller implements RouteInstaller {
   }
 
   changed(registered: RegisteredRoute): void {
-    this.#cares.get(registered)?.advance();
+    const care = this.#cares.get(registered);
+    care?.advance();
+    // Nothing moves: what the session does is seen when it is done.
+    if (this.#rules.passiveMode) care?.noteConvergence(registered.session.turn?.atUs);
   }
 
   confirmed(registered: RegisteredRoute): Promise<void> {
@@ -58,12 +64,14 @@ export class BackendInstaller implements RouteInstaller {
     const care = this.#cares.get(registered);
     if (care === undefined) return;
     await care.leave();
-    if (care.gone) this.#cares.delete(registered);
+    if (care.gone) this.#forget(registered, care);
   }
 
   drop(registered: RegisteredRoute): void {
-    this.#cares.get(registered)?.stop();
-    this.#cares.delete(registered);
+    const care = this.#cares.get(registered);
+    if (care === undefined) return;
+    care.stop();
+    this.#forget(registered, care);
   }
 
   status(registered: RegisteredRoute): RouteStatus {
@@ -71,34 +79,73 @@ export class BackendInstaller implements RouteInstaller {
     return { installed: care?.installed === true, lastError: care?.lastError };
   }
 
+  stats(): RouteScopeStats[] {
+    return this.#counters.stats();
+  }
+
   close(): void {
     for (const care of this.#cares.values()) care.stop();
     this.#cares.clear();
+  }
+
+  #forget(registered: RegisteredRoute, care: Care): void {
+    this.#cares.delete(registered);
+    if (care.installed === true) this.#counters.installed(registered, -1);
   }
 }
 
 /** One route in care. */
 class Care {
-  /** `undefined` where an operation was given up on and nobody knows. */
-  installed: boolean | undefined = false;
   lastError: Error | undefined;
   gone = false;
   readonly #registered: RegisteredRoute;
   readonly #backend: RouteReaderWriter;
   readonly #rules: InstallerRules;
+  readonly #counters: RouteCounters;
   readonly #listener: OperationListener;
   readonly #backoff = new Backoff();
+  #installed: boolean | undefined = false;
+  /** The turn of the session whose convergence was counted last. */
+  #counted: number | undefined;
   #running: symbol | undefined;
   #leaving = false;
   #stopped = false;
   #waiting: ((outcome: Error | undefined) => void)[] = [];
   #departure: (() => void)[] = [];
 
-  constructor(registered: RegisteredRoute, backend: RouteReaderWriter, rules: InstallerRules, listener: OperationListener) {
+  constructor(
+    registered: RegisteredRoute,
+    backend: RouteReaderWriter,
+    rules: InstallerRules,
+    counters: RouteCounters,
+    listener: OperationListener,
+  ) {
     this.#registered = registered;
     this.#backend = backend;
     this.#rules = rules;
+    this.#counters = counters;
     this.#listener = listener;
+    // A session that is Up already converged for the routes that it had then.
+    this.#counted = registered.session.turn?.startUs;
+  }
+
+  /** `undefined` where an operation was given up on and nobody knows. */
+  get installed(): boolean | undefined {
+    return this.#installed;
+  }
+
+  set installed(installed: boolean | undefined) {
+    const change = Number(installed === true) - Number(this.#installed === true);
+    this.#installed = installed;
+    if (change === 1 || change === -1) this.#counters.installed(this.#registered, change);
+  }
+
+  /** Counts, once, how long the session's newest turn took to reach the route. */
+  noteConvergence(atUs: number | undefined): void {
+    const { turn, up } = this.#registered.session;
+    if (turn === undefined || atUs === undefined || turn.startUs === this.#counted) return;
+    this.#counted = turn.startUs;
+    this.#counters.converged(this.#registered, up, (atUs - turn.startUs) / 1_000_000);
   }
 
   /** Starts what is wanted, unless something is running: then it is looked at again when that has ended. */
@@ -175,6 +222,8 @@ class Care {
     if (error === undefined) this.installed = operation === 'add';
     else if (outcome === TIMED_OUT) this.installed = undefined;
     this.lastError = error;
+    this.#counters.answered(this.#registered, operation, error === undefined);
+    if (error === undefined && this.#followsSession(operation)) this.noteConvergence(monotonicNow() * 1_000);
     this.#report(operation, error, monotonicNow() - began);
     if (error === undefined) {
       this.#backoff.succeeded();
@@ -184,6 +233,12 @@ class Care {
     } else {
       this.advance();
     }
+  }
+
+  /** Whether it is the session's turn that asked for an operation. */
+  #followsSession(operation: Operation): boolean {
+    const { session, adminDown } = this.#registered;
+    return !this.#rules.passiveMode && !this.#leaving && !adminDown && session.up === (operation === 'add');
   }
 
   /** When the answer comes after all, it may have undone what was done meanwhile. */

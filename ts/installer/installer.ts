@@ -1,5 +1,5 @@
 /** Desired against actual, per route. Two ways to the same end: a backend that is called, and routes that the engine moves by itself. */
-import type { SessionId } from '../engine/engine.js';
+import type { RouteScopeStats, SessionId } from '../engine/engine.js';
 import type { Route } from '../route.js';
 
 /** What a route needs to know of its session. */
@@ -7,6 +7,8 @@ export interface SessionView {
   readonly id: SessionId;
   readonly up: boolean;
   readonly peerPassive: boolean;
+  /** The newest change to Up, or away from it: when it began to show and when it happened, in microseconds of CLOCK_MONOTONIC. */
+  readonly turn: { readonly startUs: number; readonly atUs: number } | undefined;
 }
 
 /** One registered route, as the manager keeps it. The installer reads it; only the manager changes it. */
@@ -49,6 +51,8 @@ export interface RouteInstaller {
   /** Ends the care and leaves the backend as it is. */
   drop(registered: RegisteredRoute): void;
   status(registered: RegisteredRoute): RouteStatus;
+  /** Counters of the routes that are not armed; the engine counts those that are. */
+  stats(): RouteScopeStats[];
   /** Stops everything; routes stay as they are. */
   close(): void;
 }

@@ -24,6 +24,7 @@ use crate::mailbox::Mailbox;
 use crate::orders::{ArmingPolicy, RouteId};
 use crate::rules::ROBUST;
 use crate::session::{Identity, Policy};
+use crate::snapshot::StatsReport;
 
 /// Sessions copied in one turn of the engine's thread: enough to be quick, few enough to delay nobody.
 const SNAPSHOTS_AT_ONCE: usize = 512;
@@ -154,8 +155,8 @@ impl NativeEngine {
         self.mailbox.drain().into()
     }
 
-    /// Ends the threads and closes the socket; resolves when that is done.
-    #[napi(ts_return_type = "Promise<void>")]
+    /// Ends the threads and closes the socket; resolves with the last counters when that is done.
+    #[napi(ts_return_type = "Promise<NativeStats | null>")]
     pub fn close(&self, admin_down: bool) -> AsyncTask<Close> {
         let doorbell = Arc::clone(&self.doorbell);
         AsyncTask::new(Close { driver: self.driver.borrow_mut().take(), doorbell, admin_down })
@@ -194,19 +195,16 @@ pub struct Close {
 }
 
 impl Task for Close {
-    type Output = ();
-    type JsValue = ();
+    type Output = Option<StatsReport>;
+    type JsValue = Either<NativeStats, Null>;
 
-    fn compute(&mut self) -> Result<()> {
-        if let Some(driver) = self.driver.take() {
-            driver.close(self.admin_down);
-        }
-        Ok(())
+    fn compute(&mut self) -> Result<Self::Output> {
+        Ok(self.driver.take().and_then(|driver| driver.close(self.admin_down)))
     }
 
-    fn resolve(&mut self, _: Env, (): ()) -> Result<()> {
+    fn resolve(&mut self, _: Env, last: Self::Output) -> Result<Self::JsValue> {
         locked(&self.doorbell).take();
-        Ok(())
+        Ok(last.map_or(Either::B(Null), |last| Either::A(last.into())))
     }
 }
 

@@ -1,0 +1,212 @@
+/** What a scrape shows, on registries of prom-client's, over an engine whose counters a test sets. */
+import fc from 'fast-check';
+import { Counter, Registry } from 'prom-client';
+import { describe, expect, it } from 'vitest';
+
+import { CONVERGENCE_BOUNDS, HANDLE_RX_BOUNDS, Histogram } from '../../ts/histogram.js';
+import type { RouteScopeStats, ScopeStats } from '../../ts/engine/engine.js';
+import { ConfigError, LABEL_IFACE, LABEL_LOCAL_IP, Metrics, type Route } from '../../ts/index.js';
+import { type MetricsReading, showMetrics } from '../../ts/metrics-feed.js';
+import { settle, startFake } from './fake-engine.js';
+
+/** The series of a scrape by name and labels, and their values. */
+async function scrape(registry: Registry): Promise<Map<string, number>> {
+  const lines = (await registry.metrics()).split('\n').filter((line) => line !== '' && !line.startsWith('#'));
+  return new Map(lines.map((line) => [line.slice(0, line.lastIndexOf(' ')), Number(line.slice(line.lastIndexOf(' ') + 1))]));
+}
+
+const HERE = { iface: 'eth0', localIP: '10.0.0.1' };
+
+function scope(changes: Partial<ScopeStats> = {}): ScopeStats {
+  return {
+    ...HERE,
+    sessions: { admin_down: 0, down: 1, init: 0, up: 2 },
+    tx: 10,
+    rx: 9,
+    rxInvalid: { short: 1, bad_version: 0, bad_len: 0, bad_detect_mult: 0, bad_discr: 0, bad_interval: 0, foreign_discr: 0 },
+    unknownPeer: 4,
+    writeErrors: 3,
+    dropped: 0,
+    timeouts: 1,
+    graces: 0,
+    queued: 5,
+    transitions: [{ from: 'up', to: 'down', cause: 'detect_timeout', count: 7 }],
+    handleRx: new Histogram(HANDLE_RX_BOUNDS).stats(),
+    ...changes,
+  };
+}
+
+function routeScope(changes: Partial<RouteScopeStats> = {}): RouteScopeStats {
+  const histogram = new Histogram(CONVERGENCE_BOUNDS);
+  for (const seconds of [0.0005, 0.2, 100]) histogram.observe(seconds);
+  const empty = new Histogram(CONVERGENCE_BOUNDS).stats();
+  return {
+    ...HERE,
+    installed: 2,
+    adds: 3,
+    addFailures: 1,
+    deletes: 1,
+    deleteFailures: 0,
+    convergenceToUp: histogram.stats(),
+    convergenceToDown: empty,
+    ...changes,
+  };
+}
+
+function reading(changes: Partial<MetricsReading> = {}): MetricsReading {
+  return { scopes: [scope()], routes: [routeScope()], queueLength: 5, readErrors: { '0.0.0.0': 2 }, peers: [], ...changes };
+}
+
+describe('a scrape', () => {
+  it('has every metric of the reference with its labels', async () => {
+    const registry = new Registry();
+    const peer = { ...HERE, peerIP: '10.0.0.2' };
+    showMetrics(registry, 'liveness_', () => reading({ peers: [{ peer, state: 'up', detectTime: 0.15 }] }));
+    const series = await scrape(registry);
+    const at = 'iface="eth0",local_ip="10.0.0.1"';
+    expect(Object.fromEntries(series)).toMatchObject({
+      [`liveness_sessions{${at},state="up"}`]: 2,
+      [`liveness_session_transitions_total{${at},state_from="up",state_to="down",reason="detect_timeout"}`]: 7,
+      [`liveness_routes_installed{${at}}`]: 2,
+      [`liveness_route_installs_total{${at}}`]: 3,
+      [`liveness_route_withdraws_total{${at}}`]: 1,
+      [`liveness_route_install_failures_total{${at}}`]: 1,
+      [`liveness_route_uninstall_failures_total{${at}}`]: 0,
+      [`liveness_scheduler_service_queue_len{${at}}`]: 5,
+      [`liveness_scheduler_events_dropped_total{${at}}`]: 0,
+      liveness_scheduler_total_queue_len: 5,
+      [`liveness_control_packets_tx_total{${at}}`]: 10,
+      [`liveness_control_packets_rx_total{${at}}`]: 9,
+      [`liveness_control_packets_rx_invalid_total{${at},reason="short"}`]: 1,
+      [`liveness_unknown_peer_packets_total{${at}}`]: 4,
+      [`liveness_read_socket_errors_total{iface="",local_ip="0.0.0.0",operation="read_from"}`]: 2,
+      [`liveness_write_socket_errors_total{${at},operation="write_to"}`]: 3,
+      [`liveness_peer_sessions{${at},peer_ip="10.0.0.2",state="up"}`]: 1,
+      [`liveness_peer_session_detect_time_seconds{${at},peer_ip="10.0.0.2"}`]: 0.15,
+      [`liveness_convergence_to_up_seconds_count{${at}}`]: 3,
+      [`liveness_convergence_to_down_seconds_count{${at}}`]: 0,
+      [`liveness_handle_rx_duration_seconds_count{${at}}`]: 0,
+    });
+    expect(registry.getMetricsAsArray()).toHaveLength(21);
+  });
+
+  it('adds the buckets of a histogram up, to infinity', async () => {
+    const registry = new Registry();
+    showMetrics(registry, 'liveness_', reading);
+    const series = await scrape(registry);
+    const bucket = (le: string): number | undefined =>
+      series.get(`liveness_convergence_to_up_seconds_bucket{iface="eth0",local_ip="10.0.0.1",le="${le}"}`);
+    expect([bucket('0.001'), bucket('0.1'), bucket('0.25'), bucket('60'), bucket('+Inf')]).toEqual([1, 1, 2, 2, 3]);
+    expect(series.get('liveness_convergence_to_up_seconds_sum{iface="eth0",local_ip="10.0.0.1"}')).toBeCloseTo(100.2005);
+  });
+
+  it('reads each manager once, whatever the number of metrics, and anew the next time', async () => {
+    const registry = new Registry();
+    let reads = 0;
+    showMetrics(registry, 'liveness_', () => {
+      reads += 1;
+      return reading({ queueLength: reads });
+    });
+    await registry.metrics();
+    const series = await scrape(registry);
+    expect([reads, series.get('liveness_scheduler_total_queue_len')]).toEqual([2, 2]);
+  });
+
+  it('is valid in the OpenMetrics format, twice in a row', async () => {
+    const registry = new Registry();
+    registry.setContentType(Registry.OPENMETRICS_CONTENT_TYPE as never);
+    showMetrics(registry, 'liveness_', reading);
+    for (const text of [await registry.metrics(), await registry.metrics()]) {
+      expect(text).toContain('liveness_control_packets_tx_total{iface="eth0",local_ip="10.0.0.1"} 10\n');
+      expect(text).not.toContain('_total_total');
+      expect(text).toMatch(/# EOF\n$/);
+    }
+  });
+
+  it('sums managers that share registry and prefix, and keeps the counters of those that ended', async () => {
+    const registry = new Registry();
+    const endFirst = showMetrics(registry, 'liveness_', reading);
+    showMetrics(registry, 'liveness_', () => reading({ routes: [] }));
+    const labels = '{iface="eth0",local_ip="10.0.0.1"}';
+    const before = await scrape(registry);
+    expect(before.get(`liveness_control_packets_tx_total${labels}`)).toBe(20);
+    expect(before.get('liveness_scheduler_total_queue_len')).toBe(10);
+
+    endFirst(reading({ scopes: [scope({ tx: 12 })] }));
+    const after = await scrape(registry);
+    expect(after.get(`liveness_control_packets_tx_total${labels}`)).toBe(22);
+    expect(after.get(`liveness_route_installs_total${labels}`)).toBe(3);
+    expect(after.get(`liveness_routes_installed${labels}`)).toBe(0);
+    expect(after.get('liveness_sessions{iface="eth0",local_ip="10.0.0.1",state="up"}')).toBe(2);
+    expect(after.get('liveness_scheduler_total_queue_len')).toBe(5);
+  });
+
+  it('keeps managers with another prefix, and a registry that was cleared, apart', async () => {
+    const registry = new Registry();
+    showMetrics(registry, 'liveness_', reading);
+    showMetrics(registry, 'doublezero_liveness_', reading);
+    const labels = '{iface="eth0",local_ip="10.0.0.1"}';
+    expect((await scrape(registry)).get(`doublezero_liveness_control_packets_tx_total${labels}`)).toBe(10);
+    registry.clear();
+    showMetrics(registry, 'liveness_', reading);
+    expect((await scrape(registry)).get(`liveness_control_packets_tx_total${labels}`)).toBe(10);
+  });
+
+  it('beside a metric of the user’s that has one of our names is refused before anything starts', async () => {
+    const registry = new Registry();
+    new Counter({ name: 'liveness_route_installs_total', help: 'mine', registers: [registry] });
+    const refused = startFake({ metricsRegistry: registry });
+    await expect(refused).rejects.toBeInstanceOf(ConfigError);
+    await expect(refused).rejects.toThrow(/liveness_route_installs_total/);
+    expect(registry.getMetricsAsArray()).toHaveLength(1);
+  });
+});
+
+describe('metrics for the building blocks', () => {
+  it('are plain metrics of prom-client, on the registry that they are put on', async () => {
+    const registry = new Registry();
+    const metrics = new Metrics({ prefix: 'mine_' }).register(registry);
+    metrics.controlPacketsTX.inc({ [LABEL_IFACE]: 'eth0', [LABEL_LOCAL_IP]: '10.0.0.1' }, 3);
+    metrics.handleRxDuration.observe({ [LABEL_IFACE]: 'eth0', [LABEL_LOCAL_IP]: '10.0.0.1' }, 0.002);
+    const series = await scrape(registry);
+    expect(series.get('mine_control_packets_tx_total{iface="eth0",local_ip="10.0.0.1"}')).toBe(3);
+    expect(series.get('mine_handle_rx_duration_seconds_bucket{le="0.01",iface="eth0",local_ip="10.0.0.1"}')).toBe(1);
+  });
+
+  it('are registered all or none', () => {
+    const registry = new Registry();
+    new Counter({ name: 'liveness_read_socket_errors_total', help: 'mine', registers: [registry] });
+    expect(() => new Metrics().register(registry)).toThrow(/already been registered/);
+    expect(registry.getMetricsAsArray()).toHaveLength(1);
+  });
+});
+
+const STEPS = fc.array(fc.constantFrom('up', 'down', 'init', 'withdraw', 'register', 'admin_down', 'admin_up'), { maxLength: 40 });
+
+it('the gauge of installed routes balances over any life of a session, and installs less withdrawals are what is installed', async () => {
+  await fc.assert(
+    fc.asyncProperty(STEPS, async (steps) => {
+      const registry = new Registry();
+      const { manager, engine, routes } = await startFake({ metricsRegistry: registry });
+      const route: Route = { table: 254, dst: '10.9.0.2/32', src: '10.0.0.1', nextHop: '10.0.0.2', protocol: 186 };
+      let registered = false;
+      for (const step of steps) {
+        if (step === 'register') await manager.registerRoute(route, 'eth0');
+        else if (step === 'withdraw') await manager.withdrawRoute(route, 'eth0');
+        else if (!registered) continue;
+        else if (step === 'admin_down') await manager.adminDownRoute(route, 'eth0');
+        else if (step === 'admin_up') await manager.adminUpRoute(route, 'eth0');
+        else engine.become('10.9.0.2', step);
+        registered = manager.getSessions().length > 0;
+        await settle();
+        const series = await scrape(registry);
+        const value = (name: string): number => series.get(`liveness_${name}{iface="eth0",local_ip="10.0.0.1"}`) ?? 0;
+        const installed = routes.routeByProtocol(186).length;
+        expect(value('routes_installed')).toBe(installed);
+        expect(value('route_installs_total') - value('route_withdraws_total')).toBe(installed);
+      }
+      await manager.close();
+    }),
+    { numRuns: 50 },
+  );
+});

@@ -1,0 +1,52 @@
+/** Counters of the routes that a backend is called for, per (interface, local IP). The engine counts those that it arms. */
+import type { RouteScopeStats } from '../engine/engine.js';
+import { CONVERGENCE_BOUNDS, Histogram } from '../histogram.js';
+import type { RegisteredRoute } from './installer.js';
+
+/** What is counted of one scope. */
+class Scope {
+  installed = 0;
+  adds = 0;
+  addFailures = 0;
+  deletes = 0;
+  deleteFailures = 0;
+  readonly convergenceToUp = new Histogram(CONVERGENCE_BOUNDS);
+  readonly convergenceToDown = new Histogram(CONVERGENCE_BOUNDS);
+}
+
+export class RouteCounters {
+  readonly #scopes = new Map<string, { iface: string; localIP: string; scope: Scope }>();
+
+  answered(registered: RegisteredRoute, op: 'add' | 'delete', ok: boolean): void {
+    const scope = this.#at(registered);
+    if (op === 'add') scope[ok ? 'adds' : 'addFailures'] += 1;
+    else scope[ok ? 'deletes' : 'deleteFailures'] += 1;
+  }
+
+  installed(registered: RegisteredRoute, change: 1 | -1): void {
+    this.#at(registered).installed += change;
+  }
+
+  /** A session's change has reached the route after so many seconds. */
+  converged(registered: RegisteredRoute, up: boolean, seconds: number): void {
+    this.#at(registered)[up ? 'convergenceToUp' : 'convergenceToDown'].observe(Math.max(0, seconds));
+  }
+
+  /** The counters as they are now, copied. */
+  stats(): RouteScopeStats[] {
+    return [...this.#scopes.values()].map(({ iface, localIP, scope }) => {
+      const { installed, adds, addFailures, deletes, deleteFailures, convergenceToUp, convergenceToDown } = scope;
+      const counted = { installed, adds, addFailures, deletes, deleteFailures };
+      return { iface, localIP, ...counted, convergenceToUp: convergenceToUp.stats(), convergenceToDown: convergenceToDown.stats() };
+    });
+  }
+
+  #at({ iface, route }: RegisteredRoute): Scope {
+    const key = `${iface} ${route.src}`;
+    const known = this.#scopes.get(key);
+    if (known !== undefined) return known.scope;
+    const scope = new Scope();
+    this.#scopes.set(key, { iface, localIP: route.src, scope });
+    return scope;
+  }
+}

@@ -1,0 +1,261 @@
+/**
+ * What managers show to Prometheus. Everything is read on scrape: one reading per manager and scrape, shared by all
+ * collectors. Managers on one registry and prefix share the collectors; equal label sets are summed, and the totals of
+ * closed managers stay, so that counters never fall.
+ */
+import type { Registry } from 'prom-client';
+
+import type { RouteScopeStats, ScopeStats, TransitionCount } from './engine/engine.js';
+import { ConfigError } from './errors.js';
+import type { HistogramStats } from './histogram.js';
+import {
+  type HistogramName,
+  LABEL_IFACE,
+  LABEL_LOCAL_IP,
+  LABEL_OPERATION,
+  LABEL_PEER_IP,
+  LABEL_REASON,
+  LABEL_STATE,
+  LABEL_STATE_FROM,
+  LABEL_STATE_TO,
+  type Labels,
+  metricNames,
+  Metrics,
+  type MetricsFeed,
+  prometheusName,
+  type ScalarName,
+} from './metrics.js';
+import type { State } from './protocol/state.js';
+import type { Peer } from './route.js';
+
+/** What one session shows, where per-peer series are asked for. */
+export interface PeerReading {
+  readonly peer: Readonly<Peer>;
+  readonly state: State;
+  /** In seconds. */
+  readonly detectTime: number;
+}
+
+/** One manager at one moment. */
+export interface MetricsReading {
+  readonly scopes: readonly ScopeStats[];
+  readonly routes: readonly RouteScopeStats[];
+  readonly queueLength: number;
+  /** By the address that the socket is bound to: a read that fails belongs to no interface. */
+  readonly readErrors: Readonly<Record<string, number>>;
+  readonly peers: readonly PeerReading[];
+}
+
+/** Reads one manager. Never throws: a collector that does fails the whole scrape. */
+export type MetricsSource = () => MetricsReading;
+
+const NOTHING: MetricsReading = { scopes: [], routes: [], queueLength: 0, readErrors: {}, peers: [] };
+
+const feeds = new WeakMap<Registry, Map<string, RegistryFeed>>();
+
+/** @throws ConfigError where a metric of somebody else's has one of our names */
+export function checkRegistry(registry: Registry, prefix: string): void {
+  if (knownFeed(registry, prefix) !== undefined) return;
+  const taken = metricNames()
+    .map((name) => prometheusName(name, prefix))
+    .filter((name) => registry.getSingleMetric(name) !== undefined);
+  if (taken.length === 0) return;
+  const message = `Expected \`metricsRegistry\` to have no metrics of these names, got ${taken.join(', ')}: choose another \`metricsPrefix\``;
+  throw new ConfigError([{ path: 'metricsPrefix', message }]);
+}
+
+/** Shows a manager on a registry. Gives what ends that, with the last reading there will be. */
+export function showMetrics(registry: Registry, prefix: string, source: MetricsSource): (last: MetricsReading) => void {
+  const feed = knownFeed(registry, prefix) ?? newFeed(registry, prefix);
+  feed.add(source);
+  return (last) => feed.retire(source, last);
+}
+
+/** A registry that was cleared has lost our metrics: then there is none. */
+function knownFeed(registry: Registry, prefix: string): RegistryFeed | undefined {
+  const feed = feeds.get(registry)?.get(prefix);
+  return feed !== undefined && registry.getSingleMetric(prometheusName('schedulerTotalQueueLen', prefix)) !== undefined ? feed : undefined;
+}
+
+function newFeed(registry: Registry, prefix: string): RegistryFeed {
+  const feed = new RegistryFeed();
+  new Metrics({ prefix }, feed).register(registry);
+  const ofRegistry = feeds.get(registry) ?? new Map<string, RegistryFeed>();
+  feeds.set(registry, ofRegistry.set(prefix, feed));
+  return feed;
+}
+
+class RegistryFeed implements MetricsFeed {
+  readonly #sources = new Set<MetricsSource>();
+  #retired = NOTHING;
+  /** All collectors of one scrape are called in one turn of the event loop; it is dropped after that. */
+  #shared: MetricsReading | undefined;
+
+  add(source: MetricsSource): void {
+    this.#sources.add(source);
+  }
+
+  retire(source: MetricsSource, last: MetricsReading): void {
+    if (!this.#sources.delete(source)) return;
+    this.#retired = merged([this.#retired, ended(last)]);
+    this.#shared = undefined;
+  }
+
+  scalars(name: ScalarName): Iterable<readonly [Labels, number]> {
+    return SCALARS[name](this.#reading());
+  }
+
+  histograms(name: HistogramName): Iterable<readonly [Labels, HistogramStats]> {
+    return HISTOGRAMS[name](this.#reading());
+  }
+
+  #reading(): MetricsReading {
+    if (this.#shared === undefined) {
+      this.#shared = merged([this.#retired, ...[...this.#sources].map((read) => read())]);
+      queueMicrotask(() => (this.#shared = undefined));
+    }
+    return this.#shared;
+  }
+}
+
+type Series<T> = Iterable<readonly [Labels, T]>;
+
+const ofScopes =
+  <T>(value: (scope: ScopeStats) => T) =>
+  ({ scopes }: MetricsReading): Series<T> =>
+    scopes.map((scope) => [scopeLabels(scope), value(scope)]);
+const ofRoutes =
+  <T>(value: (scope: RouteScopeStats) => T) =>
+  ({ routes }: MetricsReading): Series<T> =>
+    routes.map((scope) => [scopeLabels(scope), value(scope)]);
+/** One series per entry of a record, under a label of its own. */
+const spread =
+  (label: string, entries: (scope: ScopeStats) => Readonly<Record<string, number>>) =>
+  ({ scopes }: MetricsReading): Series<number> =>
+    scopes.flatMap((scope) =>
+      Object.entries(entries(scope)).map(([key, value]) => [{ ...scopeLabels(scope), [label]: key }, value] as const),
+    );
+
+const SCALARS: Record<ScalarName, (reading: MetricsReading) => Series<number>> = {
+  sessions: spread(LABEL_STATE, (scope) => scope.sessions),
+  sessionTransitions: ({ scopes }) =>
+    scopes.flatMap((scope) =>
+      scope.transitions.map(({ from, to, cause, count }) => {
+        const labels = { ...scopeLabels(scope), [LABEL_STATE_FROM]: from, [LABEL_STATE_TO]: to, [LABEL_REASON]: cause };
+        return [labels, count] as const;
+      }),
+    ),
+  routesInstalled: ofRoutes((scope) => scope.installed),
+  routeInstalls: ofRoutes((scope) => scope.adds),
+  routeWithdraws: ofRoutes((scope) => scope.deletes),
+  schedulerServiceQueueLen: ofScopes((scope) => scope.queued),
+  schedulerEventsDropped: ofScopes((scope) => scope.dropped),
+  schedulerTotalQueueLen: ({ queueLength }) => [[{}, queueLength]],
+  routeInstallFailures: ofRoutes((scope) => scope.addFailures),
+  routeUninstallFailures: ofRoutes((scope) => scope.deleteFailures),
+  controlPacketsTX: ofScopes((scope) => scope.tx),
+  controlPacketsRX: ofScopes((scope) => scope.rx),
+  controlPacketsRxInvalid: spread(LABEL_REASON, (scope) => scope.rxInvalid),
+  unknownPeerPackets: ofScopes((scope) => scope.unknownPeer),
+  readSocketErrors: ({ readErrors }) =>
+    Object.entries(readErrors).map(([localIP, count]) => [
+      { ...scopeLabels({ iface: '', localIP }), [LABEL_OPERATION]: 'read_from' },
+      count,
+    ]),
+  writeSocketErrors: spread(LABEL_OPERATION, (scope) => ({ write_to: scope.writeErrors })),
+  peerSessions: ({ peers }) => peers.map(({ peer, state }) => [{ ...peerLabels(peer), [LABEL_STATE]: state }, 1]),
+  peerDetectTime: ({ peers }) => peers.map(({ peer, detectTime }) => [peerLabels(peer), detectTime]),
+};
+
+const HISTOGRAMS: Record<HistogramName, (reading: MetricsReading) => Series<HistogramStats>> = {
+  convergenceToUp: ofRoutes((scope) => scope.convergenceToUp),
+  convergenceToDown: ofRoutes((scope) => scope.convergenceToDown),
+  handleRxDuration: ofScopes((scope) => scope.handleRx),
+};
+
+function scopeLabels({ iface, localIP }: { iface: string; localIP: string }): Record<string, string> {
+  return { [LABEL_IFACE]: iface, [LABEL_LOCAL_IP]: localIP };
+}
+
+function peerLabels(peer: Readonly<Peer>): Record<string, string> {
+  return { ...scopeLabels(peer), [LABEL_PEER_IP]: peer.peerIP };
+}
+
+/** What stays of a manager that is closed: its counters, and nothing that says how it is now. */
+function ended(last: MetricsReading): MetricsReading {
+  return {
+    ...last,
+    scopes: last.scopes.map((scope) => ({ ...scope, sessions: { admin_down: 0, down: 0, init: 0, up: 0 }, queued: 0 })),
+    routes: last.routes.map((scope) => ({ ...scope, installed: 0 })),
+    queueLength: 0,
+    peers: [],
+  };
+}
+
+function merged(readings: readonly MetricsReading[]): MetricsReading {
+  const [first, ...others] = readings.filter((reading) => reading !== NOTHING);
+  if (first === undefined) return NOTHING;
+  return others.reduce(
+    (sum, reading) => ({
+      scopes: joined(sum.scopes, reading.scopes, addScopes),
+      routes: joined(sum.routes, reading.routes, addRouteScopes),
+      queueLength: sum.queueLength + reading.queueLength,
+      readErrors: addRecords(sum.readErrors, reading.readErrors),
+      peers: [...sum.peers, ...reading.peers],
+    }),
+    first,
+  );
+}
+
+function joined<T extends { iface: string; localIP: string }>(one: readonly T[], other: readonly T[], add: (one: T, other: T) => T): T[] {
+  const byKey = new Map(one.map((scope) => [`${scope.iface} ${scope.localIP}`, scope]));
+  for (const scope of other) {
+    const key = `${scope.iface} ${scope.localIP}`;
+    const known = byKey.get(key);
+    byKey.set(key, known === undefined ? scope : add(known, scope));
+  }
+  return [...byKey.values()];
+}
+
+function addScopes(one: ScopeStats, other: ScopeStats): ScopeStats {
+  return {
+    ...one,
+    ...addedNumbers(one, other, ['tx', 'rx', 'unknownPeer', 'writeErrors', 'dropped', 'timeouts', 'graces', 'queued']),
+    sessions: addRecords(one.sessions, other.sessions),
+    rxInvalid: addRecords(one.rxInvalid, other.rxInvalid),
+    transitions: addTransitions([...one.transitions, ...other.transitions]),
+    handleRx: addHistograms(one.handleRx, other.handleRx),
+  };
+}
+
+function addRouteScopes(one: RouteScopeStats, other: RouteScopeStats): RouteScopeStats {
+  return {
+    ...one,
+    ...addedNumbers(one, other, ['installed', 'adds', 'addFailures', 'deletes', 'deleteFailures']),
+    convergenceToUp: addHistograms(one.convergenceToUp, other.convergenceToUp),
+    convergenceToDown: addHistograms(one.convergenceToDown, other.convergenceToDown),
+  };
+}
+
+function addedNumbers<K extends string>(one: Record<K, number>, other: Record<K, number>, names: readonly K[]): Record<K, number> {
+  return Object.fromEntries(names.map((name) => [name, one[name] + other[name]])) as Record<K, number>;
+}
+
+function addRecords<K extends string>(one: Readonly<Record<K, number>>, other: Readonly<Record<K, number>>): Record<K, number> {
+  const sum: Record<string, number> = { ...one };
+  for (const [key, value] of Object.entries<number>(other)) sum[key] = (sum[key] ?? 0) + value;
+  return sum;
+}
+
+function addTransitions(counts: readonly TransitionCount[]): TransitionCount[] {
+  const byKey = new Map<string, TransitionCount>();
+  for (const counted of counts) {
+    const key = `${counted.from} ${counted.to} ${counted.cause}`;
+    byKey.set(key, { ...counted, count: (byKey.get(key)?.count ?? 0) + counted.count });
+  }
+  return [...byKey.values()];
+}
+
+function addHistograms(one: HistogramStats, other: HistogramStats): HistogramStats {
+  return { bounds: one.bounds, counts: one.counts.map((count, index) => count + (other.counts[index] ?? 0)), sum: one.sum + other.sum };
+}

@@ -1,0 +1,297 @@
+/** The metrics of the reference, as prom-client has them. */
+import { createRequire } from 'node:module';
+
+import type { Counter, Gauge, Histogram as PromHistogram, Registry } from 'prom-client';
+
+import { CONVERGENCE_BOUNDS, HANDLE_RX_BOUNDS, type HistogramStats } from './histogram.js';
+
+/** The interface (reference name: `LabelIface`). */
+export const LABEL_IFACE = 'iface';
+/** The local address of sessions (reference name: `LabelLocalIP`). */
+export const LABEL_LOCAL_IP = 'local_ip';
+/** The peer's address (reference name: `LabelPeerIP`). */
+export const LABEL_PEER_IP = 'peer_ip';
+/** A session's state (reference name: `LabelState`). */
+export const LABEL_STATE = 'state';
+/** The state that a session came to (reference name: `LabelStateTo`). */
+export const LABEL_STATE_TO = 'state_to';
+/** The state that a session came from (reference name: `LabelStateFrom`). */
+export const LABEL_STATE_FROM = 'state_from';
+/** Why (reference name: `LabelReason`). */
+export const LABEL_REASON = 'reason';
+/** What failed (reference name: `LabelOperation`). */
+export const LABEL_OPERATION = 'operation';
+
+export const DEFAULT_METRICS_PREFIX = 'liveness_';
+
+type Kind = 'gauge' | 'counter' | 'histogram';
+
+interface Definition {
+  readonly kind: Kind;
+  readonly suffix: string;
+  readonly help: string;
+  readonly labels: readonly string[];
+  readonly bounds?: readonly number[];
+}
+
+const SCOPE = [LABEL_IFACE, LABEL_LOCAL_IP] as const;
+const PEER = [...SCOPE, LABEL_PEER_IP] as const;
+
+/** Prefix and suffix make the name in Prometheus. */
+const DEFINITIONS = {
+  sessions: { kind: 'gauge', suffix: 'sessions', help: 'Sessions by state', labels: [...SCOPE, LABEL_STATE] },
+  sessionTransitions: {
+    kind: 'counter',
+    suffix: 'session_transitions_total',
+    help: 'Changes of a session’s state, by what caused them',
+    labels: [...SCOPE, LABEL_STATE_FROM, LABEL_STATE_TO, LABEL_REASON],
+  },
+  routesInstalled: { kind: 'gauge', suffix: 'routes_installed', help: 'Routes that the backend has confirmed', labels: SCOPE },
+  routeInstalls: { kind: 'counter', suffix: 'route_installs_total', help: 'Routes installed', labels: SCOPE },
+  routeWithdraws: { kind: 'counter', suffix: 'route_withdraws_total', help: 'Routes withdrawn', labels: SCOPE },
+  convergenceToUp: {
+    kind: 'histogram',
+    suffix: 'convergence_to_up_seconds',
+    help: 'From the first valid packet while Down to the installed route',
+    labels: SCOPE,
+    bounds: CONVERGENCE_BOUNDS,
+  },
+  convergenceToDown: {
+    kind: 'histogram',
+    suffix: 'convergence_to_down_seconds',
+    help: 'From the first packet that was missing, or said Down, to the withdrawn route',
+    labels: SCOPE,
+    bounds: CONVERGENCE_BOUNDS,
+  },
+  schedulerServiceQueueLen: {
+    kind: 'gauge',
+    suffix: 'scheduler_service_queue_len',
+    help: 'Entries in the scheduler’s queue, by interface and local address',
+    labels: SCOPE,
+  },
+  schedulerEventsDropped: {
+    kind: 'counter',
+    suffix: 'scheduler_events_dropped_total',
+    help: 'Transmits given up on since the socket took nothing for too long; timers are never dropped',
+    labels: SCOPE,
+  },
+  schedulerTotalQueueLen: { kind: 'gauge', suffix: 'scheduler_total_queue_len', help: 'Entries in the scheduler’s queue', labels: [] },
+  routeInstallFailures: {
+    kind: 'counter',
+    suffix: 'route_install_failures_total',
+    help: 'Attempts to install a route that failed',
+    labels: SCOPE,
+  },
+  routeUninstallFailures: {
+    kind: 'counter',
+    suffix: 'route_uninstall_failures_total',
+    help: 'Attempts to withdraw a route that failed',
+    labels: SCOPE,
+  },
+  handleRxDuration: {
+    kind: 'histogram',
+    suffix: 'handle_rx_duration_seconds',
+    help: 'The handling of one received packet',
+    labels: SCOPE,
+    bounds: HANDLE_RX_BOUNDS,
+  },
+  controlPacketsTX: { kind: 'counter', suffix: 'control_packets_tx_total', help: 'Control packets sent', labels: SCOPE },
+  controlPacketsRX: { kind: 'counter', suffix: 'control_packets_rx_total', help: 'Control packets received for a session', labels: SCOPE },
+  controlPacketsRxInvalid: {
+    kind: 'counter',
+    suffix: 'control_packets_rx_invalid_total',
+    help: 'Received packets that were dropped, by why',
+    labels: [...SCOPE, LABEL_REASON],
+  },
+  unknownPeerPackets: {
+    kind: 'counter',
+    suffix: 'unknown_peer_packets_total',
+    help: 'Well-formed packets that belong to no session',
+    labels: SCOPE,
+  },
+  readSocketErrors: {
+    kind: 'counter',
+    suffix: 'read_socket_errors_total',
+    help: 'Failed reads from the socket',
+    labels: [...SCOPE, LABEL_OPERATION],
+  },
+  writeSocketErrors: {
+    kind: 'counter',
+    suffix: 'write_socket_errors_total',
+    help: 'Failed writes to the socket',
+    labels: [...SCOPE, LABEL_OPERATION],
+  },
+  peerSessions: {
+    kind: 'gauge',
+    suffix: 'peer_sessions',
+    help: 'The session with a peer: 1 for the state that it is in',
+    labels: [...PEER, LABEL_STATE],
+  },
+  peerDetectTime: {
+    kind: 'gauge',
+    suffix: 'peer_session_detect_time_seconds',
+    help: 'So much silence of a peer means Down',
+    labels: PEER,
+  },
+} as const satisfies Record<string, Definition>;
+
+/** A metric by the name of its property. */
+export type MetricName = keyof typeof DEFINITIONS;
+
+type NamesOf<K extends Kind> = { [N in MetricName]: (typeof DEFINITIONS)[N]['kind'] extends K ? N : never }[MetricName];
+
+/** Series whose value is one number. */
+export type ScalarName = NamesOf<'gauge' | 'counter'>;
+export type HistogramName = NamesOf<'histogram'>;
+
+export type Labels = Readonly<Record<string, string>>;
+
+/** Where metrics that are read on scrape come from. Called only while a scrape reads, all metrics in one turn. */
+export interface MetricsFeed {
+  scalars(name: ScalarName): Iterable<readonly [labels: Labels, value: number]>;
+  histograms(name: HistogramName): Iterable<readonly [labels: Labels, stats: HistogramStats]>;
+}
+
+/**
+ * The 21 metrics of the reference (reference name: `Metrics`), on a registry of the user's once `register` is called.
+ * A manager makes and fills its own from `metricsRegistry`; this is for the building blocks.
+ */
+export class Metrics {
+  declare readonly sessions: Gauge;
+  declare readonly sessionTransitions: Counter;
+  declare readonly routesInstalled: Gauge;
+  declare readonly routeInstalls: Counter;
+  declare readonly routeWithdraws: Counter;
+  /** In seconds. */
+  declare readonly convergenceToUp: PromHistogram;
+  /** In seconds. */
+  declare readonly convergenceToDown: PromHistogram;
+  declare readonly schedulerServiceQueueLen: Gauge;
+  declare readonly schedulerEventsDropped: Counter;
+  declare readonly schedulerTotalQueueLen: Gauge;
+  declare readonly routeInstallFailures: Counter;
+  declare readonly routeUninstallFailures: Counter;
+  /** In seconds. */
+  declare readonly handleRxDuration: PromHistogram;
+  declare readonly controlPacketsTX: Counter;
+  declare readonly controlPacketsRX: Counter;
+  declare readonly controlPacketsRxInvalid: Counter;
+  declare readonly unknownPeerPackets: Counter;
+  declare readonly readSocketErrors: Counter;
+  declare readonly writeSocketErrors: Counter;
+  declare readonly peerSessions: Gauge;
+  /** In seconds. */
+  declare readonly peerDetectTime: Gauge;
+
+  /** @param options.prefix what their names begin with. Default: `liveness_` */
+  constructor(options: { prefix?: string | undefined } = {}, feed?: MetricsFeed) {
+    const { prefix = DEFAULT_METRICS_PREFIX } = options;
+    const metrics = metricNames().map((name) => [name, newMetric(name, prefix, feed)]);
+    Object.assign(this, Object.fromEntries(metrics));
+  }
+
+  /**
+   * Registers all of them (reference name: `Metrics.Register`).
+   *
+   * @throws Error of prom-client's where the registry has one of these names already; none is registered then
+   */
+  register(registry: Registry): this {
+    const done: string[] = [];
+    try {
+      for (const metric of this.all()) {
+        registry.registerMetric(metric);
+        done.push((metric as unknown as { name: string }).name);
+      }
+    } catch (error) {
+      for (const name of done) registry.removeSingleMetric(name);
+      throw error;
+    }
+    return this;
+  }
+
+  /** All of them. */
+  all(): (Gauge | Counter | PromHistogram)[] {
+    return metricNames().map((name) => this[name]);
+  }
+}
+
+/** The name in Prometheus. */
+export function prometheusName(name: MetricName, prefix: string): string {
+  return `${prefix}${DEFINITIONS[name].suffix}`;
+}
+
+export function metricNames(): MetricName[] {
+  return Object.keys(DEFINITIONS) as MetricName[];
+}
+
+type PromClient = typeof import('prom-client');
+
+/** Loaded when the first metric is made: it costs a process that has none nothing. The registry is the user's, of the same module. */
+function promClient(): PromClient {
+  return createRequire(import.meta.url)('prom-client') as PromClient;
+}
+
+function newMetric(name: MetricName, prefix: string, feed: MetricsFeed | undefined): Gauge | Counter | PromHistogram {
+  const { kind, help, labels } = DEFINITIONS[name];
+  const prom = promClient();
+  const options = { name: prometheusName(name, prefix), help, labelNames: [...labels], registers: [] };
+  if (kind === 'histogram') return newHistogram(prom, name as HistogramName, options, feed);
+  if (feed === undefined) return kind === 'gauge' ? new prom.Gauge(options) : new prom.Counter(options);
+  const scalar = name as ScalarName;
+  if (kind === 'gauge') {
+    const collect = function (this: Gauge): void {
+      this.reset();
+      for (const [series, value] of feed.scalars(scalar)) this.set(series, value);
+    };
+    return new prom.Gauge({ ...options, collect });
+  }
+  const collect = function (this: Counter): void {
+    this.reset();
+    for (const [series, value] of feed.scalars(scalar)) this.inc(series, value);
+  };
+  return new prom.Counter({ ...options, collect });
+}
+
+interface MetricOptions {
+  readonly name: string;
+  readonly help: string;
+  readonly labelNames: string[];
+  readonly registers: never[];
+}
+
+function newHistogram(prom: PromClient, name: HistogramName, options: MetricOptions, feed: MetricsFeed | undefined): PromHistogram {
+  const config = { ...options, buckets: [...DEFINITIONS[name].bounds] };
+  if (feed === undefined) return new prom.Histogram(config);
+  // prom-client has no way to set a histogram whose buckets were counted elsewhere: both readers are overridden.
+  class FedHistogram extends prom.Histogram {
+    override get(): ReturnType<PromHistogram['get']> {
+      const values = [...(feed as MetricsFeed).histograms(name)].flatMap(([labels, stats]) => exposed(options.name, labels, stats));
+      return Promise.resolve({ name: options.name, help: options.help, type: 'histogram', values, aggregator: 'sum' } as never);
+    }
+
+    getForPromString(): ReturnType<PromHistogram['get']> {
+      return this.get();
+    }
+  }
+  return new FedHistogram(config);
+}
+
+interface ExposedValue {
+  readonly labels: Record<string, string | number>;
+  readonly value: number;
+  readonly metricName: string;
+}
+
+/** A histogram as Prometheus reads it: buckets added up, then sum and count. */
+function exposed(name: string, labels: Labels, { bounds, counts, sum }: HistogramStats): ExposedValue[] {
+  let count = 0;
+  const buckets = counts.map((inBucket, index) => {
+    count += inBucket;
+    return { labels: { ...labels, le: bounds[index] ?? '+Inf' }, value: count, metricName: `${name}_bucket` };
+  });
+  return [
+    ...buckets,
+    { labels: { ...labels }, value: sum, metricName: `${name}_sum` },
+    { labels: { ...labels }, value: count, metricName: `${name}_count` },
+  ];
+}
