@@ -1,13 +1,16 @@
 //! The rules that a session goes by, as values. The wire is the same under all of them, and each talks to any peer.
 
+use std::fmt;
+
 /// One set of rules (`ARCHITECTURE.md`, "Two rule sets"). One state machine reads them; there are no copies of it.
-#[derive(Debug, PartialEq, Eq)]
+#[derive(PartialEq, Eq)]
 pub struct Rules {
     pub name: &'static str,
     /// Learn the peer's discriminator from every accepted packet with state Down, Init or Up (RFC 5880 §6.8.6),
     /// and unlearn it on a received AdminDown; else only while none is known, and in Up where it differs.
     pub learns_from_every_packet: bool,
-    /// Forget the peer's discriminator when, after a detection timeout, a further detection time passes in silence.
+    /// Forget the peer's discriminator when, after a detection timeout, a further detection time passes in silence, and
+    /// when coming back into service, where nothing was listened to.
     pub forgets_after_silence: bool,
     /// In Down, with no peer discriminator known, hear a packet that names a discriminator which is not ours as a
     /// Down that names none: how a peer that remembers our predecessor is heard again.
@@ -20,6 +23,13 @@ pub struct Rules {
     /// Take a peer's transmit interval beyond our own ceiling as it is, up to `MAX_PEER_INTERVAL_US`: a slower
     /// peer is not a dead one. Else the interval is clamped to the ceiling.
     pub accepts_slower_peers: bool,
+}
+
+impl fmt::Debug for Rules {
+    /// The name says it all.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name)
+    }
 }
 
 /// The longest transmit interval that a peer may announce where slower peers are accepted.

@@ -298,6 +298,11 @@ impl Session {
             return false;
         }
         self.farewell_until = None;
+        if self.policy.rules.forgets_after_silence {
+            // Nothing was heard out of service: the peer may be another by now, or know another of us.
+            self.forget_at = None;
+            self.peer.discr = 0;
+        }
         self.enter(State::Down, now, DownReason::LocalAdmin, now);
         true
     }
@@ -338,7 +343,9 @@ impl Session {
     pub fn compute_next_tx(&mut self, now: Time, random: &mut Xorshift32) -> Option<Time> {
         let mut interval_us = self.tx_interval_us();
         if self.state == State::Down {
-            interval_us = (interval_us * u64::from(self.backoff_factor)).min(u64::from(self.policy.backoff_max_us));
+            // Backing off never makes us faster than either side wants.
+            let longest_us = u64::from(self.policy.backoff_max_us).max(interval_us);
+            interval_us = (interval_us * u64::from(self.backoff_factor)).min(longest_us);
             // Far beyond any ceiling, and far from overflow.
             self.backoff_factor = (self.backoff_factor * 2).min(1 << 20);
         }

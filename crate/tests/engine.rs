@@ -6,7 +6,8 @@ use proptest::prelude::*;
 use route_liveness::engine::{AddError, Datagram, Engine, Event, Path, SessionId};
 use route_liveness::packet::{ControlPacket, State};
 use route_liveness::rules::{REFERENCE, ROBUST};
-use route_liveness::session::DownReason;
+use route_liveness::session::{DownReason, Policy};
+use route_liveness::sim::{PairId, World};
 use route_liveness::stats::{Cause, Invalid, LinkId};
 use support::{LINK, MS, Network, SECOND, at, host, path, policy, spec, timers, transitions};
 
@@ -25,7 +26,7 @@ fn up_packet(local_discr: u32, peer_discr: u32) -> ControlPacket {
 
 fn up_pair() -> Network {
     let mut network = Network::pair(timers(100, 3));
-    network.run_until(2 * SECOND, Network::all_up).expect("a pair comes up");
+    network.run_until(2 * SECOND, World::all_up).expect("a pair comes up");
     network.run(SECOND);
     network.take_transitions();
     network
@@ -34,7 +35,7 @@ fn up_pair() -> Network {
 #[test]
 fn a_pair_comes_up_within_two_round_trips_and_two_intervals() {
     let mut network = Network::pair(timers(100, 3));
-    let took = network.run_until(10 * SECOND, Network::all_up).expect("a pair comes up");
+    let took = network.run_until(10 * SECOND, World::all_up).expect("a pair comes up");
     assert!(took <= 4 * MS + 200 * MS, "took {took} us");
 }
 
@@ -58,9 +59,23 @@ fn a_change_is_announced_at_once_also_from_a_deep_backoff() {
     network.cut_both();
     network.run(10 * SECOND);
     network.heal();
-    let took = network.run_until(10 * SECOND, Network::all_up).expect("comes up after an outage");
+    let took = network.run_until(10 * SECOND, World::all_up).expect("comes up after an outage");
     // 1.1 × the shorter backed-off interval + 2 round trips + 2 × txInterval.
     assert!(took <= 1_100 * MS + 4 * MS + 200 * MS, "took {took} us");
+}
+
+#[test]
+fn a_backoff_limit_below_the_interval_makes_no_session_faster() {
+    let limits = Policy { max_tx_ceil_us: 3_000_000, backoff_max_us: 200_000, ..policy(&ROBUST) };
+    let mut engine = Engine::new(limits, 10, 1);
+    engine.add_session(at(SECOND), spec(1, path(1, 2), timers(1_000, 3)), 7).unwrap();
+    let mut sent = Vec::new();
+    while let Some(now) = engine.poll_deadline().filter(|now| *now < at(60 * SECOND)) {
+        engine.handle_timeout(now, now);
+        sent.extend(std::iter::from_fn(|| engine.poll_transmit()).map(|_| now));
+    }
+    assert!(sent.len() > 50, "it does send");
+    assert!(sent.windows(2).all(|pair| pair[1].since(pair[0]) >= 900 * MS), "but not more often than it said");
 }
 
 #[test]
@@ -250,8 +265,8 @@ fn a_flood_to_addresses_without_sessions_does_not_grow_the_counters() {
 fn admin_down_reaches_a_peer_that_misses_the_first_of_it() {
     let mut network = up_pair();
     network.cut(1, 2);
-    let now = network.now;
-    network.host(1).engine.admin_down(now, SessionId(1));
+    let now = network.world.now;
+    network.world.admin(PairId(1), 0, true);
     network.run(120 * MS);
     network.heal();
     network.run(200 * MS);
@@ -260,9 +275,23 @@ fn admin_down_reaches_a_peer_that_misses_the_first_of_it() {
     network.run(10 * SECOND);
     let last = network.host(1).sent.last().unwrap().0;
     assert!(last <= now.plus(300 * MS), "after one detection time it is silent");
-    let now = network.now;
-    network.host(1).engine.admin_up(now, SessionId(1));
-    network.run_until(3 * SECOND, Network::all_up).expect("comes back into service");
+    network.world.admin(PairId(1), 0, false);
+    network.run_until(3 * SECOND, World::all_up).expect("comes back into service");
+}
+
+#[test]
+fn a_session_back_in_service_hears_a_peer_that_remembers_its_former_life() {
+    let mut network = Network::pair_with(timers(100, 3), [&ROBUST, &REFERENCE]);
+    network.run(3 * SECOND);
+    network.cut(1, 2);
+    network.restart(1);
+    // It hears the peer and learns its discriminator; the peer goes on naming the one before.
+    network.run(SECOND);
+    network.world.admin(PairId(1), 0, true);
+    network.run(SECOND);
+    network.heal();
+    network.world.admin(PairId(1), 0, false);
+    network.run_until(10 * SECOND, World::all_up).expect("is heard, and comes up");
 }
 
 #[test]
@@ -272,11 +301,9 @@ fn a_restart_of_either_side_always_ends_up_again_under_robust_rules() {
             let mut network = Network::pair_with(timers(100, 3), rules);
             network.run(3 * SECOND);
             network.kill(side);
-            let other = network.hosts.len();
-            assert_eq!(other, 2);
             network.run(pause);
             network.restart(side);
-            let took = network.run_until(30 * SECOND, Network::all_up);
+            let took = network.run_until(30 * SECOND, World::all_up);
             let who = (rules.map(|rules| rules.name), side, pause);
             assert!(took.is_some_and(|us| us <= 300 * MS + 3 * SECOND), "{who:?} took {took:?}");
             network.take_transitions();
@@ -291,7 +318,7 @@ fn a_one_way_cut_takes_both_sides_down_and_does_not_flap() {
     let mut network = up_pair();
     network.cut(1, 2);
     network.run(2 * SECOND);
-    assert!(network.host(1).state(1) < State::Up && network.host(2).state(2) < State::Up);
+    assert!(network.host(1).state(1) < State::Up && network.host(2).state(1) < State::Up);
     network.take_transitions();
     network.run(60 * SECOND);
     let flaps = network.take_transitions();
@@ -299,7 +326,7 @@ fn a_one_way_cut_takes_both_sides_down_and_does_not_flap() {
     assert!(per_minute <= 60, "{per_minute} transitions in a minute");
     assert!(flaps.iter().all(|flap| flap.to < State::Up), "and never Up");
     network.heal();
-    network.run_until(3 * SECOND, Network::all_up).expect("comes back");
+    network.run_until(3 * SECOND, World::all_up).expect("comes back");
 }
 
 #[test]
@@ -347,10 +374,9 @@ fn receiving_moves_no_entry_of_the_queue_but_an_earlier_deadline_does() {
 #[test]
 fn a_path_longer_than_the_detection_time_is_told_and_a_shorter_one_is_not() {
     for (delay_us, is_long) in [(MS, false), (120 * MS, false), (400 * MS, true)] {
-        let mut network = Network::pair(timers(100, 3));
-        network.delay_us = delay_us;
+        let mut network = Network::pair_over(delay_us, timers(100, 3), [&ROBUST, &ROBUST]);
         network.run(10 * SECOND);
-        let told: Vec<u64> = network.hosts.values().flat_map(|host| host.long_round_trips_us.clone()).collect();
+        let told: Vec<u64> = network.world.hosts.iter().flat_map(|host| host.long_round_trips_us.clone()).collect();
         assert_eq!(!told.is_empty(), is_long, "{delay_us} us one way: {told:?}");
         assert!(told.iter().all(|us| *us <= 2 * delay_us), "and never more than it is: {told:?}");
     }

@@ -170,6 +170,11 @@ export class SessionCore {
   adminUp(now: number): boolean {
     if (this.state !== 'admin_down') return false;
     this.#farewellUntil = undefined;
+    if (this.policy.rules.forgetsAfterSilence) {
+      // Nothing was heard out of service: the peer may be another by now, or know another of us.
+      this.#forgetAt = undefined;
+      this.peer.discr = 0;
+    }
     this.#enter('down', now, 'local_admin', now);
     return true;
   }
@@ -203,7 +208,9 @@ export class SessionCore {
   computeNextTx(now: number, random: Random): number | undefined {
     let intervalUs = this.txIntervalUs;
     if (this.state === 'down') {
-      intervalUs = Math.min(intervalUs * this.#backoffFactor, this.policy.backoffMaxUs);
+      // Backing off never makes us faster than either side wants.
+      const longestUs = Math.max(this.policy.backoffMaxUs, intervalUs);
+      intervalUs = Math.min(intervalUs * this.#backoffFactor, longestUs);
       this.#backoffFactor = Math.min(this.#backoffFactor * 2, MAX_BACKOFF_FACTOR);
     }
     const next = now + jittered(intervalUs, this.peer.detectMult, random);

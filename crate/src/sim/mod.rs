@@ -4,13 +4,27 @@
 //! The engines, and the orders for routes, are the ones that ship. What is simulated is what lies around them: the
 //! network, the sockets, the clocks, the kernel and the thread's turns.
 
+mod causes;
+mod clock;
+mod host;
+mod kernel;
+mod network;
+mod random;
+mod scenario;
+mod watch;
 mod witness;
+mod world;
 
 use std::fmt;
 
 use crate::time::Time;
 
+pub use host::{Host, HostSpec, RouteKind, path_of};
+pub use kernel::KernelFaults;
+pub use network::{HostId, Network, Quality};
+pub use scenario::{Fault, PairSpec, RunError, Scenario, ScenarioError, Timed, Totals};
 pub use witness::Witness;
+pub use world::{Pair, PairId, World};
 
 /// Something that must never happen did.
 #[derive(Clone, Debug, PartialEq, Eq)]

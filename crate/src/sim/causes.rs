@@ -1,0 +1,89 @@
+//! No session goes Down without a cause: silence, seen from the kernel's arrival times, or a packet that said so.
+
+use std::collections::VecDeque;
+
+use crate::engine::{Engine, Path, Transition};
+use crate::packet::{ControlPacket, State};
+use crate::rules::MAX_PEER_INTERVAL_US;
+use crate::session::{DownReason, Session};
+use crate::sim::Violation;
+use crate::sim::host::Waiting;
+use crate::stats::Cause;
+use crate::time::Time;
+
+/// Looks for what a transition says it came from: in what was read in the turn, and in what was not.
+///
+/// # Errors
+/// Where it is not there.
+pub(super) fn explain(
+    engine: &Engine,
+    path: Path,
+    updated_at: Option<Time>,
+    change: &Transition,
+    lateness_us: u64,
+    read: &[Waiting],
+    unread: &VecDeque<Waiting>,
+) -> Result<(), Violation> {
+    let Some((session, _)) = engine.session(change.id) else { return Ok(()) };
+    if change.to != State::Down || change.from == State::AdminDown {
+        return Ok(());
+    }
+    match change.cause {
+        // After other timers the deadline is the old one, until a packet comes: the books do not have it.
+        Cause::DetectTimeout if updated_at.is_some() && updated_at >= change.last_rx => Ok(()),
+        Cause::DetectTimeout => was_silent(session, path, change, lateness_us, unread),
+        Cause::HandleRx => was_told(session, path, change, read),
+        Cause::RegisterRoute | Cause::AdminDown => Ok(()),
+    }
+}
+
+fn was_silent(
+    session: &Session,
+    path: Path,
+    change: &Transition,
+    lateness_us: u64,
+    unread: &VecDeque<Waiting>,
+) -> Result<(), Violation> {
+    let objection =
+        |text: String| Err(Violation::new(change.at, format!("{:?} timed out {text}: {change:?}", change.id)));
+    let Some(last_rx) = change.last_rx else { return objection("without having heard anything".into()) };
+    let detect_time_us = session.detect_time_us();
+    let deadline = last_rx.plus(detect_time_us);
+    if change.at < deadline {
+        return objection(format!("before {} us", deadline.micros()));
+    }
+    let good = |waiting: &&Waiting| {
+        let counts = |packet: ControlPacket| {
+            packet.peer_discr == session.local_discr()
+                && packet.state >= State::Init
+                && packet.desired_min_tx_us <= MAX_PEER_INTERVAL_US
+        };
+        waiting.flight.path == path && waiting.arrival <= deadline && readable(waiting).is_some_and(counts)
+    };
+    if let Some(waiting) = unread.iter().find(good) {
+        return objection(format!("with a packet of {} us unread", waiting.arrival.micros()));
+    }
+    if lateness_us >= 1_000 && change.local_stall_us < lateness_us {
+        return objection(format!("and does not tell of our own lateness of {lateness_us} us"));
+    }
+    Ok(())
+}
+
+fn was_told(session: &Session, path: Path, change: &Transition, read: &[Waiting]) -> Result<(), Violation> {
+    let said = if change.reason == DownReason::RemoteAdmin { State::AdminDown } else { State::Down };
+    let names_us = |packet: &ControlPacket| packet.peer_discr == 0 || packet.peer_discr == session.local_discr();
+    let told = read.iter().any(|waiting| {
+        waiting.flight.path == path
+            && waiting.arrival == change.at
+            && readable(waiting).is_some_and(|packet| packet.state == said && names_us(&packet))
+    });
+    if told {
+        return Ok(());
+    }
+    Err(Violation::new(change.at, format!("nobody told {:?} to go Down: {change:?}", change.id)))
+}
+
+fn readable(waiting: &Waiting) -> Option<ControlPacket> {
+    let bytes = &waiting.flight.bytes[..usize::from(waiting.flight.length)];
+    ControlPacket::unmarshal(bytes).ok().filter(|packet| packet.detect_mult != 0 && packet.local_discr != 0)
+}

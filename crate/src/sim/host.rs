@@ -1,0 +1,515 @@
+//! One host: an engine, the socket before it, the routes behind it, and a thread whose turns come late.
+
+use std::collections::VecDeque;
+use std::net::Ipv4Addr;
+
+use rustc_hash::FxHashMap;
+
+use crate::engine::{Datagram, Engine, Event, Path, SessionId, SessionSpec, Transition, Transmit};
+use crate::orders::{ArmedRoute, ArmingPolicy, Orders, RouteId, SessionView};
+use crate::packet::{ControlPacket, State};
+use crate::routes::KernelRoute;
+use crate::rules::{ROBUST, Rules};
+use crate::session::{Identity, Policy};
+use crate::sim::causes;
+use crate::sim::clock::Clock;
+use crate::sim::kernel::{Kernel, KernelFaults};
+use crate::sim::network::{Flight, HostId};
+use crate::sim::random::Random;
+use crate::sim::{Violation, Witness};
+use crate::stats::Scope;
+use crate::time::Time;
+
+/// Our protocol number in the kernel's tables, and somebody else's.
+pub const OURS: u8 = 186;
+pub const THEIRS: u8 = 4;
+
+/// What a host is like.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct HostSpec {
+    pub rules: &'static Rules,
+    pub min_tx_floor_us: u32,
+    pub max_tx_ceil_us: u32,
+    pub backoff_max_us: u32,
+    /// It observes only, and says so: it has no routes in its care.
+    pub passive: bool,
+    pub honor_peer_passive: bool,
+    /// By so many millionths its clock gains.
+    pub clock_ppm: i32,
+    /// Each turn of its thread comes up to so late.
+    pub lateness_us: u64,
+    /// So many datagrams are read in one turn at most.
+    pub read_budget: usize,
+    /// So many datagrams wait in the socket at most.
+    pub socket_room: usize,
+    pub kernel: KernelFaults,
+}
+
+impl Default for HostSpec {
+    fn default() -> Self {
+        Self {
+            rules: &ROBUST,
+            min_tx_floor_us: 10_000,
+            max_tx_ceil_us: 1_000_000,
+            backoff_max_us: 1_000_000,
+            passive: false,
+            honor_peer_passive: false,
+            clock_ppm: 0,
+            lateness_us: 0,
+            read_budget: 1_024,
+            socket_room: 1_024,
+            kernel: KernelFaults::default(),
+        }
+    }
+}
+
+/// A route that follows a session, as the simulator's books have it.
+#[derive(Clone, Copy, Debug)]
+struct Kept {
+    armed: ArmedRoute,
+    /// Its slot belongs to somebody else.
+    conflict: bool,
+    /// It was in the kernel when last looked at.
+    held: bool,
+}
+
+/// A datagram in the socket.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Waiting {
+    pub arrival: Time,
+    pub flight: Flight,
+}
+
+/// How a session's routes are to be treated.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct RouteKind {
+    pub no_uninstall: bool,
+    pub conflict: bool,
+}
+
+pub struct Host {
+    pub id: HostId,
+    pub spec: HostSpec,
+    pub engine: Engine,
+    /// What the engine told, where `record` says so.
+    pub transitions: Vec<Transition>,
+    pub long_round_trips_us: Vec<u64>,
+    pub sent: Vec<(Time, ControlPacket)>,
+    pub record: bool,
+    pub clock: Clock,
+    pub(super) alive: bool,
+    pub(super) stalled_until: Option<Time>,
+    pub(super) sessions: Vec<SessionSpec>,
+    /// When a session was given other timers: they count from the next packet on.
+    updated: FxHashMap<SessionId, Time>,
+    pub(super) transition_count: u64,
+    /// Sessions that changed their state, until somebody looks.
+    pub(super) changed: Vec<SessionId>,
+    wake_at: Option<Time>,
+    kernel_at: Option<Time>,
+    socket: VecDeque<Waiting>,
+    dropped: bool,
+    /// Datagrams read in this turn.
+    read: Vec<Waiting>,
+    touched: Vec<SessionId>,
+    routes: Vec<Kept>,
+    orders: Orders,
+    kernel: Kernel,
+    witness: Witness,
+    random: Random,
+    lives: u32,
+}
+
+impl Host {
+    pub(super) fn new(id: HostId, spec: HostSpec, mut random: Random) -> Self {
+        // No two machines started together, but for those of tests that count microseconds.
+        let offset_us = if spec.clock_ppm == 0 { 0 } else { random.up_to(1 << 40) };
+        let kernel = Kernel::new(random.fork(), spec.kernel);
+        Self {
+            id,
+            spec,
+            engine: new_engine(&spec, &mut random),
+            transitions: Vec::new(),
+            long_round_trips_us: Vec::new(),
+            sent: Vec::new(),
+            record: true,
+            clock: Clock::new(offset_us, spec.clock_ppm),
+            alive: true,
+            stalled_until: None,
+            sessions: Vec::new(),
+            updated: FxHashMap::default(),
+            transition_count: 0,
+            changed: Vec::new(),
+            wake_at: None,
+            kernel_at: None,
+            socket: VecDeque::new(),
+            dropped: false,
+            read: Vec::new(),
+            touched: Vec::new(),
+            routes: Vec::new(),
+            orders: Orders::new(arming(&spec)),
+            kernel,
+            witness: Witness::default(),
+            random,
+            lives: 1,
+        }
+    }
+
+    /// The state of a session.
+    ///
+    /// # Panics
+    /// Where there is none of this id.
+    #[must_use]
+    pub fn state(&self, id: u32) -> State {
+        self.engine.session(SessionId(id)).expect("a session of this id").0.state()
+    }
+
+    pub(super) fn add_session(&mut self, spec: SessionSpec, now: Time, kinds: &[RouteKind]) {
+        self.sessions.push(spec);
+        self.start_session(spec, now);
+        for kind in kinds {
+            self.add_route(spec, *kind, now);
+        }
+    }
+
+    fn start_session(&mut self, spec: SessionSpec, now: Time) {
+        let discr = (u32::from(self.id.0) << 24) | ((self.lives & 0xFFF) << 12) | spec.id.0;
+        self.engine.add_session(self.clock.local(now), spec, discr).expect("room for a session, and a new id");
+        self.witness.added(&self.engine, spec.id, spec.path);
+        self.wake_at = Some(now);
+    }
+
+    fn add_route(&mut self, session: SessionSpec, kind: RouteKind, now: Time) {
+        if self.spec.passive {
+            return;
+        }
+        let number = self.routes.len() as u32;
+        let route = KernelRoute {
+            table: 254,
+            destination: Ipv4Addr::from(0x0A09_0000 + number),
+            prefix_length: 32,
+            source: session.path.local,
+            next_hop: session.path.peer,
+            protocol: OURS,
+            priority: 0,
+        };
+        let armed = ArmedRoute {
+            id: RouteId(number),
+            session: session.id,
+            generation: 1,
+            route,
+            no_uninstall: kind.no_uninstall,
+            admin_down: false,
+        };
+        if kind.conflict {
+            self.kernel.occupy(KernelRoute { protocol: THEIRS, ..route });
+        }
+        self.routes.push(Kept { armed, conflict: kind.conflict, held: false });
+        self.arm(number as usize, now);
+    }
+
+    fn arm(&mut self, at: usize, now: Time) {
+        let armed = self.routes[at].armed;
+        let view = view(&self.engine, armed.session, None);
+        self.orders.arm(armed, Scope::OTHER, view, self.clock.local(now));
+        self.kernel_at = Some(now);
+    }
+
+    /// Takes a session and its routes out of service, or puts them back.
+    pub(super) fn admin(&mut self, id: SessionId, down: bool, now: Time) {
+        let local = self.clock.local(now);
+        if down {
+            self.engine.admin_down(local, id)
+        } else {
+            self.engine.admin_up(local, id)
+        }
+        for at in 0..self.routes.len() {
+            if self.routes[at].armed.session == id {
+                let armed = &mut self.routes[at].armed;
+                armed.admin_down = down;
+                armed.generation += 1;
+                self.arm(at, now);
+            }
+        }
+        self.wake_at = Some(now);
+    }
+
+    pub(super) fn update(&mut self, spec: SessionSpec, now: Time) {
+        self.updated.insert(spec.id, self.clock.local(now));
+        self.engine.update_session(spec.id, spec.timers, spec.peer_port);
+        self.witness.touched(&self.engine, spec.id);
+        if let Some(known) = self.sessions.iter_mut().find(|known| known.id == spec.id) {
+            *known = spec;
+        }
+    }
+
+    pub(super) fn set_kernel_faults(&mut self, faults: KernelFaults) {
+        self.kernel.faults = faults;
+    }
+
+    /// The process ends without a word.
+    pub(super) fn kill(&mut self) {
+        self.alive = false;
+        for spec in &self.sessions {
+            self.engine.remove_session(spec.id);
+        }
+        self.socket.clear();
+        self.dropped = false;
+        self.kernel.abandon(OURS);
+        (self.wake_at, self.kernel_at, self.stalled_until) = (None, None, None);
+    }
+
+    /// A new process: new discriminators, nothing remembered.
+    pub(super) fn start(&mut self, now: Time) {
+        self.alive = true;
+        self.lives += 1;
+        self.engine = new_engine(&self.spec, &mut self.random);
+        self.orders = Orders::new(arming(&self.spec));
+        self.witness = Witness::default();
+        for spec in self.sessions.clone() {
+            self.start_session(spec, now);
+        }
+        for at in 0..self.routes.len() {
+            let kept = &mut self.routes[at];
+            (kept.armed.admin_down, kept.held) = (false, false);
+            self.arm(at, now);
+        }
+    }
+
+    /// A datagram reached the socket.
+    pub(super) fn arrive(&mut self, flight: Flight, now: Time) {
+        if !self.alive {
+            return;
+        }
+        if self.socket.len() >= self.spec.socket_room {
+            // A full socket drops the newest.
+            self.dropped = true;
+            return;
+        }
+        self.socket.push_back(Waiting { arrival: self.clock.local(now), flight });
+        let woken_at = now.plus(self.random.up_to(self.spec.lateness_us));
+        self.wake_at = Some(self.wake_at.map_or(woken_at, |at| at.min(woken_at)));
+    }
+
+    /// When something happens here next.
+    pub(super) fn next(&self) -> Option<Time> {
+        let turn_at = self.wake_at.map(|at| self.stalled_until.map_or(at, |until| until.max(at)));
+        match (turn_at, self.kernel_at) {
+            (Some(turn), Some(kernel)) => Some(turn.min(kernel)),
+            (turn, kernel) => turn.or(kernel),
+        }
+    }
+
+    /// Runs what is due. What is sent goes to `send`.
+    pub(super) fn run(&mut self, now: Time, mut send: impl FnMut(&Transmit)) -> Result<(), Violation> {
+        let mut changed = false;
+        if self.stalled_until.is_some_and(|until| until <= now) {
+            self.stalled_until = None;
+        }
+        if self.stalled_until.is_none() && self.wake_at.is_some_and(|at| at <= now) {
+            changed = self.turn(now, &mut send)?;
+        }
+        if changed || self.orders.has_work() || self.kernel_at.is_some_and(|at| at <= now) {
+            self.run_kernel(now)?;
+        }
+        Ok(())
+    }
+
+    /// One turn, in the driver's order: lateness, socket, deadlines, news, packets.
+    fn turn(&mut self, now: Time, send: &mut impl FnMut(&Transmit)) -> Result<bool, Violation> {
+        let local = self.clock.local(now);
+        let lateness_us = self.engine.poll_deadline().map_or(0, |planned| local.since(planned));
+        if lateness_us > 0 {
+            self.engine.note_lateness(local, lateness_us);
+        }
+        let read_until = self.read_socket(local);
+        self.engine.handle_timeout(local, read_until);
+        let changed = self.tell(local, lateness_us)?;
+        while let Some(transmit) = self.engine.poll_transmit() {
+            self.witness.transmitted(&self.engine, local, &transmit)?;
+            if let Some(id) = self.witness.session_of(&transmit.path) {
+                self.touched.push(id);
+            }
+            if self.record {
+                self.sent.push((now, ControlPacket::unmarshal(&transmit.bytes).expect("the witness has read it")));
+            }
+            send(&transmit);
+        }
+        if changed {
+            self.witness.balances(&self.engine, local)?;
+        }
+        for id in self.touched.drain(..) {
+            self.witness.has_its_timers(&self.engine, id, local)?;
+        }
+        self.wake_at = if self.socket.is_empty() {
+            let deadline = self.engine.poll_deadline().map(|deadline| self.clock.world(deadline).max(now));
+            deadline.map(|at| at.plus(self.random.up_to(self.spec.lateness_us)))
+        } else {
+            // The next turn follows at once, and a turn takes some time.
+            Some(now.plus(50))
+        };
+        Ok(changed)
+    }
+
+    /// Reads what the turn's budget allows; gives the time up to which nothing is left unread.
+    fn read_socket(&mut self, local: Time) -> Time {
+        self.read.clear();
+        let mut read_until = local;
+        for _ in 0..self.spec.read_budget {
+            let Some(waiting) = self.socket.pop_front() else { break };
+            let Flight { path, ref bytes, length, .. } = waiting.flight;
+            let bytes = &bytes[..usize::from(length)];
+            self.engine.handle_datagram(local, Datagram { arrival: waiting.arrival, path, bytes });
+            if let Some(id) = self.witness.session_of(&path) {
+                self.witness.touched(&self.engine, id);
+                self.touched.push(id);
+            }
+            read_until = waiting.arrival;
+            self.read.push(waiting);
+        }
+        if std::mem::take(&mut self.dropped) {
+            self.engine.note_socket_drops(local);
+        }
+        if self.socket.is_empty() { local } else { read_until }
+    }
+
+    fn tell(&mut self, local: Time, lateness_us: u64) -> Result<bool, Violation> {
+        let mut changed = false;
+        while let Some(event) = self.engine.poll_event() {
+            self.witness.told(local, &event)?;
+            let (id, conv_start) = match event {
+                Event::Transition(transition) => {
+                    changed = true;
+                    self.transition_count += 1;
+                    self.touched.push(transition.id);
+                    self.changed.push(transition.id);
+                    let path = self.path(transition.id);
+                    let updated_at = self.updated.get(&transition.id).copied();
+                    causes::explain(
+                        &self.engine,
+                        path,
+                        updated_at,
+                        &transition,
+                        lateness_us,
+                        &self.read,
+                        &self.socket,
+                    )?;
+                    if self.record {
+                        self.transitions.push(transition);
+                    }
+                    (transition.id, transition.conv_start)
+                }
+                Event::LongRoundTrip { id, at_least_us } => {
+                    if self.record {
+                        self.long_round_trips_us.push(at_least_us);
+                    }
+                    (id, None)
+                }
+                Event::PeerPassive { id, .. } => (id, None),
+            };
+            self.orders.session_changed(id, view(&self.engine, id, conv_start), local);
+        }
+        Ok(changed)
+    }
+
+    fn path(&self, id: SessionId) -> Path {
+        self.sessions.iter().find(|spec| spec.id == id).expect("sessions are added here").path
+    }
+
+    fn run_kernel(&mut self, now: Time) -> Result<(), Violation> {
+        let local = self.clock.local(now);
+        self.kernel.run(&mut self.orders, local);
+        self.kernel_at = self.kernel.next().map(|at| self.clock.world(at).max(now.plus(1)));
+        if self.kernel.is_settled(&self.orders) {
+            self.check_routes(local)?;
+        }
+        Ok(())
+    }
+
+    /// Nothing is asked of the kernel any more.
+    pub(super) fn is_settled(&self) -> bool {
+        !self.alive || self.kernel.is_settled(&self.orders)
+    }
+
+    /// The kernel is settled: a route is there if its session is Up, each exception by its own rule.
+    fn check_routes(&mut self, local: Time) -> Result<(), Violation> {
+        for kept in &mut self.routes {
+            let Some((session, _)) = self.engine.session(kept.armed.session) else { continue };
+            let ArmedRoute { route, no_uninstall, admin_down, .. } = kept.armed;
+            let held = self.kernel.holds(&route);
+            let up = session.state() == State::Up && !admin_down;
+            let stays = no_uninstall || (self.spec.honor_peer_passive && session.peer().passive && !admin_down);
+            let wanted = if kept.conflict {
+                self.kernel.holds(&KernelRoute { protocol: THEIRS, ..route }) && !held
+            } else if up {
+                held
+            } else if stays {
+                held || !kept.held || !no_uninstall
+            } else {
+                !held
+            };
+            if !wanted {
+                let text = format!(
+                    "route {} of {:?}, {:?}, in the kernel: {held}; before: {}; {kept:?}",
+                    route.destination,
+                    kept.armed.session,
+                    session.state(),
+                    kept.held,
+                );
+                return Err(Violation::new(local, text));
+            }
+            kept.held = held;
+        }
+        Ok(())
+    }
+
+    /// The witness's last word on all sessions.
+    pub(super) fn check(&self, now: Time) -> Result<(), Violation> {
+        let local = self.clock.local(now);
+        if !self.alive {
+            return Ok(());
+        }
+        self.witness.balances(&self.engine, local)?;
+        self.witness.all_have_their_timers(&self.engine, local)
+    }
+
+    /// When a session sends next, as the world counts.
+    pub(super) fn next_tx(&self, id: SessionId) -> Option<Time> {
+        Some(self.clock.world(self.engine.session(id)?.0.next_tx()?))
+    }
+
+    /// The thread is not run until then.
+    pub(super) fn stall(&mut self, until: Time) {
+        self.stalled_until = Some(self.stalled_until.map_or(until, |other| other.max(until)));
+    }
+}
+
+fn view(engine: &Engine, id: SessionId, conv_start: Option<Time>) -> SessionView {
+    engine.session(id).map_or_else(SessionView::default, |(session, _)| SessionView {
+        up: session.state() == State::Up,
+        peer_passive: session.peer().passive,
+        conv_start,
+    })
+}
+
+fn new_engine(spec: &HostSpec, random: &mut Random) -> Engine {
+    let policy = Policy {
+        rules: spec.rules,
+        min_tx_floor_us: spec.min_tx_floor_us,
+        max_tx_ceil_us: spec.max_tx_ceil_us,
+        backoff_max_us: spec.backoff_max_us,
+        identity: spec.passive.then_some(Identity { passive: true, version: [1, 0, 0, 0] }),
+    };
+    Engine::new(policy, 1_000, random.next_u64() as u32)
+}
+
+fn arming(spec: &HostSpec) -> ArmingPolicy {
+    ArmingPolicy { take_over: false, honor_peer_passive: spec.honor_peer_passive }
+}
+
+/// The path of a session between two hosts over the link of this number.
+#[must_use]
+pub fn path_of(local: HostId, peer: HostId, link: u32) -> Path {
+    let address = |id: HostId| Ipv4Addr::new(10, 0, 0, id.0);
+    Path { link: crate::stats::LinkId(link), local: address(local), peer: address(peer) }
+}

@@ -1,0 +1,183 @@
+//! The network between the hosts: what it loses, delays, reorders, doubles and damages, all drawn from the seed.
+
+use std::cmp::Ordering;
+use std::collections::BinaryHeap;
+
+use rustc_hash::FxHashMap;
+
+use crate::engine::Path;
+use crate::packet::PACKET_LEN;
+use crate::sim::random::Random;
+use crate::time::Time;
+
+/// Names a host: the last byte of its address, from 1.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct HostId(pub u8);
+
+/// How well packets get from one host to another.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Quality {
+    pub delay_us: u64,
+    /// A packet takes up to so much longer.
+    pub jitter_us: u64,
+    /// Of a million packets, so many are lost …
+    pub loss_ppm: u32,
+    /// … so many arrive twice …
+    pub duplicate_ppm: u32,
+    /// … so many are overtaken: they take twice the longest time …
+    pub reorder_ppm: u32,
+    /// … and so many arrive with a bit flipped, or cut short.
+    pub corrupt_ppm: u32,
+}
+
+impl Quality {
+    /// The longest that a packet can take.
+    #[must_use]
+    pub const fn slowest_us(&self) -> u64 {
+        (self.delay_us + self.jitter_us) * if self.reorder_ppm > 0 { 2 } else { 1 }
+    }
+}
+
+/// A packet on its way.
+#[derive(Clone, Copy, Debug)]
+pub struct Flight {
+    pub at: Time,
+    order: u64,
+    pub to: HostId,
+    /// As the receiver sees it.
+    pub path: Path,
+    pub bytes: [u8; PACKET_LEN],
+    pub length: u8,
+    pub corrupted: bool,
+}
+
+#[derive(Debug)]
+pub struct Network {
+    random: Random,
+    usual: Quality,
+    unusual: FxHashMap<(HostId, HostId), Quality>,
+    cut: FxHashMap<(HostId, HostId), Time>,
+    flights: BinaryHeap<Flight>,
+    sent: u64,
+    slowest_us: u64,
+}
+
+impl Network {
+    #[must_use]
+    pub fn new(random: Random, usual: Quality) -> Self {
+        Self {
+            random,
+            usual,
+            unusual: FxHashMap::default(),
+            cut: FxHashMap::default(),
+            flights: BinaryHeap::new(),
+            sent: 0,
+            slowest_us: usual.slowest_us(),
+        }
+    }
+
+    #[must_use]
+    pub fn quality(&self, from: HostId, to: HostId) -> Quality {
+        self.unusual.get(&(from, to)).copied().unwrap_or(self.usual)
+    }
+
+    pub fn set_quality(&mut self, from: HostId, to: HostId, quality: Quality) {
+        self.unusual.insert((from, to), quality);
+        self.slowest_us = self.slowest_us.max(quality.slowest_us());
+    }
+
+    /// The quality of all paths that were given none of their own.
+    pub fn set_usual_quality(&mut self, quality: Quality) {
+        self.usual = quality;
+        self.slowest_us = self.slowest_us.max(quality.slowest_us());
+    }
+
+    /// No packet that was ever sent took, or will take, longer than this.
+    #[must_use]
+    pub fn slowest_us(&self) -> u64 {
+        self.slowest_us
+    }
+
+    /// Nothing more gets from one host to the other; what is on its way arrives.
+    pub fn cut(&mut self, from: HostId, to: HostId, now: Time) {
+        self.cut.entry((from, to)).or_insert(now);
+    }
+
+    pub fn heal(&mut self, from: HostId, to: HostId) {
+        self.cut.remove(&(from, to));
+    }
+
+    /// Since when nothing gets through.
+    #[must_use]
+    pub fn cut_since(&self, from: HostId, to: HostId) -> Option<Time> {
+        self.cut.get(&(from, to)).copied()
+    }
+
+    /// Takes a packet to its fate.
+    pub fn send(&mut self, now: Time, from: HostId, to: HostId, path: Path, bytes: [u8; PACKET_LEN]) {
+        if self.cut.contains_key(&(from, to)) {
+            return;
+        }
+        let quality = self.quality(from, to);
+        if self.random.chance(quality.loss_ppm) {
+            return;
+        }
+        let copies = if self.random.chance(quality.duplicate_ppm) { 2 } else { 1 };
+        for _ in 0..copies {
+            let mut delay_us = quality.delay_us + self.random.up_to(quality.jitter_us);
+            if self.random.chance(quality.reorder_ppm) {
+                delay_us = quality.slowest_us();
+            }
+            self.sent += 1;
+            let length = PACKET_LEN as u8;
+            let mut flight =
+                Flight { at: now.plus(delay_us), order: self.sent, to, path, bytes, length, corrupted: false };
+            if self.random.chance(quality.corrupt_ppm) {
+                self.corrupt(&mut flight);
+            }
+            self.flights.push(flight);
+        }
+    }
+
+    fn corrupt(&mut self, flight: &mut Flight) {
+        flight.corrupted = true;
+        if self.random.chance(100_000) {
+            flight.length = self.random.up_to(PACKET_LEN as u64 - 1) as u8;
+        } else {
+            let bit = self.random.up_to(PACKET_LEN as u64 * 8 - 1) as usize;
+            flight.bytes[bit / 8] ^= 1 << (bit % 8);
+        }
+    }
+
+    /// When the next packet arrives.
+    #[must_use]
+    pub fn next_arrival(&self) -> Option<Time> {
+        self.flights.peek().map(|flight| flight.at)
+    }
+
+    /// The next packet that has arrived by now.
+    pub fn arrived(&mut self, now: Time) -> Option<Flight> {
+        if self.flights.peek()?.at > now { None } else { self.flights.pop() }
+    }
+}
+
+// The heap gives the greatest first: the earliest, and of equal times the one that was sent first, is the greatest.
+impl Ord for Flight {
+    fn cmp(&self, other: &Self) -> Ordering {
+        (other.at, other.order).cmp(&(self.at, self.order))
+    }
+}
+
+impl PartialOrd for Flight {
+    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
+impl PartialEq for Flight {
+    fn eq(&self, other: &Self) -> bool {
+        self.cmp(other) == Ordering::Equal
+    }
+}
+
+impl Eq for Flight {}

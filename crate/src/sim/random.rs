@@ -1,0 +1,39 @@
+//! The one source of chance in a simulated world.
+
+/// SplitMix64 (Steele, Lea, Flood 2014): the same numbers for a seed for ever, which no library promises.
+#[derive(Clone, Debug)]
+pub struct Random(u64);
+
+impl Random {
+    #[must_use]
+    pub const fn new(seed: u64) -> Self {
+        Self(seed)
+    }
+
+    pub const fn next_u64(&mut self) -> u64 {
+        self.0 = self.0.wrapping_add(0x9E37_79B9_7F4A_7C15);
+        let mut mixed = self.0;
+        mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
+        mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
+        mixed ^ (mixed >> 31)
+    }
+
+    /// A number from 0 to `most`; no draw is made for 0.
+    pub const fn up_to(&mut self, most: u64) -> u64 {
+        if most == 0 {
+            return 0;
+        }
+        (((self.next_u64() >> 32) as u128 * (most as u128 + 1)) >> 32) as u64
+    }
+
+    /// True so many times in a million; no draw is made for 0.
+    pub const fn chance(&mut self, per_million: u32) -> bool {
+        per_million > 0 && self.up_to(999_999) < per_million as u64
+    }
+
+    /// A generator that goes its own way from here.
+    #[must_use]
+    pub const fn fork(&mut self) -> Self {
+        Self(self.next_u64())
+    }
+}

@@ -1,0 +1,392 @@
+//! Hosts, and pairs of sessions between them, on one virtual clock: what can be done to them, and the next thing that
+//! happens.
+
+use std::collections::BinaryHeap;
+
+use std::cmp::Reverse;
+
+use crate::engine::{SessionId, SessionSpec, Transition};
+use crate::packet::State;
+use crate::session::Timers;
+use crate::sim::Violation;
+use crate::sim::host::{Host, HostSpec, RouteKind, path_of};
+use crate::sim::kernel::KernelFaults;
+use crate::sim::network::{HostId, Network, Quality};
+use crate::sim::random::Random;
+use crate::sim::watch::Watch;
+use crate::time::Time;
+
+/// The port that peers are sent to; nothing in here depends on it.
+const PORT: u16 = 44880;
+
+/// The world begins at one second, so that nothing is near the beginning of time.
+const BEGINNING: Time = Time::from_micros(1_000_000);
+
+/// Two sessions that watch each other. Both have the pair's number as their id.
+#[derive(Clone, Copy, Debug)]
+pub struct Pair {
+    pub hosts: [HostId; 2],
+    pub timers: [Timers; 2],
+}
+
+/// Names a pair.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct PairId(pub u32);
+
+pub struct World {
+    pub now: Time,
+    pub hosts: Vec<Host>,
+    pub network: Network,
+    pub(super) pairs: Vec<Pair>,
+    random: Random,
+    starts: BinaryHeap<Reverse<(Time, HostId)>>,
+    watch: Option<Watch>,
+    steps: u64,
+}
+
+impl World {
+    /// A world without hosts, in which everything follows from the seed.
+    #[must_use]
+    pub fn new(seed: u64, usual: Quality) -> Self {
+        let mut random = Random::new(seed);
+        Self {
+            now: BEGINNING,
+            hosts: Vec::new(),
+            network: Network::new(random.fork(), usual),
+            pairs: Vec::new(),
+            random,
+            starts: BinaryHeap::new(),
+            watch: None,
+            steps: 0,
+        }
+    }
+
+    /// Watches over what concerns two hosts, too: recovery, one-way cuts, peace where nothing is wrong.
+    #[must_use]
+    pub fn watched(mut self) -> Self {
+        self.watch = Some(Watch::default());
+        self
+    }
+
+    /// Adds a host; they are numbered from 1.
+    ///
+    /// # Panics
+    /// With more than 254 hosts.
+    pub fn add_host(&mut self, spec: HostSpec) -> HostId {
+        let id = HostId(u8::try_from(self.hosts.len() + 1).expect("at most 254 hosts"));
+        self.hosts.push(Host::new(id, spec, self.random.fork()));
+        id
+    }
+
+    /// Has two hosts watch each other, with routes on the first and on the second.
+    pub fn add_pair(&mut self, hosts: [HostId; 2], timers: [Timers; 2], routes: [&[RouteKind]; 2]) -> PairId {
+        let id = PairId(u32::try_from(self.pairs.len() + 1).expect("fewer pairs than numbers"));
+        let pair = Pair { hosts, timers };
+        self.pairs.push(pair);
+        let now = self.now;
+        for side in 0..2 {
+            let spec = pair.spec(id, side);
+            self.host_mut(hosts[side]).add_session(spec, now, routes[side]);
+        }
+        self.disturbed(id);
+        id
+    }
+
+    /// # Panics
+    /// Where there is none of this number, as all that names a host.
+    #[must_use]
+    pub fn host(&self, id: HostId) -> &Host {
+        &self.hosts[usize::from(id.0) - 1]
+    }
+
+    pub fn host_mut(&mut self, id: HostId) -> &mut Host {
+        &mut self.hosts[usize::from(id.0) - 1]
+    }
+
+    #[must_use]
+    pub fn pair(&self, id: PairId) -> &Pair {
+        &self.pairs[id.0 as usize - 1]
+    }
+
+    pub fn pair_ids(&self) -> impl Iterator<Item = PairId> + use<> {
+        (1..=self.pairs.len() as u32).map(PairId)
+    }
+
+    /// The states of a pair's sessions; `None` for a host whose process is not there.
+    #[must_use]
+    pub fn states(&self, id: PairId) -> [Option<State>; 2] {
+        self.pair(id).hosts.map(|host| self.host(host).engine.session(id.session()).map(|(session, _)| session.state()))
+    }
+
+    #[must_use]
+    pub fn is_up(&self, id: PairId) -> bool {
+        self.states(id) == [Some(State::Up); 2]
+    }
+
+    #[must_use]
+    pub fn all_up(&self) -> bool {
+        self.pair_ids().all(|id| self.is_up(id))
+    }
+
+    /// Nothing more gets from one host to the other; what is on its way arrives.
+    pub fn cut(&mut self, from: HostId, to: HostId) {
+        self.network.cut(from, to, self.now);
+        self.disturbed_between(from, to);
+    }
+
+    pub fn cut_both(&mut self, one: HostId, other: HostId) {
+        self.cut(one, other);
+        self.cut(other, one);
+    }
+
+    /// Cuts all paths between the given hosts and the others.
+    pub fn partition(&mut self, part: &[HostId]) {
+        let ids: Vec<HostId> = self.hosts.iter().map(|host| host.id).collect();
+        for &inside in part {
+            for &outside in ids.iter().filter(|id| !part.contains(id)) {
+                self.cut_both(inside, outside);
+            }
+        }
+    }
+
+    pub fn heal(&mut self, from: HostId, to: HostId) {
+        self.network.heal(from, to);
+        self.disturbed_between(from, to);
+    }
+
+    pub fn heal_all(&mut self) {
+        let ids: Vec<HostId> = self.hosts.iter().map(|host| host.id).collect();
+        for &from in &ids {
+            for &to in &ids {
+                if self.network.cut_since(from, to).is_some() {
+                    self.heal(from, to);
+                }
+            }
+        }
+    }
+
+    pub fn set_quality(&mut self, from: HostId, to: HostId, quality: Quality) {
+        self.network.set_quality(from, to, quality);
+        self.disturbed_between(from, to);
+    }
+
+    /// The process of a host ends without a word.
+    pub fn kill(&mut self, id: HostId) {
+        self.host_mut(id).kill();
+        self.disturbed_at(id);
+    }
+
+    /// The process of a host ends, and another begins after a pause: new discriminators, nothing remembered.
+    pub fn restart(&mut self, id: HostId, pause_us: u64) {
+        self.kill(id);
+        if pause_us == 0 {
+            self.start(id);
+        } else {
+            self.starts.push(Reverse((self.now.plus(pause_us), id)));
+        }
+    }
+
+    fn start(&mut self, id: HostId) {
+        if !self.host(id).alive {
+            let now = self.now;
+            self.host_mut(id).start(now);
+            self.disturbed_at(id);
+        }
+    }
+
+    /// The thread of a host is not run for so long.
+    pub fn stall(&mut self, id: HostId, us: u64) {
+        let until = self.now.plus(us);
+        self.host_mut(id).stall(until);
+        self.disturbed_at(id);
+    }
+
+    /// Takes one side's session and its routes out of service, or puts them back.
+    pub fn admin(&mut self, id: PairId, side: usize, down: bool) {
+        let (host, now) = (self.pair(id).hosts[side], self.now);
+        if self.host(host).alive {
+            self.host_mut(host).admin(id.session(), down, now);
+        }
+        self.disturbed(id);
+    }
+
+    /// Gives one side's session other timers.
+    pub fn set_timers(&mut self, id: PairId, side: usize, timers: Timers) {
+        self.pairs[id.0 as usize - 1].timers[side] = timers;
+        let (spec, host) = (self.pair(id).spec(id, side), self.pair(id).hosts[side]);
+        let now = self.now;
+        self.host_mut(host).update(spec, now);
+        self.disturbed(id);
+    }
+
+    pub fn set_kernel_faults(&mut self, id: HostId, faults: KernelFaults) {
+        self.host_mut(id).set_kernel_faults(faults);
+    }
+
+    /// Runs for so long.
+    ///
+    /// # Errors
+    /// The first thing that must not happen and did.
+    pub fn run(&mut self, us: u64) -> Result<(), Violation> {
+        let until = self.now.plus(us);
+        while self.step(until)? {}
+        self.now = until;
+        Ok(())
+    }
+
+    /// Runs until the condition holds, for at most so long; tells how long it took.
+    ///
+    /// # Errors
+    /// As `run`.
+    pub fn run_until(
+        &mut self,
+        at_most_us: u64,
+        mut holds: impl FnMut(&Self) -> bool,
+    ) -> Result<Option<u64>, Violation> {
+        let began = self.now;
+        let until = self.now.plus(at_most_us);
+        loop {
+            if holds(self) {
+                return Ok(Some(self.now.since(began)));
+            }
+            if !self.step(until)? {
+                return Ok(None);
+            }
+        }
+    }
+
+    /// Every transition that was recorded, of all hosts; then none.
+    pub fn take_transitions(&mut self) -> Vec<Transition> {
+        self.hosts.iter_mut().flat_map(|host| std::mem::take(&mut host.transitions)).collect()
+    }
+
+    /// All transitions that there were.
+    #[must_use]
+    pub fn transition_count(&self) -> u64 {
+        self.hosts.iter().map(|host| host.transition_count).sum()
+    }
+
+    /// How many times the world moved on.
+    #[must_use]
+    pub fn steps(&self) -> u64 {
+        self.steps
+    }
+
+    /// No route operation is under way anywhere.
+    #[must_use]
+    pub fn is_settled(&self) -> bool {
+        self.hosts.iter().all(Host::is_settled)
+    }
+
+    /// Looks at every session once more.
+    ///
+    /// # Errors
+    /// As `run`.
+    pub fn check(&self) -> Result<(), Violation> {
+        self.hosts
+            .iter()
+            .try_for_each(|host| host.check(self.now).map_err(|violation| self.locate(host.id, &violation)))
+    }
+
+    /// Jumps to the next thing that happens; false where nothing does until then.
+    fn step(&mut self, until: Time) -> Result<bool, Violation> {
+        let arrival = self.network.next_arrival();
+        let start = self.starts.peek().map(|Reverse((at, _))| *at);
+        let check = self.watch.as_ref().and_then(Watch::next);
+        let hosts = self.hosts.iter().filter_map(Host::next).min();
+        let next = [arrival, start, check, hosts].into_iter().flatten().min();
+        let Some(next) = next.filter(|next| *next <= until) else { return Ok(false) };
+        self.now = self.now.max(next);
+        self.steps += 1;
+        while let Some(Reverse((_, id))) = self.starts.peek().filter(|Reverse((at, _))| *at <= self.now) {
+            let id = *id;
+            self.starts.pop();
+            self.start(id);
+        }
+        while let Some(flight) = self.network.arrived(self.now) {
+            let now = self.now;
+            if flight.corrupted
+                && let Some(watch) = &mut self.watch
+            {
+                watch.corrupted(now);
+            }
+            self.host_mut(flight.to).arrive(flight, now);
+        }
+        for at in 0..self.hosts.len() {
+            if self.hosts[at].next().is_some_and(|next| next <= self.now) {
+                self.run_host(at)?;
+            }
+        }
+        if let Some(mut watch) = self.watch.take() {
+            let outcome = watch.run(self);
+            self.watch = Some(watch);
+            outcome?;
+        }
+        Ok(true)
+    }
+
+    fn run_host(&mut self, at: usize) -> Result<(), Violation> {
+        let Self { now, hosts, network, .. } = self;
+        let host = &mut hosts[at];
+        let from = host.id;
+        let outcome = host.run(*now, |transmit| {
+            let to = HostId(transmit.path.peer.octets()[3]);
+            network.send(*now, from, to, path_of(to, from, transmit.path.link.0), transmit.bytes);
+        });
+        if let Err(violation) = outcome {
+            return Err(self.locate(from, &violation));
+        }
+        let host = &mut self.hosts[at];
+        if !host.changed.is_empty() {
+            let changed = std::mem::take(&mut host.changed);
+            if let Some(mut watch) = self.watch.take() {
+                let outcome = watch.changed(self, from, &changed);
+                self.watch = Some(watch);
+                outcome?;
+            }
+        }
+        Ok(())
+    }
+
+    fn locate(&self, host: HostId, violation: &Violation) -> Violation {
+        Violation::new(self.now, format!("host {}, whose clock shows {}", host.0, violation))
+    }
+
+    fn disturbed_at(&mut self, host: HostId) {
+        for id in self.pair_ids() {
+            if self.pair(id).hosts.contains(&host) {
+                self.disturbed(id);
+            }
+        }
+    }
+
+    fn disturbed_between(&mut self, from: HostId, to: HostId) {
+        for id in self.pair_ids() {
+            let hosts = self.pair(id).hosts;
+            if hosts.contains(&from) && hosts.contains(&to) {
+                self.disturbed(id);
+            }
+        }
+    }
+
+    fn disturbed(&mut self, id: PairId) {
+        if let Some(mut watch) = self.watch.take() {
+            watch.disturbed(self, id);
+            self.watch = Some(watch);
+        }
+    }
+}
+
+impl PairId {
+    #[must_use]
+    pub fn session(self) -> SessionId {
+        SessionId(self.0)
+    }
+}
+
+impl Pair {
+    fn spec(&self, id: PairId, side: usize) -> SessionSpec {
+        let path = path_of(self.hosts[side], self.hosts[1 - side], id.0);
+        SessionSpec { id: id.session(), path, peer_port: PORT, timers: self.timers[side] }
+    }
+}

@@ -1,0 +1,65 @@
+//! What must hold in a world where everything goes wrong: some seeds of many (`examples/simulate.rs` runs the others).
+
+#[path = "support/scenarios.rs"]
+mod scenarios;
+
+use route_liveness::session::Timers;
+use route_liveness::sim::{Fault, HostSpec, PairSpec, Quality, RunError, Scenario, Timed};
+use scenarios::{Size, run_seed};
+
+const MINUTE: u64 = 60_000_000;
+
+#[test]
+fn nothing_that_must_not_happen_does() {
+    let size = Size { duration_us: 4 * MINUTE, faults: 30 };
+    for seed in 0..40 {
+        run_seed(seed, size).unwrap_or_else(|text| panic!("{text}"));
+    }
+}
+
+fn scenario() -> Scenario {
+    let timers = Timers { tx_min_us: 100_000, rx_min_us: 100_000, detect_mult: 3 };
+    Scenario {
+        seed: 1,
+        hosts: vec![HostSpec::default(); 2],
+        pairs: vec![PairSpec { hosts: [0, 1], timers: [timers; 2], routes: [Vec::new(), Vec::new()] }],
+        quality: Quality { delay_us: 1_000, ..Quality::default() },
+        duration_us: MINUTE,
+        faults: vec![Timed { at_us: MINUTE / 2, fault: Fault::Restart { host: 1, pause_us: 0 } }],
+    }
+}
+
+#[test]
+fn a_seed_is_a_run_that_can_be_had_again() {
+    let size = Size { duration_us: MINUTE, faults: 20 };
+    for seed in 0..5 {
+        assert_eq!(run_seed(seed, size), run_seed(seed, size));
+    }
+    let other = Scenario { seed: 2, ..scenario() };
+    assert_ne!(scenario().run().unwrap().steps, other.run().unwrap().steps, "and another seed is another run");
+}
+
+#[test]
+fn a_scenario_that_cannot_be_run_is_refused_with_the_name_of_the_field() {
+    let changed = |change: fn(&mut Scenario)| {
+        let mut wrong = scenario();
+        change(&mut wrong);
+        match wrong.run() {
+            Err(RunError::Scenario(error)) => error.to_string(),
+            other => panic!("{other:?}"),
+        }
+    };
+    assert_eq!(changed(|it| it.hosts.clear()), "`hosts` is 0, and has to be from 1 to 254");
+    assert_eq!(changed(|it| it.pairs[0].hosts = [1, 1]), "`pairs[0].hosts` names one host twice");
+    assert_eq!(changed(|it| it.pairs[0].hosts = [0, 7]), "`pairs[0].host` is 7, and has to be from 0 to 1");
+    let text = changed(|it| it.pairs[0].timers[0].detect_mult = 0);
+    assert_eq!(text, "`pairs[0].timers.detect_mult` is 0, and has to be from 1 to 255");
+    let text = changed(|it| it.quality.loss_ppm = 1_000_001);
+    assert_eq!(text, "`quality.loss_ppm` is 1000001, and has to be from 0 to 1000000");
+    let text = changed(|it| it.faults[0].at_us = 61_000_000);
+    assert_eq!(text, "`faults[0].at_us` is 61000000, and has to be from 0 to 60000000");
+    let text = changed(|it| it.faults[0].fault = Fault::AdminDown { pair: 1, side: 0 });
+    assert_eq!(text, "`faults[0].pair` is 1, and has to be from 0 to 0");
+    let text = changed(|it| it.hosts[1].read_budget = 0);
+    assert_eq!(text, "`hosts[1].read_budget` is 0, and has to be from 1 to 1048576");
+}

@@ -1,0 +1,240 @@
+//! Scenarios drawn from a seed, and made smaller where they fail.
+
+use proptest::prelude::*;
+use proptest::strategy::ValueTree;
+use proptest::test_runner::{Config, RngAlgorithm, TestRng, TestRunner};
+use route_liveness::rules::{REFERENCE, ROBUST};
+use route_liveness::session::Timers;
+use route_liveness::sim::{
+    Fault, HostSpec, KernelFaults, PairSpec, Quality, RouteKind, RunError, Scenario, Timed, Totals, Violation,
+};
+
+const MS: u64 = 1_000;
+const SECOND: u64 = 1_000_000;
+
+/// So often at most a failing scenario is run again to make it smaller.
+const SHRINKS: usize = 2_000;
+
+/// How large scenarios are.
+#[derive(Clone, Copy, Debug)]
+pub struct Size {
+    pub duration_us: u64,
+    pub faults: usize,
+}
+
+/// Runs the scenario of a seed.
+///
+/// # Errors
+/// What went wrong, the smallest scenario found in which something does, and the command that has it all again.
+pub fn run_seed(seed: u64, size: Size) -> Result<Totals, String> {
+    let mut bytes = [0; 32];
+    bytes[..8].copy_from_slice(&seed.to_le_bytes());
+    let rng = TestRng::from_seed(RngAlgorithm::ChaCha, &bytes);
+    let mut runner = TestRunner::new_with_rng(Config::default(), rng);
+    let scenario = scenarios(seed, size).new_tree(&mut runner).map_err(|reason| reason.to_string())?.current();
+    let violation = match scenario.run() {
+        Ok(totals) => return Ok(totals),
+        Err(RunError::Violation(violation)) => violation,
+        Err(error) => return Err(format!("seed {seed}: {error}")),
+    };
+    let (smallest, its_violation) = shrink(scenario, violation.clone());
+    let minutes = size.duration_us / (60 * SECOND);
+    Err(format!(
+        "seed {seed}: {violation}\n\nthe smallest like it: {its_violation}\n{smallest:#?}\n\nagain: cargo run --release \
+         --manifest-path crate/Cargo.toml --example simulate -- --seed {seed} --minutes {minutes} --faults {}\n",
+        size.faults
+    ))
+}
+
+/// Leaves out what does not matter, one thing after another, for as long as something goes wrong.
+fn shrink(scenario: Scenario, violation: Violation) -> (Scenario, Violation) {
+    let (mut smallest, mut its_violation) = (scenario, violation);
+    let mut runs = 0;
+    loop {
+        let before = runs;
+        let mut attempt = |candidate: Scenario, smallest: &mut Scenario| {
+            runs += 1;
+            match candidate.run() {
+                Err(RunError::Violation(violation)) if runs < SHRINKS => {
+                    (*smallest, its_violation) = (candidate, violation);
+                    true
+                }
+                _ => false,
+            }
+        };
+        let mut shrunk = false;
+        for at in (0..smallest.faults.len()).rev() {
+            let mut candidate = smallest.clone();
+            candidate.faults.remove(at);
+            shrunk |= attempt(candidate, &mut smallest);
+        }
+        for at in (0..smallest.pairs.len()).rev() {
+            shrunk |= without_pair(&smallest, at).is_some_and(|candidate| attempt(candidate, &mut smallest));
+        }
+        for change in PLAINER {
+            let mut candidate = smallest.clone();
+            change(&mut candidate);
+            shrunk |= candidate != smallest && attempt(candidate, &mut smallest);
+        }
+        if !shrunk || runs == before || runs >= SHRINKS {
+            return (smallest, its_violation);
+        }
+    }
+}
+
+fn without_pair(scenario: &Scenario, at: usize) -> Option<Scenario> {
+    let mut candidate = scenario.clone();
+    candidate.pairs.remove(at);
+    for Timed { fault, .. } in &mut candidate.faults {
+        if let Fault::AdminDown { pair, .. } | Fault::AdminUp { pair, .. } | Fault::Timers { pair, .. } = fault {
+            if *pair == at {
+                return None;
+            }
+            *pair -= usize::from(*pair > at);
+        }
+    }
+    Some(candidate)
+}
+
+/// What makes a scenario easier to read.
+const PLAINER: [fn(&mut Scenario); 8] = [
+    |scenario| scenario.duration_us = scenario.faults.iter().map(|timed| timed.at_us).max().unwrap_or(0),
+    |scenario| scenario.quality = Quality { delay_us: MS, ..Quality::default() },
+    |scenario| scenario.pairs.iter_mut().for_each(|pair| pair.routes = [Vec::new(), Vec::new()]),
+    |scenario| scenario.hosts.iter_mut().for_each(|host| host.kernel = KernelFaults::default()),
+    |scenario| scenario.hosts.iter_mut().for_each(|host| host.clock_ppm = 0),
+    |scenario| scenario.hosts.iter_mut().for_each(|host| host.lateness_us = 0),
+    |scenario| scenario.hosts.iter_mut().for_each(|host| (host.socket_room, host.read_budget) = (1_024, 1_024)),
+    |scenario| scenario.hosts.iter_mut().for_each(|host| (host.passive, host.honor_peer_passive) = (false, false)),
+];
+
+pub fn scenarios(seed: u64, size: Size) -> impl Strategy<Value = Scenario> {
+    let hosts = proptest::collection::vec(hosts(), 2..=4);
+    hosts.prop_flat_map(move |hosts| {
+        let count = hosts.len();
+        let pairs = proptest::collection::vec(pairs(count), 1..=4);
+        (Just(hosts), pairs, qualities(), Just(size.duration_us)).prop_flat_map(
+            move |(hosts, pairs, quality, duration_us)| {
+                let faults = proptest::collection::vec(timed(count, pairs.len(), duration_us), 0..=size.faults);
+                (Just(hosts), Just(pairs), Just(quality), faults, Just(duration_us)).prop_map(
+                    move |(hosts, pairs, quality, faults, duration_us)| Scenario {
+                        seed,
+                        hosts,
+                        pairs,
+                        quality,
+                        duration_us,
+                        faults,
+                    },
+                )
+            },
+        )
+    })
+}
+
+fn hosts() -> impl Strategy<Value = HostSpec> {
+    let rules = prop_oneof![7 => Just(&ROBUST), 3 => Just(&REFERENCE)];
+    let ceil_us = prop_oneof![3 => Just(1_000_000u32), 1 => Just(3_000_000u32)];
+    let backoff_us = prop_oneof![3 => Just(1_000_000u32), 1 => Just(60_000_000u32)];
+    let socket = (
+        prop_oneof![3 => Just(1_024usize), 1 => 1usize..5],
+        prop_oneof![3 => Just(1_024usize), 1 => 4usize..16],
+        prop_oneof![3 => Just(0u64), 1 => 0..20 * MS],
+    );
+    let passive = (prop::bool::weighted(0.15), prop::bool::weighted(0.4));
+    (rules, ceil_us, backoff_us, passive, -200i32..=200, socket, kernels()).prop_map(
+        |(rules, max_tx_ceil_us, backoff_max_us, (passive, honor_peer_passive), clock_ppm, socket, kernel)| HostSpec {
+            rules,
+            min_tx_floor_us: 10_000,
+            max_tx_ceil_us,
+            backoff_max_us,
+            passive,
+            honor_peer_passive,
+            clock_ppm,
+            lateness_us: socket.2,
+            read_budget: socket.0,
+            socket_room: socket.1,
+            kernel,
+        },
+    )
+}
+
+fn kernels() -> impl Strategy<Value = KernelFaults> {
+    let bad = (0..50 * MS, 0u32..200_000, 0u32..400_000, 0u32..200_000).prop_map(
+        |(latency_us, hang_ppm, fail_ppm, lose_ppm)| KernelFaults { latency_us, hang_ppm, fail_ppm, lose_ppm },
+    );
+    prop_oneof![2 => Just(KernelFaults { latency_us: MS, ..KernelFaults::default() }), 1 => bad]
+}
+
+fn pairs(hosts: usize) -> impl Strategy<Value = PairSpec> {
+    let two = (0..hosts, 1..hosts).prop_map(move |(one, step)| [one, (one + step) % hosts]);
+    let kind = (prop::bool::weighted(0.2), prop::bool::weighted(0.1))
+        .prop_map(|(no_uninstall, conflict)| RouteKind { no_uninstall, conflict });
+    let kinds = proptest::collection::vec(kind, 0..3);
+    (two, timers(), timers(), kinds.clone(), kinds).prop_map(|(hosts, one, two, first, second)| PairSpec {
+        hosts,
+        timers: [one, two],
+        routes: [first, second],
+    })
+}
+
+fn timers() -> impl Strategy<Value = Timers> {
+    let interval_ms = || prop_oneof![Just(50u32), Just(100), Just(300), Just(1_000), 20u32..1_000];
+    let mult = prop_oneof![5 => Just(3u8), 2 => 2u8..6, 1 => Just(1u8), 1 => 1u8..=20];
+    (interval_ms(), interval_ms(), mult).prop_map(|(tx_ms, rx_ms, detect_mult)| Timers {
+        tx_min_us: tx_ms * 1_000,
+        rx_min_us: rx_ms * 1_000,
+        detect_mult,
+    })
+}
+
+fn qualities() -> impl Strategy<Value = Quality> {
+    let rarely = |most: u32| prop_oneof![2 => Just(0u32), 1 => 0..most];
+    (0..30 * MS, 0..10 * MS, rarely(20_000), rarely(20_000)).prop_map(
+        |(delay_us, jitter_us, duplicate_ppm, reorder_ppm)| Quality {
+            delay_us,
+            jitter_us,
+            duplicate_ppm,
+            reorder_ppm,
+            ..Quality::default()
+        },
+    )
+}
+
+fn bad_qualities() -> impl Strategy<Value = Quality> {
+    let often = || prop_oneof![2 => Just(0u32), 1 => 0..800_000u32];
+    (0..400 * MS, 0..200 * MS, often(), often(), often(), prop_oneof![3 => Just(0u32), 1 => 0..300_000u32]).prop_map(
+        |(delay_us, jitter_us, loss_ppm, duplicate_ppm, reorder_ppm, corrupt_ppm)| Quality {
+            delay_us,
+            jitter_us,
+            loss_ppm,
+            duplicate_ppm,
+            reorder_ppm,
+            corrupt_ppm,
+        },
+    )
+}
+
+fn timed(hosts: usize, pairs: usize, duration_us: u64) -> impl Strategy<Value = Timed> {
+    (0..=duration_us, faults(hosts, pairs)).prop_map(|(at_us, fault)| Timed { at_us, fault })
+}
+
+fn faults(hosts: usize, pairs: usize) -> impl Strategy<Value = Fault> {
+    let host = move || 0..hosts;
+    let two = move || (0..hosts, 1..hosts).prop_map(move |(one, step)| [one, (one + step) % hosts]);
+    let end = move || (0..pairs, 0usize..2);
+    prop_oneof![
+        3 => two().prop_map(|[from, to]| Fault::Cut { from, to }),
+        1 => two().prop_map(|hosts| Fault::CutBoth { hosts }),
+        1 => proptest::collection::vec(host(), 1..hosts).prop_map(|part| Fault::Partition { part }),
+        5 => Just(Fault::HealAll),
+        1 => (two(), bad_qualities()).prop_map(|([from, to], quality)| Fault::Quality { from, to, quality }),
+        2 => (two(), qualities()).prop_map(|([from, to], quality)| Fault::Quality { from, to, quality }),
+        3 => (host(), prop_oneof![Just(0), 0..2 * SECOND, 0..90 * SECOND])
+            .prop_map(|(host, pause_us)| Fault::Restart { host, pause_us }),
+        2 => (host(), prop_oneof![0..SECOND, 0..20 * SECOND]).prop_map(|(host, us)| Fault::Stall { host, us }),
+        1 => end().prop_map(|(pair, side)| Fault::AdminDown { pair, side }),
+        2 => end().prop_map(|(pair, side)| Fault::AdminUp { pair, side }),
+        1 => (end(), timers()).prop_map(|((pair, side), timers)| Fault::Timers { pair, side, timers }),
+        1 => (host(), kernels()).prop_map(|(host, faults)| Fault::Kernel { host, faults }),
+    ]
+}
