@@ -3,21 +3,22 @@ import type { Registry } from 'prom-client';
 import * as v from 'valibot';
 
 import { isIPv4 } from './address.js';
-import { ConfigError, type ConfigIssue, expected } from './errors.js';
+import { ConfigError } from './errors.js';
+import { duration, field, flag, hasMethods, integer, object, worded } from './fields.js';
+import {
+  boundIssues,
+  DEFAULT_BOUNDS,
+  type IntervalBounds,
+  MAX_BACKOFF,
+  MAX_INTERVAL,
+  outsideIssues,
+  type SessionTimerOptions,
+} from './intervals.js';
 import type { Logger } from './logger.js';
 import { DEFAULT_METRICS_PREFIX } from './metrics.js';
 import type { RouteReaderWriter } from './netlinker/reader-writer.js';
 import { parseClientVersion } from './protocol/client-version.js';
-import type { UDPService } from './protocol/udp.js';
-
-/** The port that all peers listen on unless told otherwise (reference name: `DefaultLivenessPort`). */
-export const DEFAULT_LIVENESS_PORT = 44880;
-
-/** The longest interval between two packets of a session in service, in milliseconds. */
-export const MAX_INTERVAL = 60_000;
-
-/** The longest backoff, in milliseconds. */
-const MAX_BACKOFF = 600_000;
+import { DEFAULT_LIVENESS_PORT, type UDPService } from './protocol/udp.js';
 
 /** Wishes for the thread that carries the sessions; what the system refuses is a warning. */
 export interface RealtimeOptions {
@@ -94,14 +95,10 @@ export type ResolvedConfig = Readonly<
   } & { onClose: Readonly<Required<{ [K in keyof CloseOptions]: boolean }>> }
 >;
 
-/** The fields that bound each other, and that options of a route are held against. */
-export type IntervalBounds = Pick<ResolvedConfig, 'minTxFloor' | 'maxTxCeil'>;
-
 const DEFAULTS = {
   port: DEFAULT_LIVENESS_PORT,
   passiveMode: false,
-  minTxFloor: 50,
-  maxTxCeil: 1_000,
+  ...DEFAULT_BOUNDS,
   maxEvents: 10_240,
   metricsPrefix: DEFAULT_METRICS_PREFIX,
   enablePeerMetrics: false,
@@ -114,34 +111,6 @@ const LOGGER_METHODS = ['child', 'trace', 'debug', 'info', 'warn', 'error'] as c
 const UDP_METHODS = ['readFrom', 'writeTo', 'setReadDeadline', 'localAddr', 'close'] as const;
 const REGISTRY_METHODS = ['registerMetric', 'getSingleMetric', 'removeSingleMetric'] as const;
 const BACKEND_METHODS = ['routeAdd', 'routeDelete', 'routeByProtocol'] as const;
-
-/** A field that is what it should be, or an issue whose message says what that is. */
-function field<T>(what: string, holds: (value: unknown) => boolean) {
-  return v.custom<T>(holds, what);
-}
-
-const duration = (most: number) =>
-  field<number>(`a number of milliseconds above 0 and at most ${most}`, (value) => isNumberIn(value, 0.001, most));
-const integer = (least: number, most: number) =>
-  field<number>(`an integer from ${least} to ${most}`, (value) => Number.isInteger(value) && isNumberIn(value, least, most));
-const flag = field<boolean>('a boolean', (value) => typeof value === 'boolean');
-
-/** Unknown names are issues: a misspelt option must not be ignored. */
-function object<T extends v.ObjectEntries>(entries: T) {
-  return v.strictObject(entries, `an object; its options are ${Object.keys(entries).join(', ')}`);
-}
-
-/** The issues that valibot found, in our words: only here is it known where in the configuration each stands. */
-function worded(found: readonly v.BaseIssue<unknown>[] | undefined): ConfigIssue[] {
-  return (found ?? []).map((issue) => {
-    const path = v.getDotPath(issue) ?? '';
-    const isUnknown = issue.type === 'strict_object' && issue.expected === 'never';
-    const isMissing = issue.type === 'strict_object' && issue.received === 'undefined' && path !== '';
-    if (isUnknown) return { path, message: `Unknown option \`${path}\`; expected ${issue.message}` };
-    if (isMissing) return { path, message: `Expected \`${path}\` to be given: it has no default` };
-    return { path, message: expected(path, issue.message, issue.input) };
-  });
-}
 
 const SCHEMA = object({
   netlinker: field<RouteReaderWriter>(`an object with ${BACKEND_METHODS.join(', ')}`, (value) => hasMethods(value, BACKEND_METHODS)),
@@ -196,16 +165,6 @@ export function validateConfig(config: ManagerConfig): ResolvedConfig {
   return Object.freeze({ ...filled, onClose: Object.freeze({ adminDown, withdrawRoutes }) }) as ResolvedConfig;
 }
 
-/** How one session departs from the configuration. */
-export interface SessionTimerOptions {
-  /** How often we want to send, in milliseconds, within [minTxFloor, maxTxCeil]. Default: the configuration's. */
-  txMin?: number | undefined;
-  /** How often we can receive, in milliseconds, within [minTxFloor, maxTxCeil]. Default: the configuration's. */
-  rxMin?: number | undefined;
-  /** So many intervals of silence mean Down, 1 to 255. Default: the configuration's. */
-  detectMult?: number | undefined;
-}
-
 /** What can be said of a route when it is registered. */
 export interface RegisterOptions extends SessionTimerOptions {
   /** The peer's UDP port, 1 to 65 535. Default: 44880. */
@@ -231,46 +190,6 @@ export function validateRegisterOptions(options: RegisterOptions, bounds: Interv
   return options;
 }
 
-/** What is wrong between fields that are each right by themselves. */
-function boundIssues(config: Partial<ManagerConfig> & IntervalBounds, wrong: ReadonlySet<string>): ConfigIssue[] {
-  const issues: ConfigIssue[] = [];
-  const { minTxFloor, maxTxCeil, backoffMax, txMin, rxMin } = config;
-  const boundsHold = !wrong.has('minTxFloor') && !wrong.has('maxTxCeil');
-  if (boundsHold && minTxFloor > maxTxCeil) {
-    issues.push({
-      path: 'minTxFloor',
-      message: `Expected \`minTxFloor\` (${minTxFloor} ms) to be at most \`maxTxCeil\` (${maxTxCeil} ms)`,
-    });
-  } else if (boundsHold) {
-    const judged = { txMin: wrong.has('txMin') ? undefined : txMin, rxMin: wrong.has('rxMin') ? undefined : rxMin };
-    issues.push(...outsideIssues(judged, config));
-  }
-  if (boundsHold && !wrong.has('backoffMax') && backoffMax !== undefined && backoffMax < Math.min(minTxFloor, maxTxCeil)) {
-    const message = `Expected \`backoffMax\` (${backoffMax} ms) to be at least \`minTxFloor\` (${minTxFloor} ms)`;
-    issues.push({ path: 'backoffMax', message });
-  }
-  return issues;
-}
-
-/** Refused, not clamped: it catches seconds and microseconds. */
-function outsideIssues(timers: SessionTimerOptions, { minTxFloor, maxTxCeil }: IntervalBounds): ConfigIssue[] {
-  return (['txMin', 'rxMin'] as const).flatMap((path) => {
-    const interval = timers[path];
-    if (interval === undefined || (interval >= minTxFloor && interval <= maxTxCeil)) return [];
-    const message = `Expected \`${path}\` to be from minTxFloor (${minTxFloor} ms) to maxTxCeil (${maxTxCeil} ms), got ${interval} ms`;
-    return [{ path, message }];
-  });
-}
-
 function definedOf<T extends object>(given: T): Partial<T> {
   return Object.fromEntries(Object.entries(given).filter(([, value]) => value !== undefined)) as Partial<T>;
-}
-
-function isNumberIn(value: unknown, least: number, most: number): boolean {
-  return typeof value === 'number' && value >= least && value <= most;
-}
-
-function hasMethods(value: unknown, names: readonly string[]): boolean {
-  if ((typeof value !== 'object' && typeof value !== 'function') || value === null) return false;
-  return names.every((name) => typeof (value as Record<string, unknown>)[name] === 'function');
 }

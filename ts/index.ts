@@ -2,18 +2,17 @@
 export { monotonicNow } from './clock.js';
 export {
   type CloseOptions,
-  DEFAULT_LIVENESS_PORT,
   type ManagerConfig,
   type RealtimeOptions,
   type RegisterOptions,
   type ResolvedConfig,
-  type SessionTimerOptions,
   validateConfig,
 } from './config.js';
 export type { Capabilities, InvalidReason, RouteScopeStats, ScopeStats, TransitionCause, TransitionCount } from './engine/engine.js';
 export { ConfigError, type ConfigIssue, LivenessError, type LivenessErrorCode, type RouteIssue, RoutesError } from './errors.js';
 export type { HistogramStats } from './histogram.js';
 export type { RouteOperation } from './installer/installer.js';
+export type { SessionTimerOptions } from './intervals.js';
 export type { Logger } from './logger.js';
 export { Manager, type ManagerEvents, type RouteRef } from './manager.js';
 export {
@@ -30,9 +29,12 @@ export {
 export { MemoryRoutes } from './netlinker/memory.js';
 export { NetlinkRoutes } from './netlinker/netlink.js';
 export { newRouteReaderWriter, type RouteReaderWriter, type RouteRegistrar } from './netlinker/reader-writer.js';
+export { InvalidLengthError, ShortPacketError, UnsupportedVersionError } from './protocol/packet.js';
+export { DEFAULT_LIVENESS_PORT, type Datagram, type Destination, type UDPService } from './protocol/udp.js';
 export { DownReason, State, stateFromWire, stateToWire } from './protocol/state.js';
 export type { Registration } from './registration.js';
 export { formatPeer, formatRoute, formatRouteKey, type Peer, type Route, type RouteKey, routeKey } from './route.js';
+export type { BareSnapshot } from './protocol/session-snapshot.js';
 export type { RouteSnapshot, SessionSnapshot } from './snapshot.js';
 export type { ManagerStats } from './stats.js';
 export type { Transition } from './transitions.js';

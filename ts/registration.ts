@@ -1,8 +1,9 @@
 /** What one call registers: everything is checked first, so that it is done as a whole or not at all. */
 import { toMicros } from './clock.js';
-import { DEFAULT_LIVENESS_PORT, type RegisterOptions, type ResolvedConfig, validateRegisterOptions } from './config.js';
+import { type RegisterOptions, type ResolvedConfig, validateRegisterOptions } from './config.js';
 import type { PathFault, SessionPath, SessionTimers } from './engine/engine.js';
 import { codeOf, ConfigError, expected, LivenessError, messageOf, type RouteIssue } from './errors.js';
+import { DEFAULT_LIVENESS_PORT } from './protocol/udp.js';
 import { keyOf, type Registry, type Session } from './registry.js';
 import { formatPeer, formatRoute, formatSlot, parseInterface, parseRoute, type Peer, peerOf, type Route } from './route.js';
 

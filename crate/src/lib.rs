@@ -45,6 +45,8 @@ pub mod inbox;
 #[cfg(target_os = "linux")]
 pub mod links;
 #[cfg(target_os = "linux")]
+pub mod listener;
+#[cfg(target_os = "linux")]
 pub mod mailbox;
 #[cfg(target_os = "linux")]
 pub mod orders;

@@ -7,7 +7,7 @@ use netlink_packet_core::{NetlinkMessage, NetlinkPayload};
 use netlink_packet_route::RouteNetlinkMessage;
 use netlink_packet_route::link::LinkAttribute;
 use netlink_sys::{Socket, SocketAddr, protocols::NETLINK_ROUTE};
-use nix::net::if_::if_nametoindex;
+use nix::net::if_::{if_indextoname, if_nametoindex};
 use rustc_hash::FxHashMap;
 
 use crate::stats::LinkId;
@@ -69,6 +69,17 @@ impl Links {
     #[must_use]
     pub fn name(&self, id: LinkId) -> &str {
         self.known.get(id.0 as usize).map_or("", |link| &link.name)
+    }
+
+    /// The name of any interface, looked up where it is met for the first time; empty where there is none.
+    pub fn name_of(&mut self, index: u32) -> &str {
+        let mut id = self.by_index(index);
+        if id == LinkId::OTHER
+            && let Some(name) = name_of(index)
+        {
+            id = self.intern(&name);
+        }
+        self.name(id)
     }
 
     /// Takes in all notifications that wait. Where the kernel lost some, or sent what cannot be read, every name
@@ -164,6 +175,10 @@ pub fn read_news(mut messages: &[u8]) -> Option<Vec<LinkNews>> {
         news.push(LinkNews { name, index: link.header.index, exists });
     }
     Some(news)
+}
+
+fn name_of(index: u32) -> Option<String> {
+    if_indextoname(index).ok()?.into_string().ok()
 }
 
 fn index_of(name: &str) -> u32 {

@@ -59,9 +59,27 @@ export interface NativeRoutesHandle {
   list(protocol: number): Promise<NativeRoute[]>;
 }
 
+export interface NativeDatagram {
+  data: Uint8Array;
+  address: string;
+  port: number;
+  localIP: string;
+  iface: string;
+  arrivalUs: number;
+}
+
+export interface NativeUdpHandle {
+  localAddr(): { address: string; port: number } | null;
+  /** Everything that has come; the doorbell rings again only for what comes later. */
+  take(): NativeDatagram[];
+  send(bytes: Uint8Array, address: string, port: number, iface?: string, src?: string): number;
+  close(): void;
+}
+
 export interface Binding {
   /** The version of the package that the addon was built for. */
   version(): string;
   NativeEngine: new (options: EngineOptions, doorbell: () => void) => NativeEngineHandle;
   NativeRoutes: new () => NativeRoutesHandle;
+  NativeUdp: new (bindIP: string, port: number, doorbell: () => void) => NativeUdpHandle;
 }

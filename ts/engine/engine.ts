@@ -7,16 +7,18 @@
 import type { AddressInfo } from 'node:net';
 
 import type { HistogramStats } from '../histogram.js';
+import type { InvalidReason } from '../protocol/packet.js';
+import type { CoreSnapshot } from '../protocol/session-snapshot.js';
 import type { DownReason, State } from '../protocol/state.js';
+import type { TransitionCause } from '../protocol/timeline.js';
+
+export type { InvalidReason, TransitionCause };
 
 /** Names one session towards the engine. Positive, counted up by the manager, never used twice by one manager. */
 export type SessionId = number;
 
 /** Names one armed route towards the engine. Positive, counted up by the installer, never used twice. */
 export type RouteId = number;
-
-/** Why a session changed its state: the value of the `reason` label of `session_transitions_total`. */
-export type TransitionCause = 'register_route' | 'handle_rx' | 'detect_timeout' | 'admin_down';
 
 /** What an engine can do beyond the protocol itself; the manager refuses what the configuration demands and the engine lacks. */
 export interface Capabilities {
@@ -78,25 +80,8 @@ export interface PathFault {
   readonly code: 'ERR_NO_SUCH_INTERFACE' | 'EADDRNOTAVAIL';
 }
 
-export interface EngineSnapshot {
+export interface EngineSnapshot extends CoreSnapshot {
   readonly id: SessionId;
-  readonly state: State;
-  readonly localDiscr: number;
-  /** 0 where the peer's discriminator is not known. */
-  readonly peerDiscr: number;
-  readonly lastDownReason: DownReason;
-  readonly convUpStartUs: number | undefined;
-  readonly convDownStartUs: number | undefined;
-  readonly upSinceUs: number | undefined;
-  readonly downSinceUs: number | undefined;
-  readonly detectDeadlineUs: number | undefined;
-  readonly nextDetectScheduledUs: number | undefined;
-  readonly lastUpdatedUs: number | undefined;
-  readonly detectTimeUs: number;
-  readonly txIntervalUs: number;
-  readonly peerPassive: boolean;
-  /** Bytes 21 to 24 of the last accepted packet, `undefined` before one and where all four are zero. */
-  readonly peerVersion: readonly [number, number, number, number] | undefined;
 }
 
 /**
@@ -226,9 +211,6 @@ export interface RouteScopeStats {
   /** From the first packet that was missing, or said Down, to the backend's answer that the route is gone. */
   readonly convergenceToDown: HistogramStats;
 }
-
-/** Why a received packet was dropped before any session saw it: the value of the `reason` label of `control_packets_rx_invalid_total`. */
-export type InvalidReason = 'short' | 'bad_version' | 'bad_len' | 'bad_detect_mult' | 'bad_discr' | 'bad_interval' | 'foreign_discr';
 
 export interface EngineStats {
   readonly scopes: readonly ScopeStats[];

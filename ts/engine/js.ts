@@ -4,12 +4,14 @@
  */
 import { randomBytes } from 'node:crypto';
 import type { AddressInfo } from 'node:net';
-import { existsSync } from 'node:fs';
 
 import { monotonicNow } from '../clock.js';
-import { closedError } from '../errors.js';
+import { closedError, codeOf } from '../errors.js';
 import { Xorshift32 } from '../protocol/jitter.js';
 import { ROBUST } from '../protocol/rules.js';
+import { randomDiscriminator } from '../protocol/session.js';
+import { coreSnapshot } from '../protocol/session-snapshot.js';
+import { Throttle } from '../protocol/throttle.js';
 import { hasInterface, interfaceOf, isLocalAddress, type UDPService } from '../protocol/udp.js';
 import { type CoreEvent, type CoreTransition, EngineCore, type Path } from './core.js';
 import { Counters } from './counters.js';
@@ -41,6 +43,7 @@ export class JsEngine implements Engine {
   readonly #core: EngineCore;
   readonly #counters = new Counters();
   readonly #listener: EngineListener;
+  readonly #throttle = new Throttle();
   readonly #discriminators = new Set<number>();
   /** Which interface a pair of addresses was registered on: Node does not show what a packet came in by. */
   readonly #interfaces = new Map<string, string>();
@@ -73,8 +76,11 @@ export class JsEngine implements Engine {
     });
   }
 
-  /** @throws LivenessError the system's error where the address cannot be bound */
-  static async start(options: EngineOptions, listener: EngineListener, udp?: UDPService): Promise<JsEngine> {
+  /**
+   * @param reason why it is this engine that serves, where nobody asked for it
+   * @throws LivenessError the system's error where the address cannot be bound
+   */
+  static async start(options: EngineOptions, listener: EngineListener, udp?: UDPService, reason?: string): Promise<JsEngine> {
     const engine = new JsEngine(options, listener, udp !== undefined);
     const receives = engine.#transportListener();
     try {
@@ -84,7 +90,9 @@ export class JsEngine implements Engine {
       clearInterval(engine.#anchor);
       throw error;
     }
-    if (options.realtime !== undefined) listener.warning('ERR_ENGINE_UNAVAILABLE', 'realtime has no effect on the JavaScript engine');
+    const lacking = Object.entries(engine.capabilities).flatMap(([name, has]) => (has === true ? [] : [name]));
+    const limits = `The JavaScript engine serves. It lacks ${lacking.join(', ')}: sessions depend on the event loop.`;
+    listener.warning('ERR_ENGINE_UNAVAILABLE', reason === undefined ? limits : `${limits} ${reason}`);
     return engine;
   }
 
@@ -95,8 +103,7 @@ export class JsEngine implements Engine {
   checkPaths(paths: readonly SessionPath[]): PathFault[] {
     this.#assertOpen();
     return paths.flatMap(({ iface, localIP }, index): PathFault[] => {
-      const exists = hasInterface(iface) || existsSync(`/sys/class/net/${iface}`);
-      if (!exists) return [{ index, code: 'ERR_NO_SUCH_INTERFACE' }];
+      if (!hasInterface(iface)) return [{ index, code: 'ERR_NO_SUCH_INTERFACE' }];
       return isLocalAddress(localIP) ? [] : [{ index, code: 'EADDRNOTAVAIL' }];
     });
   }
@@ -123,8 +130,10 @@ export class JsEngine implements Engine {
   removeSessions(ids: readonly SessionId[]): void {
     this.#assertOpen();
     for (const id of ids) {
-      const discr = this.#core.session(id)?.session.localDiscr;
-      if (discr !== undefined) this.#discriminators.delete(discr);
+      const removed = this.#core.session(id);
+      if (removed === undefined) continue;
+      this.#discriminators.delete(removed.session.localDiscr);
+      this.#interfaces.delete(pairOf(removed.path.localIP, removed.path.peerIP));
       this.#core.removeSession(id);
     }
     this.#soon();
@@ -145,26 +154,7 @@ export class JsEngine implements Engine {
     return [...ids].flatMap((id) => {
       const known = this.#core.session(id);
       if (known === undefined) return [];
-      const { session, detectScheduled } = known;
-      const { moments, peer } = session;
-      return {
-        id,
-        state: session.state,
-        localDiscr: session.localDiscr,
-        peerDiscr: peer.discr,
-        lastDownReason: session.lastDownReason,
-        convUpStartUs: moments.convUpStart,
-        convDownStartUs: moments.convDownStart,
-        upSinceUs: moments.upSince,
-        downSinceUs: moments.downSince,
-        detectDeadlineUs: session.detectDeadline,
-        nextDetectScheduledUs: detectScheduled,
-        lastUpdatedUs: moments.lastUpdated,
-        detectTimeUs: session.detectTimeUs,
-        txIntervalUs: session.txIntervalUs,
-        peerPassive: peer.passive,
-        peerVersion: peer.version.some((byte) => byte !== 0) ? peer.version : undefined,
-      };
+      return { id, ...coreSnapshot(known.session, known.detectScheduled) };
     });
   }
 
@@ -234,6 +224,10 @@ export class JsEngine implements Engine {
       readError: () => {
         this.#readErrors += 1;
       },
+      failed: (localIP, error) => {
+        this.#readErrors += 1;
+        this.#throttle.log(localIP, () => this.#listener.warning(codeOf(error) ?? 'ERR_SOCKET', `cannot use ${localIP}: ${error.message}`));
+      },
     };
   }
 
@@ -290,13 +284,10 @@ export class JsEngine implements Engine {
   }
 
   #newDiscriminator(): number {
-    for (;;) {
-      const discr = randomBytes(4).readUInt32LE();
-      if (discr !== 0 && !this.#discriminators.has(discr)) {
-        this.#discriminators.add(discr);
-        return discr;
-      }
-    }
+    let discr = randomDiscriminator();
+    while (this.#discriminators.has(discr)) discr = randomDiscriminator();
+    this.#discriminators.add(discr);
+    return discr;
   }
 
   #assertOpen(): void {

@@ -1,5 +1,5 @@
 /** Which engine serves a manager. */
-import { LivenessError, messageOf } from '../errors.js';
+import { LivenessError, messageOf, toError } from '../errors.js';
 import type { UDPService } from '../protocol/udp.js';
 import type { Binding } from './binding.js';
 import type { Engine, EngineListener, EngineOptions } from './engine.js';
@@ -33,16 +33,17 @@ export const startEngine: EngineFactory = async ({ choice, udp }, options, liste
     return JsEngine.start(options, listener, udp);
   }
   if (chosen === 'js') return JsEngine.start(options, listener);
-  const binding = chosen === 'native' ? loadBinding() : bindingOrWarning(listener);
-  return binding === undefined ? JsEngine.start(options, listener) : new NativeEngine(binding, options, listener);
+  const loaded = tryLoad();
+  if (loaded.binding !== undefined) return new NativeEngine(loaded.binding, options, listener);
+  if (chosen === 'native') throw loaded.error;
+  return JsEngine.start(options, listener, undefined, messageOf(loaded.error));
 };
 
-function bindingOrWarning(listener: EngineListener): Binding | undefined {
+function tryLoad(): { binding: Binding } | { binding: undefined; error: Error } {
   try {
-    return loadBinding();
+    return { binding: loadBinding() };
   } catch (error) {
-    listener.warning('ERR_ENGINE_UNAVAILABLE', `The JavaScript engine serves instead of the native one. ${messageOf(error)}`);
-    return undefined;
+    return { binding: undefined, error: toError(error) };
   }
 }
 

@@ -15,6 +15,8 @@ export interface TransportListener {
   sent(path: Path): void;
   writeError(path: Path): void;
   readError(error: Error): void;
+  /** A local address cannot be used, now. */
+  failed(localIP: string, error: Error): void;
 }
 
 export interface Transport {
@@ -24,6 +26,9 @@ export interface Transport {
   localAddr(): AddressInfo | undefined;
   close(): Promise<void>;
 }
+
+/** In bytes; the system gives what it allows. */
+const RECEIVE_BUFFER = 4 << 20;
 
 const WILDCARD = '0.0.0.0';
 
@@ -61,11 +66,9 @@ export class DgramTransport implements Transport {
   }
 
   send({ path, peerPort, bytes }: Transmit): void {
-    const socket = this.#sockets.get(path.localIP);
-    if (socket === undefined) {
-      this.#listener.writeError(path);
-      return;
-    }
+    if (this.#closed) return;
+    // One that could not be bound, or has failed since, is tried again with every packet.
+    const socket = this.#sockets.get(path.localIP) ?? this.#bind(path.localIP);
     socket.send(bytes, peerPort, path.peerIP, (error) => {
       if (error === null) this.#listener.sent(path);
       else this.#listener.writeError(path);
@@ -84,7 +87,7 @@ export class DgramTransport implements Transport {
   }
 
   #bind(localIP: string): Socket {
-    const socket = createSocket('udp4');
+    const socket = createSocket({ type: 'udp4', recvBufferSize: RECEIVE_BUFFER });
     this.#sockets.set(localIP, socket);
     socket.unref();
     socket.on('message', (data, { address }) => {
@@ -92,7 +95,8 @@ export class DgramTransport implements Transport {
     });
     socket.on('error', (error) => {
       this.#sockets.delete(localIP);
-      this.#listener.readError(error);
+      socket.close();
+      this.#listener.failed(localIP, error);
     });
     socket.on('listening', () => {
       this.#port = socket.address().port;

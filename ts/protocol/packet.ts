@@ -71,16 +71,9 @@ export class ControlPacket {
 
   /** @throws LivenessError `ERR_INVALID_PACKET`, naming the first field that is wrong */
   constructor(fields: ControlPacketFields) {
+    checkFields(fields);
     const { version, state, detectMult, localDiscr, peerDiscr, desiredMinTxUs, requiredMinRxUs } = fields;
     const { passive = false, clientVersion = NO_VERSION } = fields;
-    check(version === PROTOCOL_VERSION, 'version', `${PROTOCOL_VERSION}`, version);
-    check(stateToWire(state) >= 0, 'state', "'admin_down', 'down', 'init' or 'up'", state);
-    check(isUnsigned(detectMult, 8), 'detectMult', 'an integer from 0 to 255', detectMult);
-    for (const [name, value] of Object.entries({ localDiscr, peerDiscr, desiredMinTxUs, requiredMinRxUs })) {
-      check(isUnsigned(value, 32), name, 'an integer from 0 to 4294967295', value);
-    }
-    check(typeof passive === 'boolean', 'passive', 'a boolean', passive);
-    check(isVersionBytes(clientVersion), 'clientVersion', 'four integers from 0 to 255', clientVersion);
     this.version = version;
     this.state = state;
     this.detectMult = detectMult;
@@ -120,16 +113,18 @@ export class ControlPacket {
    * Reads a packet from the first 40 bytes (reference name: `UnmarshalControlPacket`). Checks size, version and length
    * field only; reserved bits and bytes are ignored, whatever they hold.
    *
-   * @throws ShortPacketError, UnsupportedVersionError, InvalidLengthError, in this order
+   * @throws ShortPacketError, UnsupportedVersionError, InvalidLengthError, in this order; LivenessError
+   * `ERR_INVALID_PACKET` for what is no Uint8Array
    */
   static unmarshal(bytes: Uint8Array): ControlPacket {
-    if (bytes.length < PACKET_LENGTH) throw new ShortPacketError(bytes.length);
+    check(bytes instanceof Uint8Array, 'bytes', 'a Uint8Array', bytes);
+    const fault = faultOf(bytes);
+    if (fault === 'short') throw new ShortPacketError(bytes.length);
     const view = new DataView(bytes.buffer, bytes.byteOffset, PACKET_LENGTH);
-    const version = view.getUint8(0) >> 5;
-    if (version !== PROTOCOL_VERSION) throw new UnsupportedVersionError(version);
-    if (view.getUint8(3) !== PACKET_LENGTH) throw new InvalidLengthError(view.getUint8(3));
+    if (fault === 'bad_version') throw new UnsupportedVersionError(versionOf(bytes));
+    if (fault === 'bad_len') throw new InvalidLengthError(view.getUint8(3));
     return new ControlPacket({
-      version,
+      version: PROTOCOL_VERSION,
       state: stateFromWire(view.getUint8(1) >> 6) as State,
       detectMult: view.getUint8(2),
       localDiscr: view.getUint32(4),
@@ -140,6 +135,46 @@ export class ControlPacket {
       clientVersion: [view.getUint8(21), view.getUint8(22), view.getUint8(23), view.getUint8(24)],
     });
   }
+}
+
+/** Why a received packet was dropped: the value of the `reason` label of `control_packets_rx_invalid_total`. */
+export type InvalidReason = 'short' | 'bad_version' | 'bad_len' | 'bad_detect_mult' | 'bad_discr' | 'bad_interval' | 'foreign_discr';
+
+/**
+ * What the receive path takes for a packet: well-formed, and without the zeros that mean nothing (RFC 5880 §6.8.6); else
+ * why it is not, without the cost of an error per packet of a flood.
+ */
+export function receivable(bytes: Uint8Array): ControlPacket | InvalidReason {
+  const fault = faultOf(bytes);
+  if (fault !== undefined) return fault;
+  const packet = ControlPacket.unmarshal(bytes);
+  if (packet.detectMult === 0) return 'bad_detect_mult';
+  return packet.localDiscr === 0 ? 'bad_discr' : packet;
+}
+
+/** What keeps bytes from being a packet. */
+function faultOf(bytes: Uint8Array): 'short' | 'bad_version' | 'bad_len' | undefined {
+  if (bytes.length < PACKET_LENGTH) return 'short';
+  if (versionOf(bytes) !== PROTOCOL_VERSION) return 'bad_version';
+  return bytes[3] === PACKET_LENGTH ? undefined : 'bad_len';
+}
+
+function versionOf(bytes: Uint8Array): number {
+  return (bytes[0] ?? 0) >> 5;
+}
+
+function checkFields(fields: ControlPacketFields): void {
+  check(typeof fields === 'object' && (fields as unknown) !== null, '', 'the fields of a packet', fields);
+  const { version, state, detectMult, localDiscr, peerDiscr, desiredMinTxUs, requiredMinRxUs } = fields;
+  const { passive = false, clientVersion = NO_VERSION } = fields;
+  check(version === PROTOCOL_VERSION, 'version', `${PROTOCOL_VERSION}`, version);
+  check(stateToWire(state) >= 0, 'state', "'admin_down', 'down', 'init' or 'up'", state);
+  check(isUnsigned(detectMult, 8), 'detectMult', 'an integer from 0 to 255', detectMult);
+  for (const [name, value] of Object.entries({ localDiscr, peerDiscr, desiredMinTxUs, requiredMinRxUs })) {
+    check(isUnsigned(value, 32), name, 'an integer from 0 to 4294967295', value);
+  }
+  check(typeof passive === 'boolean', 'passive', 'a boolean', passive);
+  check(isVersionBytes(clientVersion), 'clientVersion', 'four integers from 0 to 255', clientVersion);
 }
 
 function check(holds: boolean, path: string, what: string, got: unknown): void {

@@ -153,6 +153,12 @@ export class SessionCore {
     return true;
   }
 
+  /** Sees to it that a deadline, where there is one, lies ahead: one that has passed is set anew. */
+  armDetect(now: number): number | undefined {
+    if (this.detectDeadline !== undefined && this.detectDeadline <= now) this.detectDeadline = now + this.detectTimeUs;
+    return this.detectDeadline;
+  }
+
   /** Puts the end of the silence off: used where the silence may be our own fault. */
   extendDetection(deadline: number): void {
     if (this.detectDeadline !== undefined) this.detectDeadline = deadline;

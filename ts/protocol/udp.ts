@@ -1,10 +1,15 @@
 /** Datagrams with the context that they came in by: the transport that sessions run on. */
 import type { Socket } from 'node:dgram';
+import { existsSync } from 'node:fs';
 import { type AddressInfo, isIPv4 } from 'node:net';
 import { networkInterfaces } from 'node:os';
 
 import { monotonicNow } from '../clock.js';
-import { expected, LivenessError } from '../errors.js';
+import { expected, LivenessError, messageOf } from '../errors.js';
+import { closedTransport, DatagramInbox } from './datagram-inbox.js';
+
+/** The port that all peers listen on unless told otherwise (reference name: `DefaultLivenessPort`). */
+export const DEFAULT_LIVENESS_PORT = 44880;
 
 /** A received datagram. */
 export interface Datagram {
@@ -18,25 +23,27 @@ export interface Datagram {
   readonly arrival: number;
 }
 
+/** Where a datagram goes. */
+export interface Destination {
+  readonly address: string;
+  readonly port: number;
+}
+
 /** A UDP transport (reference name: `UDPService`). */
 export interface UDPService {
   /** The next datagram. Rejects with `ETIMEDOUT` at the read deadline, with `ERR_CLOSED` once closed. */
   readFrom(): Promise<Datagram>;
   /** Sends, and gives the number of bytes. `iface` and `src` choose interface and source address where the transport can. */
-  writeTo(bytes: Uint8Array, to: { address: string; port: number }, iface?: string, src?: string): Promise<number>;
+  writeTo(bytes: Uint8Array, to: Destination, iface?: string, src?: string): Promise<number>;
   /** Until when `readFrom` waits, in milliseconds of CLOCK_MONOTONIC; `undefined` for ever. */
   setReadDeadline(deadline: number | undefined): void;
   localAddr(): AddressInfo | undefined;
   close(): void | Promise<void>;
 }
 
-/** Datagrams that nobody has read yet are kept up to this many; what comes then is dropped, as a socket would. */
-const MOST_UNREAD = 4_096;
-
 /**
  * A transport over a bound `node:dgram` socket (reference name: `NewUDPService`). Node shows no packet info: the local
- * address is the socket's, the interface the one that has it, and `writeTo` refuses another source address or an interface
- * that does not have the socket's.
+ * address is the socket's, the interface the one that has it, and `writeTo` refuses another source address.
  *
  * @throws LivenessError `ERR_INVALID_ADDRESS` where the socket is bound to no address of its own
  */
@@ -44,73 +51,57 @@ export function newUDPService(socket: Socket): UDPService {
   return new DgramService(socket);
 }
 
-interface Reader {
-  readonly resolve: (datagram: Datagram) => void;
-  readonly reject: (error: Error) => void;
-}
-
 class DgramService implements UDPService {
   readonly #socket: Socket;
   readonly #localIP: string;
-  readonly #unread: Datagram[] = [];
-  readonly #readers: Reader[] = [];
-  #deadline: NodeJS.Timeout | undefined;
-  #isPast = false;
+  readonly #inbox = new DatagramInbox();
+  readonly #interfaces = new Set<string>();
   #closed = false;
 
   constructor(socket: Socket) {
     this.#socket = socket;
-    this.#localIP = socket.address().address;
-    if (this.#localIP === '0.0.0.0') {
-      throw new LivenessError(
-        'ERR_INVALID_ADDRESS',
-        expected('socket', 'bound to one address, since Node shows no packet info', this.#localIP),
-      );
-    }
+    this.#localIP = boundAddress(socket);
     const iface = interfaceOf(this.#localIP);
     socket.on('message', (data, { address, port }) => {
-      this.#receive({ data, remote: { address, port }, localIP: this.#localIP, iface, arrival: monotonicNow() });
+      this.#inbox.put({ data, remote: { address, port }, localIP: this.#localIP, iface, arrival: monotonicNow() });
     });
-    socket.on('error', (error) => this.#readers.shift()?.reject(error));
-    socket.once('close', () => this.#end());
+    socket.on('error', (error) => this.#inbox.fail(error));
+    socket.once('close', () => {
+      this.#closed = true;
+      this.#inbox.end();
+    });
   }
 
   readFrom(): Promise<Datagram> {
-    const first = this.#unread.shift();
-    if (first !== undefined) return Promise.resolve(first);
-    if (this.#closed) return Promise.reject(closed());
-    if (this.#isPast) return Promise.reject(timedOut());
-    return new Promise((resolve, reject) => this.#readers.push({ resolve, reject }));
+    return this.#inbox.read();
   }
 
-  async writeTo(bytes: Uint8Array, { address, port }: { address: string; port: number }, iface?: string, src?: string): Promise<number> {
-    if (this.#closed) throw closed();
-    if (!isIPv4(address)) throw new LivenessError('ERR_INVALID_ADDRESS', expected('address', 'an IPv4 address', address));
+  async writeTo(bytes: Uint8Array, to: Destination, iface?: string, src?: string): Promise<number> {
+    if (this.#closed) throw closedTransport();
+    checkWrite(bytes, to, src);
+    this.#checkInterface(iface);
     if (src !== undefined && src !== this.#localIP) {
       throw new LivenessError('ERR_INVALID_ADDRESS', expected('src', `the socket’s own address, ${this.#localIP}`, src));
     }
-    if (iface !== undefined && iface !== '' && !hasInterface(iface)) {
-      throw new LivenessError('ERR_NO_SUCH_INTERFACE', expected('iface', 'the name of an interface of this host', iface));
-    }
     return new Promise((resolve, reject) => {
-      this.#socket.send(bytes, port, address, (error, sent) => {
+      this.#socket.send(bytes, to.port, to.address, (error, sent) => {
         if (error === null) resolve(sent);
         else reject(error);
       });
     });
   }
 
+  /** Looked up once by name: a listing of interfaces per packet would cost more than the packet. */
+  #checkInterface(iface: string | undefined): void {
+    if (iface === undefined || iface === '' || this.#interfaces.has(iface)) return;
+    if (!hasInterface(iface)) {
+      throw new LivenessError('ERR_NO_SUCH_INTERFACE', expected('iface', 'the name of an interface of this host', iface));
+    }
+    this.#interfaces.add(iface);
+  }
+
   setReadDeadline(deadline: number | undefined): void {
-    clearTimeout(this.#deadline);
-    this.#isPast = false;
-    if (deadline === undefined) return;
-    const expire = (): void => {
-      this.#isPast = true;
-      for (const { reject } of this.#readers.splice(0)) reject(timedOut());
-    };
-    const wait = deadline - monotonicNow();
-    if (wait <= 0) expire();
-    else this.#deadline = setTimeout(expire, Math.ceil(wait)).unref();
+    this.#inbox.setDeadline(deadline);
   }
 
   localAddr(): AddressInfo | undefined {
@@ -119,24 +110,37 @@ class DgramService implements UDPService {
 
   close(): Promise<void> {
     if (this.#closed) return Promise.resolve();
+    this.#closed = true;
     return new Promise((resolve) => {
       this.#socket.close(() => {
         resolve();
       });
     });
   }
+}
 
-  #receive(datagram: Datagram): void {
-    const reader = this.#readers.shift();
-    if (reader !== undefined) reader.resolve(datagram);
-    else if (this.#unread.length < MOST_UNREAD) this.#unread.push(datagram);
+function boundAddress(socket: Socket): string {
+  let address: string;
+  try {
+    ({ address } = socket.address());
+  } catch (cause) {
+    throw new LivenessError('ERR_INVALID_ADDRESS', `Expected \`socket\` to be bound: ${messageOf(cause)}`, { cause });
   }
+  if (isIPv4(address) && address !== '0.0.0.0') return address;
+  throw new LivenessError('ERR_INVALID_ADDRESS', expected('socket', 'bound to one IPv4 address, since Node shows no packet info', address));
+}
 
-  #end(): void {
-    this.#closed = true;
-    clearTimeout(this.#deadline);
-    for (const { reject } of this.#readers.splice(0)) reject(closed());
+/** @throws LivenessError `ERR_INVALID_PACKET`, `ERR_INVALID_ADDRESS` */
+export function checkWrite(bytes: Uint8Array, to: Destination, src: string | undefined): void {
+  if (!(bytes instanceof Uint8Array)) throw new LivenessError('ERR_INVALID_PACKET', expected('bytes', 'a Uint8Array', bytes));
+  const { address, port }: { address?: unknown; port?: unknown } = typeof to === 'object' && (to as unknown) !== null ? to : {};
+  if (typeof address !== 'string' || !isIPv4(address)) {
+    throw new LivenessError('ERR_INVALID_ADDRESS', expected('address', 'an IPv4 address', address));
   }
+  if (typeof port !== 'number' || !Number.isInteger(port) || port < 1 || port > 65_535) {
+    throw new LivenessError('ERR_INVALID_ADDRESS', expected('port', 'an integer from 1 to 65535', port));
+  }
+  if (src !== undefined && !isIPv4(src)) throw new LivenessError('ERR_INVALID_ADDRESS', expected('src', 'an IPv4 address', src));
 }
 
 /** The interface that has an address; the first loopback interface for the loopback net. */
@@ -147,8 +151,9 @@ export function interfaceOf(address: string): string {
   return '';
 }
 
+/** Whether the host has an interface of that name, with an address or without. */
 export function hasInterface(name: string): boolean {
-  return networkInterfaces()[name] !== undefined;
+  return existsSync(`/sys/class/net/${name}`) || networkInterfaces()[name] !== undefined;
 }
 
 /** Whether an address is one of this host. */
@@ -158,12 +163,4 @@ export function isLocalAddress(address: string): boolean {
 
 function isLoopback(address: string): boolean {
   return address.startsWith('127.');
-}
-
-function closed(): Error {
-  return new LivenessError('ERR_CLOSED', 'The transport is closed');
-}
-
-function timedOut(): Error {
-  return new LivenessError('ETIMEDOUT', 'The read deadline has passed');
 }

@@ -2,18 +2,18 @@
 
 use std::cell::RefCell;
 use std::net::{SocketAddrV4, UdpSocket};
+use std::sync::Arc;
 use std::sync::mpsc::Sender;
-use std::sync::{Arc, Mutex, MutexGuard};
 
 use napi::bindgen_prelude::*;
-use napi::threadsafe_function::{ThreadsafeFunction, ThreadsafeFunctionCallMode};
 use napi_derive::napi;
 use nix::net::if_::if_nametoindex;
 use rustc_hash::FxHashMap;
 
+use crate::addon::doorbell::Doorbell;
 use crate::addon::errors::{Coded, closed, coded, from_start};
 use crate::addon::objects::{
-    NativeArmedRoute, NativeDelivery, NativeDisarm, NativeEngineOptions, NativePathFault, NativeRetry,
+    LocalAddr, NativeArmedRoute, NativeDelivery, NativeDisarm, NativeEngineOptions, NativePathFault, NativeRetry,
     NativeSessionPath, NativeSessionSpec, NativeSnapshot, address,
 };
 use crate::addon::statistics::NativeStats;
@@ -29,16 +29,11 @@ use crate::snapshot::StatsReport;
 /// Sessions copied in one turn of the engine's thread: enough to be quick, few enough to delay nobody.
 const SNAPSHOTS_AT_ONCE: usize = 512;
 
-/// The button that any thread may press; `None` once closed. It holds the JavaScript function, which holds the engine:
-/// only letting go of it lets the collector have them all.
-type Doorbell = Arc<Mutex<Option<ThreadsafeFunction<(), (), (), Status, false>>>>;
-
 #[napi]
 pub struct NativeEngine {
     /// `None` once closed.
     driver: RefCell<Option<DriverHandle>>,
     mailbox: Arc<Mailbox>,
-    /// Keeps the process alive while it is referenced. The lock is for `ref` and `unref`, which want it mutable.
     doorbell: Doorbell,
 }
 
@@ -46,27 +41,15 @@ pub struct NativeEngine {
 impl NativeEngine {
     #[napi(constructor)]
     pub fn new(options: NativeEngineOptions, doorbell: Function<'_, (), ()>) -> std::result::Result<Self, Coded> {
-        let doorbell = doorbell
-            .build_threadsafe_function()
-            .callee_handled::<false>()
-            .build()
-            .map_err(|error| coded("ERR_ENGINE_UNAVAILABLE", error.reason))?;
-        let doorbell: Doorbell = Arc::new(Mutex::new(Some(doorbell)));
-        let bell = Arc::clone(&doorbell);
-        let mailbox = Arc::new(Mailbox::new(Box::new(move || {
-            if let Some(bell) = &*locked(&bell) {
-                // Refused only while the environment goes down, and then nobody listens.
-                let _ = bell.call((), ThreadsafeFunctionCallMode::NonBlocking);
-            }
-        })));
+        let doorbell = Doorbell::new(doorbell)?;
+        let mailbox = Arc::new(Mailbox::new(doorbell.button()));
         let driver = DriverHandle::start(driver_options(options)?, Arc::clone(&mailbox)).map_err(|e| from_start(&e))?;
         Ok(Self { driver: RefCell::new(Some(driver)), mailbox, doorbell })
     }
 
     #[napi(ts_return_type = "{ address: string; port: number } | null")]
     pub fn local_addr(&self) -> Option<LocalAddr> {
-        let bound = self.driver.borrow().as_ref()?.local_addr();
-        Some(LocalAddr { address: bound.ip().to_string(), port: bound.port() })
+        Some(self.driver.borrow().as_ref()?.local_addr().into())
     }
 
     /// Which of the paths cannot work on this host now.
@@ -158,18 +141,18 @@ impl NativeEngine {
     /// Ends the threads and closes the socket; resolves with the last counters when that is done.
     #[napi(ts_return_type = "Promise<NativeStats | null>")]
     pub fn close(&self, admin_down: bool) -> AsyncTask<Close> {
-        let doorbell = Arc::clone(&self.doorbell);
+        let doorbell = self.doorbell.share();
         AsyncTask::new(Close { driver: self.driver.borrow_mut().take(), doorbell, admin_down })
     }
 
     #[napi(js_name = "ref")]
     pub fn refer(&self, env: Env) -> Result<()> {
-        refer(&self.doorbell, &env)
+        self.doorbell.refer(&env)
     }
 
     #[napi]
     pub fn unref(&self, env: Env) -> Result<()> {
-        unref(&self.doorbell, &env)
+        self.doorbell.unref(&env)
     }
 
     fn ask<T>(&self, question: impl FnOnce(Sender<T>) -> Command) -> std::result::Result<T, Coded> {
@@ -180,12 +163,6 @@ impl NativeEngine {
         self.driver.borrow().as_ref().ok_or_else(closed)?.send(command);
         Ok(())
     }
-}
-
-#[napi(object, object_from_js = false)]
-pub struct LocalAddr {
-    pub address: String,
-    pub port: u16,
 }
 
 pub struct Close {
@@ -203,24 +180,9 @@ impl Task for Close {
     }
 
     fn resolve(&mut self, _: Env, last: Self::Output) -> Result<Self::JsValue> {
-        locked(&self.doorbell).take();
+        self.doorbell.let_go();
         Ok(last.map_or(Either::B(Null), |last| Either::A(last.into())))
     }
-}
-
-// Deprecated for what they were mostly misused for; nothing else does what `net.Server` has `ref` and `unref` for.
-#[allow(deprecated)]
-fn refer(doorbell: &Doorbell, env: &Env) -> Result<()> {
-    locked(doorbell).as_mut().map_or(Ok(()), |bell| bell.refer(env))
-}
-
-#[allow(deprecated)]
-fn unref(doorbell: &Doorbell, env: &Env) -> Result<()> {
-    locked(doorbell).as_mut().map_or(Ok(()), |bell| bell.unref(env))
-}
-
-fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().expect("no holder of this lock panics")
 }
 
 fn driver_options(options: NativeEngineOptions) -> std::result::Result<DriverOptions, Coded> {

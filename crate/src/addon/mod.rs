@@ -1,11 +1,13 @@
 //! The N-API layer: classes and conversion, no decisions. `ts/engine/binding.ts` has the same shapes for TypeScript;
 //! both sides change together.
 
+mod doorbell;
 mod engine;
 mod errors;
 mod objects;
 mod routes;
 mod statistics;
+mod udp;
 
 use napi_derive::napi;
 

@@ -1,6 +1,6 @@
 //! The objects that cross the border, each with its conversion.
 
-use std::net::Ipv4Addr;
+use std::net::{Ipv4Addr, SocketAddrV4};
 
 use napi::bindgen_prelude::*;
 use napi_derive::napi;
@@ -22,12 +22,24 @@ pub fn number(micros: u64) -> f64 {
     micros as f64
 }
 
-fn time(at: Time) -> f64 {
+pub fn time(at: Time) -> f64 {
     number(at.micros())
 }
 
 pub fn address(text: &str) -> std::result::Result<Ipv4Addr, Coded> {
     text.parse().map_err(|_| coded("ERR_INVALID_ADDRESS", format!("Expected an IPv4 address, got `{text}`")))
+}
+
+#[napi(object, object_from_js = false)]
+pub struct LocalAddr {
+    pub address: String,
+    pub port: u16,
+}
+
+impl From<SocketAddrV4> for LocalAddr {
+    fn from(bound: SocketAddrV4) -> Self {
+        Self { address: bound.ip().to_string(), port: bound.port() }
+    }
 }
 
 #[napi(object, object_to_js = false)]

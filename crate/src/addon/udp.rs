@@ -1,0 +1,93 @@
+//! The socket by itself for JavaScript.
+
+use std::cell::RefCell;
+use std::net::SocketAddrV4;
+
+use napi::bindgen_prelude::*;
+use napi_derive::napi;
+
+use crate::addon::doorbell::Doorbell;
+use crate::addon::errors::{Coded, closed, coded, from_start, name_of};
+use crate::addon::objects::{LocalAddr, address, time};
+use crate::listener::{Arrived, Listener};
+
+#[napi]
+pub struct NativeUdp {
+    /// `None` once closed.
+    listener: RefCell<Option<Listener>>,
+    doorbell: Doorbell,
+}
+
+#[napi]
+impl NativeUdp {
+    #[napi(constructor)]
+    pub fn new(bind_ip: String, port: u16, doorbell: Function<'_, (), ()>) -> std::result::Result<Self, Coded> {
+        let doorbell = Doorbell::new(doorbell)?;
+        let address = SocketAddrV4::new(address(&bind_ip)?, port);
+        let listener = Listener::start(address, doorbell.button()).map_err(|error| from_start(&error))?;
+        Ok(Self { listener: RefCell::new(Some(listener)), doorbell })
+    }
+
+    #[napi(ts_return_type = "{ address: string; port: number } | null")]
+    pub fn local_addr(&self) -> Option<LocalAddr> {
+        Some(self.listener.borrow().as_ref()?.local_addr().ok()?.into())
+    }
+
+    /// Everything that has come since the last time.
+    #[napi]
+    pub fn take(&self) -> std::result::Result<Vec<NativeDatagram>, Coded> {
+        let listener = self.listener.borrow();
+        let arrived = listener.as_ref().ok_or_else(closed)?.take();
+        let arrived = arrived.map_err(|errno| coded(name_of(errno), errno.desc()))?;
+        Ok(arrived.into_iter().map(Into::into).collect())
+    }
+
+    /// Sends, and gives the number of bytes.
+    #[napi]
+    pub fn send(
+        &self,
+        bytes: &[u8],
+        peer_ip: String,
+        port: u16,
+        iface: Option<String>,
+        src: Option<String>,
+    ) -> std::result::Result<u32, Coded> {
+        let to = SocketAddrV4::new(address(&peer_ip)?, port);
+        let src = src.as_deref().map(address).transpose()?;
+        let listener = self.listener.borrow();
+        let sent = listener.as_ref().ok_or_else(closed)?.send(bytes, to, iface.as_deref(), src);
+        let sent = sent.map_err(|errno| coded(name_of(errno), format!("cannot send to {to}: {}", errno.desc())))?;
+        Ok(u32::try_from(sent).expect("a datagram has fewer bytes"))
+    }
+
+    /// Ends the thread and closes the socket.
+    #[napi]
+    pub fn close(&self) {
+        drop(self.listener.borrow_mut().take());
+        self.doorbell.let_go();
+    }
+}
+
+#[napi(object, object_from_js = false)]
+pub struct NativeDatagram {
+    pub data: Buffer,
+    pub address: String,
+    pub port: u16,
+    #[napi(js_name = "localIP")]
+    pub local_ip: String,
+    pub iface: String,
+    pub arrival_us: f64,
+}
+
+impl From<Arrived> for NativeDatagram {
+    fn from(arrived: Arrived) -> Self {
+        Self {
+            data: arrived.bytes.into(),
+            address: arrived.source.ip().to_string(),
+            port: arrived.source.port(),
+            local_ip: arrived.local.to_string(),
+            iface: arrived.interface,
+            arrival_us: time(arrived.arrival),
+        }
+    }
+}

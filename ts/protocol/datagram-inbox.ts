@@ -1,0 +1,82 @@
+/** Datagrams between the one who receives them and those who wait for them. */
+import { monotonicNow } from '../clock.js';
+import { LivenessError } from '../errors.js';
+import type { Datagram } from './udp.js';
+
+/** Datagrams that nobody has read yet are kept up to this many; what comes then is dropped, as a socket would. */
+const MOST_UNREAD = 4_096;
+
+interface Reader {
+  readonly resolve: (datagram: Datagram) => void;
+  readonly reject: (error: Error) => void;
+}
+
+/** The reading half of a UDPService: one datagram per read, a deadline, and an end. */
+export class DatagramInbox {
+  #unread: Datagram[] = [];
+  /** How many of them are read already: shifting a long array for each would cost more than reading it. */
+  #taken = 0;
+  readonly #readers: Reader[] = [];
+  #deadline: NodeJS.Timeout | undefined;
+  #isPast = false;
+  #isClosed = false;
+
+  /** Gives a datagram to the first who waits, or keeps it. */
+  put(datagram: Datagram): void {
+    const reader = this.#readers.shift();
+    if (reader !== undefined) reader.resolve(datagram);
+    else if (this.#unread.length - this.#taken < MOST_UNREAD) this.#unread.push(datagram);
+  }
+
+  /** The next read fails with this. */
+  fail(error: Error): void {
+    this.#readers.shift()?.reject(error);
+  }
+
+  read(): Promise<Datagram> {
+    const first = this.#take();
+    if (first !== undefined) return Promise.resolve(first);
+    if (this.#isClosed) return Promise.reject(closedTransport());
+    if (this.#isPast) return Promise.reject(pastDeadline());
+    return new Promise((resolve, reject) => this.#readers.push({ resolve, reject }));
+  }
+
+  setDeadline(deadline: number | undefined): void {
+    clearTimeout(this.#deadline);
+    this.#isPast = false;
+    if (deadline === undefined) return;
+    const expire = (): void => {
+      this.#isPast = true;
+      for (const { reject } of this.#readers.splice(0)) reject(pastDeadline());
+    };
+    const wait = deadline - monotonicNow();
+    if (wait <= 0) expire();
+    else this.#deadline = setTimeout(expire, Math.ceil(wait)).unref();
+  }
+
+  /** Whoever waits, and whoever comes when all is read, hears that it is over. */
+  end(): void {
+    this.#isClosed = true;
+    clearTimeout(this.#deadline);
+    for (const { reject } of this.#readers.splice(0)) reject(closedTransport());
+  }
+
+  #take(): Datagram | undefined {
+    const datagram = this.#unread[this.#taken];
+    if (datagram === undefined) return undefined;
+    this.#taken += 1;
+    if (this.#taken === this.#unread.length) {
+      this.#unread = [];
+      this.#taken = 0;
+    }
+    return datagram;
+  }
+}
+
+export function closedTransport(): Error {
+  return new LivenessError('ERR_CLOSED', 'The transport is closed');
+}
+
+function pastDeadline(): Error {
+  return new LivenessError('ETIMEDOUT', 'The read deadline has passed');
+}

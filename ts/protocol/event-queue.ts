@@ -1,0 +1,84 @@
+/** A queue of what is to happen to sessions, by time. */
+import { expected, LivenessError } from '../errors.js';
+import type { Due } from './deadline-queue.js';
+import { Heap, type HeapEntry } from './heap.js';
+import { Session } from './session.js';
+
+/** Something that is due for a session. */
+export interface QueuedEvent {
+  /** When, in milliseconds of CLOCK_MONOTONIC (`monotonicNow()`). */
+  readonly at: number;
+  /** `tx`: a packet is to be sent. `detect`: silence is to be judged. */
+  readonly kind: Due;
+  readonly session: Session;
+}
+
+/** What `popIfDue` gives: the event that is due, or how long to wait for the earliest, `undefined` where there is none. */
+export type Popped = { readonly event: QueuedEvent; readonly wait?: never } | { readonly event?: never; readonly wait: number | undefined };
+
+interface Entry extends HeapEntry {
+  readonly event: QueuedEvent;
+}
+
+/** Events of equal times come out in the order in which they were put in (reference name: `EventQueue`). */
+export class EventQueue {
+  readonly #heap = new Heap<Entry>();
+  readonly #counts = new Map<string, number>();
+
+  /** How many events there are (reference name: `EventQueue.Len`). */
+  get length(): number {
+    return this.#heap.length;
+  }
+
+  /** @throws LivenessError `ERR_CONFIG` where it is no event */
+  push(event: QueuedEvent): void {
+    const { at, kind, session } = checked(event);
+    this.#count(session, 1);
+    this.#heap.push({ at, event: { at, kind, session } });
+  }
+
+  /** The earliest event, taken out; `undefined` where there is none. */
+  pop(): QueuedEvent | undefined {
+    const { first } = this.#heap;
+    if (first === undefined) return undefined;
+    this.#heap.remove(first);
+    this.#count(first.event.session, -1);
+    return first.event;
+  }
+
+  /** The earliest event, taken out, if its time has come; else how many milliseconds are left until then. */
+  popIfDue(now: number): Popped {
+    const at = this.#heap.first?.at;
+    if (at === undefined) return { wait: undefined };
+    const event = at <= now ? this.pop() : undefined;
+    return event === undefined ? { wait: at - now } : { event };
+  }
+
+  /** How many events there are for sessions on an interface and a local address. */
+  countFor(iface: string, localIP: string): number {
+    return this.#counts.get(keyOf(iface, localIP)) ?? 0;
+  }
+
+  #count({ peer }: Session, change: 1 | -1): void {
+    const key = keyOf(peer.iface, peer.localIP);
+    const count = (this.#counts.get(key) ?? 0) + change;
+    if (count === 0) this.#counts.delete(key);
+    else this.#counts.set(key, count);
+  }
+}
+
+function checked(event: QueuedEvent): QueuedEvent {
+  const given: { at?: unknown; kind?: unknown; session?: unknown } = typeof event === 'object' && (event as unknown) !== null ? event : {};
+  check(typeof given.at === 'number' && Number.isFinite(given.at), 'at', 'a finite number of milliseconds', given.at);
+  check(given.kind === 'tx' || given.kind === 'detect', 'kind', "'tx' or 'detect'", given.kind);
+  check(given.session instanceof Session, 'session', 'a Session', given.session);
+  return event;
+}
+
+function check(holds: boolean, path: string, what: string, got: unknown): void {
+  if (!holds) throw new LivenessError('ERR_CONFIG', expected(path, what, got));
+}
+
+function keyOf(iface: string, localIP: string): string {
+  return `${iface} ${localIP}`;
+}

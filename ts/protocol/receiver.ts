@@ -1,0 +1,125 @@
+/** The loop that reads a transport and hands packets on. */
+import { monotonicNow } from '../clock.js';
+import { codeOf, expected, LivenessError, messageOf, toError } from '../errors.js';
+import { hasMethods } from '../fields.js';
+import { type Logger, SILENT } from '../logger.js';
+import { LABEL_IFACE, LABEL_LOCAL_IP, LABEL_OPERATION, LABEL_REASON, type Metrics } from '../metrics.js';
+import type { Peer } from '../route.js';
+import { ControlPacket, type InvalidReason, receivable } from './packet.js';
+import { Throttle } from './throttle.js';
+import type { Datagram, UDPService } from './udp.js';
+
+/**
+ * Called with every well-formed packet, whom it is from and to, and when it arrived, in milliseconds of CLOCK_MONOTONIC
+ * (reference name: `HandleRxFunc`).
+ */
+export type HandleRx = (packet: ControlPacket, peer: Peer, arrival: number) => void;
+
+export interface ReceiverOptions {
+  /** The transport to read. */
+  udp: UDPService;
+  handleRx: HandleRx;
+  /** Repeated failures are logged once in five seconds. Default: nothing is logged. */
+  logger?: Logger | undefined;
+  metrics?: Metrics | undefined;
+}
+
+/** What a receiver has done so far. */
+export interface ReceiverStats {
+  readonly received: number;
+  readonly invalid: number;
+  readonly readErrors: number;
+  /** The handler threw. */
+  readonly handlerErrors: number;
+}
+
+/** After a failed read there is a pause: a transport that fails at once, again and again, must not spin. In milliseconds. */
+const PAUSE_AFTER_ERROR = 10;
+
+/** What no further read will mend. */
+const FATAL_CODES: ReadonlySet<string | undefined> = new Set(['ERR_CLOSED', 'EBADF', 'ENOTSOCK', 'ENODEV', 'ERR_SOCKET_DGRAM_NOT_RUNNING']);
+
+/** Reads a transport and passes packets to a handler (reference name: `Receiver`). */
+export class Receiver {
+  readonly #udp: UDPService;
+  readonly #handleRx: HandleRx;
+  readonly #log: Logger;
+  readonly #metrics: Metrics | undefined;
+  readonly #throttle = new Throttle();
+  readonly #stats = { received: 0, invalid: 0, readErrors: 0, handlerErrors: 0 };
+
+  /** @throws LivenessError `ERR_CONFIG` */
+  constructor({ udp, handleRx, logger, metrics }: ReceiverOptions) {
+    if (!hasMethods(udp, ['readFrom', 'setReadDeadline'])) throw new LivenessError('ERR_CONFIG', expected('udp', 'a UDPService', udp));
+    if (typeof handleRx !== 'function') throw new LivenessError('ERR_CONFIG', expected('handleRx', 'a function', handleRx));
+    this.#udp = udp;
+    this.#handleRx = handleRx;
+    this.#log = logger?.child({ component: 'liveness.receiver' }) ?? SILENT;
+    this.#metrics = metrics;
+  }
+
+  /**
+   * Reads until the signal aborts: resolves then (reference name: `Receiver.Run`). Failed reads are counted and logged, and
+   * the loop goes on; rejects where the transport is closed or gone.
+   */
+  async run({ signal }: { signal?: AbortSignal | undefined } = {}): Promise<void> {
+    const aborted = (): boolean => signal?.aborted === true;
+    // A read that is under way ends at its deadline.
+    const stop = (): void => this.#udp.setReadDeadline(monotonicNow());
+    signal?.addEventListener('abort', stop, { once: true });
+    try {
+      while (!aborted()) {
+        const datagram = await this.#read(aborted);
+        if (datagram !== undefined) this.#handle(datagram);
+      }
+    } finally {
+      signal?.removeEventListener('abort', stop);
+      if (aborted()) this.#udp.setReadDeadline(undefined);
+    }
+  }
+
+  stats(): ReceiverStats {
+    return { ...this.#stats };
+  }
+
+  async #read(aborted: () => boolean): Promise<Datagram | undefined> {
+    try {
+      return await this.#udp.readFrom();
+    } catch (thrown) {
+      const code = codeOf(thrown);
+      if (aborted() || code === 'ETIMEDOUT') return undefined;
+      if (FATAL_CODES.has(code)) throw toError(thrown);
+      this.#stats.readErrors += 1;
+      const labels = { [LABEL_IFACE]: '', [LABEL_LOCAL_IP]: this.#udp.localAddr()?.address ?? '', [LABEL_OPERATION]: 'read_from' };
+      this.#metrics?.readSocketErrors.inc(labels);
+      this.#throttle.log('read', (skipped) => this.#log.warn({ err: thrown, skipped }, `cannot read: ${messageOf(thrown)}`));
+      await new Promise((resolve) => setTimeout(resolve, PAUSE_AFTER_ERROR));
+      return undefined;
+    }
+  }
+
+  #handle({ data, remote, localIP, iface, arrival }: Datagram): void {
+    const packet = receivable(data);
+    if (!(packet instanceof ControlPacket)) {
+      this.#refuse(packet, iface, localIP);
+      return;
+    }
+    this.#stats.received += 1;
+    const labels = { [LABEL_IFACE]: iface, [LABEL_LOCAL_IP]: localIP };
+    this.#metrics?.controlPacketsRX.inc(labels);
+    const began = monotonicNow();
+    try {
+      this.#handleRx(packet, { iface, localIP, peerIP: remote.address }, arrival);
+    } catch (thrown) {
+      this.#stats.handlerErrors += 1;
+      this.#throttle.log('handler', (skipped) => this.#log.error({ err: thrown, skipped }, `the handler threw: ${messageOf(thrown)}`));
+    }
+    this.#metrics?.handleRxDuration.observe(labels, (monotonicNow() - began) / 1_000);
+  }
+
+  #refuse(reason: InvalidReason, iface: string, localIP: string): void {
+    this.#stats.invalid += 1;
+    this.#metrics?.controlPacketsRxInvalid.inc({ [LABEL_IFACE]: iface, [LABEL_LOCAL_IP]: localIP, [LABEL_REASON]: reason });
+    this.#throttle.log(reason, (skipped) => this.#log.debug({ iface, localIP, reason, skipped }, `dropped a packet: ${reason}`));
+  }
+}

@@ -1,0 +1,266 @@
+/** The loop that sends what is due and declares Down what has been silent for too long. */
+import { randomBytes } from 'node:crypto';
+
+import { monotonicNow, toMicros } from '../clock.js';
+import { expected, LivenessError, messageOf } from '../errors.js';
+import { hasMethods } from '../fields.js';
+import { type Logger, SILENT } from '../logger.js';
+import {
+  LABEL_IFACE,
+  LABEL_LOCAL_IP,
+  LABEL_OPERATION,
+  LABEL_PEER_IP,
+  LABEL_REASON,
+  LABEL_STATE,
+  LABEL_STATE_FROM,
+  LABEL_STATE_TO,
+  type Metrics,
+} from '../metrics.js';
+import { formatPeer } from '../route.js';
+import { Xorshift32 } from './jitter.js';
+import { Session } from './session.js';
+import type { SessionCore } from './session-core.js';
+import type { State } from './state.js';
+import { Throttle } from './throttle.js';
+import { Timeline, type TimelineListener, type Tracked, type TransitionCause } from './timeline.js';
+import type { UDPService } from './udp.js';
+
+/** Called when a session was taken Down by silence (reference name: `SessionDownFunc`). */
+export type SessionDown = (session: Session) => void;
+
+export interface SchedulerOptions {
+  /** The transport to send by. */
+  udp: UDPService;
+  onSessionDown: SessionDown;
+  /** Entries in the queue; two per session, so that one session more than half of it is refused. Default: 10 240. */
+  maxEvents?: number | undefined;
+  /** Show series per peer too. Default: false. */
+  enablePeerMetrics?: boolean | undefined;
+  /** Repeated failures are logged once in five seconds. Default: nothing is logged. */
+  logger?: Logger | undefined;
+  metrics?: Metrics | undefined;
+}
+
+const DEFAULT_MAX_EVENTS = 10_240;
+
+/** The longest wait that a timer can take. */
+const LONGEST_WAIT_MS = 2 ** 31 - 1;
+
+interface Slot extends Tracked {
+  readonly owner: Session;
+  /** The state as it was told last. */
+  told: State;
+}
+
+/**
+ * Drives sessions (reference name: `Scheduler`): a session that is added is probed at once; a change of state is announced
+ * at once, but not sooner than one interval after the last packet; silence is judged when everything that had arrived was
+ * read.
+ */
+export class Scheduler {
+  readonly #udp: UDPService;
+  readonly #onSessionDown: SessionDown;
+  readonly #maxSessions: number;
+  readonly #maxEvents: number;
+  readonly #log: Logger;
+  readonly #metrics: Metrics | undefined;
+  readonly #hasPeerMetrics: boolean;
+  readonly #throttle = new Throttle();
+  readonly #slots = new Map<Session, Slot>();
+  readonly #timeline: Timeline<Slot>;
+  /** How many packets were handled. */
+  #handled = 0;
+  /** Ends the wait that is under way. */
+  #wake: () => void = () => undefined;
+
+  /** @throws LivenessError `ERR_CONFIG` */
+  constructor(options: SchedulerOptions) {
+    const { udp, onSessionDown, maxEvents = DEFAULT_MAX_EVENTS, enablePeerMetrics = false, logger, metrics } = options;
+    if (!hasMethods(udp, ['writeTo'])) throw new LivenessError('ERR_CONFIG', expected('udp', 'a UDPService', udp));
+    if (typeof onSessionDown !== 'function') throw new LivenessError('ERR_CONFIG', expected('onSessionDown', 'a function', onSessionDown));
+    if (!Number.isInteger(maxEvents) || maxEvents < 2) {
+      throw new LivenessError('ERR_CONFIG', expected('maxEvents', 'an integer of at least 2', maxEvents));
+    }
+    this.#udp = udp;
+    this.#onSessionDown = onSessionDown;
+    this.#maxEvents = maxEvents;
+    this.#maxSessions = Math.floor(maxEvents / 2);
+    this.#hasPeerMetrics = enablePeerMetrics;
+    this.#log = logger?.child({ component: 'liveness.scheduler' }) ?? SILENT;
+    this.#metrics = metrics;
+    const random = new Xorshift32(randomBytes(4).readUInt32LE());
+    this.#timeline = new Timeline(this.#maxSessions, () => random.next(), this.#listener());
+  }
+
+  /**
+   * Takes a session in; its first packet leaves at once.
+   *
+   * @throws LivenessError `ERR_TOO_MANY_SESSIONS`, naming the value to set; `ERR_CONFIG` where it is no session
+   */
+  add(session: Session): void {
+    if (!(session instanceof Session)) throw new LivenessError('ERR_CONFIG', expected('session', 'a Session', session));
+    if (this.#slots.has(session)) return;
+    if (this.#slots.size >= this.#maxSessions) {
+      const needed = 2 * (this.#slots.size + 1);
+      const message = `One session more than ${this.#maxSessions}, half of \`maxEvents\` (${this.#maxEvents}): set it to at least ${needed}`;
+      throw new LivenessError('ERR_TOO_MANY_SESSIONS', message);
+    }
+    const { core } = session;
+    const slot: Slot = { owner: session, session: core, told: core.state, detectScheduled: undefined, graced: false };
+    this.#slots.set(session, slot);
+    core.nextTx = this.#timeline.paced(nowUs());
+    this.#timeline.add(slot);
+    this.#metrics?.sessions.inc({ ...scopeLabels(session), [LABEL_STATE]: core.state });
+    this.#showPeer(session, undefined);
+    this.#wake();
+  }
+
+  /** Lets a session go, without a farewell. One that is not there is gone already. */
+  remove(session: Session): void {
+    const slot = this.#slots.get(session);
+    if (slot === undefined) return;
+    this.#slots.delete(session);
+    this.#timeline.remove(slot);
+    this.#metrics?.sessions.dec({ ...scopeLabels(session), [LABEL_STATE]: slot.told });
+    if (this.#hasPeerMetrics) {
+      this.#metrics?.peerSessions.remove({ ...peerLabels(session), [LABEL_STATE]: slot.told });
+      this.#metrics?.peerDetectTime.remove(peerLabels(session));
+    }
+  }
+
+  /**
+   * To be called after `session.handleRx(now, packet)`, with what that gave: a change is announced, and silence is counted
+   * from here.
+   */
+  handled(session: Session, changed: boolean, now: number): void {
+    this.#handled += 1;
+    const slot = this.#slots.get(session);
+    if (slot === undefined) return;
+    if (changed) this.#timeline.changed(toMicros(now), slot, slot.told, 'handle_rx', toMicros(now));
+    this.#timeline.heard(slot);
+    this.#showPeer(session, slot.told);
+    this.#wake();
+  }
+
+  /** Works until the signal aborts: resolves then (reference name: `Scheduler.Run`). */
+  async run({ signal }: { signal?: AbortSignal | undefined } = {}): Promise<void> {
+    const isRunning = (): boolean => signal?.aborted !== true;
+    const stop = (): void => this.#wake();
+    signal?.addEventListener('abort', stop);
+    try {
+      while (isRunning()) {
+        const now = nowUs();
+        const planned = this.#timeline.deadline;
+        if (planned !== undefined && planned < now) this.#timeline.noteLateness(now, now - planned);
+        this.#timeline.handleTimeout(now, 0);
+        if (this.#isDue(now)) await this.#judge(now);
+        await this.#sleep(isRunning);
+      }
+    } finally {
+      signal?.removeEventListener('abort', stop);
+    }
+  }
+
+  /** Everything that had arrived by then is handled before a session is declared Down: yields until a round has brought nothing. */
+  async #judge(since: number): Promise<void> {
+    let before: number;
+    do {
+      before = this.#handled;
+      await new Promise((resolve) => setImmediate(resolve));
+    } while (this.#handled !== before);
+    this.#timeline.handleTimeout(nowUs(), since);
+  }
+
+  #isDue(now: number): boolean {
+    const { deadline } = this.#timeline;
+    return deadline !== undefined && deadline <= now;
+  }
+
+  async #sleep(isRunning: () => boolean): Promise<void> {
+    const { deadline } = this.#timeline;
+    const wait = deadline === undefined ? LONGEST_WAIT_MS : Math.ceil((deadline - nowUs()) / 1_000);
+    if (!isRunning()) return;
+    await new Promise<void>((resolve) => {
+      const timer = setTimeout(resolve, Math.min(Math.max(wait, 0), LONGEST_WAIT_MS));
+      this.#wake = () => {
+        clearTimeout(timer);
+        resolve();
+      };
+    });
+    this.#wake = () => undefined;
+  }
+
+  #listener(): TimelineListener<Slot> {
+    return {
+      transmit: ({ owner }, bytes) => {
+        void this.#send(owner, bytes);
+      },
+      changed: (slot, from, cause) => {
+        this.#changed(slot, from, cause);
+      },
+      grace: ({ owner }) => {
+        this.#log.debug({ ...owner.peer }, 'a timeout was put off: this process was late itself');
+      },
+      queued: ({ owner }, change) => {
+        this.#metrics?.schedulerServiceQueueLen.inc(scopeLabels(owner), change);
+        this.#metrics?.schedulerTotalQueueLen.inc(change);
+      },
+    };
+  }
+
+  async #send(session: Session, bytes: Uint8Array): Promise<void> {
+    const { iface, localIP, peerIP } = session.peer;
+    try {
+      await this.#udp.writeTo(bytes, { address: peerIP, port: session.port }, iface, localIP);
+      this.#metrics?.controlPacketsTX.inc(scopeLabels(session));
+    } catch (thrown) {
+      this.#metrics?.writeSocketErrors.inc({ ...scopeLabels(session), [LABEL_OPERATION]: 'write_to' });
+      this.#throttle.log('write', (skipped) =>
+        this.#log.warn({ err: thrown, skipped, ...session.peer }, `cannot send: ${messageOf(thrown)}`),
+      );
+    }
+  }
+
+  #changed(slot: Slot, from: State, cause: TransitionCause): void {
+    const { owner, session } = slot;
+    const to = session.state;
+    slot.told = to;
+    const labels = scopeLabels(owner);
+    this.#metrics?.sessions.dec({ ...labels, [LABEL_STATE]: from });
+    this.#metrics?.sessions.inc({ ...labels, [LABEL_STATE]: to });
+    this.#metrics?.sessionTransitions.inc({ ...labels, [LABEL_STATE_FROM]: from, [LABEL_STATE_TO]: to, [LABEL_REASON]: cause });
+    this.#showPeer(owner, from);
+    this.#log.info({ ...owner.peer, from, to, cause }, `session went from ${from} to ${to}`);
+    // Not from inside of the turn: whoever is told may remove the session.
+    if (cause === 'detect_timeout') queueMicrotask(() => this.#tellDown(owner));
+  }
+
+  #tellDown(session: Session): void {
+    try {
+      this.#onSessionDown(session);
+    } catch (thrown) {
+      this.#log.error({ err: thrown }, `onSessionDown threw for ${formatPeer(session.peer)}: ${messageOf(thrown)}`);
+    }
+  }
+
+  #showPeer(session: Session, from: State | undefined): void {
+    if (!this.#hasPeerMetrics || this.#metrics === undefined) return;
+    const { state, detectTimeUs }: SessionCore = session.core;
+    const labels = peerLabels(session);
+    if (from !== undefined && from !== state) this.#metrics.peerSessions.remove({ ...labels, [LABEL_STATE]: from });
+    this.#metrics.peerSessions.set({ ...labels, [LABEL_STATE]: state }, 1);
+    this.#metrics.peerDetectTime.set(labels, detectTimeUs / 1_000_000);
+  }
+}
+
+function scopeLabels({ peer }: Session): Record<string, string> {
+  return { [LABEL_IFACE]: peer.iface, [LABEL_LOCAL_IP]: peer.localIP };
+}
+
+function peerLabels(session: Session): Record<string, string> {
+  return { ...scopeLabels(session), [LABEL_PEER_IP]: session.peer.peerIP };
+}
+
+function nowUs(): number {
+  return toMicros(monotonicNow());
+}

@@ -1,0 +1,102 @@
+/** What users see of a session by itself. */
+import { toDate } from '../clock.js';
+import type { Peer } from '../route.js';
+import { formatClientVersion, type VersionBytes } from './client-version.js';
+import type { SessionCore } from './session-core.js';
+import type { DownReason, State } from './state.js';
+
+/** A session at one moment, without its routes. Times are `undefined` until they happened. */
+export interface BareSnapshot {
+  readonly peer: Readonly<Peer>;
+  readonly state: State;
+  /** Our discriminator, 1 to 4 294 967 295. */
+  readonly localDiscr: number;
+  /** The peer's, or 0 while it is not known. */
+  readonly peerDiscr: number;
+  /** The first valid packet of the Down that the session is in, or came Up from. */
+  readonly convUpStart: Date | undefined;
+  /** When the first packet was missing, or one said Down. */
+  readonly convDownStart: Date | undefined;
+  readonly upSince: Date | undefined;
+  readonly downSince: Date | undefined;
+  readonly lastDownReason: DownReason;
+  /** When silence makes the session Down; only in Init and Up. */
+  readonly detectDeadline: Date | undefined;
+  /** When the engine next looks at that. */
+  readonly nextDetectScheduled: Date | undefined;
+  /** The last change of state. */
+  readonly lastUpdated: Date | undefined;
+  /** So much silence means Down, in milliseconds. */
+  readonly detectTime: number;
+  /** How often we send while in service, in milliseconds. */
+  readonly txInterval: number;
+  /** What the peer says of itself; a peer that says nothing is active. */
+  readonly peerMode: 'active' | 'passive';
+  /** The peer's version, if it says one. */
+  readonly peerVersion: string | undefined;
+}
+
+/** A session at one moment, in whole microseconds of CLOCK_MONOTONIC: what an engine has to say of it. */
+export interface CoreSnapshot {
+  readonly state: State;
+  readonly localDiscr: number;
+  /** 0 where the peer's discriminator is not known. */
+  readonly peerDiscr: number;
+  readonly lastDownReason: DownReason;
+  readonly convUpStartUs: number | undefined;
+  readonly convDownStartUs: number | undefined;
+  readonly upSinceUs: number | undefined;
+  readonly downSinceUs: number | undefined;
+  readonly detectDeadlineUs: number | undefined;
+  readonly nextDetectScheduledUs: number | undefined;
+  readonly lastUpdatedUs: number | undefined;
+  readonly detectTimeUs: number;
+  readonly txIntervalUs: number;
+  readonly peerPassive: boolean;
+  /** Bytes 21 to 24 of the last accepted packet, `undefined` before one and where all four are zero. */
+  readonly peerVersion: VersionBytes | undefined;
+}
+
+export function coreSnapshot(session: SessionCore, nextDetectScheduledUs: number | undefined): CoreSnapshot {
+  const { moments, peer } = session;
+  return {
+    state: session.state,
+    localDiscr: session.localDiscr,
+    peerDiscr: peer.discr,
+    lastDownReason: session.lastDownReason,
+    convUpStartUs: moments.convUpStart,
+    convDownStartUs: moments.convDownStart,
+    upSinceUs: moments.upSince,
+    downSinceUs: moments.downSince,
+    detectDeadlineUs: session.detectDeadline,
+    nextDetectScheduledUs,
+    lastUpdatedUs: moments.lastUpdated,
+    detectTimeUs: session.detectTimeUs,
+    txIntervalUs: session.txIntervalUs,
+    peerPassive: peer.passive,
+    peerVersion: peer.version.some((byte) => byte !== 0) ? peer.version : undefined,
+  };
+}
+
+/** In the user's units. */
+export function bareSnapshot(peer: Readonly<Peer>, seen: CoreSnapshot): BareSnapshot {
+  const date = (micros: number | undefined): Date | undefined => (micros === undefined ? undefined : toDate(micros));
+  return {
+    peer,
+    state: seen.state,
+    localDiscr: seen.localDiscr,
+    peerDiscr: seen.peerDiscr,
+    convUpStart: date(seen.convUpStartUs),
+    convDownStart: date(seen.convDownStartUs),
+    upSince: date(seen.upSinceUs),
+    downSince: date(seen.downSinceUs),
+    lastDownReason: seen.lastDownReason,
+    detectDeadline: date(seen.detectDeadlineUs),
+    nextDetectScheduled: date(seen.nextDetectScheduledUs),
+    lastUpdated: date(seen.lastUpdatedUs),
+    detectTime: seen.detectTimeUs / 1_000,
+    txInterval: seen.txIntervalUs / 1_000,
+    peerMode: seen.peerPassive ? 'passive' : 'active',
+    peerVersion: seen.peerVersion === undefined ? undefined : formatClientVersion(seen.peerVersion),
+  };
+}

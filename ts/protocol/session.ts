@@ -1,0 +1,208 @@
+/** One session for users who drive it themselves, in milliseconds. */
+import { randomBytes } from 'node:crypto';
+
+import * as v from 'valibot';
+
+import { isUnicast } from '../address.js';
+import { ConfigError, expected, LivenessError } from '../errors.js';
+import { duration, field, integer, object, worded } from '../fields.js';
+import { boundIssues, DEFAULT_BOUNDS, MAX_BACKOFF, MAX_INTERVAL } from '../intervals.js';
+import { monotonicNow, toMicros } from '../clock.js';
+import { parseInterface, parseRoute, type Peer, type Route } from '../route.js';
+import { ControlPacket } from './packet.js';
+import { REFERENCE, type Rules } from './rules.js';
+import { SessionCore } from './session-core.js';
+import { type BareSnapshot, bareSnapshot, coreSnapshot } from './session-snapshot.js';
+import type { State } from './state.js';
+import { DEFAULT_LIVENESS_PORT } from './udp.js';
+
+/** What a session is made of. Durations are milliseconds, fractions allowed. */
+export interface SessionOptions {
+  /** Who talks to whom, over which interface. Required. */
+  peer: Peer;
+  /** How often we want to send, within [minTxFloor, maxTxCeil]. Required. */
+  txMin: number;
+  /** How often we can receive, within [minTxFloor, maxTxCeil]. Required. */
+  rxMin: number;
+  /** So many intervals of silence mean Down, 1 to 255. Required. */
+  detectMult: number;
+  /** The peer's UDP port, 1 to 65 535. Default: 44880. */
+  port?: number | undefined;
+  /** Our discriminator, 1 to 4 294 967 295. Default: from the system's random source. */
+  localDiscr?: number | undefined;
+  /** The shortest interval there is. Default: 50. */
+  minTxFloor?: number | undefined;
+  /** The longest interval that we send at. Default: 1 000. */
+  maxTxCeil?: number | undefined;
+  /** The longest interval while Down. Default: maxTxCeil. */
+  backoffMax?: number | undefined;
+  /** The route that depends on the session, for its snapshot. Default: none. */
+  route?: Route | undefined;
+  /** `REFERENCE` or `ROBUST`. Default: `REFERENCE`. */
+  rules?: Rules | undefined;
+}
+
+/** A session as a snapshot shows it; `route` is the one it was made with. */
+export interface DrivenSnapshot extends BareSnapshot {
+  readonly route: Readonly<Route> | undefined;
+}
+
+const SCHEMA = object({
+  peer: object({
+    iface: field<string>('the name of an interface, 1 to 15 characters', (value) => holds(() => parseInterface(value))),
+    localIP: field<string>('an IPv4 unicast address', isAddress),
+    peerIP: field<string>('an IPv4 unicast address', isAddress),
+  }),
+  txMin: duration(MAX_INTERVAL),
+  rxMin: duration(MAX_INTERVAL),
+  detectMult: integer(1, 255),
+  port: v.optional(integer(1, 65_535)),
+  localDiscr: v.optional(integer(1, 0xffff_ffff)),
+  minTxFloor: v.optional(duration(MAX_INTERVAL)),
+  maxTxCeil: v.optional(duration(MAX_INTERVAL)),
+  backoffMax: v.optional(duration(MAX_BACKOFF)),
+  route: v.optional(field<Route>('a route', (value) => holds(() => parseRoute(value)))),
+  rules: v.optional(
+    field<Rules>('REFERENCE or ROBUST', (value) => typeof value === 'object' && value !== null && 'staysInitOnDown' in value),
+  ),
+});
+
+/**
+ * A single liveness relationship with a peer (reference name: `Session`). It reads no clock and sends nothing: times come
+ * in, in milliseconds of CLOCK_MONOTONIC (`monotonicNow()`), and whoever drives it does what they say.
+ */
+export class Session {
+  readonly peer: Readonly<Peer>;
+  /** The peer's UDP port. */
+  readonly port: number;
+  /** @internal What the scheduler drives. */
+  readonly core: SessionCore;
+  readonly #route: Readonly<Route> | undefined;
+
+  /** @throws ConfigError `ERR_CONFIG`, with every issue at once */
+  constructor(options: SessionOptions) {
+    const { peer, txMin, rxMin, detectMult, port, localDiscr, route, rules, ...bounds } = checked(options);
+    this.peer = Object.freeze({ ...peer });
+    this.port = port;
+    this.#route = route;
+    const policy = {
+      rules,
+      minTxFloorUs: toMicros(bounds.minTxFloor),
+      maxTxCeilUs: toMicros(bounds.maxTxCeil),
+      backoffMaxUs: toMicros(bounds.backoffMax),
+      identity: undefined,
+    };
+    const now = toMicros(monotonicNow());
+    this.core = new SessionCore(policy, { txMinUs: toMicros(txMin), rxMinUs: toMicros(rxMin), detectMult }, localDiscr, now, now);
+  }
+
+  /** Reference name: `Session.GetState`. */
+  getState(): State {
+    return this.core.state;
+  }
+
+  /**
+   * Processes one packet that arrived at `now` (reference name: `Session.HandleRx`). Gives whether the state changed.
+   *
+   * @throws LivenessError `ERR_INVALID_PACKET` where it is no ControlPacket, `ERR_CONFIG` where `now` is no time
+   */
+  handleRx(now: number, packet: ControlPacket): boolean {
+    if (!(packet instanceof ControlPacket)) {
+      throw new LivenessError('ERR_INVALID_PACKET', expected('packet', 'a ControlPacket', packet));
+    }
+    return this.core.handleRx(micros(now), packet).kind === 'changed';
+  }
+
+  /**
+   * Sees to it that the detection timer is running and not stale: a deadline that has passed is set anew, one detection
+   * time from `now` (reference name: `Session.ArmDetect`). Gives the deadline, `undefined` where there is nothing to
+   * detect: in Down and AdminDown, and before the first packet.
+   */
+  armDetect(now: number): number | undefined {
+    const deadline = this.core.armDetect(micros(now));
+    return deadline === undefined ? undefined : deadline / 1_000;
+  }
+
+  /** Takes the session Down if its detection time has passed (reference name: `Session.ExpireIfDue`). Gives whether it did. */
+  expireIfDue(now: number): boolean {
+    return this.core.expireIfDue(micros(now));
+  }
+
+  /**
+   * Notes a transmit at `now` and picks the time of the next: the interval with its jitter, backed off while Down
+   * (reference name: `Session.ComputeNextTx`).
+   *
+   * @param random draws a number from 0 to 1, without 1. Default: `Math.random`
+   */
+  computeNextTx(now: number, random: () => number = Math.random): number {
+    const draw = (): number => Math.floor(random() * 2 ** 32) >>> 0;
+    const at = micros(now);
+    return (this.core.computeNextTx(at, draw) ?? at) / 1_000;
+  }
+
+  /** The packet to send at `now`. */
+  packet(now: number): ControlPacket {
+    return this.core.packet(micros(now));
+  }
+
+  /** Reference name: `Session.Snapshot`. */
+  snapshot(): DrivenSnapshot {
+    const { core } = this;
+    return { ...bareSnapshot(this.peer, coreSnapshot(core, core.detectDeadline)), route: this.#route };
+  }
+}
+
+function checked(options: SessionOptions) {
+  const parsed = v.safeParse(SCHEMA, options);
+  const issues = worded(parsed.issues);
+  const wrong = new Set(issues.map((issue) => issue.path));
+  const given: Partial<SessionOptions> = typeof options === 'object' && (options as unknown) !== null ? options : {};
+  const { minTxFloor = DEFAULT_BOUNDS.minTxFloor, maxTxCeil = DEFAULT_BOUNDS.maxTxCeil } = given;
+  const { backoffMax = maxTxCeil, txMin, rxMin } = given;
+  issues.push(...boundIssues({ minTxFloor, maxTxCeil, backoffMax, txMin, rxMin }, wrong));
+  if (issues.length > 0) throw new ConfigError(issues);
+  const { peer, detectMult, port = DEFAULT_LIVENESS_PORT, localDiscr = randomDiscriminator(), rules = REFERENCE } = options;
+  const route = given.route === undefined ? undefined : parseRoute(given.route);
+  return {
+    peer,
+    txMin: options.txMin,
+    rxMin: options.rxMin,
+    detectMult,
+    port,
+    localDiscr,
+    route,
+    rules,
+    minTxFloor,
+    maxTxCeil,
+    backoffMax,
+  };
+}
+
+/** RFC 5880 §6.8.1: never zero, and from a source that nobody can guess. */
+export function randomDiscriminator(): number {
+  for (;;) {
+    const discr = randomBytes(4).readUInt32LE();
+    if (discr !== 0) return discr;
+  }
+}
+
+function micros(now: number): number {
+  if (typeof now !== 'number' || !Number.isFinite(now)) {
+    throw new LivenessError('ERR_CONFIG', expected('now', 'a finite number of milliseconds', now));
+  }
+  return toMicros(now);
+}
+
+function isAddress(value: unknown): boolean {
+  return typeof value === 'string' && isUnicast(value);
+}
+
+/** Whether something does not throw. */
+function holds(check: () => unknown): boolean {
+  try {
+    check();
+    return true;
+  } catch {
+    return false;
+  }
+}
