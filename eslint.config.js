@@ -35,7 +35,7 @@ const downwards = FLOORS.map((floor, height) => ({
 }));
 
 export default tseslint.config(
-  { ignores: ['dist/', 'crate/', 'node_modules/'] },
+  { ignores: ['dist/', 'crate/', 'node_modules/', 'bench/.out/'] },
   eslint.configs.recommended,
   ...tseslint.configs.strictTypeChecked,
   {

@@ -36,5 +36,5 @@ export type { Registration } from './registration.js';
 export { formatPeer, formatRoute, formatRouteKey, type Peer, type Route, type RouteKey, routeKey } from './route.js';
 export type { BareSnapshot } from './protocol/session-snapshot.js';
 export type { RouteSnapshot, SessionSnapshot } from './snapshot.js';
-export type { ManagerStats } from './stats.js';
+export type { LatenessHistogram, ManagerStats } from './stats.js';
 export type { Transition } from './transitions.js';

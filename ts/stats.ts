@@ -1,5 +1,6 @@
 /** Counters, as users get them. */
 import type { EngineStats, RouteScopeStats, ScopeStats } from './engine/engine.js';
+import type { LatenessBucket } from './protocol/lateness.js';
 
 /** What engine and routes have done so far. Counters never fall. */
 export interface ManagerStats {
@@ -20,11 +21,35 @@ export interface ManagerStats {
   readonly turns: number;
   /** The worst lateness of a turn so far, in milliseconds. */
   readonly worstLateness: number;
+  /** How late turns were against the deadlines that they were meant for: what this host's scheduler costs. */
+  readonly turnLateness: LatenessHistogram;
+  /** How late packets were handed to the system against their due times; early ones, within their jitter, count as punctual. */
+  readonly transmitLateness: LatenessHistogram;
 }
+
+/**
+ * Counts by lateness, exact to an eighth: each entry says how many lie below `below` milliseconds and not below the entry
+ * before. Empty ones are left out.
+ */
+export type LatenessHistogram = readonly { readonly below: number; readonly count: number }[];
 
 export function toStats(engine: EngineStats, registered: number, routeScopes: readonly RouteScopeStats[]): ManagerStats {
   const installed = routeScopes.reduce((sum, scope) => sum + scope.installed, 0);
   const routes = { registered, installed, scopes: routeScopes };
   const { scopes, queueLength, readErrors, socketDrops, turns, worstLatenessUs } = engine;
-  return { scopes, routes, queueLength, readErrors, socketDrops, turns, worstLateness: worstLatenessUs / 1_000 };
+  return {
+    scopes,
+    routes,
+    queueLength,
+    readErrors,
+    socketDrops,
+    turns,
+    worstLateness: worstLatenessUs / 1_000,
+    turnLateness: toHistogram(engine.turnLateness),
+    transmitLateness: toHistogram(engine.transmitLateness),
+  };
+}
+
+function toHistogram(buckets: readonly LatenessBucket[]): LatenessHistogram {
+  return buckets.map(({ belowUs, count }) => ({ below: belowUs / 1_000, count }));
 }

@@ -35,6 +35,16 @@ use crate::time::Time;
 /// Batches that one turn reads at most before it looks at its timers: receiving never postpones transmitting.
 const READS_PER_TURN: usize = 16;
 
+/// A packet leaves earlier than it is due by this at most, where others leave anyhow: what a program can save is wake-ups.
+const TX_SLACK_US: u16 = 1_000;
+
+/// With a deadline so near, packets that arrive do not wake the thread: they carry the time of their arrival, and are read
+/// on the turn of that deadline. It is little more than the slack, since a turn leaves nothing to be sent within that.
+const QUIET_US: u64 = 1_500;
+
+/// How often the kernel is asked for dropped datagrams where nobody has to be judged.
+const LOOK_FOR_DROPS_US: u64 = 100_000;
+
 /// A socket that is full is tried again after this.
 const RETRY_SEND_US: u64 = 1_000;
 
@@ -164,18 +174,27 @@ struct Driver {
     /// Started with the first route that is armed.
     arming: Option<Arming>,
     realtime: Realtime,
+    /// Wakes for everything.
     epoll: Epoll,
+    /// Wakes for everything but the socket.
+    quiet_epoll: Epoll,
     timer: TimerFd,
     /// When the timer is set to go off.
     timer_at: Option<Time>,
+    /// It went off, and shows that until it is set again.
+    timer_shows: bool,
+    /// The deadline that the last wait was for.
+    planned: Option<Time>,
     arrivals: Arrivals,
-    /// Packets that the socket did not take yet.
-    backlog: VecDeque<(ScopeId, Outgoing)>,
+    /// Packets that the socket did not take yet, and what each is counted for.
+    backlog: VecDeque<Outgoing>,
+    backlog_scopes: VecDeque<ScopeId>,
     backlog_most: usize,
     retry_send_at: Option<Time>,
     read_errors: u64,
     read_errors_in_a_row: u32,
     socket_drops: u32,
+    looked_for_drops_at: Time,
     turns: u64,
     life: Life,
 }
@@ -186,15 +205,18 @@ impl Driver {
         let socket = UdpSocket::bind(bind, max_sessions).map_err(StartError::Bind)?;
         let links = Links::new()?;
         let epoll = Epoll::new(EpollCreateFlags::EPOLL_CLOEXEC)?;
+        let quiet_epoll = Epoll::new(EpollCreateFlags::EPOLL_CLOEXEC)?;
         let timer = TimerFd::new(ClockId::CLOCK_MONOTONIC, TimerFlags::TFD_CLOEXEC | TimerFlags::TFD_NONBLOCK)?;
         let readable = |source: Source| EpollEvent::new(EpollFlags::EPOLLIN, source as u64);
         epoll.add(&socket, readable(Source::Socket))?;
-        epoll.add(timer.as_fd(), readable(Source::Timer))?;
-        epoll.add(inbox.as_fd(), readable(Source::Inbox))?;
-        epoll.add(&links, readable(Source::Links))?;
+        for epoll in [&epoll, &quiet_epoll] {
+            epoll.add(timer.as_fd(), readable(Source::Timer))?;
+            epoll.add(inbox.as_fd(), readable(Source::Inbox))?;
+            epoll.add(&links, readable(Source::Links))?;
+        }
         let seed = getrandom::u32().map_err(std::io::Error::from)?;
         Ok(Self {
-            engine: Engine::new(policy, max_sessions, seed),
+            engine: Engine::new(policy, max_sessions, seed).with_slack(TX_SLACK_US),
             socket,
             links,
             inbox,
@@ -203,15 +225,20 @@ impl Driver {
             arming: None,
             realtime,
             epoll,
+            quiet_epoll,
             timer,
             timer_at: None,
+            timer_shows: false,
+            planned: None,
             arrivals: Arrivals::new(clock::reading()),
             backlog: VecDeque::new(),
+            backlog_scopes: VecDeque::new(),
             backlog_most: max_sessions.max(BATCH) * 2,
             retry_send_at: None,
             read_errors: 0,
             read_errors_in_a_row: 0,
             socket_drops: 0,
+            looked_for_drops_at: clock::now(),
             turns: 0,
             life: Life::Running,
         })
@@ -246,8 +273,11 @@ impl Driver {
     /// One turn: wait, read, decide, send, tell.
     fn turn(&mut self) -> nix::Result<()> {
         let woken_by = self.wait()?;
+        let woken_at = clock::now();
         self.turns += 1;
-        self.note_lateness(clock::now());
+        if let Some(planned) = self.planned.filter(|planned| *planned <= woken_at) {
+            self.engine.note_lateness(woken_at, woken_at.since(planned));
+        }
         if woken_by(Source::Links) {
             self.links.refresh();
         }
@@ -255,9 +285,11 @@ impl Driver {
             self.obey();
         }
         // Whatever woke us: a session whose packets sit in the socket is not dead.
-        let read_until = self.read()?;
+        let read_until = self.read(clock::now())?;
         let now = clock::now();
+        self.look_for_drops(now, read_until);
         self.engine.handle_timeout(now, read_until);
+        self.engine.transmit_ahead(now);
         // Routes first: what a withdrawal costs is traffic into a path that is known not to work.
         self.tell();
         self.send(now);
@@ -271,39 +303,24 @@ impl Driver {
 
     /// Sleeps until something happens or a deadline comes, and tells what it was.
     fn wait(&mut self) -> nix::Result<impl Fn(Source) -> bool + use<>> {
-        self.set_timer()?;
+        let now = clock::now();
+        self.engine.put_back_detections(now.plus(QUIET_US));
+        self.planned = self.deadline();
+        let left_us = self.planned.map(|deadline| deadline.since(now));
+        let epoll = if left_us.is_some_and(|us| us <= QUIET_US) { &self.quiet_epoll } else { &self.epoll };
+        let timeout = if left_us == Some(0) { EpollTimeout::ZERO } else { EpollTimeout::NONE };
+        if left_us != Some(0) {
+            set_timer(&self.timer, self.planned, &mut self.timer_at, &mut self.timer_shows)?;
+        }
         let mut events = [EpollEvent::empty(); 4];
-        let count = match self.epoll.wait(&mut events, EpollTimeout::NONE) {
+        let count = match epoll.wait(&mut events, timeout) {
             Err(Errno::EINTR) => 0,
             result => result?,
         };
         let woken = events[..count].iter().fold(0u64, |woken, event| woken | 1 << event.data());
         let by = move |source: Source| woken & (1 << source as u64) != 0;
-        if by(Source::Timer) {
-            self.timer_at = None;
-            // Only to make it unreadable: the time is taken from the clock.
-            match self.timer.wait() {
-                Ok(()) | Err(Errno::EAGAIN) => {}
-                Err(errno) => return Err(errno),
-            }
-        }
+        self.timer_shows |= by(Source::Timer);
         Ok(by)
-    }
-
-    fn set_timer(&mut self) -> nix::Result<()> {
-        let deadline = self.deadline();
-        if deadline == self.timer_at {
-            return Ok(());
-        }
-        match deadline {
-            Some(at) => {
-                let at = TimeSpec::from_duration(Duration::from_micros(at.micros()));
-                self.timer.set(Expiration::OneShot(at), TimerSetTimeFlags::TFD_TIMER_ABSTIME)?;
-            }
-            None => self.timer.unset()?,
-        }
-        self.timer_at = deadline;
-        Ok(())
     }
 
     fn deadline(&self) -> Option<Time> {
@@ -311,21 +328,12 @@ impl Driver {
         [self.engine.poll_deadline(), self.retry_send_at, leave_at].into_iter().flatten().min()
     }
 
-    fn note_lateness(&mut self, now: Time) {
-        if let Some(planned) = self.deadline()
-            && now > planned
-        {
-            self.engine.note_lateness(now, now.since(planned));
-        }
-    }
-
     /// Reads the socket until it is empty, or until everything is read that arrived before this began, or until
     /// the turn's budget is used. Gives the time up to which nothing is left unread.
-    fn read(&mut self) -> nix::Result<Time> {
-        let began = clock::now();
+    fn read(&mut self, began: Time) -> nix::Result<Time> {
+        let mut asked_at = began;
         let mut read_until = began;
         for _ in 0..READS_PER_TURN {
-            let asked_at = clock::now();
             let count = match self.socket.receive() {
                 Ok(count) => count,
                 Err(errno) => return self.after_read_error(errno, asked_at),
@@ -342,8 +350,8 @@ impl Driver {
             if read_until >= began {
                 break;
             }
+            asked_at = clock::now();
         }
-        self.look_for_drops();
         Ok(read_until)
     }
 
@@ -377,11 +385,16 @@ impl Driver {
         Ok(at)
     }
 
-    fn look_for_drops(&mut self) {
-        let drops = self.socket.drops();
-        if drops != self.socket_drops {
-            self.socket_drops = drops;
-            self.engine.note_socket_drops(clock::now());
+    /// Asks the kernel for drops where a session is about to be judged, and now and then: a drop that is noted late is taken
+    /// for a later one.
+    fn look_for_drops(&mut self, now: Time, read_until: Time) {
+        if self.engine.has_to_judge(now, read_until) || now.since(self.looked_for_drops_at) >= LOOK_FOR_DROPS_US {
+            self.looked_for_drops_at = now;
+            let drops = self.socket.drops();
+            if drops != self.socket_drops {
+                self.socket_drops = drops;
+                self.engine.note_socket_drops(now);
+            }
         }
     }
 
@@ -394,22 +407,28 @@ impl Driver {
             return;
         }
         self.retry_send_at = None;
-        let Self { backlog, socket, engine, .. } = self;
-        let (scopes, packets): (Vec<ScopeId>, Vec<Outgoing>) = backlog.iter().copied().unzip();
-        let mut refused = Vec::new();
-        let done = socket.send(&packets, |at, _| refused.push(at));
-        for scope in &scopes[..done] {
-            engine.stats_mut().at(*scope).tx += 1;
-        }
-        for at in refused {
-            let counters = engine.stats_mut().at(scopes[at]);
-            counters.tx -= 1;
-            counters.write_errors += 1;
-        }
-        backlog.drain(..done);
-        if !backlog.is_empty() {
-            engine.stats_mut().at(backlog[0].0).write_errors += 1;
-            self.retry_send_at = Some(now.plus(RETRY_SEND_US));
+        let Self { backlog, backlog_scopes, socket, engine, .. } = self;
+        while !backlog.is_empty() {
+            // Where the memory wraps around the rest follows in the next round.
+            let packets = backlog.as_slices().0;
+            let offered = packets.len();
+            let mut refused = Vec::new();
+            let done = socket.send(packets, |at, _| refused.push(at));
+            for scope in backlog_scopes.iter().take(done) {
+                engine.stats_mut().at(*scope).tx += 1;
+            }
+            for at in refused {
+                let counters = engine.stats_mut().at(backlog_scopes[at]);
+                counters.tx -= 1;
+                counters.write_errors += 1;
+            }
+            backlog_scopes.drain(..done);
+            backlog.drain(..done);
+            if done < offered {
+                engine.stats_mut().at(backlog_scopes[0]).write_errors += 1;
+                self.retry_send_at = Some(now.plus(RETRY_SEND_US));
+                return;
+            }
         }
     }
 
@@ -421,12 +440,14 @@ impl Driver {
             return;
         };
         if self.backlog.len() >= self.backlog_most
-            && let Some((stale, _)) = self.backlog.pop_front()
+            && let Some(stale) = self.backlog_scopes.pop_front()
         {
+            self.backlog.pop_front();
             self.engine.stats_mut().at(stale).dropped += 1;
         }
         let destination = SocketAddrV4::new(path.peer, peer_port);
-        self.backlog.push_back((scope, Outgoing { bytes, destination, source: path.local, ifindex }));
+        self.backlog_scopes.push_back(scope);
+        self.backlog.push_back(Outgoing { bytes, destination, source: path.local, ifindex });
     }
 
     /// Tells JavaScript and the route thread of the sessions that changed. JavaScript first: it costs two microseconds,
@@ -549,6 +570,8 @@ impl Driver {
             socket_drops: self.socket_drops,
             turns: self.turns,
             worst_lateness_us: self.engine.worst_lateness_us(),
+            turn_lateness: self.engine.turn_lateness().clone(),
+            transmit_lateness: self.engine.transmit_lateness().clone(),
         }
     }
 
@@ -564,6 +587,22 @@ impl Driver {
         }
         self.life = Life::Leaving(now.plus(farewell_us));
     }
+}
+
+/// Sets the timer to another deadline. Setting it also makes one that went off unreadable, without a read.
+fn set_timer(timer: &TimerFd, deadline: Option<Time>, set_to: &mut Option<Time>, shows: &mut bool) -> nix::Result<()> {
+    if deadline == *set_to && !*shows {
+        return Ok(());
+    }
+    match deadline {
+        Some(at) => {
+            let at = TimeSpec::from_duration(Duration::from_micros(at.micros()));
+            timer.set(Expiration::OneShot(at), TimerSetTimeFlags::TFD_TIMER_ABSTIME)?;
+        }
+        None => timer.unset()?,
+    }
+    (*set_to, *shows) = (deadline, false);
+    Ok(())
 }
 
 fn random_discriminator() -> Result<u32, getrandom::Error> {
@@ -657,8 +696,8 @@ mod tests {
             peer.send_to(&[0; 40], driver.socket.local_addr().unwrap()).unwrap();
         }
         let began = clock::now();
-        assert!(driver.read().unwrap() < began, "what arrived last was not read");
-        while driver.read().unwrap() < began {}
+        assert!(driver.read(clock::now()).unwrap() < began, "what arrived last was not read");
+        while driver.read(clock::now()).unwrap() < began {}
     }
 
     #[test]

@@ -29,11 +29,23 @@ impl Xorshift32 {
 /// detection multiplier is 1, since anything longer makes it flap (RFC 5880 §6.8.7).
 #[must_use]
 pub const fn jittered(interval_us: u64, peer_detect_mult: u8, random: &mut Xorshift32) -> u64 {
+    jittered_with_slack(interval_us, peer_detect_mult, 0, random)
+}
+
+/// As `jittered`, for a packet that may leave up to `slack_us` early: the draw leaves so much room above the least.
+#[must_use]
+pub const fn jittered_with_slack(
+    interval_us: u64,
+    peer_detect_mult: u8,
+    slack_us: u64,
+    random: &mut Xorshift32,
+) -> u64 {
     let (least, most) = if peer_detect_mult == 1 {
         (interval_us - interval_us / 4, interval_us - interval_us / 10)
     } else {
         (interval_us - interval_us / 10, interval_us + interval_us / 10)
     };
+    let least = least + slack_us;
     least + random.below(most - least + 1)
 }
 
@@ -54,6 +66,14 @@ mod tests {
         let drawn: Vec<u64> = (0..20_000).map(|_| jittered(100_000, 3, &mut random)).collect();
         assert!(drawn.iter().all(|us| (90_000..=110_000).contains(us)));
         assert!(drawn.iter().any(|us| *us < 90_100) && drawn.iter().any(|us| *us > 109_900));
+    }
+
+    #[test]
+    fn what_leaves_early_by_its_slack_is_still_within_ten_percent() {
+        let mut random = Xorshift32::new(7);
+        let drawn: Vec<u64> = (0..20_000).map(|_| jittered_with_slack(100_000, 3, 1_000, &mut random)).collect();
+        assert!(drawn.iter().all(|us| (91_000..=110_000).contains(us)));
+        assert!(drawn.iter().any(|us| *us < 91_100) && drawn.iter().any(|us| *us > 109_900));
     }
 
     #[test]

@@ -3,10 +3,13 @@
 
 use std::sync::Arc;
 
-use crate::jitter::{Xorshift32, jittered};
+use crate::jitter::{Xorshift32, jittered_with_slack};
 use crate::packet::{ControlPacket, State};
 use crate::rules::{MAX_PEER_INTERVAL_US, Rules};
 use crate::time::Time;
+
+/// A packet leaves early by no more than this part of its interval.
+const SLACK_DIVISOR: u64 = 100;
 
 /// Why a session was last taken Down (reference name: `DownReason`).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -123,6 +126,8 @@ pub struct Session {
     farewell_until: Option<Time>,
     last_tx: Option<Time>,
     next_tx: Option<Time>,
+    /// How much earlier than that it may leave, so that packets which are due at nearly the same time leave together.
+    tx_slack_us: u16,
     /// When we first said Init, until the peer says Up: that answers it.
     init_said: Option<Time>,
     /// The round trip of the handshake that has just been completed, at least.
@@ -152,6 +157,7 @@ impl Session {
             farewell_until: None,
             last_tx: None,
             next_tx: Some(first_tx),
+            tx_slack_us: 0,
             init_said: None,
             round_trip_us: None,
             moments: Moments { down_since: Some(now), last_updated: Some(now), ..Moments::default() },
@@ -190,6 +196,11 @@ impl Session {
     /// When the next packet is due; `None` where none is.
     pub fn next_tx(&self) -> Option<Time> {
         self.next_tx
+    }
+
+    /// How much earlier than `next_tx` the next packet may leave, in microseconds. It stays within its jitter then.
+    pub fn tx_slack_us(&self) -> u64 {
+        u64::from(self.tx_slack_us)
     }
 
     /// RFC 5880 §6.8.7: not faster than either side wants.
@@ -317,6 +328,9 @@ impl Session {
     pub fn announce(&mut self, now: Time) -> Time {
         let earliest = self.last_tx.map_or(now, |last| now.max(last.plus(self.tx_interval_us())));
         let due = self.next_tx.map_or(earliest, |next| next.min(earliest));
+        if self.next_tx != Some(due) {
+            self.tx_slack_us = 0;
+        }
         self.next_tx = Some(due);
         due
     }
@@ -341,6 +355,12 @@ impl Session {
     /// Notes a transmit at `now` and picks the time of the next: the interval with its jitter, backed off while
     /// Down, none once an AdminDown has been said for long enough.
     pub fn compute_next_tx(&mut self, now: Time, random: &mut Xorshift32) -> Option<Time> {
+        self.compute_next_tx_with_slack(now, 0, random)
+    }
+
+    /// As `compute_next_tx`, for a caller that may send the packet earlier, by `slack_us` or a hundredth of the interval,
+    /// whichever is less.
+    pub fn compute_next_tx_with_slack(&mut self, now: Time, slack_us: u16, random: &mut Xorshift32) -> Option<Time> {
         let mut interval_us = self.tx_interval_us();
         if self.state == State::Down {
             // Backing off never makes us faster than either side wants.
@@ -349,7 +369,8 @@ impl Session {
             // Far beyond any ceiling, and far from overflow.
             self.backoff_factor = (self.backoff_factor * 2).min(1 << 20);
         }
-        let next = now.plus(jittered(interval_us, self.peer.detect_mult, random));
+        self.tx_slack_us = u16::try_from(interval_us / SLACK_DIVISOR).map_or(slack_us, |most| most.min(slack_us));
+        let next = now.plus(jittered_with_slack(interval_us, self.peer.detect_mult, self.tx_slack_us(), random));
         self.last_tx = Some(now);
         if self.state == State::Init {
             self.init_said.get_or_insert(now);

@@ -3,6 +3,7 @@
 use std::net::Ipv4Addr;
 
 use crate::engine::{Engine, SessionId};
+use crate::lateness::Lateness;
 use crate::packet::State;
 use crate::route_stats::RouteCounters;
 use crate::session::{DownReason, Moments};
@@ -56,6 +57,8 @@ pub struct StatsReport {
     pub socket_drops: u32,
     pub turns: u64,
     pub worst_lateness_us: u64,
+    pub turn_lateness: Lateness,
+    pub transmit_lateness: Lateness,
 }
 
 #[derive(Clone, Debug)]

@@ -9,6 +9,7 @@ use route_liveness::rules::{REFERENCE, ROBUST};
 use route_liveness::session::{DownReason, Policy};
 use route_liveness::sim::{PairId, World};
 use route_liveness::stats::{Cause, Invalid, LinkId};
+use route_liveness::time::Time;
 use support::{LINK, MS, Network, SECOND, at, host, path, policy, spec, timers, transitions};
 
 fn up_packet(local_discr: u32, peer_discr: u32) -> ControlPacket {
@@ -431,4 +432,77 @@ proptest! {
             prop_assert_eq!(sessions, 1);
         }
     }
+}
+
+/// Engines whose packets may leave a millisecond early, with so many sessions in Up.
+fn many_up(sessions: u32) -> Engine {
+    let mut engine = Engine::new(policy(&ROBUST), 1_000, 1).with_slack(1_000);
+    for id in 1..=sessions {
+        let path = Path { peer: std::net::Ipv4Addr::from(0x0A01_0000 + id), ..path(1, 2) };
+        engine.add_session(at(SECOND), spec(id, path, timers(100, 100)), id).unwrap();
+        let packet = up_packet(1_000 + id, id);
+        let datagram = Datagram { arrival: at(SECOND), path, bytes: &packet.marshal() };
+        engine.handle_datagram(at(SECOND), datagram);
+    }
+    engine
+}
+
+#[test]
+fn packets_that_are_due_at_nearly_the_same_time_leave_together_and_never_late_or_out_of_their_jitter() {
+    let mut engine = many_up(1_000);
+    let mut last_sent = std::collections::HashMap::new();
+    let mut now = at(SECOND);
+    let (mut turns, mut sent) = (0, 0);
+    while now < at(4 * SECOND) {
+        engine.put_back_detections(at(u64::MAX));
+        let deadline = engine.poll_deadline().unwrap();
+        assert!(deadline >= now, "a turn leaves nothing undone");
+        now = deadline;
+        engine.handle_timeout(now, at(1));
+        engine.transmit_ahead(now);
+        turns += 1;
+        while let Some(transmit) = engine.poll_transmit() {
+            let gap_us = last_sent.insert(transmit.path.peer, now).map(|before: Time| now.since(before));
+            // From the second second on: before, sessions are announced and paced.
+            if let Some(gap_us) = gap_us.filter(|_| now > at(2 * SECOND)) {
+                assert!((90 * MS..=110 * MS).contains(&gap_us), "{gap_us}");
+            }
+            sent += 1;
+        }
+        while engine.poll_event().is_some() {}
+    }
+    assert!(sent > 8 * turns, "{sent} packets in {turns} turns");
+}
+
+#[test]
+fn a_packet_that_may_not_leave_early_waits_for_its_time() {
+    // Announced while backed off: at the interval after the last packet, and no sooner.
+    let mut engine = Engine::new(policy(&ROBUST), 10, 1).with_slack(1_000);
+    engine.add_session(at(SECOND), spec(1, path(1, 2), timers(100, 3)), 1).unwrap();
+    engine.handle_timeout(at(SECOND), at(SECOND));
+    let last_tx = engine.poll_deadline().unwrap();
+    engine.handle_timeout(last_tx, last_tx);
+    while engine.poll_transmit().is_some() {}
+    let packet = ControlPacket { state: State::Down, ..up_packet(2, 0) };
+    let arrival = last_tx.plus(1);
+    engine.handle_datagram(arrival, Datagram { arrival, path: path(1, 2), bytes: &packet.marshal() });
+    let due = engine.poll_deadline().unwrap();
+    assert_eq!(due, last_tx.plus(100 * MS));
+    engine.transmit_ahead(due.minus(1));
+    assert!(engine.poll_transmit().is_none());
+    engine.handle_timeout(due, due);
+    assert!(engine.poll_transmit().is_some());
+}
+
+#[test]
+fn a_detect_entry_of_a_session_that_was_heard_is_no_deadline() {
+    let mut network = up_pair();
+    let engine = &mut network.host(1).engine;
+    engine.put_back_detections(at(u64::MAX));
+    let (session, scheduled) = engine.session(SessionId(1)).unwrap();
+    assert_eq!(scheduled, session.detect_deadline());
+    let deadline = scheduled.unwrap();
+    engine.put_back_detections(at(u64::MAX));
+    engine.handle_timeout(deadline, deadline);
+    assert_eq!(transitions(engine).len(), 1, "and that of one that was not is kept");
 }

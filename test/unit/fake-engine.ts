@@ -90,7 +90,17 @@ export class FakeEngine implements Engine {
   }
 
   stats() {
-    return { scopes: [], routes: [], queueLength: 0, readErrors: 0, socketDrops: 0, turns: 0, worstLatenessUs: 0 };
+    return {
+      scopes: [],
+      routes: [],
+      queueLength: 0,
+      readErrors: 0,
+      socketDrops: 0,
+      turns: 0,
+      worstLatenessUs: 0,
+      turnLateness: [],
+      transmitLateness: [],
+    };
   }
 
   close(options: { adminDown: boolean }): Promise<undefined> {

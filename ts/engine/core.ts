@@ -4,6 +4,7 @@
  * between calls.
  */
 import type { Random } from '../protocol/jitter.js';
+import type { Lateness } from '../protocol/lateness.js';
 import { receivable } from '../protocol/packet.js';
 import { type Policy, SessionCore, type Timers } from '../protocol/session-core.js';
 import type { DownReason, State } from '../protocol/state.js';
@@ -185,6 +186,14 @@ export class EngineCore implements TimelineListener<Slot> {
 
   get queueLength(): number {
     return this.#timeline.length;
+  }
+
+  get turnLateness(): Lateness {
+    return this.#timeline.turnLateness;
+  }
+
+  get transmitLateness(): Lateness {
+    return this.#timeline.transmitLateness;
   }
 
   get worstLatenessUs(): number {

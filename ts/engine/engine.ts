@@ -9,6 +9,7 @@ import type { AddressInfo } from 'node:net';
 import type { HistogramStats } from '../histogram.js';
 import type { InvalidReason } from '../protocol/packet.js';
 import type { CoreSnapshot } from '../protocol/session-snapshot.js';
+import type { LatenessBucket } from '../protocol/lateness.js';
 import type { DownReason, State } from '../protocol/state.js';
 import type { TransitionCause } from '../protocol/timeline.js';
 
@@ -224,6 +225,10 @@ export interface EngineStats {
   readonly turns: number;
   /** The worst lateness of a turn so far. */
   readonly worstLatenessUs: number;
+  /** How late turns were against the deadlines that they were meant for. */
+  readonly turnLateness: readonly LatenessBucket[];
+  /** How late packets were handed to the system; early ones count as punctual. */
+  readonly transmitLateness: readonly LatenessBucket[];
 }
 
 /** One running engine. After `close()` every call but `close()` and `localAddr()` throws `ERR_CLOSED`. */

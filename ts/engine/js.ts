@@ -172,6 +172,8 @@ export class JsEngine implements Engine {
       socketDrops: 0,
       turns: this.#turns,
       worstLatenessUs: this.#core.worstLatenessUs,
+      turnLateness: this.#core.turnLateness.buckets(),
+      transmitLateness: this.#core.transmitLateness.buckets(),
     };
   }
 

@@ -38,7 +38,7 @@ export class DeadlineQueue<T extends object> {
   }
 
   /** Takes out the earliest deadline if it is not later than `now`. */
-  popIfDue(now: number): { owner: T; due: Due } | undefined {
+  popIfDue(now: number): { owner: T; due: Due; at: number } | undefined {
     const { first } = this.#heap;
     if (first === undefined || first.at > now) return undefined;
     this.#take(first);

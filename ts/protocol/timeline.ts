@@ -4,6 +4,7 @@
  */
 import { DeadlineQueue, type Due } from './deadline-queue.js';
 import type { Random } from './jitter.js';
+import { Lateness } from './lateness.js';
 import type { SessionCore } from './session-core.js';
 import { Stalls } from './stalls.js';
 import type { State } from './state.js';
@@ -36,6 +37,9 @@ export interface TimelineListener<T> {
 }
 
 export class Timeline<T extends Tracked> {
+  /** How late turns were, and packets against their due times. */
+  readonly turnLateness = new Lateness();
+  readonly transmitLateness = new Lateness();
   readonly #random: Random;
   readonly #paceGapUs: number;
   readonly #listener: TimelineListener<T>;
@@ -91,6 +95,7 @@ export class Timeline<T extends Tracked> {
       const tracked = popped.owner;
       this.#listener.queued(tracked, -1);
       if (popped.due === 'tx') {
+        this.transmitLateness.note(now - popped.at);
         this.#transmit(now, tracked);
         continue;
       }
@@ -106,6 +111,7 @@ export class Timeline<T extends Tracked> {
 
   /** Notes that the caller's turn at `now` came so much later than it was meant to. */
   noteLateness(now: number, latenessUs: number): void {
+    this.turnLateness.note(latenessUs);
     this.#stalls.note(now, latenessUs);
   }
 

@@ -4,6 +4,7 @@ use napi_derive::napi;
 
 use crate::addon::objects::number;
 use crate::histogram::Histogram;
+use crate::lateness::Lateness;
 use crate::packet::State;
 use crate::route_stats::RouteCounters;
 use crate::snapshot::{RouteScopeReport, ScopeReport, StatsReport};
@@ -174,6 +175,19 @@ pub struct NativeStats {
     pub socket_drops: f64,
     pub turns: f64,
     pub worst_lateness_us: f64,
+    pub turn_lateness: Vec<NativeLatenessBucket>,
+    pub transmit_lateness: Vec<NativeLatenessBucket>,
+}
+
+#[napi(object, object_from_js = false)]
+pub struct NativeLatenessBucket {
+    pub below_us: f64,
+    pub count: f64,
+}
+
+fn buckets(lateness: &Lateness) -> Vec<NativeLatenessBucket> {
+    let bucket = |(end, count)| NativeLatenessBucket { below_us: number(end), count: number(count) };
+    lateness.buckets().map(bucket).collect()
 }
 
 impl From<StatsReport> for NativeStats {
@@ -186,6 +200,8 @@ impl From<StatsReport> for NativeStats {
             socket_drops: f64::from(report.socket_drops),
             turns: number(report.turns),
             worst_lateness_us: number(report.worst_lateness_us),
+            turn_lateness: buckets(&report.turn_lateness),
+            transmit_lateness: buckets(&report.transmit_lateness),
         }
     }
 }

@@ -1,0 +1,77 @@
+/** What the measured program obeys: the border between `endpoint-program.ts` and `endpoint.ts`. */
+import type { ManagerConfig } from '../ts/index.js';
+import type { Side } from './grid.js';
+
+export interface Histogrammed {
+  readonly below: number;
+  readonly count: number;
+}
+
+/** Counters and costs of one endpoint at one moment. */
+export interface Counts {
+  readonly tx: number;
+  readonly rx: number;
+  /** User and system time of the whole process, in microseconds. */
+  readonly cpuUs: number;
+  /** CLOCK_MONOTONIC in microseconds. */
+  readonly nowUs: number;
+}
+
+export interface Sample extends Counts {
+  readonly up: number;
+  readonly graces: number;
+  readonly timeouts: number;
+  readonly writeErrors: number;
+  readonly turns: number;
+  readonly socketDrops: number;
+  readonly worstLateness: number;
+  readonly turnLateness: readonly Histogrammed[];
+  readonly transmitLateness: readonly Histogrammed[];
+  readonly residentBytes: number;
+}
+
+export interface Registering {
+  readonly side: Side;
+  readonly sessions: number;
+  readonly iface: string;
+  readonly table: number;
+  /** All routes depend on the first session. */
+  readonly shared?: boolean;
+  /** Answers when each session has sent its first packet. */
+  readonly waitForTx?: boolean;
+}
+
+export interface Starting {
+  readonly routes: 'kernel' | 'memory';
+  readonly config: Omit<ManagerConfig, 'netlinker'>;
+}
+
+export interface Transitions {
+  /** From any state but AdminDown to Down. */
+  readonly toDown: number;
+  readonly fromUp: number;
+  /** From the last packet's arrival to the Down, in milliseconds. */
+  readonly silences: readonly number[];
+  readonly lastDownAt: number;
+}
+
+export interface Operation {
+  readonly op: string;
+  readonly ok: boolean;
+  /** From the transition to the kernel's answer, in milliseconds. */
+  readonly duration: number;
+  readonly at: number;
+}
+
+export interface EndpointMethods {
+  start(config: Starting): Promise<string>;
+  /** How long it took, in milliseconds: until the call was answered, and until each session had sent. */
+  register(what: Registering): Promise<{ accepted: number; sent: number }>;
+  withdraw(what: Registering): Promise<number>;
+  sample(): Sample;
+  block(milliseconds: number): void;
+  collectGarbage(): void;
+  takeTransitions(): Transitions;
+  takeOperations(): Operation[];
+  close(): Promise<void>;
+}

@@ -1,0 +1,134 @@
+/**
+ * The program that is measured: one manager on one host. It obeys lines of JSON, `[id, method, argument]`, and answers
+ * `{ id, result }` or `{ id, error }`.
+ */
+import { readFileSync } from 'node:fs';
+import { createInterface } from 'node:readline';
+
+import { Manager, MemoryRoutes, monotonicNow, NetlinkRoutes, type RouteOperation, type Transition } from '../ts/index.js';
+import type { EndpointMethods, Registering, Sample } from './endpoint-methods.js';
+import { grid } from './grid.js';
+
+let manager: Manager;
+let transitions = { toDown: 0, fromUp: 0 };
+let silences: number[] = [];
+let operations: { op: string; ok: boolean; duration: number; at: number }[] = [];
+let lastDownAt = 0;
+
+function heardTransition({ to, from, silence, at }: Transition): void {
+  if (to === 'down' && from !== 'admin_down') transitions.toDown += 1;
+  if (from === 'up') transitions.fromUp += 1;
+  if (silence !== undefined) silences.push(silence);
+  lastDownAt = at.getTime();
+}
+
+function heardOperation({ op, ok, duration }: RouteOperation): void {
+  operations.push({ op, ok, duration, at: monotonicNow() });
+}
+
+function registrations({ side, sessions, iface, table, shared }: Registering): Parameters<Manager['registerRoutes']>[0] {
+  const list = grid(side, sessions);
+  const first = list[0];
+  return list.map((session) => {
+    const { localIP, peerIP } = shared === true && first !== undefined ? first : session;
+    const route = { table, dst: session.dst, src: localIP, nextHop: peerGateway(side), protocol: 186 };
+    return { route, iface, peerIP };
+  });
+}
+
+/** The other end of the link: all of the other side's addresses lie behind it. */
+function peerGateway(side: number): string {
+  return side === 1 ? '10.201.0.2' : '10.201.0.1';
+}
+
+function sample(): Sample {
+  const stats = manager.stats();
+  const total = { tx: 0, rx: 0, up: 0, graces: 0, timeouts: 0, writeErrors: 0 };
+  for (const scope of stats.scopes) {
+    total.tx += scope.tx;
+    total.rx += scope.rx;
+    total.up += scope.sessions.up;
+    total.graces += scope.graces;
+    total.timeouts += scope.timeouts;
+    total.writeErrors += scope.writeErrors;
+  }
+  const { user, system } = process.cpuUsage();
+  const { turns, socketDrops, worstLateness, turnLateness, transmitLateness } = stats;
+  return {
+    ...total,
+    cpuUs: user + system,
+    nowUs: monotonicNow() * 1_000,
+    turns,
+    socketDrops,
+    worstLateness,
+    turnLateness,
+    transmitLateness,
+    residentBytes: residentBytes(),
+  };
+}
+
+function residentBytes(): number {
+  const line = /^VmRSS:\s+(\d+) kB$/m.exec(readFileSync('/proc/self/status', 'utf8'));
+  return Number(line?.[1]) * 1_024;
+}
+
+const methods: EndpointMethods = {
+  async start({ routes, config }) {
+    const netlinker = routes === 'kernel' ? new NetlinkRoutes() : new MemoryRoutes();
+    manager = await Manager.start({ ...config, netlinker });
+    manager.on('transition', heardTransition);
+    manager.on('route', heardOperation);
+    return manager.engine;
+  },
+  async register(what) {
+    const list = registrations(what);
+    const began = monotonicNow();
+    await manager.registerRoutes(list);
+    const accepted = monotonicNow() - began;
+    if (what.waitForTx !== true) return { accepted, sent: 0 };
+    while (sample().tx < what.sessions) await new Promise((resolve) => setTimeout(resolve, 5));
+    return { accepted, sent: monotonicNow() - began };
+  },
+  async withdraw(what) {
+    const began = monotonicNow();
+    await manager.withdrawRoutes(registrations(what));
+    return monotonicNow() - began;
+  },
+  sample: () => sample(),
+  /** Spins: no timer, no event, no promise gets its turn. */
+  block(milliseconds) {
+    const until = monotonicNow() + milliseconds;
+    while (monotonicNow() < until);
+  },
+  collectGarbage() {
+    globalThis.gc?.();
+  },
+  takeTransitions() {
+    const taken = { ...transitions, silences, lastDownAt };
+    transitions = { toDown: 0, fromUp: 0 };
+    silences = [];
+    return taken;
+  },
+  takeOperations() {
+    const taken = operations;
+    operations = [];
+    return taken;
+  },
+  async close() {
+    await manager.close();
+  },
+};
+
+for await (const line of createInterface({ input: process.stdin })) {
+  const [id, method, argument] = JSON.parse(line) as [number, keyof EndpointMethods, never];
+  Promise.resolve()
+    .then((): unknown => methods[method](argument))
+    .then(
+      (result) => print({ id, result }),
+      (error: unknown) => print({ id, error: error instanceof Error ? (error.stack ?? error.message) : String(error) }),
+    );
+}
+
+function print(message: unknown): void {
+  process.stdout.write(`${JSON.stringify(message)}\n`);
+}

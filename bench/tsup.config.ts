@@ -1,0 +1,13 @@
+import { defineConfig } from 'tsup';
+
+export default defineConfig({
+  entry: { main: 'bench/main.ts', 'endpoint-program': 'bench/endpoint-program.ts' },
+  outDir: 'bench/.out',
+  format: 'esm',
+  target: 'node20',
+  platform: 'node',
+  splitting: false,
+  silent: true,
+  clean: true,
+  dts: false,
+});
