@@ -11,6 +11,7 @@ const OTHER = 5;
  * What follows a `+` is build metadata and says nothing. `undefined` where the text is no version or a number does not fit into a byte.
  */
 export function parseClientVersion(text: string): VersionBytes | undefined {
+  if (typeof text !== 'string') return undefined;
   const match = /^v?(\d{1,3})\.(\d{1,3})\.(\d{1,3})(?:[-~](.+))?$/.exec(text.replace(/\+.*$/, ''));
   if (match === null) return undefined;
   const [major, minor, patch] = [Number(match[1]), Number(match[2]), Number(match[3])];

@@ -46,8 +46,13 @@ export class EventQueue {
     return first.event;
   }
 
-  /** The earliest event, taken out, if its time has come; else how many milliseconds are left until then. */
+  /**
+   * The earliest event, taken out, if its time has come; else how many milliseconds are left until then.
+   *
+   * @throws LivenessError `ERR_CONFIG` where `now` is no time
+   */
   popIfDue(now: number): Popped {
+    check(typeof now === 'number' && !Number.isNaN(now), 'now', 'a number of milliseconds', now);
     const at = this.#heap.first?.at;
     if (at === undefined) return { wait: undefined };
     const event = at <= now ? this.pop() : undefined;

@@ -82,7 +82,7 @@ export class ControlPacket {
     this.desiredMinTxUs = desiredMinTxUs;
     this.requiredMinRxUs = requiredMinRxUs;
     this.passive = passive;
-    this.clientVersion = clientVersion;
+    this.clientVersion = [...clientVersion];
   }
 
   /** A copy that has other values in some fields. @throws LivenessError `ERR_INVALID_PACKET` */

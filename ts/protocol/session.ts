@@ -10,7 +10,7 @@ import { boundIssues, DEFAULT_BOUNDS, MAX_BACKOFF, MAX_INTERVAL } from '../inter
 import { monotonicNow, toMicros } from '../clock.js';
 import { parseInterface, parseRoute, type Peer, type Route } from '../route.js';
 import { ControlPacket } from './packet.js';
-import { REFERENCE, type Rules } from './rules.js';
+import { REFERENCE, ROBUST, type Rules } from './rules.js';
 import { SessionCore } from './session-core.js';
 import { type BareSnapshot, bareSnapshot, coreSnapshot } from './session-snapshot.js';
 import type { State } from './state.js';
@@ -62,9 +62,7 @@ const SCHEMA = object({
   maxTxCeil: v.optional(duration(MAX_INTERVAL)),
   backoffMax: v.optional(duration(MAX_BACKOFF)),
   route: v.optional(field<Route>('a route', (value) => holds(() => parseRoute(value)))),
-  rules: v.optional(
-    field<Rules>('REFERENCE or ROBUST', (value) => typeof value === 'object' && value !== null && 'staysInitOnDown' in value),
-  ),
+  rules: v.optional(field<Rules>('REFERENCE or ROBUST', (value) => value === REFERENCE || value === ROBUST)),
 });
 
 /**
