@@ -1,14 +1,12 @@
 /** How soon a route is gone after a cut, back after a heal, and back after a restart: between two hosts, by the kernel's word. */
 import { afterEach, beforeEach, expect, it } from 'vitest';
 
-import { Agent, registerService, startPair } from '../test/netns/agent.js';
+import { Agent, isAdd, pause, registerService, startPair } from '../test/netns/agent.js';
 import { Lab } from '../test/netns/lab.js';
 import { ArrivalMonitor, RouteMonitor } from '../test/netns/monitor.js';
 
 const DETECT_MS = 150;
 const ROUNDS = 10;
-const isAdd = (event: { op?: string; ok?: boolean }): boolean => event.op === 'add' && event.ok === true;
-const pause = (milliseconds: number): Promise<void> => new Promise((resolve) => setTimeout(resolve, milliseconds));
 
 let lab: Lab;
 

@@ -132,13 +132,20 @@ export function serviceRoute(lab: Lab, host: Host, changes: Partial<Route> = {})
 }
 
 /** Two agents whose sessions are Up and whose routes are installed. */
-export async function startPair(lab: Lab, config: Record<string, unknown> = {}): Promise<[Agent, Agent]> {
-  const agents = (await Promise.all([lab.one, lab.two].map((host) => Agent.start(lab, host, config)))) as [Agent, Agent];
+export async function startPair(lab: Lab, configOf: (host: Host) => Record<string, unknown> = () => ({})): Promise<[Agent, Agent]> {
+  const agents = (await Promise.all([lab.one, lab.two].map((host) => Agent.start(lab, host, configOf(host))))) as [Agent, Agent];
   await Promise.all(agents.map((agent) => registerService(lab, agent)));
-  await Promise.all(agents.map((agent) => agent.event((event) => event.op === 'add' && event.ok === true)));
+  await Promise.all(agents.map((agent) => agent.event(isAdd)));
   return agents;
 }
 
 export async function registerService(lab: Lab, agent: Agent): Promise<void> {
   await agent.register(serviceRoute(lab, agent.host), { peerIP: lab.other(agent.host).address });
+}
+
+export const isAdd = (event: AgentEvent): boolean => event.op === 'add' && event.ok === true;
+export const isDelete = (event: AgentEvent): boolean => event.op === 'delete' && event.ok === true;
+
+export function pause(milliseconds: number): Promise<void> {
+  return new Promise((resolve) => setTimeout(resolve, milliseconds));
 }

@@ -1,19 +1,15 @@
-/** The main job, between two hosts with real sockets and real kernel routes. */
+/** What only the native engine does: sessions and withdrawals that do not depend on the event loop. */
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 
-import { Agent, registerService, serviceRoute, startPair } from './agent.js';
-import { cannotRun, type Host, Lab } from './lab.js';
+import { isAdd, isDelete, pause, startPair } from './agent.js';
+import { cannotRun, Lab } from './lab.js';
 import { ArrivalMonitor, RouteMonitor } from './monitor.js';
 
 /** What is promised on top of the detection time, with room for a busy machine: the figures are the bench's. */
 const WITHDRAWAL_SLACK_MS = 250;
 const DETECT_MS = 150;
 
-const isAdd = (event: { op?: string; ok?: boolean }): boolean => event.op === 'add' && event.ok === true;
-const isDelete = (event: { op?: string; ok?: boolean }): boolean => event.op === 'delete' && event.ok === true;
-const pause = (milliseconds: number): Promise<void> => new Promise((resolve) => setTimeout(resolve, milliseconds));
-
-describe.skipIf(cannotRun())('two hosts', () => {
+describe.skipIf(cannotRun())('two hosts on the native engine', () => {
   let lab: Lab;
 
   beforeEach(() => {
@@ -22,42 +18,6 @@ describe.skipIf(cannotRun())('two hosts', () => {
 
   afterEach(() => {
     lab.close();
-  });
-
-  it('install their routes within a second of registration', async () => {
-    const agents = await Promise.all([lab.one, lab.two].map((host) => Agent.start(lab, host)));
-    const began = Date.now();
-    await Promise.all(agents.map((agent) => registerService(lab, agent)));
-    await Promise.all(agents.map((agent) => agent.event(isAdd)));
-    expect(Date.now() - began).toBeLessThan(1_000);
-    expect(lab.has(lab.one, lab.two.service)).toBe(true);
-    expect(lab.routes(lab.two)).toMatchObject([{ dst: lab.one.service, gateway: lab.one.address, protocol: '186' }]);
-  });
-
-  it('withdraw their routes the detection time after the last packet arrived, and not sooner', async () => {
-    await startPair(lab);
-    const arrivals = await ArrivalMonitor.start(lab, lab.one);
-    const routes = new RouteMonitor(lab, lab.one);
-    await pause(300);
-    const cutAt = Date.now();
-    lab.cutBoth();
-    const gone = await routes.notice('delete', lab.two.service, cutAt);
-    const after = gone.at - arrivals.last;
-    expect(after).toBeGreaterThanOrEqual(DETECT_MS - 1);
-    expect(after).toBeLessThan(DETECT_MS + WITHDRAWAL_SLACK_MS);
-    expect(lab.has(lab.one, lab.two.service)).toBe(false);
-  });
-
-  it.each(['one', 'two'] as const)('both go Down when only what host %s sends is cut, and stay so until it heals', async (side) => {
-    const agents = await startPair(lab);
-    const marks = agents.map((agent) => agent.events.length);
-    lab.cut(lab[side]);
-    await Promise.all(agents.map((agent, index) => agent.event(isDelete, marks[index])));
-    await pause(2_000);
-    for (const host of [lab.one, lab.two]) expect(lab.routes(host)).toEqual([]);
-    const healed = agents.map((agent) => agent.events.length);
-    lab.heal(lab[side]);
-    await Promise.all(agents.map((agent, index) => agent.event(isAdd, healed[index])));
   });
 
   it('are back within 1.3 s of the heal, after a short and after a long outage', async () => {
@@ -72,149 +32,6 @@ describe.skipIf(cannotRun())('two hosts', () => {
       const back = await Promise.all(agents.map((agent, index) => agent.event(isAdd, marks[index])));
       for (const { at } of back) expect(at - healedAt).toBeLessThan(1_300);
     }
-  });
-
-  it.each(['one', 'two'] as const)('come back after host %s was killed and started again', async (side) => {
-    const [one, two] = await startPair(lab);
-    const [victim, survivor] = side === 'one' ? [one, two] : [two, one];
-    const mark = survivor.events.length;
-    await victim.kill();
-    await survivor.event(isDelete, mark);
-    const reborn = await Agent.start(lab, victim.host);
-    await registerService(lab, reborn);
-    await Promise.all([reborn.event(isAdd), survivor.event(isAdd, mark)]);
-    for (const host of [lab.one, lab.two]) expect(lab.has(host, lab.other(host).service)).toBe(true);
-  });
-
-  it('go Down at once when one says AdminDown, with the reason', async () => {
-    const [one, two] = await startPair(lab, { txMin: 1_000, rxMin: 1_000 });
-    const mark = two.events.length;
-    await one.call('close', { adminDown: true });
-    const down = await two.state('down', mark);
-    expect(down.reason).toBe('remote_admin');
-    await two.event(isDelete, mark);
-  });
-
-  it('withdraw a route that is put out of service, and install it again when it is back', async () => {
-    const [one, two] = await startPair(lab);
-    const route = serviceRoute(lab, lab.one);
-    const marks = [one.events.length, two.events.length];
-    await one.call('adminDownRoute', route, lab.one.iface);
-    await Promise.all([one.event(isDelete, marks[0]), two.event(isDelete, marks[1])]);
-    expect(await one.sessions()).toMatchObject([{ state: 'admin_down', routes: [{ adminDown: true, installed: false }] }]);
-    await one.call('adminUpRoute', route, lab.one.iface);
-    await Promise.all([one.event(isAdd, marks[0]), two.event(isAdd, marks[1])]);
-  });
-
-  it('only observe in passive mode: the route stays through an outage and goes with its withdrawal', async () => {
-    const [one, two] = await startPair(lab, { passiveMode: true });
-    await Promise.all([one.state('up'), two.state('up')]);
-    lab.cutBoth();
-    await Promise.all([one.state('down', 1), two.state('down', 1)]);
-    expect(lab.has(lab.one, lab.two.service)).toBe(true);
-    await one.call('withdrawRoute', serviceRoute(lab, lab.one), lab.one.iface);
-    expect(lab.routes(lab.one)).toEqual([]);
-  });
-
-  it('keep their route when the peer says it is passive and that is honoured', async () => {
-    const active = await Agent.start(lab, lab.one, { honorPeerAdvertisedPassive: true });
-    const passive = await Agent.start(lab, lab.two, { passiveMode: true, clientVersion: '1.2.3-dev' });
-    await registerService(lab, active);
-    await registerService(lab, passive);
-    await active.event(isAdd);
-    lab.cutBoth();
-    await active.state('down', 2);
-    await pause(200);
-    expect(lab.has(lab.one, lab.two.service)).toBe(true);
-    expect(await active.sessions()).toMatchObject([{ peerMode: 'passive', peerVersion: '1.2.3-dev', routes: [{ installed: true }] }]);
-  });
-
-  it('withdraw: the route is gone when the call returns, and the session with it', async () => {
-    const [one, two] = await startPair(lab);
-    await one.call('withdrawRoute', serviceRoute(lab, lab.one), lab.one.iface);
-    expect(lab.routes(lab.one)).toEqual([]);
-    expect(await one.sessions()).toEqual([]);
-    await two.event(isDelete);
-    await one.call('withdrawRoute', serviceRoute(lab, lab.one), lab.one.iface);
-  });
-
-  it('move all routes that share a session, and withdraw one without the others', async () => {
-    const [one] = await startPair(lab);
-    const options = { peerIP: lab.two.address };
-    const elsewhere = serviceRoute(lab, lab.one, { table: 100 });
-    const behind = serviceRoute(lab, lab.one, { priority: 50 });
-    await one.register(elsewhere, options);
-    await one.register(behind, options);
-    await one.event((event) => isAdd(event) && event.route?.table === 100);
-    await one.event((event) => isAdd(event) && event.route?.priority === 50);
-    expect(await one.sessions()).toHaveLength(1);
-
-    const mark = one.events.length;
-    lab.cutBoth();
-    for (const fits of [100, 254]) await one.event((event) => isDelete(event) && event.route?.table === fits, mark);
-    await one.event((event) => isDelete(event) && event.route?.priority === 50, mark);
-    expect([...lab.routes(lab.one), ...lab.routes(lab.one, '100')]).toEqual([]);
-    lab.healBoth();
-    await one.event((event) => isAdd(event) && event.route?.priority === 50, mark);
-
-    await one.call('withdrawRoute', behind, lab.one.iface);
-    await one.call('withdrawRoute', elsewhere, lab.one.iface);
-    expect(lab.routes(lab.one)).toMatchObject([{ dst: lab.two.service }]);
-    expect(lab.routes(lab.one, '100')).toEqual([]);
-    expect(await one.sessions()).toMatchObject([{ state: 'up' }]);
-  });
-
-  const occupy = (host: Host): void => {
-    lab.route(host, 'add', `${lab.other(host).service}/32`, 'via', lab.other(host).address, 'proto', '42');
-  };
-
-  it('never touch a foreign route in their slot, say so, and install theirs when it is gone', async () => {
-    occupy(lab.one);
-    const agents = await Promise.all([lab.one, lab.two].map((host) => Agent.start(lab, host)));
-    await Promise.all(agents.map((agent) => registerService(lab, agent)));
-    const [one] = agents as [Agent, Agent];
-    const refused = await one.event((event) => event.op === 'add' && event.ok === false);
-    expect(refused.error).toMatchObject({ code: 'ERR_ROUTE_CONFLICT' });
-    expect(await one.sessions()).toMatchObject([
-      { state: 'up', routes: [{ installed: false, lastError: { code: 'ERR_ROUTE_CONFLICT' } }] },
-    ]);
-
-    lab.cutBoth();
-    await one.state('down', 2);
-    await pause(200);
-    expect(lab.routes(lab.one)).toMatchObject([{ protocol: '42' }]);
-    lab.healBoth();
-    await one.state('up', one.events.length);
-    lab.route(lab.one, 'del', `${lab.two.service}/32`);
-    await one.event(isAdd);
-    expect(lab.routes(lab.one)).toMatchObject([{ protocol: '186' }]);
-  });
-
-  it('replace a foreign route where they are told to take over', async () => {
-    occupy(lab.one);
-    await startPair(lab, { takeOver: true });
-    expect(lab.routes(lab.one)).toMatchObject([{ protocol: '186' }]);
-  });
-
-  it('take over what a predecessor of theirs left in the slot', async () => {
-    const [one] = await startPair(lab);
-    await one.kill();
-    expect(lab.has(lab.one, lab.two.service)).toBe(true);
-    const reborn = await Agent.start(lab, lab.one);
-    await registerService(lab, reborn);
-    await reborn.event(isAdd);
-    expect(lab.routes(lab.one)).toHaveLength(1);
-  });
-
-  it('work again on an interface that was removed and made again', async () => {
-    const agents = await startPair(lab);
-    const marks = agents.map((agent) => agent.events.length);
-    lab.removeLink();
-    await Promise.all(agents.map((agent, index) => agent.state('down', marks[index])));
-    await pause(500);
-    lab.makeLink();
-    await Promise.all(agents.map((agent, index) => agent.event(isAdd, marks[index])));
-    for (const host of [lab.one, lab.two]) expect(lab.has(host, lab.other(host).service)).toBe(true);
   });
 
   it('do not notice that JavaScript is blocked for three seconds on both', async () => {
@@ -240,19 +57,5 @@ describe.skipIf(cannotRun())('two hosts', () => {
     expect(one.events.some(isDelete), 'JavaScript has heard of it').toBe(false);
     await blocked;
     await one.event(isDelete);
-  });
-
-  it('keep quiet about packets from strangers', async () => {
-    const [one] = await startPair(lab);
-    const mark = one.events.length;
-    const garbage =
-      "const s=require('dgram').createSocket('udp4');let n=0;const t=setInterval(()=>{s.send(Buffer.alloc(40,n),44880,process.argv[1]);if(++n>200){clearInterval(t);s.close()}},1)";
-    const sender = lab.spawn(lab.two, process.execPath, ['-e', garbage, lab.one.address]);
-    await new Promise((resolve) => sender.once('exit', resolve));
-    await pause(200);
-    expect(one.events.slice(mark)).toEqual([]);
-    const stats = await one.call<{ scopes: { rxInvalid: Record<string, number> }[] }>('stats');
-    const invalid = stats.scopes.flatMap((scope) => Object.values(scope.rxInvalid)).reduce((sum, count) => sum + count, 0);
-    expect(invalid).toBeGreaterThan(100);
   });
 });

@@ -1,6 +1,6 @@
 /** Datagrams with the context that they came in by: the transport that sessions run on. */
 import type { Socket } from 'node:dgram';
-import { existsSync } from 'node:fs';
+import { existsSync, readFileSync } from 'node:fs';
 import { type AddressInfo, isIPv4 } from 'node:net';
 import { networkInterfaces } from 'node:os';
 
@@ -158,7 +158,15 @@ export function hasInterface(name: string): boolean {
 
 /** Whether an address is one of this host. */
 export function isLocalAddress(address: string): boolean {
-  return isLoopback(address) || interfaceOf(address) !== '';
+  return isLoopback(address) || interfaceOf(address) !== '' || isInLocalTable(address);
+}
+
+/** Linux's own word: Node does not list addresses of interfaces that have no carrier, or have had it for less than a second. */
+function isInLocalTable(address: string): boolean {
+  const table = '/proc/net/fib_trie';
+  if (!existsSync(table)) return false;
+  const lines = readFileSync(table, 'utf8').split('\n');
+  return lines.some((line, index) => line.endsWith(`-- ${address}`) && lines[index + 1]?.trim() === '/32 host LOCAL');
 }
 
 function isLoopback(address: string): boolean {
