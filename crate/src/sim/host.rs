@@ -225,13 +225,18 @@ impl Host {
         }
         for at in 0..self.routes.len() {
             if self.routes[at].armed.session == id {
-                let armed = &mut self.routes[at].armed;
-                armed.admin_down = down;
-                armed.generation += 1;
-                self.arm(at, now);
+                self.admin_route(at, down, now);
             }
         }
         self.wake_at = Some(now);
+    }
+
+    /// Takes one route out of service, or puts it back; its session goes on.
+    pub(super) fn admin_route(&mut self, at: usize, down: bool, now: Time) {
+        let Some(kept) = self.routes.get_mut(at) else { return };
+        kept.armed.admin_down = down;
+        kept.armed.generation += 1;
+        self.arm(at, now);
     }
 
     pub(super) fn update(&mut self, spec: SessionSpec, now: Time) {

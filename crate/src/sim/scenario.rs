@@ -43,17 +43,53 @@ pub struct Timed {
 
 #[derive(Clone, Debug, PartialEq)]
 pub enum Fault {
-    Cut { from: usize, to: usize },
-    CutBoth { hosts: [usize; 2] },
-    Partition { part: Vec<usize> },
+    Cut {
+        from: usize,
+        to: usize,
+    },
+    CutBoth {
+        hosts: [usize; 2],
+    },
+    Partition {
+        part: Vec<usize>,
+    },
     HealAll,
-    Quality { from: usize, to: usize, quality: Quality },
-    Restart { host: usize, pause_us: u64 },
-    Stall { host: usize, us: u64 },
-    AdminDown { pair: usize, side: usize },
-    AdminUp { pair: usize, side: usize },
-    Timers { pair: usize, side: usize, timers: Timers },
-    Kernel { host: usize, faults: KernelFaults },
+    Quality {
+        from: usize,
+        to: usize,
+        quality: Quality,
+    },
+    Restart {
+        host: usize,
+        pause_us: u64,
+    },
+    Stall {
+        host: usize,
+        us: u64,
+    },
+    AdminDown {
+        pair: usize,
+        side: usize,
+    },
+    AdminUp {
+        pair: usize,
+        side: usize,
+    },
+    /// Of a host's routes this one alone, where there is one.
+    AdminRoute {
+        host: usize,
+        route: usize,
+        down: bool,
+    },
+    Timers {
+        pair: usize,
+        side: usize,
+        timers: Timers,
+    },
+    Kernel {
+        host: usize,
+        faults: KernelFaults,
+    },
 }
 
 /// A scenario that cannot be run, and the field that is why.
@@ -137,7 +173,9 @@ impl Scenario {
             }
             Fault::Partition { part } => part.iter().try_for_each(|host| self.validate_host(*host)),
             Fault::HealAll => Ok(()),
-            Fault::Restart { host, .. } | Fault::Stall { host, .. } => self.validate_host(*host),
+            Fault::Restart { host, .. } | Fault::Stall { host, .. } | Fault::AdminRoute { host, .. } => {
+                self.validate_host(*host)
+            }
             Fault::AdminDown { pair, side } | Fault::AdminUp { pair, side } => pair_and_side(*pair, *side),
             Fault::Timers { pair, side, timers } => {
                 pair_and_side(*pair, *side)?;
@@ -220,6 +258,7 @@ impl Fault {
             Fault::Stall { host, us } => world.stall(host_id(host), us),
             Fault::AdminDown { pair, side } => world.admin(pair_id(pair), side, true),
             Fault::AdminUp { pair, side } => world.admin(pair_id(pair), side, false),
+            Fault::AdminRoute { host, route, down } => world.admin_route(host_id(host), route, down),
             Fault::Timers { pair, side, timers } => world.set_timers(pair_id(pair), side, timers),
             Fault::Kernel { host, faults } => world.set_kernel_faults(host_id(host), faults),
         }

@@ -147,7 +147,7 @@ impl Watch {
             let states = world.states(id);
             let is_in_service = states.iter().all(|state| state.is_some_and(|state| state != State::AdminDown));
             let since_corruption = self.last_corruption >= concern.disturbed_at;
-            if !is_in_service || since_corruption {
+            if !is_in_service || since_corruption || may_corrupt(world, id) {
                 continue;
             }
             match check {
@@ -166,6 +166,12 @@ impl Watch {
         }
         Ok(())
     }
+}
+
+/// A damaged packet may say anything, and is believed.
+fn may_corrupt(world: &World, id: PairId) -> bool {
+    let [one, two] = world.pair(id).hosts;
+    [(one, two), (two, one)].into_iter().any(|(from, to)| world.network.quality(from, to).corrupt_ppm > 0)
 }
 
 fn objection(world: &World, id: PairId, text: &str) -> Result<(), Violation> {

@@ -210,6 +210,14 @@ impl World {
         self.disturbed(id);
     }
 
+    /// Takes one of a host's routes out of service, or puts it back; routes are numbered as they were added.
+    pub fn admin_route(&mut self, id: HostId, route: usize, down: bool) {
+        let now = self.now;
+        if self.host(id).alive {
+            self.host_mut(id).admin_route(route, down, now);
+        }
+    }
+
     /// Gives one side's session other timers.
     pub fn set_timers(&mut self, id: PairId, side: usize, timers: Timers) {
         self.pairs[id.0 as usize - 1].timers[side] = timers;

@@ -234,6 +234,7 @@ fn faults(hosts: usize, pairs: usize) -> impl Strategy<Value = Fault> {
         2 => (host(), prop_oneof![0..SECOND, 0..20 * SECOND]).prop_map(|(host, us)| Fault::Stall { host, us }),
         1 => end().prop_map(|(pair, side)| Fault::AdminDown { pair, side }),
         2 => end().prop_map(|(pair, side)| Fault::AdminUp { pair, side }),
+        1 => (host(), 0usize..4, any::<bool>()).prop_map(|(host, route, down)| Fault::AdminRoute { host, route, down }),
         1 => (end(), timers()).prop_map(|((pair, side), timers)| Fault::Timers { pair, side, timers }),
         1 => (host(), kernels()).prop_map(|(host, faults)| Fault::Kernel { host, faults }),
     ]
