@@ -166,3 +166,63 @@ impl Worker {
 fn routes_of(jobs: &[Job]) -> Vec<KernelRoute> {
     jobs.iter().map(|job| job.route).collect()
 }
+
+#[cfg(all(test, loom))]
+mod every_order {
+    use std::net::Ipv4Addr;
+
+    use loom::thread;
+
+    use super::*;
+
+    const UP: SessionView = SessionView { up: true, peer_passive: false, conv_start: None };
+
+    fn armed(id: u32) -> ArmedRoute {
+        let route = KernelRoute {
+            table: 254,
+            destination: Ipv4Addr::new(10, 9, 0, 7),
+            prefix_length: 32,
+            source: Ipv4Addr::new(10, 0, 0, 1),
+            next_hop: Ipv4Addr::new(10, 0, 0, 2),
+            protocol: 186,
+            priority: 0,
+        };
+        let id = RouteId(id);
+        ArmedRoute { id, session: SessionId(1), generation: 1, route, no_uninstall: false, admin_down: false }
+    }
+
+    fn desk() -> Arc<Desk> {
+        Arc::new(Desk::new(ArmingPolicy { take_over: false, honor_peer_passive: false }))
+    }
+
+    #[test]
+    fn no_order_is_slept_through() {
+        loom::model(|| {
+            let desk = desk();
+            let clerk = Arc::clone(&desk);
+            let worker = thread::spawn(move || {
+                let mut added = 0;
+                while added < 2 {
+                    added += clerk.pick().expect("nobody stops it").adds.len();
+                }
+            });
+            for id in [1, 2] {
+                desk.change(|orders| orders.arm(armed(id), Scope::OTHER, UP, clock::now()));
+            }
+            // The checker would find a worker that waits for ever.
+            worker.join().unwrap();
+        });
+    }
+
+    #[test]
+    fn a_stop_ends_the_wait() {
+        loom::model(|| {
+            let desk = desk();
+            let clerk = Arc::clone(&desk);
+            let worker = thread::spawn(move || while clerk.pick().is_some() {});
+            desk.change(|orders| orders.arm(armed(1), Scope::OTHER, UP, clock::now()));
+            desk.stop();
+            worker.join().unwrap();
+        });
+    }
+}

@@ -84,3 +84,35 @@ impl AsFd for Inbox {
         self.wake.as_fd()
     }
 }
+
+#[cfg(all(test, loom))]
+mod every_order {
+    use std::sync::Arc;
+
+    use loom::thread;
+    use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+
+    use super::*;
+
+    fn is_readable(inbox: &Inbox) -> bool {
+        poll(&mut [PollFd::new(inbox.as_fd(), PollFlags::POLLIN)], PollTimeout::ZERO).unwrap() > 0
+    }
+
+    #[test]
+    fn the_descriptor_is_readable_where_commands_wait_and_only_there() {
+        loom::model(|| {
+            let inbox = Arc::new(Inbox::new().unwrap());
+            let writers = [1, 2].map(|id| {
+                let inbox = Arc::clone(&inbox);
+                thread::spawn(move || inbox.put(Command::RemoveSessions(vec![SessionId(id)])))
+            });
+            let meanwhile = inbox.take().len();
+            for writer in writers {
+                writer.join().unwrap();
+            }
+            assert_eq!(is_readable(&inbox), meanwhile < 2);
+            assert_eq!(meanwhile + inbox.take().len(), 2);
+            assert!(!is_readable(&inbox));
+        });
+    }
+}

@@ -308,3 +308,37 @@ mod tests {
         assert_eq!((routes[0].id, routes[0].op), (RouteId(7), RouteOp::Delete));
     }
 }
+
+#[cfg(all(test, loom))]
+mod every_order {
+    use std::sync::Arc;
+
+    use loom::thread;
+
+    use super::*;
+
+    #[test]
+    fn nothing_waits_unannounced_however_threads_come() {
+        loom::model(|| {
+            let rung = Arc::new(Mutex::new(false));
+            let bell = Arc::clone(&rung);
+            let mailbox = Arc::new(Mailbox::new(Box::new(move || *bell.lock().unwrap() = true)));
+            let writers = [1, 2].map(|number| {
+                let mailbox = Arc::clone(&mailbox);
+                thread::spawn(move || {
+                    mailbox.put_warning(Trouble { code: format!("{number}"), message: String::new() });
+                })
+            });
+            let deliver = || {
+                let is_rung = std::mem::take(&mut *rung.lock().unwrap());
+                if is_rung { mailbox.drain().warnings.len() } else { 0 }
+            };
+            let meanwhile = deliver();
+            for writer in writers {
+                writer.join().unwrap();
+            }
+            assert_eq!(meanwhile + deliver(), 2, "what a ring did not deliver, the next one does");
+            assert!(mailbox.drain().warnings.is_empty());
+        });
+    }
+}

@@ -16,7 +16,7 @@ const RUN = ['run', ...BUILD.slice(1)];
 /** The first build of the crate takes a while. */
 const BUILD_TIMEOUT_MS = 600_000;
 
-const RUNS = 300;
+const RUNS = Number(process.env['DIFFERENTIAL_RUNS'] ?? 300);
 
 const OURS = 10;
 const spans = fc.oneof(fc.nat(1_000), fc.nat(400_000), fc.nat(5_000_000));
@@ -114,7 +114,7 @@ describe('both cores', () => {
     rust.stdin.end();
   });
 
-  it('do the same with the same input', { timeout: 120_000 }, async () => {
+  it('do the same with the same input', { timeout: 60_000 + RUNS * 50 }, async () => {
     await fc.assert(
       fc.asyncProperty(scenarios, async (scenario) => {
         rust.stdin.write(`${JSON.stringify(scenario)}\n`);
@@ -122,7 +122,7 @@ describe('both cores', () => {
         if (answer.done === true) throw new Error('the Rust core has ended');
         expect(replayed(scenario)).toEqual(JSON.parse(answer.value));
       }),
-      { numRuns: Number(process.env['DIFFERENTIAL_RUNS'] ?? RUNS) },
+      { numRuns: RUNS },
     );
   });
 });

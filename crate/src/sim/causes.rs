@@ -63,6 +63,9 @@ fn was_silent(
     if let Some(waiting) = unread.iter().find(good) {
         return objection(format!("with a packet of {} us unread", waiting.arrival.micros()));
     }
+    if lateness_us > detect_time_us / 4 && change.at < deadline.plus(session.tx_interval_us()) {
+        return objection(format!("in a turn that was {lateness_us} us late, without a grace"));
+    }
     if lateness_us >= 1_000 && change.local_stall_us < lateness_us {
         return objection(format!("and does not tell of our own lateness of {lateness_us} us"));
     }

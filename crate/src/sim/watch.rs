@@ -6,7 +6,7 @@ use std::collections::BinaryHeap;
 
 use crate::engine::SessionId;
 use crate::packet::State;
-use crate::rules::MAX_PEER_INTERVAL_US;
+use crate::rules::{MAX_PEER_INTERVAL_US, ROBUST};
 use crate::session::Timers;
 use crate::sim::Violation;
 use crate::sim::host::{Host, HostSpec};
@@ -184,7 +184,7 @@ fn objection(world: &World, id: PairId, text: &str) -> Result<(), Violation> {
 /// The reference's rules against themselves never recover from some restarts.
 fn recovery_us(world: &World, id: PairId, terms: &Terms) -> Option<u64> {
     let hosts = world.pair(id).hosts.map(|host| world.host(host));
-    let robust = hosts.map(|host| host.spec.rules.hears_strangers_when_down);
+    let robust = hosts.map(|host| host.spec.rules == &ROBUST);
     if !terms.is_peaceful || robust == [false, false] {
         return None;
     }
@@ -210,7 +210,7 @@ fn recovery_after_outage(world: &World, id: PairId, terms: &Terms) -> Option<Tim
                 && since.is_some_and(|since| host.clock.local(world.now).since(since) > long_us)
         })
     };
-    let robust = hosts.iter().all(|host| host.spec.rules.hears_strangers_when_down);
+    let robust = hosts.iter().all(|host| host.spec.rules == &ROBUST);
     if !terms.is_peaceful || !robust || !hosts.iter().all(|host| is_long_down(host)) {
         return None;
     }
@@ -266,10 +266,12 @@ impl Terms {
             let most = if pair.timers[side].detect_mult == 1 { 9 } else { 11 };
             let gap_us = tx_us[other] * most / 10 + lateness_us + spread_us;
             let gap_us = gap_us + gap_us * DRIFT_PPM / 1_000_000 + SLACK_US;
-            let is_followed = !specs[side].rules.accepts_slower_peers
+            let is_followed = specs[side].rules != &ROBUST
                 || advertised(&specs[other], pair.timers[other].tx_min_us) <= MAX_PEER_INTERVAL_US;
+            // Under the reference's rules Init is over before a slow handshake is.
+            let handshake_us = if specs.iter().all(|spec| spec.rules == &ROBUST) { gap_us } else { 2 * gap_us };
             is_followed
-                && gap_us < detect_us[side]
+                && handshake_us < detect_us[side]
                 && round_trip_us + 2 * lateness_us < detect_us[side]
                 && qualities[other].loss_ppm == 0
                 && qualities[other].corrupt_ppm == 0
@@ -293,6 +295,6 @@ fn tx_us((spec, timers): Side<'_>, (their_spec, theirs): Side<'_>) -> u64 {
 
 fn detect_us((spec, timers): Side<'_>, (their_spec, theirs): Side<'_>) -> u64 {
     let agreed = advertised(their_spec, theirs.tx_min_us).max(timers.rx_min_us).max(spec.min_tx_floor_us);
-    let agreed = if spec.rules.accepts_slower_peers { agreed } else { agreed.min(spec.max_tx_ceil_us) };
+    let agreed = if spec.rules == &ROBUST { agreed } else { agreed.min(spec.max_tx_ceil_us) };
     u64::from(timers.detect_mult) * u64::from(agreed)
 }

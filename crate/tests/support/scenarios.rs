@@ -178,7 +178,7 @@ fn pairs(hosts: usize) -> impl Strategy<Value = PairSpec> {
 }
 
 fn timers() -> impl Strategy<Value = Timers> {
-    let interval_ms = || prop_oneof![Just(50u32), Just(100), Just(300), Just(1_000), 20u32..1_000];
+    let interval_ms = || prop_oneof![Just(50u32), Just(100), Just(300), Just(1_000), Just(2_500), 20u32..1_000];
     let mult = prop_oneof![5 => Just(3u8), 2 => 2u8..6, 1 => Just(1u8), 1 => 1u8..=20];
     (interval_ms(), interval_ms(), mult).prop_map(|(tx_ms, rx_ms, detect_mult)| Timers {
         tx_min_us: tx_ms * 1_000,
