@@ -55,7 +55,7 @@ pub fn run(data: &[u8]) {
         identity: (flags & 4 != 0).then_some(Identity { passive: flags & 8 != 0, version: [1, 2, 3, 4] }),
     };
     let mut run = Run {
-        engine: Engine::new(policy, MAX_SESSIONS, u32::from(flags)),
+        engine: Engine::new(policy, MAX_SESSIONS, u32::from(flags)).with_slack(if flags & 16 == 0 { 1_000 } else { 0 }),
         witness: Witness::default(),
         now: Time::from_micros(1_000_000),
         discriminators: 0,
@@ -73,7 +73,7 @@ impl Run {
         let order = script.byte()?;
         let id = SessionId(u32::from(order >> 4) % 6);
         let now = self.now;
-        match order % 11 {
+        match order % 13 {
             0 => self.add(id, timers(script)?),
             1 => {
                 self.engine.remove_session(id);
@@ -97,6 +97,8 @@ impl Run {
                 let (age_us, packet) = (script.span_us()?, packet(script)?);
                 self.hear(id, age_us, &packet.marshal());
             }
+            10 => self.engine.transmit_ahead(now),
+            11 => self.engine.put_back_detections(now.plus(script.span_us()?)),
             _ => {
                 self.now = now.plus(script.span_us()?);
                 let unread_us = if order & 0x10 == 0 { 0 } else { script.span_us()? };

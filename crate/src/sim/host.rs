@@ -24,6 +24,9 @@ use crate::time::Time;
 pub const OURS: u8 = 186;
 pub const THEIRS: u8 = 4;
 
+/// As the driver's: entries that would surface so soon are put back where they belong.
+const QUIET_US: u64 = 1_500;
+
 /// What a host is like.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct HostSpec {
@@ -38,6 +41,8 @@ pub struct HostSpec {
     pub clock_ppm: i32,
     /// Each turn of its thread comes up to so late.
     pub lateness_us: u64,
+    /// Its packets may leave so much early, in company.
+    pub tx_slack_us: u16,
     /// So many datagrams are read in one turn at most.
     pub read_budget: usize,
     /// So many datagrams wait in the socket at most.
@@ -56,6 +61,7 @@ impl Default for HostSpec {
             honor_peer_passive: false,
             clock_ppm: 0,
             lateness_us: 0,
+            tx_slack_us: 0,
             read_budget: 1_024,
             socket_room: 1_024,
             kernel: KernelFaults::default(),
@@ -329,6 +335,7 @@ impl Host {
         }
         let read_until = self.read_socket(local);
         self.engine.handle_timeout(local, read_until);
+        self.engine.transmit_ahead(local);
         let changed = self.tell(local, lateness_us)?;
         while let Some(transmit) = self.engine.poll_transmit() {
             self.witness.transmitted(&self.engine, local, &transmit)?;
@@ -346,6 +353,7 @@ impl Host {
         for id in self.touched.drain(..) {
             self.witness.has_its_timers(&self.engine, id, local)?;
         }
+        self.engine.put_back_detections(local.plus(QUIET_US));
         self.wake_at = if self.socket.is_empty() {
             let deadline = self.engine.poll_deadline().map(|deadline| self.clock.world(deadline).max(now));
             deadline.map(|at| at.plus(self.random.up_to(self.spec.lateness_us)))
@@ -505,7 +513,7 @@ fn new_engine(spec: &HostSpec, random: &mut Random) -> Engine {
         backoff_max_us: spec.backoff_max_us,
         identity: spec.passive.then_some(Identity { passive: true, version: [1, 0, 0, 0] }),
     };
-    Engine::new(policy, 1_000, random.next_u64() as u32)
+    Engine::new(policy, 1_000, random.next_u64() as u32).with_slack(spec.tx_slack_us)
 }
 
 fn arming(spec: &HostSpec) -> ArmingPolicy {

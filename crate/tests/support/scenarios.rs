@@ -103,7 +103,7 @@ const PLAINER: [fn(&mut Scenario); 8] = [
     |scenario| scenario.pairs.iter_mut().for_each(|pair| pair.routes = [Vec::new(), Vec::new()]),
     |scenario| scenario.hosts.iter_mut().for_each(|host| host.kernel = KernelFaults::default()),
     |scenario| scenario.hosts.iter_mut().for_each(|host| host.clock_ppm = 0),
-    |scenario| scenario.hosts.iter_mut().for_each(|host| host.lateness_us = 0),
+    |scenario| scenario.hosts.iter_mut().for_each(|host| (host.lateness_us, host.tx_slack_us) = (0, 0)),
     |scenario| scenario.hosts.iter_mut().for_each(|host| (host.socket_room, host.read_budget) = (1_024, 1_024)),
     |scenario| scenario.hosts.iter_mut().for_each(|host| (host.passive, host.honor_peer_passive) = (false, false)),
 ];
@@ -139,6 +139,7 @@ fn hosts() -> impl Strategy<Value = HostSpec> {
         prop_oneof![3 => Just(1_024usize), 1 => 1usize..5],
         prop_oneof![3 => Just(1_024usize), 1 => 4usize..16],
         prop_oneof![3 => Just(0u64), 1 => 0..20 * MS],
+        prop_oneof![1 => Just(0u16), 3 => Just(1_000u16)],
     );
     let passive = (prop::bool::weighted(0.15), prop::bool::weighted(0.4));
     (rules, ceil_us, backoff_us, passive, -200i32..=200, socket, kernels()).prop_map(
@@ -151,6 +152,7 @@ fn hosts() -> impl Strategy<Value = HostSpec> {
             honor_peer_passive,
             clock_ppm,
             lateness_us: socket.2,
+            tx_slack_us: socket.3,
             read_budget: socket.0,
             socket_room: socket.1,
             kernel,
