@@ -1,7 +1,7 @@
 import { defineConfig } from 'tsup';
 
 export default defineConfig({
-  entry: { index: 'ts/index.ts', protocol: 'ts/building-blocks.ts', cli: 'ts/cli/main.ts' },
+  entry: { index: 'ts/index.ts', protocol: 'ts/building-blocks.ts', cli: 'ts/cli/main.ts', sim: 'ts/sim.ts' },
   format: 'esm',
   target: 'node20',
   platform: 'node',

@@ -12,6 +12,8 @@ import type {
   SessionRecord,
   SessionSpec,
 } from './engine.js';
+import type { State } from '../protocol/state.js';
+import type { LinkQuality, SimulatedHost, SimulatedTimers, SimulatedTransition } from './simulation.js';
 
 export interface Delivery {
   sessions: SessionRecord[];
@@ -76,10 +78,26 @@ export interface NativeUdpHandle {
   close(): void;
 }
 
+/** `ts/sim.ts` says what each of these does. */
+export interface NativeSimulationHandle {
+  readonly now: number;
+  addHost(host: SimulatedHost): number;
+  connect(one: number, other: number, timers: SimulatedTimers, othersTimers: SimulatedTimers): number;
+  setQuality(from: number, to: number, quality: LinkQuality): void;
+  cut(from: number, to: number): void;
+  heal(from: number, to: number): void;
+  restart(host: number, pause: number): void;
+  stall(host: number, duration: number): void;
+  setAdminDown(pair: number, host: number, down: boolean): void;
+  run(duration: number): SimulatedTransition[];
+  states(pair: number): (State | null)[];
+}
+
 export interface Binding {
   /** The version of the package that the addon was built for. */
   version(): string;
   NativeEngine: new (options: EngineOptions, doorbell: () => void) => NativeEngineHandle;
   NativeRoutes: new () => NativeRoutesHandle;
+  NativeSimulation: new (seed: number, quality: LinkQuality) => NativeSimulationHandle;
   NativeUdp: new (bindIP: string, port: number, doorbell: () => void) => NativeUdpHandle;
 }

@@ -266,7 +266,9 @@ impl Fault {
 }
 
 impl HostSpec {
-    fn validate(&self) -> Result<(), ScenarioError> {
+    /// # Errors
+    /// The first field that makes no sense.
+    pub fn validate(&self) -> Result<(), ScenarioError> {
         within("min_tx_floor_us", self.min_tx_floor_us.into(), 1, self.max_tx_ceil_us.into())?;
         within("backoff_max_us", self.backoff_max_us.into(), self.min_tx_floor_us.into(), 3_600_000_000)?;
         within("clock_ppm", self.clock_ppm.unsigned_abs().into(), 0, 500)?;
