@@ -9,8 +9,8 @@ pub struct Rules {
     /// Learn the peer's discriminator from every accepted packet with state Down, Init or Up (RFC 5880 §6.8.6),
     /// and unlearn it on a received AdminDown; else only while none is known, and in Up where it differs.
     pub learns_from_every_packet: bool,
-    /// Forget the peer's discriminator when, after a detection timeout, a further detection time passes in silence, and
-    /// when coming back into service, where nothing was listened to.
+    /// Forget the peer's discriminator when a detection time passes in silence in Down, and when coming back into service,
+    /// where nothing was listened to.
     pub forgets_after_silence: bool,
     /// In Down, with no peer discriminator known, hear a packet that names a discriminator which is not ours as a
     /// Down that names none: how a peer that remembers our predecessor is heard again.

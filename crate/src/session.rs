@@ -279,9 +279,6 @@ impl Session {
         }
         let missing_since = self.last_rx.map_or(now, |last| last.plus(self.rx_interval_us()));
         self.enter(State::Down, now, DownReason::Timeout, missing_since);
-        if self.policy.rules.forgets_after_silence {
-            self.forget_at = Some(now.plus(self.detect_time_us()));
-        }
         true
     }
 
@@ -311,7 +308,6 @@ impl Session {
         self.farewell_until = None;
         if self.policy.rules.forgets_after_silence {
             // Nothing was heard out of service: the peer may be another by now, or know another of us.
-            self.forget_at = None;
             self.peer.discr = 0;
         }
         self.enter(State::Down, now, DownReason::LocalAdmin, now);
@@ -488,6 +484,10 @@ impl Session {
                 self.init_said = None;
                 self.moments.down_since = Some(at);
                 self.moments.conv_up_start = None;
+                if self.policy.rules.forgets_after_silence {
+                    // Whatever led here: else a peer that names another discriminator is never heard again.
+                    self.forget_at = Some(at.plus(self.detect_time_us()));
+                }
                 if from == State::Up {
                     self.moments.conv_down_start = Some(since);
                 }

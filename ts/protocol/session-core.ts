@@ -149,7 +149,6 @@ export class SessionCore {
     if (this.detectDeadline === undefined || this.detectDeadline > now) return false;
     const missingSince = this.lastRx === undefined ? now : this.lastRx + this.rxIntervalUs;
     this.#enter('down', now, 'timeout', missingSince);
-    if (this.policy.rules.forgetsAfterSilence) this.#forgetAt = now + this.detectTimeUs;
     return true;
   }
 
@@ -178,7 +177,6 @@ export class SessionCore {
     this.#farewellUntil = undefined;
     if (this.policy.rules.forgetsAfterSilence) {
       // Nothing was heard out of service: the peer may be another by now, or know another of us.
-      this.#forgetAt = undefined;
       this.peer.discr = 0;
     }
     this.#enter('down', now, 'local_admin', now);
@@ -302,6 +300,8 @@ export class SessionCore {
       this.#initSaid = undefined;
       this.moments.downSince = at;
       this.moments.convUpStart = undefined;
+      // Whatever led here: else a peer that names another discriminator is never heard again.
+      if (this.policy.rules.forgetsAfterSilence) this.#forgetAt = at + this.detectTimeUs;
       if (from === 'up') this.moments.convDownStart = since;
     }
   }
