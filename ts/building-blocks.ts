@@ -16,7 +16,7 @@ export {
 } from './protocol/packet.js';
 export { type HandleRx, Receiver, type ReceiverOptions, type ReceiverStats } from './protocol/receiver.js';
 export { REFERENCE, ROBUST, type Rules } from './protocol/rules.js';
-export { Scheduler, type SchedulerOptions, type SessionDown } from './protocol/scheduler.js';
+export { Scheduler, type SchedulerOptions, type SchedulerStats, type SessionDown } from './protocol/scheduler.js';
 export { type DrivenSnapshot, Session, type SessionOptions } from './protocol/session.js';
 export { DownReason, State, stateFromWire, stateToWire } from './protocol/state.js';
 export { type Datagram, DEFAULT_LIVENESS_PORT, type Destination, newUDPService, type UDPService } from './protocol/udp.js';

@@ -1,4 +1,5 @@
 /** The monotonic clock in milliseconds, and how its times become dates. */
+import { expected, LivenessError } from './errors.js';
 
 /**
  * CLOCK_MONOTONIC in milliseconds, fractions included. The same in every thread of a process and, on one host, in
@@ -9,9 +10,20 @@ export function monotonicNow(): number {
   return seconds * 1_000 + nanoseconds / 1_000_000;
 }
 
+/** The longest wait that a timer can take, in milliseconds. */
+export const LONGEST_WAIT_MS = 2 ** 31 - 1;
+
 /** The wall clock's time of something that happened, or will happen, at so many microseconds of CLOCK_MONOTONIC. */
 export function toDate(micros: number): Date {
   return new Date(Date.now() + micros / 1_000 - monotonicNow());
+}
+
+/** A time that a user gives, in whole microseconds. @throws LivenessError `ERR_CONFIG` where it is none */
+export function givenMicros(path: string, milliseconds: unknown): number {
+  if (typeof milliseconds !== 'number' || !Number.isFinite(milliseconds)) {
+    throw new LivenessError('ERR_CONFIG', expected(path, 'a finite number of milliseconds', milliseconds));
+  }
+  return toMicros(milliseconds);
 }
 
 /** Milliseconds, as users give them, in the engines' whole microseconds. */

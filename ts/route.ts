@@ -89,9 +89,14 @@ export function parseRoute(route: unknown): Readonly<Route> {
   } as Route);
 }
 
-/** The name of an interface as Linux allows it. @throws LivenessError `ERR_NO_SUCH_INTERFACE` */
+/** Whether Linux allows it as the name of an interface. */
+export function isInterfaceName(iface: unknown): iface is string {
+  return typeof iface === 'string' && /^[^\s/]{1,15}$/.test(iface) && iface !== '.' && iface !== '..';
+}
+
+/** The name of an interface. @throws LivenessError `ERR_NO_SUCH_INTERFACE` */
 export function parseInterface(iface: unknown): string {
-  if (typeof iface === 'string' && /^[^\s/]{1,15}$/.test(iface) && iface !== '.' && iface !== '..') return iface;
+  if (isInterfaceName(iface)) return iface;
   throw new LivenessError('ERR_NO_SUCH_INTERFACE', expected('iface', 'the name of an interface, 1 to 15 characters', iface));
 }
 

@@ -5,13 +5,14 @@
 import { randomBytes } from 'node:crypto';
 import type { AddressInfo } from 'node:net';
 
-import { monotonicNow } from '../clock.js';
+import { LONGEST_WAIT_MS, monotonicNow } from '../clock.js';
 import { closedError, codeOf } from '../errors.js';
 import { Xorshift32 } from '../protocol/jitter.js';
 import { ROBUST } from '../protocol/rules.js';
 import { randomDiscriminator } from '../protocol/session.js';
 import { coreSnapshot } from '../protocol/session-snapshot.js';
 import { Throttle } from '../protocol/throttle.js';
+import { MOST_ROUNDS } from '../protocol/timeline.js';
 import { hasInterface, interfaceOf, isLocalAddress, type UDPService } from '../protocol/udp.js';
 import { type CoreEvent, type CoreTransition, EngineCore, type Path } from './core.js';
 import { Counters } from './counters.js';
@@ -33,9 +34,6 @@ import { DgramTransport, ServiceTransport, type Transport, type TransportListene
 /** An AdminDown to all peers is repeated no longer than this. */
 const FAREWELL_MAX_US = 3_000_000;
 
-/** The longest wait that a timer can take; far beyond every deadline. */
-const LONGEST_WAIT_MS = 2 ** 31 - 1;
-
 export class JsEngine implements Engine {
   readonly kind = 'js';
   readonly capabilities: Capabilities;
@@ -45,8 +43,10 @@ export class JsEngine implements Engine {
   readonly #listener: EngineListener;
   readonly #throttle = new Throttle();
   readonly #discriminators = new Set<number>();
-  /** Which interface a pair of addresses was registered on: Node does not show what a packet came in by. */
-  readonly #interfaces = new Map<string, string>();
+  /** Which interfaces a pair of addresses was registered on, the last counts: Node does not show what a packet came in by. */
+  readonly #interfaces = new Map<string, readonly string[]>();
+  /** The interfaces of local addresses: a listing per packet of a stranger would cost more than the packet. */
+  readonly #ownInterfaces = new Map<string, string>();
   /** Keeps the process alive while the engine is open and referenced. */
   readonly #anchor = setInterval(() => undefined, LONGEST_WAIT_MS);
   #transport!: Transport;
@@ -111,9 +111,11 @@ export class JsEngine implements Engine {
   addSessions(specs: readonly SessionSpec[]): void {
     this.#assertOpen();
     const now = nowUs();
+    this.#ownInterfaces.clear();
     for (const spec of specs) {
       const { id, iface, localIP, peerIP, peerPort } = spec;
-      this.#interfaces.set(pairOf(localIP, peerIP), iface);
+      const pair = pairOf(localIP, peerIP);
+      this.#interfaces.set(pair, [...(this.#interfaces.get(pair) ?? []), iface]);
       this.#transport.open(localIP);
       this.#core.addSession(now, id, { iface, localIP, peerIP }, peerPort, spec, this.#newDiscriminator());
     }
@@ -133,7 +135,7 @@ export class JsEngine implements Engine {
       const removed = this.#core.session(id);
       if (removed === undefined) continue;
       this.#discriminators.delete(removed.session.localDiscr);
-      this.#interfaces.delete(pairOf(removed.path.localIP, removed.path.peerIP));
+      this.#forgetInterface(removed.path);
       this.#core.removeSession(id);
     }
     this.#soon();
@@ -214,8 +216,7 @@ export class JsEngine implements Engine {
     return {
       datagram: (bytes, from, localIP, iface, arrivalUs) => {
         this.#reads += 1;
-        const seen = iface === '' ? (this.#interfaces.get(pairOf(localIP, from)) ?? interfaceOf(localIP)) : iface;
-        const path = { iface: seen, localIP, peerIP: from };
+        const path = { iface: iface === '' ? this.#interfaceOf(localIP, from) : iface, localIP, peerIP: from };
         const began = monotonicNow();
         this.#core.handleDatagram(Math.round(began * 1_000), arrivalUs, path, bytes);
         this.#counters.handled(path, (monotonicNow() - began) / 1_000);
@@ -233,6 +234,21 @@ export class JsEngine implements Engine {
     };
   }
 
+  #interfaceOf(localIP: string, peerIP: string): string {
+    const registered = this.#interfaces.get(pairOf(localIP, peerIP))?.at(-1) ?? this.#ownInterfaces.get(localIP);
+    if (registered !== undefined) return registered;
+    const found = interfaceOf(localIP);
+    this.#ownInterfaces.set(localIP, found);
+    return found;
+  }
+
+  #forgetInterface({ iface, localIP, peerIP }: Path): void {
+    const pair = pairOf(localIP, peerIP);
+    const rest = (this.#interfaces.get(pair) ?? []).filter((other) => other !== iface);
+    if (rest.length > 0) this.#interfaces.set(pair, rest);
+    else this.#interfaces.delete(pair);
+  }
+
   /** One turn: what is due, what is to be sent, what is to be told. A session is judged only after the sockets were empty. */
   #turn(readUntil: number): void {
     if (this.#ended) return;
@@ -246,13 +262,16 @@ export class JsEngine implements Engine {
     if (deadline !== undefined && deadline <= now && !this.#isDraining) this.#drain(now);
   }
 
-  /** Yields until a round of the event loop has read nothing: whatever waited in the sockets has been handed in then. */
-  #drain(since: number): void {
+  /**
+   * Yields until a round of the event loop has read nothing, or whatever waited in the sockets has been handed in however
+   * much more comes.
+   */
+  #drain(since: number, round = 0): void {
     this.#isDraining = true;
-    const { reads } = { reads: this.#reads };
+    const reads = this.#reads;
     setImmediate(() => {
-      if (this.#reads !== reads) {
-        this.#drain(since);
+      if (this.#reads !== reads && round < MOST_ROUNDS) {
+        this.#drain(since, round + 1);
         return;
       }
       this.#isDraining = false;

@@ -51,7 +51,9 @@ type Attempt = { binding: Binding } | { binding: undefined; missing: boolean; re
 
 function attempt(candidate: string): Attempt {
   try {
-    return { binding: require(candidate) as Binding };
+    const found = require(candidate) as Partial<Binding>;
+    if (typeof found.version === 'function') return { binding: found as Binding };
+    return { binding: undefined, missing: false, reason: 'it is no addon of this package: it tells no version' };
   } catch (error) {
     // A module that is there but needs another that is not says the same code, and is not "not found".
     const missing = codeOf(error) === 'MODULE_NOT_FOUND' && messageOf(error).includes(`'${candidate}'`);

@@ -3,9 +3,9 @@ import { createSocket, type Socket } from 'node:dgram';
 import { once } from 'node:events';
 import type { AddressInfo } from 'node:net';
 
-import { monotonicNow } from '../clock.js';
-import { codeOf, LivenessError, messageOf } from '../errors.js';
-import type { UDPService } from '../protocol/udp.js';
+import { monotonicNow, toMicros } from '../clock.js';
+import { codeOf, expected, LivenessError, messageOf } from '../errors.js';
+import type { Datagram, UDPService } from '../protocol/udp.js';
 import type { Path, Transmit } from './core.js';
 
 /** Where a transport delivers. */
@@ -38,6 +38,8 @@ export class DgramTransport implements Transport {
   readonly #listener: TransportListener;
   readonly #sockets = new Map<string, Socket>();
   #port: number;
+  /** Where the system chooses the port: settles when the first socket has it, or has failed. The others take the same. */
+  #choice: Promise<void> | undefined;
   #closed = false;
 
   private constructor(bindIP: string, port: number, listener: TransportListener) {
@@ -62,13 +64,21 @@ export class DgramTransport implements Transport {
   }
 
   open(localIP: string): void {
-    if (!this.#sockets.has(localIP)) this.#bind(localIP);
+    if (this.#closed || this.#sockets.has(localIP)) return;
+    if (this.#choice === undefined) this.#bind(localIP);
+    else void this.#choice.then(() => this.open(localIP));
   }
 
-  send({ path, peerPort, bytes }: Transmit): void {
+  send(transmit: Transmit): void {
+    const { path, peerPort, bytes } = transmit;
     if (this.#closed) return;
+    const bound = this.#sockets.get(path.localIP);
+    if (bound === undefined && this.#choice !== undefined) {
+      void this.#choice.then(() => this.send(transmit));
+      return;
+    }
     // One that could not be bound, or has failed since, is tried again with every packet.
-    const socket = this.#sockets.get(path.localIP) ?? this.#bind(path.localIP);
+    const socket = bound ?? this.#bind(path.localIP);
     socket.send(bytes, peerPort, path.peerIP, (error) => {
       if (error === null) this.#listener.sent(path);
       else this.#listener.writeError(path);
@@ -101,6 +111,15 @@ export class DgramTransport implements Transport {
     socket.on('listening', () => {
       this.#port = socket.address().port;
     });
+    if (this.#port === 0) {
+      const settled = new Promise<void>((resolve) => {
+        socket.once('listening', resolve);
+        socket.once('error', () => resolve());
+      });
+      this.#choice = settled.then(() => {
+        this.#choice = undefined;
+      });
+    }
     socket.bind({ address: localIP, port: this.#port, exclusive: true });
     return socket;
   }
@@ -123,7 +142,10 @@ export class ServiceTransport implements Transport {
   }
 
   send({ path, peerPort, bytes }: Transmit): void {
-    this.#udp.writeTo(bytes, { address: path.peerIP, port: peerPort }, path.iface, path.localIP).then(
+    if (this.#closed) return;
+    // Whatever the user's transport throws, at once or later, is a failed write.
+    const write = async (): Promise<number> => this.#udp.writeTo(bytes, { address: path.peerIP, port: peerPort }, path.iface, path.localIP);
+    write().then(
       () => this.#listener.sent(path),
       () => this.#listener.writeError(path),
     );
@@ -141,8 +163,9 @@ export class ServiceTransport implements Transport {
   async #receive(): Promise<void> {
     for (;;) {
       try {
-        const { data, remote, localIP, iface, arrival } = await this.#udp.readFrom();
-        this.#listener.datagram(data, remote.address, localIP, iface, Math.round(arrival * 1_000));
+        const { data, remote, localIP, iface, arrival } = checked(await this.#udp.readFrom());
+        // Nothing arrives in the future: an arrival of another clock's must not keep a session Up for ever.
+        this.#listener.datagram(data, remote.address, localIP, iface, toMicros(Math.min(arrival, monotonicNow())));
       } catch (error) {
         if (this.isClosed || codeOf(error) === 'ERR_CLOSED') return;
         this.#listener.readError(error as Error);
@@ -155,4 +178,12 @@ export class ServiceTransport implements Transport {
   get isClosed(): boolean {
     return this.#closed;
   }
+}
+
+/** What a transport of the user's has read. @throws LivenessError `ERR_INVALID_PACKET` */
+function checked(datagram: Datagram): Datagram {
+  const { data, arrival } = datagram;
+  if (!(data instanceof Uint8Array)) throw new LivenessError('ERR_INVALID_PACKET', expected('data', 'a Uint8Array', data));
+  if (!Number.isFinite(arrival)) throw new LivenessError('ERR_INVALID_PACKET', expected('arrival', 'a number of milliseconds', arrival));
+  return datagram;
 }

@@ -1,5 +1,5 @@
 /** Datagrams between the one who receives them and those who wait for them. */
-import { monotonicNow } from '../clock.js';
+import { givenMicros, LONGEST_WAIT_MS, monotonicNow } from '../clock.js';
 import { LivenessError } from '../errors.js';
 import type { Datagram } from './udp.js';
 
@@ -19,6 +19,7 @@ export class DatagramInbox {
   readonly #readers: Reader[] = [];
   #deadline: NodeJS.Timeout | undefined;
   #isPast = false;
+  #failure: Error | undefined;
   #isClosed = false;
 
   /** Gives a datagram to the first who waits, or keeps it. */
@@ -28,30 +29,40 @@ export class DatagramInbox {
     else if (this.#unread.length - this.#taken < MOST_UNREAD) this.#unread.push(datagram);
   }
 
-  /** The next read fails with this. */
+  /** The read that waits fails with this, else the next that finds nothing to read. */
   fail(error: Error): void {
-    this.#readers.shift()?.reject(error);
+    const reader = this.#readers.shift();
+    if (reader === undefined) this.#failure = error;
+    else reader.reject(error);
   }
 
   read(): Promise<Datagram> {
     const first = this.#take();
     if (first !== undefined) return Promise.resolve(first);
+    const failure = this.#failure;
+    this.#failure = undefined;
+    if (failure !== undefined) return Promise.reject(failure);
     if (this.#isClosed) return Promise.reject(closedTransport());
     if (this.#isPast) return Promise.reject(pastDeadline());
     return new Promise((resolve, reject) => this.#readers.push({ resolve, reject }));
   }
 
+  /** @throws LivenessError `ERR_CONFIG` where it is no time */
   setDeadline(deadline: number | undefined): void {
+    if (deadline !== undefined) givenMicros('deadline', deadline);
     clearTimeout(this.#deadline);
     this.#isPast = false;
-    if (deadline === undefined) return;
-    const expire = (): void => {
-      this.#isPast = true;
-      for (const { reject } of this.#readers.splice(0)) reject(pastDeadline());
-    };
-    const wait = deadline - monotonicNow();
-    if (wait <= 0) expire();
-    else this.#deadline = setTimeout(expire, Math.ceil(wait)).unref();
+    if (deadline !== undefined) this.#await(deadline);
+  }
+
+  #await(deadline: number): void {
+    const wait = Math.ceil(deadline - monotonicNow());
+    if (wait > 0) {
+      this.#deadline = setTimeout(() => this.#await(deadline), Math.min(wait, LONGEST_WAIT_MS)).unref();
+      return;
+    }
+    this.#isPast = true;
+    for (const { reject } of this.#readers.splice(0)) reject(pastDeadline());
   }
 
   /** Whoever waits, and whoever comes when all is read, hears that it is over. */

@@ -42,7 +42,7 @@ const FATAL_CODES: ReadonlySet<string | undefined> = new Set(['ERR_CLOSED', 'EBA
 /** Reads a transport and passes packets to a handler (reference name: `Receiver`). */
 export class Receiver {
   readonly #udp: UDPService;
-  readonly #handleRx: HandleRx;
+  readonly #handleRx: (...given: Parameters<HandleRx>) => unknown;
   readonly #log: Logger;
   readonly #metrics: Metrics | undefined;
   readonly #throttle = new Throttle();
@@ -87,7 +87,11 @@ export class Receiver {
       return await this.#udp.readFrom();
     } catch (thrown) {
       const code = codeOf(thrown);
-      if (aborted() || code === 'ETIMEDOUT') return undefined;
+      if (aborted()) return undefined;
+      if (code === 'ETIMEDOUT') {
+        await this.#passDeadline();
+        return undefined;
+      }
       if (FATAL_CODES.has(code)) throw toError(thrown);
       this.#stats.readErrors += 1;
       const labels = { [LABEL_IFACE]: '', [LABEL_LOCAL_IP]: this.#udp.localAddr()?.address ?? '', [LABEL_OPERATION]: 'read_from' };
@@ -96,6 +100,12 @@ export class Receiver {
       await new Promise((resolve) => setTimeout(resolve, PAUSE_AFTER_ERROR));
       return undefined;
     }
+  }
+
+  /** A deadline that somebody set has passed: without it the next read waits. Yields: a transport may time out at once, for ever. */
+  async #passDeadline(): Promise<void> {
+    this.#udp.setReadDeadline(undefined);
+    await new Promise((resolve) => setImmediate(resolve));
   }
 
   #handle({ data, remote, localIP, iface, arrival }: Datagram): void {
@@ -109,12 +119,19 @@ export class Receiver {
     this.#metrics?.controlPacketsRX.inc(labels);
     const began = monotonicNow();
     try {
-      this.#handleRx(packet, { iface, localIP, peerIP: remote.address }, arrival);
+      const peer = { iface, localIP, peerIP: remote.address };
+      const outcome = this.#handleRx(packet, peer, arrival);
+      // A handler may give a promise although nobody asks for one.
+      if (outcome instanceof Promise) outcome.catch((thrown: unknown) => this.#handlerFailed(thrown));
     } catch (thrown) {
-      this.#stats.handlerErrors += 1;
-      this.#throttle.log('handler', (skipped) => this.#log.error({ err: thrown, skipped }, `the handler threw: ${messageOf(thrown)}`));
+      this.#handlerFailed(thrown);
     }
     this.#metrics?.handleRxDuration.observe(labels, (monotonicNow() - began) / 1_000);
+  }
+
+  #handlerFailed(thrown: unknown): void {
+    this.#stats.handlerErrors += 1;
+    this.#throttle.log('handler', (skipped) => this.#log.error({ err: thrown, skipped }, `the handler threw: ${messageOf(thrown)}`));
   }
 
   #refuse(reason: InvalidReason, iface: string, localIP: string): void {

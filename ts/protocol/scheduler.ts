@@ -1,7 +1,7 @@
 /** The loop that sends what is due and declares Down what has been silent for too long. */
 import { randomBytes } from 'node:crypto';
 
-import { monotonicNow, toMicros } from '../clock.js';
+import { givenMicros, LONGEST_WAIT_MS, monotonicNow, toMicros } from '../clock.js';
 import { expected, LivenessError, messageOf } from '../errors.js';
 import { hasMethods } from '../fields.js';
 import { type Logger, SILENT } from '../logger.js';
@@ -22,10 +22,13 @@ import { Session } from './session.js';
 import type { SessionCore } from './session-core.js';
 import type { State } from './state.js';
 import { Throttle } from './throttle.js';
-import { Timeline, type TimelineListener, type Tracked, type TransitionCause } from './timeline.js';
+import { MOST_ROUNDS, Timeline, type TimelineListener, type Tracked, type TransitionCause } from './timeline.js';
 import type { UDPService } from './udp.js';
 
-/** Called when a session was taken Down by silence (reference name: `SessionDownFunc`). */
+/**
+ * Called when a session was taken Down by silence (reference name: `SessionDownFunc`). What it throws, or rejects with, is
+ * counted and logged.
+ */
 export type SessionDown = (session: Session) => void;
 
 export interface SchedulerOptions {
@@ -41,15 +44,22 @@ export interface SchedulerOptions {
   metrics?: Metrics | undefined;
 }
 
-const DEFAULT_MAX_EVENTS = 10_240;
+/** What a scheduler has done so far. */
+export interface SchedulerStats {
+  readonly sent: number;
+  readonly writeErrors: number;
+  /** `onSessionDown` threw. */
+  readonly handlerErrors: number;
+}
 
-/** The longest wait that a timer can take. */
-const LONGEST_WAIT_MS = 2 ** 31 - 1;
+const DEFAULT_MAX_EVENTS = 10_240;
 
 interface Slot extends Tracked {
   readonly owner: Session;
   /** The state as it was told last. */
   told: State;
+  /** When the packet arrived that was accepted last. */
+  heardAt: number | undefined;
 }
 
 /**
@@ -59,7 +69,7 @@ interface Slot extends Tracked {
  */
 export class Scheduler {
   readonly #udp: UDPService;
-  readonly #onSessionDown: SessionDown;
+  readonly #onSessionDown: (...given: Parameters<SessionDown>) => unknown;
   readonly #maxSessions: number;
   readonly #maxEvents: number;
   readonly #log: Logger;
@@ -68,6 +78,7 @@ export class Scheduler {
   readonly #throttle = new Throttle();
   readonly #slots = new Map<Session, Slot>();
   readonly #timeline: Timeline<Slot>;
+  readonly #stats = { sent: 0, writeErrors: 0, handlerErrors: 0 };
   /** How many packets were handled. */
   #handled = 0;
   /** Ends the wait that is under way. */
@@ -106,7 +117,7 @@ export class Scheduler {
       throw new LivenessError('ERR_TOO_MANY_SESSIONS', message);
     }
     const { core } = session;
-    const slot: Slot = { owner: session, session: core, told: core.state, detectScheduled: undefined, graced: false };
+    const slot: Slot = { owner: session, session: core, told: core.state, heardAt: core.lastRx, detectScheduled: undefined, graced: false };
     this.#slots.set(session, slot);
     core.nextTx = this.#timeline.paced(nowUs());
     this.#timeline.add(slot);
@@ -130,16 +141,25 @@ export class Scheduler {
 
   /**
    * To be called after `session.handleRx(now, packet)`, with what that gave: a change is announced, and silence is counted
-   * from here.
+   * from here. A packet that the session ignored changes nothing.
+   *
+   * @throws LivenessError `ERR_CONFIG` where `now` is no time
    */
   handled(session: Session, changed: boolean, now: number): void {
+    const at = givenMicros('now', now);
     this.#handled += 1;
     const slot = this.#slots.get(session);
     if (slot === undefined) return;
-    if (changed) this.#timeline.changed(toMicros(now), slot, slot.told, 'handle_rx', toMicros(now));
-    this.#timeline.heard(slot);
+    const { lastRx } = session.core;
+    if (changed) this.#timeline.changed(at, slot, slot.told, 'handle_rx', at);
+    else if (lastRx !== slot.heardAt) this.#timeline.heard(slot);
+    slot.heardAt = lastRx;
     this.#showPeer(session, slot.told);
     this.#wake();
+  }
+
+  stats(): SchedulerStats {
+    return { ...this.#stats };
   }
 
   /** Works until the signal aborts: resolves then (reference name: `Scheduler.Run`). */
@@ -153,7 +173,7 @@ export class Scheduler {
         const planned = this.#timeline.deadline;
         if (planned !== undefined && planned < now) this.#timeline.noteLateness(now, now - planned);
         this.#timeline.handleTimeout(now, 0);
-        if (this.#isDue(now)) await this.#judge(now);
+        if (this.#isDue(now)) await this.#judge(now, isRunning);
         await this.#sleep(isRunning);
       }
     } finally {
@@ -162,13 +182,15 @@ export class Scheduler {
   }
 
   /** Everything that had arrived by then is handled before a session is declared Down: yields until a round has brought nothing. */
-  async #judge(since: number): Promise<void> {
-    let before: number;
-    do {
-      before = this.#handled;
+  async #judge(since: number, isRunning: () => boolean): Promise<void> {
+    for (let round = 0; round < MOST_ROUNDS && isRunning(); round++) {
+      const before = this.#handled;
       await new Promise((resolve) => setImmediate(resolve));
-    } while (this.#handled !== before);
-    this.#timeline.handleTimeout(nowUs(), since);
+      if (this.#handled === before) break;
+      // Receiving never postpones transmitting: what is due leaves, nothing is judged.
+      this.#timeline.handleTimeout(nowUs(), 0);
+    }
+    if (isRunning()) this.#timeline.handleTimeout(nowUs(), since);
   }
 
   #isDue(now: number): boolean {
@@ -195,8 +217,8 @@ export class Scheduler {
       transmit: ({ owner }, bytes) => {
         void this.#send(owner, bytes);
       },
-      changed: (slot, from, cause) => {
-        this.#changed(slot, from, cause);
+      changed: (slot, _, cause) => {
+        this.#changed(slot, cause);
       },
       grace: ({ owner }) => {
         this.#log.debug({ ...owner.peer }, 'a timeout was put off: this process was late itself');
@@ -212,8 +234,10 @@ export class Scheduler {
     const { iface, localIP, peerIP } = session.peer;
     try {
       await this.#udp.writeTo(bytes, { address: peerIP, port: session.port }, iface, localIP);
+      this.#stats.sent += 1;
       this.#metrics?.controlPacketsTX.inc(scopeLabels(session));
     } catch (thrown) {
+      this.#stats.writeErrors += 1;
       this.#metrics?.writeSocketErrors.inc({ ...scopeLabels(session), [LABEL_OPERATION]: 'write_to' });
       this.#throttle.log('write', (skipped) =>
         this.#log.warn({ err: thrown, skipped, ...session.peer }, `cannot send: ${messageOf(thrown)}`),
@@ -221,8 +245,9 @@ export class Scheduler {
     }
   }
 
-  #changed(slot: Slot, from: State, cause: TransitionCause): void {
-    const { owner, session } = slot;
+  #changed(slot: Slot, cause: TransitionCause): void {
+    // From what was told last: whoever else drives the session does not make the gauges drift.
+    const { owner, session, told: from } = slot;
     const to = session.state;
     slot.told = to;
     const labels = scopeLabels(owner);
@@ -232,14 +257,18 @@ export class Scheduler {
     this.#showPeer(owner, from);
     this.#log.info({ ...owner.peer, from, to, cause }, `session went from ${from} to ${to}`);
     // Not from inside of the turn: whoever is told may remove the session.
-    if (cause === 'detect_timeout') queueMicrotask(() => this.#tellDown(owner));
+    if (cause === 'detect_timeout') queueMicrotask(() => void this.#tellDown(owner));
   }
 
-  #tellDown(session: Session): void {
+  async #tellDown(session: Session): Promise<void> {
     try {
-      this.#onSessionDown(session);
+      // A handler may give a promise although nobody asks for one.
+      await this.#onSessionDown(session);
     } catch (thrown) {
-      this.#log.error({ err: thrown }, `onSessionDown threw for ${formatPeer(session.peer)}: ${messageOf(thrown)}`);
+      this.#stats.handlerErrors += 1;
+      this.#throttle.log('handler', (skipped) =>
+        this.#log.error({ err: thrown, skipped }, `onSessionDown threw for ${formatPeer(session.peer)}: ${messageOf(thrown)}`),
+      );
     }
   }
 

@@ -7,7 +7,7 @@ import { isUnicast } from '../address.js';
 import { ConfigError, expected, LivenessError } from '../errors.js';
 import { duration, field, integer, object, worded } from '../fields.js';
 import { boundIssues, DEFAULT_BOUNDS, MAX_BACKOFF, MAX_INTERVAL } from '../intervals.js';
-import { monotonicNow, toMicros } from '../clock.js';
+import { givenMicros, monotonicNow, toMicros } from '../clock.js';
 import { parseInterface, parseRoute, type Peer, type Route } from '../route.js';
 import { ControlPacket } from './packet.js';
 import { REFERENCE, ROBUST, type Rules } from './rules.js';
@@ -108,7 +108,7 @@ export class Session {
     if (!(packet instanceof ControlPacket)) {
       throw new LivenessError('ERR_INVALID_PACKET', expected('packet', 'a ControlPacket', packet));
     }
-    return this.core.handleRx(micros(now), packet).kind === 'changed';
+    return this.core.handleRx(givenMicros('now', now), packet).kind === 'changed';
   }
 
   /**
@@ -117,13 +117,13 @@ export class Session {
    * detect: in Down and AdminDown, and before the first packet.
    */
   armDetect(now: number): number | undefined {
-    const deadline = this.core.armDetect(micros(now));
+    const deadline = this.core.armDetect(givenMicros('now', now));
     return deadline === undefined ? undefined : deadline / 1_000;
   }
 
   /** Takes the session Down if its detection time has passed (reference name: `Session.ExpireIfDue`). Gives whether it did. */
   expireIfDue(now: number): boolean {
-    return this.core.expireIfDue(micros(now));
+    return this.core.expireIfDue(givenMicros('now', now));
   }
 
   /**
@@ -134,13 +134,13 @@ export class Session {
    */
   computeNextTx(now: number, random: () => number = Math.random): number {
     const draw = (): number => Math.floor(random() * 2 ** 32) >>> 0;
-    const at = micros(now);
+    const at = givenMicros('now', now);
     return (this.core.computeNextTx(at, draw) ?? at) / 1_000;
   }
 
   /** The packet to send at `now`. */
   packet(now: number): ControlPacket {
-    return this.core.packet(micros(now));
+    return this.core.packet(givenMicros('now', now));
   }
 
   /** Reference name: `Session.Snapshot`. */
@@ -182,13 +182,6 @@ export function randomDiscriminator(): number {
     const discr = randomBytes(4).readUInt32LE();
     if (discr !== 0) return discr;
   }
-}
-
-function micros(now: number): number {
-  if (typeof now !== 'number' || !Number.isFinite(now)) {
-    throw new LivenessError('ERR_CONFIG', expected('now', 'a finite number of milliseconds', now));
-  }
-  return toMicros(now);
 }
 
 function isAddress(value: unknown): boolean {

@@ -16,6 +16,12 @@ export type TransitionCause = 'register_route' | 'handle_rx' | 'detect_timeout' 
 const PACE_GAP_US = 100;
 const PACE_SPAN_US = 1_000_000;
 
+/**
+ * So many rounds of the event loop are yielded, at most, before a session is judged while more and more is read. A round
+ * reads 32 datagrams of a socket, and 8 MiB of buffer hold some 11 000 of the smallest: whatever arrived before is read then.
+ */
+export const MOST_ROUNDS = 384;
+
 /** A session on the timeline. */
 export interface Tracked {
   readonly session: SessionCore;

@@ -6,6 +6,7 @@ import { networkInterfaces } from 'node:os';
 
 import { monotonicNow } from '../clock.js';
 import { expected, LivenessError, messageOf } from '../errors.js';
+import { isInterfaceName } from '../route.js';
 import { closedTransport, DatagramInbox } from './datagram-inbox.js';
 
 /** The port that all peers listen on unless told otherwise (reference name: `DefaultLivenessPort`). */
@@ -35,7 +36,11 @@ export interface UDPService {
   readFrom(): Promise<Datagram>;
   /** Sends, and gives the number of bytes. `iface` and `src` choose interface and source address where the transport can. */
   writeTo(bytes: Uint8Array, to: Destination, iface?: string, src?: string): Promise<number>;
-  /** Until when `readFrom` waits, in milliseconds of CLOCK_MONOTONIC; `undefined` for ever. */
+  /**
+   * Until when `readFrom` waits, in milliseconds of CLOCK_MONOTONIC; `undefined` for ever.
+   *
+   * @throws LivenessError `ERR_CONFIG` where it is no time
+   */
   setReadDeadline(deadline: number | undefined): void;
   localAddr(): AddressInfo | undefined;
   close(): void | Promise<void>;
@@ -57,6 +62,7 @@ class DgramService implements UDPService {
   readonly #inbox = new DatagramInbox();
   readonly #interfaces = new Set<string>();
   #closed = false;
+  #closing: Promise<void> | undefined;
 
   constructor(socket: Socket) {
     this.#socket = socket;
@@ -105,17 +111,28 @@ class DgramService implements UDPService {
   }
 
   localAddr(): AddressInfo | undefined {
-    return this.#closed ? undefined : this.#socket.address();
+    if (this.#closed) return undefined;
+    try {
+      return this.#socket.address();
+    } catch {
+      // Its owner has closed it, and its event is still to come.
+      return undefined;
+    }
   }
 
+  /** Every call waits for the one closing. */
   close(): Promise<void> {
-    if (this.#closed) return Promise.resolve();
+    this.#closing ??= this.#close();
+    return this.#closing;
+  }
+
+  async #close(): Promise<void> {
+    if (this.#closed) return;
+    const isOpen = this.localAddr() !== undefined;
     this.#closed = true;
-    return new Promise((resolve) => {
-      this.#socket.close(() => {
-        resolve();
-      });
-    });
+    const closed = new Promise<void>((resolve) => this.#socket.once('close', () => resolve()));
+    if (isOpen) this.#socket.close();
+    await closed;
   }
 }
 
@@ -153,7 +170,8 @@ export function interfaceOf(address: string): string {
 
 /** Whether the host has an interface of that name, with an address or without. */
 export function hasInterface(name: string): boolean {
-  return existsSync(`/sys/class/net/${name}`) || networkInterfaces()[name] !== undefined;
+  // Of what lies in that folder, only interfaces have an index.
+  return isInterfaceName(name) && (existsSync(`/sys/class/net/${name}/ifindex`) || networkInterfaces()[name] !== undefined);
 }
 
 /** Whether an address is one of this host. */

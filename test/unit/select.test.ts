@@ -1,0 +1,178 @@
+/** Which engine serves, and what is said where the addon does not load. Every test loads the modules anew: loading is cached. */
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+
+import { afterAll, afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
+
+import type { EngineChoice } from '../../ts/engine/select.js';
+import { FakeUDP, newLog } from './fake-udp.js';
+
+const folder = mkdtempSync(join(tmpdir(), 'route-liveness-select-'));
+const written = (name: string, text: string): string => {
+  const path = join(folder, name);
+  writeFileSync(path, text);
+  return path;
+};
+const MISSING = join(folder, 'missing.node');
+const BROKEN = written('broken.node', 'this is no addon');
+const OLD = written('old.cjs', "exports.version = () => '0.0.1';");
+const STRANGE = written('strange.cjs', 'exports.nothing = 1;');
+const LACKING = written('lacking.cjs', "require('a-module-that-is-not-there');");
+
+/** What stands in the way, and what the story has to tell of it. */
+const CANDIDATES: [string, string, RegExp][] = [
+  ['missing', MISSING, /not found/],
+  ['no addon at all', BROKEN, /too short|invalid ELF/],
+  ['built for another version', OLD, /built for version 0\.0\.1, this package is \d/],
+  ['something else', STRANGE, /version/],
+  ['lacking a module of its own', LACKING, /a-module-that-is-not-there/],
+];
+
+beforeEach(() => {
+  vi.resetModules();
+  vi.stubEnv('ROUTE_LIVENESS_ENGINE', undefined);
+  vi.stubEnv('ROUTE_LIVENESS_BINDING', undefined);
+});
+afterEach(() => {
+  vi.unstubAllEnvs();
+  vi.doUnmock('node:module');
+});
+afterAll(() => {
+  rmSync(folder, { recursive: true });
+});
+
+/** Starts a manager with newly loaded modules; gives which engine serves, and what was warned of. */
+async function serve(engine: EngineChoice | undefined, udp?: FakeUDP): Promise<{ engine: string; warnings: string[] }> {
+  const { Manager, MemoryRoutes } = await import('../../ts/index.js');
+  const log = newLog();
+  const manager = await Manager.start({
+    netlinker: new MemoryRoutes(),
+    bindIP: '127.0.0.1',
+    port: 0,
+    txMin: 50,
+    rxMin: 50,
+    detectMult: 3,
+    logger: log.logger,
+    engine,
+    udp,
+  });
+  const served = manager.engine;
+  await manager.close();
+  return { engine: served, warnings: log.of('warn').map(({ message }) => message) };
+}
+
+describe('where the addon loads', () => {
+  it.each<[string, EngineChoice | undefined]>([
+    ['nothing', undefined],
+    ['auto', 'auto'],
+    ['native', 'native'],
+  ])('%s is served by the native engine, without a warning', async (_, choice) => {
+    expect(await serve(choice)).toEqual({ engine: 'native', warnings: [] });
+  });
+
+  it('js is served by the JavaScript engine, which says once what it lacks', async () => {
+    const { engine, warnings } = await serve('js');
+    expect(engine).toBe('js');
+    expect(warnings).toHaveLength(1);
+    expect(warnings[0]).toMatch(/It lacks pktinfo, interfaceBinding, arrivalTime, armedRoutes, independentOfEventLoop, realtime/);
+  });
+
+  it.each(['auto', 'native', 'js'] as const)('the environment overrides the configuration: %s', async (override) => {
+    vi.stubEnv('ROUTE_LIVENESS_ENGINE', override);
+    const other = override === 'js' ? 'native' : 'js';
+    expect((await serve(other)).engine).toBe(override === 'js' ? 'js' : 'native');
+  });
+
+  it('an empty override is none, and one that means nothing is refused with what it may be', async () => {
+    vi.stubEnv('ROUTE_LIVENESS_ENGINE', '');
+    expect((await serve('js')).engine).toBe('js');
+    vi.stubEnv('ROUTE_LIVENESS_ENGINE', 'wasm');
+    const message = expect.stringMatching(/ROUTE_LIVENESS_ENGINE.*auto, native or js.*wasm/) as string;
+    await expect(serve('js')).rejects.toMatchObject({ code: 'ERR_ENGINE_UNAVAILABLE', message });
+  });
+
+  it('a transport of the user’s runs on the JavaScript engine, whatever auto would take', async () => {
+    expect(await serve('auto', new FakeUDP())).toMatchObject({
+      engine: 'js',
+      warnings: [expect.not.stringContaining('pktinfo') as string],
+    });
+    expect((await serve('js', new FakeUDP())).engine).toBe('js');
+  });
+
+  it('a transport of the user’s with the native engine is refused, also where the environment asks for it', async () => {
+    await expect(serve('native', new FakeUDP())).rejects.toMatchObject({ code: 'ERR_ENGINE_UNAVAILABLE' });
+    vi.stubEnv('ROUTE_LIVENESS_ENGINE', 'native');
+    await expect(serve('auto', new FakeUDP())).rejects.toMatchObject({ code: 'ERR_ENGINE_UNAVAILABLE' });
+  });
+});
+
+describe.each(CANDIDATES)('where the addon is %s', (_, path, why) => {
+  beforeEach(() => {
+    vi.stubEnv('ROUTE_LIVENESS_BINDING', path);
+  });
+
+  it('auto is served by the JavaScript engine, with one warning that says why', async () => {
+    const { engine, warnings } = await serve('auto');
+    expect(engine).toBe('js');
+    expect(warnings).toHaveLength(1);
+    expect(warnings[0]).toContain(path);
+    expect(warnings[0]).toMatch(why);
+  });
+
+  it('native is refused with the same story', async () => {
+    const { LivenessError } = await import('../../ts/index.js');
+    const refused = await serve('native').catch((error: unknown) => error);
+    expect(refused).toBeInstanceOf(LivenessError);
+    expect(refused).toMatchObject({ code: 'ERR_ENGINE_UNAVAILABLE', message: expect.stringMatching(why) as string });
+    expect((refused as Error).message).toContain(path);
+  });
+
+  it('NetlinkRoutes throws: nobody would move the routes', async () => {
+    const { NetlinkRoutes } = await import('../../ts/index.js');
+    const refusal: unknown = expect.objectContaining({ code: 'ERR_NETLINK_UNAVAILABLE', message: expect.stringContaining(path) as string });
+    expect(() => new NetlinkRoutes()).toThrow(refusal);
+  });
+
+  it('listenUDP gives a transport over a socket of Node’s', async () => {
+    const { listenUDP } = await import('../../ts/building-blocks.js');
+    const service = await listenUDP('127.0.0.1', 0);
+    await expect(service.writeTo(Buffer.from('x'), { address: '127.0.0.1', port: 9 }, 'lo', '127.0.0.2')).rejects.toMatchObject({
+      code: 'ERR_INVALID_ADDRESS',
+    });
+    await service.close();
+    await expect(listenUDP('0.0.0.0', 0)).rejects.toMatchObject({ code: 'ERR_INVALID_ADDRESS' });
+    await expect(listenUDP('192.0.2.1', 0)).rejects.toMatchObject({ code: 'EADDRNOTAVAIL' });
+  });
+});
+
+describe('where no candidate is named', () => {
+  /** Loading goes by what this says of each candidate. */
+  function requires(outcome: (candidate: string) => Error): string[] {
+    const tried: string[] = [];
+    vi.doMock('node:module', () => ({
+      createRequire: () => (candidate: string) => {
+        tried.push(candidate);
+        throw outcome(candidate);
+      },
+    }));
+    return tried;
+  }
+
+  it('the story tells every one that was tried: the package’s own build, then the platform’s package', async () => {
+    const tried = requires((candidate) => Object.assign(new Error(`Cannot find module '${candidate}'`), { code: 'MODULE_NOT_FOUND' }));
+    const { warnings } = await serve('auto');
+    expect(tried).toHaveLength(2);
+    expect(tried[0]).toMatch(/dist\/native\/route-liveness\.linux-\w+-(gnu|musl)\.node$/);
+    expect(tried[1]).toMatch(/^route-liveness-linux-\w+-(gnu|musl)$/);
+    expect(warnings).toHaveLength(1);
+    for (const candidate of tried) expect(warnings[0]).toContain(`${candidate}: not found`);
+  });
+
+  it('one that is there and broken ends the search: the next would hide what is wrong', async () => {
+    const tried = requires(() => new Error('invalid ELF header'));
+    const { warnings } = await serve('auto');
+    expect(tried).toHaveLength(1);
+    expect(warnings[0]).toContain('invalid ELF header');
+  });
+});
