@@ -293,6 +293,22 @@ describe('the timers', () => {
     expect(agreed(rules, 0, 0, { txMin: 60, rxMin: 60, minTxFloor: 60 }), 'the floor is the configured one').toEqual({ tx: 60, rx: 60 });
   });
 
+  it.each(BOTH)(
+    '$name: wishes beyond the bounds, which an engine may be given, are clamped where they are used and advertised',
+    (rules) => {
+      const session = newSession(rules);
+      const set = (txMinUs: number, rxMinUs: number): { tx: number; detect: number } => {
+        session.core.timers = { txMinUs, rxMinUs, detectMult: 3 };
+        const { txInterval, detectTime } = session.snapshot();
+        return { tx: txInterval, detect: detectTime };
+      };
+      expect(set(10, 10)).toEqual({ tx: 50, detect: 150 });
+      expect(session.packet(at(0))).toMatchObject({ desiredMinTxUs: 50_000, requiredMinRxUs: 50_000 });
+      expect(set(30_000_000, 30_000_000)).toEqual({ tx: 1_000, detect: rules.acceptsSlowerPeers ? 90_000 : 3_000 });
+      expect(session.packet(at(0))).toMatchObject({ desiredMinTxUs: 1_000_000, requiredMinRxUs: 1_000_000 });
+    },
+  );
+
   it('before a packet the intervals are our own', () => {
     const { txInterval, detectTime } = newSession(ROBUST, { txMin: 70, rxMin: 90 }).snapshot();
     expect([txInterval, detectTime]).toEqual([70, 270]);

@@ -1,0 +1,551 @@
+// Faults, one per line: each row of the state table and of the rule-set table, and each formula of the timers, is broken
+// once in each engine. `rule` says what is broken; `from` occurs exactly once in its file.
+
+const RUST = { engine: 'rust', file: 'crate/src/session.rs' };
+const RUST_RULES = { engine: 'rust', file: 'crate/src/rules.rs' };
+const RUST_JITTER = { engine: 'rust', file: 'crate/src/jitter.rs' };
+const TS = { engine: 'ts', file: 'ts/protocol/session-core.ts' };
+const TS_RULES = { engine: 'ts', file: 'ts/protocol/rules.ts' };
+const TS_JITTER = { engine: 'ts', file: 'ts/protocol/jitter.ts' };
+const TS_INTERVALS = { engine: 'ts', file: 'ts/intervals.ts' };
+const TS_SESSION = { engine: 'ts', file: 'ts/protocol/session.ts' };
+
+const STATE_TABLE = [
+  {
+    rule: 'AdminDown hears nothing',
+    rust: ['if self.state == State::AdminDown {\n            return Heard', 'if false {\n            return Heard'],
+    ts: ["if (this.state === 'admin_down') return { kind", 'if (false as boolean) return { kind'],
+  },
+  {
+    rule: 'Down hears AdminDown: stays Down',
+    rust: [
+      '(_, State::AdminDown) => State::Down,',
+      '(State::Down, State::AdminDown) => State::Init,\n            (_, State::AdminDown) => State::Down,',
+    ],
+    ts: ["if (received === 'admin_down') return 'down';", "if (received === 'admin_down') return this.state === 'down' ? 'init' : 'down';"],
+  },
+  {
+    rule: 'Down hears AdminDown: reason remote_admin',
+    rust: ['self.last_down_reason = DownReason::RemoteAdmin;', 'self.last_down_reason = DownReason::RemoteDown;'],
+    ts: [
+      "if (packet.state === 'admin_down') this.lastDownReason = 'remote_admin';",
+      "if (packet.state === 'admin_down') this.lastDownReason = 'remote_down';",
+    ],
+  },
+  {
+    rule: 'Down hears Down: to Init',
+    rust: ['(State::Down, State::Down) => State::Init,', '(State::Down, State::Down) => State::Down,'],
+    ts: ["return received !== 'down' && mine ? 'up' : 'init';", "return received === 'down' ? 'down' : mine ? 'up' : 'init';"],
+  },
+  {
+    rule: 'Down hears Down that is mine: to Init, not Up',
+    rust: ['(State::Down, State::Down) => State::Init,', '(State::Down, State::Down) => if mine { State::Up } else { State::Init },'],
+    ts: ["return received !== 'down' && mine ? 'up' : 'init';", "return mine ? 'up' : 'init';"],
+  },
+  {
+    rule: 'Down hears Init or Up that is mine: to Up',
+    rust: ['(State::Down, _) => {\n                if mine {', '(State::Down, _) => {\n                if false {'],
+    ts: ["return received !== 'down' && mine ? 'up' : 'init';", "return 'init';"],
+  },
+  {
+    rule: 'Down hears Init or Up that is not mine: to Init',
+    rust: ['(State::Down, _) => {\n                if mine {', '(State::Down, _) => {\n                if true {'],
+    ts: ["return received !== 'down' && mine ? 'up' : 'init';", "return received !== 'down' ? 'up' : 'init';"],
+  },
+  {
+    rule: 'Init hears AdminDown: to Down',
+    rust: [
+      '(_, State::AdminDown) => State::Down,',
+      '(State::Init, State::AdminDown) => State::Init,\n            (_, State::AdminDown) => State::Down,',
+    ],
+    ts: ["if (received === 'admin_down') return 'down';", "if (received === 'admin_down') return this.state === 'init' ? 'init' : 'down';"],
+  },
+  {
+    rule: 'Init hears Init or Up that is mine: to Up',
+    rust: ['(State::Init, _) => {\n                if mine {', '(State::Init, _) => {\n                if false {'],
+    ts: ["return mine ? 'up' : 'init';", "return 'init';"],
+  },
+  {
+    rule: 'Init hears Init or Up that is not mine: stays',
+    rust: ['(State::Init, _) => {\n                if mine {', '(State::Init, _) => {\n                if true {'],
+    ts: ["return mine ? 'up' : 'init';", "return 'up';"],
+  },
+  {
+    rule: 'Up hears AdminDown: to Down',
+    rust: [
+      '(_, State::AdminDown) => State::Down,',
+      '(State::Up, State::AdminDown) => State::Up,\n            (_, State::AdminDown) => State::Down,',
+    ],
+    ts: ["if (received === 'admin_down') return 'down';", "if (received === 'admin_down') return this.state === 'up' ? 'up' : 'down';"],
+  },
+  {
+    rule: 'a change by AdminDown has reason remote_admin',
+    rust: ['{ DownReason::RemoteAdmin } else { DownReason::RemoteDown };', '{ DownReason::RemoteDown } else { DownReason::RemoteDown };'],
+    ts: ["packet.state === 'admin_down' ? 'remote_admin' : 'remote_down', arrival)", "'remote_down', arrival)"],
+  },
+  {
+    rule: 'Up hears Down: to Down',
+    rust: ['(State::Up, State::Down) => State::Down,', '(State::Up, State::Down) => State::Up,'],
+    ts: ["return received === 'down' ? 'down' : 'up';", "return 'up';"],
+  },
+  {
+    rule: 'Up hears Down: reason remote_down',
+    rust: ['{ DownReason::RemoteAdmin } else { DownReason::RemoteDown };', '{ DownReason::RemoteAdmin } else { DownReason::Timeout };'],
+    ts: [
+      "packet.state === 'admin_down' ? 'remote_admin' : 'remote_down', arrival)",
+      "packet.state === 'admin_down' ? 'remote_admin' : 'timeout', arrival)",
+    ],
+  },
+  {
+    rule: 'Up hears Init or Up: stays',
+    rust: ['(State::Up, _) => State::Up,', '(State::Up, State::Init) => State::Init,\n            (State::Up, _) => State::Up,'],
+    ts: ["return received === 'down' ? 'down' : 'up';", "return received === 'down' ? 'down' : received === 'init' ? 'init' : 'up';"],
+  },
+  {
+    rule: 'a packet for another is dropped',
+    rust: ['if packet.peer_discr == 0 || packet.peer_discr == self.local_discr {', 'if true {'],
+    ts: ['if (packet.peerDiscr === 0 || packet.peerDiscr === this.localDiscr) return packet;', 'if (packet.peerDiscr >= 0) return packet;'],
+  },
+  {
+    rule: 'a packet that names nobody is heard',
+    rust: ['if packet.peer_discr == 0 || packet.peer_discr == self.local_discr {', 'if packet.peer_discr == self.local_discr {'],
+    ts: [
+      'if (packet.peerDiscr === 0 || packet.peerDiscr === this.localDiscr) return packet;',
+      'if (packet.peerDiscr === this.localDiscr) return packet;',
+    ],
+  },
+  {
+    rule: 'a stale Down is ignored',
+    rust: ['came_up.is_some_and(|since| arrival < since.plus(self.detect_time_us()))', 'came_up.is_some_and(|_| false)'],
+    ts: ['arrival < upSince + this.detectTimeUs;', 'arrival < upSince;'],
+  },
+  {
+    rule: 'a Down is stale for less than one detection time',
+    rust: ['came_up.is_some_and(|since| arrival < since', 'came_up.is_some_and(|since| arrival <= since'],
+    ts: ['arrival < upSince + this.detectTimeUs;', 'arrival <= upSince + this.detectTimeUs;'],
+  },
+  {
+    rule: 'a stale Down refreshes no timer',
+    rust: [
+      'if packet.state == State::Down && self.is_stale_down(arrival) {',
+      'if packet.state == State::Down && self.is_stale_down(arrival) {\n            self.detect_deadline = Some(arrival.plus(self.detect_time_us()));',
+    ],
+    ts: [
+      "if (packet.state === 'down' && this.#isStaleDown(arrival)) return",
+      "if (packet.state === 'down' && this.#isStaleDown(arrival)) this.detectDeadline = arrival + this.detectTimeUs;\n    if (packet.state === 'down' && this.#isStaleDown(arrival)) return",
+    ],
+  },
+  {
+    rule: 'an accepted packet gives the peer’s intervals',
+    rust: ['self.take_peer_wishes(&packet);', ''],
+    ts: ['this.#takePeerWishes(packet);', 'if (this.lastRx < 0) this.#takePeerWishes(packet);'],
+  },
+  {
+    rule: 'an accepted packet sets lastRx, the latest of all',
+    rust: ['self.last_rx.map_or(arrival, |last| last.max(arrival))', 'arrival'],
+    ts: ['Math.max(this.lastRx ?? arrival, arrival)', 'arrival'],
+  },
+  {
+    rule: 'an accepted packet sets the detection deadline',
+    rust: [
+      'self.detect_deadline = self.silence_allowed_us().map(|us| heard_at.plus(us));',
+      'self.detect_deadline = self.detect_deadline.or(self.silence_allowed_us().map(|us| heard_at.plus(us)));',
+    ],
+    ts: [
+      'this.detectDeadline = allowedUs === undefined ? undefined : heardAt + allowedUs;',
+      'this.detectDeadline ??= allowedUs === undefined ? undefined : heardAt + allowedUs;',
+    ],
+  },
+  {
+    rule: 'a change to Down clears the deadline',
+    rust: ['self.detect_deadline = None;\n                self.init_said', 'self.init_said'],
+    ts: ['this.detectDeadline = undefined;\n      this.#initSaid', 'this.#initSaid'],
+  },
+  {
+    rule: 'a change resets the backoff',
+    rust: ['self.backoff_factor = 1;\n', ''],
+    ts: ['this.#backoffFactor = 1;\n    this.moments', 'this.moments'],
+  },
+  {
+    rule: 'silence has reason timeout',
+    rust: ['self.enter(State::Down, now, DownReason::Timeout,', 'self.enter(State::Down, now, DownReason::RemoteDown,'],
+    ts: ["this.#enter('down', now, 'timeout',", "this.#enter('down', now, 'remote_down',"],
+  },
+  {
+    rule: 'out of service has reason local_admin',
+    rust: ['self.enter(State::AdminDown, now, DownReason::LocalAdmin,', 'self.enter(State::AdminDown, now, DownReason::None,'],
+    ts: ["this.#enter('admin_down', now, 'local_admin',", "this.#enter('admin_down', now, 'none',"],
+  },
+  {
+    rule: 'back in service the transmit timer is armed: no farewell ends it',
+    rust: ['self.farewell_until = None;', ''],
+    ts: ['this.#farewellUntil = undefined;\n    if', 'if'],
+  },
+];
+
+const RULE_SETS = [
+  ['learns_from_every_packet', 'learnsFromEveryPacket', 'learning the peer’s discriminator'],
+  ['forgets_after_silence', 'forgetsAfterSilence', 'forgetting it'],
+  ['hears_strangers_when_down', 'hearsStrangersWhenDown', 'foreign peerDiscr'],
+  ['stays_init_on_down', 'staysInitOnDown', 'Init, packet Down'],
+  ['accepts_slower_peers', 'acceptsSlowerPeers', 'ceiling and the peer’s transmit interval'],
+].flatMap(([rust, ts, rule]) => [
+  // Only the values end with a comma.
+  { rule: `reference: ${rule}`, rustRules: [`${rust}: false,`, `${rust}: true,`], tsRules: [`${ts}: false,`, `${ts}: true,`] },
+  { rule: `robust: ${rule}`, rustRules: [`${rust}: true,`, `${rust}: false,`], tsRules: [`${ts}: true,`, `${ts}: false,`] },
+]);
+
+const RULE_DETAILS = [
+  {
+    rule: 'reference: detect deadline in Init',
+    rustRules: ['init_detect_min_us: 0,', 'init_detect_min_us: 3_300_000,'],
+    tsRules: ['initDetectMinUs: 0,', 'initDetectMinUs: 3_300_000,'],
+  },
+  {
+    rule: 'robust: detect deadline in Init',
+    rustRules: ['init_detect_min_us: 3_300_000,', 'init_detect_min_us: 0,'],
+    tsRules: ['initDetectMinUs: 3_300_000,', 'initDetectMinUs: 0,'],
+  },
+  {
+    rule: 'Init: the longer of detection time and 3.3 s',
+    rust: ['Some(self.detect_time_us().max(self.policy.rules.init_detect_min_us))', 'Some(self.policy.rules.init_detect_min_us.max(1))'],
+    ts: [
+      "this.state === 'init' ? Math.max(this.detectTimeUs, this.policy.rules.initDetectMinUs)",
+      "this.state === 'init' ? Math.max(1, this.policy.rules.initDetectMinUs)",
+    ],
+  },
+  {
+    rule: 'reference: learns only while none is known',
+    rust: ['(self.peer.discr == 0 || self.state == State::Up)', 'true'],
+    ts: ["(this.peer.discr === 0 || this.state === 'up')", '(packet.localDiscr > 0)'],
+  },
+  {
+    rule: 'reference: in Up also where it differs',
+    rust: ['(self.peer.discr == 0 || self.state == State::Up)', 'self.peer.discr == 0'],
+    ts: ["(this.peer.discr === 0 || this.state === 'up')", '(this.peer.discr === 0)'],
+  },
+  {
+    rule: 'reference: not from the Down that takes it Down',
+    rust: ['to != State::Down && (self', '(self'],
+    ts: [": to !== 'down' && (this", ': (this'],
+  },
+  {
+    rule: 'robust: in Up only from a packet that is mine',
+    rust: ['to != State::Up || mine', 'true'],
+    ts: ["to !== 'up' || mine", 'to.length > 0'],
+  },
+  {
+    rule: 'robust: also from the Down that takes us Down',
+    rust: ['to != State::Up || mine', '(to != State::Up && self.state != State::Up) || mine'],
+    ts: ["to !== 'up' || mine", "(to !== 'up' && this.state !== 'up') || mine"],
+  },
+  {
+    rule: 'robust: a received AdminDown clears it',
+    rust: [
+      'if self.policy.rules.learns_from_every_packet {\n                self.peer.discr = 0;',
+      'if false {\n                self.peer.discr = 0;',
+    ],
+    ts: ['if (learnsFromEveryPacket) this.peer.discr = 0;', ''],
+  },
+  {
+    rule: 'reference: AdminDown clears nothing',
+    rust: [
+      'if self.policy.rules.learns_from_every_packet {\n                self.peer.discr = 0;',
+      'if true {\n                self.peer.discr = 0;',
+    ],
+    ts: ['if (learnsFromEveryPacket) this.peer.discr = 0;', 'this.peer.discr = 0;'],
+  },
+  {
+    rule: 'robust: forgets after a further detection time, not sooner',
+    rust: ['self.forget_at = Some(now.plus(self.detect_time_us()));', 'self.forget_at = Some(now);'],
+    ts: ['this.#forgetAt = now + this.detectTimeUs;', 'this.#forgetAt = now;'],
+  },
+  {
+    rule: 'robust: does not forget a peer that is heard meanwhile',
+    rust: ['self.forget_at = None;\n        self.take_peer_wishes', 'self.take_peer_wishes'],
+    ts: ['this.#forgetAt = undefined;\n    this.#takePeerWishes', 'this.#takePeerWishes'],
+  },
+  {
+    rule: 'robust: back in service it knows nobody',
+    rust: [
+      'self.forget_at = None;\n            self.peer.discr = 0;\n        }\n        self.enter',
+      'self.forget_at = None;\n        }\n        self.enter',
+    ],
+    ts: [
+      'this.#forgetAt = undefined;\n      this.peer.discr = 0;\n    }\n    this.#enter',
+      'this.#forgetAt = undefined;\n    }\n    this.#enter',
+    ],
+  },
+  {
+    rule: 'robust: strangers are heard in Down only',
+    rust: ['            && self.state == State::Down\n', ''],
+    ts: ["this.policy.rules.hearsStrangersWhenDown && this.state === 'down' &&", 'this.policy.rules.hearsStrangersWhenDown &&'],
+  },
+  {
+    rule: 'robust: strangers are heard only where nobody is known',
+    rust: ['            && self.peer.discr == 0\n', ''],
+    ts: [" && this.peer.discr === 0 && packet.state !== 'admin_down'", " && packet.state !== 'admin_down'"],
+  },
+  {
+    rule: 'robust: a stranger’s AdminDown is not heard',
+    rust: ['            && packet.state != State::AdminDown;', ';'],
+    ts: [" && packet.state !== 'admin_down';", ';'],
+  },
+  {
+    rule: 'robust: a stranger is heard as one that names nobody',
+    rust: ['ControlPacket { state: State::Down, peer_discr: 0, ..*packet }', 'ControlPacket { peer_discr: self.local_discr, ..*packet }'],
+    ts: ["packet.with({ state: 'down', peerDiscr: 0 })", 'packet.with({ peerDiscr: this.localDiscr })'],
+  },
+  {
+    rule: 'robust: an interval above 60 s is refused',
+    rust: ['packet.desired_min_tx_us > MAX_PEER_INTERVAL_US', 'packet.desired_min_tx_us == 0'],
+    ts: ['packet.desiredMinTxUs > MAX_PEER_INTERVAL_US', 'packet.desiredMinTxUs > 2 * MAX_PEER_INTERVAL_US'],
+  },
+  {
+    rule: 'robust: an interval of 60 s is taken',
+    rust: ['packet.desired_min_tx_us > MAX_PEER_INTERVAL_US', 'packet.desired_min_tx_us >= MAX_PEER_INTERVAL_US'],
+    ts: ['packet.desiredMinTxUs > MAX_PEER_INTERVAL_US', 'packet.desiredMinTxUs >= MAX_PEER_INTERVAL_US'],
+  },
+];
+
+const FORMULAS = [
+  {
+    rule: 'txInterval: the slower of both wishes',
+    rust: ['self.timers.tx_min_us.max(self.peer.rx_min_us)', 'self.timers.tx_min_us.min(self.peer.rx_min_us)'],
+    ts: ['Math.max(this.timers.txMinUs, this.peer.rxMinUs)', 'Math.min(this.timers.txMinUs, this.peer.rxMinUs)'],
+  },
+  {
+    rule: 'txInterval: our own wish counts',
+    rust: ['self.timers.tx_min_us.max(self.peer.rx_min_us)', 'self.peer.rx_min_us'],
+    ts: ['Math.max(this.timers.txMinUs, this.peer.rxMinUs)', 'this.peer.rxMinUs'],
+  },
+  {
+    rule: 'txInterval: the peer’s wish counts',
+    rust: ['self.timers.tx_min_us.max(self.peer.rx_min_us)', 'self.timers.tx_min_us'],
+    ts: ['Math.max(this.timers.txMinUs, this.peer.rxMinUs)', 'this.timers.txMinUs'],
+  },
+  {
+    rule: 'clamp: not below the floor',
+    rust: ['interval_us.clamp(self.policy.min_tx_floor_us, self.policy.max_tx_ceil_us)', 'interval_us.min(self.policy.max_tx_ceil_us)'],
+    ts: [
+      'Math.min(Math.max(intervalUs, this.policy.minTxFloorUs), this.policy.maxTxCeilUs)',
+      'Math.min(intervalUs, this.policy.maxTxCeilUs)',
+    ],
+  },
+  {
+    rule: 'clamp: not above the ceiling',
+    rust: ['interval_us.clamp(self.policy.min_tx_floor_us, self.policy.max_tx_ceil_us)', 'interval_us.max(self.policy.min_tx_floor_us)'],
+    ts: [
+      'Math.min(Math.max(intervalUs, this.policy.minTxFloorUs), this.policy.maxTxCeilUs)',
+      'Math.max(intervalUs, this.policy.minTxFloorUs)',
+    ],
+  },
+  {
+    rule: 'rxInterval: the peer’s interval counts',
+    rust: ['self.peer.tx_min_us.max(self.timers.rx_min_us).max(min_tx_floor_us)', 'self.timers.rx_min_us.max(min_tx_floor_us)'],
+    ts: ['Math.max(this.peer.txMinUs, this.timers.rxMinUs, minTxFloorUs)', 'Math.max(this.timers.rxMinUs, minTxFloorUs)'],
+  },
+  {
+    rule: 'rxInterval: our own wish counts',
+    rust: ['self.peer.tx_min_us.max(self.timers.rx_min_us).max(min_tx_floor_us)', 'self.peer.tx_min_us.max(min_tx_floor_us)'],
+    ts: ['Math.max(this.peer.txMinUs, this.timers.rxMinUs, minTxFloorUs)', 'Math.max(this.peer.txMinUs, minTxFloorUs)'],
+  },
+  {
+    rule: 'rxInterval: not below the floor',
+    rust: [
+      'self.peer.tx_min_us.max(self.timers.rx_min_us).max(min_tx_floor_us)',
+      'self.peer.tx_min_us.max(self.timers.rx_min_us).max(min_tx_floor_us / 1000)',
+    ],
+    ts: ['Math.max(this.peer.txMinUs, this.timers.rxMinUs, minTxFloorUs)', 'Math.max(this.peer.txMinUs, this.timers.rxMinUs)'],
+  },
+  {
+    rule: 'rxInterval: under reference not above the ceiling',
+    rust: ['agreed.min(max_tx_ceil_us)', 'agreed.min(max_tx_ceil_us * 2)'],
+    ts: ['agreed : Math.min(agreed, maxTxCeilUs)', 'agreed : Math.min(agreed, 2 * maxTxCeilUs)'],
+  },
+  {
+    rule: 'detectTime: our own multiplier, not the peer’s',
+    rust: ['u64::from(self.timers.detect_mult) * self.rx_interval_us()', 'u64::from(self.peer.detect_mult) * self.rx_interval_us()'],
+    ts: ['this.timers.detectMult * this.rxIntervalUs', 'this.peer.detectMult * this.rxIntervalUs'],
+  },
+  {
+    rule: 'detectTime: the receive interval, not the transmit interval',
+    rust: ['u64::from(self.timers.detect_mult) * self.rx_interval_us()', 'u64::from(self.timers.detect_mult) * self.tx_interval_us()'],
+    ts: ['this.timers.detectMult * this.rxIntervalUs', 'this.timers.detectMult * this.txIntervalUs'],
+  },
+  {
+    rule: 'advertised: the transmit interval, clamped',
+    rust: ['desired_min_tx_us: self.within_bounds(self.timers.tx_min_us),', 'desired_min_tx_us: self.timers.tx_min_us,'],
+    ts: ['desiredMinTxUs: this.#withinBounds(this.timers.txMinUs)', 'desiredMinTxUs: this.timers.txMinUs'],
+  },
+  {
+    rule: 'advertised: the receive interval, clamped',
+    rust: ['required_min_rx_us: self.within_bounds(self.timers.rx_min_us),', 'required_min_rx_us: self.timers.rx_min_us,'],
+    ts: ['requiredMinRxUs: this.#withinBounds(this.timers.rxMinUs)', 'requiredMinRxUs: this.timers.rxMinUs'],
+  },
+  {
+    rule: 'next transmit: jitter down to −10 %',
+    rustJitter: [
+      '(interval_us - interval_us / 10, interval_us + interval_us / 10)',
+      '(interval_us - interval_us / 20, interval_us + interval_us / 10)',
+    ],
+    tsJitter: [': intervalUs - tenth;\n  const most', ': intervalUs;\n  const most'],
+  },
+  {
+    rule: 'next transmit: jitter up to +10 %',
+    rustJitter: ['(interval_us - interval_us / 10, interval_us + interval_us / 10)', '(interval_us - interval_us / 10, interval_us)'],
+    tsJitter: [': intervalUs + tenth;', ': intervalUs;'],
+  },
+  {
+    rule: 'next transmit: −25 % … −10 % where the peer’s multiplier is 1',
+    rustJitter: ['if peer_detect_mult == 1 {', 'if peer_detect_mult == 0 {'],
+    tsJitter: ['peerDetectMult === 1', 'peerDetectMult === 0'],
+  },
+  {
+    rule: 'next transmit: from −25 %',
+    rustJitter: ['interval_us - interval_us / 4', 'interval_us - interval_us / 5'],
+    tsJitter: ['Math.floor(intervalUs / 4)', 'Math.floor(intervalUs / 5)'],
+  },
+  {
+    rule: 'next transmit: to −10 %',
+    rustJitter: ['interval_us / 4, interval_us - interval_us / 10)', 'interval_us / 4, interval_us)'],
+    tsJitter: ['isStrict ? intervalUs - tenth : intervalUs + tenth', 'isStrict ? intervalUs : intervalUs + tenth'],
+  },
+  {
+    rule: 'next transmit: by the peer’s multiplier, not ours',
+    rust: ['jittered(interval_us, self.peer.detect_mult, random)', 'jittered(interval_us, self.timers.detect_mult, random)'],
+    ts: ['jittered(intervalUs, this.peer.detectMult, random)', 'jittered(intervalUs, this.timers.detectMult, random)'],
+  },
+  {
+    rule: 'next transmit: one draw',
+    rustJitter: ['self.0 ^= self.0 << 13;', 'self.0 ^= self.0 << 12;'],
+    tsJitter: ['state ^= state << 13;', 'state ^= state << 12;'],
+  },
+  {
+    rule: 'backoff: only while Down',
+    rust: ['if self.state == State::Down {\n            // Backing', 'if self.state != State::Up {\n            // Backing'],
+    ts: ["if (this.state === 'down') {\n      // Backing", "if (this.state !== 'up') {\n      // Backing"],
+  },
+  {
+    rule: 'backoff: while Down',
+    rust: ['if self.state == State::Down {\n            // Backing', 'if false {\n            // Backing'],
+    ts: ["if (this.state === 'down') {\n      // Backing", 'if (false as boolean) {\n      // Backing'],
+  },
+  {
+    rule: 'backoff: the factor starts at 1',
+    rust: ['backoff_factor: 1,', 'backoff_factor: 2,'],
+    ts: ['#backoffFactor = 1;\n  #forgetAt', '#backoffFactor = 2;\n  #forgetAt'],
+  },
+  {
+    rule: 'backoff: the factor doubles',
+    rust: ['(self.backoff_factor * 2)', '(self.backoff_factor * 3)'],
+    ts: ['this.#backoffFactor * 2', 'this.#backoffFactor * 3'],
+  },
+  {
+    rule: 'backoff: at most backoffMax',
+    rust: ['(interval_us * u64::from(self.backoff_factor)).min(longest_us)', 'interval_us * u64::from(self.backoff_factor)'],
+    ts: ['Math.min(intervalUs * this.#backoffFactor, longestUs)', 'intervalUs * this.#backoffFactor'],
+  },
+  {
+    rule: 'backoff: never faster than either side wants',
+    rust: ['u64::from(self.policy.backoff_max_us).max(interval_us)', 'u64::from(self.policy.backoff_max_us)'],
+    ts: ['Math.max(this.policy.backoffMaxUs, intervalUs)', 'this.policy.backoffMaxUs'],
+  },
+  {
+    rule: 'detection: runs in Init',
+    rust: [
+      'State::AdminDown | State::Down => None,',
+      'State::AdminDown | State::Down | State::Init => None,\n            #[expect(unreachable_patterns)]',
+    ],
+    ts: ["return this.state === 'init' ? Math.max", "return this.state === 'down' ? Math.max"],
+  },
+  {
+    rule: 'detection: runs in Up',
+    rust: ['State::Up => Some(self.detect_time_us()),', 'State::Up => None,'],
+    ts: ["if (this.state === 'up') return this.detectTimeUs;", "if (this.state === 'up') return undefined;"],
+  },
+  {
+    rule: 'detection: not in Down',
+    rust: ['State::AdminDown | State::Down => None,', 'State::AdminDown => None,\n            State::Down => Some(self.detect_time_us()),'],
+    ts: [
+      "return this.state === 'init' ? Math.max(this.detectTimeUs, this.policy.rules.initDetectMinUs) : undefined;",
+      'return Math.max(this.detectTimeUs, this.policy.rules.initDetectMinUs);',
+    ],
+  },
+  {
+    rule: 'detection: Down at the deadline itself',
+    rust: ['self.detect_deadline.is_none_or(|deadline| deadline > now)', 'self.detect_deadline.is_none_or(|deadline| deadline >= now)'],
+    ts: [
+      'this.detectDeadline === undefined || this.detectDeadline > now',
+      'this.detectDeadline === undefined || this.detectDeadline >= now',
+    ],
+  },
+  {
+    rule: 'peer’s receive interval: clamped',
+    rust: ['self.peer.rx_min_us = self.within_bounds(packet.required_min_rx_us);', 'self.peer.rx_min_us = packet.required_min_rx_us / 2;'],
+    ts: ['this.peer.rxMinUs = this.#withinBounds(packet.requiredMinRxUs);', 'this.peer.rxMinUs = Math.floor(packet.requiredMinRxUs / 2);'],
+  },
+  {
+    rule: 'convUpStart: the first valid packet while Down',
+    rust: ['self.moments.conv_up_start.get_or_insert(arrival);', 'self.moments.conv_up_start = Some(arrival);'],
+    ts: [
+      "if (this.state === 'down' && packet.state !== 'admin_down') this.moments.convUpStart ??= arrival;",
+      "if (packet.state !== 'admin_down') this.moments.convUpStart = arrival;",
+    ],
+  },
+  {
+    rule: 'convUpStart: not an AdminDown',
+    rust: ['if self.state == State::Down && packet.state != State::AdminDown {', 'if self.state == State::Down {'],
+    ts: ["if (this.state === 'down' && packet.state !== 'admin_down') this.moments", "if (this.state === 'down') this.moments"],
+  },
+  {
+    rule: 'convDownStart: lastRx + rxInterval',
+    rust: ['self.last_rx.map_or(now, |last| last.plus(self.rx_interval_us()))', 'self.last_rx.map_or(now, |last| last.plus(0))'],
+    ts: ['this.lastRx === undefined ? now : this.lastRx + this.rxIntervalUs', 'this.lastRx === undefined ? now : this.lastRx'],
+  },
+  {
+    rule: 'convDownStart: where it was told, then',
+    rust: [
+      'self.moments.conv_down_start = Some(since);',
+      'self.moments.conv_down_start = self.last_rx.map(|last| last.plus(self.rx_interval_us()));',
+    ],
+    ts: [
+      "if (from === 'up') this.moments.convDownStart = since;",
+      "if (from === 'up') this.moments.convDownStart = (this.lastRx ?? since) + this.rxIntervalUs;",
+    ],
+  },
+];
+
+const TS_ONLY = [
+  {
+    ...TS,
+    rule: 'armDetect: a stale deadline is set anew',
+    from: 'this.detectDeadline = now + this.detectTimeUs;\n    return',
+    to: 'return',
+  },
+  {
+    ...TS,
+    rule: 'armDetect: a deadline that lies ahead is left',
+    from: 'if (this.detectDeadline !== undefined && this.detectDeadline <= now)',
+    to: 'if (this.detectDeadline !== undefined)',
+  },
+  { ...TS_INTERVALS, rule: 'default: minTxFloor 50 ms', from: 'minTxFloor: 50,', to: 'minTxFloor: 40,' },
+  { ...TS_INTERVALS, rule: 'default: maxTxCeil 1 s', from: 'maxTxCeil: 1_000 }', to: 'maxTxCeil: 2_000 }' },
+  {
+    ...TS_SESSION,
+    rule: 'default: backoffMax is maxTxCeil',
+    from: 'const { backoffMax = maxTxCeil,',
+    to: 'const { backoffMax = 2 * maxTxCeil,',
+  },
+  { ...TS_SESSION, rule: 'default: the reference’s rules', from: 'rules = REFERENCE } = options', to: 'rules = ROBUST } = options' },
+];
+
+const FILES = { rust: RUST, rustRules: RUST_RULES, rustJitter: RUST_JITTER, ts: TS, tsRules: TS_RULES, tsJitter: TS_JITTER };
+
+/** @type {{ engine: 'rust' | 'ts', file: string, rule: string, from: string, to: string }[]} */
+export const MUTATIONS = [
+  ...[...STATE_TABLE, ...RULE_SETS, ...RULE_DETAILS, ...FORMULAS].flatMap(({ rule, ...changes }) =>
+    Object.entries(changes).map(([where, [from, to]]) => ({ ...FILES[where], rule, from, to })),
+  ),
+  ...TS_ONLY,
+];
