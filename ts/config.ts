@@ -154,9 +154,10 @@ const SCHEMA = object({
  * @throws ConfigError `ERR_CONFIG`, with every issue at once
  */
 export function validateConfig(config: ManagerConfig): ResolvedConfig {
-  const parsed = v.safeParse(SCHEMA, config);
+  const read = fieldsOf(config);
+  const parsed = v.safeParse(SCHEMA, read);
   const issues = worded(parsed.issues);
-  const given = typeof config === 'object' && (config as unknown) !== null ? definedOf(config) : {};
+  const given = typeof read === 'object' && read !== null ? definedOf(read as Partial<ManagerConfig>) : {};
   const wrong = new Set(issues.map((issue) => issue.path));
   const filled = { ...DEFAULTS, backoffMax: given.maxTxCeil ?? DEFAULTS.maxTxCeil, ...given } as Partial<ManagerConfig> & IntervalBounds;
   issues.push(...boundIssues(filled, wrong));
@@ -188,6 +189,13 @@ export function validateRegisterOptions(options: RegisterOptions, bounds: Interv
   if (parsed.success) issues.push(...outsideIssues(options, bounds));
   if (issues.length > 0) throw new ConfigError(issues);
   return options;
+}
+
+/** Reads every field once, inherited ones as well: what was checked is what is used. */
+function fieldsOf(config: unknown): unknown {
+  if (typeof config !== 'object' || config === null) return config;
+  const names = new Set([...Object.keys(SCHEMA.entries).filter((name) => name in config), ...Object.keys(config)]);
+  return Object.fromEntries([...names].map((name) => [name, (config as Record<string, unknown>)[name]]));
 }
 
 function definedOf<T extends object>(given: T): Partial<T> {

@@ -503,7 +503,7 @@ export async function startManager(config: ManagerConfig, signal: AbortSignal | 
   if (netlinker instanceof NetlinkRoutes) netlinker.checkAccess();
   const relay = new Relay();
   const engine = await startWith({ choice, udp }, engineOptions(resolved), relay);
-  const manager = new Manager(resolved, engine, relay);
+  const manager = await assembled(resolved, engine, relay);
   if (signal?.aborted === true) {
     await manager.close({ adminDown: false, withdrawRoutes: false });
     signal.throwIfAborted();
@@ -514,6 +514,16 @@ export async function startManager(config: ManagerConfig, signal: AbortSignal | 
   signal?.addEventListener('abort', abort, { once: true });
   void manager.closed.catch(() => undefined).then(() => signal?.removeEventListener('abort', abort));
   return manager;
+}
+
+/** A manager over an engine that runs; where there can be none, because a logger or a registry throws, the engine ends. */
+async function assembled(config: ResolvedConfig, engine: Engine, relay: Relay): Promise<Manager> {
+  try {
+    return new Manager(config, engine, relay);
+  } catch (error) {
+    await engine.close({ adminDown: false });
+    throw error;
+  }
 }
 
 function engineOptions(config: ResolvedConfig): EngineOptions {
