@@ -3,7 +3,7 @@ import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { fileURLToPath } from 'node:url';
 
-import { expect, it } from 'vitest';
+import { describe, expect, it } from 'vitest';
 
 interface Ending {
   readonly code: number | null;
@@ -58,4 +58,16 @@ it('thousands of starts and closings leave no thread, no descriptor and no memor
   expect(end?.descriptors).toBe(half?.descriptors);
   // V8's heap has its full size after five thousand; one engine that stays costs 8 kB, 47 MiB over the second half.
   expect((end?.rss ?? Infinity) - (half?.rss ?? 0)).toBeLessThan(8 << 20);
+});
+
+describe.each(['listen', 'wrap'])('a transport (%s)', (kind) => {
+  it('that is open keeps its process alive', async () => {
+    expect(await run('transport', [kind], 1_500)).toMatchObject({ signal: 'SIGTERM', output: 'done\n' });
+  });
+
+  it('that is closed lets its process end, also where somebody read and it was closed twice', async () => {
+    const { code, output } = await run('transport', [kind, 'read', 'close', 'close']);
+    expect(code).toBe(0);
+    expect(output.split('\n').sort()).toEqual(['', 'ERR_CLOSED', 'done']);
+  });
 });
