@@ -76,6 +76,11 @@ export interface ManagerConfig {
   clientVersion?: string | undefined;
   /** Keep the route of a session that goes Down while its peer says that it is passive. Default: false. */
   honorPeerAdvertisedPassive?: boolean | undefined;
+  /**
+   * In Up, hear only packets that name our discriminator: what is forged without it neither takes a session down nor keeps
+   * it up. A peer that restarts is then noticed by its silence, not by its first word. Default: false.
+   */
+  requireDiscriminator?: boolean | undefined;
   /** How long a route operation may take before it counts as failed, 1 to 600 000. Default: 5 000. */
   routeTimeout?: number | undefined;
   /** What `close()` does where it is not told. */
@@ -103,6 +108,7 @@ const DEFAULTS = {
   metricsPrefix: DEFAULT_METRICS_PREFIX,
   enablePeerMetrics: false,
   honorPeerAdvertisedPassive: false,
+  requireDiscriminator: false,
   routeTimeout: 5_000,
   engine: 'auto',
 } as const;
@@ -139,6 +145,7 @@ const SCHEMA = object({
     }),
   ),
   honorPeerAdvertisedPassive: v.optional(flag),
+  requireDiscriminator: v.optional(flag),
   routeTimeout: v.optional(duration(600_000)),
   onClose: v.optional(object({ adminDown: v.optional(flag), withdrawRoutes: v.optional(flag) })),
   engine: v.optional(

@@ -53,14 +53,14 @@ export interface RouteIssue {
   readonly message: string;
 }
 
-/** A bulk call was refused as a whole: nothing of it was registered. `code` is that of the first issue. */
+/** A call on many routes failed: nothing was registered, or not all was swept. `code` is that of the first issue. */
 export class RoutesError extends LivenessError {
   readonly issues: readonly RouteIssue[];
 
-  constructor(issues: readonly RouteIssue[], options?: { cause?: unknown }) {
+  constructor(issues: readonly RouteIssue[], options?: { cause?: unknown }, outcome = 'nothing was registered') {
     const lines = issues.slice(0, 20).map((issue) => `[${issue.index}] ${issue.code}: ${issue.message}`);
     if (issues.length > 20) lines.push(`… and ${issues.length - 20} more`);
-    super(issues[0]?.code ?? 'ERR_INVALID_ROUTE', `nothing was registered; ${listed(lines)}`, options);
+    super(issues[0]?.code ?? 'ERR_INVALID_ROUTE', `${outcome}; ${listed(lines)}`, options);
     this.issues = issues;
   }
 }

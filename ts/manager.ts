@@ -6,7 +6,7 @@ import { type CloseOptions, type ManagerConfig, type RegisterOptions, type Resol
 import type { Capabilities, Engine, EngineListener, EngineOptions, EngineStats, SessionRecord } from './engine/engine.js';
 import { Relay } from './engine/relay.js';
 import { type EngineFactory, startEngine } from './engine/select.js';
-import { closedError, LivenessError, messageOf, RoutesError, toError } from './errors.js';
+import { closedError, codeOf, ConfigError, expected, LivenessError, messageOf, RoutesError, toError } from './errors.js';
 import { SafeEmitter } from './events.js';
 import { ArmedInstaller } from './installer/armed-installer.js';
 import { BackendInstaller } from './installer/backend-installer.js';
@@ -17,7 +17,7 @@ import { NetlinkRoutes } from './netlinker/netlink.js';
 import { parseClientVersion } from './protocol/client-version.js';
 import { maxSessions, type Plan, planRegistrations, type Registration } from './registration.js';
 import { Registry, type RouteEntry, type Session } from './registry.js';
-import { formatRoute, parseInterface, parseRoute, type Peer, type Route } from './route.js';
+import { formatRoute, isIntegerIn, parseInterface, parseRoute, type Peer, type Route } from './route.js';
 import { type SessionSnapshot, toSnapshot } from './snapshot.js';
 import { type ManagerStats, toStats } from './stats.js';
 import { toTransition, type Transition, TransitionStream } from './transitions.js';
@@ -36,6 +36,14 @@ export interface ManagerEvents {
 export interface RouteRef {
   route: Route;
   iface: string;
+}
+
+/** Which routes of the backend are meant: those of a protocol number in a table. */
+export interface LeftRoutes {
+  /** 1 to 255. */
+  protocol: number;
+  /** 1 to 4 294 967 295; 254 is `main`. */
+  table: number;
 }
 
 /**
@@ -173,6 +181,44 @@ export class Manager extends SafeEmitter<ManagerEvents> implements AsyncDisposab
   /** Puts a route back in service. @throws as `adminDownRoute` */
   async adminUpRoute(route: Route, iface: string): Promise<void> {
     await this.#setAdminDown(route, iface, false);
+  }
+
+  /**
+   * Takes over the registered routes that a predecessor has left in the backend: each counts as installed, and stays for
+   * 3.3 s at most while its session comes Up again. To be called once after the routes were registered; never implicit.
+   *
+   * @returns the routes that were adopted
+   * @throws LivenessError `ERR_CONFIG`, `ERR_ROUTE_BACKEND`, `ERR_CLOSED`
+   */
+  async adoptRoutes(left: LeftRoutes): Promise<Route[]> {
+    const listed = await this.#leftRoutes(left);
+    return listed.filter((route) => {
+      const entry = this.#registered(route);
+      if (entry !== undefined) this.#installer.adopt(entry);
+      return entry !== undefined;
+    });
+  }
+
+  /**
+   * Deletes the routes of a protocol and a table that are not registered here: what a predecessor has left and nobody wants
+   * any more. Routes of others that carry the same protocol number look the same: try it with `dryRun` first. Never implicit.
+   *
+   * @returns the routes that were deleted, with `dryRun` those that would be
+   * @throws RoutesError of the routes that could not be deleted, when all were tried; LivenessError `ERR_CONFIG`,
+   * `ERR_ROUTE_BACKEND`, `ERR_CLOSED`
+   */
+  async sweepRoutes({ dryRun = false, ...left }: LeftRoutes & { dryRun?: boolean | undefined }): Promise<Route[]> {
+    const unwanted = (await this.#leftRoutes(left)).filter((route) => this.#registered(route) === undefined);
+    if (dryRun) return unwanted;
+    const outcomes = await Promise.allSettled(unwanted.map(async (route) => this.#config.netlinker.routeDelete(route)));
+    const issues = outcomes.flatMap((outcome, index) =>
+      outcome.status === 'fulfilled'
+        ? []
+        : [{ index, code: codeOf(outcome.reason) ?? 'ERR_ROUTE_BACKEND', message: messageOf(outcome.reason) }],
+    );
+    if (issues.length > 0) throw new RoutesError(issues, {}, 'not all was swept');
+    for (const route of unwanted) this.#log.info({ ...route }, `swept: ${formatRoute(route)}`);
+    return unwanted;
   }
 
   /** All sessions as they are now (reference name: `GetSessions`). @throws LivenessError `ERR_CLOSED` */
@@ -402,6 +448,33 @@ export class Manager extends SafeEmitter<ManagerEvents> implements AsyncDisposab
     this.#engine.removeSessions([session.id]);
   }
 
+  /** What the backend holds of a protocol and a table. */
+  async #leftRoutes({ protocol, table }: LeftRoutes): Promise<Route[]> {
+    this.#assertOpen();
+    const issues = [
+      ...(isIntegerIn(protocol, 1, 255) ? [] : [{ path: 'protocol', message: expected('protocol', 'an integer from 1 to 255', protocol) }]),
+      ...(isIntegerIn(table, 1, 0xffff_ffff)
+        ? []
+        : [{ path: 'table', message: expected('table', 'an integer from 1 to 4294967295', table) }]),
+    ];
+    if (issues.length > 0) throw new ConfigError(issues);
+    try {
+      const listed = await this.#config.netlinker.routeByProtocol(protocol);
+      this.#assertOpen();
+      return listed.filter((route) => route.table === table);
+    } catch (cause) {
+      if (codeOf(cause) === 'ERR_CLOSED') throw cause;
+      throw new LivenessError('ERR_ROUTE_BACKEND', `The backend cannot list its routes: ${messageOf(cause)}`, { cause });
+    }
+  }
+
+  /** The registration that a route of the backend belongs to. */
+  #registered(route: Route): RouteEntry | undefined {
+    const entry = this.#registry.occupant(route);
+    if (entry === undefined || entry.leaving) return undefined;
+    return entry.route.protocol === route.protocol && entry.route.nextHop === route.nextHop ? entry : undefined;
+  }
+
   async #setAdminDown(route: Route, iface: string, down: boolean): Promise<void> {
     this.#assertOpen();
     const entry = this.#registry.route(parseInterface(iface), parseRoute(route));
@@ -538,6 +611,7 @@ function engineOptions(config: ResolvedConfig): EngineOptions {
     passive: config.passiveMode,
     clientVersion: clientVersion === undefined ? undefined : parseClientVersion(clientVersion),
     honorPeerAdvertisedPassive: config.honorPeerAdvertisedPassive,
+    requireDiscriminator: config.requireDiscriminator,
     takeOver: netlinker instanceof NetlinkRoutes && netlinker.takeOver,
     realtime,
   };

@@ -231,7 +231,7 @@ function addScopes(one: ScopeStats, other: ScopeStats): ScopeStats {
 function addRouteScopes(one: RouteScopeStats, other: RouteScopeStats): RouteScopeStats {
   return {
     ...one,
-    ...addedNumbers(one, other, ['installed', 'adds', 'addFailures', 'deletes', 'deleteFailures']),
+    ...addedNumbers(one, other, ['installed', 'adds', 'addFailures', 'deletes', 'deleteFailures', 'restored']),
     convergenceToUp: addHistograms(one.convergenceToUp, other.convergenceToUp),
     convergenceToDown: addHistograms(one.convergenceToDown, other.convergenceToDown),
   };

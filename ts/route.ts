@@ -119,6 +119,6 @@ function isAddress(value: unknown): boolean {
   return typeof value === 'string' && isUnicast(value);
 }
 
-function isIntegerIn(value: unknown, least: number, most: number): boolean {
+export function isIntegerIn(value: unknown, least: number, most: number): boolean {
   return typeof value === 'number' && Number.isInteger(value) && value >= least && value <= most;
 }

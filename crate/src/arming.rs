@@ -12,10 +12,12 @@ use crate::route_stats::RouteStats;
 use crate::routes::{KernelRoute, Result, RouteSocket};
 use crate::stats::Scope;
 use crate::sync::{Condvar, Mutex, MutexGuard};
+use crate::watch::Watch;
 
 /// The two ends of a route's care: orders go in here, the thread works them off.
 pub struct Arming {
     desk: Arc<Desk>,
+    watch: Watch,
     thread: Option<JoinHandle<()>>,
 }
 
@@ -27,9 +29,11 @@ impl Arming {
     pub fn start(policy: ArmingPolicy, mailbox: Arc<Mailbox>) -> std::io::Result<Self> {
         let socket = RouteSocket::new()?;
         let desk = Arc::new(Desk::new(policy));
+        let watched = Arc::clone(&desk);
+        let watch = Watch::start(socket.port(), Box::new(move |change| watched.change(change)))?;
         let worker = Worker { desk: Arc::clone(&desk), take_over: policy.take_over, socket, mailbox };
         let thread = thread::Builder::new().name("liveness-routes".into()).spawn(move || worker.run())?;
-        Ok(Self { desk, thread: Some(thread) })
+        Ok(Self { desk, watch, thread: Some(thread) })
     }
 
     /// Takes routes into care, or replaces what is known of them.
@@ -40,6 +44,9 @@ impl Arming {
                 orders.arm(route, scope, session, now);
             }
         });
+        if self.desk.lock().orders.next_hold_end().is_some() {
+            self.watch.look();
+        }
     }
 
     /// The counters as they are now, copied.

@@ -640,6 +640,7 @@ mod tests {
                 min_tx_floor_us: 50_000,
                 max_tx_ceil_us: 1_000_000,
                 backoff_max_us: 1_000_000,
+                require_discriminator: false,
                 identity: None,
             },
             max_sessions: 5_000,

@@ -62,6 +62,8 @@ pub mod routes;
 pub mod socket;
 #[cfg(target_os = "linux")]
 mod sync;
+#[cfg(target_os = "linux")]
+pub mod watch;
 
 #[cfg(all(feature = "addon", target_os = "linux"))]
 pub mod addon;

@@ -6,14 +6,18 @@
 
 use std::collections::VecDeque;
 
-use rustc_hash::FxHashMap;
+use rustc_hash::{FxHashMap, FxHashSet};
 
 use crate::engine::SessionId;
 use crate::mailbox::{RouteOp, RouteOutcome};
 use crate::route_stats::RouteStats;
-use crate::routes::{KernelRoute, MOST_REQUESTS, Result, RouteError};
+use crate::routes::{KernelRoute, MOST_REQUESTS, Result, RouteError, Slot};
 use crate::stats::Scope;
 use crate::time::Time;
+
+/// So long an adopted route stays although its session is not Up: as long as Init may last, enough for a session that
+/// begins anew.
+pub const ADOPTION_HOLD_US: u64 = 3_300_000;
 
 /// Names an armed route. The caller picks the number and uses none twice.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -29,6 +33,8 @@ pub struct ArmedRoute {
     /// Never deleted by us.
     pub no_uninstall: bool,
     pub admin_down: bool,
+    /// A predecessor has left it in the kernel: it counts as installed, and is held while its session begins anew.
+    pub adopted: bool,
 }
 
 /// What an armed route needs to know of its session.
@@ -55,6 +61,9 @@ pub struct Orders {
     policy: ArmingPolicy,
     routes: FxHashMap<RouteId, Care>,
     by_session: FxHashMap<SessionId, Vec<RouteId>>,
+    by_slot: FxHashMap<Slot, RouteId>,
+    /// When the first of the adopted routes has been held for long enough, at the earliest.
+    next_hold_end: Option<Time>,
     deletes: VecDeque<RouteId>,
     adds: VecDeque<RouteId>,
     stats: RouteStats,
@@ -88,6 +97,10 @@ struct Care {
     installed: bool,
     queued: bool,
     wanted_at: Time,
+    /// The kernel's last answer.
+    answered_at: Option<Time>,
+    /// Until when an adopted route waits for its session.
+    held_until: Option<Time>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -106,6 +119,7 @@ impl Care {
             Some(false) => Wish::AsItIs,
             None if self.spec.admin_down => withdrawn,
             None if self.session.up => Wish::Installed,
+            None if self.held_until.is_some() => Wish::AsItIs,
             None if honor_peer_passive && self.session.peer_passive => Wish::AsItIs,
             None => withdrawn,
         }
@@ -133,6 +147,8 @@ impl Orders {
             policy,
             routes: FxHashMap::default(),
             by_session: FxHashMap::default(),
+            by_slot: FxHashMap::default(),
+            next_hold_end: None,
             deletes: VecDeque::new(),
             adds: VecDeque::new(),
             stats: RouteStats::default(),
@@ -160,14 +176,19 @@ impl Orders {
         if known.is_some_and(|care| care.spec.generation >= spec.generation) {
             return;
         }
-        let installed = known.is_some_and(|care| care.installed);
+        let installed = spec.adopted || known.is_some_and(|care| care.installed);
         let queued = known.is_some_and(|care| care.queued);
+        let answered_at = known.and_then(|care| care.answered_at);
+        let held_until = (spec.adopted && !session.up).then(|| now.plus(ADOPTION_HOLD_US));
         // It may belong to another session than before.
         self.forget(spec.id);
         self.by_session.entry(spec.session).or_default().push(spec.id);
         self.stats.installed(scope, false, installed);
-        let care = Care { spec, scope, session, leaving: None, installed, queued, wanted_at: now };
+        let (leaving, wanted_at) = (None, now);
+        let care = Care { spec, scope, session, leaving, installed, queued, wanted_at, answered_at, held_until };
         self.routes.insert(spec.id, care);
+        self.by_slot.insert(spec.route.slot(), spec.id);
+        self.next_hold_end = [self.next_hold_end, held_until].into_iter().flatten().min();
         self.enqueue(spec.id, now);
     }
 
@@ -194,9 +215,66 @@ impl Orders {
         for id in ids.clone() {
             if let Some(care) = self.routes.get_mut(&id) {
                 care.session = view;
+                care.held_until = care.held_until.filter(|_| !view.up);
             }
             self.enqueue(id, now);
         }
+    }
+
+    /// Notes that somebody else took a route out of the kernel.
+    pub fn lost(&mut self, route: &KernelRoute, now: Time) {
+        let Some(id) = self.by_slot.get(&route.slot()).copied() else { return };
+        if self.routes.get(&id).is_some_and(|care| care.spec.route.is_same(route)) {
+            self.lose(id, now);
+        }
+    }
+
+    /// Compares with what the kernel held at `listed_at`: what is gone is put right, and what failed is tried again.
+    pub fn reconcile(&mut self, held: &FxHashSet<KernelRoute>, listed_at: Time, now: Time) {
+        let held: FxHashMap<Slot, &KernelRoute> = held.iter().map(|route| (route.slot(), route)).collect();
+        let ids: Vec<RouteId> = self.routes.keys().copied().collect();
+        for id in ids {
+            let care = &self.routes[&id];
+            let route = &care.spec.route;
+            let is_gone = held.get(&route.slot()).is_none_or(|listed| !listed.is_same(route));
+            // What the kernel answered meanwhile is newer than the list.
+            if is_gone && care.answered_at.is_none_or(|at| at < listed_at) {
+                self.lose(id, now);
+            } else if care.op(self.policy.honor_peer_passive) != RouteOp::None {
+                self.enqueue(id, now);
+            }
+        }
+    }
+
+    /// The protocol numbers of the routes in care.
+    #[must_use]
+    pub fn protocols(&self) -> Vec<u8> {
+        let mut protocols: Vec<u8> = self.routes.values().map(|care| care.spec.route.protocol).collect();
+        protocols.sort_unstable();
+        protocols.dedup();
+        protocols
+    }
+
+    /// When `release` has something to do, at the earliest.
+    #[must_use]
+    pub fn next_hold_end(&self) -> Option<Time> {
+        self.next_hold_end
+    }
+
+    /// Lets go of adopted routes whose sessions had their time.
+    pub fn release(&mut self, now: Time) {
+        if self.next_hold_end.is_none_or(|end| end > now) {
+            return;
+        }
+        let is_over = |care: &Care| care.held_until.is_some_and(|end| end <= now);
+        let over: Vec<RouteId> = self.routes.iter().filter(|(_, care)| is_over(care)).map(|(id, _)| *id).collect();
+        for id in over {
+            if let Some(care) = self.routes.get_mut(&id) {
+                care.held_until = None;
+            }
+            self.enqueue(id, now);
+        }
+        self.next_hold_end = self.routes.values().filter_map(|care| care.held_until).min();
     }
 
     /// Takes up to one message full of what has to be asked of the kernel.
@@ -237,6 +315,7 @@ impl Orders {
             let Some(care) = self.routes.get_mut(&job.id) else { continue };
             self.stats.installed(care.scope, care.installed, installed);
             care.installed = installed;
+            care.answered_at = Some(now);
             if answer.is_ok() && care.session.conv_start == job.conv_start {
                 care.session.conv_start = None;
             }
@@ -248,6 +327,15 @@ impl Orders {
             }
         }
         outcomes
+    }
+
+    fn lose(&mut self, id: RouteId, now: Time) {
+        let Some(care) = self.routes.get_mut(&id).filter(|care| care.installed) else { return };
+        care.installed = false;
+        let restores = care.wish(self.policy.honor_peer_passive) == Wish::Installed;
+        self.stats.installed(care.scope, true, false);
+        self.stats.lost(care.scope, restores);
+        self.enqueue(id, now);
     }
 
     fn enqueue(&mut self, id: RouteId, now: Time) {
@@ -267,6 +355,10 @@ impl Orders {
 
     fn forget(&mut self, id: RouteId) {
         let Some(care) = self.routes.remove(&id) else { return };
+        let slot = care.spec.route.slot();
+        if self.by_slot.get(&slot) == Some(&id) {
+            self.by_slot.remove(&slot);
+        }
         self.stats.installed(care.scope, care.installed, false);
         if let Some(ids) = self.by_session.get_mut(&care.spec.session) {
             ids.retain(|other| *other != id);
@@ -325,11 +417,22 @@ mod tests {
             },
             no_uninstall: false,
             admin_down: false,
+            adopted: false,
         }
     }
 
     fn care(session: SessionView, installed: bool) -> Care {
-        Care { spec: armed(1, 1), scope: SCOPE, session, leaving: None, installed, queued: false, wanted_at: NOW }
+        Care {
+            spec: armed(1, 1),
+            scope: SCOPE,
+            session,
+            leaving: None,
+            installed,
+            queued: false,
+            wanted_at: NOW,
+            answered_at: None,
+            held_until: None,
+        }
     }
 
     fn orders() -> Orders {
@@ -449,5 +552,73 @@ mod tests {
         assert_eq!(installed(&orders), 1, "armed again, it is counted once");
         orders.forget(RouteId(1));
         assert_eq!(installed(&orders), 0);
+    }
+
+    /// What is picked now, as (deletes, adds).
+    fn picked(orders: &mut Orders, now: Time) -> (usize, usize) {
+        let batch = orders.pick(now);
+        let done = |jobs: &[Job], installed| vec![(Ok(()), installed); jobs.len()];
+        orders.report(RouteOp::Delete, &batch.deletes, done(&batch.deletes, false), now);
+        orders.report(RouteOp::Add, &batch.adds, done(&batch.adds, true), now);
+        (batch.deletes.len(), batch.adds.len())
+    }
+
+    #[test]
+    fn a_route_that_somebody_else_deleted_is_put_back_while_its_session_is_up() {
+        for (view, restored) in [(UP, 1), (DOWN, 0)] {
+            let mut orders = orders();
+            orders.arm(armed(1, 1), SCOPE, UP, NOW);
+            assert_eq!(picked(&mut orders, NOW), (0, 1));
+            orders.session_changed(SessionId(1), view, NOW);
+            orders.lost(&armed(1, 1).route, NOW);
+            assert_eq!(picked(&mut orders, NOW), (0, restored), "and what is gone need not be deleted");
+            let stats = orders.stats.iter().next().unwrap().1;
+            assert_eq!((stats.restored, stats.installed), (restored as u64, restored as u64));
+        }
+    }
+
+    #[test]
+    fn the_loss_of_a_route_that_is_not_quite_ours_is_none_of_ours() {
+        let mut orders = orders();
+        orders.arm(armed(1, 1), SCOPE, UP, NOW);
+        picked(&mut orders, NOW);
+        let ours = armed(1, 1).route;
+        orders.lost(&KernelRoute { protocol: 42, ..ours }, NOW);
+        orders.lost(&KernelRoute { next_hop: Ipv4Addr::new(10, 0, 0, 9), ..ours }, NOW);
+        orders.lost(&KernelRoute { priority: 7, ..ours }, NOW);
+        assert!(!orders.has_work());
+    }
+
+    #[test]
+    fn a_list_older_than_the_kernels_answer_proves_nothing_and_a_newer_one_does() {
+        let mut orders = orders();
+        orders.arm(armed(1, 1), SCOPE, UP, NOW);
+        picked(&mut orders, NOW.plus(10));
+        orders.reconcile(&FxHashSet::default(), NOW.plus(5), NOW.plus(20));
+        assert!(!orders.has_work());
+        orders.reconcile(&FxHashSet::from_iter([armed(1, 1).route]), NOW.plus(15), NOW.plus(20));
+        assert!(!orders.has_work(), "it is there");
+        orders.reconcile(&FxHashSet::default(), NOW.plus(15), NOW.plus(20));
+        assert_eq!(picked(&mut orders, NOW.plus(20)), (0, 1));
+    }
+
+    #[test]
+    fn an_adopted_route_waits_for_its_session_and_goes_where_that_does_not_come() {
+        let adopted = ArmedRoute { adopted: true, ..armed(1, 1) };
+        let mut orders = orders();
+        orders.arm(adopted, SCOPE, DOWN, NOW);
+        let end = orders.next_hold_end().unwrap();
+        orders.release(end.minus(1));
+        assert_eq!(picked(&mut orders, end.minus(1)), (0, 0));
+        orders.release(end);
+        assert_eq!(picked(&mut orders, end), (1, 0));
+
+        let mut orders = Orders::new(orders.policy());
+        orders.arm(adopted, SCOPE, DOWN, NOW);
+        orders.session_changed(SessionId(1), UP, NOW);
+        orders.release(end);
+        assert_eq!(picked(&mut orders, end), (0, 0), "its session came Up: it is as if we had installed it");
+        orders.session_changed(SessionId(1), DOWN, end);
+        assert_eq!(picked(&mut orders, end), (1, 0), "and is not held a second time");
     }
 }

@@ -15,6 +15,8 @@ pub struct RouteCounters {
     pub add_failures: u64,
     pub deletes: u64,
     pub delete_failures: u64,
+    /// Routes that somebody else took out of the kernel while they were to be there: they are put back.
+    pub restored: u64,
     /// From the first valid packet while Down to the kernel's answer that the route is there.
     pub convergence_to_up: Histogram,
     /// From the first packet that was missing, or said Down, to the kernel's answer that the route is gone.
@@ -29,6 +31,7 @@ impl Default for RouteCounters {
             add_failures: 0,
             deletes: 0,
             delete_failures: 0,
+            restored: 0,
             convergence_to_up: Histogram::new(CONVERGENCE_BOUNDS_NS),
             convergence_to_down: Histogram::new(CONVERGENCE_BOUNDS_NS),
         }
@@ -60,6 +63,11 @@ impl RouteStats {
     pub fn installed(&mut self, scope: Scope, before: bool, after: bool) {
         let counters = self.0.entry(scope).or_default();
         counters.installed = counters.installed + u64::from(after) - u64::from(before);
+    }
+
+    /// Counts a route that somebody else took out of the kernel, if it has to be put back.
+    pub fn lost(&mut self, scope: Scope, restores: bool) {
+        self.0.entry(scope).or_default().restored += u64::from(restores);
     }
 
     pub fn iter(&self) -> impl Iterator<Item = (&Scope, &RouteCounters)> {

@@ -43,6 +43,29 @@ pub struct KernelRoute {
     pub priority: u32,
 }
 
+/// What a route occupies in the kernel.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Slot {
+    table: u32,
+    destination: Ipv4Addr,
+    prefix_length: u8,
+    priority: u32,
+}
+
+impl KernelRoute {
+    #[must_use]
+    pub fn slot(&self) -> Slot {
+        let Self { table, destination, prefix_length, priority, .. } = *self;
+        Slot { table, destination, prefix_length, priority }
+    }
+
+    /// Whether deleting the one would delete the other.
+    #[must_use]
+    pub fn is_same(&self, other: &Self) -> bool {
+        (self.slot(), self.protocol, self.next_hop) == (other.slot(), other.protocol, other.next_hop)
+    }
+}
+
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
 pub enum RouteError {
     /// The slot holds a route of this protocol number.
@@ -69,6 +92,8 @@ pub type Result<T> = std::result::Result<T, RouteError>;
 /// A connection to the kernel's routing tables.
 pub struct RouteSocket {
     socket: Socket,
+    /// What the kernel calls the sender of our requests.
+    port: u32,
     next_sequence: u32,
 }
 
@@ -79,14 +104,20 @@ impl RouteSocket {
     /// What the system says about a netlink socket.
     pub fn new() -> std::io::Result<Self> {
         let mut socket = Socket::new(NETLINK_ROUTE)?;
-        socket.bind_auto()?;
+        let port = socket.bind_auto()?.port_number();
         socket.connect(&SocketAddr::new(0, 0))?;
         // The kernel handles a request inside of the call that sends it: what can be read is there at once.
         socket.set_non_blocking(true)?;
         socket.set_cap_ack(true)?;
         socket.set_netlink_get_strict_chk(true)?;
         socket.set_rx_buf_sz(libc::c_int::try_from(RECEIVE_BUFFER).expect("fits"))?;
-        Ok(Self { socket, next_sequence: 1 })
+        Ok(Self { socket, port, next_sequence: 1 })
+    }
+
+    /// What the kernel calls the sender of our requests, also in what it tells others of them.
+    #[must_use]
+    pub fn port(&self) -> u32 {
+        self.port
     }
 
     /// Asks for what only a privileged process gets, and changes nothing.
@@ -456,7 +487,8 @@ fn list_header() -> RouteHeader {
 }
 
 /// Shows every message of a buffer that can be read: the kernel may list routes of kinds that are not known here.
-fn each_message(mut buffer: &[u8], mut show: impl FnMut(NetlinkMessage<RouteNetlinkMessage>)) {
+/// Shows every message that can be read.
+pub(crate) fn each_message(mut buffer: &[u8], mut show: impl FnMut(NetlinkMessage<RouteNetlinkMessage>)) {
     while let Some(length) = buffer.first_chunk().map(|bytes| u32::from_ne_bytes(*bytes) as usize) {
         if length < NETLINK_HEADER_LEN || length > buffer.len() {
             return;

@@ -44,6 +44,8 @@ pub struct Policy {
     pub max_tx_ceil_us: u32,
     /// The longest interval between two packets while Down, in microseconds.
     pub backoff_max_us: u32,
+    /// In Up, hear only packets that name our discriminator.
+    pub require_discriminator: bool,
     /// What we say of ourselves in bytes 20 to 24; `None` sends zeros, as the reference does.
     pub identity: Option<Identity>,
 }
@@ -380,8 +382,12 @@ impl Session {
 
     /// The packet as this session takes it, or `None` where it is meant for another.
     fn recognise(&self, packet: &ControlPacket) -> Option<ControlPacket> {
-        if packet.peer_discr == 0 || packet.peer_discr == self.local_discr {
+        if packet.peer_discr == self.local_discr {
             return Some(*packet);
+        }
+        if packet.peer_discr == 0 {
+            let proves_nothing = self.policy.require_discriminator && self.state == State::Up;
+            return (!proves_nothing).then_some(*packet);
         }
         let hears_it = self.policy.rules.hears_strangers_when_down
             && self.state == State::Down

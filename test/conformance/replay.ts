@@ -21,7 +21,12 @@ export interface Scenario {
   readonly name: string;
   readonly rules: 'reference' | 'robust';
   readonly seed: number;
-  readonly limits: { readonly minTxFloorUs: number; readonly maxTxCeilUs: number; readonly backoffMaxUs: number };
+  readonly limits: {
+    readonly minTxFloorUs: number;
+    readonly maxTxCeilUs: number;
+    readonly backoffMaxUs: number;
+    readonly requireDiscriminator?: boolean;
+  };
   readonly identity?: { readonly passive: boolean; readonly version: VersionBytes };
   readonly session: { readonly localDiscr: number; readonly txMinUs: number; readonly rxMinUs: number; readonly detectMult: number };
   readonly steps: readonly Step[];
@@ -44,7 +49,7 @@ export class Replay {
     this.#scenario = scenario;
     const random = new Xorshift32(scenario.seed);
     const rules = scenario.rules === 'robust' ? ROBUST : REFERENCE;
-    this.#core = new EngineCore({ rules, ...scenario.limits, identity: scenario.identity }, 1, () => random.next(), NOT_COUNTED);
+    this.#core = new EngineCore({ rules, requireDiscriminator: false, ...scenario.limits, identity: scenario.identity }, 1, () => random.next(), NOT_COUNTED);
   }
 
   apply(step: Step): void {

@@ -47,6 +47,7 @@ function routeScope(changes: Partial<RouteScopeStats> = {}): RouteScopeStats {
     addFailures: 1,
     deletes: 1,
     deleteFailures: 0,
+    restored: 0,
     convergenceToUp: histogram.stats(),
     convergenceToDown: empty,
     ...changes,

@@ -50,6 +50,8 @@ export interface EngineOptions {
   /** Bytes 21 to 24: major, minor, patch, channel. */
   readonly clientVersion: readonly [number, number, number, number] | undefined;
   readonly honorPeerAdvertisedPassive: boolean;
+  /** In Up, hear only packets that name our discriminator. */
+  readonly requireDiscriminator: boolean;
   /** Armed adds replace whatever occupies the slot. */
   readonly takeOver: boolean;
   readonly realtime:
@@ -128,6 +130,8 @@ export interface ArmedRoute {
   readonly priority: number;
   readonly noUninstall: boolean;
   readonly adminDown: boolean;
+  /** A predecessor has left it in the kernel: it counts as installed, and is held while its session begins anew. */
+  readonly adopted: boolean;
 }
 
 /** The kernel's answer to the newest operation on one armed route; an older answer that was not yet drained is replaced. */
@@ -207,6 +211,8 @@ export interface RouteScopeStats {
   readonly addFailures: number;
   readonly deletes: number;
   readonly deleteFailures: number;
+  /** Routes that somebody else took away while they were to be there: they are put back. Armed routes only. */
+  readonly restored: number;
   /** From the first valid packet while Down to the backend's answer that the route is there. */
   readonly convergenceToUp: HistogramStats;
   /** From the first packet that was missing, or said Down, to the backend's answer that the route is gone. */

@@ -60,10 +60,10 @@ export class JsEngine implements Engine {
   #ended = false;
 
   private constructor(options: EngineOptions, listener: EngineListener, hasPacketInfo: boolean) {
-    const { minTxFloorUs, maxTxCeilUs, backoffMaxUs, clientVersion, passive, maxSessions } = options;
+    const { minTxFloorUs, maxTxCeilUs, backoffMaxUs, requireDiscriminator, clientVersion, passive, maxSessions } = options;
     const identity = clientVersion === undefined ? undefined : { passive, version: clientVersion };
     const random = new Xorshift32(randomBytes(4).readUInt32LE());
-    const policy = { rules: ROBUST, minTxFloorUs, maxTxCeilUs, backoffMaxUs, identity };
+    const policy = { rules: ROBUST, minTxFloorUs, maxTxCeilUs, backoffMaxUs, requireDiscriminator, identity };
     this.#core = new EngineCore(policy, maxSessions, () => random.next(), this.#counters);
     this.#listener = listener;
     this.capabilities = Object.freeze({

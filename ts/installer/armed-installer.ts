@@ -74,6 +74,13 @@ export class ArmedInstaller implements RouteInstaller {
     this.#forget(care);
   }
 
+  adopt(registered: RegisteredRoute): void {
+    const care = this.#cares.get(registered);
+    if (care === undefined || care.leaving || care.installed) return;
+    care.installed = true;
+    this.#arm(care, true);
+  }
+
   status(registered: RegisteredRoute): RouteStatus {
     const care = this.#cares.get(registered);
     return { installed: care?.installed ?? false, lastError: care?.lastError };
@@ -113,11 +120,13 @@ export class ArmedInstaller implements RouteInstaller {
     return care;
   }
 
-  #arm(care: Care): void {
+  #arm(care: Care, adopted = false): void {
     const { route, adminDown, session } = care.registered;
     care.generation += 1;
     const { id, generation } = care;
-    this.#arming.arm([{ ...toNative(route), id, generation, sessionId: session.id, adminDown, noUninstall: route.noUninstall ?? false }]);
+    this.#arming.arm([
+      { ...toNative(route), id, generation, sessionId: session.id, adminDown, adopted, noUninstall: route.noUninstall ?? false },
+    ]);
   }
 
   #disarm(care: Care, remove: boolean): void {

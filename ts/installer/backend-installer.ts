@@ -5,7 +5,7 @@ import type { RouteReaderWriter } from '../netlinker/reader-writer.js';
 import { formatRoute } from '../route.js';
 import type { RouteScopeStats } from '../engine/engine.js';
 import { Backoff } from './backoff.js';
-import type { OperationListener, RegisteredRoute, RouteInstaller, RouteStatus } from './installer.js';
+import { ADOPTION_HOLD_MS, type OperationListener, type RegisteredRoute, type RouteInstaller, type RouteStatus } from './installer.js';
 import { RouteCounters } from './route-counters.js';
 
 /** How the wishes of routes are judged. */
@@ -74,6 +74,10 @@ export class BackendInstaller implements RouteInstaller {
     this.#forget(registered, care);
   }
 
+  adopt(registered: RegisteredRoute): void {
+    this.#cares.get(registered)?.adopt();
+  }
+
   status(registered: RegisteredRoute): RouteStatus {
     const care = this.#cares.get(registered);
     return { installed: care?.installed === true, lastError: care?.lastError };
@@ -110,6 +114,8 @@ class Care {
   #running: symbol | undefined;
   #leaving = false;
   #stopped = false;
+  /** Runs while an adopted route waits for its session. */
+  #hold: NodeJS.Timeout | undefined;
   #waiting: ((outcome: Error | undefined) => void)[] = [];
   #departure: (() => void)[] = [];
 
@@ -150,6 +156,7 @@ class Care {
 
   /** Starts what is wanted, unless something is running: then it is looked at again when that has ended. */
   advance(): void {
+    if (this.#registered.session.up) this.#endHold();
     if (this.#running !== undefined || this.#stopped) return;
     const operation = this.#wanted();
     if (operation !== undefined) {
@@ -160,6 +167,16 @@ class Care {
     // Nothing is wanted: a failure to do what was wanted before is of no more interest.
     this.lastError = undefined;
     if (this.#leaving) this.#depart();
+  }
+
+  adopt(): void {
+    if (this.#running !== undefined || this.#stopped || this.#leaving || this.installed === true) return;
+    this.installed = true;
+    this.#hold = setTimeout(() => {
+      this.#hold = undefined;
+      this.advance();
+    }, ADOPTION_HOLD_MS).unref();
+    this.advance();
   }
 
   keep(): void {
@@ -179,6 +196,7 @@ class Care {
   stop(): void {
     this.#stopped = true;
     this.#backoff.cancel();
+    this.#endHold();
     this.#answerDeparture();
   }
 
@@ -197,6 +215,7 @@ class Care {
     const withdrawn = route.noUninstall === true ? 'as_it_is' : 'absent';
     if (this.#leaving || adminDown) return withdrawn;
     if (session.up || this.#rules.passiveMode) return 'installed';
+    if (this.#hold !== undefined) return 'as_it_is';
     return this.#rules.honorPeerAdvertisedPassive && session.peerPassive ? 'as_it_is' : withdrawn;
   }
 
@@ -256,6 +275,11 @@ class Care {
     this.#waiting = [];
     for (const answer of waiting) answer(error);
     this.#listener({ route, iface, op, ok: error === undefined, duration, ...(error === undefined ? {} : { error }) });
+  }
+
+  #endHold(): void {
+    clearTimeout(this.#hold);
+    this.#hold = undefined;
   }
 
   #depart(): void {

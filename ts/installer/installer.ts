@@ -39,6 +39,9 @@ export interface RouteStatus {
   readonly lastError: Error | undefined;
 }
 
+/** So long an adopted route stays although its session is not Up, in milliseconds: as long as Init may last. */
+export const ADOPTION_HOLD_MS = 3_300;
+
 export interface RouteInstaller {
   /** Takes a route into care, or, where it is on its way out, keeps it. */
   add(registered: RegisteredRoute): void;
@@ -50,6 +53,8 @@ export interface RouteInstaller {
   remove(registered: RegisteredRoute): Promise<void>;
   /** Ends the care and leaves the backend as it is. */
   drop(registered: RegisteredRoute): void;
+  /** Takes over what a predecessor has left in the backend: it counts as installed, and is held while its session begins anew. */
+  adopt(registered: RegisteredRoute): void;
   status(registered: RegisteredRoute): RouteStatus;
   /** Counters of the routes that are not armed; the engine counts those that are. */
   stats(): RouteScopeStats[];

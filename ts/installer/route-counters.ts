@@ -36,7 +36,7 @@ export class RouteCounters {
   stats(): RouteScopeStats[] {
     return [...this.#scopes.values()].map(({ iface, localIP, scope }) => {
       const { installed, adds, addFailures, deletes, deleteFailures, convergenceToUp, convergenceToDown } = scope;
-      const counted = { installed, adds, addFailures, deletes, deleteFailures };
+      const counted = { installed, adds, addFailures, deletes, deleteFailures, restored: 0 };
       return { iface, localIP, ...counted, convergenceToUp: convergenceToUp.stats(), convergenceToDown: convergenceToDown.stats() };
     });
   }

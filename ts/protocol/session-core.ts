@@ -19,6 +19,8 @@ export interface Policy {
   readonly minTxFloorUs: number;
   readonly maxTxCeilUs: number;
   readonly backoffMaxUs: number;
+  /** In Up, hear only packets that name our discriminator. */
+  readonly requireDiscriminator: boolean;
   /** What we say of ourselves in bytes 20 to 24; `undefined` sends zeros, as the reference does. */
   readonly identity: { readonly passive: boolean; readonly version: VersionBytes } | undefined;
 }
@@ -226,7 +228,8 @@ export class SessionCore {
 
   /** The packet as this session takes it, or `undefined` where it is meant for another. */
   #recognise(packet: ControlPacket): ControlPacket | undefined {
-    if (packet.peerDiscr === 0 || packet.peerDiscr === this.localDiscr) return packet;
+    if (packet.peerDiscr === this.localDiscr) return packet;
+    if (packet.peerDiscr === 0) return this.policy.requireDiscriminator && this.state === 'up' ? undefined : packet;
     const hears =
       this.policy.rules.hearsStrangersWhenDown && this.state === 'down' && this.peer.discr === 0 && packet.state !== 'admin_down';
     return hears ? packet.with({ state: 'down', peerDiscr: 0 }) : undefined;

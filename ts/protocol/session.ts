@@ -88,6 +88,7 @@ export class Session {
       minTxFloorUs: toMicros(bounds.minTxFloor),
       maxTxCeilUs: toMicros(bounds.maxTxCeil),
       backoffMaxUs: toMicros(bounds.backoffMax),
+      requireDiscriminator: false,
       identity: undefined,
     };
     const now = toMicros(monotonicNow());

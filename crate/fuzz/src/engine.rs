@@ -48,6 +48,7 @@ pub fn run(data: &[u8]) {
     let mut script = Script(data);
     let Some(flags) = script.byte() else { return };
     let policy = Policy {
+        require_discriminator: false,
         rules: if flags & 1 == 0 { &ROBUST } else { &REFERENCE },
         min_tx_floor_us: 10_000,
         max_tx_ceil_us: 1_000_000,

@@ -198,6 +198,7 @@ fn driver_options(options: NativeEngineOptions) -> std::result::Result<DriverOpt
             min_tx_floor_us: options.min_tx_floor_us,
             max_tx_ceil_us: options.max_tx_ceil_us,
             backoff_max_us: options.backoff_max_us,
+            require_discriminator: options.require_discriminator,
             identity: version.map(|version| Identity { passive: options.passive, version }),
         },
         max_sessions: options.max_sessions as usize,

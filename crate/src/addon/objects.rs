@@ -67,6 +67,7 @@ pub struct NativeEngineOptions {
     pub passive: bool,
     pub client_version: Option<Vec<u8>>,
     pub honor_peer_advertised_passive: bool,
+    pub require_discriminator: bool,
     pub take_over: bool,
     pub realtime: Option<NativeRealtime>,
 }
@@ -286,6 +287,7 @@ pub struct NativeArmedRoute {
     pub priority: u32,
     pub no_uninstall: bool,
     pub admin_down: bool,
+    pub adopted: bool,
 }
 
 impl TryFrom<NativeArmedRoute> for ArmedRoute {
@@ -307,6 +309,7 @@ impl TryFrom<NativeArmedRoute> for ArmedRoute {
             },
             no_uninstall: route.no_uninstall,
             admin_down: route.admin_down,
+            adopted: route.adopted,
         })
     }
 }

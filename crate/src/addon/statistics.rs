@@ -145,6 +145,7 @@ pub struct NativeRouteScopeStats {
     pub add_failures: f64,
     pub deletes: f64,
     pub delete_failures: f64,
+    pub restored: f64,
     pub convergence_to_up: NativeHistogram,
     pub convergence_to_down: NativeHistogram,
 }
@@ -160,6 +161,7 @@ impl From<RouteScopeReport> for NativeRouteScopeStats {
             add_failures: number(counters.add_failures),
             deletes: number(counters.deletes),
             delete_failures: number(counters.delete_failures),
+            restored: number(counters.restored),
             convergence_to_up: counters.convergence_to_up.into(),
             convergence_to_down: counters.convergence_to_down.into(),
         }

@@ -206,6 +206,7 @@ impl Host {
             route,
             no_uninstall: kind.no_uninstall,
             admin_down: false,
+            adopted: false,
         };
         if kind.conflict {
             self.kernel.occupy(KernelRoute { protocol: THEIRS, ..route });
@@ -511,6 +512,7 @@ fn new_engine(spec: &HostSpec, random: &mut Random) -> Engine {
         min_tx_floor_us: spec.min_tx_floor_us,
         max_tx_ceil_us: spec.max_tx_ceil_us,
         backoff_max_us: spec.backoff_max_us,
+        require_discriminator: false,
         identity: spec.passive.then_some(Identity { passive: true, version: [1, 0, 0, 0] }),
     };
     Engine::new(policy, 1_000, random.next_u64() as u32).with_slack(spec.tx_slack_us)

@@ -19,7 +19,14 @@ pub fn at(us: u64) -> Time {
 }
 
 pub fn policy(rules: &'static Rules) -> Policy {
-    Policy { rules, min_tx_floor_us: 10_000, max_tx_ceil_us: 1_000_000, backoff_max_us: 1_000_000, identity: None }
+    Policy {
+        rules,
+        min_tx_floor_us: 10_000,
+        max_tx_ceil_us: 1_000_000,
+        backoff_max_us: 1_000_000,
+        require_discriminator: false,
+        identity: None,
+    }
 }
 
 pub fn timers(interval_ms: u32, detect_mult: u8) -> Timers {

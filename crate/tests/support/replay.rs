@@ -37,6 +37,8 @@ pub struct Limits {
     min_tx_floor_us: u32,
     max_tx_ceil_us: u32,
     backoff_max_us: u32,
+    #[serde(default)]
+    require_discriminator: bool,
 }
 
 #[derive(Deserialize)]
@@ -128,9 +130,9 @@ impl Replay {
             "robust" => &ROBUST,
             other => panic!("no rules are named {other}"),
         };
-        let Limits { min_tx_floor_us, max_tx_ceil_us, backoff_max_us } = scenario.limits;
+        let Limits { min_tx_floor_us, max_tx_ceil_us, backoff_max_us, require_discriminator } = scenario.limits;
         let identity = scenario.identity.as_ref().map(|own| Identity { passive: own.passive, version: own.version });
-        let policy = Policy { rules, min_tx_floor_us, max_tx_ceil_us, backoff_max_us, identity };
+        let policy = Policy { rules, min_tx_floor_us, max_tx_ceil_us, backoff_max_us, require_discriminator, identity };
         Self { engine: Engine::new(policy, 1, scenario.seed), sent: Vec::new(), events: Vec::new() }
     }
 
