@@ -66,6 +66,18 @@ export function formatSlot(route: Route): string {
   return `table ${route.table}, destination ${route.dst}, priority ${route.priority ?? 0}`;
 }
 
+/** What a backend lists as the source of a route that has none. */
+export const NO_SOURCE = '0.0.0.0';
+
+/** A frozen copy of a route that a backend has listed: it may have no source. @throws as `parseRoute` */
+export function parseListedRoute(route: unknown): Readonly<Route> {
+  const { src } = typeof route === 'object' && route !== null ? (route as { src?: unknown }) : {};
+  // Any address will do for the check.
+  return src === NO_SOURCE
+    ? Object.freeze({ ...parseRoute({ ...(route as Route), src: '127.0.0.1' }), src: NO_SOURCE })
+    : parseRoute(route);
+}
+
 /** A frozen copy of a valid route. @throws LivenessError `ERR_INVALID_ROUTE`, naming the first field that is wrong. */
 export function parseRoute(route: unknown): Readonly<Route> {
   if (typeof route !== 'object' || route === null) throw invalidRoute('route', 'an object', route);

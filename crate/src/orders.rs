@@ -229,6 +229,16 @@ impl Orders {
         }
     }
 
+    /// Notes that somebody else put a route into a slot, and which one if it is of our kind: one that is not ours has
+    /// replaced ours.
+    pub fn taken(&mut self, slot: &Slot, route: Option<&KernelRoute>, now: Time) {
+        let Some(id) = self.by_slot.get(slot).copied() else { return };
+        let is_ours = |care: &Care| route.is_some_and(|route| care.spec.route.is_same(route));
+        if !self.routes.get(&id).is_some_and(is_ours) {
+            self.lose(id, now);
+        }
+    }
+
     /// Compares with what the kernel held at `listed_at`: what is gone is put right, and what failed is tried again.
     pub fn reconcile(&mut self, held: &FxHashSet<KernelRoute>, listed_at: Time, now: Time) {
         let held: FxHashMap<Slot, &KernelRoute> = held.iter().map(|route| (route.slot(), route)).collect();
@@ -587,6 +597,19 @@ mod tests {
         orders.lost(&KernelRoute { next_hop: Ipv4Addr::new(10, 0, 0, 9), ..ours }, NOW);
         orders.lost(&KernelRoute { priority: 7, ..ours }, NOW);
         assert!(!orders.has_work());
+    }
+
+    #[test]
+    fn a_route_that_was_replaced_in_its_slot_is_lost_and_one_that_was_only_confirmed_is_not() {
+        let ours = armed(1, 1).route;
+        for (route, is_lost) in [(Some(ours), false), (Some(KernelRoute { protocol: 42, ..ours }), true), (None, true)]
+        {
+            let mut orders = orders();
+            orders.arm(armed(1, 1), SCOPE, UP, NOW);
+            picked(&mut orders, NOW);
+            orders.taken(&ours.slot(), route.as_ref(), NOW);
+            assert_eq!(orders.has_work(), is_lost, "{route:?}");
+        }
     }
 
     #[test]

@@ -429,6 +429,13 @@ fn same_slot(occupant: &Occupant, route: &KernelRoute) -> bool {
         == (route.table, route.destination, route.prefix_length, route.priority)
 }
 
+/// The slot that a route of whatever kind occupies.
+#[must_use]
+pub fn slot_of(message: &RouteMessage) -> Slot {
+    let Occupant { table, destination, prefix_length, priority, .. } = Occupant::from_message(message);
+    Slot { table, destination, prefix_length, priority }
+}
+
 /// A listed route, if it is of the kind that `add` makes.
 #[must_use]
 pub fn from_message(message: &RouteMessage) -> Option<KernelRoute> {

@@ -15,7 +15,7 @@ use rustc_hash::FxHashSet;
 
 use crate::clock;
 use crate::orders::Orders;
-use crate::routes::{KernelRoute, RouteSocket, each_message, from_message};
+use crate::routes::{KernelRoute, RouteSocket, Slot, each_message, from_message, slot_of};
 use crate::time::Time;
 
 /// linux/rtnetlink.h: RTMGRP_LINK, RTMGRP_IPV4_IFADDR and RTMGRP_IPV4_ROUTE.
@@ -32,6 +32,8 @@ pub type OnOrders = Box<dyn Fn(&mut dyn FnMut(&mut Orders)) + Send>;
 pub struct Notices {
     /// Routes that somebody else deleted.
     pub gone: Vec<KernelRoute>,
+    /// Slots that somebody else put a route into, and which one if it is of our kind.
+    pub taken: Vec<(Slot, Option<KernelRoute>)>,
     /// An interface or an address changed: the kernel drops routes with them and does not say which.
     pub unclear: bool,
 }
@@ -46,6 +48,11 @@ impl Notices {
                 if message.header.port_number != own_port =>
             {
                 notices.gone.extend(from_message(&route));
+            }
+            NetlinkPayload::InnerMessage(RouteNetlinkMessage::NewRoute(route))
+                if message.header.port_number != own_port =>
+            {
+                notices.taken.push((slot_of(&route), from_message(&route)));
             }
             NetlinkPayload::InnerMessage(
                 RouteNetlinkMessage::NewLink(_)
@@ -154,8 +161,9 @@ impl Watcher {
             buffer.clear();
             match self.notifications.recv(&mut buffer, 0) {
                 Ok(_) => {
-                    let Notices { gone, unclear } = Notices::read(&buffer, self.own_port);
+                    let Notices { gone, taken, unclear } = Notices::read(&buffer, self.own_port);
                     heard.gone.extend(gone);
+                    heard.taken.extend(taken);
                     heard.unclear |= unclear;
                 }
                 Err(error) if error.kind() == std::io::ErrorKind::Interrupted => {}
@@ -164,9 +172,12 @@ impl Watcher {
                 Err(_) => break,
             }
         }
-        if !heard.gone.is_empty() {
+        if !heard.gone.is_empty() || !heard.taken.is_empty() {
             let now = clock::now();
-            (self.orders)(&mut |orders| heard.gone.iter().for_each(|route| orders.lost(route, now)));
+            (self.orders)(&mut |orders| {
+                heard.gone.iter().for_each(|route| orders.lost(route, now));
+                heard.taken.iter().for_each(|(slot, route)| orders.taken(slot, route.as_ref(), now));
+            });
         }
         if heard.unclear {
             self.reconcile();

@@ -49,7 +49,12 @@ export class Replay {
     this.#scenario = scenario;
     const random = new Xorshift32(scenario.seed);
     const rules = scenario.rules === 'robust' ? ROBUST : REFERENCE;
-    this.#core = new EngineCore({ rules, requireDiscriminator: false, ...scenario.limits, identity: scenario.identity }, 1, () => random.next(), NOT_COUNTED);
+    this.#core = new EngineCore(
+      { rules, requireDiscriminator: false, ...scenario.limits, identity: scenario.identity },
+      1,
+      () => random.next(),
+      NOT_COUNTED,
+    );
   }
 
   apply(step: Step): void {

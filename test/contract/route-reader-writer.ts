@@ -84,6 +84,12 @@ export function routeReaderWriterContract(
       expect(await routes.routeByProtocol(OURS)).toHaveLength(1);
     });
 
+    check('a route is deleted whatever its source is said to be, also none', async ({ routes }, route) => {
+      await routes.routeAdd(route());
+      await routes.routeDelete(route({ src: '0.0.0.0' }));
+      expect(await routes.routeByProtocol(OURS)).toEqual([]);
+    });
+
     check('what is no route is refused with its field and touches nothing', async ({ routes }, route) => {
       const bad = route({ dst: 'fe80::1/128' });
       await expect(call(() => routes.routeAdd(bad))).rejects.toMatchObject({ code: 'ERR_INVALID_ROUTE' });

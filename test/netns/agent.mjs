@@ -34,7 +34,7 @@ const methods = {
 for (const name of ['routeAdd', 'routeDelete', 'routeByProtocol']) {
   methods[name] = (...values) => backend[name](...values);
 }
-for (const name of ['registerRoute', 'registerRoutes', 'withdrawRoute', 'adminDownRoute', 'adminUpRoute']) {
+for (const name of ['registerRoute', 'registerRoutes', 'withdrawRoute', 'adminDownRoute', 'adminUpRoute', 'adoptRoutes', 'sweepRoutes']) {
   methods[name] = (...values) => manager[name](...values);
 }
 

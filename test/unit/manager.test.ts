@@ -209,6 +209,68 @@ describe('a passive peer', () => {
   });
 });
 
+describe('what a predecessor has left', () => {
+  const LEFT = { protocol: 186, table: 254 };
+  const other = route({ dst: '10.9.0.3/32' });
+
+  /** A backend as a crashed agent leaves it: two routes of ours, one in another table, one of somebody else's. */
+  const left = (): MemoryRoutes => {
+    const routes = new MemoryRoutes();
+    for (const it of [route(), other, route({ table: 100 }), route({ dst: '10.9.0.9/32', protocol: 42 })]) routes.routeAdd(it);
+    return routes;
+  };
+
+  it('is adopted where it is registered: it stays while the session comes Up again', async () => {
+    const netlinker = left();
+    const { manager, engine } = await startFake({ netlinker });
+    await manager.registerRoute(route(), 'eth0');
+    expect(await manager.adoptRoutes(LEFT)).toEqual([route()]);
+    await vi.advanceTimersByTimeAsync(3_000);
+    expect(netlinker.routeByProtocol(186)).toHaveLength(3);
+    engine.become('10.9.0.2', 'up');
+    await vi.advanceTimersByTimeAsync(10_000);
+    expect(manager.getSessions()).toMatchObject([{ routes: [{ installed: true }] }]);
+    engine.become('10.9.0.2', 'down');
+    await settle();
+    expect(netlinker.routeByProtocol(186)).toEqual([other, route({ table: 100 })]);
+  });
+
+  it('goes where its session does not come Up in time, or turns out to be out of service', async () => {
+    const netlinker = left();
+    const { manager } = await startFake({ netlinker });
+    await manager.registerRoute(route(), 'eth0');
+    await manager.registerRoute(other, 'eth0');
+    await manager.adminDownRoute(other, 'eth0');
+    expect(await manager.adoptRoutes(LEFT)).toEqual([route(), other]);
+    await settle();
+    expect(netlinker.routeByProtocol(186)).toEqual([route(), route({ table: 100 })]);
+    await vi.advanceTimersByTimeAsync(3_300);
+    expect(netlinker.routeByProtocol(186)).toEqual([route({ table: 100 })]);
+  });
+
+  it('is swept where it is not registered, with nothing of anybody else’s and of no other table', async () => {
+    const netlinker = left();
+    const { manager } = await startFake({ netlinker });
+    await manager.registerRoute(route(), 'eth0');
+    expect(await manager.sweepRoutes({ ...LEFT, dryRun: true })).toEqual([other]);
+    expect(netlinker.routeByProtocol(186)).toHaveLength(3);
+    expect(await manager.sweepRoutes(LEFT)).toEqual([other]);
+    expect(netlinker.routeByProtocol(186)).toEqual([route(), route({ table: 100 })]);
+    expect(netlinker.routeByProtocol(42)).toHaveLength(1);
+  });
+
+  it('is touched only where protocol and table are named, and a backend that fails says so', async () => {
+    const { manager } = await startFake({ netlinker: left() });
+    await expect(manager.sweepRoutes({ protocol: 0, table: '254' as never })).rejects.toMatchObject({
+      code: 'ERR_CONFIG',
+      issues: [{ path: 'protocol' }, { path: 'table' }],
+    });
+    const stubborn = { routeAdd: () => undefined, routeDelete: () => Promise.reject(new Error('no')), routeByProtocol: () => [route()] };
+    const second = await startFake({ netlinker: stubborn });
+    await expect(second.manager.sweepRoutes(LEFT)).rejects.toMatchObject({ code: 'ERR_ROUTE_BACKEND', issues: [{ message: 'no' }] });
+  });
+});
+
 describe('passive mode', () => {
   it('installs at registration, deletes at withdrawal, and sessions move nothing', async () => {
     const { manager, engine, routes } = await startFake({ passiveMode: true });

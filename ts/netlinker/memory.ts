@@ -1,6 +1,6 @@
 /** Routing tables in memory, for trials and tests, by the rules of the kernel backend. */
 import { LivenessError } from '../errors.js';
-import { formatSlot, parseRoute, type Route } from '../route.js';
+import { formatSlot, parseListedRoute, parseRoute, type Route } from '../route.js';
 import type { RouteReaderWriter } from './reader-writer.js';
 
 /**
@@ -29,7 +29,7 @@ export class MemoryRoutes implements RouteReaderWriter {
 
   /** @throws LivenessError `ERR_INVALID_ROUTE` */
   routeDelete(route: Route): void {
-    const unwanted = parseRoute(route);
+    const unwanted = parseListedRoute(route);
     const slot = formatSlot(unwanted);
     const occupant = this.#routes.get(slot);
     if (occupant?.protocol === unwanted.protocol && occupant.nextHop === unwanted.nextHop) this.#routes.delete(slot);

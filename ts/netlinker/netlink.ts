@@ -3,7 +3,7 @@ import type { NativeRoute, NativeRoutesHandle } from '../engine/binding.js';
 import { loadBinding } from '../engine/load.js';
 import { parsePrefix } from '../address.js';
 import { codeOf, LivenessError, messageOf } from '../errors.js';
-import { formatSlot, parseRoute, type Route } from '../route.js';
+import { formatSlot, parseListedRoute, parseRoute, type Route } from '../route.js';
 import type { RouteReaderWriter } from './reader-writer.js';
 
 /**
@@ -45,7 +45,7 @@ export class NetlinkRoutes implements RouteReaderWriter {
 
   /** Rejects with `ERR_INVALID_ROUTE` or the system's error; a route that is not there is no error. */
   async routeDelete(route: Route): Promise<void> {
-    const unwanted = parseRoute(route);
+    const unwanted = parseListedRoute(route);
     await this.#native.delete(toNative(unwanted)).catch(failed(`cannot delete the route from the slot (${formatSlot(unwanted)})`));
   }
 

@@ -1,0 +1,152 @@
+/** What the kernel and its administrators do to a path and to its routes, between two hosts on the native engine. */
+import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+
+import { type Agent, Agent as AgentProcess, isAdd, isDelete, pause, registerService, serviceRoute, startPair } from './agent.js';
+import { run } from './command.js';
+import { cannotRun, type Host, Lab } from './lab.js';
+
+const PATIENCE_MS = 15_000;
+
+describe.skipIf(cannotRun())('two hosts, when', () => {
+  let lab: Lab;
+
+  beforeEach(() => {
+    lab = new Lab();
+  });
+
+  afterEach(() => {
+    lab.close();
+  });
+
+  const ip = (host: Host, ...args: string[]): string => run('ip', ['-n', host.name, ...args]);
+  const hasRoute = (host: Host): boolean => lab.has(host, lab.other(host).service);
+  const until = async (what: string, holds: () => boolean | Promise<boolean>): Promise<void> => {
+    const deadline = Date.now() + PATIENCE_MS;
+    while (!(await holds())) {
+      if (Date.now() > deadline) throw new Error(`not in time: ${what}`);
+      await pause(20);
+    }
+  };
+  const restored = async (agent: Agent): Promise<number> => {
+    const { routes } = await agent.call<{ routes: { scopes: { restored: number }[] } }>('stats');
+    return routes.scopes.reduce((sum, scope) => sum + scope.restored, 0);
+  };
+  const settled = async (agents: readonly Agent[]): Promise<boolean> => {
+    const sessions = (await Promise.all(agents.map((agent) => agent.sessions()))).flat();
+    return (
+      sessions.every(({ state, routes }) => state === 'up' && routes.every((it) => it.installed)) && hasRoute(lab.one) && hasRoute(lab.two)
+    );
+  };
+
+  it('somebody deletes the route, it is put back and counted, without a transition', async () => {
+    const [one] = await startPair(lab);
+    const mark = one.events.length;
+    lab.route(lab.one, 'del', `${lab.two.service}/32`);
+    await one.event(isAdd, mark);
+    expect(hasRoute(lab.one)).toBe(true);
+    expect(await restored(one)).toBe(1);
+    expect(one.events.slice(mark).filter(({ event }) => event === 'transition')).toEqual([]);
+  });
+
+  it('somebody else takes the slot meanwhile, that route stays, and ours comes back when it is gone', async () => {
+    const [one] = await startPair(lab);
+    const mark = one.events.length;
+    run('ip', ['-n', lab.one.name, 'route', 'replace', `${lab.two.service}/32`, 'via', lab.two.address, 'proto', '42']);
+    const refused = await one.event((event) => event.op === 'add' && event.ok === false, mark);
+    expect(refused.error?.code).toBe('ERR_ROUTE_CONFLICT');
+    expect(await one.sessions()).toMatchObject([
+      { state: 'up', routes: [{ installed: false, lastError: { code: 'ERR_ROUTE_CONFLICT' } }] },
+    ]);
+    expect(lab.routes(lab.one)).toMatchObject([{ protocol: '42' }]);
+    lab.cutBoth();
+    await one.state('down', mark);
+    await pause(100);
+    expect(lab.routes(lab.one), 'what is not ours is not deleted either').toMatchObject([{ protocol: '42' }]);
+    lab.healBoth();
+    lab.route(lab.one, 'del', `${lab.two.service}/32`);
+    await until('ours is back', () => lab.routes(lab.one).some(({ protocol }) => protocol === '186'));
+  });
+
+  it('the link goes down and comes up faster than the detection time, the route that the kernel dropped is back', async () => {
+    const agents = await startPair(lab, () => ({ txMin: 500, rxMin: 500 }));
+    const marks = agents.map((agent) => agent.events.length);
+    ip(lab.one, 'link', 'set', lab.one.iface, 'down');
+    ip(lab.one, 'link', 'set', lab.one.iface, 'up');
+    await until('both routes are there', () => settled(agents));
+    expect(hasRoute(lab.one)).toBe(true);
+    agents.forEach((agent, index) => {
+      expect(agent.events.slice(marks[index]).filter((event) => event.to === 'down')).toEqual([]);
+    });
+  });
+
+  it('the address is removed and added again, the sessions come back with their routes', async () => {
+    const agents = await startPair(lab);
+    const marks = agents.map((agent) => agent.events.length);
+    ip(lab.one, 'addr', 'del', `${lab.one.address}/24`, 'dev', lab.one.iface);
+    await Promise.all(agents.map((agent, index) => agent.state('down', marks[index])));
+    ip(lab.one, 'addr', 'add', `${lab.one.address}/24`, 'dev', lab.one.iface);
+    await until('both are back', () => settled(agents));
+  });
+
+  it.each([1, 20, 50, 80])(
+    '%i in a hundred packets are lost, state and table agree whenever it is quiet, and all comes back',
+    async (percent) => {
+      const agents = await startPair(lab);
+      const rules = [
+        'table inet loss {',
+        ' chain out {',
+        '  type filter hook output priority 0;',
+        `  udp dport 44880 numgen random mod 100 < ${percent} drop;`,
+        ' }',
+        '}',
+      ];
+      for (const host of [lab.one, lab.two]) run('ip', ['netns', 'exec', host.name, 'nft', '-f', '-'], `${rules.join('\n')}\n`);
+      await pause(2_000);
+      for (const host of [lab.one, lab.two]) run('ip', ['netns', 'exec', host.name, 'nft', 'delete', 'table', 'inet', 'loss']);
+      await until('both are back', () => settled(agents));
+    },
+  );
+
+  it('the peer is stopped for seconds and goes on, it is Down meanwhile, and neither sticks', async () => {
+    const [one, two] = await startPair(lab);
+    const mark = one.events.length;
+    two.signal('SIGSTOP');
+    await one.event(isDelete, mark);
+    await pause(3_000);
+    expect(hasRoute(lab.one)).toBe(false);
+    two.signal('SIGCONT');
+    await until('both are back', () => settled([one, two]));
+  });
+
+  it('this process itself was stopped, the timeout that follows says for how long', async () => {
+    const [one] = await startPair(lab);
+    const mark = one.events.length;
+    lab.cutBoth();
+    one.signal('SIGSTOP');
+    await pause(1_500);
+    one.signal('SIGCONT');
+    const down = await one.state('down', mark);
+    expect(down.reason).toBe('timeout');
+    expect(down.localStall).toBeGreaterThan(1_000);
+  });
+
+  it('the kernel refuses the route, that is told with its own name and tried again until it can be', async () => {
+    const agents = await Promise.all([lab.one, lab.two].map((host) => AgentProcess.start(lab, host)));
+    const [one, two] = agents as [Agent, Agent];
+    const unreachable = serviceRoute(lab, lab.one, { nextHop: '10.202.0.9' });
+    await one.register(unreachable, { peerIP: lab.two.address });
+    await registerService(lab, two);
+    const refused = await one.event((event) => event.op === 'add' && event.ok === false);
+    expect(refused.error?.code).toBe('ENETUNREACH');
+    ip(lab.one, 'addr', 'add', '10.202.0.1/24', 'dev', lab.one.iface);
+    await one.event(isAdd);
+    expect(hasRoute(lab.one)).toBe(true);
+  });
+
+  it('the route is gone already at its withdrawal, that is a withdrawal', async () => {
+    const [one] = await startPair(lab, () => ({ passiveMode: true }));
+    lab.route(lab.one, 'del', `${lab.two.service}/32`);
+    await one.call('withdrawRoute', serviceRoute(lab, lab.one), lab.one.iface);
+    expect(await one.sessions()).toEqual([]);
+  });
+});
