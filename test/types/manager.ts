@@ -71,6 +71,7 @@ export function configuration(): void {
     | 'metricsPrefix'
     | 'clientVersion'
     | 'honorPeerAdvertisedPassive'
+    | 'requireDiscriminator'
     | 'routeTimeout'
     | 'onClose'
     | 'realtime';

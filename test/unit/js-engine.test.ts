@@ -20,6 +20,7 @@ const OPTIONS: EngineOptions = {
   passive: false,
   clientVersion: undefined,
   honorPeerAdvertisedPassive: false,
+  requireDiscriminator: false,
   takeOver: false,
   realtime: undefined,
 };
