@@ -32,9 +32,14 @@ export interface Sample extends Counts {
 
 export interface Registering {
   readonly side: Side;
-  readonly sessions: number;
+  /** The grid has so many sessions, of which these are registered: from the one of this index on, and how many. */
+  readonly gridSize: number;
+  readonly from: number;
+  readonly count: number;
   readonly iface: string;
   readonly table: number;
+  /** The peers' UDP port. */
+  readonly port?: number;
   /** All routes depend on the first session. */
   readonly shared?: boolean;
   /** Answers when each session has sent its first packet. */

@@ -5,7 +5,15 @@
 import { readFileSync } from 'node:fs';
 import { createInterface } from 'node:readline';
 
-import { Manager, MemoryRoutes, monotonicNow, NetlinkRoutes, type RouteOperation, type Transition } from '../ts/index.js';
+import {
+  Manager,
+  MemoryRoutes,
+  monotonicNow,
+  NetlinkRoutes,
+  type Registration,
+  type RouteOperation,
+  type Transition,
+} from '../ts/index.js';
 import type { EndpointMethods, Registering, Sample } from './endpoint-methods.js';
 import { grid } from './grid.js';
 
@@ -26,18 +34,18 @@ function heardOperation({ op, ok, duration }: RouteOperation): void {
   operations.push({ op, ok, duration, at: monotonicNow() });
 }
 
-function registrations({ side, sessions, iface, table, shared }: Registering): Parameters<Manager['registerRoutes']>[0] {
-  const list = grid(side, sessions);
+function registrations({ side, gridSize, from, count, iface, table, port, shared }: Registering): Registration[] {
+  const list = grid(side, gridSize).slice(from, from + count);
   const first = list[0];
   return list.map((session) => {
     const { localIP, peerIP } = shared === true && first !== undefined ? first : session;
-    const route = { table, dst: session.dst, src: localIP, nextHop: peerGateway(side), protocol: 186 };
-    return { route, iface, peerIP };
+    const route = { table, dst: session.dst, src: localIP, nextHop: gatewayOf(side), protocol: 186 };
+    return { route, iface, peerIP, ...(port === undefined ? {} : { port }) };
   });
 }
 
 /** The other end of the link: all of the other side's addresses lie behind it. */
-function peerGateway(side: number): string {
+function gatewayOf(side: number): string {
   return side === 1 ? '10.201.0.2' : '10.201.0.1';
 }
 
@@ -86,7 +94,7 @@ const methods: EndpointMethods = {
     await manager.registerRoutes(list);
     const accepted = monotonicNow() - began;
     if (what.waitForTx !== true) return { accepted, sent: 0 };
-    while (sample().tx < what.sessions) await new Promise((resolve) => setTimeout(resolve, 5));
+    while (sample().tx < what.count) await new Promise((resolve) => setTimeout(resolve, 5));
     return { accepted, sent: monotonicNow() - began };
   },
   async withdraw(what) {

@@ -52,8 +52,9 @@ export class Endpoint implements Countable {
     return answer.result as Awaited<ReturnType<EndpointMethods[M]>>;
   }
 
-  register(side: Side, sessions: number, more: Partial<Registering> = {}): Promise<{ accepted: number; sent: number }> {
-    return this.call('register', { side, sessions, iface: `v${side}`, table: 100, ...more });
+  /** Registers all sessions of a grid of this size, or those that `more` names. */
+  register(side: Side, gridSize: number, more: Partial<Registering> = {}): Promise<{ accepted: number; sent: number }> {
+    return this.call('register', { side, gridSize, from: 0, count: gridSize, iface: `v${side}`, table: 100, ...more });
   }
 
   counts(): Promise<Sample> {

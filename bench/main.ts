@@ -3,6 +3,7 @@
  * can spend. `--quick` ends within two minutes; `--only cost,routes` measures some sections; `--runs 5`, `--seconds 5`,
  * `--loads 1000x100,10000x300` for the cost of these loads alone.
  */
+import { availableParallelism } from 'node:os';
 import { parseArgs } from 'node:util';
 
 import { cannotRun } from '../test/netns/lab.js';
@@ -46,9 +47,10 @@ if (unknown.length > 0) {
   process.exit(2);
 }
 
+if (availableParallelism() < 2) context.progress('one core: endpoints share it, and every figure between hosts says little');
 const why = cannotRun();
 for (const section of SECTIONS) {
-  if (wanted !== undefined && !wanted.includes(section.name)) continue;
+  if (wanted === undefined ? values.quick && section.isLong === true : !wanted.includes(section.name)) continue;
   if (section.needsHosts && why !== undefined) {
     context.progress(`${section.name}: not measured, ${why}`);
     continue;

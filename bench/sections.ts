@@ -1,23 +1,35 @@
 /** Everything that is measured, in the order in which it is. */
 import type { Context } from './context.js';
 import { type Load, measureCost } from './sections/cost.js';
+import { measureDetection, measureMass, measureWithdrawal } from './sections/detection.js';
+import { measureEndurance } from './sections/endurance.js';
+import { measureGrowth, measureMemory, measureSimulated, measureStart } from './sections/growth.js';
 
 export interface Section {
   readonly name: string;
   /** It needs two hosts: root, on Linux. */
   readonly needsHosts: boolean;
+  /** Left out of a quick run: it takes long by its nature. */
+  readonly isLong?: boolean;
   measure(context: Context): Promise<unknown>;
 }
 
 const INTERVALS = [50, 100, 300, 1_000];
 const COUNTS = [100, 1_000, 10_000, 50_000];
+const LOADS: readonly Load[] = COUNTS.flatMap((sessions) => INTERVALS.map((intervalMs) => ({ sessions, intervalMs })));
 const QUICK: readonly Load[] = [
   { sessions: 1_000, intervalMs: 100 },
   { sessions: 10_000, intervalMs: 300 },
 ];
 
-const LOADS: readonly Load[] = COUNTS.flatMap((sessions) => INTERVALS.map((intervalMs) => ({ sessions, intervalMs })));
-
 export const SECTIONS: readonly Section[] = [
+  { name: 'start', needsHosts: false, measure: measureStart },
+  { name: 'simulated', needsHosts: false, measure: measureSimulated },
   { name: 'cost', needsHosts: true, measure: (context) => measureCost(context, context.loads ?? (context.quick ? QUICK : LOADS)) },
+  { name: 'growth', needsHosts: true, isLong: true, measure: measureGrowth },
+  { name: 'detection', needsHosts: true, measure: measureDetection },
+  { name: 'withdrawal', needsHosts: true, measure: measureWithdrawal },
+  { name: 'mass', needsHosts: true, measure: measureMass },
+  { name: 'endurance', needsHosts: true, measure: measureEndurance },
+  { name: 'memory', needsHosts: true, isLong: true, measure: measureMemory },
 ];

@@ -1,0 +1,127 @@
+//! Very many sessions in the core, on virtual time: what one event costs, and what one session weighs. No sockets, no
+//! system, no clock but to measure with. Prints one line of JSON.
+//!
+//! An event is a packet that is received, a packet that is sent, or a deadline that is looked at. The sessions talk to
+//! themselves: each packet that is sent comes back as the peer's.
+
+use std::alloc::{GlobalAlloc, Layout, System};
+use std::net::Ipv4Addr;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
+
+use nix::time::{ClockId, clock_gettime};
+
+use route_liveness::engine::{Datagram, Engine, Path, SessionId, SessionSpec, Transmit};
+use route_liveness::packet::{ControlPacket, State};
+use route_liveness::rules::ROBUST;
+use route_liveness::session::{Policy, Timers};
+use route_liveness::stats::LinkId;
+use route_liveness::time::Time;
+
+const INTERVAL_US: u64 = 1_000_000;
+const TURN_US: u64 = 1_000;
+/// Discriminators of the peers, so that they differ from ours.
+const PEER_BIT: u32 = 1 << 31;
+
+/// The system's allocator, and how much it has given out.
+struct Weighed;
+
+static WEIGHT: AtomicUsize = AtomicUsize::new(0);
+
+// SAFETY: every call goes to the system's allocator as it came.
+unsafe impl GlobalAlloc for Weighed {
+    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
+        WEIGHT.fetch_add(layout.size(), Ordering::Relaxed);
+        // SAFETY: the caller's promise is handed on.
+        unsafe { System.alloc(layout) }
+    }
+
+    unsafe fn dealloc(&self, memory: *mut u8, layout: Layout) {
+        WEIGHT.fetch_sub(layout.size(), Ordering::Relaxed);
+        // SAFETY: the caller's promise is handed on.
+        unsafe { System.dealloc(memory, layout) }
+    }
+}
+
+#[global_allocator]
+static ALLOCATOR: Weighed = Weighed;
+
+fn main() {
+    let sessions = std::env::args().nth(1).map_or(1_000_000, |count| count.parse().expect("a number of sessions"));
+    let virtual_us = (3_000_000_000 / u64::from(sessions)).clamp(3 * INTERVAL_US, 60 * INTERVAL_US);
+    let policy = Policy {
+        rules: &ROBUST,
+        min_tx_floor_us: 50_000,
+        max_tx_ceil_us: 1_000_000,
+        backoff_max_us: 1_000_000,
+        identity: None,
+    };
+    let before = WEIGHT.load(Ordering::Relaxed);
+    let mut engine = Engine::new(policy, sessions as usize, 1).with_slack(1_000);
+    let mut now = Time::from_micros(1_000_000);
+    for number in 1..=sessions {
+        let timers = Timers { tx_min_us: INTERVAL_US as u32, rx_min_us: INTERVAL_US as u32, detect_mult: 3 };
+        let spec = SessionSpec { id: SessionId(number), path: path(number), peer_port: 44880, timers };
+        engine.add_session(now, spec, number).expect("room for it");
+    }
+    while engine.poll_event().is_some() {}
+    // Sessions are paced over a second, and Up after it.
+    now = run(&mut engine, now, 2 * INTERVAL_US).0;
+    let bytes = WEIGHT.load(Ordering::Relaxed) - before;
+    let began = cpu_time();
+    let (_, events) = run(&mut engine, now, virtual_us);
+    let took_ns = (cpu_time() - began).as_nanos();
+    let timeouts: u64 = engine.stats().iter().map(|(_, counters)| counters.timeouts).sum();
+    assert_eq!(timeouts, 0, "every packet comes back");
+    println!(
+        "{{\"sessions\":{sessions},\"events\":{events},\"nanosPerEvent\":{:.1},\"bytesPerSession\":{:.1}}}",
+        took_ns as f64 / events as f64,
+        bytes as f64 / f64::from(sessions),
+    );
+}
+
+/// What this process has used: a busy machine makes it wait, which is not the cost of an event.
+fn cpu_time() -> Duration {
+    clock_gettime(ClockId::CLOCK_PROCESS_CPUTIME_ID).expect("every process has its time").into()
+}
+
+/// Turns of a millisecond, as the driver makes them: read, run what is due, send. Gives the time reached and the events.
+fn run(engine: &mut Engine, mut now: Time, us: u64) -> (Time, u64) {
+    let until = now.plus(us);
+    let mut events = 0;
+    let mut returning: Vec<Transmit> = Vec::new();
+    while now < until {
+        now = now.plus(TURN_US);
+        for transmit in returning.drain(..) {
+            let bytes = answer(&transmit);
+            engine
+                .handle_datagram(now, Datagram { arrival: now.minus(TURN_US / 2), path: transmit.path, bytes: &bytes });
+            events += 1;
+        }
+        engine.handle_timeout(now, now);
+        engine.transmit_ahead(now);
+        while let Some(transmit) = engine.poll_transmit() {
+            returning.push(transmit);
+            events += 1;
+        }
+        while engine.poll_event().is_some() {}
+        engine.put_back_detections(now.plus(TURN_US));
+    }
+    (now, events)
+}
+
+fn path(number: u32) -> Path {
+    Path { link: LinkId(1), local: Ipv4Addr::new(10, 0, 0, 1), peer: Ipv4Addr::from(0x0B00_0000 + number) }
+}
+
+/// What the peer would send: Up, naming the session that it answers.
+fn answer(transmit: &Transmit) -> [u8; 40] {
+    let packet = ControlPacket::unmarshal(&transmit.bytes).expect("engines send packets");
+    ControlPacket {
+        state: if packet.state == State::Down { State::Init } else { State::Up },
+        local_discr: packet.local_discr | PEER_BIT,
+        peer_discr: packet.local_discr,
+        ..packet
+    }
+    .marshal()
+}
