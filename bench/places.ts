@@ -6,4 +6,4 @@ export const BENCH = join(dirname(fileURLToPath(import.meta.url)), '..');
 export const ROOT = join(BENCH, '..');
 export const RESULTS = join(BENCH, 'results');
 export const FLOOR = join(ROOT, 'crate', 'target', 'release', 'examples', 'floor');
-export const MILLION = join(ROOT, 'crate', 'target', 'release', 'examples', 'million');
+export const SIMULATED = join(ROOT, 'crate', 'target', 'release', 'examples', 'simulated');

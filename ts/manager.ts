@@ -395,7 +395,7 @@ export class Manager extends SafeEmitter<ManagerEvents> implements AsyncDisposab
     const changed = [...updated].filter((session) => !added.includes(session));
     if (changed.length > 0) this.#engine.updateSessions(changed.map((session) => session.spec));
     for (const session of revived) this.#setSessionAdminDown(session, false);
-    for (const entry of entries) this.#installer.add(entry);
+    this.#installer.add(entries);
     return entries;
   }
 

@@ -5,7 +5,7 @@ import { join } from 'node:path';
 
 import type { Context } from '../context.js';
 import { type Figure, figure } from '../figures.js';
-import { BENCH, MILLION, ROOT } from '../places.js';
+import { BENCH, SIMULATED, ROOT } from '../places.js';
 import { openLab } from '../stage.js';
 import { type CostRow, measureCost, startEndpoint } from './cost.js';
 
@@ -75,7 +75,7 @@ export function measureSimulated(context: Context): Promise<SimulatedRow[]> {
   const rows = counts.map((sessions) => {
     const runs = Array.from({ length: context.runs }, (_, round) => {
       context.progress(`simulated: ${sessions} sessions, run ${round + 1} of ${context.runs}`);
-      return JSON.parse(execFileSync(MILLION, [String(sessions)], { encoding: 'utf8' })) as {
+      return JSON.parse(execFileSync(SIMULATED, [String(sessions)], { encoding: 'utf8' })) as {
         nanosPerEvent: number;
         bytesPerSession: number;
       };

@@ -12,6 +12,7 @@ use crate::route_stats::RouteStats;
 use crate::routes::{KernelRoute, Result, RouteSocket};
 use crate::stats::Scope;
 use crate::sync::{Condvar, Mutex, MutexGuard};
+use crate::time::Time;
 use crate::watch::Watch;
 
 /// The two ends of a route's care: orders go in here, the thread works them off.
@@ -67,9 +68,8 @@ impl Arming {
         self.desk.change(|orders| orders.retry(id, generation, now));
     }
 
-    /// Tells of sessions that changed.
-    pub fn sessions_changed(&self, changes: impl IntoIterator<Item = (SessionId, SessionView)>) {
-        let now = clock::now();
+    /// Tells of sessions that changed at `now`, from when the time that their routes take is counted.
+    pub fn sessions_changed(&self, now: Time, changes: impl IntoIterator<Item = (SessionId, SessionView)>) {
         self.desk.change(|orders| {
             for (session, view) in changes {
                 orders.session_changed(session, view, now);

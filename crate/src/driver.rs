@@ -291,7 +291,7 @@ impl Driver {
         self.engine.handle_timeout(now, read_until);
         self.engine.transmit_ahead(now);
         // Routes first: what a withdrawal costs is traffic into a path that is known not to work.
-        self.tell();
+        self.tell(now);
         self.send(now);
         if let Life::Leaving(until) = self.life
             && now >= until
@@ -452,17 +452,20 @@ impl Driver {
 
     /// Tells JavaScript and the route thread of the sessions that changed. JavaScript first: it costs two microseconds,
     /// and so the news of a route comes after the news of its session.
-    fn tell(&mut self) {
+    fn tell(&mut self, now: Time) {
         let events: Vec<Event> = std::iter::from_fn(|| self.engine.poll_event()).collect();
         if events.is_empty() {
             return;
         }
         self.mailbox.put_events(events.iter().copied());
         if let Some(arming) = &self.arming {
-            arming.sessions_changed(events.iter().map(|event| match *event {
-                Event::Transition(to) => (to.id, self.view(to.id, to.conv_start)),
-                Event::PeerPassive { id, .. } | Event::LongRoundTrip { id, .. } => (id, self.view(id, None)),
-            }));
+            arming.sessions_changed(
+                now,
+                events.iter().map(|event| match *event {
+                    Event::Transition(to) => (to.id, self.view(to.id, to.conv_start)),
+                    Event::PeerPassive { id, .. } | Event::LongRoundTrip { id, .. } => (id, self.view(id, None)),
+                }),
+            );
         }
     }
 

@@ -19,7 +19,7 @@ use crate::time::Time;
 
 /// Thousands of sessions registered together send their first packets this far apart, or closer where the whole
 /// of them would not fit into `PACE_SPAN_US`.
-const PACE_GAP_US: u64 = 100;
+const PACE_GAP_US: u64 = 50;
 const PACE_SPAN_US: u64 = 1_000_000;
 
 /// So many transmits that may not leave yet are looked past, to find others that may.

@@ -60,7 +60,7 @@ async function play(backend: MoodyBackend, changes: readonly { after: number; up
   const installer = new BackendInstaller(backend, RULES, () => undefined);
   const session = { id: 1, up: false, peerPassive: false, turn: undefined };
   const registered = { iface: 'eth0', route: ROUTE, adminDown: false, session };
-  installer.add(registered);
+  installer.add([registered]);
   for (const { after, up } of changes) {
     await vi.advanceTimersByTimeAsync(after);
     session.up = up;

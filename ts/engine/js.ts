@@ -2,12 +2,12 @@
  * The JavaScript engine: the core on timers of the event loop, over `node:dgram` or a transport of the user's. It serves where
  * no addon fits, and is what the native engine is measured against.
  */
-import { randomBytes } from 'node:crypto';
 import type { AddressInfo } from 'node:net';
 
 import { LONGEST_WAIT_MS, monotonicNow } from '../clock.js';
 import { closedError, codeOf } from '../errors.js';
 import { Xorshift32 } from '../protocol/jitter.js';
+import { randomWord } from '../protocol/random.js';
 import { ROBUST } from '../protocol/rules.js';
 import { randomDiscriminator } from '../protocol/session.js';
 import { coreSnapshot } from '../protocol/session-snapshot.js';
@@ -62,7 +62,7 @@ export class JsEngine implements Engine {
   private constructor(options: EngineOptions, listener: EngineListener, hasPacketInfo: boolean) {
     const { minTxFloorUs, maxTxCeilUs, backoffMaxUs, requireDiscriminator, clientVersion, passive, maxSessions } = options;
     const identity = clientVersion === undefined ? undefined : { passive, version: clientVersion };
-    const random = new Xorshift32(randomBytes(4).readUInt32LE());
+    const random = new Xorshift32(randomWord());
     const policy = { rules: ROBUST, minTxFloorUs, maxTxCeilUs, backoffMaxUs, requireDiscriminator, identity };
     this.#core = new EngineCore(policy, maxSessions, () => random.next(), this.#counters);
     this.#listener = listener;

@@ -34,17 +34,18 @@ export class ArmedInstaller implements RouteInstaller {
     this.#listener = listener;
   }
 
-  add(registered: RegisteredRoute): void {
-    const known = this.#cares.get(registered);
-    const care = known ?? this.#newCare(registered);
-    care.leaving = false;
-    answer(care, 'departure');
-    this.#arm(care);
+  add(registered: readonly RegisteredRoute[]): void {
+    const cares = registered.map((one) => this.#cares.get(one) ?? this.#newCare(one));
+    for (const care of cares) {
+      care.leaving = false;
+      answer(care, 'departure');
+    }
+    this.#arm(cares);
   }
 
   changed(registered: RegisteredRoute): void {
     const care = this.#cares.get(registered);
-    if (care !== undefined && !care.leaving) this.#arm(care);
+    if (care !== undefined && !care.leaving) this.#arm([care]);
   }
 
   confirmed(registered: RegisteredRoute): Promise<void> {
@@ -78,7 +79,7 @@ export class ArmedInstaller implements RouteInstaller {
     const care = this.#cares.get(registered);
     if (care === undefined || care.leaving || care.installed) return;
     care.installed = true;
-    this.#arm(care, true);
+    this.#arm([care], true);
   }
 
   status(registered: RegisteredRoute): RouteStatus {
@@ -120,13 +121,15 @@ export class ArmedInstaller implements RouteInstaller {
     return care;
   }
 
-  #arm(care: Care, adopted = false): void {
-    const { route, adminDown, session } = care.registered;
-    care.generation += 1;
-    const { id, generation } = care;
-    this.#arming.arm([
-      { ...toNative(route), id, generation, sessionId: session.id, adminDown, adopted, noUninstall: route.noUninstall ?? false },
-    ]);
+  /** However many: one crossing. */
+  #arm(cares: readonly Care[], adopted = false): void {
+    const routes = cares.map((care) => {
+      const { route, adminDown, session } = care.registered;
+      care.generation += 1;
+      const { id, generation } = care;
+      return { ...toNative(route), id, generation, sessionId: session.id, adminDown, adopted, noUninstall: route.noUninstall ?? false };
+    });
+    this.#arming.arm(routes);
   }
 
   #disarm(care: Care, remove: boolean): void {

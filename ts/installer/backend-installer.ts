@@ -39,14 +39,8 @@ export class BackendInstaller implements RouteInstaller {
     this.#listener = listener;
   }
 
-  add(registered: RegisteredRoute): void {
-    const known = this.#cares.get(registered);
-    if (known === undefined) {
-      this.#cares.set(registered, new Care(registered, this.#backend, this.#rules, this.#counters, this.#listener));
-    } else {
-      known.keep();
-    }
-    this.changed(registered);
+  add(registered: readonly RegisteredRoute[]): void {
+    for (const one of registered) this.#add(one);
   }
 
   changed(registered: RegisteredRoute): void {
@@ -54,6 +48,16 @@ export class BackendInstaller implements RouteInstaller {
     care?.advance();
     // Nothing moves: what the session does is seen when it is done.
     if (this.#rules.passiveMode) care?.noteConvergence(registered.session.turn?.atUs);
+  }
+
+  #add(registered: RegisteredRoute): void {
+    const known = this.#cares.get(registered);
+    if (known === undefined) {
+      this.#cares.set(registered, new Care(registered, this.#backend, this.#rules, this.#counters, this.#listener));
+    } else {
+      known.keep();
+    }
+    this.changed(registered);
   }
 
   confirmed(registered: RegisteredRoute): Promise<void> {

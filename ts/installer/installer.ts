@@ -43,8 +43,8 @@ export interface RouteStatus {
 export const ADOPTION_HOLD_MS = 3_300;
 
 export interface RouteInstaller {
-  /** Takes a route into care, or, where it is on its way out, keeps it. */
-  add(registered: RegisteredRoute): void;
+  /** Takes routes into care, or, where they are on their way out, keeps them. */
+  add(registered: readonly RegisteredRoute[]): void;
   /** The route, its admin state or its session changed. */
   changed(registered: RegisteredRoute): void;
   /** Resolves when the first operation on the route has succeeded; rejects with its failure, and retries go on. */

@@ -1,5 +1,4 @@
 /** The loop that sends what is due and declares Down what has been silent for too long. */
-import { randomBytes } from 'node:crypto';
 
 import { givenMicros, LONGEST_WAIT_MS, monotonicNow, toMicros } from '../clock.js';
 import { expected, LivenessError, messageOf } from '../errors.js';
@@ -18,6 +17,7 @@ import {
 } from '../metrics.js';
 import { formatPeer } from '../route.js';
 import { Xorshift32 } from './jitter.js';
+import { randomWord } from './random.js';
 import { Session } from './session.js';
 import type { SessionCore } from './session-core.js';
 import type { State } from './state.js';
@@ -99,7 +99,7 @@ export class Scheduler {
     this.#hasPeerMetrics = enablePeerMetrics;
     this.#log = logger?.child({ component: 'liveness.scheduler' }) ?? SILENT;
     this.#metrics = metrics;
-    const random = new Xorshift32(randomBytes(4).readUInt32LE());
+    const random = new Xorshift32(randomWord());
     this.#timeline = new Timeline(this.#maxSessions, () => random.next(), this.#listener());
   }
 

@@ -1,5 +1,4 @@
 /** One session for users who drive it themselves, in milliseconds. */
-import { randomBytes } from 'node:crypto';
 
 import * as v from 'valibot';
 
@@ -10,6 +9,7 @@ import { boundIssues, DEFAULT_BOUNDS, MAX_BACKOFF, MAX_INTERVAL } from '../inter
 import { givenMicros, monotonicNow, toMicros } from '../clock.js';
 import { parseInterface, parseRoute, type Peer, type Route } from '../route.js';
 import { ControlPacket } from './packet.js';
+import { randomWord } from './random.js';
 import { REFERENCE, ROBUST, type Rules } from './rules.js';
 import { SessionCore } from './session-core.js';
 import { type BareSnapshot, bareSnapshot, coreSnapshot } from './session-snapshot.js';
@@ -180,7 +180,7 @@ function checked(options: SessionOptions) {
 /** RFC 5880 §6.8.1: never zero, and from a source that nobody can guess. */
 export function randomDiscriminator(): number {
   for (;;) {
-    const discr = randomBytes(4).readUInt32LE();
+    const discr = randomWord();
     if (discr !== 0) return discr;
   }
 }

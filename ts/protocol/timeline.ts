@@ -13,7 +13,7 @@ import type { State } from './state.js';
 export type TransitionCause = 'register_route' | 'handle_rx' | 'detect_timeout' | 'admin_down';
 
 /** Sessions added together send their first packets this far apart, or closer where they would not fit into a second. */
-const PACE_GAP_US = 100;
+const PACE_GAP_US = 50;
 const PACE_SPAN_US = 1_000_000;
 
 /**
