@@ -1,33 +1,112 @@
-/** What was measured, as tables. */
+/** What was measured, as tables: on the terminal, in the README, in the bench's own page. */
+import { readFileSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+
 import type { Context } from './context.js';
 import { show } from './figures.js';
-import { load } from './results.js';
+import { BENCH, RESULTS, ROOT } from './places.js';
+import { costPlot, simulatedPlot } from './plot.js';
+import { type Kept, load } from './results.js';
 import type { CostRow } from './sections/cost.js';
+import type { DetectionRow } from './sections/detection.js';
+import type { HoldRow } from './sections/endurance.js';
+import type { SimulatedRow } from './sections/growth.js';
+import { dataOf, targets } from './targets.js';
 
 export function report({ quick }: Context): void {
-  const cost = load(quick)['cost']?.data as CostRow[] | undefined;
-  if (cost !== undefined) console.log(costTable(cost));
+  const results = load(quick);
+  const pages = { targets: targetTable(results), cost: costTable(dataOf(results, 'cost')), more: moreTables(results) };
+  console.log(Object.values(pages).join('\n\n'));
+  if (quick) return;
+  const machine = machineOf(results);
+  replaceBetween(join(ROOT, 'README.md'), 'bench', `${machine}\n\n${pages.targets}`);
+  replaceBetween(join(BENCH, 'README.md'), 'bench', `${machine}\n\n${Object.values(pages).join('\n\n')}`);
+  writeFileSync(join(RESULTS, 'cost.svg'), costPlot(dataOf<CostRow[]>(results, 'cost') ?? []));
+  writeFileSync(join(RESULTS, 'simulated.svg'), simulatedPlot(dataOf<SimulatedRow[]>(results, 'simulated') ?? []));
 }
 
-export function costTable(rows: readonly CostRow[]): string {
+function machineOf(results: Readonly<Record<string, Kept>>): string {
+  const kept = Object.values(results);
+  const [first] = kept;
+  if (first === undefined) return '';
+  const { cpu, cores, kernel, node } = first.machine;
+  const days = [...new Set(kept.map(({ measuredAt }) => measuredAt.slice(0, 10)))].join(', ');
+  return `Measured ${days} on ${cores} cores (${cpu}), Linux ${kernel}, Node ${node}: medians [least–most] of several runs.`;
+}
+
+function targetTable(results: Readonly<Record<string, Kept>>): string {
+  const rows = targets(results).map(({ what, promised, measured, met }) => [what, promised, measured, met ? 'yes' : '**no**']);
+  return table(['', 'target', 'measured', 'met'], rows);
+}
+
+function costTable(rows: readonly CostRow[] = []): string {
   const lines = rows.map((row) => {
-    const { sessions, intervalMs, subject, microsPerPair, cpuShare, turnsPerSecond, turnLateness, transmitLateness, falseDowns } = row;
+    const { sessions, intervalMs, subject, microsPerPair, cpuShare, pairsPerSecond, turnsPerSecond, turnLateness, transmitLateness } = row;
+    const late = (lateness: typeof turnLateness): string =>
+      lateness === undefined ? '' : [lateness.p50, lateness.p99, lateness.p999, lateness.max].map((it) => it.median.toFixed(2)).join(' / ');
     return [
       `${sessions} × ${intervalMs} ms`,
       subject,
       show(microsPerPair),
       `${(cpuShare.median * 100).toFixed(1)} %`,
+      pairsPerSecond.median.toFixed(0),
       turnsPerSecond?.median.toFixed(0) ?? '',
-      turnLateness === undefined ? '' : `${turnLateness.p50.median.toFixed(2)} / ${turnLateness.p99.median.toFixed(2)}`,
-      transmitLateness === undefined ? '' : `${transmitLateness.p50.median.toFixed(2)} / ${transmitLateness.p99.median.toFixed(2)}`,
-      String(falseDowns.max),
+      late(turnLateness),
+      late(transmitLateness),
+      subject === 'floor' ? '' : String(row.falseDowns.median),
     ];
   });
-  return table(['load', 'subject', 'µs/pair', 'CPU', 'turns/s', 'turn late p50/p99 ms', 'send late p50/p99 ms', 'false Downs'], lines);
+  const quantiles = 'p50 / p99 / p99.9 / max, ms';
+  return table(
+    ['load', 'subject', 'µs/pair', 'of a core', 'pairs/s', 'turns/s', `turn late: ${quantiles}`, `sent late: ${quantiles}`, 'false Downs'],
+    lines,
+  );
+}
+
+function moreTables(results: Readonly<Record<string, Kept>>): string {
+  const detection = dataOf<DetectionRow[]>(results, 'detection') ?? [];
+  const endurance = dataOf<HoldRow[]>(results, 'endurance') ?? [];
+  const simulated = dataOf<SimulatedRow[]>(results, 'simulated') ?? [];
+  return [
+    table(
+      ['detection lateness, ms', 'sessions', 'p50', 'p99', 'max'],
+      detection.map(({ subject, sessions, lateness: { p50, p99, max } }) => [
+        subject,
+        String(sessions),
+        show(p50, 3),
+        show(p99, 3),
+        show(max, 3),
+      ]),
+    ),
+    table(
+      ['held', 'subject', 's', 'left Up', 'socket drops', 'worst turn, ms'],
+      endurance.map((row) => [
+        row.what,
+        row.subject,
+        String(row.seconds),
+        show(row.lost, 0),
+        show(row.socketDrops, 0),
+        show(row.worstLatenessMs, 1),
+      ]),
+    ),
+    table(
+      ['core alone, sessions', 'ns per event', 'bytes per session'],
+      simulated.map((row) => [String(row.sessions), show(row.nanosPerEvent, 0), show(row.bytesPerSession, 0)]),
+    ),
+  ].join('\n\n');
 }
 
 /** A table in Markdown. */
-export function table(header: readonly string[], rows: readonly (readonly string[])[]): string {
+function table(header: readonly string[], rows: readonly (readonly string[])[]): string {
   const line = (cells: readonly string[]): string => `| ${cells.join(' | ')} |`;
   return [line(header), line(header.map(() => '---')), ...rows.map(line)].join('\n');
+}
+
+/** Puts text between the two comments of a page that name it. */
+function replaceBetween(file: string, name: string, text: string): void {
+  const page = readFileSync(file, 'utf8');
+  const [begin, end] = [`<!-- ${name}:begin -->`, `<!-- ${name}:end -->`];
+  const [from, to] = [page.indexOf(begin), page.indexOf(end)];
+  if (from < 0 || to < from) throw new Error(`${file} has no ${begin} … ${end}`);
+  writeFileSync(file, `${page.slice(0, from + begin.length)}\n\n${text}\n\n${page.slice(to)}`);
 }

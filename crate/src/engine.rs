@@ -5,9 +5,10 @@ use std::collections::VecDeque;
 use std::net::Ipv4Addr;
 use std::sync::Arc;
 
-use rustc_hash::{FxHashMap, FxHashSet};
+use rustc_hash::FxHashSet;
 use thiserror::Error;
 
+use crate::index::SlotIndex;
 use crate::jitter::Xorshift32;
 use crate::lateness::Lateness;
 use crate::packet::{ControlPacket, DecodeError, PACKET_LEN, State};
@@ -132,8 +133,8 @@ pub struct Engine {
     random: Xorshift32,
     slots: Vec<Option<Slot>>,
     free: Vec<u32>,
-    by_id: FxHashMap<SessionId, u32>,
-    by_path: FxHashMap<Path, u32>,
+    by_id: SlotIndex,
+    by_path: SlotIndex,
     discriminators: FxHashSet<u32>,
     queue: DeadlineQueue,
     transmits: VecDeque<Transmit>,
@@ -159,8 +160,8 @@ impl Engine {
             random: Xorshift32::new(seed),
             slots: Vec::new(),
             free: Vec::new(),
-            by_id: FxHashMap::default(),
-            by_path: FxHashMap::default(),
+            by_id: SlotIndex::default(),
+            by_path: SlotIndex::default(),
             discriminators: FxHashSet::default(),
             queue: DeadlineQueue::new(),
             transmits: VecDeque::new(),
@@ -191,7 +192,7 @@ impl Engine {
         if self.by_id.len() >= self.max_sessions {
             return Err(AddError::Full(self.max_sessions));
         }
-        if self.by_id.contains_key(&spec.id) || self.by_path.contains_key(&spec.path) {
+        if self.slot_of(spec.id).is_some() || self.slot_at(spec.path).is_some() {
             return Err(AddError::Exists);
         }
         if !self.discriminators.insert(local_discr) {
@@ -214,12 +215,16 @@ impl Engine {
                 index
             }
             None => {
+                if self.slots.len() == self.slots.capacity() {
+                    // An eighth more, not twice as much: there may be a million.
+                    self.slots.reserve_exact(self.slots.len() / 8 + 16);
+                }
                 self.slots.push(Some(slot));
                 u32::try_from(self.slots.len() - 1).expect("session ids are 32 bits wide")
             }
         };
-        self.by_id.insert(spec.id, index);
-        self.by_path.insert(spec.path, index);
+        self.by_id.insert(index, |index| occupied(&self.slots, index).id);
+        self.by_path.insert(index, |index| occupied(&self.slots, index).path);
         self.schedule(index, Due::Transmit, first_tx);
         // A session enters the world out of service, and is put into it.
         self.stats.at(scope).sessions[State::AdminDown as usize] += 1;
@@ -229,7 +234,7 @@ impl Engine {
 
     /// Gives a session other timers and another peer port; false where there is none of that id.
     pub fn update_session(&mut self, id: SessionId, timers: Timers, peer_port: u16) -> bool {
-        let Some(index) = self.by_id.get(&id).copied() else { return false };
+        let Some(index) = self.slot_of(id) else { return false };
         let slot = self.slot(index);
         slot.session.set_timers(timers);
         slot.peer_port = peer_port;
@@ -238,9 +243,10 @@ impl Engine {
 
     /// Ends a session without a farewell.
     pub fn remove_session(&mut self, id: SessionId) {
-        let Some(index) = self.by_id.remove(&id) else { return };
+        let Some(index) = self.slot_of(id) else { return };
+        self.by_id.remove(index, &id);
         let slot = self.slots[index as usize].take().expect("ids name occupied slots");
-        self.by_path.remove(&slot.path);
+        self.by_path.remove(index, &slot.path);
         self.discriminators.remove(&slot.session.local_discr());
         let counters = self.stats.at(slot.scope);
         for due in [Due::Transmit, Due::Detect] {
@@ -252,7 +258,7 @@ impl Engine {
 
     /// Takes a session out of service: it says AdminDown for one detection time, then is silent.
     pub fn admin_down(&mut self, now: Time, id: SessionId) {
-        let Some(index) = self.by_id.get(&id).copied() else { return };
+        let Some(index) = self.slot_of(id) else { return };
         let session = &mut self.slot(index).session;
         let from = session.state();
         if session.admin_down(now) {
@@ -262,7 +268,7 @@ impl Engine {
 
     /// Puts a session back in service.
     pub fn admin_up(&mut self, now: Time, id: SessionId) {
-        let Some(index) = self.by_id.get(&id).copied() else { return };
+        let Some(index) = self.slot_of(id) else { return };
         if self.slot(index).session.admin_up(now) {
             self.after_change(now, index, State::AdminDown, Cause::RegisterRoute, now, 0);
         }
@@ -272,7 +278,7 @@ impl Engine {
     /// that it was counted in.
     pub fn handle_datagram(&mut self, now: Time, datagram: Datagram<'_>) -> ScopeId {
         let Datagram { arrival, path, bytes } = datagram;
-        let slot = self.by_path.get(&path).copied();
+        let slot = self.slot_at(path);
         let scope = self.scope_of(slot, path);
         match (decode(bytes), slot) {
             (Ok(packet), Some(index)) => self.handle_packet(now, arrival, index, &packet),
@@ -361,20 +367,20 @@ impl Engine {
     /// A session, and when its detection is looked at next.
     #[must_use]
     pub fn session(&self, id: SessionId) -> Option<(&Session, Option<Time>)> {
-        let slot = self.slots[*self.by_id.get(&id)? as usize].as_ref()?;
+        let slot = occupied(&self.slots, self.slot_of(id)?);
         Some((&slot.session, slot.detect_scheduled))
     }
 
     /// What a session is counted in.
     #[must_use]
     pub fn scope(&self, id: SessionId) -> Option<Scope> {
-        let slot = self.slots[*self.by_id.get(&id)? as usize].as_ref()?;
+        let slot = occupied(&self.slots, self.slot_of(id)?);
         Some(Scope { link: slot.path.link, local: slot.path.local })
     }
 
     /// The ids of all sessions, in no order.
     pub fn session_ids(&self) -> impl Iterator<Item = SessionId> + '_ {
-        self.by_id.keys().copied()
+        self.slots.iter().flatten().map(|slot| slot.id)
     }
 
     /// Entries in the queue: at most two per session.
@@ -574,9 +580,21 @@ impl Engine {
         }
     }
 
+    fn slot_of(&self, id: SessionId) -> Option<u32> {
+        self.by_id.get(&id, |index| occupied(&self.slots, index).id)
+    }
+
+    fn slot_at(&self, path: Path) -> Option<u32> {
+        self.by_path.get(&path, |index| occupied(&self.slots, index).path)
+    }
+
     fn slot(&mut self, index: u32) -> &mut Slot {
         self.slots[index as usize].as_mut().expect("indices name occupied slots")
     }
+}
+
+fn occupied(slots: &[Option<Slot>], index: u32) -> &Slot {
+    slots[index as usize].as_ref().expect("indices name occupied slots")
 }
 
 /// What the receive path takes for a packet: well-formed, and without the zeros that mean nothing.
@@ -594,4 +612,13 @@ fn decode(bytes: &[u8]) -> Result<ControlPacket, Invalid> {
         return Err(Invalid::Discriminator);
     }
     Ok(packet)
+}
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_session_takes_less_than_two_hundred_bytes_beside_its_deadlines() {
+        assert!(size_of::<Option<Slot>>() <= 184, "{}", size_of::<Option<Slot>>());
+    }
 }

@@ -140,6 +140,9 @@ impl Calendar {
     fn set(&mut self, entry: Entry) -> bool {
         let slot = entry.slot as usize;
         if self.records.len() <= slot {
+            if slot >= self.records.capacity() {
+                self.records.reserve_exact(slot + 1 - self.records.len() + slot / 8);
+            }
             self.records.resize(slot + 1, Record::default());
         }
         let record = self.records[slot];

@@ -1,6 +1,7 @@
 //! One session: the state table, the intervals, the deadlines. Pure: time comes in as a number, and nothing goes
 //! out but return values.
 
+use std::num::NonZeroU32;
 use std::sync::Arc;
 
 use crate::jitter::{Xorshift32, jittered_with_slack};
@@ -133,7 +134,7 @@ pub struct Session {
     /// When we first said Init, until the peer says Up: that answers it.
     init_said: Option<Time>,
     /// The round trip of the handshake that has just been completed, at least.
-    round_trip_us: Option<u64>,
+    round_trip_us: Option<NonZeroU32>,
     moments: Moments,
 }
 
@@ -225,7 +226,7 @@ impl Session {
     /// Gives the round trip of a handshake in microseconds, at least, once: from our first Init to the Up that answers
     /// it, less the interval that the peer may have waited.
     pub fn take_round_trip_us(&mut self) -> Option<u64> {
-        self.round_trip_us.take()
+        self.round_trip_us.take().map(|us| u64::from(us.get()))
     }
 
     /// Handles one valid packet. `arrival` is when the kernel received it.
@@ -262,7 +263,8 @@ impl Session {
         }
         if packet.state == State::Up && mine {
             let answered_us = self.init_said.take().map(|said| arrival.since(said));
-            self.round_trip_us = answered_us.map(|us| us.saturating_sub(self.rx_interval_us()));
+            let round_trip_us = answered_us.map(|us| us.saturating_sub(self.rx_interval_us()));
+            self.round_trip_us = round_trip_us.and_then(|us| NonZeroU32::new(u32::try_from(us).unwrap_or(u32::MAX)));
         }
         if to != from {
             let reason =

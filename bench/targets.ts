@@ -1,0 +1,125 @@
+/** What was promised, beside what was measured. */
+import { type Figure, show } from './figures.js';
+import type { Kept } from './results.js';
+import type { CostRow, Subject } from './sections/cost.js';
+import type { DetectionRow, MassRow, WithdrawalRow } from './sections/detection.js';
+import type { HoldRow } from './sections/endurance.js';
+import type { GrowthRow, MemoryRow, SimulatedRow, StartRow } from './sections/growth.js';
+
+export interface Target {
+  readonly what: string;
+  readonly promised: string;
+  readonly measured: string;
+  readonly met: boolean;
+}
+
+/** Each target of which something was measured. */
+export function targets(results: Readonly<Record<string, Kept>>): Target[] {
+  return [
+    ...costTargets(dataOf<CostRow[]>(results, 'cost')),
+    ...enduranceTargets(dataOf<HoldRow[]>(results, 'endurance')),
+    ...detectionTargets(dataOf<DetectionRow[]>(results, 'detection')),
+    ...withdrawalTargets(dataOf<WithdrawalRow[]>(results, 'withdrawal')),
+    ...massTargets(dataOf<MassRow>(results, 'mass')),
+    ...growthTargets(results),
+  ];
+}
+
+// The files are ours: what a section keeps is what it measured.
+// eslint-disable-next-line @typescript-eslint/no-unnecessary-type-parameters
+export function dataOf<T>(results: Readonly<Record<string, Kept>>, section: string): T | undefined {
+  return results[section]?.data as T | undefined;
+}
+
+function atMost(what: string, figure: Figure, most: number, unit: string, digits = 2): Target {
+  return { what, promised: `≤ ${most}${unit}`, measured: `${show(figure, digits)}${unit}`, met: figure.median <= most };
+}
+
+function costTargets(rows: CostRow[] = []): Target[] {
+  const cost = (subject: Subject, sessions: number, intervalMs: number): Figure | undefined =>
+    rows.find((row) => row.subject === subject && row.sessions === sessions && row.intervalMs === intervalMs)?.microsPerPair;
+  const ratio = (other: Subject, sessions: number, intervalMs: number, most: number): Target[] => {
+    const [ours, theirs] = [cost('native', sessions, intervalMs), cost(other, sessions, intervalMs)];
+    if (ours === undefined || theirs === undefined) return [];
+    const quotient = ours.median / theirs.median;
+    return [
+      {
+        what: `CPU per packet pair, native ÷ ${other}, ${sessions} × ${intervalMs} ms`,
+        promised: `≤ ${most.toFixed(2)}`,
+        measured: `${quotient.toFixed(2)} (${show(ours, 1)} µs ÷ ${show(theirs, 1)} µs)`,
+        met: quotient <= most,
+      },
+    ];
+  };
+  return [
+    ...ratio('floor', 1_000, 100, 1.25),
+    ...ratio('floor', 10_000, 100, 1.15),
+    ...ratio('js', 1_000, 100, 0.7),
+    ...ratio('js', 10_000, 300, 0.6),
+  ];
+}
+
+function enduranceTargets(rows: HoldRow[] = []): Target[] {
+  return rows
+    .filter(({ subject }) => subject === 'native')
+    .map(({ what, seconds, lost }) => ({
+      what: `${what}, ${seconds} s: false Downs`,
+      promised: '0',
+      measured: String(lost.max),
+      met: lost.max === 0,
+    }));
+}
+
+function detectionTargets(rows: DetectionRow[] = []): Target[] {
+  return rows
+    .filter(({ subject }) => subject === 'native')
+    .flatMap(({ sessions, lateness }) => [
+      atMost(`Detection lateness, ${sessions} sessions, median`, lateness.p50, 0.25, ' ms', 3),
+      atMost(`Detection lateness, ${sessions} sessions, p99`, lateness.p99, 1, ' ms', 3),
+    ]);
+}
+
+function withdrawalTargets(rows: WithdrawalRow[] = []): Target[] {
+  return rows.map(({ javascript, gone }) => atMost(`From the Down until the route is gone, JavaScript ${javascript}`, gone, 0.3, ' ms', 3));
+}
+
+function massTargets(row: MassRow | undefined): Target[] {
+  if (row === undefined) return [];
+  return [
+    atMost('10 000 routes withdrawn at once, until the last is gone', row.withdrawn, 150, ' ms', 0),
+    { what: 'Meanwhile, false Downs among the others', promised: '0', measured: String(row.falseDowns.max), met: row.falseDowns.max === 0 },
+    atMost('10 000 routes registered, until the last first packet is sent', row.registered, 1_000, ' ms', 0),
+  ];
+}
+
+function growthTargets(results: Readonly<Record<string, Kept>>): Target[] {
+  const growth = dataOf<GrowthRow>(results, 'growth');
+  const memory = dataOf<MemoryRow>(results, 'memory');
+  const start = dataOf<StartRow>(results, 'start');
+  const million = dataOf<SimulatedRow[]>(results, 'simulated')?.find(({ sessions }) => sessions === 1_000_000);
+  const list: Target[] = [];
+  if (growth?.few !== undefined && growth.many !== undefined) {
+    const quotient = growth.many.microsPerPair.median / growth.few.microsPerPair.median;
+    list.push({
+      what: 'CPU per packet pair, 50 000 sessions ÷ 5 000, same packets per second',
+      promised: '≤ 1.10',
+      measured: `${quotient.toFixed(2)} (${show(growth.many.microsPerPair, 1)} µs ÷ ${show(growth.few.microsPerPair, 1)} µs)`,
+      met: quotient <= 1.1,
+    });
+  }
+  if (memory !== undefined) list.push(atMost('Resident memory per session, all of the process', memory.perSession, 2_000, ' B', 0));
+  if (million !== undefined) {
+    list.push(atMost('Of it the Rust core', million.bytesPerSession, 320, ' B', 0));
+    list.push(atMost('Simulated, 1 000 000 sessions, per event', million.nanosPerEvent, 300, ' ns', 0));
+  }
+  if (start !== undefined) {
+    const measured = `${start.beyond.toFixed(1)} ms (${show(start.started, 0)} − ${show(start.empty, 0)})`;
+    list.push({
+      what: '`import` and `Manager.start` beyond an empty Node process',
+      promised: '≤ 30 ms',
+      measured,
+      met: start.beyond <= 30,
+    });
+  }
+  return list;
+}
