@@ -202,6 +202,12 @@ fn a_robust_session_that_knows_nobody_hears_a_peer_that_remembers_its_predecesso
     let mut robust = new_session(&ROBUST);
     let heard = robust.handle_rx(at(1), &packet(AdminDown, PEER, NOBODY));
     assert_eq!(heard, Heard::Ignored(Ignored::ForeignDiscriminator), "AdminDown has to name us or nobody");
+
+    let mut robust = new_session(&ROBUST);
+    robust.handle_rx(at(1), &packet(Down, 0, 0));
+    assert_eq!((robust.state(), robust.peer().discr), (Init, 0));
+    let heard = robust.handle_rx(at(2), &packet(Up, PEER, NOBODY));
+    assert_eq!(heard, Heard::Ignored(Ignored::ForeignDiscriminator), "strangers are heard in Down only");
 }
 
 #[test]
@@ -338,6 +344,12 @@ fn intervals_are_agreed_and_clamped() {
         assert_eq!(agreed(60_000, 70_000, TIMERS), (100_000, 100_000), "{}: also if it is ours", rules.name);
         let hasty = Timers { tx_min_us: 1_000, rx_min_us: 2_000, detect_mult: 3 };
         assert_eq!(agreed(0, 0, hasty), (50_000, 50_000), "{}: nothing goes below the floor", rules.name);
+        let unheard = Session::new(policy(rules), hasty, OURS, at(0), at(0));
+        let intervals = (unheard.tx_interval_us(), unheard.rx_interval_us());
+        assert_eq!(intervals, (50_000, 50_000), "{}: nor before a packet", rules.name);
+        let slow = Timers { tx_min_us: 30_000_000, rx_min_us: 30_000_000, detect_mult: 3 };
+        let followed = if rules.accepts_slower_peers { 30_000_000 } else { 1_000_000 };
+        assert_eq!(agreed(0, 0, slow), (1_000_000, followed), "{}: only robust rules go above the ceiling", rules.name);
         assert_eq!(agreed(0, u32::MAX, TIMERS).0, 1_000_000, "{}: our rate stays below the ceiling", rules.name);
     }
 }

@@ -257,8 +257,19 @@ const RULE_DETAILS = [
   },
   {
     rule: 'robust: forgets after a further detection time, not sooner',
-    rust: ['self.forget_at = Some(now.plus(self.detect_time_us()));', 'self.forget_at = Some(now);'],
-    ts: ['this.#forgetAt = now + this.detectTimeUs;', 'this.#forgetAt = now;'],
+    rust: ['self.forget_at = Some(at.plus(self.detect_time_us()));', 'self.forget_at = Some(at);'],
+    ts: ['this.#forgetAt = at + this.detectTimeUs;', 'this.#forgetAt = at;'],
+  },
+  {
+    rule: 'robust: forgets also where it was told Down',
+    rust: [
+      'if self.policy.rules.forgets_after_silence {\n                    // Whatever',
+      'if self.policy.rules.forgets_after_silence && reason == DownReason::Timeout {\n                    // Whatever',
+    ],
+    ts: [
+      'if (this.policy.rules.forgetsAfterSilence) this.#forgetAt',
+      "if (this.policy.rules.forgetsAfterSilence && reason === 'timeout') this.#forgetAt",
+    ],
   },
   {
     rule: 'robust: does not forget a peer that is heard meanwhile',
@@ -267,14 +278,8 @@ const RULE_DETAILS = [
   },
   {
     rule: 'robust: back in service it knows nobody',
-    rust: [
-      'self.forget_at = None;\n            self.peer.discr = 0;\n        }\n        self.enter',
-      'self.forget_at = None;\n        }\n        self.enter',
-    ],
-    ts: [
-      'this.#forgetAt = undefined;\n      this.peer.discr = 0;\n    }\n    this.#enter',
-      'this.#forgetAt = undefined;\n    }\n    this.#enter',
-    ],
+    rust: ['self.peer.discr = 0;\n        }\n        self.enter', '}\n        self.enter'],
+    ts: ['this.peer.discr = 0;\n    }\n    this.#enter', '}\n    this.#enter'],
   },
   {
     rule: 'robust: strangers are heard in Down only',
@@ -413,7 +418,7 @@ const FORMULAS = [
   },
   {
     rule: 'next transmit: by the peer’s multiplier, not ours',
-    rust: ['jittered(interval_us, self.peer.detect_mult, random)', 'jittered(interval_us, self.timers.detect_mult, random)'],
+    rust: ['jittered_with_slack(interval_us, self.peer.detect_mult,', 'jittered_with_slack(interval_us, self.timers.detect_mult,'],
     ts: ['jittered(intervalUs, this.peer.detectMult, random)', 'jittered(intervalUs, this.timers.detectMult, random)'],
   },
   {
@@ -487,7 +492,10 @@ const FORMULAS = [
   },
   {
     rule: 'convUpStart: the first valid packet while Down',
-    rust: ['self.moments.conv_up_start.get_or_insert(arrival);', 'self.moments.conv_up_start = Some(arrival);'],
+    rust: [
+      'if self.state == State::Down && packet.state != State::AdminDown {\n            self.moments.conv_up_start.get_or_insert(arrival);',
+      'if packet.state != State::AdminDown {\n            self.moments.conv_up_start = Some(arrival);',
+    ],
     ts: [
       "if (this.state === 'down' && packet.state !== 'admin_down') this.moments.convUpStart ??= arrival;",
       "if (packet.state !== 'admin_down') this.moments.convUpStart = arrival;",

@@ -218,6 +218,10 @@ describe('the rule sets', () => {
       expect(session.packet(at(2 * DETECT - 0.001)).peerDiscr, `${rules.name}: not yet`).toBe(PEER);
       expect(session.packet(at(2 * DETECT)).peerDiscr, rules.name).toBe(remembered);
     }
+    const told = sessionIn(ROBUST, 'up');
+    told.handleRx(at(DETECT), packet('down', PEER, OURS));
+    expect(told.packet(at(2 * DETECT - 0.001)).peerDiscr, 'told Down: not yet').toBe(PEER);
+    expect(told.packet(at(2 * DETECT)).peerDiscr, 'told Down').toBe(0);
     const heard = sessionIn(ROBUST, 'up');
     heard.expireIfDue(at(DETECT));
     heard.handleRx(at(2 * DETECT - 1), packet('down', PEER, 0));
