@@ -25,6 +25,7 @@ use crate::mailbox::{Mailbox, Trouble};
 use crate::orders::{ArmedRoute, ArmingPolicy, SessionView};
 use crate::packet::State;
 use crate::realtime::Realtime;
+use crate::refusals::Refusals;
 use crate::route_stats::RouteCounters;
 use crate::session::Policy;
 use crate::snapshot::{RouteScopeReport, ScopeReport, Snapshot, StatsReport};
@@ -195,6 +196,7 @@ struct Driver {
     read_errors_in_a_row: u32,
     socket_drops: u32,
     looked_for_drops_at: Time,
+    refusals: Refusals,
     turns: u64,
     life: Life,
 }
@@ -239,6 +241,7 @@ impl Driver {
             read_errors_in_a_row: 0,
             socket_drops: 0,
             looked_for_drops_at: clock::now(),
+            refusals: Refusals::default(),
             turns: 0,
             life: Life::Running,
         })
@@ -373,7 +376,15 @@ impl Driver {
             self.engine.stats_mut().at(scope).handle_rx.observe(took_ns);
             began = ended;
         }
+        self.tell_refusals(reading.monotonic);
         last_arrival
+    }
+
+    fn tell_refusals(&mut self, now: Time) {
+        for (kind, count) in self.refusals.news(self.engine.stats(), now) {
+            let message = format!("{count} received packets were dropped: {kind}");
+            self.mailbox.put_warning(Trouble { code: "packets_dropped".into(), message });
+        }
     }
 
     fn after_read_error(&mut self, errno: Errno, at: Time) -> nix::Result<Time> {

@@ -28,6 +28,7 @@ pub mod jitter;
 pub mod lateness;
 pub mod packet;
 pub mod queue;
+pub mod refusals;
 pub mod rules;
 pub mod session;
 #[cfg(target_os = "linux")]

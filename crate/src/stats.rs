@@ -48,6 +48,10 @@ pub enum Invalid {
 
 impl Invalid {
     pub const COUNT: usize = 7;
+
+    /// The values of the `reason` label, in the order of the kinds.
+    pub const NAMES: [&'static str; Self::COUNT] =
+        ["short", "bad_version", "bad_len", "bad_detect_mult", "bad_discr", "bad_interval", "foreign_discr"];
 }
 
 /// Why a session changed its state: the `reason` label of the transition counter.

@@ -29,6 +29,7 @@ import type {
   SessionRecord,
   SessionSpec,
 } from './engine.js';
+import { Refusals } from './refusals.js';
 import { DgramTransport, ServiceTransport, type Transport, type TransportListener } from './transport.js';
 
 /** An AdminDown to all peers is repeated no longer than this. */
@@ -42,6 +43,7 @@ export class JsEngine implements Engine {
   readonly #counters = new Counters();
   readonly #listener: EngineListener;
   readonly #throttle = new Throttle();
+  readonly #refusals = new Refusals();
   readonly #discriminators = new Set<number>();
   /** Which interfaces a pair of addresses was registered on, the last counts: Node does not show what a packet came in by. */
   readonly #interfaces = new Map<string, readonly string[]>();
@@ -220,6 +222,7 @@ export class JsEngine implements Engine {
         const began = monotonicNow();
         this.#core.handleDatagram(Math.round(began * 1_000), arrivalUs, path, bytes);
         this.#counters.handled(path, (monotonicNow() - began) / 1_000);
+        this.#tellRefusals(began * 1_000);
         this.#flush();
       },
       sent: (path) => this.#counters.sent(path),
@@ -247,6 +250,12 @@ export class JsEngine implements Engine {
     const rest = (this.#interfaces.get(pair) ?? []).filter((other) => other !== iface);
     if (rest.length > 0) this.#interfaces.set(pair, rest);
     else this.#interfaces.delete(pair);
+  }
+
+  #tellRefusals(now: number): void {
+    for (const { kind, count } of this.#refusals.news(() => this.#counters.scopes(), now)) {
+      this.#listener.warning('packets_dropped', `${count} received packets were dropped: ${kind}`);
+    }
   }
 
   /** One turn: what is due, what is to be sent, what is to be told. A session is judged only after the sockets were empty. */
