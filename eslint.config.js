@@ -6,7 +6,7 @@ const FLOORS = [
   ['cli'],
   ['index', 'building-blocks', 'sim'],
   ['manager'],
-  ['registration', 'snapshot', 'transitions', 'events', 'stats', 'metrics-feed'],
+  ['registration', 'roster', 'snapshot', 'transitions', 'events', 'stats', 'metrics-feed'],
   ['config'],
   ['registry'],
   ['installer'],

@@ -14,7 +14,8 @@ export type { HistogramStats } from './histogram.js';
 export type { RouteOperation } from './installer/installer.js';
 export type { SessionTimerOptions } from './intervals.js';
 export type { Logger } from './logger.js';
-export { type LeftRoutes, Manager, type ManagerEvents, type RouteRef } from './manager.js';
+export { Manager, type ManagerEvents } from './manager.js';
+export type { LeftRoutes, RouteRef } from './roster.js';
 export {
   LABEL_IFACE,
   LABEL_LOCAL_IP,

@@ -6,7 +6,7 @@ import { type CloseOptions, type ManagerConfig, type RegisterOptions, type Resol
 import type { Capabilities, Engine, EngineListener, EngineOptions, EngineStats, SessionRecord } from './engine/engine.js';
 import { Relay } from './engine/relay.js';
 import { type EngineFactory, startEngine } from './engine/select.js';
-import { closedError, codeOf, ConfigError, expected, LivenessError, messageOf, RoutesError, toError } from './errors.js';
+import { closedError, LivenessError, messageOf } from './errors.js';
 import { SafeEmitter } from './events.js';
 import { ArmedInstaller } from './installer/armed-installer.js';
 import { BackendInstaller } from './installer/backend-installer.js';
@@ -15,9 +15,9 @@ import { type Logger, SILENT } from './logger.js';
 import { checkRegistry, type MetricsReading, type PeerReading, showMetrics } from './metrics-feed.js';
 import { NetlinkRoutes } from './netlinker/netlink.js';
 import { parseClientVersion } from './protocol/client-version.js';
-import { maxSessions, type Plan, planRegistrations, type Registration } from './registration.js';
-import { Registry, type RouteEntry, type Session } from './registry.js';
-import { formatRoute, isIntegerIn, parseInterface, parseRoute, type Peer, type Route } from './route.js';
+import { maxSessions, type Registration } from './registration.js';
+import { type LeftRoutes, Roster, type RouteRef } from './roster.js';
+import { formatRoute, type Peer, type Route } from './route.js';
 import { type SessionSnapshot, toSnapshot } from './snapshot.js';
 import { type ManagerStats, toStats } from './stats.js';
 import { toTransition, type Transition, TransitionStream } from './transitions.js';
@@ -30,20 +30,6 @@ export interface ManagerEvents {
   route: [RouteOperation];
   /** The engine has stopped by itself; nothing is watched any more. At most once, and only if somebody listens. */
   error: [Error];
-}
-
-/** A route by the names that it was registered under. */
-export interface RouteRef {
-  route: Route;
-  iface: string;
-}
-
-/** Which routes of the backend are meant: those of a protocol number in a table. */
-export interface LeftRoutes {
-  /** 1 to 255. */
-  protocol: number;
-  /** 1 to 4 294 967 295; 254 is `main`. */
-  table: number;
 }
 
 /**
@@ -62,7 +48,7 @@ export class Manager extends SafeEmitter<ManagerEvents> implements AsyncDisposab
   readonly #log: Logger;
   readonly #engine: Engine;
   readonly #installer: RouteInstaller;
-  readonly #registry = new Registry();
+  readonly #roster: Roster;
   readonly #streams = new Set<TransitionStream>();
   readonly #endMetrics: (last: MetricsReading) => void;
   #lastReading: MetricsReading | undefined;
@@ -98,6 +84,7 @@ export class Manager extends SafeEmitter<ManagerEvents> implements AsyncDisposab
     });
     this.#engine = engine;
     this.#installer = this.#newInstaller();
+    this.#roster = new Roster({ engine, installer: this.#installer, config, log, assertOpen: () => this.#assertOpen() });
     const { metricsRegistry, metricsPrefix } = config;
     this.#endMetrics =
       metricsRegistry === undefined ? () => undefined : showMetrics(metricsRegistry, metricsPrefix, () => this.#metricsReading());
@@ -133,7 +120,7 @@ export class Manager extends SafeEmitter<ManagerEvents> implements AsyncDisposab
    */
   async registerRoute(route: Route, iface: string, options: RegisterOptions = {}): Promise<void> {
     this.#assertOpen();
-    await this.#register([{ ...options, route, iface }], (errors) => errors.get(0));
+    await this.#roster.register([{ ...options, route, iface }], (errors) => errors.get(0));
   }
 
   /**
@@ -144,7 +131,7 @@ export class Manager extends SafeEmitter<ManagerEvents> implements AsyncDisposab
   async registerRoutes(registrations: readonly Registration[]): Promise<void> {
     this.#assertOpen();
     if (!Array.isArray(registrations)) throw new LivenessError('ERR_INVALID_ROUTE', 'Expected an array of registrations');
-    await this.#register(registrations, () => undefined);
+    await this.#roster.register(registrations, () => undefined);
   }
 
   /**
@@ -157,15 +144,13 @@ export class Manager extends SafeEmitter<ManagerEvents> implements AsyncDisposab
    */
   async withdrawRoute(route: Route, iface: string): Promise<void> {
     this.#assertOpen();
-    const entry = this.#registry.route(parseInterface(iface), parseRoute(route));
-    if (entry !== undefined) await this.#withdraw([entry]);
+    await this.#roster.withdraw([{ route, iface }]);
   }
 
   /** Withdraws many routes at once. Rejects with the first failure, when all have ended. */
   async withdrawRoutes(routes: readonly RouteRef[]): Promise<void> {
     this.#assertOpen();
-    const entries = routes.map(({ route, iface }) => this.#registry.route(parseInterface(iface), parseRoute(route)));
-    await this.#withdraw(entries.filter((entry) => entry !== undefined));
+    await this.#roster.withdraw(routes);
   }
 
   /**
@@ -175,12 +160,14 @@ export class Manager extends SafeEmitter<ManagerEvents> implements AsyncDisposab
    * @throws LivenessError `ERR_INVALID_ROUTE` where it is not registered, `ERR_CLOSED`
    */
   async adminDownRoute(route: Route, iface: string): Promise<void> {
-    await this.#setAdminDown(route, iface, true);
+    this.#assertOpen();
+    await this.#roster.setAdminDown(route, iface, true);
   }
 
   /** Puts a route back in service. @throws as `adminDownRoute` */
   async adminUpRoute(route: Route, iface: string): Promise<void> {
-    await this.#setAdminDown(route, iface, false);
+    this.#assertOpen();
+    await this.#roster.setAdminDown(route, iface, false);
   }
 
   /**
@@ -191,12 +178,7 @@ export class Manager extends SafeEmitter<ManagerEvents> implements AsyncDisposab
    * @throws LivenessError `ERR_CONFIG`, `ERR_ROUTE_BACKEND`, `ERR_CLOSED`
    */
   async adoptRoutes(left: LeftRoutes): Promise<Route[]> {
-    const listed = await this.#leftRoutes(left);
-    return listed.filter((route) => {
-      const entry = this.#registered(route);
-      if (entry !== undefined) this.#installer.adopt(entry);
-      return entry !== undefined;
-    });
+    return this.#roster.adopt(left);
   }
 
   /**
@@ -208,17 +190,7 @@ export class Manager extends SafeEmitter<ManagerEvents> implements AsyncDisposab
    * `ERR_ROUTE_BACKEND`, `ERR_CLOSED`
    */
   async sweepRoutes({ dryRun = false, ...left }: LeftRoutes & { dryRun?: boolean | undefined }): Promise<Route[]> {
-    const unwanted = (await this.#leftRoutes(left)).filter((route) => this.#registered(route) === undefined);
-    if (dryRun) return unwanted;
-    const outcomes = await Promise.allSettled(unwanted.map(async (route) => this.#config.netlinker.routeDelete(route)));
-    const issues = outcomes.flatMap((outcome, index) =>
-      outcome.status === 'fulfilled'
-        ? []
-        : [{ index, code: codeOf(outcome.reason) ?? 'ERR_ROUTE_BACKEND', message: messageOf(outcome.reason) }],
-    );
-    if (issues.length > 0) throw new RoutesError(issues, {}, 'not all was swept');
-    for (const route of unwanted) this.#log.info({ ...route }, `swept: ${formatRoute(route)}`);
-    return unwanted;
+    return this.#roster.sweep(left, dryRun);
   }
 
   /** All sessions as they are now (reference name: `GetSessions`). @throws LivenessError `ERR_CLOSED` */
@@ -230,14 +202,14 @@ export class Manager extends SafeEmitter<ManagerEvents> implements AsyncDisposab
   /** One session, if there is one (reference name: `GetSession`). @throws LivenessError `ERR_CLOSED` */
   getSession(peer: Peer): SessionSnapshot | undefined {
     this.#assertOpen();
-    const session = this.#registry.session(peer);
+    const session = this.#roster.registry.session(peer);
     return session === undefined ? undefined : this.#snapshots([session.id])[0];
   }
 
   /** Counters of engine and routes. @throws LivenessError `ERR_CLOSED` */
   stats(): ManagerStats {
     this.#assertOpen();
-    const registered = [...this.#registry.routes()].filter((entry) => !entry.leaving).length;
+    const registered = [...this.#roster.registry.routes()].filter((entry) => !entry.leaving).length;
     const stats = this.#engine.stats();
     return toStats(stats, registered, [...stats.routes, ...this.#installer.stats()]);
   }
@@ -312,7 +284,7 @@ export class Manager extends SafeEmitter<ManagerEvents> implements AsyncDisposab
   }
 
   #sessionChanged(record: SessionRecord): void {
-    const session = this.#registry.sessionById(record.id);
+    const session = this.#roster.registry.sessionById(record.id);
     if (session === undefined) return;
     session.peerPassive = record.peerPassive ?? session.peerPassive;
     if (record.count > 0) session.turned(record);
@@ -346,165 +318,16 @@ export class Manager extends SafeEmitter<ManagerEvents> implements AsyncDisposab
     this.deliver('route', operation);
   }
 
-  async #register(registrations: readonly Registration[], single: (errors: Map<number, unknown>) => unknown): Promise<void> {
-    const check = this.#engine.checkPaths.bind(this.#engine);
-    const { plans, issues, errors } = planRegistrations(registrations, this.#registry, this.#config, check);
-    if (issues.length > 0) throw toError(single(errors) ?? new RoutesError(issues));
-    const entries = this.#carryOut(plans);
-    if (!this.#config.passiveMode) return;
-    const outcomes = await Promise.allSettled(entries.map((entry) => this.#installer.confirmed(entry)));
-    const failed = outcomes.flatMap((outcome, index) =>
-      outcome.status === 'rejected' ? [{ index, cause: outcome.reason as unknown }] : [],
-    );
-    if (failed.length === 0) return;
-    this.#undo(entries, outcomes);
-    const failures = failed.map(({ index, cause }) => ({ index, code: 'ERR_ROUTE_BACKEND', message: messageOf(cause), cause }));
-    const [first] = failures;
-    if (registrations.length === 1) throw new LivenessError('ERR_ROUTE_BACKEND', first?.message ?? '', { cause: first?.cause });
-    throw new RoutesError(failures, { cause: first?.cause });
-  }
-
-  /** Registers what was planned; gives the entries in the order of the plans. */
-  #carryOut(plans: readonly Plan[]): RouteEntry[] {
-    const added: Session[] = [];
-    const updated = new Set<Session>();
-    const revived = new Set<Session>();
-    const entries = plans.map((plan) => {
-      const { peer, peerPort, timers, route, iface } = plan;
-      let session = this.#registry.session(peer);
-      if (session === undefined) {
-        session = this.#registry.addSession(peer, peerPort, timers);
-        added.push(session);
-      } else if (!sameTimers(session, plan)) {
-        Object.assign(session, { timers, peerPort });
-        updated.add(session);
-      }
-      const entry = this.#registry.route(iface, route) ?? this.#registry.addRoute(iface, route, session);
-      const isNew = entry.leaving || entry.session !== session;
-      if (isNew) {
-        entry.session.routes.delete(entry);
-        entry.session = session;
-        session.routes.add(entry);
-        Object.assign(entry, { leaving: false, adminDown: false });
-      }
-      entry.route = route;
-      if (session.adminDown && !entry.adminDown) revived.add(session);
-      return entry;
-    });
-    if (added.length > 0) this.#engine.addSessions(added.map((session) => session.spec));
-    const changed = [...updated].filter((session) => !added.includes(session));
-    if (changed.length > 0) this.#engine.updateSessions(changed.map((session) => session.spec));
-    for (const session of revived) this.#setSessionAdminDown(session, false);
-    this.#installer.add(entries);
-    return entries;
-  }
-
-  /** In passive mode a failure leaves nothing registered. */
-  #undo(entries: readonly RouteEntry[], outcomes: readonly PromiseSettledResult<void>[]): void {
-    entries.forEach((entry, index) => {
-      if (outcomes[index]?.status === 'rejected') {
-        this.#installer.drop(entry);
-        this.#detach(entry);
-        this.#registry.removeRoute(entry);
-      } else {
-        void this.#leave(entry);
-      }
-    });
-  }
-
-  async #withdraw(entries: readonly RouteEntry[]): Promise<void> {
-    const { routeTimeout } = this.#config;
-    const outcomes = await Promise.allSettled(
-      entries.map(async (entry) => {
-        if (await isInTime(this.#leave(entry), routeTimeout)) return;
-        const { lastError } = this.#installer.status(entry);
-        const message = `${formatRoute(entry.route)} was not withdrawn within ${routeTimeout} ms, retries go on: ${messageOf(lastError ?? 'no answer')}`;
-        throw new LivenessError('ERR_ROUTE_BACKEND', message, { cause: lastError });
-      }),
-    );
-    const failed = outcomes.find((outcome) => outcome.status === 'rejected');
-    if (failed !== undefined) throw toError(failed.reason);
-  }
-
-  /** Ends a route, and its session with its last route. */
-  async #leave(entry: RouteEntry): Promise<void> {
-    entry.leaving = true;
-    const removed = this.#installer.remove(entry);
-    this.#detach(entry);
-    await removed;
-    this.#registry.removeIfLeaving(entry);
-  }
-
-  /** Ends the session of a route that leaves if nothing else needs it. */
-  #detach(entry: RouteEntry): void {
-    const { session } = entry;
-    const rest = [...session.routes].filter((other) => other !== entry && !other.leaving);
-    if (rest.length > 0) {
-      if (!session.adminDown && rest.every((other) => other.adminDown)) this.#setSessionAdminDown(session, true);
-      return;
-    }
-    if (this.#registry.session(session.peer) !== session) return;
-    this.#registry.removeSession(session);
-    this.#engine.removeSessions([session.id]);
-  }
-
-  /** What the backend holds of a protocol and a table. */
-  async #leftRoutes({ protocol, table }: LeftRoutes): Promise<Route[]> {
-    this.#assertOpen();
-    const issues = [
-      ...(isIntegerIn(protocol, 1, 255) ? [] : [{ path: 'protocol', message: expected('protocol', 'an integer from 1 to 255', protocol) }]),
-      ...(isIntegerIn(table, 1, 0xffff_ffff)
-        ? []
-        : [{ path: 'table', message: expected('table', 'an integer from 1 to 4294967295', table) }]),
-    ];
-    if (issues.length > 0) throw new ConfigError(issues);
-    try {
-      const listed = await this.#config.netlinker.routeByProtocol(protocol);
-      this.#assertOpen();
-      return listed.filter((route) => route.table === table);
-    } catch (cause) {
-      if (codeOf(cause) === 'ERR_CLOSED') throw cause;
-      throw new LivenessError('ERR_ROUTE_BACKEND', `The backend cannot list its routes: ${messageOf(cause)}`, { cause });
-    }
-  }
-
-  /** The registration that a route of the backend belongs to. */
-  #registered(route: Route): RouteEntry | undefined {
-    const entry = this.#registry.occupant(route);
-    if (entry === undefined || entry.leaving) return undefined;
-    return entry.route.protocol === route.protocol && entry.route.nextHop === route.nextHop ? entry : undefined;
-  }
-
-  async #setAdminDown(route: Route, iface: string, down: boolean): Promise<void> {
-    this.#assertOpen();
-    const entry = this.#registry.route(parseInterface(iface), parseRoute(route));
-    if (entry === undefined || entry.leaving) {
-      throw new LivenessError('ERR_INVALID_ROUTE', `${formatRoute(route)} is not registered on ${iface}`);
-    }
-    if (entry.adminDown === down) return Promise.resolve();
-    entry.adminDown = down;
-    this.#installer.changed(entry);
-    const { session } = entry;
-    const allDown = [...session.routes].every((other) => other.leaving || other.adminDown);
-    if (session.adminDown !== allDown) this.#setSessionAdminDown(session, allDown);
-    return Promise.resolve();
-  }
-
-  #setSessionAdminDown(session: Session, down: boolean): void {
-    session.adminDown = down;
-    this.#engine.setAdminDown([session.id], down);
-  }
-
   #snapshots(ids?: readonly number[]): SessionSnapshot[] {
     const status = this.#installer.status.bind(this.#installer);
     return this.#engine.snapshots(ids).flatMap((seen) => {
-      const session = this.#registry.sessionById(seen.id);
+      const session = this.#roster.registry.sessionById(seen.id);
       return (session && toSnapshot(session, seen, status)) ?? [];
     });
   }
 
   async #close(options: CloseOptions): Promise<void> {
-    if (options.withdrawRoutes === true && this.#failed === undefined) await this.#withdrawAll();
+    if (options.withdrawRoutes === true && this.#failed === undefined) await this.#roster.withdrawAll();
     for (const stream of this.#streams) stream.end();
     this.#lastReading = this.#metricsReading();
     try {
@@ -539,17 +362,9 @@ export class Manager extends SafeEmitter<ManagerEvents> implements AsyncDisposab
 
   #peerReadings(): PeerReading[] {
     return this.#engine.snapshots().flatMap(({ id, state, detectTimeUs }) => {
-      const session = this.#registry.sessionById(id);
+      const session = this.#roster.registry.sessionById(id);
       return session === undefined ? [] : { peer: session.peer, state, detectTime: detectTimeUs / 1_000_000 };
     });
-  }
-
-  async #withdrawAll(): Promise<void> {
-    const entries = [...this.#registry.routes()].filter((entry) => !entry.leaving);
-    const outcomes = entries.map((entry) => this.#installer.remove(entry));
-    if (await isInTime(Promise.all(outcomes), this.#config.routeTimeout)) return;
-    const { routeTimeout } = this.#config;
-    this.#log.error({ routeTimeout }, 'not all routes were withdrawn in time; what is left stays in the backend, unwatched');
   }
 
   #fail(error: Error): void {
@@ -615,24 +430,6 @@ function engineOptions(config: ResolvedConfig): EngineOptions {
     takeOver: netlinker instanceof NetlinkRoutes && netlinker.takeOver,
     realtime,
   };
-}
-
-function sameTimers({ timers, peerPort }: Session, plan: Plan): boolean {
-  const { txMinUs, rxMinUs, detectMult } = plan.timers;
-  return timers.txMinUs === txMinUs && timers.rxMinUs === rxMinUs && timers.detectMult === detectMult && peerPort === plan.peerPort;
-}
-
-/** Whether something ends in time; a failure of it is thrown. */
-async function isInTime(ends: Promise<unknown>, milliseconds: number): Promise<boolean> {
-  let timer: NodeJS.Timeout | undefined;
-  const late = new Promise<false>((resolve) => {
-    timer = setTimeout(resolve, milliseconds, false);
-  });
-  try {
-    return await Promise.race([ends.then(() => true), late]);
-  } finally {
-    clearTimeout(timer);
-  }
 }
 
 /** A listener's failure is never lost: it is logged, or, without a logger, a warning of the process. */
