@@ -1,5 +1,6 @@
 // A process with one manager on one host of a lab. It obeys lines of JSON, `[id, method, ...arguments]`, answers
 // `{ id, result }` or `{ id, error }`, and prints every event as it comes.
+import { PerformanceObserver } from 'node:perf_hooks';
 import { createInterface } from 'node:readline';
 
 import { Manager, NetlinkRoutes } from 'route-liveness';
@@ -7,10 +8,21 @@ import { Manager, NetlinkRoutes } from 'route-liveness';
 let manager;
 let backend;
 
+/** What an administrator would see: the lines that are written at the default level, and when. */
+const logged = [];
+const logger = {
+  child: () => logger,
+  trace() {},
+  debug() {},
+  info: (fields, message) => note('info', fields, message),
+  warn: (fields, message) => note('warn', fields, message),
+  error: (fields, message) => note('error', fields, message),
+};
+
 const methods = {
   async start({ takeOver = false, ...config }) {
     const netlinker = new NetlinkRoutes({ takeOver });
-    manager = await Manager.start({ netlinker, ...config });
+    manager = await Manager.start({ netlinker, logger, ...config });
     manager.on('transition', (transition) => print({ event: 'transition', at: Date.now(), ...transition }));
     manager.on('route', ({ error, ...operation }) => print({ event: 'route', at: Date.now(), ...operation, error: describe(error) }));
     return manager.localAddr();
@@ -23,6 +35,28 @@ const methods = {
   block(milliseconds) {
     const until = Date.now() + milliseconds;
     while (Date.now() < until);
+  },
+  /** Makes garbage, so that the collector has to run again and again. Gives how often it ran. */
+  async litter(milliseconds) {
+    let collections = 0;
+    const observer = new PerformanceObserver((list) => (collections += list.getEntries().length));
+    observer.observe({ entryTypes: ['gc'] });
+    const until = Date.now() + milliseconds;
+    let kept = [];
+    while (Date.now() < until) {
+      // Some of it lives long enough to be moved to the old generation.
+      kept.push(Array.from({ length: 1_000 }, (_, index) => ({ index, text: `${index}` })));
+      if (kept.length > 200) kept = kept.slice(150);
+    }
+    await new Promise((resolve) => setTimeout(resolve, 50));
+    observer.disconnect();
+    return collections;
+  },
+  logged: () => logged,
+  /** Bytes, and microseconds of all threads so far. */
+  usage: () => {
+    const { user, system } = process.cpuUsage();
+    return { rss: process.memoryUsage.rss(), cpu: user + system };
   },
   sessions: () =>
     manager
@@ -44,6 +78,10 @@ for await (const line of createInterface({ input: process.stdin })) {
     .then(() => methods[method](...values))
     .then((result) => print({ id, result }))
     .catch((error) => print({ id, error: describe(error) }));
+}
+
+function note(level, fields, message) {
+  logged.push({ at: Date.now(), level, kind: fields?.code ?? message, message });
 }
 
 function describe(error) {

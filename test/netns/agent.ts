@@ -4,7 +4,7 @@ import { once } from 'node:events';
 import { createInterface } from 'node:readline';
 import { fileURLToPath } from 'node:url';
 
-import type { Route } from '../../ts/index.js';
+import type { ManagerStats, Route } from '../../ts/index.js';
 import type { Host, Lab } from './lab.js';
 
 const PROGRAM = fileURLToPath(new URL('agent.mjs', import.meta.url));
@@ -33,6 +33,19 @@ export interface AgentSession {
   readonly lastDownReason: string;
   readonly peerMode: string;
   readonly routes: readonly { route: Route; installed: boolean; adminDown: boolean; lastError?: { code: string; message: string } }[];
+}
+
+/** A line of the agent's log, at the default level. */
+export interface LogLine {
+  readonly at: number;
+  /** Its code, or its text where it has none. */
+  readonly kind: string;
+}
+
+/** Memory in bytes, and processor time of all threads in microseconds. */
+export interface Usage {
+  readonly rss: number;
+  readonly cpu: number;
 }
 
 interface Answer {
@@ -83,6 +96,14 @@ export class Agent {
 
   sessions(): Promise<AgentSession[]> {
     return this.call('sessions');
+  }
+
+  stats(): Promise<ManagerStats> {
+    return this.call('stats');
+  }
+
+  usage(): Promise<Usage> {
+    return this.call('usage');
   }
 
   /** The first event since `from` that fits; waits for it. */

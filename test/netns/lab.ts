@@ -36,9 +36,12 @@ export function cannotRun(): string | undefined {
 export class Lab {
   readonly one: Host;
   readonly two: Host;
+  /** The namespace between the hosts, whose interfaces `m1` and `m2` a relay joins; none where they have a link. */
+  readonly middle: string | undefined;
   readonly #cleanup: (() => void)[] = [];
 
-  constructor() {
+  /** @param relayed no link joins the hosts: each has one to a namespace between them, where a relay has to run */
+  constructor({ relayed = false }: { relayed?: boolean } = {}) {
     sweep();
     count += 1;
     const host = (number: number): Host => ({
@@ -49,7 +52,8 @@ export class Lab {
     });
     this.one = host(1);
     this.two = host(2);
-    for (const { name } of [this.one, this.two]) {
+    this.middle = relayed ? `${PREFIX}${process.pid}-${count}-m` : undefined;
+    for (const name of [this.one.name, this.two.name, ...(this.middle === undefined ? [] : [this.middle])]) {
       run('ip', ['netns', 'add', name]);
       this.#cleanup.push(() => attempt('ip', ['netns', 'del', name]));
       run('ip', ['-n', name, 'link', 'set', 'lo', 'up']);
@@ -65,7 +69,17 @@ export class Lab {
   /** Joins the hosts; also after `removeLink`. */
   makeLink(): void {
     const [one, two] = [this.one, this.two];
-    run('ip', ['link', 'add', one.iface, 'netns', one.name, 'type', 'veth', 'peer', 'name', two.iface, 'netns', two.name]);
+    if (this.middle === undefined) {
+      run('ip', ['link', 'add', one.iface, 'netns', one.name, 'type', 'veth', 'peer', 'name', two.iface, 'netns', two.name]);
+    } else {
+      for (const [host, iface] of [
+        [one, 'm1'],
+        [two, 'm2'],
+      ] as const) {
+        run('ip', ['link', 'add', host.iface, 'netns', host.name, 'type', 'veth', 'peer', 'name', iface, 'netns', this.middle]);
+        run('ip', ['-n', this.middle, 'link', 'set', iface, 'up']);
+      }
+    }
     for (const { name, iface, address } of [one, two]) {
       run('ip', ['-n', name, 'addr', 'add', `${address}/24`, 'dev', iface]);
       run('ip', ['-n', name, 'link', 'set', iface, 'up']);
@@ -116,7 +130,7 @@ export class Lab {
   }
 
   /** Starts a program on a host, ended with the lab at the latest. */
-  spawn(host: Host, command: string, args: readonly string[], env: Record<string, string> = {}): ChildProcess {
+  spawn(host: Pick<Host, 'name'>, command: string, args: readonly string[], env: Record<string, string> = {}): ChildProcess {
     const child = spawn('ip', ['netns', 'exec', host.name, command, ...args], {
       stdio: ['pipe', 'pipe', 'inherit'],
       env: { ...process.env, ...env },

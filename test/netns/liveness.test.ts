@@ -43,6 +43,16 @@ describe.skipIf(cannotRun())('two hosts on the native engine', () => {
     for (const agent of agents) expect(await agent.sessions()).toMatchObject([{ state: 'up' }]);
   });
 
+  it('do not notice that JavaScript is in a storm of allocations for three seconds on both', async () => {
+    const agents = await startPair(lab, () => ({ txMin: 100, rxMin: 100 }));
+    const marks = agents.map((agent) => agent.events.length);
+    const collections = await Promise.all(agents.map((agent) => agent.call<number>('litter', 3_000)));
+    await pause(500);
+    for (const count of collections) expect(count, 'garbage was collected').toBeGreaterThan(10);
+    agents.forEach((agent, index) => expect(agent.events.slice(marks[index])).toEqual([]));
+    for (const agent of agents) expect(await agent.sessions()).toMatchObject([{ state: 'up' }]);
+  });
+
   it('lose the route of a path that is cut while JavaScript is blocked', async () => {
     const [one] = await startPair(lab);
     const arrivals = await ArrivalMonitor.start(lab, lab.one);

@@ -1,0 +1,116 @@
+/** Floods from one process that sends as fast as it can, against an agent with sessions at 100 ms × 3. */
+import { afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
+
+import type { ManagerStats, Route } from '../../ts/index.js';
+import { Agent, isAdd, type LogLine, pause } from './agent.js';
+import { run } from './command.js';
+import { BUILD_PATIENCE_MS, buildExamples, Example } from './example.js';
+import { cannotRun, type Host, Lab } from './lab.js';
+
+const SESSIONS = 8;
+const FLOOD_S = 4;
+const LOG_INTERVAL_MS = 5_000;
+/** What an allocator keeps in hand is no leak; a byte kept per packet would be more than this. */
+const GROWTH_BYTES = 4 << 20;
+
+interface Sent {
+  readonly sent: number;
+  readonly seconds: number;
+}
+
+describe.skipIf(cannotRun())('eight sessions at 100 ms × 3, while one process sends as fast as it can', () => {
+  let lab: Lab;
+
+  beforeAll(() => {
+    buildExamples('flood');
+  }, BUILD_PATIENCE_MS);
+
+  beforeEach(() => {
+    lab = new Lab();
+  });
+
+  afterEach(() => {
+    lab.close();
+  });
+
+  /** The peers' addresses: host two has one per session. */
+  const peers = Array.from({ length: SESSIONS }, (_, index) => `10.201.0.${11 + index}`);
+  /** Whole networks of addresses that no session knows, on the same link. */
+  const strangers = Array.from({ length: 128 }, (_, index) => `10.201.0.${128 + index}`);
+
+  const start = async (): Promise<[Agent, Agent]> => {
+    for (const address of peers) run('ip', ['-n', lab.two.name, 'addr', 'add', `${address}/24`, 'dev', lab.two.iface]);
+    // Makes all of them addresses of that host.
+    lab.route(lab.two, 'add', 'local', '10.201.0.128/25', 'dev', 'lo');
+    const config = { bindIP: '0.0.0.0', txMin: 100, rxMin: 100 };
+    const agents = (await Promise.all([lab.one, lab.two].map((host) => Agent.start(lab, host, config)))) as [Agent, Agent];
+    const route = (changes: Partial<Route>): Route => ({ table: 254, dst: '', src: '', nextHop: '', protocol: 186, ...changes });
+    const [one, two] = agents;
+    for (const [index, peer] of peers.entries()) {
+      const there = route({ dst: `10.9.2.${index}/32`, src: lab.one.address, nextHop: peer });
+      const back = route({ dst: `10.9.1.${index}/32`, src: peer, nextHop: lab.one.address });
+      await one.register(there, { peerIP: peer });
+      await two.register(back, { peerIP: lab.one.address });
+    }
+    const areAdded =
+      (agent: Agent): (() => boolean) =>
+      () =>
+        agent.events.filter(isAdd).length === SESSIONS;
+    for (const agent of agents) await agent.event(areAdded(agent));
+    return agents;
+  };
+
+  const flood = async (host: Host, kind: string, sources: readonly string[], seconds: number): Promise<Sent> => {
+    const example = new Example(lab, host, 'flood', { kind, iface: host.iface, sources, to: lab.one.address, seconds });
+    return await example.read<Sent>();
+  };
+
+  const isolated = (lines: readonly LogLine[]): boolean =>
+    lines.every(({ at, kind }, index) => {
+      const before = lines.slice(0, index).findLast((line) => line.kind === kind);
+      // The clock of the log is not the one that the lines are spaced by.
+      return before === undefined || at - before.at > LOG_INTERVAL_MS - 100;
+    });
+
+  const sum = (stats: ManagerStats, count: (scope: ManagerStats['scopes'][number]) => number): number =>
+    stats.scopes.reduce((total, scope) => total + count(scope), 0);
+  const invalid = (stats: ManagerStats): number =>
+    sum(stats, ({ rxInvalid }) => Object.values(rxInvalid).reduce((total, count) => total + count, 0));
+  const unknown = (stats: ManagerStats): number => sum(stats, ({ unknownPeer }) => unknownPeer);
+
+  it.each<[string, { kind: string; sources: readonly string[]; counted: (stats: ManagerStats) => number }]>([
+    ['garbage from their peers', { kind: 'garbage', sources: peers, counted: invalid }],
+    ['garbage from strangers', { kind: 'garbage', sources: strangers, counted: (stats) => invalid(stats) + unknown(stats) }],
+    ['packets of strangers', { kind: 'strangers', sources: strangers, counted: unknown }],
+    ['their peers’ packets with discriminators that are not theirs', { kind: 'discriminators', sources: peers, counted: invalid }],
+  ])('do not turn for %s: it is counted, costs no memory, and is a line of the log in 5 s at most', async (what, row) => {
+    const agents = await start();
+    const [one] = agents;
+    const quiet = (await one.call<LogLine[]>('logged')).length;
+    await flood(lab.two, row.kind, row.sources, 1);
+    await pause(200);
+    const marks = agents.map((agent) => agent.events.length);
+    const before = { stats: await one.stats(), usage: await one.usage() };
+    const sent = await flood(lab.two, row.kind, row.sources, FLOOD_S);
+    const usage = await one.usage();
+    await pause(500);
+    const stats = await one.stats();
+    const figures = {
+      sentPerSecond: Math.round(sent.sent / sent.seconds),
+      countedPerSecond: Math.round((row.counted(stats) - row.counted(before.stats)) / sent.seconds),
+      socketDrops: stats.socketDrops - before.stats.socketDrops,
+      graces: sum(stats, ({ graces }) => graces) - sum(before.stats, ({ graces }) => graces),
+      cpuShare: Number(((usage.cpu - before.usage.cpu) / sent.seconds / 1e6).toFixed(2)),
+      rssGrowthKiB: (usage.rss - before.usage.rss) / 1024,
+      worstLatenessMs: stats.worstLateness,
+    };
+    console.info(what, JSON.stringify(figures));
+
+    agents.forEach((agent, index) => expect(agent.events.slice(marks[index])).toEqual([]));
+    const missed = sent.sent - figures.socketDrops;
+    expect(row.counted(stats) - row.counted(before.stats), 'what was not dropped is counted').toBeGreaterThanOrEqual(missed * 0.99);
+    expect(usage.rss - before.usage.rss).toBeLessThan(GROWTH_BYTES);
+    const lines = (await one.call<LogLine[]>('logged')).slice(quiet);
+    expect(isolated(lines), JSON.stringify(lines)).toBe(true);
+  });
+});
