@@ -113,4 +113,24 @@ describe.skipIf(cannotRun())('eight sessions at 100 ms × 3, while one process s
     const lines = (await one.call<LogLine[]>('logged')).slice(quiet);
     expect(isolated(lines), JSON.stringify(lines)).toBe(true);
   });
+
+  it('do not turn where the socket overflows, again and again, since this process does not get to read it', async () => {
+    const agents = await start();
+    const [one] = agents;
+    const marks = agents.map((agent) => agent.events.length);
+    const before = await one.stats();
+    const flooding = flood(lab.two, 'strangers', strangers, FLOOD_S);
+    for (let stop = 0; stop < 6; stop += 1) {
+      await pause(400);
+      one.signal('SIGSTOP');
+      // A silence of a third of the detection time for both sides, for this one in the midst of packets that were dropped.
+      await pause(100);
+      one.signal('SIGCONT');
+    }
+    await flooding;
+    await pause(500);
+    const stats = await one.stats();
+    expect(stats.socketDrops - before.socketDrops).toBeGreaterThan(0);
+    agents.forEach((agent, index) => expect(agent.events.slice(marks[index])).toEqual([]));
+  });
 });
