@@ -70,6 +70,10 @@ export class Agent {
     createInterface({ input: stdout }).on('line', (line) => {
       this.#hear(JSON.parse(line) as Answer | AgentEvent);
     });
+    this.#child.once('exit', (code, signal) => {
+      const error = { code: 'ERR_AGENT', message: `the agent on ${host.name} has ended (${code ?? signal})` };
+      for (const [id, answer] of this.#answers) answer({ id, error });
+    });
   }
 
   /** A running agent at 50 ms × 3, unless told otherwise. */
