@@ -4,10 +4,12 @@
  */
 import { type ChildProcess, spawn, spawnSync } from 'node:child_process';
 import { once } from 'node:events';
+import { readdirSync, readFileSync } from 'node:fs';
 import { parseArgs } from 'node:util';
 
 import { cannotRun } from '../test/netns/lab.js';
 import { Endpoint } from './endpoint.js';
+import { distribution } from './figures.js';
 import { untilUp } from './sections/cost.js';
 import { openLab } from './stage.js';
 
@@ -44,6 +46,10 @@ async function hold(realtime: { priority: number } | undefined): Promise<object>
     // No core of their own: the scheduler has to find them room among the busy.
     const endpoints = await Promise.all([lab.one, lab.two].map((host) => Endpoint.start(lab, host, 'memory', config)));
     await Promise.all(endpoints.map((endpoint, index) => endpoint.register(index === 0 ? 1 : 2, sessions)));
+    for (const { pid } of endpoints) {
+      // A refusal is a warning, and the run would be one without.
+      if (realtime !== undefined && !hasRealtimeThread(pid)) throw new Error('the system refused realtime');
+    }
     if (!(await untilUp(endpoints, sessions))) throw new Error('not all sessions came Up before the load');
     stress = spawn('stress-ng', ['--cpu', '0', '--timeout', `${seconds + 10}s`, '--quiet'], { stdio: 'inherit' });
     await pause(WARM_UP_MS);
@@ -59,7 +65,7 @@ async function hold(realtime: { priority: number } | undefined): Promise<object>
       graces: grown('graces'),
       socketDrops: grown('socketDrops'),
       sentPerSecond: Math.round(grown('tx') / seconds),
-      worstLatenessMs: Math.max(...after.map(({ worstLateness }) => worstLateness)),
+      turnLateMs: after.map(({ turnLateness }, index) => distribution(before[index]?.turnLateness ?? [], turnLateness)),
     };
   } finally {
     await end(stress);
@@ -73,6 +79,14 @@ async function end(stress: ChildProcess | undefined): Promise<void> {
   const gone = once(stress, 'exit');
   stress.kill('SIGTERM');
   await gone;
+}
+
+/** Whether SCHED_FIFO carries a thread of a process: proc(5), the policy is the 39th field behind the name. */
+function hasRealtimeThread(pid: number): boolean {
+  return readdirSync(`/proc/${pid}/task`).some((task) => {
+    const stat = readFileSync(`/proc/${pid}/task/${task}/stat`, 'utf8');
+    return stat.slice(stat.lastIndexOf(')') + 2).split(' ')[38] === '1';
+  });
 }
 
 function lackingTool(): string | undefined {
