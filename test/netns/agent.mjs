@@ -81,7 +81,7 @@ for await (const line of createInterface({ input: process.stdin })) {
 }
 
 function note(level, fields, message) {
-  logged.push({ at: Date.now(), level, kind: fields?.code ?? message, message });
+  logged.push({ at: Date.now(), level, kind: message.replace(/\d+/g, '#'), message });
 }
 
 function describe(error) {

@@ -38,7 +38,7 @@ export interface AgentSession {
 /** A line of the agent's log, at the default level. */
 export interface LogLine {
   readonly at: number;
-  /** Its code, or its text where it has none. */
+  /** Its text without the numbers. */
   readonly kind: string;
 }
 
