@@ -1,12 +1,9 @@
 //! The thread: it waits on the socket and on the next deadline, reads everything that arrived, lets the engine
 //! decide, sends what is due in batches, and leaves the news in the mailbox.
 
-use std::collections::VecDeque;
 use std::net::SocketAddrV4;
 use std::os::fd::AsFd;
 use std::sync::Arc;
-use std::sync::mpsc::{self, RecvTimeoutError};
-use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
 use nix::errno::Errno;
@@ -23,6 +20,7 @@ use crate::inbox::{Command, Inbox, SessionOrder};
 use crate::links::Links;
 use crate::mailbox::{Mailbox, Trouble};
 use crate::orders::{ArmedRoute, ArmingPolicy, SessionView};
+use crate::outbox::Outbox;
 use crate::packet::State;
 use crate::realtime::Realtime;
 use crate::refusals::Refusals;
@@ -30,7 +28,7 @@ use crate::route_stats::RouteCounters;
 use crate::session::Policy;
 use crate::snapshot::{RouteScopeReport, ScopeReport, Snapshot, StatsReport};
 use crate::socket::{BATCH, Outgoing, UdpSocket};
-use crate::stats::{Counters, Scope, ScopeId};
+use crate::stats::{Counters, Scope};
 use crate::time::Time;
 
 /// Batches that one turn reads at most before it looks at its timers: receiving never postpones transmitting.
@@ -46,17 +44,11 @@ const QUIET_US: u64 = 1_500;
 /// How often the kernel is asked for dropped datagrams where nobody has to be judged.
 const LOOK_FOR_DROPS_US: u64 = 100_000;
 
-/// A socket that is full is tried again after this.
-const RETRY_SEND_US: u64 = 1_000;
-
 /// A socket that gives nothing but errors, so often in a row, is dead.
 const FATAL_READ_ERRORS: u32 = 1_000;
 
 /// An AdminDown to all peers is repeated no longer than this.
 const FAREWELL_MAX_US: u64 = 3_000_000;
-
-/// How long a question to the thread may take; its turns are a thousand times shorter.
-const ANSWER_WITHIN: Duration = Duration::from_secs(5);
 
 /// What a driver is started with.
 pub struct DriverOptions {
@@ -83,71 +75,6 @@ impl From<Errno> for StartError {
     }
 }
 
-/// The thread did not answer: it has ended, or it hangs.
-#[derive(Debug, Error)]
-#[error("the engine's thread does not answer")]
-pub struct NoAnswer;
-
-/// A running driver, seen from outside. Dropping it ends the thread and waits for that.
-pub struct DriverHandle {
-    inbox: Arc<Inbox>,
-    local_addr: SocketAddrV4,
-    thread: Option<JoinHandle<Option<StatsReport>>>,
-}
-
-impl DriverHandle {
-    /// Binds the socket and starts the thread.
-    ///
-    /// # Errors
-    /// What the system says, `Bind` where the address was the trouble.
-    pub fn start(options: DriverOptions, mailbox: Arc<Mailbox>) -> Result<Self, StartError> {
-        let inbox = Arc::new(Inbox::new()?);
-        let driver = Driver::new(options, Arc::clone(&inbox), mailbox)?;
-        let local_addr = driver.socket.local_addr()?;
-        let thread = thread::Builder::new().name("liveness".into()).spawn(move || driver.run())?;
-        Ok(Self { inbox, local_addr, thread: Some(thread) })
-    }
-
-    #[must_use]
-    pub fn local_addr(&self) -> SocketAddrV4 {
-        self.local_addr
-    }
-
-    pub fn send(&self, command: Command) {
-        self.inbox.put(command);
-    }
-
-    /// Asks the thread something and waits for the answer. The thread never waits for the one who asks.
-    ///
-    /// # Errors
-    /// `NoAnswer` where the thread has ended.
-    pub fn ask<T>(&self, question: impl FnOnce(mpsc::Sender<T>) -> Command) -> Result<T, NoAnswer> {
-        let (sender, receiver) = mpsc::channel();
-        self.inbox.put(question(sender));
-        receiver.recv_timeout(ANSWER_WITHIN).map_err(|_: RecvTimeoutError| NoAnswer)
-    }
-
-    /// Ends the thread, after a farewell to all peers where `admin_down` says so, and waits for that. Gives the last
-    /// counters, `None` where the thread had stopped by itself.
-    #[must_use]
-    pub fn close(mut self, admin_down: bool) -> Option<StatsReport> {
-        self.inbox.put(Command::Close { admin_down });
-        self.join()
-    }
-
-    fn join(&mut self) -> Option<StatsReport> {
-        // A panic of the thread was already reported, by the mailbox.
-        self.thread.take()?.join().ok().flatten()
-    }
-}
-
-impl Drop for DriverHandle {
-    fn drop(&mut self) {
-        self.inbox.put(Command::Close { admin_down: false });
-        self.join();
-    }
-}
-
 /// What the thread waits for.
 #[derive(Clone, Copy)]
 #[repr(u64)]
@@ -165,7 +92,7 @@ enum Life {
     Over,
 }
 
-struct Driver {
+pub(crate) struct Driver {
     engine: Engine,
     socket: UdpSocket,
     links: Links,
@@ -187,11 +114,7 @@ struct Driver {
     /// The deadline that the last wait was for.
     planned: Option<Time>,
     arrivals: Arrivals,
-    /// Packets that the socket did not take yet, and what each is counted for.
-    backlog: VecDeque<Outgoing>,
-    backlog_scopes: VecDeque<ScopeId>,
-    backlog_most: usize,
-    retry_send_at: Option<Time>,
+    outbox: Outbox,
     read_errors: u64,
     read_errors_in_a_row: u32,
     socket_drops: u32,
@@ -202,7 +125,7 @@ struct Driver {
 }
 
 impl Driver {
-    fn new(options: DriverOptions, inbox: Arc<Inbox>, mailbox: Arc<Mailbox>) -> Result<Self, StartError> {
+    pub(crate) fn new(options: DriverOptions, inbox: Arc<Inbox>, mailbox: Arc<Mailbox>) -> Result<Self, StartError> {
         let DriverOptions { bind, policy, max_sessions, arming, realtime } = options;
         let socket = UdpSocket::bind(bind, max_sessions).map_err(StartError::Bind)?;
         let links = Links::new()?;
@@ -233,10 +156,7 @@ impl Driver {
             timer_shows: false,
             planned: None,
             arrivals: Arrivals::new(clock::reading()),
-            backlog: VecDeque::new(),
-            backlog_scopes: VecDeque::new(),
-            backlog_most: max_sessions.max(BATCH) * 2,
-            retry_send_at: None,
+            outbox: Outbox::new(max_sessions.max(BATCH) * 2),
             read_errors: 0,
             read_errors_in_a_row: 0,
             socket_drops: 0,
@@ -247,7 +167,12 @@ impl Driver {
         })
     }
 
-    fn run(mut self) -> Option<StatsReport> {
+    /// Where the socket is bound.
+    pub(crate) fn local_addr(&self) -> nix::Result<SocketAddrV4> {
+        self.socket.local_addr()
+    }
+
+    pub(crate) fn run(mut self) -> Option<StatsReport> {
         let mailbox = Arc::clone(&self.mailbox);
         let outcome = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
             for warning in self.realtime.apply() {
@@ -328,7 +253,7 @@ impl Driver {
 
     fn deadline(&self) -> Option<Time> {
         let leave_at = if let Life::Leaving(until) = self.life { Some(until) } else { None };
-        [self.engine.poll_deadline(), self.retry_send_at, leave_at].into_iter().flatten().min()
+        [self.engine.poll_deadline(), self.outbox.retry_at(), leave_at].into_iter().flatten().min()
     }
 
     /// Reads the socket until it is empty, or until everything is read that arrived before this began, or until
@@ -409,38 +334,12 @@ impl Driver {
         }
     }
 
-    /// Sends what waits and what is new, in this order. What the socket does not take is tried again soon.
+    /// Sends what waits and what is new, in this order.
     fn send(&mut self, now: Time) {
         while let Some(transmit) = self.engine.poll_transmit() {
             self.enqueue(&transmit);
         }
-        if self.retry_send_at.is_some_and(|at| at > now) {
-            return;
-        }
-        self.retry_send_at = None;
-        let Self { backlog, backlog_scopes, socket, engine, .. } = self;
-        while !backlog.is_empty() {
-            // Where the memory wraps around the rest follows in the next round.
-            let packets = backlog.as_slices().0;
-            let offered = packets.len();
-            let mut refused = Vec::new();
-            let done = socket.send(packets, |at, _| refused.push(at));
-            for scope in backlog_scopes.iter().take(done) {
-                engine.stats_mut().at(*scope).tx += 1;
-            }
-            for at in refused {
-                let counters = engine.stats_mut().at(backlog_scopes[at]);
-                counters.tx -= 1;
-                counters.write_errors += 1;
-            }
-            backlog_scopes.drain(..done);
-            backlog.drain(..done);
-            if done < offered {
-                engine.stats_mut().at(backlog_scopes[0]).write_errors += 1;
-                self.retry_send_at = Some(now.plus(RETRY_SEND_US));
-                return;
-            }
-        }
+        self.outbox.flush(now, &mut self.socket, self.engine.stats_mut());
     }
 
     fn enqueue(&mut self, transmit: &Transmit) {
@@ -450,15 +349,11 @@ impl Driver {
             self.engine.stats_mut().at(scope).write_errors += 1;
             return;
         };
-        if self.backlog.len() >= self.backlog_most
-            && let Some(stale) = self.backlog_scopes.pop_front()
-        {
-            self.backlog.pop_front();
+        let destination = SocketAddrV4::new(path.peer, peer_port);
+        let packet = Outgoing { bytes, destination, source: path.local, ifindex };
+        if let Some(stale) = self.outbox.put(packet, scope) {
             self.engine.stats_mut().at(stale).dropped += 1;
         }
-        let destination = SocketAddrV4::new(path.peer, peer_port);
-        self.backlog_scopes.push_back(scope);
-        self.backlog.push_back(Outgoing { bytes, destination, source: path.local, ifindex });
     }
 
     /// Tells JavaScript and the route thread of the sessions that changed. JavaScript first: it costs two microseconds,
@@ -637,8 +532,9 @@ fn panic_text(panic: &(dyn std::any::Any + Send)) -> &str {
 }
 
 #[cfg(test)]
-mod tests {
+pub(crate) mod tests {
     use std::net::{Ipv4Addr, UdpSocket as StdSocket};
+    use std::thread;
 
     use super::*;
     use crate::rules::ROBUST;
@@ -646,7 +542,7 @@ mod tests {
 
     const LOCALHOST: Ipv4Addr = Ipv4Addr::LOCALHOST;
 
-    fn options() -> DriverOptions {
+    pub(crate) fn options() -> DriverOptions {
         DriverOptions {
             bind: SocketAddrV4::new(LOCALHOST, 0),
             policy: Policy {
@@ -663,7 +559,7 @@ mod tests {
         }
     }
 
-    fn mailbox() -> Arc<Mailbox> {
+    pub(crate) fn mailbox() -> Arc<Mailbox> {
         Arc::new(Mailbox::new(Box::new(|| {})))
     }
 
@@ -671,7 +567,7 @@ mod tests {
         Driver::new(options(), Arc::new(Inbox::new().unwrap()), mailbox()).unwrap()
     }
 
-    fn order(peer_port: u16, interface: &str) -> SessionOrder {
+    pub(crate) fn order(peer_port: u16, interface: &str) -> SessionOrder {
         SessionOrder {
             id: SessionId(1),
             interface: interface.into(),
@@ -738,17 +634,5 @@ mod tests {
             driver.take_in() < sent.plus(20_000)
         });
         assert!(stamped);
-    }
-
-    #[test]
-    fn a_driver_answers_until_it_is_closed_and_then_its_port_is_free() {
-        let handle = DriverHandle::start(options(), mailbox()).unwrap();
-        handle.send(Command::AddSessions(vec![order(9, "lo")]));
-        let snapshots = handle.ask(|answer| Command::Snapshots(None, answer)).unwrap();
-        assert_eq!(snapshots.len(), 1);
-        assert_eq!(handle.ask(Command::Stats).unwrap().queue_len, 1);
-        let address = handle.local_addr();
-        assert!(handle.close(false).is_some());
-        StdSocket::bind(address).expect("the port is free again");
     }
 }

@@ -45,6 +45,8 @@ pub mod clock;
 #[cfg(target_os = "linux")]
 pub mod driver;
 #[cfg(target_os = "linux")]
+pub mod handle;
+#[cfg(target_os = "linux")]
 pub mod inbox;
 #[cfg(target_os = "linux")]
 pub mod links;
@@ -54,6 +56,8 @@ pub mod listener;
 pub mod mailbox;
 #[cfg(target_os = "linux")]
 pub mod orders;
+#[cfg(target_os = "linux")]
+pub mod outbox;
 #[cfg(target_os = "linux")]
 pub mod realtime;
 #[cfg(target_os = "linux")]

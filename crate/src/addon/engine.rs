@@ -17,8 +17,9 @@ use crate::addon::objects::{
     NativeSessionPath, NativeSessionSpec, NativeSnapshot, address,
 };
 use crate::addon::statistics::NativeStats;
-use crate::driver::{DriverHandle, DriverOptions};
+use crate::driver::DriverOptions;
 use crate::engine::SessionId;
+use crate::handle::DriverHandle;
 use crate::inbox::{Command, SessionOrder};
 use crate::mailbox::Mailbox;
 use crate::orders::{ArmingPolicy, RouteId};

@@ -3,7 +3,8 @@
 use napi::bindgen_prelude::*;
 use nix::errno::Errno;
 
-use crate::driver::{NoAnswer, StartError};
+use crate::driver::StartError;
+use crate::handle::NoAnswer;
 use crate::routes::RouteError;
 
 /// An error whose `code` is a text of ours or the system's name.
