@@ -103,16 +103,21 @@ const STATE_TABLE = [
   },
   {
     rule: 'a packet for another is dropped',
-    rust: ['if packet.peer_discr == 0 || packet.peer_discr == self.local_discr {', 'if true {'],
-    ts: ['if (packet.peerDiscr === 0 || packet.peerDiscr === this.localDiscr) return packet;', 'if (packet.peerDiscr >= 0) return packet;'],
+    rust: ['if packet.peer_discr == self.local_discr {', 'if packet.peer_discr != 0 {'],
+    ts: ['if (packet.peerDiscr === this.localDiscr) return packet;', 'if (packet.peerDiscr !== 0) return packet;'],
   },
   {
     rule: 'a packet that names nobody is heard',
-    rust: ['if packet.peer_discr == 0 || packet.peer_discr == self.local_discr {', 'if packet.peer_discr == self.local_discr {'],
-    ts: [
-      'if (packet.peerDiscr === 0 || packet.peerDiscr === this.localDiscr) return packet;',
-      'if (packet.peerDiscr === this.localDiscr) return packet;',
+    rust: ['return (!proves_nothing).then_some(*packet);', 'return proves_nothing.then_some(*packet);'],
+    ts: ["this.state === 'up' ? undefined : packet;", "this.state === 'up' ? packet : undefined;"],
+  },
+  {
+    rule: 'in Up nobody is heard who does not name us, where that is required',
+    rust: [
+      'let proves_nothing = self.policy.require_discriminator &&',
+      'let proves_nothing = self.policy.require_discriminator && false &&',
     ],
+    ts: ['return this.policy.requireDiscriminator && this.state', 'return this.policy.requireDiscriminator && !this && this.state'],
   },
   {
     rule: 'a stale Down is ignored',
