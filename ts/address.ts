@@ -4,7 +4,7 @@ import { isIPv4 } from 'node:net';
 export { isIPv4 };
 
 /** The address as a number of 32 bits. */
-export function toNumber(address: string): number {
+function toNumber(address: string): number {
   return address.split('.').reduce((number, octet) => number * 256 + Number(octet), 0);
 }
 

@@ -10,10 +10,7 @@ import { ConfigError } from './errors.js';
 import type { HistogramStats } from './histogram.js';
 import {
   type HistogramName,
-  LABEL_IFACE,
-  LABEL_LOCAL_IP,
   LABEL_OPERATION,
-  LABEL_PEER_IP,
   LABEL_REASON,
   LABEL_STATE,
   LABEL_STATE_FROM,
@@ -22,8 +19,10 @@ import {
   metricNames,
   Metrics,
   type MetricsFeed,
+  peerLabels,
   prometheusName,
   type ScalarName,
+  scopeLabels,
 } from './metrics.js';
 import type { State } from './protocol/state.js';
 import type { Peer } from './route.js';
@@ -172,14 +171,6 @@ const HISTOGRAMS: Record<HistogramName, (reading: MetricsReading) => Series<Hist
   convergenceToDown: ofRoutes((scope) => scope.convergenceToDown),
   handleRxDuration: ofScopes((scope) => scope.handleRx),
 };
-
-function scopeLabels({ iface, localIP }: { iface: string; localIP: string }): Record<string, string> {
-  return { [LABEL_IFACE]: iface, [LABEL_LOCAL_IP]: localIP };
-}
-
-function peerLabels(peer: Readonly<Peer>): Record<string, string> {
-  return { ...scopeLabels(peer), [LABEL_PEER_IP]: peer.peerIP };
-}
 
 /** What stays of a manager that is closed: its counters, and nothing that says how it is now. */
 function ended(last: MetricsReading): MetricsReading {

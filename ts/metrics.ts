@@ -215,6 +215,16 @@ export class Metrics {
   }
 }
 
+/** The labels of what is counted per interface and local address. */
+export function scopeLabels({ iface, localIP }: { readonly iface: string; readonly localIP: string }): Record<string, string> {
+  return { [LABEL_IFACE]: iface, [LABEL_LOCAL_IP]: localIP };
+}
+
+/** The labels of what is shown per peer. */
+export function peerLabels(peer: { readonly iface: string; readonly localIP: string; readonly peerIP: string }): Record<string, string> {
+  return { ...scopeLabels(peer), [LABEL_PEER_IP]: peer.peerIP };
+}
+
 /** The name in Prometheus. */
 export function prometheusName(name: MetricName, prefix: string): string {
   return `${prefix}${DEFINITIONS[name].suffix}`;

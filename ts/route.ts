@@ -67,7 +67,7 @@ export function formatSlot(route: Route): string {
 }
 
 /** What a backend lists as the source of a route that has none. */
-export const NO_SOURCE = '0.0.0.0';
+const NO_SOURCE = '0.0.0.0';
 
 /** A frozen copy of a route that a backend has listed: it may have no source. @throws as `parseRoute` */
 export function parseListedRoute(route: unknown): Readonly<Route> {

@@ -6,9 +6,7 @@ use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 use std::ptr;
 
 use nix::errno::Errno;
-use nix::sys::socket::{
-    AddressFamily, SockFlag, SockType, SockaddrIn, bind, getsockname, getsockopt, setsockopt, socket, sockopt,
-};
+use nix::sys::socket::{AddressFamily, SockFlag, SockType, SockaddrIn, bind, getsockname, setsockopt, socket, sockopt};
 
 use crate::packet::PACKET_LEN;
 
@@ -139,14 +137,6 @@ impl UdpSocket {
             )
         };
         if result == 0 { info[8] } else { 0 }
-    }
-
-    /// The size of the kernel's receive buffer in bytes, as the kernel counts it.
-    ///
-    /// # Errors
-    /// None that a bound socket is known to give.
-    pub fn receive_buffer(&self) -> nix::Result<usize> {
-        getsockopt(&self.fd, sockopt::RcvBuf)
     }
 }
 

@@ -5,15 +5,14 @@ import { expected, LivenessError, messageOf } from '../errors.js';
 import { hasMethods } from '../fields.js';
 import { type Logger, SILENT } from '../logger.js';
 import {
-  LABEL_IFACE,
-  LABEL_LOCAL_IP,
   LABEL_OPERATION,
-  LABEL_PEER_IP,
   LABEL_REASON,
   LABEL_STATE,
   LABEL_STATE_FROM,
   LABEL_STATE_TO,
   type Metrics,
+  peerLabels,
+  scopeLabels,
 } from '../metrics.js';
 import { formatPeer } from '../route.js';
 import { Xorshift32 } from './jitter.js';
@@ -121,7 +120,7 @@ export class Scheduler {
     this.#slots.set(session, slot);
     core.nextTx = this.#timeline.paced(nowUs());
     this.#timeline.add(slot);
-    this.#metrics?.sessions.inc({ ...scopeLabels(session), [LABEL_STATE]: core.state });
+    this.#metrics?.sessions.inc({ ...scopeLabels(session.peer), [LABEL_STATE]: core.state });
     this.#showPeer(session, undefined);
     this.#wake();
   }
@@ -132,10 +131,10 @@ export class Scheduler {
     if (slot === undefined) return;
     this.#slots.delete(session);
     this.#timeline.remove(slot);
-    this.#metrics?.sessions.dec({ ...scopeLabels(session), [LABEL_STATE]: slot.told });
+    this.#metrics?.sessions.dec({ ...scopeLabels(session.peer), [LABEL_STATE]: slot.told });
     if (this.#hasPeerMetrics) {
-      this.#metrics?.peerSessions.remove({ ...peerLabels(session), [LABEL_STATE]: slot.told });
-      this.#metrics?.peerDetectTime.remove(peerLabels(session));
+      this.#metrics?.peerSessions.remove({ ...peerLabels(session.peer), [LABEL_STATE]: slot.told });
+      this.#metrics?.peerDetectTime.remove(peerLabels(session.peer));
     }
   }
 
@@ -224,7 +223,7 @@ export class Scheduler {
         this.#log.debug({ ...owner.peer }, 'a timeout was put off: this process was late itself');
       },
       queued: ({ owner }, change) => {
-        this.#metrics?.schedulerServiceQueueLen.inc(scopeLabels(owner), change);
+        this.#metrics?.schedulerServiceQueueLen.inc(scopeLabels(owner.peer), change);
         this.#metrics?.schedulerTotalQueueLen.inc(change);
       },
     };
@@ -235,10 +234,10 @@ export class Scheduler {
     try {
       await this.#udp.writeTo(bytes, { address: peerIP, port: session.port }, iface, localIP);
       this.#stats.sent += 1;
-      this.#metrics?.controlPacketsTX.inc(scopeLabels(session));
+      this.#metrics?.controlPacketsTX.inc(scopeLabels(session.peer));
     } catch (thrown) {
       this.#stats.writeErrors += 1;
-      this.#metrics?.writeSocketErrors.inc({ ...scopeLabels(session), [LABEL_OPERATION]: 'write_to' });
+      this.#metrics?.writeSocketErrors.inc({ ...scopeLabels(session.peer), [LABEL_OPERATION]: 'write_to' });
       this.#throttle.log('write', (skipped) =>
         this.#log.warn({ err: thrown, skipped, ...session.peer }, `cannot send: ${messageOf(thrown)}`),
       );
@@ -250,7 +249,7 @@ export class Scheduler {
     const { owner, session, told: from } = slot;
     const to = session.state;
     slot.told = to;
-    const labels = scopeLabels(owner);
+    const labels = scopeLabels(owner.peer);
     this.#metrics?.sessions.dec({ ...labels, [LABEL_STATE]: from });
     this.#metrics?.sessions.inc({ ...labels, [LABEL_STATE]: to });
     this.#metrics?.sessionTransitions.inc({ ...labels, [LABEL_STATE_FROM]: from, [LABEL_STATE_TO]: to, [LABEL_REASON]: cause });
@@ -275,19 +274,11 @@ export class Scheduler {
   #showPeer(session: Session, from: State | undefined): void {
     if (!this.#hasPeerMetrics || this.#metrics === undefined) return;
     const { state, detectTimeUs }: SessionCore = session.core;
-    const labels = peerLabels(session);
+    const labels = peerLabels(session.peer);
     if (from !== undefined && from !== state) this.#metrics.peerSessions.remove({ ...labels, [LABEL_STATE]: from });
     this.#metrics.peerSessions.set({ ...labels, [LABEL_STATE]: state }, 1);
     this.#metrics.peerDetectTime.set(labels, detectTimeUs / 1_000_000);
   }
-}
-
-function scopeLabels({ peer }: Session): Record<string, string> {
-  return { [LABEL_IFACE]: peer.iface, [LABEL_LOCAL_IP]: peer.localIP };
-}
-
-function peerLabels(session: Session): Record<string, string> {
-  return { ...scopeLabels(session), [LABEL_PEER_IP]: session.peer.peerIP };
 }
 
 function nowUs(): number {
