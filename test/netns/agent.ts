@@ -128,6 +128,12 @@ export class Agent {
     return this.event((event) => event.event === 'transition' && event.to === to, from);
   }
 
+  get pid(): number {
+    const { pid } = this.#child;
+    if (pid === undefined) throw new Error(`the agent on ${this.host.name} was not started`);
+    return pid;
+  }
+
   signal(signal: NodeJS.Signals): void {
     this.#child.kill(signal);
   }
