@@ -147,9 +147,8 @@ impl Mailbox {
     pub fn drain(&self) -> Delivery {
         self.rung.store(false, Ordering::SeqCst);
         let mut pending = self.pending.lock().expect("no holder of this lock panics");
-        pending.sessions.clear();
-        pending.routes.clear();
-        std::mem::take(&mut pending.delivery)
+        // The indices go too: a burst of all sessions must not keep room for all of them.
+        std::mem::take(&mut *pending).delivery
     }
 
     fn put(&self, change: impl FnOnce(&mut Pending)) {

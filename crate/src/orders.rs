@@ -4,7 +4,7 @@
 //! Every order carries a generation. What is wanted is judged when a request is picked, not when it was ordered, and an
 //! answer is compared with what is wanted by then.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeSet, VecDeque};
 
 use rustc_hash::{FxHashMap, FxHashSet};
 
@@ -60,7 +60,8 @@ pub struct ArmingPolicy {
 pub struct Orders {
     policy: ArmingPolicy,
     routes: FxHashMap<RouteId, Care>,
-    by_session: FxHashMap<SessionId, Vec<RouteId>>,
+    /// Most sessions have one route: no list for each.
+    by_session: BTreeSet<(SessionId, RouteId)>,
     by_slot: FxHashMap<Slot, RouteId>,
     /// When the first of the adopted routes has been held for long enough, at the earliest.
     next_hold_end: Option<Time>,
@@ -146,7 +147,7 @@ impl Orders {
         Self {
             policy,
             routes: FxHashMap::default(),
-            by_session: FxHashMap::default(),
+            by_session: BTreeSet::new(),
             by_slot: FxHashMap::default(),
             next_hold_end: None,
             deletes: VecDeque::new(),
@@ -182,7 +183,7 @@ impl Orders {
         let held_until = (spec.adopted && !session.up).then(|| now.plus(ADOPTION_HOLD_US));
         // It may belong to another session than before.
         self.forget(spec.id);
-        self.by_session.entry(spec.session).or_default().push(spec.id);
+        self.by_session.insert((spec.session, spec.id));
         self.stats.installed(scope, false, installed);
         let (leaving, wanted_at) = (None, now);
         let care = Care { spec, scope, session, leaving, installed, queued, wanted_at, answered_at, held_until };
@@ -211,8 +212,9 @@ impl Orders {
     }
 
     pub fn session_changed(&mut self, session: SessionId, view: SessionView, now: Time) {
-        let Some(ids) = self.by_session.get(&session) else { return };
-        for id in ids.clone() {
+        let of_session = (session, RouteId(0))..=(session, RouteId(u32::MAX));
+        let ids: Vec<RouteId> = self.by_session.range(of_session).map(|(_, id)| *id).collect();
+        for id in ids {
             if let Some(care) = self.routes.get_mut(&id) {
                 care.session = view;
                 care.held_until = care.held_until.filter(|_| !view.up);
@@ -370,12 +372,7 @@ impl Orders {
             self.by_slot.remove(&slot);
         }
         self.stats.installed(care.scope, care.installed, false);
-        if let Some(ids) = self.by_session.get_mut(&care.spec.session) {
-            ids.retain(|other| *other != id);
-            if ids.is_empty() {
-                self.by_session.remove(&care.spec.session);
-            }
-        }
+        self.by_session.remove(&(care.spec.session, id));
     }
 }
 
