@@ -27,7 +27,6 @@ export interface Sample extends Counts {
   readonly worstLateness: number;
   readonly turnLateness: readonly Histogrammed[];
   readonly transmitLateness: readonly Histogrammed[];
-  readonly residentBytes: number;
 }
 
 export interface Registering {
@@ -76,6 +75,8 @@ export interface EndpointMethods {
   sample(): Sample;
   block(milliseconds: number): void;
   collectGarbage(): void;
+  /** Of the process, and of JavaScript's heap with what it keeps in hand. */
+  holdings(): { residentBytes: number; heapBytes: number };
   takeTransitions(): Transitions;
   takeOperations(): Operation[];
   close(): Promise<void>;

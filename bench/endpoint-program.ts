@@ -2,7 +2,6 @@
  * The program that is measured: one manager on one host. It obeys lines of JSON, `[id, method, argument]`, and answers
  * `{ id, result }` or `{ id, error }`.
  */
-import { readFileSync } from 'node:fs';
 import { createInterface } from 'node:readline';
 
 import {
@@ -71,13 +70,7 @@ function sample(): Sample {
     worstLateness,
     turnLateness,
     transmitLateness,
-    residentBytes: residentBytes(),
   };
-}
-
-function residentBytes(): number {
-  const line = /^VmRSS:\s+(\d+) kB$/m.exec(readFileSync('/proc/self/status', 'utf8'));
-  return Number(line?.[1]) * 1_024;
 }
 
 const methods: EndpointMethods = {
@@ -110,6 +103,10 @@ const methods: EndpointMethods = {
   },
   collectGarbage() {
     globalThis.gc?.();
+  },
+  holdings() {
+    const { rss, heapTotal } = process.memoryUsage();
+    return { residentBytes: rss, heapBytes: heapTotal };
   },
   takeTransitions() {
     const taken = { ...transitions, silences, lastDownAt };

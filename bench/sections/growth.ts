@@ -5,44 +5,54 @@ import { join } from 'node:path';
 
 import type { Context } from '../context.js';
 import { type Figure, figure } from '../figures.js';
+import type { Side } from '../grid.js';
 import { BENCH, SIMULATED, ROOT } from '../places.js';
 import { openLab } from '../stage.js';
-import { type CostRow, measureCost, startEndpoint } from './cost.js';
+import { type CostRow, measureCost, startEndpoint, untilUp } from './cost.js';
 
 export interface MemoryRow {
-  /** Resident bytes per session, from the lesser number of sessions to the greater. */
+  /** Resident bytes per session, with its kernel route, from the lesser number of sessions to the greater. */
   readonly perSession: Figure;
+  /** Of it JavaScript's heap. */
+  readonly heapPerSession?: Figure;
   readonly from: number;
   readonly to: number;
 }
 
+/** V8 gives back the room that a burst took in a collection that sees five quiet seconds before it. */
+const COLLECTIONS = 3;
+const BETWEEN_COLLECTIONS_MS = 6_000;
+
 export async function measureMemory(context: Context): Promise<MemoryRow> {
   const [from, to] = context.quick ? [1_000, 10_000] : [1_000, 50_000];
-  const slopes: number[] = [];
+  const [resident, heap]: [number[], number[]] = [[], []];
   for (let round = 0; round < context.runs; round += 1) {
     context.progress(`memory: ${from} and ${to} sessions, run ${round + 1} of ${context.runs}`);
-    const resident: number[] = [];
-    for (const sessions of [from, to]) {
-      const lab = openLab(sessions);
-      try {
-        const load = { sessions, intervalMs: 1_000 };
-        const [one] = await Promise.all(
-          ([1, 2] as const).map((side) => startEndpoint(lab, side, 'native', load, { flags: ['--expose-gc'] })),
-        );
-        await context.pause(6_000);
-        await one?.call('takeTransitions');
-        await one?.call('takeOperations');
-        await one?.call('collectGarbage');
-        await context.pause(1_000);
-        resident.push((await one?.counts())?.residentBytes ?? NaN);
-      } finally {
-        lab.close();
-      }
-    }
-    const [small = NaN, large = NaN] = resident;
-    slopes.push((large - small) / (to - from));
+    const [small, large] = [await holdings(context, from), await holdings(context, to)];
+    resident.push((large.residentBytes - small.residentBytes) / (to - from));
+    heap.push((large.heapBytes - small.heapBytes) / (to - from));
   }
-  return { perSession: figure(slopes), from, to };
+  return { perSession: figure(resident), heapPerSession: figure(heap), from, to };
+}
+
+/** What a process holds when its sessions are Up, their routes installed and the news of it told. */
+async function holdings(context: Context, sessions: number): Promise<{ residentBytes: number; heapBytes: number }> {
+  const lab = openLab(sessions);
+  try {
+    const load = { sessions, intervalMs: 1_000 };
+    const start = (side: Side) => startEndpoint(lab, side, 'native', load, { routes: 'kernel', flags: ['--expose-gc'] });
+    const endpoints = await Promise.all([start(1), start(2)]);
+    const [one] = endpoints;
+    if (!(await untilUp(endpoints, sessions, 60_000))) throw new Error(`${sessions} sessions did not come Up`);
+    for (let installed = 0; installed < sessions; installed += (await one.call('takeOperations')).length) await context.pause(100);
+    for (let collection = 0; collection < COLLECTIONS; collection += 1) {
+      await context.pause(BETWEEN_COLLECTIONS_MS);
+      await one.call('collectGarbage');
+    }
+    return await one.call('holdings');
+  } finally {
+    lab.close();
+  }
 }
 
 export interface GrowthRow {
