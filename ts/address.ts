@@ -1,17 +1,31 @@
-/** IPv4 addresses and prefixes in text form. */
+/** IPv4 addresses and prefixes, in text form and as numbers. */
 import { isIPv4 } from 'node:net';
 
 export { isIPv4 };
 
-/** The address as a number of 32 bits. */
-function toNumber(address: string): number {
-  return address.split('.').reduce((number, octet) => number * 256 + Number(octet), 0);
+/** The address as a number of 32 bits with a sign, which is the kind that costs nothing to keep. */
+export function addressToNumber(address: string): number {
+  let [number, octet] = [0, 0];
+  for (let at = 0; at < address.length; at += 1) {
+    const code = address.charCodeAt(at);
+    if (code === DOT) [number, octet] = [(number << 8) | octet, 0];
+    else octet = octet * 10 + code - ZERO;
+  }
+  return (number << 8) | octet;
+}
+
+const DOT = 46;
+const ZERO = 48;
+
+/** The text form of what `addressToNumber` gave. */
+export function addressToText(number: number): string {
+  return `${number >>> 24}.${(number >>> 16) & 255}.${(number >>> 8) & 255}.${number & 255}`;
 }
 
 /** An address that one host can have: not unspecified, not multicast, not broadcast or reserved. */
 export function isUnicast(address: string): boolean {
   if (!isIPv4(address)) return false;
-  const first = Number(address.split('.')[0]);
+  const first = addressToNumber(address) >>> 24;
   return first !== 0 && first < 224;
 }
 
@@ -21,5 +35,5 @@ export function parsePrefix(text: string): { address: string; length: number } |
   const [address, length] = [match?.[1] ?? '', Number(match?.[2])];
   if (!isIPv4(address) || !(length <= 32)) return undefined;
   const hostBits = 2 ** (32 - length);
-  return toNumber(address) % hostBits === 0 ? { address, length } : undefined;
+  return (addressToNumber(address) >>> 0) % hostBits === 0 ? { address, length } : undefined;
 }

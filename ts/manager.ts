@@ -209,7 +209,8 @@ export class Manager extends SafeEmitter<ManagerEvents> implements AsyncDisposab
   /** Counters of engine and routes. @throws LivenessError `ERR_CLOSED` */
   stats(): ManagerStats {
     this.#assertOpen();
-    const registered = [...this.#roster.registry.routes()].filter((entry) => !entry.leaving).length;
+    let registered = 0;
+    for (const entry of this.#roster.registry.routes()) registered += entry.leaving ? 0 : 1;
     const stats = this.#engine.stats();
     return toStats(stats, registered, [...stats.routes, ...this.#installer.stats()]);
   }
@@ -286,10 +287,9 @@ export class Manager extends SafeEmitter<ManagerEvents> implements AsyncDisposab
   #sessionChanged(record: SessionRecord): void {
     const session = this.#roster.registry.sessionById(record.id);
     if (session === undefined) return;
-    session.peerPassive = record.peerPassive ?? session.peerPassive;
-    if (record.count > 0) session.turned(record);
     // Armed routes hear of their sessions from the engine itself, and sooner.
     if (this.#installer instanceof BackendInstaller) {
+      session.heard(record);
       for (const entry of session.routes) this.#installer.changed(entry);
     }
     if (record.longRoundTripUs !== undefined) {

@@ -1,10 +1,14 @@
 /** What one call registers: everything is checked first, so that it is done as a whole or not at all. */
+import { addressToNumber } from './address.js';
 import { toMicros } from './clock.js';
 import { type RegisterOptions, type ResolvedConfig, validateRegisterOptions } from './config.js';
 import type { PathFault, SessionPath, SessionTimers } from './engine/engine.js';
 import { codeOf, ConfigError, expected, LivenessError, messageOf, type RouteIssue } from './errors.js';
+import type { SessionTimerOptions } from './intervals.js';
 import { DEFAULT_LIVENESS_PORT } from './protocol/udp.js';
-import { keyOf, type Registry, type Session } from './registry.js';
+import type { Registry } from './registry/registry.js';
+import type { RouteEntry } from './registry/route-entry.js';
+import type { Session } from './registry/session.js';
 import { formatPeer, formatRoute, formatSlot, parseInterface, parseRoute, type Peer, peerOf, type Route } from './route.js';
 
 /** A route to register, with its options. */
@@ -13,120 +17,162 @@ export interface Registration extends RegisterOptions {
   iface: string;
 }
 
-/** A registration that was found in order. */
-export interface Plan {
-  readonly route: Readonly<Route>;
-  readonly iface: string;
-  readonly peer: Readonly<Peer>;
-  readonly peerPort: number;
-  readonly timers: SessionTimers;
-}
-
-export interface Planning {
-  readonly plans: Plan[];
+/** What one call has registered, or why it has not. */
+export interface Enrolment {
+  /** In the order of the registrations. */
+  readonly entries: readonly RouteEntry[];
+  /** The sessions that begin. */
+  readonly added: ReadonlySet<Session>;
+  /** The sessions that are to have other timers or another port. */
+  readonly changed: ReadonlyMap<Session, SessionParameters>;
   readonly issues: RouteIssue[];
   /** What stands behind each issue, by its index. */
   readonly errors: Map<number, unknown>;
 }
 
-/** Plans registrations against what is registered, against each other and against the host. */
-export function planRegistrations(
+/** What the routes that share a session have to agree on. */
+export interface SessionParameters {
+  readonly peerPort: number;
+  readonly timers: SessionTimers;
+}
+
+/**
+ * Registers routes with what is registered, against that, against each other and against the host. Where there are issues
+ * nothing has changed.
+ */
+export function enrol(
   registrations: readonly Registration[],
   registry: Registry,
   config: ResolvedConfig,
   checkPaths: (paths: readonly SessionPath[]) => readonly PathFault[],
-): Planning {
-  const planner = new Planner(registry, config);
+): Enrolment {
+  const enroller = new Enroller(registry, config);
   const errors = new Map<number, unknown>();
-  const accepted: { index: number; plan: Plan }[] = [];
   registrations.forEach((registration, index) => {
     try {
-      accepted.push({ index, plan: planner.plan(registration) });
+      enroller.enrol(registration, index);
     } catch (error) {
       errors.set(index, error);
     }
   });
-  const plans = accepted.map(({ plan }) => plan);
-  // A path that is in use was found good when its session began; interfaces and addresses may come and go since.
-  const fresh = accepted.filter(({ plan }) => registry.session(plan.peer) === undefined);
-  for (const fault of checkPaths(fresh.map(({ plan }) => plan.peer))) {
-    const found = fresh[fault.index];
-    if (found !== undefined) errors.set(found.index, pathError(found.plan, fault));
-  }
+  for (const [index, error] of enroller.pathErrors(checkPaths)) errors.set(index, error);
   const issues = [...errors].sort(([one], [other]) => one - other).map(([index, error]) => toIssue(index, error));
-  return { plans, issues, errors };
+  if (issues.length > 0) enroller.takeBack();
+  else enroller.renew();
+  const { entries, added, changed } = enroller;
+  return { entries, added, changed, issues, errors };
 }
 
-class Planner {
+/** A registered route that is registered again. */
+interface Renewal {
+  readonly entry: RouteEntry;
+  readonly route: Readonly<Route>;
+  readonly session: Session;
+}
+
+/** Puts new routes and sessions into the registry as it goes, and keeps what else is to change until all are found in order. */
+class Enroller {
+  readonly entries: RouteEntry[] = [];
+  readonly added = new Set<Session>();
+  readonly changed = new Map<Session, SessionParameters>();
   readonly #registry: Registry;
   readonly #config: ResolvedConfig;
-  /** What the plans before this one will have taken. */
-  readonly #slots = new Map<string, string>();
-  readonly #sessions = new Map<string, Plan>();
-  #newSessions = 0;
+  readonly #standard: SessionTimers;
+  readonly #routes: RouteEntry[] = [];
+  readonly #renewals: Renewal[] = [];
+  /** The sessions that this call has spoken of. */
+  readonly #named = new Set<Session>();
+  /** The session that begins with, or before, the registration of an index. */
+  readonly #begun: (Session | undefined)[] = [];
 
   constructor(registry: Registry, config: ResolvedConfig) {
     this.#registry = registry;
     this.#config = config;
+    this.#standard = timersOf({}, config);
   }
 
-  plan(registration: Registration): Plan {
+  enrol(registration: Registration, index: number): void {
     if (typeof registration !== 'object' || (registration as unknown) === null) {
       throw new LivenessError('ERR_INVALID_ROUTE', expected('', 'an object with `route` and `iface`', registration));
     }
     const { route: given, iface: name, ...options } = registration;
     const route = parseRoute(given);
     const iface = parseInterface(name);
-    const { port, peerIP, ...own } = validateRegisterOptions(options, this.#config);
-    const peer = { iface, localIP: route.src, peerIP: peerOf(route, peerIP) };
+    const { port = DEFAULT_LIVENESS_PORT, peerIP: named, ...own } = validateRegisterOptions(options, this.#config);
+    const peer = { iface, localIP: route.src, peerIP: peerOf(route, named) };
     if (peer.localIP === peer.peerIP) {
       throw new LivenessError('ERR_INVALID_ROUTE', expected('route.src', 'another address than the peer', route.src));
     }
-    const { txMin, rxMin, detectMult } = { ...this.#config, ...defined(own) };
-    const timers = { txMinUs: toMicros(txMin), rxMinUs: toMicros(rxMin), detectMult };
-    const plan = { route, iface, peer, peerPort: port ?? DEFAULT_LIVENESS_PORT, timers };
-    this.#checkSlot(plan);
-    this.#checkSession(plan);
-    return plan;
-  }
-
-  #checkSlot(plan: Plan): void {
-    const { route, iface } = plan;
-    const key = keyOf(iface, route);
-    const slot = formatSlot(route);
     const occupant = this.#registry.occupant(route);
-    const holder = this.#slots.get(slot) ?? occupant?.key;
-    if (holder !== undefined && holder !== key) {
-      throw new LivenessError('ERR_ROUTE_CONFLICT', `The slot (${slot}) is taken by another registered route (${holder})`);
-    }
-    if (occupant !== undefined && occupant.route.protocol !== route.protocol) {
-      const message = `${formatRoute(occupant.route)} is registered with protocol ${occupant.route.protocol}: withdraw it first`;
-      throw new LivenessError('ERR_ROUTE_CONFLICT', message);
-    }
-    if (occupant !== undefined && !occupant.leaving && formatPeer(occupant.session.peer) !== formatPeer(plan.peer)) {
-      const message = `${formatRoute(route)} is registered with the peer ${occupant.session.peer.peerIP}: withdraw it first`;
-      throw new LivenessError('ERR_ROUTE_CONFLICT', message);
-    }
-    this.#slots.set(slot, key);
+    if (occupant !== undefined) checkOccupant(occupant, route, peer);
+    const session = this.#session(peer, { peerPort: port, timers: this.#timers(own) }, occupant);
+    if (this.added.has(session)) this.#begun[index] = session;
+    this.entries.push(this.#entry(occupant, route, session));
   }
 
-  #checkSession(plan: Plan): void {
-    const name = formatPeer(plan.peer);
-    const planned = this.#sessions.get(name);
-    const session = this.#registry.session(plan.peer);
-    if (session !== undefined && isSharedBeyond(session, plan)) checkSame(session.timers, session.peerPort, plan);
-    if (planned !== undefined) checkSame(planned.timers, planned.peerPort, plan);
-    if (session === undefined && planned === undefined) this.#checkLimit();
-    this.#sessions.set(name, plan);
+  /** What is wrong with the paths of sessions that begin; the others were found good when theirs did. */
+  *pathErrors(checkPaths: (paths: readonly SessionPath[]) => readonly PathFault[]): Iterable<[number, LivenessError]> {
+    const scopes = [...new Set([...this.added].map(({ scope }) => scope))];
+    const faults = new Map(checkPaths(scopes).map((fault) => [scopes[fault.index], fault]));
+    if (faults.size === 0) return;
+    for (const [index, session] of this.#begun.entries()) {
+      const fault = faults.get(session?.scope);
+      if (session !== undefined && fault !== undefined) yield [index, pathError(session, fault)];
+    }
+  }
+
+  takeBack(): void {
+    for (const entry of this.#routes) this.#registry.removeRoute(entry);
+    for (const session of this.added) this.#registry.removeSession(session);
+  }
+
+  renew(): void {
+    for (const { entry, route, session } of this.#renewals) entry.renew(route, session);
+  }
+
+  /** Most have the timers of the configuration, and then the same. */
+  #timers(own: SessionTimerOptions): SessionTimers {
+    const timers = timersOf(own, this.#config);
+    return isSame(timers, this.#standard) ? this.#standard : timers;
+  }
+
+  #entry(occupant: RouteEntry | undefined, route: Readonly<Route>, session: Session): RouteEntry {
+    if (occupant === undefined) {
+      const entry = this.#registry.addRoute(route, session);
+      this.#routes.push(entry);
+      return entry;
+    }
+    this.#renewals.push({ entry: occupant, route, session });
+    return occupant;
+  }
+
+  /** The session with a peer: the one there is, if it can be as it is wanted, or a new one. */
+  #session(peer: Peer, wanted: SessionParameters, own: RouteEntry | undefined): Session {
+    const scope = this.#registry.scope(peer.iface, peer.localIP);
+    const address = addressToNumber(peer.peerIP);
+    const session = scope.sessions.get(address);
+    if (session === undefined) {
+      this.#checkLimit();
+      const begun = this.#registry.addSession(scope, address, wanted.peerPort, wanted.timers);
+      this.added.add(begun);
+      this.#named.add(begun);
+      return begun;
+    }
+    const as = this.changed.get(session) ?? session;
+    const differing = differences(as, wanted);
+    if (differing.length > 0) {
+      // Others depend on it as it is.
+      if (this.#named.has(session) || isSharedBeyond(session, own)) throw sharedError(peer, differing);
+      this.changed.set(session, wanted);
+    }
+    this.#named.add(session);
+    return session;
   }
 
   #checkLimit(): void {
     const most = maxSessions(this.#config);
-    const needed = this.#registry.sessionCount + this.#newSessions + 1;
-    if (needed <= most) {
-      this.#newSessions += 1;
-      return;
-    }
+    const needed = this.#registry.sessionCount + 1;
+    if (needed <= most) return;
     const message = `${needed} sessions are more than ${most}, half of \`maxEvents\` (${this.#config.maxEvents}): set \`maxEvents\` to at least ${needed * 2}`;
     throw new LivenessError('ERR_TOO_MANY_SESSIONS', message);
   }
@@ -137,37 +183,60 @@ export function maxSessions(config: ResolvedConfig): number {
   return Math.floor(config.maxEvents / 2);
 }
 
-/** Whether other routes than the planned one depend on the session as it is. */
-function isSharedBeyond(session: Session, plan: Plan): boolean {
-  const key = keyOf(plan.iface, plan.route);
-  return [...session.routes].some((entry) => !entry.leaving && entry.key !== key);
+/** Whether other routes than its own one depend on the session as it is. */
+function isSharedBeyond(session: Session, own: RouteEntry | undefined): boolean {
+  for (const entry of session.routes) if (!entry.leaving && entry !== own) return true;
+  return false;
 }
 
-function checkSame(timers: SessionTimers, peerPort: number, plan: Plan): void {
-  const own = plan.timers;
-  const differing = [
-    timers.txMinUs !== own.txMinUs ? 'txMin' : '',
-    timers.rxMinUs !== own.rxMinUs ? 'rxMin' : '',
-    timers.detectMult !== own.detectMult ? 'detectMult' : '',
-    peerPort !== plan.peerPort ? 'port' : '',
+/** Refuses what would take a slot from another, or turn a registered route into another. */
+function checkOccupant(occupant: RouteEntry, route: Readonly<Route>, peer: Peer): void {
+  if (!occupant.isKeyOf(peer.iface, route)) {
+    const message = `The slot (${formatSlot(route)}) is taken by another registered route (${occupant.key})`;
+    throw new LivenessError('ERR_ROUTE_CONFLICT', message);
+  }
+  if (occupant.protocol !== route.protocol) {
+    const message = `${formatRoute(occupant.route)} is registered with protocol ${occupant.protocol}: withdraw it first`;
+    throw new LivenessError('ERR_ROUTE_CONFLICT', message);
+  }
+  if (!occupant.leaving && occupant.session.peerIP !== peer.peerIP) {
+    const message = `${formatRoute(route)} is registered with the peer ${occupant.session.peerIP}: withdraw it first`;
+    throw new LivenessError('ERR_ROUTE_CONFLICT', message);
+  }
+}
+
+function timersOf(own: SessionTimerOptions, config: ResolvedConfig): SessionTimers {
+  const { txMin = config.txMin, rxMin = config.rxMin, detectMult = config.detectMult } = own;
+  return { txMinUs: toMicros(txMin), rxMinUs: toMicros(rxMin), detectMult };
+}
+
+function isSame(one: SessionTimers, other: SessionTimers): boolean {
+  return one.txMinUs === other.txMinUs && one.rxMinUs === other.rxMinUs && one.detectMult === other.detectMult;
+}
+
+/** The options that two wishes for one session differ in. */
+function differences({ timers, peerPort }: SessionParameters, wanted: SessionParameters): string[] {
+  if (peerPort === wanted.peerPort && isSame(timers, wanted.timers)) return [];
+  return [
+    timers.txMinUs !== wanted.timers.txMinUs ? 'txMin' : '',
+    timers.rxMinUs !== wanted.timers.rxMinUs ? 'rxMin' : '',
+    timers.detectMult !== wanted.timers.detectMult ? 'detectMult' : '',
+    peerPort !== wanted.peerPort ? 'port' : '',
   ].filter((name) => name !== '');
-  const [path] = differing;
-  if (path === undefined) return;
-  const message = `The session (${formatPeer(plan.peer)}) is shared with other routes and has another ${differing.join(', ')}`;
-  throw new ConfigError([{ path, message }]);
 }
 
-function pathError({ route, iface }: Plan, fault: PathFault): LivenessError {
+function sharedError(peer: Peer, differing: readonly string[]): ConfigError {
+  const message = `The session (${formatPeer(peer)}) is shared with other routes and has another ${differing.join(', ')}`;
+  return new ConfigError([{ path: differing[0] ?? '', message }]);
+}
+
+function pathError({ iface, localIP }: Session, fault: PathFault): LivenessError {
   if (fault.code === 'ERR_NO_SUCH_INTERFACE') {
     return new LivenessError('ERR_NO_SUCH_INTERFACE', expected('iface', 'the name of an interface of this host', iface));
   }
-  return new LivenessError(fault.code, expected('route.src', 'an address of this host', route.src));
+  return new LivenessError(fault.code, expected('route.src', 'an address of this host', localIP));
 }
 
 function toIssue(index: number, error: unknown): RouteIssue {
   return { index, code: codeOf(error) ?? 'ERR_INVALID_ROUTE', message: messageOf(error) };
-}
-
-function defined<T extends object>(options: T): { [K in keyof T]?: NonNullable<T[K]> } {
-  return Object.fromEntries(Object.entries(options).filter(([, value]) => value !== undefined)) as { [K in keyof T]?: NonNullable<T[K]> };
 }

@@ -4,8 +4,10 @@ import type { Engine } from './engine/engine.js';
 import { codeOf, ConfigError, expected, LivenessError, messageOf, RoutesError, toError } from './errors.js';
 import type { RouteInstaller } from './installer/installer.js';
 import type { Logger } from './logger.js';
-import { type Plan, planRegistrations, type Registration } from './registration.js';
-import { Registry, type RouteEntry, type Session } from './registry.js';
+import { enrol, type Enrolment, type Registration } from './registration.js';
+import { Registry } from './registry/registry.js';
+import type { RouteEntry } from './registry/route-entry.js';
+import type { Session } from './registry/session.js';
 import { formatRoute, isIntegerIn, parseInterface, parseRoute, type Route } from './route.js';
 
 /** A route by the names that it was registered under. */
@@ -72,9 +74,10 @@ export class Roster {
    */
   async register(registrations: readonly Registration[], single: (errors: Map<number, unknown>) => unknown): Promise<void> {
     const check = this.#parts.engine.checkPaths.bind(this.#parts.engine);
-    const { plans, issues, errors } = planRegistrations(registrations, this.registry, this.#parts.config, check);
+    const enrolment = enrol(registrations, this.registry, this.#parts.config, check);
+    const { entries, issues, errors } = enrolment;
     if (issues.length > 0) throw toError(single(errors) ?? new RoutesError(issues));
-    const entries = this.#carryOut(plans);
+    this.#carryOut(enrolment);
     if (!this.#parts.config.passiveMode) return;
     const outcomes = await Promise.allSettled(entries.map((entry) => this.#parts.installer.confirmed(entry)));
     const failed = outcomes.flatMap((outcome, index) =>
@@ -88,39 +91,16 @@ export class Roster {
     throw new RoutesError(failures, { cause: first?.cause });
   }
 
-  /** Registers what was planned; gives the entries in the order of the plans. */
-  #carryOut(plans: readonly Plan[]): RouteEntry[] {
-    const added: Session[] = [];
-    const updated = new Set<Session>();
-    const revived = new Set<Session>();
-    const entries = plans.map((plan) => {
-      const { peer, peerPort, timers, route, iface } = plan;
-      let session = this.registry.session(peer);
-      if (session === undefined) {
-        session = this.registry.addSession(peer, peerPort, timers);
-        added.push(session);
-      } else if (!sameTimers(session, plan)) {
-        Object.assign(session, { timers, peerPort });
-        updated.add(session);
-      }
-      const entry = this.registry.route(iface, route) ?? this.registry.addRoute(iface, route, session);
-      const isNew = entry.leaving || entry.session !== session;
-      if (isNew) {
-        entry.session.routes.delete(entry);
-        entry.session = session;
-        session.routes.add(entry);
-        Object.assign(entry, { leaving: false, adminDown: false });
-      }
-      entry.route = route;
-      if (session.adminDown && !entry.adminDown) revived.add(session);
-      return entry;
-    });
-    if (added.length > 0) this.#parts.engine.addSessions(added.map((session) => session.spec));
-    const changed = [...updated].filter((session) => !added.includes(session));
-    if (changed.length > 0) this.#parts.engine.updateSessions(changed.map((session) => session.spec));
-    for (const session of revived) this.#setSessionAdminDown(session, false);
-    this.#parts.installer.add(entries);
-    return entries;
+  /** Has engine and installer do what was registered. */
+  #carryOut({ entries, added, changed }: Enrolment): void {
+    const { engine, installer } = this.#parts;
+    for (const [session, parameters] of changed) Object.assign(session, parameters);
+    if (added.size > 0) engine.addSessions([...added]);
+    if (changed.size > 0) engine.updateSessions([...changed.keys()]);
+    for (const { session, adminDown } of entries) {
+      if (session.adminDown && !adminDown) this.#setSessionAdminDown(session, false);
+    }
+    installer.add(entries);
   }
 
   /** In passive mode a failure leaves nothing registered. */
@@ -164,9 +144,14 @@ export class Roster {
   /** Ends the session of a route that leaves if nothing else needs it. */
   #detach(entry: RouteEntry): void {
     const { session } = entry;
-    const rest = [...session.routes].filter((other) => other !== entry && !other.leaving);
-    if (rest.length > 0) {
-      if (!session.adminDown && rest.every((other) => other.adminDown)) this.#setSessionAdminDown(session, true);
+    let needed = false;
+    for (const other of session.routes) {
+      if (other === entry || other.leaving) continue;
+      if (!other.adminDown || session.adminDown) return;
+      needed = true;
+    }
+    if (needed) {
+      this.#setSessionAdminDown(session, true);
       return;
     }
     if (this.registry.session(session.peer) !== session) return;
@@ -198,7 +183,7 @@ export class Roster {
   #registered(route: Route): RouteEntry | undefined {
     const entry = this.registry.occupant(route);
     if (entry === undefined || entry.leaving) return undefined;
-    return entry.route.protocol === route.protocol && entry.route.nextHop === route.nextHop ? entry : undefined;
+    return entry.protocol === route.protocol && entry.route.nextHop === route.nextHop ? entry : undefined;
   }
 
   /** Takes a route out of service, or puts it back. @throws LivenessError `ERR_INVALID_ROUTE` where it is not registered */
@@ -229,11 +214,6 @@ export class Roster {
     const { routeTimeout } = this.#parts.config;
     this.#parts.log.error({ routeTimeout }, 'not all routes were withdrawn in time; what is left stays in the backend, unwatched');
   }
-}
-
-function sameTimers({ timers, peerPort }: Session, plan: Plan): boolean {
-  const { txMinUs, rxMinUs, detectMult } = plan.timers;
-  return timers.txMinUs === txMinUs && timers.rxMinUs === rxMinUs && timers.detectMult === detectMult && peerPort === plan.peerPort;
 }
 
 /** Whether something ends in time; a failure of it is thrown. */

@@ -2,7 +2,8 @@
 import type { EngineSnapshot } from './engine/engine.js';
 import type { RouteStatus } from './installer/installer.js';
 import { type BareSnapshot, bareSnapshot } from './protocol/session-snapshot.js';
-import type { RouteEntry, Session } from './registry.js';
+import type { RouteEntry } from './registry/route-entry.js';
+import type { Session } from './registry/session.js';
 import type { Route } from './route.js';
 
 /** A route of a session, and what became of it in the backend. */

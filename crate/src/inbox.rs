@@ -2,6 +2,7 @@
 
 use std::net::Ipv4Addr;
 use std::os::fd::{AsFd, BorrowedFd};
+use std::sync::Arc;
 use std::sync::mpsc::Sender;
 
 use nix::sys::eventfd::{EfdFlags, EventFd};
@@ -16,7 +17,8 @@ use crate::sync::Mutex;
 #[derive(Clone, Debug)]
 pub struct SessionOrder {
     pub id: SessionId,
-    pub interface: String,
+    /// Shared by all that are on it.
+    pub interface: Arc<str>,
     pub local: Ipv4Addr,
     pub peer: Ipv4Addr,
     pub peer_port: u16,
@@ -87,8 +89,6 @@ impl AsFd for Inbox {
 
 #[cfg(all(test, loom))]
 mod every_order {
-    use std::sync::Arc;
-
     use loom::thread;
     use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 

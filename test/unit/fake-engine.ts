@@ -49,12 +49,12 @@ export class FakeEngine implements Engine {
 
   addSessions(specs: readonly SessionSpec[]): void {
     this.calls.push(`add ${specs.length}`);
-    for (const spec of specs) this.sessions.set(spec.id, { ...spec, state: 'down', adminDown: false });
+    for (const spec of specs) this.sessions.set(spec.id, { ...copyOf(spec), state: 'down', adminDown: false });
   }
 
   updateSessions(specs: readonly SessionSpec[]): void {
     this.calls.push(`update ${specs.length}`);
-    for (const spec of specs) Object.assign(this.sessions.get(spec.id) ?? {}, spec);
+    for (const spec of specs) Object.assign(this.sessions.get(spec.id) ?? {}, copyOf(spec));
   }
 
   removeSessions(ids: readonly SessionId[]): void {
@@ -139,6 +139,11 @@ export class FakeEngine implements Engine {
     session.state = to;
     this.listener.sessions([record]);
   }
+}
+
+/** Specifications are to be read in the call. */
+function copyOf({ id, iface, localIP, peerIP, peerPort, txMinUs, rxMinUs, detectMult }: SessionSpec): SessionSpec {
+  return { id, iface, localIP, peerIP, peerPort, txMinUs, rxMinUs, detectMult };
 }
 
 export const CONFIG = { bindIP: '10.0.0.1', txMin: 50, rxMin: 50, detectMult: 3 };

@@ -150,6 +150,21 @@ describe('registering many', () => {
     expect(manager.getSessions()).toEqual([]);
   });
 
+  it('refuses one route with two peers or two protocols, and leaves nothing of it behind', async () => {
+    const { manager, engine } = await startFake();
+    for (const other of [{ peerIP: '10.0.0.9' }, { route: route({ protocol: 4 }) }]) {
+      const twice = manager.registerRoutes([
+        { route: route(), iface: 'eth0' },
+        { route: route(), iface: 'eth0', ...other },
+      ]);
+      await expect(twice).rejects.toMatchObject({ issues: [{ index: 1, code: 'ERR_ROUTE_CONFLICT' }] });
+      expect(manager.stats().routes.registered).toBe(0);
+    }
+    expect(manager.getSession({ iface: 'eth0', localIP: '10.0.0.1', peerIP: '10.0.0.9' })).toBeUndefined();
+    expect(engine.sessions.size).toBe(0);
+    await manager.registerRoute(route(), 'eth0', { peerIP: '10.0.0.9' });
+  });
+
   it('stops at the limit of sessions and names the value to set', async () => {
     const { manager } = await startFake({ maxEvents: 4 });
     const session = (host: number) => ({ route: route({ dst: `10.9.0.${host}/32` }), iface: 'eth0' });

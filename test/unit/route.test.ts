@@ -3,6 +3,7 @@ import { describe, expect, it } from 'vitest';
 import { formatPeer, formatRoute, formatRouteKey, routeKey } from '../../ts/index.js';
 import { formatClientVersion, parseClientVersion } from '../../ts/protocol/client-version.js';
 import { stateFromWire, stateToWire } from '../../ts/protocol/state.js';
+import { addressToNumber, addressToText, isUnicast, parsePrefix } from '../../ts/address.js';
 import { parseInterface, parseRoute, peerOf } from '../../ts/route.js';
 
 const ROUTE = { table: 254, dst: '10.9.0.7/32', src: '10.0.0.1', nextHop: '10.0.0.2', protocol: 186 };
@@ -54,6 +55,21 @@ describe('a route', () => {
 
   it.each(['', 'a/b', 'sixteen-letters-', 'a b', '.', undefined])('on an interface called %s is refused', (name) => {
     expect(() => parseInterface(name)).toThrow(expect.objectContaining({ code: 'ERR_NO_SUCH_INTERFACE' }));
+  });
+});
+
+describe('an address', () => {
+  it.each(['0.0.0.0', '1.2.3.4', '127.255.0.1', '128.0.0.0', '223.1.2.255', '255.255.255.255'])('%s is a number and back', (text) => {
+    expect(addressToText(addressToNumber(text))).toBe(text);
+  });
+
+  it('is different from every other, whatever its highest bit', () => {
+    const texts = ['0.0.0.1', '1.0.0.0', '127.255.255.255', '128.0.0.0', '255.255.255.255'];
+    expect(new Set(texts.map(addressToNumber)).size).toBe(texts.length);
+    expect(isUnicast('223.255.255.255')).toBe(true);
+    expect(isUnicast('224.0.0.0')).toBe(false);
+    expect(parsePrefix('192.168.0.0/16')).toEqual({ address: '192.168.0.0', length: 16 });
+    expect(parsePrefix('192.168.128.0/16')).toBeUndefined();
   });
 });
 

@@ -1,17 +1,7 @@
 /**
  * The addon as TypeScript sees it. `crate/src/addon/` implements these shapes; both sides change together.
  */
-import type {
-  ArmedRoute,
-  EngineOptions,
-  EngineSnapshot,
-  EngineStats,
-  PathFault,
-  RouteOutcome,
-  SessionPath,
-  SessionRecord,
-  SessionSpec,
-} from './engine.js';
+import type { EngineOptions, EngineSnapshot, EngineStats, PathFault, RouteOutcome, SessionPath, SessionRecord } from './engine.js';
 import type { State } from '../protocol/state.js';
 import type { LinkQuality, SimulatedHost, SimulatedTimers, SimulatedTransition } from './simulation.js';
 
@@ -25,13 +15,14 @@ export interface Delivery {
 export interface NativeEngineHandle {
   localAddr(): { address: string; port: number } | null;
   checkPaths(paths: readonly SessionPath[]): PathFault[];
-  addSessions(specs: readonly SessionSpec[]): void;
-  updateSessions(specs: readonly SessionSpec[]): void;
+  /** `rows.ts` makes what these take. */
+  addSessions(rows: Uint32Array, interfaces: readonly string[]): void;
+  updateSessions(rows: Uint32Array, interfaces: readonly string[]): void;
   removeSessions(ids: readonly number[]): void;
   setAdminDown(ids: readonly number[], down: boolean): void;
   snapshots(ids: readonly number[] | null): EngineSnapshot[];
   stats(): EngineStats;
-  arm(routes: readonly ArmedRoute[]): void;
+  arm(rows: Uint32Array): void;
   disarm(routes: readonly { id: number; generation: number; remove: boolean }[]): void;
   retry(routes: readonly { id: number; generation: number }[]): void;
   /** Takes everything that waits for JavaScript; the doorbell rings again only for what comes later. */

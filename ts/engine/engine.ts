@@ -18,7 +18,7 @@ export type { InvalidReason, TransitionCause };
 /** Names one session towards the engine. Positive, counted up by the manager, never used twice by one manager. */
 export type SessionId = number;
 
-/** Names one armed route towards the engine. Positive, counted up by the installer, never used twice. */
+/** Names one route towards the engine. Positive, counted up by the manager, never used twice by one manager. */
 export type RouteId = number;
 
 /** What an engine can do beyond the protocol itself; the manager refuses what the configuration demands and the engine lacks. */
@@ -114,24 +114,27 @@ export interface SessionRecord {
   readonly longRoundTripUs: number | undefined;
 }
 
+/** A route as the kernel has it; addresses are numbers of 32 bits, as `addressToNumber` makes them. */
+export interface KernelRoute {
+  readonly table: number;
+  readonly destination: number;
+  readonly prefixLength: number;
+  readonly source: number;
+  readonly nextHop: number;
+  readonly protocol: number;
+  /** 0 is the kernel's default. */
+  readonly priority: number;
+}
+
 /** A kernel route that the engine moves by itself on its session's transitions. */
 export interface ArmedRoute {
   readonly id: RouteId;
   readonly sessionId: SessionId;
   /** Greater than every generation sent for this id before; answers carry it back. */
   readonly generation: number;
-  readonly table: number;
-  readonly dst: string;
-  readonly prefixLength: number;
-  readonly src: string;
-  readonly nextHop: string;
-  readonly protocol: number;
-  /** 0 is the kernel's default. */
-  readonly priority: number;
+  readonly route: KernelRoute;
   readonly noUninstall: boolean;
   readonly adminDown: boolean;
-  /** A predecessor has left it in the kernel: it counts as installed, and is held while its session begins anew. */
-  readonly adopted: boolean;
 }
 
 /** The kernel's answer to the newest operation on one armed route; an older answer that was not yet drained is replaced. */
@@ -152,8 +155,14 @@ export interface RouteOutcome {
 
 /** Kernel routes on the engine's own threads. */
 export interface RouteArming {
-  /** Puts the routes in the engine's care, or replaces what it knows of them (same id, greater generation). A route whose session is Up is added at once. */
-  arm(routes: readonly ArmedRoute[]): void;
+  /**
+   * Puts the routes in the engine's care, or replaces what it knows of them (same id, greater generation). A route whose
+   * session is Up is added at once. Reads them in the call, and keeps none.
+   *
+   * @param adopted a predecessor has left them in the kernel: they count as installed, and are held while their sessions
+   * begin anew. Default: false
+   */
+  arm(routes: readonly ArmedRoute[], adopted?: boolean): void;
   /** Ends the engine's care. `remove` deletes the route first where it is installed; the outcome with `gone` answers. */
   disarm(routes: readonly { readonly id: RouteId; readonly generation: number; readonly remove: boolean }[]): void;
   /** Tries the wanted operation again after a failure; without effect where the generation is no longer the newest. */
@@ -245,7 +254,7 @@ export interface Engine {
   localAddr(): AddressInfo | undefined;
   /** Checks paths against the host as it is now, and changes nothing. */
   checkPaths(paths: readonly SessionPath[]): PathFault[];
-  /** Starts sessions in Down; the first packets leave at once, paced over at most a second where there are many. */
+  /** Reads the specifications in the call, and keeps none. Starts sessions in Down; the first packets leave at once, paced over at most a second where there are many. */
   addSessions(specs: readonly SessionSpec[]): void;
   /** Gives sessions other timers or another peer port. */
   updateSessions(specs: readonly SessionSpec[]): void;

@@ -114,12 +114,12 @@ export class JsEngine implements Engine {
     this.#assertOpen();
     const now = nowUs();
     this.#ownInterfaces.clear();
-    for (const spec of specs) {
-      const { id, iface, localIP, peerIP, peerPort } = spec;
+    for (const { id, iface, localIP, peerIP, peerPort, txMinUs, rxMinUs, detectMult } of specs) {
+      const timers = { txMinUs, rxMinUs, detectMult };
       const pair = pairOf(localIP, peerIP);
       this.#interfaces.set(pair, [...(this.#interfaces.get(pair) ?? []), iface]);
       this.#transport.open(localIP);
-      this.#core.addSession(now, id, { iface, localIP, peerIP }, peerPort, spec, this.#newDiscriminator());
+      this.#core.addSession(now, id, { iface, localIP, peerIP }, peerPort, timers, this.#newDiscriminator());
     }
     this.#soon();
   }

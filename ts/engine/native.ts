@@ -16,6 +16,7 @@ import type {
   SessionPath,
   SessionSpec,
 } from './engine.js';
+import { routeRows, sessionRows } from './rows.js';
 
 const CAPABILITIES: Capabilities = Object.freeze({
   pktinfo: true,
@@ -48,7 +49,7 @@ export class NativeEngine implements Engine {
     }
     const handle = this.#handle;
     this.arming = {
-      arm: (routes) => handle.arm(routes),
+      arm: (routes, adopted = false) => handle.arm(routeRows(routes, adopted)),
       disarm: (routes) => handle.disarm(routes),
       retry: (routes) => handle.retry(routes),
     };
@@ -64,11 +65,13 @@ export class NativeEngine implements Engine {
   }
 
   addSessions(specs: readonly SessionSpec[]): void {
-    this.#open().addSessions(specs);
+    const { rows, interfaces } = sessionRows(specs);
+    this.#open().addSessions(rows, interfaces);
   }
 
   updateSessions(specs: readonly SessionSpec[]): void {
-    this.#open().updateSessions(specs);
+    const { rows, interfaces } = sessionRows(specs);
+    this.#open().updateSessions(rows, interfaces);
   }
 
   removeSessions(ids: readonly SessionId[]): void {

@@ -3,7 +3,7 @@ import { monotonicNow } from '../clock.js';
 import { LivenessError, toError } from '../errors.js';
 import type { RouteReaderWriter } from '../netlinker/reader-writer.js';
 import { formatRoute } from '../route.js';
-import type { RouteScopeStats } from '../engine/engine.js';
+import type { RouteId, RouteScopeStats } from '../engine/engine.js';
 import { Backoff } from './backoff.js';
 import { ADOPTION_HOLD_MS, type OperationListener, type RegisteredRoute, type RouteInstaller, type RouteStatus } from './installer.js';
 import { RouteCounters } from './route-counters.js';
@@ -21,22 +21,25 @@ export interface InstallerRules {
 type Wish = 'installed' | 'absent' | 'as_it_is';
 type Operation = 'add' | 'delete';
 
+/** What all routes in care work with. */
+interface Means {
+  readonly backend: RouteReaderWriter;
+  readonly rules: InstallerRules;
+  readonly counters: RouteCounters;
+  readonly listener: OperationListener;
+}
+
 /**
  * Per route there is one operation at a time, the latest wish wins, and what failed is retried. A backend that never
  * answers costs no other route anything: after the timeout the next operation may go ahead, and whenever the late answer
  * comes, the wish is applied once more, so that the end is right whichever took effect last.
  */
 export class BackendInstaller implements RouteInstaller {
-  readonly #backend: RouteReaderWriter;
-  readonly #rules: InstallerRules;
-  readonly #listener: OperationListener;
-  readonly #counters = new RouteCounters();
-  readonly #cares = new Map<RegisteredRoute, Care>();
+  readonly #means: Means;
+  readonly #cares = new Map<RouteId, Care>();
 
   constructor(backend: RouteReaderWriter, rules: InstallerRules, listener: OperationListener) {
-    this.#backend = backend;
-    this.#rules = rules;
-    this.#listener = listener;
+    this.#means = { backend, rules, listener, counters: new RouteCounters() };
   }
 
   add(registered: readonly RegisteredRoute[]): void {
@@ -44,16 +47,16 @@ export class BackendInstaller implements RouteInstaller {
   }
 
   changed(registered: RegisteredRoute): void {
-    const care = this.#cares.get(registered);
+    const care = this.#cares.get(registered.id);
     care?.advance();
     // Nothing moves: what the session does is seen when it is done.
-    if (this.#rules.passiveMode) care?.noteConvergence(registered.session.turn?.atUs);
+    if (this.#means.rules.passiveMode) care?.noteConvergence(registered.session.turn?.atUs);
   }
 
   #add(registered: RegisteredRoute): void {
-    const known = this.#cares.get(registered);
+    const known = this.#cares.get(registered.id);
     if (known === undefined) {
-      this.#cares.set(registered, new Care(registered, this.#backend, this.#rules, this.#counters, this.#listener));
+      this.#cares.set(registered.id, new Care(registered, this.#means));
     } else {
       known.keep();
     }
@@ -61,34 +64,34 @@ export class BackendInstaller implements RouteInstaller {
   }
 
   confirmed(registered: RegisteredRoute): Promise<void> {
-    return this.#cares.get(registered)?.nextOutcome() ?? Promise.resolve();
+    return this.#cares.get(registered.id)?.nextOutcome() ?? Promise.resolve();
   }
 
   async remove(registered: RegisteredRoute): Promise<void> {
-    const care = this.#cares.get(registered);
+    const care = this.#cares.get(registered.id);
     if (care === undefined) return;
     await care.leave();
     if (care.gone) this.#forget(registered, care);
   }
 
   drop(registered: RegisteredRoute): void {
-    const care = this.#cares.get(registered);
+    const care = this.#cares.get(registered.id);
     if (care === undefined) return;
     care.stop();
     this.#forget(registered, care);
   }
 
   adopt(registered: RegisteredRoute): void {
-    this.#cares.get(registered)?.adopt();
+    this.#cares.get(registered.id)?.adopt();
   }
 
   status(registered: RegisteredRoute): RouteStatus {
-    const care = this.#cares.get(registered);
+    const care = this.#cares.get(registered.id);
     return { installed: care?.installed === true, lastError: care?.lastError };
   }
 
   stats(): RouteScopeStats[] {
-    return this.#counters.stats();
+    return this.#means.counters.stats();
   }
 
   close(): void {
@@ -97,44 +100,33 @@ export class BackendInstaller implements RouteInstaller {
   }
 
   #forget(registered: RegisteredRoute, care: Care): void {
-    this.#cares.delete(registered);
-    if (care.installed === true) this.#counters.installed(registered, -1);
+    this.#cares.delete(registered.id);
+    if (care.installed === true) this.#means.counters.installed(registered, -1);
   }
 }
 
 /** One route in care. */
 class Care {
-  lastError: Error | undefined;
+  lastError: Error | undefined = undefined;
   gone = false;
   readonly #registered: RegisteredRoute;
-  readonly #backend: RouteReaderWriter;
-  readonly #rules: InstallerRules;
-  readonly #counters: RouteCounters;
-  readonly #listener: OperationListener;
-  readonly #backoff = new Backoff();
+  readonly #means: Means;
   #installed: boolean | undefined = false;
   /** The turn of the session whose convergence was counted last. */
   #counted: number | undefined;
-  #running: symbol | undefined;
+  #running: symbol | undefined = undefined;
   #leaving = false;
   #stopped = false;
+  /** What few routes need comes into being when it is needed. */
+  #backoff: Backoff | undefined = undefined;
   /** Runs while an adopted route waits for its session. */
-  #hold: NodeJS.Timeout | undefined;
-  #waiting: ((outcome: Error | undefined) => void)[] = [];
-  #departure: (() => void)[] = [];
+  #hold: NodeJS.Timeout | undefined = undefined;
+  #waiting: ((outcome: Error | undefined) => void)[] | undefined = undefined;
+  #departure: (() => void)[] | undefined = undefined;
 
-  constructor(
-    registered: RegisteredRoute,
-    backend: RouteReaderWriter,
-    rules: InstallerRules,
-    counters: RouteCounters,
-    listener: OperationListener,
-  ) {
+  constructor(registered: RegisteredRoute, means: Means) {
     this.#registered = registered;
-    this.#backend = backend;
-    this.#rules = rules;
-    this.#counters = counters;
-    this.#listener = listener;
+    this.#means = means;
     // A session that is Up already converged for the routes that it had then.
     this.#counted = registered.session.turn?.startUs;
   }
@@ -147,7 +139,7 @@ class Care {
   set installed(installed: boolean | undefined) {
     const change = Number(installed === true) - Number(this.#installed === true);
     this.#installed = installed;
-    if (change === 1 || change === -1) this.#counters.installed(this.#registered, change);
+    if (change === 1 || change === -1) this.#means.counters.installed(this.#registered, change);
   }
 
   /** Counts, once, how long the session's newest turn took to reach the route. */
@@ -155,7 +147,7 @@ class Care {
     const { turn, up } = this.#registered.session;
     if (turn === undefined || atUs === undefined || turn.startUs === this.#counted) return;
     this.#counted = turn.startUs;
-    this.#counters.converged(this.#registered, up, (atUs - turn.startUs) / 1_000_000);
+    this.#means.counters.converged(this.#registered, up, (atUs - turn.startUs) / 1_000_000);
   }
 
   /** Starts what is wanted, unless something is running: then it is looked at again when that has ended. */
@@ -167,7 +159,7 @@ class Care {
       void this.#run(operation);
       return;
     }
-    this.#backoff.cancel();
+    this.#backoff?.cancel();
     // Nothing is wanted: a failure to do what was wanted before is of no more interest.
     this.lastError = undefined;
     if (this.#leaving) this.#depart();
@@ -192,14 +184,14 @@ class Care {
 
   leave(): Promise<void> {
     this.#leaving = true;
-    const left = new Promise<void>((resolve) => this.#departure.push(resolve));
+    const left = new Promise<void>((resolve) => (this.#departure ??= []).push(resolve));
     this.advance();
     return left;
   }
 
   stop(): void {
     this.#stopped = true;
-    this.#backoff.cancel();
+    this.#backoff?.cancel();
     this.#endHold();
     this.#answerDeparture();
   }
@@ -207,7 +199,7 @@ class Care {
   nextOutcome(): Promise<void> {
     if (this.#running === undefined && this.#wanted() === undefined) return Promise.resolve();
     return new Promise((resolve, reject) => {
-      this.#waiting.push((error) => {
+      (this.#waiting ??= []).push((error) => {
         if (error === undefined) resolve();
         else reject(error);
       });
@@ -215,12 +207,12 @@ class Care {
   }
 
   #wish(): Wish {
-    const { route, adminDown, session } = this.#registered;
-    const withdrawn = route.noUninstall === true ? 'as_it_is' : 'absent';
+    const { noUninstall, adminDown, session } = this.#registered;
+    const withdrawn = noUninstall ? 'as_it_is' : 'absent';
     if (this.#leaving || adminDown) return withdrawn;
-    if (session.up || this.#rules.passiveMode) return 'installed';
+    if (session.up || this.#means.rules.passiveMode) return 'installed';
     if (this.#hold !== undefined) return 'as_it_is';
-    return this.#rules.honorPeerAdvertisedPassive && session.peerPassive ? 'as_it_is' : withdrawn;
+    return this.#means.rules.honorPeerAdvertisedPassive && session.peerPassive ? 'as_it_is' : withdrawn;
   }
 
   #wanted(): Operation | undefined {
@@ -233,25 +225,28 @@ class Care {
     const { route } = this.#registered;
     const run = Symbol(operation);
     this.#running = run;
-    this.#backoff.cancel();
+    this.#backoff?.cancel();
     const began = monotonicNow();
     // Also what throws at once is a failure of this route alone.
-    const answer = Promise.resolve(route).then((it) => (operation === 'add' ? this.#backend.routeAdd(it) : this.#backend.routeDelete(it)));
-    const outcome = await within(answer, this.#rules.routeTimeout);
+    const answer = Promise.resolve(route).then((it) =>
+      operation === 'add' ? this.#means.backend.routeAdd(it) : this.#means.backend.routeDelete(it),
+    );
+    const outcome = await within(answer, this.#means.rules.routeTimeout);
     if (outcome === TIMED_OUT) this.#awaitLate(answer);
     if (this.#stopped) return;
     this.#running = undefined;
-    const error = outcome === TIMED_OUT ? timeoutError(operation, this.#registered, this.#rules.routeTimeout) : outcome.error;
+    const error = outcome === TIMED_OUT ? timeoutError(operation, this.#registered, this.#means.rules.routeTimeout) : outcome.error;
     if (error === undefined) this.installed = operation === 'add';
     else if (outcome === TIMED_OUT) this.installed = undefined;
     this.lastError = error;
-    this.#counters.answered(this.#registered, operation, error === undefined);
+    this.#means.counters.answered(this.#registered, operation, error === undefined);
     if (error === undefined && this.#followsSession(operation)) this.noteConvergence(monotonicNow() * 1_000);
     this.#report(operation, error, monotonicNow() - began);
     if (error === undefined) {
-      this.#backoff.succeeded();
+      this.#backoff?.succeeded();
       this.advance();
     } else if (this.#wanted() === operation) {
+      this.#backoff ??= new Backoff();
       this.#backoff.retry(() => this.advance());
     } else {
       this.advance();
@@ -261,7 +256,7 @@ class Care {
   /** Whether it is the session's turn that asked for an operation. */
   #followsSession(operation: Operation): boolean {
     const { session, adminDown } = this.#registered;
-    return !this.#rules.passiveMode && !this.#leaving && !adminDown && session.up === (operation === 'add');
+    return !this.#means.rules.passiveMode && !this.#leaving && !adminDown && session.up === (operation === 'add');
   }
 
   /** When the answer comes after all, it may have undone what was done meanwhile. */
@@ -276,9 +271,9 @@ class Care {
   #report(op: Operation, error: Error | undefined, duration: number): void {
     const { route, iface } = this.#registered;
     const waiting = this.#waiting;
-    this.#waiting = [];
-    for (const answer of waiting) answer(error);
-    this.#listener({ route, iface, op, ok: error === undefined, duration, ...(error === undefined ? {} : { error }) });
+    this.#waiting = undefined;
+    waiting?.forEach((answer) => answer(error));
+    this.#means.listener({ route, iface, op, ok: error === undefined, duration, ...(error === undefined ? {} : { error }) });
   }
 
   #endHold(): void {
@@ -293,8 +288,8 @@ class Care {
 
   #answerDeparture(): void {
     const departure = this.#departure;
-    this.#departure = [];
-    for (const answer of departure) answer();
+    this.#departure = undefined;
+    departure?.forEach((answer) => answer());
   }
 }
 

@@ -1,5 +1,5 @@
 /** Desired against actual, per route. Two ways to the same end: a backend that is called, and routes that the engine moves by itself. */
-import type { RouteScopeStats, SessionId } from '../engine/engine.js';
+import type { KernelRoute, RouteId, RouteScopeStats, SessionId } from '../engine/engine.js';
 import type { Route } from '../route.js';
 
 /** What a route needs to know of its session. */
@@ -12,9 +12,12 @@ export interface SessionView {
 }
 
 /** One registered route, as the manager keeps it. The installer reads it; only the manager changes it. */
-export interface RegisteredRoute {
+export interface RegisteredRoute extends KernelRoute {
+  readonly id: RouteId;
   readonly iface: string;
+  /** In the user's words. */
   readonly route: Readonly<Route>;
+  readonly noUninstall: boolean;
   readonly adminDown: boolean;
   readonly session: SessionView;
 }

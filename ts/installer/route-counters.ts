@@ -1,4 +1,5 @@
 /** Counters of the routes that a backend is called for, per (interface, local IP). The engine counts those that it arms. */
+import { addressToText } from '../address.js';
 import type { RouteScopeStats } from '../engine/engine.js';
 import { CONVERGENCE_BOUNDS, Histogram } from '../histogram.js';
 import type { RegisteredRoute } from './installer.js';
@@ -41,12 +42,12 @@ export class RouteCounters {
     });
   }
 
-  #at({ iface, route }: RegisteredRoute): Scope {
-    const key = `${iface} ${route.src}`;
+  #at({ iface, source }: RegisteredRoute): Scope {
+    const key = `${iface} ${source}`;
     const known = this.#scopes.get(key);
     if (known !== undefined) return known.scope;
     const scope = new Scope();
-    this.#scopes.set(key, { iface, localIP: route.src, scope });
+    this.#scopes.set(key, { iface, localIP: addressToText(source), scope });
     return scope;
   }
 }

@@ -13,14 +13,15 @@ use rustc_hash::FxHashMap;
 use crate::addon::doorbell::Doorbell;
 use crate::addon::errors::{Coded, closed, coded, from_start};
 use crate::addon::objects::{
-    LocalAddr, NativeArmedRoute, NativeDelivery, NativeDisarm, NativeEngineOptions, NativePathFault, NativeRetry,
-    NativeSessionPath, NativeSessionSpec, NativeSnapshot, address,
+    LocalAddr, NativeDelivery, NativeDisarm, NativeEngineOptions, NativePathFault, NativeRetry, NativeSessionPath,
+    NativeSnapshot, address,
 };
+use crate::addon::rows;
 use crate::addon::statistics::NativeStats;
 use crate::driver::DriverOptions;
 use crate::engine::SessionId;
 use crate::handle::DriverHandle;
-use crate::inbox::{Command, SessionOrder};
+use crate::inbox::Command;
 use crate::mailbox::Mailbox;
 use crate::orders::{ArmingPolicy, RouteId};
 use crate::rules::ROBUST;
@@ -77,13 +78,13 @@ impl NativeEngine {
     }
 
     #[napi]
-    pub fn add_sessions(&self, specs: Vec<NativeSessionSpec>) -> std::result::Result<(), Coded> {
-        self.send(Command::AddSessions(orders(specs)?))
+    pub fn add_sessions(&self, rows: &[u32], interfaces: Vec<String>) -> std::result::Result<(), Coded> {
+        self.send(Command::AddSessions(rows::sessions(rows, interfaces)?))
     }
 
     #[napi]
-    pub fn update_sessions(&self, specs: Vec<NativeSessionSpec>) -> std::result::Result<(), Coded> {
-        self.send(Command::UpdateSessions(orders(specs)?))
+    pub fn update_sessions(&self, rows: &[u32], interfaces: Vec<String>) -> std::result::Result<(), Coded> {
+        self.send(Command::UpdateSessions(rows::sessions(rows, interfaces)?))
     }
 
     #[napi]
@@ -118,9 +119,8 @@ impl NativeEngine {
     }
 
     #[napi]
-    pub fn arm(&self, routes: Vec<NativeArmedRoute>) -> std::result::Result<(), Coded> {
-        let routes = routes.into_iter().map(TryInto::try_into).collect::<std::result::Result<_, _>>()?;
-        self.send(Command::Arm(routes))
+    pub fn arm(&self, rows: &[u32]) -> std::result::Result<(), Coded> {
+        self.send(Command::Arm(rows::routes(rows)?))
     }
 
     #[napi]
@@ -209,10 +209,6 @@ fn driver_options(options: NativeEngineOptions) -> std::result::Result<DriverOpt
         },
         realtime: options.realtime.map(Into::into).unwrap_or_default(),
     })
-}
-
-fn orders(specs: Vec<NativeSessionSpec>) -> std::result::Result<Vec<SessionOrder>, Coded> {
-    specs.into_iter().map(TryInto::try_into).collect()
 }
 
 fn session_ids(ids: Vec<u32>) -> Vec<SessionId> {

@@ -6,6 +6,7 @@ mod engine;
 mod errors;
 mod objects;
 mod routes;
+mod rows;
 mod simulation;
 mod statistics;
 mod udp;

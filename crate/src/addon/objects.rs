@@ -6,13 +6,11 @@ use napi::bindgen_prelude::*;
 use napi_derive::napi;
 
 use crate::addon::errors::{Coded, code_of, coded};
-use crate::engine::SessionId;
-use crate::inbox::{Disarm, SessionOrder};
+use crate::inbox::Disarm;
 use crate::mailbox::{Delivery, RouteOp, RouteOutcome, SessionRecord, Trouble};
-use crate::orders::{ArmedRoute, RouteId};
+use crate::orders::RouteId;
 use crate::realtime::Realtime;
 use crate::routes::KernelRoute;
-use crate::session::Timers;
 use crate::snapshot::Snapshot;
 use crate::time::Time;
 
@@ -70,35 +68,6 @@ pub struct NativeEngineOptions {
     pub require_discriminator: bool,
     pub take_over: bool,
     pub realtime: Option<NativeRealtime>,
-}
-
-#[napi(object, object_to_js = false)]
-pub struct NativeSessionSpec {
-    pub id: u32,
-    pub iface: String,
-    #[napi(js_name = "localIP")]
-    pub local_ip: String,
-    #[napi(js_name = "peerIP")]
-    pub peer_ip: String,
-    pub peer_port: u16,
-    pub tx_min_us: u32,
-    pub rx_min_us: u32,
-    pub detect_mult: u8,
-}
-
-impl TryFrom<NativeSessionSpec> for SessionOrder {
-    type Error = Coded;
-
-    fn try_from(spec: NativeSessionSpec) -> std::result::Result<Self, Coded> {
-        Ok(Self {
-            id: SessionId(spec.id),
-            local: address(&spec.local_ip)?,
-            peer: address(&spec.peer_ip)?,
-            peer_port: spec.peer_port,
-            timers: Timers { tx_min_us: spec.tx_min_us, rx_min_us: spec.rx_min_us, detect_mult: spec.detect_mult },
-            interface: spec.iface,
-        })
-    }
 }
 
 #[napi(object, object_to_js = false)]
@@ -270,47 +239,6 @@ impl From<Delivery> for NativeDelivery {
             warnings: delivery.warnings.into_iter().map(Into::into).collect(),
             fatal: delivery.fatal.map_or(Either::B(Null), |fatal| Either::A(fatal.into())),
         }
-    }
-}
-
-#[napi(object, object_to_js = false)]
-pub struct NativeArmedRoute {
-    pub id: u32,
-    pub session_id: u32,
-    pub generation: u32,
-    pub table: u32,
-    pub dst: String,
-    pub prefix_length: u8,
-    pub src: String,
-    pub next_hop: String,
-    pub protocol: u8,
-    pub priority: u32,
-    pub no_uninstall: bool,
-    pub admin_down: bool,
-    pub adopted: bool,
-}
-
-impl TryFrom<NativeArmedRoute> for ArmedRoute {
-    type Error = Coded;
-
-    fn try_from(route: NativeArmedRoute) -> std::result::Result<Self, Coded> {
-        Ok(Self {
-            id: RouteId(route.id),
-            session: SessionId(route.session_id),
-            generation: route.generation,
-            route: KernelRoute {
-                table: route.table,
-                destination: address(&route.dst)?,
-                prefix_length: route.prefix_length,
-                source: address(&route.src)?,
-                next_hop: address(&route.next_hop)?,
-                protocol: route.protocol,
-                priority: route.priority,
-            },
-            no_uninstall: route.no_uninstall,
-            admin_down: route.admin_down,
-            adopted: route.adopted,
-        })
     }
 }
 
