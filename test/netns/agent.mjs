@@ -1,9 +1,27 @@
 // A process with one manager on one host of a lab. It obeys lines of JSON, `[id, method, ...arguments]`, answers
-// `{ id, result }` or `{ id, error }`, and prints every event as it comes.
+// `{ id, result }` or `{ id, error }`, and prints every event as it comes; a standstill of JavaScript before it begins.
 import { PerformanceObserver } from 'node:perf_hooks';
 import { createInterface } from 'node:readline';
+import { Worker } from 'node:worker_threads';
 
 import { Manager, NetlinkRoutes } from 'route-liveness';
+
+/** Pauses the main thread for a while, as a person with a debugger would. A worker's console goes through that thread. */
+const DEBUGGER = `
+  const { writeSync } = require('node:fs');
+  const { Session } = require('node:inspector');
+  const { parentPort, workerData } = require('node:worker_threads');
+  const session = new Session();
+  session.connectToMainThread();
+  session.once('Debugger.paused', () => {
+    writeSync(1, '{"event":"standstill"}\\n');
+    const began = performance.now();
+    setTimeout(() => session.post('Debugger.resume', () => parentPort.postMessage(performance.now() - began)), workerData);
+  });
+  session.post('Debugger.enable', () => session.post('Debugger.pause'));
+  // A session does not keep its thread alive.
+  setInterval(() => undefined, 1_000);
+`;
 
 let manager;
 let backend;
@@ -33,6 +51,7 @@ const methods = {
   },
   /** Spins: no timer, no event, no promise gets its turn. */
   block(milliseconds) {
+    print({ event: 'standstill' });
     const until = Date.now() + milliseconds;
     while (Date.now() < until);
   },
@@ -51,6 +70,18 @@ const methods = {
     await new Promise((resolve) => setTimeout(resolve, 50));
     observer.disconnect();
     return collections;
+  },
+  /** Stands still as at a breakpoint. Gives for how long, in milliseconds. */
+  async breakpoint(milliseconds) {
+    // What the debugger stops is the next statement that is run.
+    const busy = setInterval(() => undefined, 10);
+    const worker = new Worker(DEBUGGER, { eval: true, workerData: milliseconds });
+    try {
+      return await new Promise((resolve, reject) => worker.once('message', resolve).once('error', reject));
+    } finally {
+      clearInterval(busy);
+      await worker.terminate();
+    }
   },
   logged: () => logged,
   /** Bytes, and microseconds of all threads so far. */

@@ -14,7 +14,7 @@ const PATIENCE_MS = 15_000;
 
 /** What the agent prints, with the wall clock's time in milliseconds at which it did. */
 export interface AgentEvent {
-  readonly event: 'transition' | 'route';
+  readonly event: 'transition' | 'route' | 'standstill';
   readonly at: number;
   readonly from?: string;
   readonly to?: string;
@@ -122,6 +122,11 @@ export class Agent {
         setTimeout(resolve, 500);
       });
     }
+  }
+
+  /** What happened to sessions and routes since `from`. */
+  changes(from: number): AgentEvent[] {
+    return this.events.slice(from).filter(({ event }) => event !== 'standstill');
   }
 
   state(to: string, from = 0): Promise<AgentEvent> {

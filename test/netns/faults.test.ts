@@ -107,16 +107,26 @@ describe.skipIf(cannotRun())('two hosts, when', () => {
     },
   );
 
-  it('the peer is stopped for seconds and goes on, it is Down meanwhile, and neither sticks', async () => {
-    const [one, two] = await startPair(lab);
-    const mark = one.events.length;
-    two.signal('SIGSTOP');
-    await one.event(isDelete, mark);
-    await pause(3_000);
-    expect(hasRoute(lab.one)).toBe(false);
-    two.signal('SIGCONT');
-    await until('both are back', () => settled([one, two]));
-  });
+  it.each([3_000, 10_000])(
+    'the peer is stopped for %i ms and goes on, it is Down meanwhile, and says afterwards that it was itself',
+    async (stop) => {
+      const agents = await startPair(lab);
+      const [one, two] = agents;
+      const marks = agents.map((agent) => agent.events.length);
+      two.signal('SIGSTOP');
+      const down = await one.state('down', marks[0]);
+      expect(down.reason).toBe('timeout');
+      await one.event(isDelete, marks[0]);
+      await pause(stop);
+      expect(hasRoute(lab.one)).toBe(false);
+      two.signal('SIGCONT');
+      await until('both are back', () => settled(agents));
+      const left = await two.event((event) => event.from === 'up', marks[1]);
+      // It finds in its socket what we said while it stood still: its session goes by our word or by our silence.
+      expect(['remote_down', 'timeout']).toContain(left.reason);
+      expect((await two.stats()).worstLateness).toBeGreaterThan(stop - 500);
+    },
+  );
 
   it('this process itself was stopped, the timeout that follows says for how long', async () => {
     const [one] = await startPair(lab);

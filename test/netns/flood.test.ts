@@ -1,4 +1,4 @@
-/** Floods from one process that sends as fast as it can, against an agent with sessions at 100 ms × 3. */
+/** Floods from processes that send as fast as they can, against an agent with sessions at 100 ms × 3. */
 import { readFileSync } from 'node:fs';
 
 import { afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
@@ -18,12 +18,17 @@ const LOG_INTERVAL_MS = 5_000;
 /** What an allocator keeps in hand is no leak; a byte kept per packet would be more than this. */
 const GROWTH_BYTES = 4 << 20;
 
+interface Flood {
+  readonly kind: 'garbage' | 'strangers' | 'discriminators';
+  readonly sources: readonly string[];
+}
+
 interface Sent {
   readonly sent: number;
   readonly seconds: number;
 }
 
-describe.skipIf(cannotRun())('eight sessions at 100 ms × 3, while one process sends as fast as it can', () => {
+describe.skipIf(cannotRun())('eight sessions at 100 ms × 3, while others send as fast as they can', () => {
   let lab: Lab;
 
   beforeAll(() => {
@@ -65,9 +70,12 @@ describe.skipIf(cannotRun())('eight sessions at 100 ms × 3, while one process s
     return agents;
   };
 
-  const flood = async (host: Host, kind: string, sources: readonly string[], seconds: number): Promise<Sent> => {
-    const example = new Example(lab, host, 'flood', { kind, iface: host.iface, sources, to: lab.one.address, seconds });
-    return await example.read<Sent>();
+  /** Several floods at once, a process each. */
+  const flood = async (host: Host, floods: readonly Flood[], seconds: number): Promise<Sent> => {
+    const send = (setup: Flood): Promise<Sent> =>
+      new Example(lab, host, 'flood', { ...setup, iface: host.iface, to: lab.one.address, seconds }).read<Sent>();
+    const all = await Promise.all(floods.map(send));
+    return { sent: all.reduce((total, { sent }) => total + sent, 0), seconds: Math.max(...all.map((it) => it.seconds)) };
   };
 
   /** What the kernel dropped of what came to the sockets of a process' host: proc(5), the last column of net/udp. */
@@ -89,20 +97,27 @@ describe.skipIf(cannotRun())('eight sessions at 100 ms × 3, while one process s
     sum(stats, ({ rxInvalid }) => Object.values(rxInvalid).reduce((total, count) => total + count, 0));
   const unknown = (stats: ManagerStats): number => sum(stats, ({ unknownPeer }) => unknownPeer);
 
-  it.each<[string, { kind: string; sources: readonly string[]; counted: (stats: ManagerStats) => number }]>([
-    ['garbage from their peers', { kind: 'garbage', sources: peers, counted: invalid }],
-    ['garbage from strangers', { kind: 'garbage', sources: strangers, counted: (stats) => invalid(stats) + unknown(stats) }],
-    ['packets of strangers', { kind: 'strangers', sources: strangers, counted: unknown }],
-    ['their peers’ packets with discriminators that are not theirs', { kind: 'discriminators', sources: peers, counted: invalid }],
+  const garbage: Flood = { kind: 'garbage', sources: peers };
+  const strangeGarbage: Flood = { kind: 'garbage', sources: strangers };
+  const strange: Flood = { kind: 'strangers', sources: strangers };
+  const forged: Flood = { kind: 'discriminators', sources: peers };
+  const refused = (stats: ManagerStats): number => invalid(stats) + unknown(stats);
+
+  it.each<[string, { floods: readonly Flood[]; counted: (stats: ManagerStats) => number }]>([
+    ['garbage from their peers', { floods: [garbage], counted: invalid }],
+    ['garbage from strangers', { floods: [strangeGarbage], counted: refused }],
+    ['packets of strangers', { floods: [strange], counted: unknown }],
+    ['their peers’ packets with discriminators that are not theirs', { floods: [forged], counted: invalid }],
+    ['all of these from three processes at once', { floods: [strangeGarbage, strange, forged], counted: refused }],
   ])('do not turn for %s: it is counted, costs no memory, and is a line of the log in 5 s at most', async (what, row) => {
     const agents = await start();
     const [one] = agents;
     const quiet = (await one.call<LogLine[]>('logged')).length;
-    await flood(lab.two, row.kind, row.sources, 1);
+    await flood(lab.two, row.floods, 1);
     await pause(200);
     const marks = agents.map((agent) => agent.events.length);
     const before = { stats: await one.stats(), usage: await one.usage() };
-    const sent = await flood(lab.two, row.kind, row.sources, FLOOD_S);
+    const sent = await flood(lab.two, row.floods, FLOOD_S);
     const usage = await one.usage();
     await pause(500);
     const stats = await one.stats();
@@ -130,7 +145,7 @@ describe.skipIf(cannotRun())('eight sessions at 100 ms × 3, while one process s
     const agents = await start({ txMin: 1_000, rxMin: 1_000, maxEvents: 2 * SESSIONS });
     const [one] = agents;
     const marks = agents.map((agent) => agent.events.length);
-    const flooding = flood(lab.two, 'strangers', strangers, 1.5 * STOPS);
+    const flooding = flood(lab.two, [strange], 1.5 * STOPS);
     const dropped: number[] = [];
     for (let stop = 0; stop < STOPS; stop += 1) {
       await pause(400);

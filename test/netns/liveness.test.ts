@@ -39,7 +39,17 @@ describe.skipIf(cannotRun())('two hosts on the native engine', () => {
     const marks = agents.map((agent) => agent.events.length);
     await Promise.all(agents.map((agent) => agent.call('block', 3_000)));
     await pause(500);
-    agents.forEach((agent, index) => expect(agent.events.slice(marks[index])).toEqual([]));
+    agents.forEach((agent, index) => expect(agent.changes(marks[index] ?? 0)).toEqual([]));
+    for (const agent of agents) expect(await agent.sessions()).toMatchObject([{ state: 'up' }]);
+  });
+
+  it('do not notice that JavaScript stands at a breakpoint for three seconds on both', async () => {
+    const agents = await startPair(lab);
+    const marks = agents.map((agent) => agent.events.length);
+    const paused = await Promise.all(agents.map((agent) => agent.call<number>('breakpoint', 3_000)));
+    await pause(500);
+    for (const milliseconds of paused) expect(milliseconds).toBeGreaterThanOrEqual(2_999);
+    agents.forEach((agent, index) => expect(agent.changes(marks[index] ?? 0)).toEqual([]));
     for (const agent of agents) expect(await agent.sessions()).toMatchObject([{ state: 'up' }]);
   });
 
@@ -49,17 +59,17 @@ describe.skipIf(cannotRun())('two hosts on the native engine', () => {
     const collections = await Promise.all(agents.map((agent) => agent.call<number>('litter', 3_000)));
     await pause(500);
     for (const count of collections) expect(count, 'garbage was collected').toBeGreaterThan(10);
-    agents.forEach((agent, index) => expect(agent.events.slice(marks[index])).toEqual([]));
+    agents.forEach((agent, index) => expect(agent.changes(marks[index] ?? 0)).toEqual([]));
     for (const agent of agents) expect(await agent.sessions()).toMatchObject([{ state: 'up' }]);
   });
 
-  it('lose the route of a path that is cut while JavaScript is blocked', async () => {
+  it.each(['block', 'breakpoint'])('lose the route of a path that is cut while JavaScript stands still (%s)', async (how) => {
     const [one] = await startPair(lab);
     const arrivals = await ArrivalMonitor.start(lab, lab.one);
     const routes = new RouteMonitor(lab, lab.one);
     await pause(300);
-    const blocked = one.call('block', 3_000);
-    await pause(200);
+    const blocked = one.call(how, 3_000);
+    await one.event(({ event }) => event === 'standstill');
     const cutAt = Date.now();
     lab.cutBoth();
     const gone = await routes.notice('delete', lab.two.service, cutAt);
