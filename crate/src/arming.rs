@@ -195,7 +195,8 @@ mod every_order {
             priority: 0,
         };
         let id = RouteId(id);
-        ArmedRoute { id, session: SessionId(1), generation: 1, route, no_uninstall: false, admin_down: false }
+        let (session, generation) = (SessionId(1), 1);
+        ArmedRoute { id, session, generation, route, no_uninstall: false, admin_down: false, adopted: false }
     }
 
     fn desk() -> Arc<Desk> {

@@ -4,8 +4,7 @@ use std::collections::VecDeque;
 use std::io::{IoSlice, IoSliceMut};
 use std::net::{Ipv4Addr, SocketAddrV4};
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 use std::thread::{self, JoinHandle};
 
 use nix::cmsg_space;
@@ -21,6 +20,8 @@ use crate::driver::StartError;
 use crate::links::Links;
 use crate::mailbox::Bell;
 use crate::socket::UdpSocket;
+use crate::sync::Mutex;
+use crate::sync::atomic::{AtomicBool, Ordering};
 use crate::time::Time;
 
 /// Room for what no packet of ours needs: what is longer is cut.
@@ -49,11 +50,38 @@ struct Kept {
     failure: Option<Errno>,
 }
 
-struct Shared {
+/// What was read and nobody has taken yet.
+struct Tray {
     kept: Mutex<Kept>,
     /// The bell was rung and nothing taken yet.
     rung: AtomicBool,
     bell: Bell,
+}
+
+impl Tray {
+    fn new(bell: Bell) -> Self {
+        Self { kept: Mutex::new(Kept::default()), rung: AtomicBool::new(false), bell }
+    }
+
+    fn keep(&self, change: impl FnOnce(&mut Kept)) {
+        change(&mut self.kept.lock().expect("no holder of this lock panics"));
+        if !self.rung.swap(true, Ordering::SeqCst) {
+            (self.bell)();
+        }
+    }
+
+    fn take(&self) -> nix::Result<VecDeque<Arrived>> {
+        self.rung.store(false, Ordering::SeqCst);
+        let mut kept = self.kept.lock().expect("no holder of this lock panics");
+        match kept.failure.take() {
+            Some(errno) => Err(errno),
+            None => Ok(std::mem::take(&mut kept.datagrams)),
+        }
+    }
+}
+
+struct Shared {
+    tray: Tray,
     stop: AtomicBool,
     wake: EventFd,
 }
@@ -75,8 +103,7 @@ impl Listener {
         let fd = Arc::new(OwnedFd::from(socket));
         let links = Links::new()?;
         let wake = EventFd::from_flags(EfdFlags::EFD_CLOEXEC | EfdFlags::EFD_NONBLOCK)?;
-        let (kept, rung, stop) = (Mutex::default(), AtomicBool::new(false), AtomicBool::new(false));
-        let shared = Arc::new(Shared { kept, rung, bell, stop, wake });
+        let shared = Arc::new(Shared { tray: Tray::new(bell), stop: AtomicBool::new(false), wake });
         let reader = Reader {
             shared: Arc::clone(&shared),
             fd: Arc::clone(&fd),
@@ -100,12 +127,7 @@ impl Listener {
     /// # Errors
     /// What the system said about a read, once.
     pub fn take(&self) -> nix::Result<VecDeque<Arrived>> {
-        self.shared.rung.store(false, Ordering::SeqCst);
-        let mut kept = self.shared.kept.lock().expect("no holder of this lock panics");
-        match kept.failure.take() {
-            Some(errno) => Err(errno),
-            None => Ok(std::mem::take(&mut kept.datagrams)),
-        }
+        self.shared.tray.take()
     }
 
     /// Sends one datagram; without `interface` or `source` the routing table chooses.
@@ -154,7 +176,7 @@ impl Reader {
                 return;
             }
             if let Err(errno) = result {
-                self.keep(|kept| kept.failure = Some(errno));
+                self.shared.tray.keep(|kept| kept.failure = Some(errno));
                 return;
             }
         }
@@ -177,7 +199,7 @@ impl Reader {
     fn read_all(&mut self) -> nix::Result<()> {
         loop {
             match self.read_one() {
-                Ok(arrived) => self.keep(|kept| {
+                Ok(arrived) => self.shared.tray.keep(|kept| {
                     if kept.datagrams.len() < MOST_KEPT {
                         kept.datagrams.push_back(arrived);
                     }
@@ -222,13 +244,6 @@ impl Reader {
             arrival: self.arrivals.arrival(stamp_wall_us),
         })
     }
-
-    fn keep(&self, change: impl FnOnce(&mut Kept)) {
-        change(&mut self.shared.kept.lock().expect("no holder of this lock panics"));
-        if !self.shared.rung.swap(true, Ordering::SeqCst) {
-            (self.shared.bell)();
-        }
-    }
 }
 
 fn packet_info(ifindex: u32, source: Ipv4Addr) -> libc::in_pktinfo {
@@ -272,5 +287,37 @@ mod tests {
         let (length, from) = peer.recv_from(&mut [0; 64]).unwrap();
         assert_eq!((length, from.ip().to_string()), (40, "127.0.0.9".to_owned()));
         assert_eq!(listener.send(&[1; 40], to, Some("nowhere0"), None), Err(Errno::ENODEV));
+    }
+}
+
+#[cfg(all(test, loom))]
+mod every_order {
+    use loom::thread;
+
+    use super::*;
+
+    #[test]
+    fn no_datagram_waits_unannounced() {
+        loom::model(|| {
+            let rung = Arc::new(Mutex::new(false));
+            let bell = Arc::clone(&rung);
+            let tray = Arc::new(Tray::new(Box::new(move || *bell.lock().unwrap() = true)));
+            let full = Arc::clone(&tray);
+            let reader = thread::spawn(move || {
+                for octet in [1, 2] {
+                    let local = Ipv4Addr::new(10, 0, 0, octet);
+                    let (bytes, interface, arrival) = (Vec::new(), String::new(), Time::from_micros(1));
+                    let arrived = Arrived { bytes, source: SocketAddrV4::new(local, 1), local, interface, arrival };
+                    full.keep(|kept| kept.datagrams.push_back(arrived));
+                }
+            });
+            let deliver = || {
+                let is_rung = std::mem::take(&mut *rung.lock().unwrap());
+                if is_rung { tray.take().unwrap().len() } else { 0 }
+            };
+            let meanwhile = deliver();
+            reader.join().unwrap();
+            assert_eq!(meanwhile + deliver(), 2, "what a ring did not deliver, the next one does");
+        });
     }
 }
