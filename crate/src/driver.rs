@@ -13,7 +13,7 @@ use nix::sys::timerfd::{ClockId, Expiration, TimerFd, TimerFlags, TimerSetTimeFl
 use thiserror::Error;
 
 use crate::arming::Arming;
-use crate::arrival::Arrivals;
+use crate::arrival::{Arrivals, ClockReading};
 use crate::clock;
 use crate::engine::{AddError, Datagram, Engine, Event, Path, SessionId, SessionSpec, Transmit};
 use crate::inbox::{Command, Inbox, SessionOrder};
@@ -268,7 +268,7 @@ impl Driver {
             };
             self.read_errors_in_a_row = 0;
             if count > 0 {
-                read_until = self.take_in();
+                read_until = self.take_in(clock::reading());
             }
             if count < BATCH {
                 self.arrivals.drained();
@@ -283,9 +283,8 @@ impl Driver {
         Ok(read_until)
     }
 
-    /// Hands the batch that was just read to the engine; gives the arrival of its last datagram.
-    fn take_in(&mut self) -> Time {
-        let reading = clock::reading();
+    /// Hands the batch that was just read, and both clocks after it, to the engine; gives the arrival of its last datagram.
+    fn take_in(&mut self, reading: ClockReading) -> Time {
         self.arrivals.observe(reading);
         let mut last_arrival = reading.monotonic;
         let mut began = Instant::now();
@@ -537,6 +536,7 @@ pub(crate) mod tests {
     use std::thread;
 
     use super::*;
+    use crate::packet::{ControlPacket, PACKET_LEN};
     use crate::rules::ROBUST;
     use crate::session::Timers;
 
@@ -631,8 +631,40 @@ pub(crate) mod tests {
             let sent = clock::now();
             thread::sleep(Duration::from_millis(20));
             assert_eq!(driver.socket.receive().unwrap(), 1);
-            driver.take_in() < sent.plus(20_000)
+            driver.take_in(clock::reading()) < sent.plus(20_000)
         });
         assert!(stamped);
+    }
+
+    #[test]
+    fn a_wall_clock_that_is_stepped_by_an_hour_moves_no_arrival_out_of_the_time_it_waited() {
+        let mut driver = driver();
+        let peer = peer();
+        driver.add_session(clock::now(), order(peer.local_addr().unwrap().port(), "lo"));
+        driver.turn().unwrap();
+        let mut bytes = [0; PACKET_LEN];
+        peer.recv(&mut bytes).unwrap();
+        let packet = ControlPacket::unmarshal(&bytes).unwrap();
+        let answer =
+            ControlPacket { state: State::Up, local_discr: 7, peer_discr: packet.local_discr, ..packet }.marshal();
+        // What waits in the socket was stamped before the step; the clock goes back to where it was between two steps.
+        for step_us in [3_600_000_000, -3_600_000_000, 0, 2_000, -2_000] {
+            for step_us in [step_us, 0] {
+                let sent = clock::now();
+                peer.send_to(&answer, driver.socket.local_addr().unwrap()).unwrap();
+                thread::sleep(Duration::from_millis(2));
+                assert_eq!(driver.socket.receive().unwrap(), 1);
+                let reading = clock::reading();
+                driver.take_in(ClockReading { wall_us: reading.wall_us + step_us, ..reading });
+                driver.arrivals.drained();
+                let (session, _) = driver.engine.session(SessionId(1)).unwrap();
+                let heard = session.last_rx().expect("a valid packet");
+                assert!(
+                    heard.plus(1) >= sent && heard <= reading.monotonic,
+                    "{step_us}: {sent:?} {heard:?} {reading:?}"
+                );
+                assert!(session.detect_deadline() > Some(reading.monotonic));
+            }
+        }
     }
 }
