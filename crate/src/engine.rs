@@ -108,17 +108,19 @@ pub enum Event {
     },
 }
 
+/// In the order of the declaration, the session last: what every packet looks at is in the first two of three cache lines.
+#[repr(C, align(64))]
 struct Slot {
-    session: Session,
     id: SessionId,
     path: Path,
-    peer_port: u16,
     scope: ScopeId,
+    peer_port: u16,
+    /// A grace was given since the last packet.
+    graced: bool,
     /// The detect entry of the queue. It may be earlier than the session's deadline, never later: receiving a
     /// packet moves no entry, and one that surfaces early is put back.
     detect_scheduled: Option<Time>,
-    /// A grace was given since the last packet.
-    graced: bool,
+    session: Session,
 }
 
 /// All sessions of one manager.
@@ -201,13 +203,13 @@ impl Engine {
         let first_tx = self.paced(now);
         let scope = self.stats.scope(Scope { link: spec.path.link, local: spec.path.local });
         let slot = Slot {
-            session: Session::new(Arc::clone(&self.policy), spec.timers, local_discr, now, first_tx),
             id: spec.id,
             path: spec.path,
-            peer_port: spec.peer_port,
             scope,
-            detect_scheduled: None,
+            peer_port: spec.peer_port,
             graced: false,
+            detect_scheduled: None,
+            session: Session::new(Arc::clone(&self.policy), spec.timers, local_discr, now, first_tx),
         };
         let index = match self.free.pop() {
             Some(index) => {
@@ -216,8 +218,8 @@ impl Engine {
             }
             None => {
                 if self.slots.len() == self.slots.capacity() {
-                    // An eighth more, not twice as much: there may be a million.
-                    self.slots.reserve_exact(self.slots.len() / 8 + 16);
+                    // A sixteenth more, not twice as much: there may be a million.
+                    self.slots.reserve_exact(self.slots.len() / 16 + 16);
                 }
                 self.slots.push(Some(slot));
                 u32::try_from(self.slots.len() - 1).expect("session ids are 32 bits wide")
@@ -615,10 +617,13 @@ fn decode(bytes: &[u8]) -> Result<ControlPacket, Invalid> {
 }
 #[cfg(test)]
 mod tests {
+    use std::mem::offset_of;
+
     use super::*;
 
     #[test]
-    fn a_session_takes_less_than_two_hundred_bytes_beside_its_deadlines() {
-        assert!(size_of::<Option<Slot>>() <= 184, "{}", size_of::<Option<Slot>>());
+    fn a_session_takes_three_cache_lines_and_a_packet_looks_at_two() {
+        assert_eq!(size_of::<Option<Slot>>(), 3 * 64);
+        assert!(offset_of!(Slot, session) + Session::OFTEN_USED <= 2 * 64);
     }
 }
