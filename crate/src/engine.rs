@@ -8,6 +8,7 @@ use std::sync::Arc;
 use rustc_hash::FxHashSet;
 use thiserror::Error;
 
+use crate::discriminators::{Discriminators, Key};
 use crate::index::SlotIndex;
 use crate::jitter::Xorshift32;
 use crate::lateness::Lateness;
@@ -140,6 +141,7 @@ pub struct Engine {
     free: Vec<u32>,
     by_id: SlotIndex,
     by_path: SlotIndex,
+    names: Discriminators,
     discriminators: FxHashSet<u32>,
     queue: DeadlineQueue,
     transmits: VecDeque<Transmit>,
@@ -167,6 +169,7 @@ impl Engine {
             free: Vec::new(),
             by_id: SlotIndex::default(),
             by_path: SlotIndex::default(),
+            names: Discriminators::new([seed.into(); 4]),
             discriminators: FxHashSet::default(),
             queue: DeadlineQueue::new(),
             transmits: VecDeque::new(),
@@ -188,8 +191,22 @@ impl Engine {
         Self { tx_slack_us, ..self }
     }
 
+    /// An engine whose discriminators nobody can guess who does not have the key.
+    #[must_use]
+    pub fn with_key(self, key: Key) -> Self {
+        Self { names: Discriminators::new(key), ..self }
+    }
+
+    /// A discriminator for the session that is added next. Its packets are found without a search; with any other one they
+    /// are found, too.
+    pub fn draw_discriminator(&mut self) -> u32 {
+        let slot = self.free.last().map_or(self.slots.len(), |slot| *slot as usize);
+        // Whatever does not fit finds nothing by it.
+        self.names.draw(slot as u32)
+    }
+
     /// Starts a session in Down. Its first packet leaves at once, or paced where many are added together.
-    /// `local_discr` comes from a random source and is not 0.
+    /// `local_discr` is not 0, and drawn (`draw_discriminator`) but for tests that know better.
     ///
     /// # Errors
     /// `Full`, `Exists`, or `DiscriminatorTaken` (draw another one); the engine is as before then.
@@ -283,9 +300,11 @@ impl Engine {
     /// that it was counted in.
     pub fn handle_datagram(&mut self, now: Time, datagram: Datagram<'_>) -> ScopeId {
         let Datagram { arrival, path, bytes } = datagram;
-        let slot = self.slot_at(path);
+        let packet = decode(bytes);
+        let named = packet.as_ref().ok().and_then(|packet| self.slot_named(packet.peer_discr, path));
+        let slot = named.or_else(|| self.slot_at(path));
         let scope = self.scope_of(slot, path);
-        match (decode(bytes), slot) {
+        match (packet, slot) {
             (Ok(packet), Some(index)) => self.handle_packet(now, arrival, index, &packet),
             (Ok(_), None) => self.stats.at(scope).unknown_peer += 1,
             (Err(invalid), _) => self.stats.at(scope).rx_invalid[invalid as usize] += 1,
@@ -591,6 +610,13 @@ impl Engine {
 
     fn slot_at(&self, path: Path) -> Option<u32> {
         self.by_path.get(&path, |index| occupied(&self.slots, index).path)
+    }
+
+    /// The slot that a packet names, where it is that of its path.
+    fn slot_named(&self, discr: u32, path: Path) -> Option<u32> {
+        let index = self.names.slot_of(discr);
+        let slot = self.slots.get(index as usize)?.as_ref()?;
+        (slot.path == path).then_some(index)
     }
 
     fn slot(&mut self, index: u32) -> &mut Slot {

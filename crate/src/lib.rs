@@ -14,7 +14,7 @@
 //!                      inbox                 mailbox ─── doorbell ──▶ JavaScript drains
 //! ```
 //!
-//! The core has no I/O and no clock: `packet`, `rules`, `session`, `queue`, `calendar`, `index`, `engine`, `stalls`, `stats`, `histogram`, `lateness`,
+//! The core has no I/O and no clock: `packet`, `rules`, `session`, `queue`, `calendar`, `index`, `discriminators`, `engine`, `stalls`, `stats`, `histogram`, `lateness`,
 //! `jitter` and `time` compute, `orders` decides over routes, and `arrival` translates stamps. A test reaches hour three by adding a
 //! number. Around it, on Linux:
 //! `socket`, `links`, `routes` and `clock` are the only places that touch the kernel, `inbox` and `mailbox` the only
@@ -22,6 +22,7 @@
 
 pub mod arrival;
 pub mod calendar;
+pub mod discriminators;
 pub mod engine;
 pub mod histogram;
 pub mod index;

@@ -408,8 +408,7 @@ impl Session {
             self.init_said.get_or_insert(now);
             self.handshake = Handshake::Unanswered;
         }
-        let has_said_farewell =
-            self.state == State::AdminDown && self.farewell_until.is_some_and(|until| next > until);
+        let has_said_farewell = self.state == State::AdminDown && self.farewell_until.is_some_and(|until| next > until);
         self.next_tx = (!has_said_farewell).then_some(next);
         self.next_tx
     }
