@@ -15,7 +15,10 @@ export interface ManagerStats {
   /** Entries in the scheduler's queue: at most two per session. */
   readonly queueLength: number;
   readonly readErrors: number;
-  /** Datagrams that the kernel dropped because the socket's buffer was full. */
+  /**
+   * Datagrams that the kernel dropped because the socket's buffer was full; and those that are no packet of a peer's, from such
+   * an overflow until a second without drops.
+   */
   readonly socketDrops: number;
   /** How often the engine woke up. */
   readonly turns: number;

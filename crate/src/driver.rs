@@ -1,7 +1,7 @@
 //! The thread: it waits on the socket and on the next deadline, reads everything that arrived, lets the engine
 //! decide, sends what is due in batches, and leaves the news in the mailbox.
 
-use std::net::SocketAddrV4;
+use std::net::{Ipv4Addr, SocketAddrV4};
 use std::os::fd::AsFd;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -26,6 +26,7 @@ use crate::realtime::Realtime;
 use crate::refusals::Refusals;
 use crate::route_stats::RouteCounters;
 use crate::session::Policy;
+use crate::shield::{self, Move, Shield};
 use crate::snapshot::{RouteScopeReport, ScopeReport, Snapshot, StatsReport};
 use crate::socket::{BATCH, Outgoing, UdpSocket};
 use crate::stats::{Counters, Scope};
@@ -119,6 +120,7 @@ pub(crate) struct Driver {
     read_errors_in_a_row: u32,
     socket_drops: u32,
     looked_for_drops_at: Time,
+    shield: Shield,
     refusals: Refusals,
     turns: u64,
     life: Life,
@@ -139,11 +141,9 @@ impl Driver {
             epoll.add(inbox.as_fd(), readable(Source::Inbox))?;
             epoll.add(&links, readable(Source::Links))?;
         }
-        let random = || getrandom::u64().map_err(std::io::Error::from);
-        let key = [random()?, random()?, random()?, random()?];
         let seed = getrandom::u32().map_err(std::io::Error::from)?;
         Ok(Self {
-            engine: Engine::new(policy, max_sessions, seed).with_slack(TX_SLACK_US).with_key(key),
+            engine: Engine::new(policy, max_sessions, seed).with_slack(TX_SLACK_US),
             socket,
             links,
             inbox,
@@ -163,6 +163,7 @@ impl Driver {
             read_errors_in_a_row: 0,
             socket_drops: 0,
             looked_for_drops_at: clock::now(),
+            shield: Shield::default(),
             refusals: Refusals::default(),
             turns: 0,
             life: Life::Running,
@@ -328,10 +329,36 @@ impl Driver {
         if self.engine.has_to_judge(now, read_until) || now.since(self.looked_for_drops_at) >= LOOK_FOR_DROPS_US {
             self.looked_for_drops_at = now;
             let drops = self.socket.drops();
-            if drops != self.socket_drops {
+            let dropped = drops != self.socket_drops;
+            if dropped {
                 self.socket_drops = drops;
                 self.engine.note_socket_drops(now);
             }
+            match self.shield.look(now, dropped, self.engine.stats()) {
+                Some(Move::Raise) => {
+                    self.raise_shield();
+                    self.tell_of_shield(now);
+                }
+                // There is nothing to lower where the kernel took no program.
+                Some(Move::Lower) => drop(self.socket.filter_nothing()),
+                None => {}
+            }
+        }
+    }
+
+    /// A kernel that has no room for all the peers gets the form of a packet only; what it refuses is a shield less.
+    fn raise_shield(&mut self) {
+        let peers: Vec<Ipv4Addr> = self.engine.peers().collect();
+        if self.socket.filter(&mut shield::by_peer(peers)).is_err() {
+            let _ = self.socket.filter(&mut shield::by_form());
+        }
+    }
+
+    fn tell_of_shield(&mut self, now: Time) {
+        if self.shield.is_news(now) {
+            let message =
+                "the socket overflows with what is no packet of a peer's: the kernel drops it unread until that ends";
+            self.mailbox.put_warning(Trouble { code: "socket_overflow".into(), message: message.into() });
         }
     }
 
@@ -388,7 +415,12 @@ impl Driver {
         for command in self.inbox.take() {
             let now = clock::now();
             match command {
-                Command::AddSessions(orders) => orders.into_iter().for_each(|order| self.add_session(now, order)),
+                Command::AddSessions(orders) => {
+                    orders.into_iter().for_each(|order| self.add_session(now, order));
+                    if self.shield.is_raised() {
+                        self.raise_shield();
+                    }
+                }
                 Command::UpdateSessions(orders) => {
                     for order in orders {
                         self.engine.update_session(order.id, order.timers, order.peer_port);
@@ -421,14 +453,16 @@ impl Driver {
         let path = Path { link: self.links.intern(&interface), local, peer };
         let spec = SessionSpec { id, path, peer_port, timers };
         let result = loop {
-            let discr = self.engine.draw_discriminator();
-            match self.engine.add_session(now, spec, discr) {
-                Err(AddError::DiscriminatorTaken) => {}
-                result => break result,
+            match random_discriminator() {
+                Err(error) => break Err(error.to_string()),
+                Ok(discr) => match self.engine.add_session(now, spec, discr) {
+                    Err(AddError::DiscriminatorTaken) => {}
+                    result => break result.map_err(|error| error.to_string()),
+                },
             }
         };
-        if let Err(error) = result {
-            let message = format!("the session {interface} {local} -> {peer} was not started: {error}");
+        if let Err(message) = result {
+            let message = format!("the session {interface} {local} -> {peer} was not started: {message}");
             self.mailbox.put_warning(Trouble { code: "ERR_SESSION_REFUSED".into(), message });
         }
     }
@@ -475,7 +509,8 @@ impl Driver {
             routes: routes.iter().map(route_scope).collect(),
             queue_len: self.engine.queue_len(),
             read_errors: self.read_errors,
-            socket_drops: self.socket_drops,
+            // Now, not when it was looked at last.
+            socket_drops: self.socket.drops(),
             turns: self.turns,
             worst_lateness_us: self.engine.worst_lateness_us(),
             turn_lateness: self.engine.turn_lateness().clone(),
@@ -513,6 +548,15 @@ fn set_timer(timer: &TimerFd, deadline: Option<Time>, set_to: &mut Option<Time>,
     Ok(())
 }
 
+fn random_discriminator() -> Result<u32, getrandom::Error> {
+    loop {
+        let discr = getrandom::u32()?;
+        if discr != 0 {
+            return Ok(discr);
+        }
+    }
+}
+
 fn panic_text(panic: &(dyn std::any::Any + Send)) -> &str {
     panic
         .downcast_ref::<&str>()
@@ -523,7 +567,7 @@ fn panic_text(panic: &(dyn std::any::Any + Send)) -> &str {
 
 #[cfg(test)]
 pub(crate) mod tests {
-    use std::net::{Ipv4Addr, UdpSocket as StdSocket};
+    use std::net::UdpSocket as StdSocket;
     use std::thread;
 
     use super::*;

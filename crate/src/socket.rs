@@ -119,7 +119,26 @@ impl UdpSocket {
         done
     }
 
-    /// How many datagrams the kernel dropped so far because the buffer was full. (SO_RXQ_OVFL tells only with the
+    /// Has the kernel drop, from now on, what a classic BPF program says, in place of an earlier one.
+    ///
+    /// # Errors
+    /// What the system says: `EINVAL` or `ENOMEM` for a program that is too long for it.
+    pub fn filter(&self, program: &mut [libc::sock_filter]) -> nix::Result<()> {
+        let len = u16::try_from(program.len()).map_err(|_| Errno::EINVAL)?;
+        // The kernel copies the program in the call.
+        let program = libc::sock_fprog { len, filter: program.as_mut_ptr() };
+        set_option(&self.fd, libc::SOL_SOCKET, libc::SO_ATTACH_FILTER, program)
+    }
+
+    /// Ends what `filter` began.
+    ///
+    /// # Errors
+    /// `ENOENT` where there is nothing to end.
+    pub fn filter_nothing(&self) -> nix::Result<()> {
+        set_option(&self.fd, libc::SOL_SOCKET, libc::SO_DETACH_FILTER, 0)
+    }
+
+    /// How many datagrams the kernel dropped so far because the buffer was full, or because a program said so. (SO_RXQ_OVFL tells only with the
     /// next datagram that is queued after the drop, which is too late to judge a silence by.)
     #[must_use]
     pub fn drops(&self) -> u32 {
@@ -150,6 +169,14 @@ impl AsFd for UdpSocket {
     fn as_fd(&self) -> BorrowedFd<'_> {
         self.fd.as_fd()
     }
+}
+
+/// Sets an option that no wrapper knows; `T` is the C type that it takes.
+fn set_option<T: Copy>(fd: &OwnedFd, level: libc::c_int, name: libc::c_int, value: T) -> nix::Result<()> {
+    let length = mem::size_of::<T>() as libc::socklen_t;
+    // SAFETY: `value` is readable for `length` bytes, and outlives the call, which keeps nothing of it.
+    let result = unsafe { libc::setsockopt(fd.as_raw_fd(), level, name, (&raw const value).cast(), length) };
+    Errno::result(result).map(drop)
 }
 
 /// One message's worth of memory that the kernel writes to or reads from.

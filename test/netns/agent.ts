@@ -40,6 +40,7 @@ export interface LogLine {
   readonly at: number;
   /** Its text without the numbers. */
   readonly kind: string;
+  readonly message: string;
 }
 
 /** Memory in bytes, and processor time of all threads in microseconds. */

@@ -235,7 +235,7 @@ export interface EngineStats {
   /** Entries in the scheduler's queue: at most two per session. */
   readonly queueLength: number;
   readonly readErrors: number;
-  /** Datagrams the kernel dropped because the socket's buffer was full. */
+  /** Datagrams the kernel dropped: as `ManagerStats.socketDrops` says. */
   readonly socketDrops: number;
   readonly turns: number;
   /** The worst lateness of a turn so far. */
