@@ -27,8 +27,8 @@ export class Histogram {
   }
 
   observe(seconds: number): void {
-    const found = this.#bounds.findIndex((bound) => seconds <= bound);
-    const bucket = found === -1 ? this.#bounds.length : found;
+    let bucket = 0;
+    while (bucket < this.#bounds.length && seconds > (this.#bounds[bucket] ?? Infinity)) bucket += 1;
     this.#counts[bucket] = (this.#counts[bucket] ?? 0) + 1;
     this.#sum += seconds;
   }

@@ -20,8 +20,6 @@ use route_liveness::time::Time;
 
 const INTERVAL_US: u64 = 1_000_000;
 const TURN_US: u64 = 1_000;
-/// Discriminators of the peers, so that they differ from ours.
-const PEER_BIT: u32 = 1 << 31;
 
 /// The system's allocator, and how much it has given out.
 struct Weighed;
@@ -63,7 +61,8 @@ fn main() {
     for number in 1..=sessions {
         let timers = Timers { tx_min_us: INTERVAL_US as u32, rx_min_us: INTERVAL_US as u32, detect_mult: 3 };
         let spec = SessionSpec { id: SessionId(number), path: path(number), peer_port: 44880, timers };
-        engine.add_session(now, spec, number).expect("room for it");
+        let discr = engine.draw_discriminator();
+        engine.add_session(now, spec, discr).expect("room for it");
     }
     while engine.poll_event().is_some() {}
     // Sessions are paced over a second, and Up after it.
@@ -123,7 +122,7 @@ fn answer(transmit: &Transmit) -> [u8; 40] {
     let packet = ControlPacket::unmarshal(&transmit.bytes).expect("engines send packets");
     ControlPacket {
         state: if packet.state == State::Down { State::Init } else { State::Up },
-        local_discr: packet.local_discr | PEER_BIT,
+        local_discr: !packet.local_discr | 1,
         peer_discr: packet.local_discr,
         ..packet
     }

@@ -141,9 +141,11 @@ impl Driver {
             epoll.add(inbox.as_fd(), readable(Source::Inbox))?;
             epoll.add(&links, readable(Source::Links))?;
         }
+        let random = || getrandom::u64().map_err(std::io::Error::from);
+        let key = [random()?, random()?, random()?, random()?];
         let seed = getrandom::u32().map_err(std::io::Error::from)?;
         Ok(Self {
-            engine: Engine::new(policy, max_sessions, seed).with_slack(TX_SLACK_US),
+            engine: Engine::new(policy, max_sessions, seed).with_slack(TX_SLACK_US).with_key(key),
             socket,
             links,
             inbox,
@@ -453,16 +455,14 @@ impl Driver {
         let path = Path { link: self.links.intern(&interface), local, peer };
         let spec = SessionSpec { id, path, peer_port, timers };
         let result = loop {
-            match random_discriminator() {
-                Err(error) => break Err(error.to_string()),
-                Ok(discr) => match self.engine.add_session(now, spec, discr) {
-                    Err(AddError::DiscriminatorTaken) => {}
-                    result => break result.map_err(|error| error.to_string()),
-                },
+            let discr = self.engine.draw_discriminator();
+            match self.engine.add_session(now, spec, discr) {
+                Err(AddError::DiscriminatorTaken) => {}
+                result => break result,
             }
         };
-        if let Err(message) = result {
-            let message = format!("the session {interface} {local} -> {peer} was not started: {message}");
+        if let Err(error) = result {
+            let message = format!("the session {interface} {local} -> {peer} was not started: {error}");
             self.mailbox.put_warning(Trouble { code: "ERR_SESSION_REFUSED".into(), message });
         }
     }
@@ -546,15 +546,6 @@ fn set_timer(timer: &TimerFd, deadline: Option<Time>, set_to: &mut Option<Time>,
     }
     (*set_to, *shows) = (deadline, false);
     Ok(())
-}
-
-fn random_discriminator() -> Result<u32, getrandom::Error> {
-    loop {
-        let discr = getrandom::u32()?;
-        if discr != 0 {
-            return Ok(discr);
-        }
-    }
 }
 
 fn panic_text(panic: &(dyn std::any::Any + Send)) -> &str {

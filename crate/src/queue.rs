@@ -1,7 +1,6 @@
 //! The deadlines: for each session at most one of each kind, moved in place.
 
-use std::collections::BTreeMap;
-
+use crate::calendar::{Calendar, Entry};
 use crate::time::Time;
 
 /// What is due for a session.
@@ -28,7 +27,7 @@ impl DeadlineQueue {
 
     #[must_use]
     pub fn len(&self) -> usize {
-        self.kinds.iter().map(|calendar| calendar.len).sum()
+        self.kinds.iter().map(Calendar::len).sum()
     }
 
     #[must_use]
@@ -56,7 +55,7 @@ impl DeadlineQueue {
         let transmit = transmits.first().filter(|entry| entry.at <= transmits_until);
         let detection = detections.first().filter(|entry| entry.at <= detections_until);
         match (transmit, detection) {
-            (Some(transmit), Some(detection)) if detection.is_before(transmit) => Some((Due::Detect, detection)),
+            (Some(transmit), Some(detection)) if detection < transmit => Some((Due::Detect, detection)),
             (Some(transmit), _) => Some((Due::Transmit, transmit)),
             (None, detection) => detection.map(|entry| (Due::Detect, entry)),
         }
@@ -66,7 +65,7 @@ impl DeadlineQueue {
     /// When something is due for a slot, if it is in the queue.
     #[must_use]
     pub fn deadline(&self, slot: u32, due: Due) -> Option<Time> {
-        self.kinds[due as usize].records.get(slot as usize)?.at
+        self.kinds[due as usize].deadline(slot)
     }
 
     /// Puts a deadline in, or moves the one that is there. True where there was none.
@@ -80,212 +79,6 @@ impl DeadlineQueue {
     pub fn remove(&mut self, slot: u32, due: Due) -> bool {
         self.kinds[due as usize].remove(slot)
     }
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-struct Entry {
-    at: Time,
-    /// Counts the settings, round and round: compared by distance. Two entries of one time are never half a round, two
-    /// thousand million settings, apart.
-    order: u32,
-    slot: u32,
-}
-
-impl Entry {
-    fn is_before(&self, other: &Self) -> bool {
-        self.at < other.at || (self.at == other.at && self.order.wrapping_sub(other.order).cast_signed() < 0)
-    }
-}
-
-/// A bucket of the calendar spans 2^12 µs, four milliseconds.
-const BUCKET_BITS: u32 = 12;
-
-/// Emptied buckets whose memory is kept for the next.
-const MOST_SPARE: usize = 64;
-
-/// Children per entry of the heap: four of them are one cache line.
-const ARITY: usize = 4;
-
-/// What is known of one slot.
-#[derive(Clone, Copy, Debug, Default)]
-struct Record {
-    /// `None` where the slot has no entry.
-    at: Option<Time>,
-    order: u32,
-    /// Where its entry stands: in the heap, or in its bucket.
-    place: u32,
-}
-
-/// Deadlines by time. What is near stands in a heap, in order; what is far in buckets of four milliseconds, in none. A
-/// bucket is put into the heap when all that came before it is gone. So a deadline costs the same with a thousand and with
-/// a million others: the heap holds those of four milliseconds, and that much fits into the processor's cache.
-#[derive(Debug, Default)]
-struct Calendar {
-    near: Vec<Entry>,
-    far: BTreeMap<u64, Vec<u32>>,
-    /// The first bucket that is not near.
-    horizon: u64,
-    /// By slot: small dense numbers.
-    records: Vec<Record>,
-    len: usize,
-    spare: Vec<Vec<u32>>,
-}
-
-impl Calendar {
-    /// The earliest entry. Something is near unless there is nothing at all.
-    fn first(&self) -> Option<&Entry> {
-        self.near.first()
-    }
-
-    fn set(&mut self, entry: Entry) -> bool {
-        let slot = entry.slot as usize;
-        if self.records.len() <= slot {
-            if slot >= self.records.capacity() {
-                self.records.reserve_exact(slot + 1 - self.records.len() + slot / 8);
-            }
-            self.records.resize(slot + 1, Record::default());
-        }
-        let record = self.records[slot];
-        let is_near = bucket_of(entry.at) < self.horizon;
-        if let Some(before) = record.at
-            && is_near
-            && bucket_of(before) < self.horizon
-        {
-            self.move_near(record.place as usize, entry);
-            return false;
-        }
-        if record.at.is_some() {
-            self.detach(entry.slot);
-        }
-        self.len += usize::from(record.at.is_none());
-        if is_near {
-            self.push_near(entry);
-        } else {
-            let spare = &mut self.spare;
-            let bucket = self.far.entry(bucket_of(entry.at)).or_insert_with(|| spare.pop().unwrap_or_default());
-            self.records[slot] = Record { at: Some(entry.at), order: entry.order, place: narrow(bucket.len()) };
-            bucket.push(entry.slot);
-        }
-        self.refill();
-        record.at.is_none()
-    }
-
-    fn remove(&mut self, slot: u32) -> bool {
-        let is_there = self.records.get(slot as usize).is_some_and(|record| record.at.is_some());
-        if is_there {
-            self.detach(slot);
-            self.records[slot as usize].at = None;
-            self.len -= 1;
-            self.refill();
-        }
-        is_there
-    }
-
-    /// Takes the entry of a slot from where it stands; its record is the caller's to set.
-    fn detach(&mut self, slot: u32) {
-        let Record { at, place, .. } = self.records[slot as usize];
-        let Some(bucket) = at.map(bucket_of) else { return };
-        if bucket < self.horizon {
-            self.take_near(place as usize);
-            return;
-        }
-        let slots = self.far.get_mut(&bucket).expect("a far entry stands in its bucket");
-        slots.swap_remove(place as usize);
-        if let Some(moved) = slots.get(place as usize) {
-            self.records[*moved as usize].place = place;
-        } else if slots.is_empty() {
-            let emptied = self.far.remove(&bucket);
-            self.keep(emptied.unwrap_or_default());
-        }
-    }
-
-    /// Sees to it that something is near, if there is anything.
-    fn refill(&mut self) {
-        if !self.near.is_empty() {
-            return;
-        }
-        let Some((bucket, mut slots)) = self.far.pop_first() else { return };
-        self.horizon = bucket + 1;
-        for slot in slots.drain(..) {
-            let Record { at, order, .. } = self.records[slot as usize];
-            if let Some(at) = at {
-                self.push_near(Entry { at, order, slot });
-            }
-        }
-        self.keep(slots);
-    }
-
-    fn keep(&mut self, emptied: Vec<u32>) {
-        if self.spare.len() < MOST_SPARE {
-            self.spare.push(emptied);
-        }
-    }
-
-    fn push_near(&mut self, entry: Entry) {
-        self.near.push(entry);
-        self.sift_up(self.near.len() - 1, entry);
-    }
-
-    fn take_near(&mut self, place: usize) {
-        let Some(last) = self.near.pop() else { return };
-        if place < self.near.len() {
-            self.move_near(place, last);
-        }
-    }
-
-    /// Puts an entry in place of another.
-    fn move_near(&mut self, place: usize, entry: Entry) {
-        if entry.is_before(&self.near[place]) {
-            self.sift_up(place, entry);
-        } else {
-            self.sift_down(place, entry);
-        }
-    }
-
-    fn sift_up(&mut self, mut place: usize, entry: Entry) {
-        while place > 0 {
-            let parent = (place - 1) / ARITY;
-            if self.near[parent].is_before(&entry) {
-                break;
-            }
-            self.put(place, self.near[parent]);
-            place = parent;
-        }
-        self.put(place, entry);
-    }
-
-    fn sift_down(&mut self, mut place: usize, entry: Entry) {
-        loop {
-            let first = ARITY * place + 1;
-            let Some(mut least) = self.near.get(first) else { break };
-            let mut child = first;
-            for other in first + 1..(first + ARITY).min(self.near.len()) {
-                if self.near[other].is_before(least) {
-                    (child, least) = (other, &self.near[other]);
-                }
-            }
-            if entry.is_before(least) {
-                break;
-            }
-            self.put(place, *least);
-            place = child;
-        }
-        self.put(place, entry);
-    }
-
-    fn put(&mut self, place: usize, entry: Entry) {
-        self.near[place] = entry;
-        self.records[entry.slot as usize] = Record { at: Some(entry.at), order: entry.order, place: narrow(place) };
-    }
-}
-
-const fn bucket_of(at: Time) -> u64 {
-    at.micros() >> BUCKET_BITS
-}
-
-/// Slots are u32, and so is any place.
-const fn narrow(place: usize) -> u32 {
-    place as u32
 }
 
 #[cfg(test)]
@@ -345,11 +138,6 @@ mod tests {
         }
         let out: Vec<u32> = std::iter::from_fn(|| pop(&mut queue, at(100)).map(|(slot, ..)| slot)).collect();
         assert_eq!(out, [4, 2, 8, 6]);
-    }
-
-    #[test]
-    fn an_entry_and_a_record_are_sixteen_bytes() {
-        assert_eq!((size_of::<Entry>(), size_of::<Record>()), (16, 16));
     }
 
     proptest! {

@@ -1,7 +1,6 @@
 //! One session: the state table, the intervals, the deadlines. Pure: time comes in as a number, and nothing goes
 //! out but return values.
 
-use std::num::NonZeroU32;
 use std::sync::Arc;
 
 use crate::jitter::{Xorshift32, jittered_with_slack};
@@ -11,6 +10,9 @@ use crate::time::Time;
 
 /// A packet leaves early by no more than this part of its interval.
 const SLACK_DIVISOR: u64 = 100;
+
+/// An interval is doubled no more often than this while Down: far beyond any ceiling, and far from overflow.
+const MOST_DOUBLINGS: u8 = 20;
 
 /// Why a session was last taken Down (reference name: `DownReason`).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -111,34 +113,56 @@ pub struct Moments {
     pub last_updated: Option<Time>,
 }
 
+/// How far the measuring of the handshake's round trip is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u8)]
+enum Handshake {
+    Idle,
+    /// We have said Init, and the peer has not yet said Up: that answers it.
+    Unanswered,
+    Measured,
+}
+
+/// In the order of the declaration: first what every packet looks at, so that a slot of the engine's table has it in two
+/// cache lines, then what only changes of state look at.
 #[derive(Debug)]
+#[repr(C)]
 pub struct Session {
     policy: Arc<Policy>,
-    timers: Timers,
-    local_discr: u32,
-    state: State,
-    last_down_reason: DownReason,
-    peer: PeerView,
-    /// Doubles with each transmit while Down; 1 otherwise.
-    backoff_factor: u32,
     last_rx: Option<Time>,
     detect_deadline: Option<Time>,
     /// When the peer's discriminator is forgotten, unless it is heard before.
     forget_at: Option<Time>,
-    /// Until when an AdminDown is repeated.
-    farewell_until: Option<Time>,
     last_tx: Option<Time>,
     next_tx: Option<Time>,
-    /// How much earlier than that it may leave, so that packets which are due at nearly the same time leave together.
+    local_discr: u32,
+    peer: PeerView,
+    tx_min_us: u32,
+    rx_min_us: u32,
+    /// How much earlier than `next_tx` the packet may leave, so that those which are due at nearly the same time leave
+    /// together.
     tx_slack_us: u16,
-    /// When we first said Init, until the peer says Up: that answers it.
+    detect_mult: u8,
+    state: State,
+    /// Grows with each transmit while Down: the interval is doubled so often.
+    doublings: u8,
+    handshake: Handshake,
+
+    last_down_reason: DownReason,
+    /// The round trip of the handshake that was measured last, at least.
+    round_trip_us: u32,
+    /// When we first said Init.
     init_said: Option<Time>,
-    /// The round trip of the handshake that has just been completed, at least.
-    round_trip_us: Option<NonZeroU32>,
+    /// Until when an AdminDown is repeated.
+    farewell_until: Option<Time>,
     moments: Moments,
 }
 
 impl Session {
+    /// So many bytes of a session are looked at for every packet.
+    #[cfg(test)]
+    pub(crate) const OFTEN_USED: usize = std::mem::offset_of!(Session, last_down_reason);
+
     /// A session in Down that wants to send at `first_tx`.
     ///
     /// # Panics
@@ -148,21 +172,24 @@ impl Session {
         assert_ne!(local_discr, 0, "a discriminator is never 0");
         Self {
             policy,
-            timers,
-            local_discr,
-            state: State::Down,
-            last_down_reason: DownReason::None,
-            peer: PeerView::default(),
-            backoff_factor: 1,
             last_rx: None,
             detect_deadline: None,
             forget_at: None,
-            farewell_until: None,
             last_tx: None,
             next_tx: Some(first_tx),
+            local_discr,
+            peer: PeerView::default(),
+            tx_min_us: timers.tx_min_us,
+            rx_min_us: timers.rx_min_us,
             tx_slack_us: 0,
+            detect_mult: timers.detect_mult,
+            state: State::Down,
+            doublings: 0,
+            handshake: Handshake::Idle,
+            last_down_reason: DownReason::None,
+            round_trip_us: 0,
             init_said: None,
-            round_trip_us: None,
+            farewell_until: None,
             moments: Moments { down_since: Some(now), last_updated: Some(now), ..Moments::default() },
         }
     }
@@ -208,25 +235,29 @@ impl Session {
 
     /// RFC 5880 §6.8.7: not faster than either side wants.
     pub fn tx_interval_us(&self) -> u64 {
-        u64::from(self.within_bounds(self.timers.tx_min_us.max(self.peer.rx_min_us)))
+        u64::from(self.within_bounds(self.tx_min_us.max(self.peer.rx_min_us)))
     }
 
     /// How often the peer sends: not faster than either side wants.
     pub fn rx_interval_us(&self) -> u64 {
         let Policy { rules, min_tx_floor_us, max_tx_ceil_us, .. } = *self.policy;
-        let agreed = self.peer.tx_min_us.max(self.timers.rx_min_us).max(min_tx_floor_us);
+        let agreed = self.peer.tx_min_us.max(self.rx_min_us).max(min_tx_floor_us);
         u64::from(if rules.accepts_slower_peers { agreed } else { agreed.min(max_tx_ceil_us) })
     }
 
     /// So much silence means Down: our own multiplier times the agreed interval, in this protocol.
     pub fn detect_time_us(&self) -> u64 {
-        u64::from(self.timers.detect_mult) * self.rx_interval_us()
+        u64::from(self.detect_mult) * self.rx_interval_us()
     }
 
     /// Gives the round trip of a handshake in microseconds, at least, once: from our first Init to the Up that answers
     /// it, less the interval that the peer may have waited.
     pub fn take_round_trip_us(&mut self) -> Option<u64> {
-        self.round_trip_us.take().map(|us| u64::from(us.get()))
+        if self.handshake != Handshake::Measured {
+            return None;
+        }
+        self.handshake = Handshake::Idle;
+        Some(u64::from(self.round_trip_us))
     }
 
     /// Handles one valid packet. `arrival` is when the kernel received it.
@@ -261,10 +292,11 @@ impl Session {
         if packet.state == State::AdminDown {
             self.last_down_reason = DownReason::RemoteAdmin;
         }
-        if packet.state == State::Up && mine {
-            let answered_us = self.init_said.take().map(|said| arrival.since(said));
-            let round_trip_us = answered_us.map(|us| us.saturating_sub(self.rx_interval_us()));
-            self.round_trip_us = round_trip_us.and_then(|us| NonZeroU32::new(u32::try_from(us).unwrap_or(u32::MAX)));
+        if packet.state == State::Up && mine && self.handshake == Handshake::Unanswered {
+            let answered_us = self.init_said.take().map_or(0, |said| arrival.since(said));
+            let round_trip_us = answered_us.saturating_sub(self.rx_interval_us());
+            self.round_trip_us = u32::try_from(round_trip_us).unwrap_or(u32::MAX);
+            self.handshake = Handshake::Measured;
         }
         if to != from {
             let reason =
@@ -320,7 +352,8 @@ impl Session {
 
     /// Gives the session other timers. They are advertised with the next packet and count from there on.
     pub fn set_timers(&mut self, timers: Timers) {
-        self.timers = timers;
+        let Timers { tx_min_us, rx_min_us, detect_mult } = timers;
+        (self.tx_min_us, self.rx_min_us, self.detect_mult) = (tx_min_us, rx_min_us, detect_mult);
     }
 
     /// Makes the next packet leave as soon as it may: at once, but not sooner than one interval after the last,
@@ -341,12 +374,12 @@ impl Session {
         let identity = self.policy.identity;
         ControlPacket {
             state: self.state,
-            detect_mult: self.timers.detect_mult,
+            detect_mult: self.detect_mult,
             local_discr: self.local_discr,
             peer_discr: self.peer.discr,
             // What we advertise is what we do.
-            desired_min_tx_us: self.within_bounds(self.timers.tx_min_us),
-            required_min_rx_us: self.within_bounds(self.timers.rx_min_us),
+            desired_min_tx_us: self.within_bounds(self.tx_min_us),
+            required_min_rx_us: self.within_bounds(self.rx_min_us),
             passive: identity.is_some_and(|own| own.passive),
             client_version: identity.map_or([0; 4], |own| own.version),
         }
@@ -365,20 +398,18 @@ impl Session {
         if self.state == State::Down {
             // Backing off never makes us faster than either side wants.
             let longest_us = u64::from(self.policy.backoff_max_us).max(interval_us);
-            interval_us = (interval_us * u64::from(self.backoff_factor)).min(longest_us);
-            // Far beyond any ceiling, and far from overflow.
-            self.backoff_factor = (self.backoff_factor * 2).min(1 << 20);
+            interval_us = (interval_us << self.doublings).min(longest_us);
+            self.doublings = (self.doublings + 1).min(MOST_DOUBLINGS);
         }
         self.tx_slack_us = u16::try_from(interval_us / SLACK_DIVISOR).map_or(slack_us, |most| most.min(slack_us));
         let next = now.plus(jittered_with_slack(interval_us, self.peer.detect_mult, self.tx_slack_us(), random));
         self.last_tx = Some(now);
         if self.state == State::Init {
             self.init_said.get_or_insert(now);
+            self.handshake = Handshake::Unanswered;
         }
-        self.next_tx = match self.farewell_until {
-            Some(until) if next > until => None,
-            _ => Some(next),
-        };
+        let has_said_farewell = self.state == State::AdminDown && self.farewell_until.is_some_and(|until| next > until);
+        self.next_tx = (!has_said_farewell).then_some(next);
         self.next_tx
     }
 
@@ -483,13 +514,14 @@ impl Session {
     fn enter(&mut self, to: State, at: Time, reason: DownReason, since: Time) {
         let from = self.state;
         self.state = to;
-        self.backoff_factor = 1;
+        self.doublings = 0;
         self.moments.last_updated = Some(at);
         match to {
             State::Down | State::AdminDown => {
                 self.last_down_reason = reason;
                 self.detect_deadline = None;
                 self.init_said = None;
+                self.handshake = Handshake::Idle;
                 self.moments.down_since = Some(at);
                 self.moments.conv_up_start = None;
                 if self.policy.rules.forgets_after_silence {

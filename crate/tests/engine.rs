@@ -7,7 +7,7 @@ use route_liveness::engine::{AddError, Datagram, Engine, Event, Path, SessionId}
 use route_liveness::packet::{ControlPacket, State};
 use route_liveness::rules::{REFERENCE, ROBUST};
 use route_liveness::session::{DownReason, Policy};
-use route_liveness::sim::{PairId, World};
+use route_liveness::sim::{HostId, PairId, World};
 use route_liveness::stats::{Cause, Invalid, LinkId};
 use route_liveness::time::Time;
 use support::{LINK, MS, Network, SECOND, at, host, path, policy, spec, timers, transitions};
@@ -268,7 +268,9 @@ fn admin_down_reaches_a_peer_that_misses_the_first_of_it() {
     network.cut(1, 2);
     let now = network.world.now;
     network.world.admin(PairId(1), 0, true);
-    network.run(120 * MS);
+    let has_said_it =
+        |world: &World| world.host(HostId(1)).sent.last().is_some_and(|(_, said)| said.state == State::AdminDown);
+    network.run_until(SECOND, has_said_it).expect("says AdminDown");
     network.heal();
     network.run(200 * MS);
     let down = network.host(2).transitions[0];

@@ -3,7 +3,7 @@ import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 
 import { EventQueue, type QueuedEvent, ROBUST, type Session } from '../../ts/building-blocks.js';
-import { DeadlineQueue, type Due } from '../../ts/protocol/deadline-queue.js';
+import { Deadline, DeadlineQueue, type Due } from '../../ts/protocol/deadline-queue.js';
 import { HERE, newSession } from './session-helpers.js';
 
 /** Times that are often equal. */
@@ -123,8 +123,9 @@ describe('a deadline queue', () => {
   it('agrees with a sorted list: one entry per owner and kind, moved in place, equal times in the order of setting', () => {
     fc.assert(
       fc.property(steps, (life: Step[]) => {
-        const owners = Array.from({ length: 10 }, (_, who) => ({ who }));
-        const queue = new DeadlineQueue<{ who: number }>();
+        const deadlines = Array.from({ length: 10 }, (_, who) => ({ tx: new Deadline(who, 'tx'), detect: new Deadline(who, 'detect') }));
+        const deadlineOf = ({ who, due }: { who: number; due: Due }): Deadline<number> => (deadlines[who] as (typeof deadlines)[0])[due];
+        const queue = new DeadlineQueue<number>();
         const list: { at: number; who: number; due: Due }[] = [];
         const find = (who: number, kind: Due): number => list.findIndex((entry) => entry.who === who && entry.due === kind);
         for (const step of life) {
@@ -133,15 +134,15 @@ describe('a deadline queue', () => {
             if (known !== -1) list.splice(known, 1);
             const place = list.findIndex((other) => other.at > step.at);
             list.splice(place === -1 ? list.length : place, 0, { at: step.at, who: step.who, due: step.due });
-            expect(queue.set(owners[step.who] as { who: number }, step.due, step.at)).toBe(known === -1);
+            expect(queue.set(deadlineOf(step), step.at)).toBe(known === -1);
           } else if (step.op === 'remove') {
             const known = find(step.who, step.due);
             if (known !== -1) list.splice(known, 1);
-            expect(queue.remove(owners[step.who] as { who: number }, step.due)).toBe(known !== -1);
+            expect(queue.remove(deadlineOf(step))).toBe(known !== -1);
           } else {
             const first = list[0] !== undefined && list[0].at <= step.now ? list.shift() : undefined;
             const popped = queue.popIfDue(step.now);
-            expect(popped === undefined ? undefined : { who: popped.owner.who, due: popped.due }).toEqual(
+            expect(popped === undefined ? undefined : { who: popped.owner, due: popped.due }).toEqual(
               first === undefined ? undefined : { who: first.who, due: first.due },
             );
           }

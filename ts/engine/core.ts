@@ -5,10 +5,10 @@
  */
 import type { Random } from '../protocol/jitter.js';
 import type { Lateness } from '../protocol/lateness.js';
-import { receivable } from '../protocol/packet.js';
+import { type ControlPacket, PACKET_LENGTH, receivable } from '../protocol/packet.js';
 import { type Policy, SessionCore, type Timers } from '../protocol/session-core.js';
 import type { DownReason, State } from '../protocol/state.js';
-import { Timeline, type TimelineListener, type Tracked, type TransitionCause } from '../protocol/timeline.js';
+import { Timeline, type TimelineListener, Tracked, type TransitionCause } from '../protocol/timeline.js';
 import type { InvalidReason, SessionId } from './engine.js';
 
 /** What a session is keyed by. */
@@ -57,11 +57,21 @@ export interface Counting {
   gone(path: Path, state: State): void;
 }
 
-interface Slot extends Tracked {
+class Slot extends Tracked {
   readonly id: SessionId;
   readonly path: Path;
   peerPort: number;
+
+  constructor(id: SessionId, path: Path, peerPort: number, session: SessionCore) {
+    super(session);
+    this.id = id;
+    this.path = path;
+    this.peerPort = peerPort;
+  }
 }
+
+/** For the turns in which nothing is to be said. */
+const NOTHING: never[] = [];
 
 /**
  * All sessions of one manager. The caller's turn: hand in every datagram that has arrived (`handleDatagram`), run what is
@@ -72,7 +82,8 @@ export class EngineCore implements TimelineListener<Slot> {
   readonly #counting: Counting;
   readonly #timeline: Timeline<Slot>;
   readonly #byId = new Map<SessionId, Slot>();
-  readonly #byPath = new Map<string, Slot>();
+  /** By local address and the peer's: one per interface, in the order in which they began. */
+  readonly #byPath = new Map<string, Map<string, Slot[]>>();
   #transmits: Transmit[] = [];
   #events: CoreEvent[] = [];
 
@@ -85,9 +96,9 @@ export class EngineCore implements TimelineListener<Slot> {
   /** Starts a session in Down. Its first packet leaves at once, or paced where many are added together. */
   addSession(now: number, id: SessionId, path: Path, peerPort: number, timers: Timers, localDiscr: number): void {
     const session = new SessionCore(this.#policy, timers, localDiscr, now, this.#timeline.paced(now));
-    const slot = { id, path, session, peerPort, detectScheduled: undefined, graced: false };
+    const slot = new Slot(id, path, peerPort, session);
     this.#byId.set(id, slot);
-    this.#byPath.set(keyOf(path), slot);
+    this.#enter(slot);
     this.#timeline.add(slot);
     // A session enters the world out of service, and is put into it.
     this.#counting.added(path);
@@ -106,7 +117,7 @@ export class EngineCore implements TimelineListener<Slot> {
     const slot = this.#byId.get(id);
     if (slot === undefined) return;
     this.#byId.delete(id);
-    this.#byPath.delete(keyOf(slot.path));
+    this.#leave(slot);
     this.#timeline.remove(slot);
     this.#counting.gone(slot.path, slot.session.state);
   }
@@ -130,7 +141,7 @@ export class EngineCore implements TimelineListener<Slot> {
       this.#counting.invalid(path, packet);
       return;
     }
-    const slot = this.#byPath.get(keyOf(path));
+    const slot = this.#between(path.localIP, path.peerIP)?.find((other) => other.path.iface === path.iface);
     if (slot === undefined) {
       this.#counting.unknownPeer(path);
       return;
@@ -169,12 +180,14 @@ export class EngineCore implements TimelineListener<Slot> {
 
   takeTransmits(): Transmit[] {
     const transmits = this.#transmits;
+    if (transmits.length === 0) return NOTHING;
     this.#transmits = [];
     return transmits;
   }
 
   takeEvents(): CoreEvent[] {
     const events = this.#events;
+    if (events.length === 0) return NOTHING;
     this.#events = [];
     return events;
   }
@@ -204,13 +217,21 @@ export class EngineCore implements TimelineListener<Slot> {
     return this.#byId.keys();
   }
 
+  /** The path of the session between two addresses that began last, whatever its interface. */
+  pathBetween(localIP: string, peerIP: string): Path | undefined {
+    return this.#between(localIP, peerIP)?.at(-1)?.path;
+  }
+
   /** A session, and when its detection is looked at next. */
   session(id: SessionId): Readonly<Pick<Slot, 'session' | 'path' | 'detectScheduled'>> | undefined {
     return this.#byId.get(id);
   }
 
   /** @internal */
-  transmit({ path, peerPort }: Slot, bytes: Uint8Array): void {
+  transmit({ path, peerPort }: Slot, packet: ControlPacket): void {
+    // Of Node's pool: a buffer of its own would cost more than all that is in it.
+    const bytes = Buffer.allocUnsafe(PACKET_LENGTH);
+    packet.marshalInto(bytes);
     this.#transmits.push({ path, peerPort, bytes });
   }
 
@@ -232,8 +253,24 @@ export class EngineCore implements TimelineListener<Slot> {
   queued({ path }: Slot, change: 1 | -1): void {
     this.#counting.queued(path, change);
   }
-}
 
-function keyOf({ iface, localIP, peerIP }: Path): string {
-  return `${iface} ${localIP} ${peerIP}`;
+  #between(localIP: string, peerIP: string): Slot[] | undefined {
+    return this.#byPath.get(localIP)?.get(peerIP);
+  }
+
+  #enter(slot: Slot): void {
+    const { localIP, peerIP } = slot.path;
+    const ofAddress = this.#byPath.get(localIP) ?? new Map<string, Slot[]>();
+    this.#byPath.set(localIP, ofAddress);
+    ofAddress.set(peerIP, [...(ofAddress.get(peerIP) ?? []), slot]);
+  }
+
+  #leave(slot: Slot): void {
+    const { localIP, peerIP } = slot.path;
+    const ofAddress = this.#byPath.get(localIP);
+    const rest = ofAddress?.get(peerIP)?.filter((other) => other !== slot) ?? [];
+    if (rest.length > 0) ofAddress?.set(peerIP, rest);
+    else ofAddress?.delete(peerIP);
+    if (ofAddress?.size === 0) this.#byPath.delete(localIP);
+  }
 }

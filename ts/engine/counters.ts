@@ -58,11 +58,12 @@ class Scope {
 }
 
 export class Counters implements Counting {
-  readonly #scopes = new Map<string, Scope>();
+  /** By interface and local address. */
+  readonly #scopes = new Map<string, Map<string, Scope>>();
 
   /** The counters as they are now, copied. */
   scopes(): ScopeStats[] {
-    return [...this.#scopes.values()].map((scope) => scope.stats());
+    return [...this.#scopes.values()].flatMap((ofInterface) => [...ofInterface.values()].map((scope) => scope.stats()));
   }
 
   received(path: Path): void {
@@ -119,19 +120,17 @@ export class Counters implements Counting {
 
   /** Addresses without sessions share one scope per interface: whoever sends to them must not make the table grow. */
   #ofStranger(path: Path): Scope {
-    return this.#scopes.get(keyOf(path)) ?? this.#at({ ...path, localIP: '0.0.0.0' });
+    return this.#scopes.get(path.iface)?.get(path.localIP) ?? this.#at({ ...path, localIP: '0.0.0.0' });
   }
 
-  #at(path: Path): Scope {
-    const key = keyOf(path);
-    const known = this.#scopes.get(key);
-    if (known !== undefined) return known;
-    const scope = new Scope(path.iface, path.localIP);
-    this.#scopes.set(key, scope);
+  #at({ iface, localIP }: Path): Scope {
+    return this.#scopes.get(iface)?.get(localIP) ?? this.#newScope(iface, localIP);
+  }
+
+  #newScope(iface: string, localIP: string): Scope {
+    const ofInterface = this.#scopes.get(iface) ?? new Map<string, Scope>();
+    const scope = new Scope(iface, localIP);
+    this.#scopes.set(iface, ofInterface.set(localIP, scope));
     return scope;
   }
-}
-
-function keyOf({ iface, localIP }: Pick<Path, 'iface' | 'localIP'>): string {
-  return `${iface} ${localIP}`;
 }

@@ -45,8 +45,6 @@ export class JsEngine implements Engine {
   readonly #throttle = new Throttle();
   readonly #refusals = new Refusals();
   readonly #discriminators = new Set<number>();
-  /** Which interfaces a pair of addresses was registered on, the last counts: Node does not show what a packet came in by. */
-  readonly #interfaces = new Map<string, readonly string[]>();
   /** The interfaces of local addresses: a listing per packet of a stranger would cost more than the packet. */
   readonly #ownInterfaces = new Map<string, string>();
   /** Keeps the process alive while the engine is open and referenced. */
@@ -116,8 +114,6 @@ export class JsEngine implements Engine {
     this.#ownInterfaces.clear();
     for (const { id, iface, localIP, peerIP, peerPort, txMinUs, rxMinUs, detectMult } of specs) {
       const timers = { txMinUs, rxMinUs, detectMult };
-      const pair = pairOf(localIP, peerIP);
-      this.#interfaces.set(pair, [...(this.#interfaces.get(pair) ?? []), iface]);
       this.#transport.open(localIP);
       this.#core.addSession(now, id, { iface, localIP, peerIP }, peerPort, timers, this.#newDiscriminator());
     }
@@ -137,7 +133,6 @@ export class JsEngine implements Engine {
       const removed = this.#core.session(id);
       if (removed === undefined) continue;
       this.#discriminators.delete(removed.session.localDiscr);
-      this.#forgetInterface(removed.path);
       this.#core.removeSession(id);
     }
     this.#soon();
@@ -216,13 +211,12 @@ export class JsEngine implements Engine {
 
   #transportListener(): TransportListener {
     return {
-      datagram: (bytes, from, localIP, iface, arrivalUs) => {
+      datagram: (now, arrival, bytes, from, localIP, iface) => {
         this.#reads += 1;
-        const path = { iface: iface === '' ? this.#interfaceOf(localIP, from) : iface, localIP, peerIP: from };
-        const began = monotonicNow();
-        this.#core.handleDatagram(Math.round(began * 1_000), arrivalUs, path, bytes);
-        this.#counters.handled(path, (monotonicNow() - began) / 1_000);
-        this.#tellRefusals(began * 1_000);
+        const path = this.#pathOf(localIP, from, iface);
+        this.#core.handleDatagram(now, arrival, path, bytes);
+        this.#counters.handled(path, (monotonicNow() * 1_000 - now) / 1_000_000);
+        this.#tellRefusals(now);
         this.#flush();
       },
       sent: (path) => this.#counters.sent(path),
@@ -237,19 +231,16 @@ export class JsEngine implements Engine {
     };
   }
 
-  #interfaceOf(localIP: string, peerIP: string): string {
-    const registered = this.#interfaces.get(pairOf(localIP, peerIP))?.at(-1) ?? this.#ownInterfaces.get(localIP);
-    if (registered !== undefined) return registered;
-    const found = interfaceOf(localIP);
-    this.#ownInterfaces.set(localIP, found);
-    return found;
+  /** Where the transport cannot tell the interface, that of the session that began last between the addresses. */
+  #pathOf(localIP: string, peerIP: string, iface: string): Path {
+    if (iface !== '') return { iface, localIP, peerIP };
+    return this.#core.pathBetween(localIP, peerIP) ?? { iface: this.#interfaceOf(localIP), localIP, peerIP };
   }
 
-  #forgetInterface({ iface, localIP, peerIP }: Path): void {
-    const pair = pairOf(localIP, peerIP);
-    const rest = (this.#interfaces.get(pair) ?? []).filter((other) => other !== iface);
-    if (rest.length > 0) this.#interfaces.set(pair, rest);
-    else this.#interfaces.delete(pair);
+  #interfaceOf(localIP: string): string {
+    const found = this.#ownInterfaces.get(localIP) ?? interfaceOf(localIP);
+    this.#ownInterfaces.set(localIP, found);
+    return found;
   }
 
   #tellRefusals(now: number): void {
@@ -351,10 +342,6 @@ function transitionRecord(event: CoreTransition): Partial<SessionRecord> {
   const wentDown = to === 'down' && (from === 'up' || from === 'init');
   const lastDown = wentDown ? { atUs: at, reason, localStallUs } : undefined;
   return { from, to, reason, cause, atUs: at, count: 1, lastDown, localStallUs, peerPassive, convStartUs: convStart, lastRxUs: lastRx };
-}
-
-function pairOf(localIP: string, peerIP: Path['peerIP']): string {
-  return `${localIP} ${peerIP}`;
 }
 
 function nowUs(): number {

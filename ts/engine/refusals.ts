@@ -2,6 +2,7 @@
 import type { ScopeStats } from './engine.js';
 
 const QUIET_US = 5_000_000;
+const NO_NEWS: never[] = [];
 
 export class Refusals {
   readonly #told = new Map<string, number>();
@@ -9,7 +10,7 @@ export class Refusals {
 
   /** How many packets were dropped since the last news, by why; nothing within five seconds of those. */
   news(scopes: () => readonly ScopeStats[], nowUs: number): { kind: string; count: number }[] {
-    if (nowUs - this.#lookedAt < QUIET_US) return [];
+    if (nowUs - this.#lookedAt < QUIET_US) return NO_NEWS;
     this.#lookedAt = nowUs;
     const counted = new Map<string, number>();
     for (const { rxInvalid, unknownPeer } of scopes()) {

@@ -10,8 +10,8 @@ import type { Path, Transmit } from './core.js';
 
 /** Where a transport delivers. */
 export interface TransportListener {
-  /** `iface` is empty where the transport cannot tell; `arrivalUs` is on CLOCK_MONOTONIC. */
-  datagram(bytes: Uint8Array, from: string, localIP: string, iface: string, arrivalUs: number): void;
+  /** `iface` is empty where the transport cannot tell; `nowUs` and `arrivalUs` are on CLOCK_MONOTONIC. */
+  datagram(nowUs: number, arrivalUs: number, bytes: Uint8Array, from: string, localIP: string, iface: string): void;
   sent(path: Path): void;
   writeError(path: Path): void;
   readError(error: Error): void;
@@ -97,11 +97,18 @@ export class DgramTransport implements Transport {
   }
 
   #bind(localIP: string): Socket {
-    const socket = createSocket({ type: 'udp4', recvBufferSize: RECEIVE_BUFFER });
+    let isBound = false;
+    const lookup = (address: string, _: object, found: (error: null, address: string, family: number) => void): void => {
+      // Numeric, all of them. Binding reports after the call that asked for it; a packet need not wait for that.
+      if (isBound) found(null, address, 4);
+      else process.nextTick(found, null, address, 4);
+    };
+    const socket = createSocket({ type: 'udp4', recvBufferSize: RECEIVE_BUFFER, lookup });
     this.#sockets.set(localIP, socket);
     socket.unref();
     socket.on('message', (data, { address }) => {
-      this.#listener.datagram(data, address, localIP, '', Math.round(monotonicNow() * 1_000));
+      const now = toMicros(monotonicNow());
+      this.#listener.datagram(now, now, data, address, localIP, '');
     });
     socket.on('error', (error) => {
       this.#sockets.delete(localIP);
@@ -109,6 +116,7 @@ export class DgramTransport implements Transport {
       this.#listener.failed(localIP, error);
     });
     socket.on('listening', () => {
+      isBound = true;
       this.#port = socket.address().port;
     });
     if (this.#port === 0) {
@@ -165,7 +173,8 @@ export class ServiceTransport implements Transport {
       try {
         const { data, remote, localIP, iface, arrival } = checked(await this.#udp.readFrom());
         // Nothing arrives in the future: an arrival of another clock's must not keep a session Up for ever.
-        this.#listener.datagram(data, remote.address, localIP, iface, toMicros(Math.min(arrival, monotonicNow())));
+        const now = monotonicNow();
+        this.#listener.datagram(toMicros(now), toMicros(Math.min(arrival, now)), data, remote.address, localIP, iface);
       } catch (error) {
         if (this.isClosed || codeOf(error) === 'ERR_CLOSED') return;
         this.#listener.readError(error as Error);

@@ -1,6 +1,9 @@
 /** The sender's version in bytes 21 to 24 of a packet: major, minor, patch, channel. */
 export type VersionBytes = readonly [major: number, minor: number, patch: number, channel: number];
 
+/** What says nothing. */
+export const NO_VERSION: VersionBytes = Object.freeze([0, 0, 0, 0] as const);
+
 /** By the number of the channel; a build of none of these is `other`. */
 const CHANNELS = ['stable', 'alpha', 'beta', 'rc', 'dev', 'other'] as const;
 const STABLE = 0;

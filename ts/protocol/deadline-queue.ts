@@ -1,17 +1,23 @@
-/** The engine's queue of deadlines: at most one entry per owner and kind, moved in place. */
-import { Heap, type HeapEntry } from './heap.js';
+/** The engine's queue of deadlines: at most one entry per owner and kind, which is the owner's and stays. */
+import { Heap, HeapEntry } from './heap.js';
 
 /** What is due for a session. */
 export type Due = 'tx' | 'detect';
 
-interface Entry<T> extends HeapEntry {
+/** One of the deadlines of an owner, in the queue or not. */
+export class Deadline<T> extends HeapEntry {
   readonly owner: T;
   readonly due: Due;
+
+  constructor(owner: T, due: Due) {
+    super();
+    this.owner = owner;
+    this.due = due;
+  }
 }
 
-export class DeadlineQueue<T extends object> {
-  readonly #heap = new Heap<Entry<T>>();
-  readonly #entries: Record<Due, Map<T, Entry<T>>> = { tx: new Map(), detect: new Map() };
+export class DeadlineQueue<T> {
+  readonly #heap = new Heap<Deadline<T>>();
 
   get length(): number {
     return this.#heap.length;
@@ -23,30 +29,24 @@ export class DeadlineQueue<T extends object> {
   }
 
   /** Puts a deadline in, or moves the one that is there. True where there was none. */
-  set(owner: T, due: Due, at: number): boolean {
-    const known = this.#entries[due].get(owner);
-    if (known === undefined) this.#entries[due].set(owner, this.#heap.push({ at, owner, due }));
-    else this.#heap.set(known, at);
-    return known === undefined;
+  set(deadline: Deadline<T>, at: number): boolean {
+    const isNew = !deadline.isQueued;
+    this.#heap.set(deadline, at);
+    return isNew;
   }
 
   /** Takes a deadline out. True where there was one. */
-  remove(owner: T, due: Due): boolean {
-    const entry = this.#entries[due].get(owner);
-    if (entry !== undefined) this.#take(entry);
-    return entry !== undefined;
+  remove(deadline: Deadline<T>): boolean {
+    if (!deadline.isQueued) return false;
+    this.#heap.remove(deadline);
+    return true;
   }
 
   /** Takes out the earliest deadline if it is not later than `now`. */
-  popIfDue(now: number): { owner: T; due: Due; at: number } | undefined {
+  popIfDue(now: number): Deadline<T> | undefined {
     const { first } = this.#heap;
     if (first === undefined || first.at > now) return undefined;
-    this.#take(first);
+    this.#heap.remove(first);
     return first;
-  }
-
-  #take(entry: Entry<T>): void {
-    this.#entries[entry.due].delete(entry.owner);
-    this.#heap.remove(entry);
   }
 }

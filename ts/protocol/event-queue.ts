@@ -1,7 +1,7 @@
 /** A queue of what is to happen to sessions, by time. */
 import { expected, LivenessError } from '../errors.js';
 import type { Due } from './deadline-queue.js';
-import { Heap, type HeapEntry } from './heap.js';
+import { Heap, HeapEntry } from './heap.js';
 import { Session } from './session.js';
 
 /** Something that is due for a session. */
@@ -16,8 +16,13 @@ export interface QueuedEvent {
 /** What `popIfDue` gives: the event that is due, or how long to wait for the earliest, `undefined` where there is none. */
 export type Popped = { readonly event: QueuedEvent; readonly wait?: never } | { readonly event?: never; readonly wait: number | undefined };
 
-interface Entry extends HeapEntry {
+class Entry extends HeapEntry {
   readonly event: QueuedEvent;
+
+  constructor(event: QueuedEvent) {
+    super();
+    this.event = event;
+  }
 }
 
 /** Events of equal times come out in the order in which they were put in (reference name: `EventQueue`). */
@@ -34,7 +39,7 @@ export class EventQueue {
   push(event: QueuedEvent): void {
     const { at, kind, session } = checked(event);
     this.#count(session, 1);
-    this.#heap.push({ at, event: { at, kind, session } });
+    this.#heap.set(new Entry({ at, kind, session }), at);
   }
 
   /** The earliest event, taken out; `undefined` where there is none. */

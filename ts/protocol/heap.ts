@@ -1,12 +1,20 @@
 /** A binary heap of entries with deadlines that knows where each entry is. */
 
-export interface HeapEntry {
+/** Where an entry stands that is in no heap. */
+const OUTSIDE = -1;
+
+/** Something with a deadline. It may be put in, taken out and put in again. */
+export class HeapEntry {
   /** When it is due. Changed only through `set`. */
-  at: number;
+  at = Infinity;
   /** Breaks ties: of equal times the one that was set first comes first. */
-  order: number;
-  /** Where it stands; kept by the heap. */
-  place: number;
+  order = 0;
+  /** Kept by the heap. */
+  place = OUTSIDE;
+
+  get isQueued(): boolean {
+    return this.place !== OUTSIDE;
+  }
 }
 
 export class Heap<T extends HeapEntry> {
@@ -22,53 +30,64 @@ export class Heap<T extends HeapEntry> {
     return this.#entries[0];
   }
 
-  /** Puts an entry in that is made of the given fields. */
-  push(fields: Omit<T, 'order' | 'place'>): T {
-    const entry = { ...fields, order: this.#nextOrder++, place: this.#entries.length } as T;
-    this.#entries.push(entry);
-    this.#settle(entry);
-    return entry;
-  }
-
-  /** Moves an entry of this heap to another time. */
+  /** Puts an entry in, or moves one of this heap to another time. */
   set(entry: T, at: number): void {
     entry.at = at;
     entry.order = this.#nextOrder++;
+    if (entry.place === OUTSIDE) {
+      entry.place = this.#entries.length;
+      this.#entries.push(entry);
+    }
     this.#settle(entry);
   }
 
   /** Takes an entry of this heap out. */
   remove(entry: T): void {
     const last = this.#entries.pop();
-    if (last === undefined || last === entry) return;
-    this.#put(last, entry.place);
-    this.#settle(last);
+    if (last !== undefined && last !== entry) {
+      this.#put(last, entry.place);
+      this.#settle(last);
+    }
+    entry.place = OUTSIDE;
   }
 
   /** Moves an entry up or down to where it belongs. */
   #settle(entry: T): void {
-    for (let parent = this.#parent(entry); parent !== undefined && isBefore(entry, parent); parent = this.#parent(entry)) {
-      this.#swap(entry, parent);
+    const { place } = entry;
+    this.#rise(entry);
+    if (entry.place === place) this.#sink(entry);
+  }
+
+  #rise(entry: T): void {
+    let { place } = entry;
+    while (place > 0) {
+      const above = (place - 1) >> 1;
+      const parent = this.#entries[above];
+      if (parent === undefined || !isBefore(entry, parent)) break;
+      this.#put(parent, place);
+      place = above;
     }
-    for (let child = this.#leastChild(entry); child !== undefined && isBefore(child, entry); child = this.#leastChild(entry)) {
-      this.#swap(entry, child);
+    this.#put(entry, place);
+  }
+
+  #sink(entry: T): void {
+    let { place } = entry;
+    for (;;) {
+      const child = this.#lesserChild(place);
+      if (child === undefined || !isBefore(child, entry)) break;
+      const below = child.place;
+      this.#put(child, place);
+      place = below;
     }
+    this.#put(entry, place);
   }
 
-  #parent(entry: T): T | undefined {
-    return entry.place === 0 ? undefined : this.#entries[(entry.place - 1) >> 1];
-  }
-
-  #leastChild(entry: T): T | undefined {
-    const left = this.#entries[2 * entry.place + 1];
-    const right = this.#entries[2 * entry.place + 2];
-    return left !== undefined && right !== undefined && isBefore(right, left) ? right : left;
-  }
-
-  #swap(one: T, other: T): void {
-    const { place } = one;
-    this.#put(one, other.place);
-    this.#put(other, place);
+  #lesserChild(place: number): T | undefined {
+    const right = 2 * place + 2;
+    // Never read beyond the end: V8 would take the array for one with holes.
+    const one = right - 1 < this.#entries.length ? this.#entries[right - 1] : undefined;
+    const other = right < this.#entries.length ? this.#entries[right] : undefined;
+    return one !== undefined && other !== undefined && isBefore(other, one) ? other : one;
   }
 
   #put(entry: T, place: number): void {

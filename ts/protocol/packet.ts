@@ -1,6 +1,6 @@
 /** Bytes <-> `ControlPacket`: the 40-byte wire format, whose first 20 bytes are RFC 5880's (§4.1). */
 import { expected, LivenessError } from '../errors.js';
-import type { VersionBytes } from './client-version.js';
+import { NO_VERSION, type VersionBytes } from './client-version.js';
 import { type State, stateFromWire, stateToWire } from './state.js';
 
 /** Length of a control packet in bytes, and the value of its length field. */
@@ -10,7 +10,6 @@ export const PACKET_LENGTH = 40;
 export const PROTOCOL_VERSION = 1;
 
 const FLAG_PASSIVE = 0b0000_0001;
-const NO_VERSION: VersionBytes = [0, 0, 0, 0];
 
 /** `ERR_SHORT_PACKET`: fewer than 40 bytes (reference name: `ErrShortPacket`). */
 export class ShortPacketError extends LivenessError {
@@ -82,7 +81,7 @@ export class ControlPacket {
     this.desiredMinTxUs = desiredMinTxUs;
     this.requiredMinRxUs = requiredMinRxUs;
     this.passive = passive;
-    this.clientVersion = [...clientVersion];
+    this.clientVersion = clientVersion === NO_VERSION ? NO_VERSION : [...clientVersion];
   }
 
   /** A copy that has other values in some fields. @throws LivenessError `ERR_INVALID_PACKET` */
@@ -95,18 +94,24 @@ export class ControlPacket {
   /** The packet as the wire has it: 40 bytes, big-endian, reserved bits and bytes zero (reference name: `Marshal`). */
   marshal(): Uint8Array {
     const bytes = new Uint8Array(PACKET_LENGTH);
-    const view = new DataView(bytes.buffer);
+    this.marshalInto(bytes);
+    return bytes;
+  }
+
+  /** @internal The same, into 40 bytes that are there. */
+  marshalInto(bytes: Uint8Array): void {
+    const { clientVersion } = this;
     bytes[0] = this.version << 5;
     bytes[1] = stateToWire(this.state) << 6;
     bytes[2] = this.detectMult;
     bytes[3] = PACKET_LENGTH;
-    view.setUint32(4, this.localDiscr);
-    view.setUint32(8, this.peerDiscr);
-    view.setUint32(12, this.desiredMinTxUs);
-    view.setUint32(16, this.requiredMinRxUs);
+    putWord(bytes, 4, this.localDiscr);
+    putWord(bytes, 8, this.peerDiscr);
+    putWord(bytes, 12, this.desiredMinTxUs);
+    putWord(bytes, 16, this.requiredMinRxUs);
     bytes[20] = this.passive ? FLAG_PASSIVE : 0;
-    bytes.set(this.clientVersion, 21);
-    return bytes;
+    for (let at = 0; at < clientVersion.length; at += 1) bytes[21 + at] = clientVersion[at] ?? 0;
+    bytes.fill(0, 25, PACKET_LENGTH);
   }
 
   /**
@@ -120,19 +125,18 @@ export class ControlPacket {
     check(bytes instanceof Uint8Array, 'bytes', 'a Uint8Array', bytes);
     const fault = faultOf(bytes);
     if (fault === 'short') throw new ShortPacketError(bytes.length);
-    const view = new DataView(bytes.buffer, bytes.byteOffset, PACKET_LENGTH);
     if (fault === 'bad_version') throw new UnsupportedVersionError(versionOf(bytes));
-    if (fault === 'bad_len') throw new InvalidLengthError(view.getUint8(3));
+    if (fault === 'bad_len') throw new InvalidLengthError(byteAt(bytes, 3));
     return new ControlPacket({
       version: PROTOCOL_VERSION,
-      state: stateFromWire(view.getUint8(1) >> 6) as State,
-      detectMult: view.getUint8(2),
-      localDiscr: view.getUint32(4),
-      peerDiscr: view.getUint32(8),
-      desiredMinTxUs: view.getUint32(12),
-      requiredMinRxUs: view.getUint32(16),
-      passive: (view.getUint8(20) & FLAG_PASSIVE) !== 0,
-      clientVersion: [view.getUint8(21), view.getUint8(22), view.getUint8(23), view.getUint8(24)],
+      state: stateFromWire(byteAt(bytes, 1) >> 6) as State,
+      detectMult: byteAt(bytes, 2),
+      localDiscr: wordAt(bytes, 4),
+      peerDiscr: wordAt(bytes, 8),
+      desiredMinTxUs: wordAt(bytes, 12),
+      requiredMinRxUs: wordAt(bytes, 16),
+      passive: (byteAt(bytes, 20) & FLAG_PASSIVE) !== 0,
+      clientVersion: versionBytesOf(bytes),
     });
   }
 }
@@ -160,7 +164,28 @@ function faultOf(bytes: Uint8Array): 'short' | 'bad_version' | 'bad_len' | undef
 }
 
 function versionOf(bytes: Uint8Array): number {
-  return (bytes[0] ?? 0) >> 5;
+  return byteAt(bytes, 0) >> 5;
+}
+
+/** Most peers say nothing: they share one value. */
+function versionBytesOf(bytes: Uint8Array): VersionBytes {
+  return wordAt(bytes, 21) === 0 ? NO_VERSION : [byteAt(bytes, 21), byteAt(bytes, 22), byteAt(bytes, 23), byteAt(bytes, 24)];
+}
+
+function byteAt(bytes: Uint8Array, at: number): number {
+  return bytes[at] ?? 0;
+}
+
+/** 32 bits, big-endian. A `DataView` would be one more object for each packet. */
+function wordAt(bytes: Uint8Array, at: number): number {
+  return ((byteAt(bytes, at) << 24) | (byteAt(bytes, at + 1) << 16) | (byteAt(bytes, at + 2) << 8) | byteAt(bytes, at + 3)) >>> 0;
+}
+
+function putWord(bytes: Uint8Array, at: number, word: number): void {
+  bytes[at] = word >>> 24;
+  bytes[at + 1] = word >>> 16;
+  bytes[at + 2] = word >>> 8;
+  bytes[at + 3] = word;
 }
 
 function checkFields(fields: ControlPacketFields): void {
@@ -170,9 +195,10 @@ function checkFields(fields: ControlPacketFields): void {
   check(version === PROTOCOL_VERSION, 'version', `${PROTOCOL_VERSION}`, version);
   check(stateToWire(state) >= 0, 'state', "'admin_down', 'down', 'init' or 'up'", state);
   check(isUnsigned(detectMult, 8), 'detectMult', 'an integer from 0 to 255', detectMult);
-  for (const [name, value] of Object.entries({ localDiscr, peerDiscr, desiredMinTxUs, requiredMinRxUs })) {
-    check(isUnsigned(value, 32), name, 'an integer from 0 to 4294967295', value);
-  }
+  checkWord('localDiscr', localDiscr);
+  checkWord('peerDiscr', peerDiscr);
+  checkWord('desiredMinTxUs', desiredMinTxUs);
+  checkWord('requiredMinRxUs', requiredMinRxUs);
   check(typeof passive === 'boolean', 'passive', 'a boolean', passive);
   check(isVersionBytes(clientVersion), 'clientVersion', 'four integers from 0 to 255', clientVersion);
 }
@@ -181,8 +207,12 @@ function check(holds: boolean, path: string, what: string, got: unknown): void {
   if (!holds) throw new LivenessError('ERR_INVALID_PACKET', expected(path, what, got));
 }
 
+function checkWord(path: string, value: unknown): void {
+  check(isUnsigned(value, 32), path, 'an integer from 0 to 4294967295', value);
+}
+
 function isVersionBytes(value: unknown): value is VersionBytes {
-  return Array.isArray(value) && value.length === 4 && value.every((byte) => isUnsigned(byte, 8));
+  return value === NO_VERSION || (Array.isArray(value) && value.length === 4 && value.every((byte) => isUnsigned(byte, 8)));
 }
 
 function isUnsigned(value: unknown, bits: number): boolean {

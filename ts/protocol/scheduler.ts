@@ -21,7 +21,7 @@ import { Session } from './session.js';
 import type { SessionCore } from './session-core.js';
 import type { State } from './state.js';
 import { Throttle } from './throttle.js';
-import { MOST_ROUNDS, Timeline, type TimelineListener, type Tracked, type TransitionCause } from './timeline.js';
+import { MOST_ROUNDS, Timeline, type TimelineListener, Tracked, type TransitionCause } from './timeline.js';
 import type { UDPService } from './udp.js';
 
 /**
@@ -53,12 +53,19 @@ export interface SchedulerStats {
 
 const DEFAULT_MAX_EVENTS = 10_240;
 
-interface Slot extends Tracked {
+class Slot extends Tracked {
   readonly owner: Session;
   /** The state as it was told last. */
   told: State;
   /** When the packet arrived that was accepted last. */
   heardAt: number | undefined;
+
+  constructor(owner: Session) {
+    super(owner.core);
+    this.owner = owner;
+    this.told = owner.core.state;
+    this.heardAt = owner.core.lastRx;
+  }
 }
 
 /**
@@ -116,7 +123,7 @@ export class Scheduler {
       throw new LivenessError('ERR_TOO_MANY_SESSIONS', message);
     }
     const { core } = session;
-    const slot: Slot = { owner: session, session: core, told: core.state, heardAt: core.lastRx, detectScheduled: undefined, graced: false };
+    const slot = new Slot(session);
     this.#slots.set(session, slot);
     core.nextTx = this.#timeline.paced(nowUs());
     this.#timeline.add(slot);
@@ -213,8 +220,8 @@ export class Scheduler {
 
   #listener(): TimelineListener<Slot> {
     return {
-      transmit: ({ owner }, bytes) => {
-        void this.#send(owner, bytes);
+      transmit: ({ owner }, packet) => {
+        void this.#send(owner, packet.marshal());
       },
       changed: (slot, _, cause) => {
         this.#changed(slot, cause);

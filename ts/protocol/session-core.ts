@@ -2,7 +2,7 @@
  * One session: the state table, the intervals, the deadlines, in whole microseconds. Pure, and the same as the native
  * engine's `session.rs`, line by line: the scenarios hold both to it.
  */
-import type { VersionBytes } from './client-version.js';
+import { NO_VERSION, type VersionBytes } from './client-version.js';
 import { jittered, type Random } from './jitter.js';
 import { ControlPacket, PROTOCOL_VERSION } from './packet.js';
 import { MAX_PEER_INTERVAL_US, type Rules } from './rules.js';
@@ -10,8 +10,6 @@ import type { DownReason, State } from './state.js';
 
 /** Far beyond any ceiling, and far from losing precision. */
 const MAX_BACKOFF_FACTOR = 2 ** 20;
-
-const NO_VERSION: VersionBytes = [0, 0, 0, 0];
 
 /** What all sessions of an engine share. */
 export interface Policy {

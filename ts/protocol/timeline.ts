@@ -2,9 +2,10 @@
  * When what is to happen to many sessions: transmits with their pace, silence and who is to blame for it, and what follows
  * from every change of state. No I/O and no clock; times are whole microseconds that the caller brings.
  */
-import { DeadlineQueue, type Due } from './deadline-queue.js';
+import { Deadline, DeadlineQueue } from './deadline-queue.js';
 import type { Random } from './jitter.js';
 import { Lateness } from './lateness.js';
+import type { ControlPacket } from './packet.js';
 import type { SessionCore } from './session-core.js';
 import { Stalls } from './stalls.js';
 import type { State } from './state.js';
@@ -23,17 +24,28 @@ const PACE_SPAN_US = 1_000_000;
 export const MOST_ROUNDS = 384;
 
 /** A session on the timeline. */
-export interface Tracked {
+export class Tracked {
   readonly session: SessionCore;
-  /** The detect entry of the queue. It may be earlier than the session's deadline, never later. */
-  detectScheduled: number | undefined;
   /** A grace was given since the last packet. */
-  graced: boolean;
+  graced = false;
+  /** When the next packet is due. */
+  readonly tx: Deadline<this> = new Deadline(this, 'tx');
+  /** When silence is looked at. It may be earlier than the session's deadline, never later. */
+  readonly detect: Deadline<this> = new Deadline(this, 'detect');
+
+  constructor(session: SessionCore) {
+    this.session = session;
+  }
+
+  /** When detection is looked at next. */
+  get detectScheduled(): number | undefined {
+    return this.detect.isQueued ? this.detect.at : undefined;
+  }
 }
 
 /** Where the timeline tells what is to be done and what was. */
 export interface TimelineListener<T> {
-  transmit(tracked: T, bytes: Uint8Array): void;
+  transmit(tracked: T, packet: ControlPacket): void;
   /** The state changed; `localStallUs` is the worst lateness of this process in the session's detection window. */
   changed(tracked: T, from: State, cause: TransitionCause, at: number, localStallUs: number): void;
   /** A detection timeout was put off because the silence may have been our own fault. */
@@ -70,14 +82,13 @@ export class Timeline<T extends Tracked> {
   /** Takes a session in, to send when it wants to. */
   add(tracked: T): void {
     const { nextTx } = tracked.session;
-    if (nextTx !== undefined) this.#schedule(tracked, 'tx', nextTx);
+    if (nextTx !== undefined) this.#schedule(tracked.tx, nextTx);
     this.#scheduleDetection(tracked);
   }
 
   remove(tracked: T): void {
-    this.#unschedule(tracked, 'tx');
-    this.#unschedule(tracked, 'detect');
-    tracked.detectScheduled = undefined;
+    this.#unschedule(tracked.tx);
+    this.#unschedule(tracked.detect);
   }
 
   /** Notes that a packet was accepted. */
@@ -90,7 +101,7 @@ export class Timeline<T extends Tracked> {
   changed(now: number, tracked: T, from: State, cause: TransitionCause, at: number, localStallUs = 0): void {
     this.#listener.changed(tracked, from, cause, at, localStallUs);
     tracked.graced = false;
-    this.#schedule(tracked, 'tx', tracked.session.announce(now));
+    this.#schedule(tracked.tx, tracked.session.announce(now));
     this.#scheduleDetection(tracked);
   }
 
@@ -105,7 +116,6 @@ export class Timeline<T extends Tracked> {
         this.#transmit(now, tracked);
         continue;
       }
-      tracked.detectScheduled = undefined;
       const { detectDeadline } = tracked.session;
       if (detectDeadline === undefined) continue;
       if (detectDeadline > now) this.#scheduleDetection(tracked);
@@ -142,9 +152,9 @@ export class Timeline<T extends Tracked> {
 
   #transmit(now: number, tracked: T): void {
     const { session } = tracked;
-    this.#listener.transmit(tracked, session.packet(now).marshal());
+    this.#listener.transmit(tracked, session.packet(now));
     const next = session.computeNextTx(now, this.#random);
-    if (next !== undefined) this.#schedule(tracked, 'tx', next);
+    if (next !== undefined) this.#schedule(tracked.tx, next);
   }
 
   /** Where the silence may be our own fault the session gets one more transmit interval, once. */
@@ -170,21 +180,17 @@ export class Timeline<T extends Tracked> {
 
   /** Sees to it that the queue's detect entry is not later than the session's deadline. */
   #scheduleDetection(tracked: T): void {
-    const { detectDeadline } = tracked.session;
-    if (detectDeadline === undefined) {
-      if (tracked.detectScheduled !== undefined) this.#unschedule(tracked, 'detect');
-      tracked.detectScheduled = undefined;
-    } else if (tracked.detectScheduled === undefined || tracked.detectScheduled > detectDeadline) {
-      tracked.detectScheduled = detectDeadline;
-      this.#schedule(tracked, 'detect', detectDeadline);
-    }
+    const { detect, session } = tracked;
+    const { detectDeadline } = session;
+    if (detectDeadline === undefined) this.#unschedule(detect);
+    else if (!detect.isQueued || detect.at > detectDeadline) this.#schedule(detect, detectDeadline);
   }
 
-  #schedule(tracked: T, due: Due, at: number): void {
-    if (this.#queue.set(tracked, due, at)) this.#listener.queued(tracked, 1);
+  #schedule(deadline: Deadline<T>, at: number): void {
+    if (this.#queue.set(deadline, at)) this.#listener.queued(deadline.owner, 1);
   }
 
-  #unschedule(tracked: T, due: Due): void {
-    if (this.#queue.remove(tracked, due)) this.#listener.queued(tracked, -1);
+  #unschedule(deadline: Deadline<T>): void {
+    if (this.#queue.remove(deadline)) this.#listener.queued(deadline.owner, -1);
   }
 }

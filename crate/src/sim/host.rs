@@ -123,7 +123,6 @@ pub struct Host {
     kernel: Kernel,
     witness: Witness,
     random: Random,
-    lives: u32,
 }
 
 impl Host {
@@ -157,7 +156,6 @@ impl Host {
             kernel,
             witness: Witness::default(),
             random,
-            lives: 1,
         }
     }
 
@@ -179,7 +177,7 @@ impl Host {
     }
 
     fn start_session(&mut self, spec: SessionSpec, now: Time) {
-        let discr = (u32::from(self.id.0) << 24) | ((self.lives & 0xFFF) << 12) | spec.id.0;
+        let discr = self.engine.draw_discriminator();
         self.engine.add_session(self.clock.local(now), spec, discr).expect("room for a session, and a new id");
         self.witness.added(&self.engine, spec.id, spec.path);
         self.wake_at = Some(now);
@@ -274,7 +272,6 @@ impl Host {
     /// A new process: new discriminators, nothing remembered.
     pub(super) fn start(&mut self, now: Time) {
         self.alive = true;
-        self.lives += 1;
         self.engine = new_engine(&self.spec, &mut self.random);
         self.orders = Orders::new(arming(&self.spec));
         self.witness = Witness::default();
@@ -515,7 +512,8 @@ fn new_engine(spec: &HostSpec, random: &mut Random) -> Engine {
         require_discriminator: false,
         identity: spec.passive.then_some(Identity { passive: true, version: [1, 0, 0, 0] }),
     };
-    Engine::new(policy, 1_000, random.next_u64() as u32).with_slack(spec.tx_slack_us)
+    let key = std::array::from_fn(|_| random.next_u64());
+    Engine::new(policy, 1_000, random.next_u64() as u32).with_slack(spec.tx_slack_us).with_key(key)
 }
 
 fn arming(spec: &HostSpec) -> ArmingPolicy {

@@ -1,0 +1,106 @@
+//! Discriminators that carry the slot of their session, hidden by a key: a packet that names one finds its session by an
+//! index, and who does not have the key cannot tell the next from the last.
+
+/// Bits of a discriminator that are the slot; the others tell its tenants apart.
+const SLOT_BITS: u32 = 24;
+const SLOT_MASK: u32 = (1 << SLOT_BITS) - 1;
+
+/// Words of the key, one to a round.
+const ROUNDS: usize = 4;
+
+/// A key, from the system's random source where strangers must not guess.
+pub type Key = [u64; ROUNDS];
+
+/// A permutation of all 32-bit numbers: a Feistel network of four rounds, in which none but the key is secret.
+#[derive(Clone, Debug)]
+pub struct Discriminators {
+    key: Key,
+    drawn: u32,
+}
+
+impl Discriminators {
+    #[must_use]
+    pub const fn new(key: Key) -> Self {
+        Self { key, drawn: 0 }
+    }
+
+    /// A discriminator for the next tenant of a slot, never 0 (RFC 5880 §6.8.1). Slots from 2^24 on share theirs with
+    /// smaller ones: whoever draws looks whether it is taken.
+    pub fn draw(&mut self, slot: u32) -> u32 {
+        loop {
+            self.drawn = self.drawn.wrapping_add(1);
+            let discr = self.hide(self.drawn << SLOT_BITS | slot & SLOT_MASK);
+            if discr != 0 {
+                return discr;
+            }
+        }
+    }
+
+    /// The slot that a discriminator was drawn for. Of one that was not drawn here, any.
+    #[must_use]
+    pub fn slot_of(&self, discr: u32) -> u32 {
+        let (mut left, mut right) = halves(discr);
+        for key in self.key.iter().rev() {
+            (left, right) = (right ^ mixed(left, *key), left);
+        }
+        joined(left, right) & SLOT_MASK
+    }
+
+    fn hide(&self, plain: u32) -> u32 {
+        let (mut left, mut right) = halves(plain);
+        for key in &self.key {
+            (left, right) = (right, left ^ mixed(right, *key));
+        }
+        joined(left, right)
+    }
+}
+
+const fn halves(word: u32) -> (u16, u16) {
+    ((word >> 16) as u16, word as u16)
+}
+
+const fn joined(left: u16, right: u16) -> u32 {
+    (left as u32) << 16 | right as u32
+}
+
+/// Two multiplications with the key between them: every bit of either reaches every bit of the result.
+const fn mixed(half: u16, key: u64) -> u16 {
+    let once = (half as u64 ^ key).wrapping_mul(0x9E37_79B9_7F4A_7C15);
+    let twice = (once ^ once >> 32 ^ key.rotate_left(32)).wrapping_mul(0xD6E8_FEB8_6659_FD93);
+    (twice >> 48) as u16
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    #[test]
+    fn two_tenants_of_a_slot_have_two_discriminators_and_two_keys_have_others() {
+        let mut one = Discriminators::new([1, 2, 3, 4]);
+        let mut other = Discriminators::new([1, 2, 3, 5]);
+        let (first, second) = (one.draw(7), one.draw(7));
+        assert_ne!(first, second);
+        assert_ne!(first, other.draw(7));
+        assert_eq!((one.slot_of(first), one.slot_of(second)), (7, 7));
+    }
+
+    #[test]
+    fn neighbouring_slots_have_discriminators_that_differ_in_half_of_their_bits() {
+        let mut discriminators = Discriminators::new([11, 22, 33, 44]);
+        let drawn: Vec<u32> = (0..4_096).map(|slot| discriminators.draw(slot)).collect();
+        let differing: u32 = drawn.windows(2).map(|pair| (pair[0] ^ pair[1]).count_ones()).sum();
+        let share = f64::from(differing) / (4_095.0 * 32.0);
+        assert!((0.49..0.51).contains(&share), "{share}");
+    }
+
+    proptest! {
+        #[test]
+        fn a_slot_is_found_again_by_its_discriminator(key: Key, slot in 0u32..=SLOT_MASK) {
+            let mut discriminators = Discriminators::new(key);
+            let discr = discriminators.draw(slot);
+            prop_assert_ne!(discr, 0);
+            prop_assert_eq!(discriminators.slot_of(discr), slot);
+        }
+    }
+}
