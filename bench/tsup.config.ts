@@ -1,7 +1,13 @@
 import { defineConfig } from 'tsup';
 
 export default defineConfig({
-  entry: { main: 'bench/main.ts', load: 'bench/load.ts', soak: 'bench/soak.ts', 'endpoint-program': 'bench/endpoint-program.ts' },
+  entry: {
+    main: 'bench/main.ts',
+    load: 'bench/load.ts',
+    soak: 'bench/soak.ts',
+    micro: 'bench/micro.ts',
+    'endpoint-program': 'bench/endpoint-program.ts',
+  },
   outDir: 'bench/.out',
   format: 'esm',
   target: 'node20',
