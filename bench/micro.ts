@@ -102,6 +102,7 @@ function engineOptions(): EngineOptions {
     clientVersion: undefined,
     honorPeerAdvertisedPassive: false,
     requireDiscriminator: false,
+    minTtl: undefined,
     takeOver: false,
     realtime: undefined,
   };

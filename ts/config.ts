@@ -81,6 +81,11 @@ export interface ManagerConfig {
    * it up. A peer that restarts is then noticed by its silence, not by its first word. Default: false.
    */
   requireDiscriminator?: boolean | undefined;
+  /**
+   * Refuse packets that arrive with a lower TTL than this, 1 to 255: with 255 only neighbours are heard, since the native engine
+   * sends with 255 and every router takes one off (RFC 5082). Peers have to send so, too. Needs the native engine. Default: any.
+   */
+  minTtl?: number | undefined;
   /** How long a route operation may take before it counts as failed, 1 to 600 000. Default: 5 000. */
   routeTimeout?: number | undefined;
   /** What `close()` does where it is not told. */
@@ -91,7 +96,7 @@ export interface ManagerConfig {
   realtime?: RealtimeOptions | undefined;
 }
 
-type Optional = 'udp' | 'logger' | 'metricsRegistry' | 'clientVersion' | 'realtime';
+type Optional = 'udp' | 'logger' | 'metricsRegistry' | 'clientVersion' | 'minTtl' | 'realtime';
 
 /** A configuration with every default filled in. */
 export type ResolvedConfig = Readonly<
@@ -146,6 +151,7 @@ const SCHEMA = object({
   ),
   honorPeerAdvertisedPassive: v.optional(flag),
   requireDiscriminator: v.optional(flag),
+  minTtl: v.optional(integer(1, 255)),
   routeTimeout: v.optional(duration(600_000)),
   onClose: v.optional(object({ adminDown: v.optional(flag), withdrawRoutes: v.optional(flag) })),
   engine: v.optional(

@@ -427,6 +427,7 @@ function engineOptions(config: ResolvedConfig): EngineOptions {
     clientVersion: clientVersion === undefined ? undefined : parseClientVersion(clientVersion),
     honorPeerAdvertisedPassive: config.honorPeerAdvertisedPassive,
     requireDiscriminator: config.requireDiscriminator,
+    minTtl: config.minTtl,
     takeOver: netlinker instanceof NetlinkRoutes && netlinker.takeOver,
     realtime,
   };

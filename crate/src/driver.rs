@@ -29,7 +29,7 @@ use crate::session::Policy;
 use crate::shield::{self, Move, Shield};
 use crate::snapshot::{RouteScopeReport, ScopeReport, Snapshot, StatsReport};
 use crate::socket::{BATCH, Outgoing, UdpSocket};
-use crate::stats::{Counters, Scope};
+use crate::stats::{Counters, Invalid, Scope};
 use crate::time::Time;
 
 /// Batches that one turn reads at most before it looks at its timers: receiving never postpones transmitting.
@@ -56,6 +56,8 @@ pub struct DriverOptions {
     pub bind: SocketAddrV4,
     pub policy: Policy,
     pub max_sessions: usize,
+    /// Packets that arrive with a lower TTL are refused.
+    pub min_ttl: Option<u8>,
     pub arming: ArmingPolicy,
     pub realtime: Realtime,
 }
@@ -120,6 +122,7 @@ pub(crate) struct Driver {
     read_errors_in_a_row: u32,
     socket_drops: u32,
     looked_for_drops_at: Time,
+    min_ttl: Option<u8>,
     shield: Shield,
     refusals: Refusals,
     turns: u64,
@@ -128,8 +131,11 @@ pub(crate) struct Driver {
 
 impl Driver {
     pub(crate) fn new(options: DriverOptions, inbox: Arc<Inbox>, mailbox: Arc<Mailbox>) -> Result<Self, StartError> {
-        let DriverOptions { bind, policy, max_sessions, arming, realtime } = options;
+        let DriverOptions { bind, policy, max_sessions, min_ttl, arming, realtime } = options;
         let socket = UdpSocket::bind(bind, max_sessions).map_err(StartError::Bind)?;
+        if min_ttl.is_some() {
+            socket.tell_ttl()?;
+        }
         let links = Links::new()?;
         let epoll = Epoll::new(EpollCreateFlags::EPOLL_CLOEXEC)?;
         let quiet_epoll = Epoll::new(EpollCreateFlags::EPOLL_CLOEXEC)?;
@@ -165,6 +171,7 @@ impl Driver {
             read_errors_in_a_row: 0,
             socket_drops: 0,
             looked_for_drops_at: clock::now(),
+            min_ttl,
             shield: Shield::default(),
             refusals: Refusals::default(),
             turns: 0,
@@ -297,8 +304,16 @@ impl Driver {
             last_arrival = self.arrivals.arrival(received.stamp_wall_us);
             let link = self.links.by_index(received.ifindex);
             let path = Path { link, local: received.local, peer: *received.source.ip() };
-            let datagram = Datagram { arrival: last_arrival, path, bytes: received.bytes };
-            let scope = self.engine.handle_datagram(reading.monotonic, datagram);
+            // RFC 5082 §3: what came from afar is of no interest, whatever it says.
+            let scope = if self.min_ttl.is_some_and(|least| received.ttl.is_none_or(|ttl| ttl < least)) {
+                let stats = self.engine.stats_mut();
+                let scope = stats.scope_of_stranger(Scope { link, local: received.local });
+                stats.at(scope).rx_invalid[Invalid::Ttl as usize] += 1;
+                scope
+            } else {
+                let datagram = Datagram { arrival: last_arrival, path, bytes: received.bytes };
+                self.engine.handle_datagram(reading.monotonic, datagram)
+            };
             // One reading per packet: the end of one is the beginning of the next.
             let ended = Instant::now();
             let took_ns = u64::try_from(ended.duration_since(began).as_nanos()).unwrap_or(u64::MAX);
@@ -351,8 +366,9 @@ impl Driver {
     /// A kernel that has no room for all the peers gets the form of a packet only; what it refuses is a shield less.
     fn raise_shield(&mut self) {
         let peers: Vec<Ipv4Addr> = self.engine.peers().collect();
-        if self.socket.filter(&mut shield::by_peer(peers)).is_err() {
-            let _ = self.socket.filter(&mut shield::by_form());
+        let min_ttl = self.min_ttl.unwrap_or(0);
+        if self.socket.filter(&mut shield::by_peer(min_ttl, peers)).is_err() {
+            let _ = self.socket.filter(&mut shield::by_form(min_ttl));
         }
     }
 
@@ -580,6 +596,7 @@ pub(crate) mod tests {
                 identity: None,
             },
             max_sessions: 5_000,
+            min_ttl: None,
             arming: ArmingPolicy { take_over: false, honor_peer_passive: false },
             realtime: Realtime::default(),
         }
@@ -645,6 +662,35 @@ pub(crate) mod tests {
         assert!(driver.engine.poll_deadline().is_some());
         let errors: u64 = driver.engine.stats().iter().map(|(_, counters)| counters.write_errors).sum();
         assert_eq!(errors, 1);
+    }
+
+    #[test]
+    fn a_packet_from_afar_is_counted_and_not_heard_where_only_neighbours_are() {
+        for (min_ttl, ttl, refused) in [(None, 1, 0), (Some(255), 254, 1), (Some(255), 255, 0), (Some(1), 1, 0)] {
+            let options = DriverOptions { min_ttl, ..options() };
+            let mut driver = Driver::new(options, Arc::new(Inbox::new().unwrap()), mailbox()).unwrap();
+            let peer = peer();
+            peer.set_ttl(ttl).unwrap();
+            peer.send_to(&[0; 40], driver.socket.local_addr().unwrap()).unwrap();
+            driver.turn().unwrap();
+            let invalid = driver.engine.stats().iter().fold([0; 2], |[ttl, version], (_, counters)| {
+                let of = |why: Invalid| counters.rx_invalid[why as usize];
+                [ttl + of(Invalid::Ttl), version + of(Invalid::Version)]
+            });
+            assert_eq!(invalid, [refused, 1 - refused], "{ttl} where the least is {min_ttl:?}");
+        }
+    }
+
+    #[test]
+    fn what_is_sent_has_the_highest_ttl() {
+        let mut driver = driver();
+        let receiver = UdpSocket::bind(SocketAddrV4::new(LOCALHOST, 0), 1).unwrap();
+        receiver.tell_ttl().unwrap();
+        driver.add_session(clock::now(), order(receiver.local_addr().unwrap().port(), "lo"));
+        driver.turn().unwrap();
+        let mut receiver = receiver;
+        assert_eq!(receiver.receive().unwrap(), 1);
+        assert_eq!(receiver.received().next().unwrap().ttl, Some(255));
     }
 
     #[test]

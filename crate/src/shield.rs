@@ -85,10 +85,17 @@ impl Shield {
 impl Counted {
     fn of(stats: &Stats) -> Self {
         let shielded = |invalid: &[u64; Invalid::COUNT]| -> u64 {
-            [Invalid::Short, Invalid::Version, Invalid::Length, Invalid::DetectMult, Invalid::Discriminator]
-                .map(|why| invalid[why as usize])
-                .iter()
-                .sum()
+            [
+                Invalid::Short,
+                Invalid::Version,
+                Invalid::Length,
+                Invalid::DetectMult,
+                Invalid::Discriminator,
+                Invalid::Ttl,
+            ]
+            .map(|why| invalid[why as usize])
+            .iter()
+            .sum()
         };
         stats.iter().fold(Self::default(), |sum, (_, counters)| Self {
             heard: sum.heard + counters.rx,
@@ -97,25 +104,25 @@ impl Counted {
     }
 }
 
-/// A program that keeps well-formed packets of these peers; of anybody, where they are too many.
+/// A program that keeps well-formed packets of these peers, with at least this TTL; of anybody, where they are too many.
 #[must_use]
-pub fn by_peer(mut peers: Vec<Ipv4Addr>) -> Vec<sock_filter> {
+pub fn by_peer(min_ttl: u8, mut peers: Vec<Ipv4Addr>) -> Vec<sock_filter> {
     peers.sort_unstable();
     peers.dedup();
     if peers.len() > MOST_PEERS {
-        return by_form();
+        return by_form(min_ttl);
     }
-    let mut program = form();
-    // The network header stands at an offset of its own; the source at twelve: RFC 791 §3.1.
+    let mut program = form(min_ttl);
+    // RFC 791 §3.1: the source.
     program.push(statement(libc::BPF_LD | libc::BPF_W | libc::BPF_ABS, NETWORK_HEADER + 12));
     program.extend(search(&peers));
     program
 }
 
-/// A program that keeps well-formed packets.
+/// A program that keeps well-formed packets with at least this TTL.
 #[must_use]
-pub fn by_form() -> Vec<sock_filter> {
-    let mut program = form();
+pub fn by_form(min_ttl: u8) -> Vec<sock_filter> {
+    let mut program = form(min_ttl);
     program.push(keep());
     program
 }
@@ -127,7 +134,7 @@ const NETWORK_HEADER: u32 = (-0x10_0000i32).cast_unsigned();
 const UDP_HEADER: u32 = 8;
 
 /// Goes on with what the receive path takes for a packet.
-fn form() -> Vec<sock_filter> {
+fn form(min_ttl: u8) -> Vec<sock_filter> {
     let byte = libc::BPF_LD | libc::BPF_B | libc::BPF_ABS;
     let mut program = vec![statement(libc::BPF_LD | libc::BPF_W | libc::BPF_LEN, 0)];
     program.extend(only_if(libc::BPF_JGE, UDP_HEADER + PACKET_LEN as u32));
@@ -141,6 +148,9 @@ fn form() -> Vec<sock_filter> {
     program.extend(only_if(libc::BPF_JGT, 0));
     program.push(statement(libc::BPF_LD | libc::BPF_W | libc::BPF_ABS, UDP_HEADER + 4));
     program.extend(only_if(libc::BPF_JGT, 0));
+    // RFC 791 §3.1: the TTL is the ninth byte of the network header, which stands at an offset of its own.
+    program.push(statement(byte, NETWORK_HEADER + 8));
+    program.extend(only_if(libc::BPF_JGE, min_ttl.into()));
     program
 }
 
@@ -216,7 +226,7 @@ mod tests {
     #[test]
     fn what_the_receive_path_takes_for_a_packet_passes_and_nothing_else() {
         let mut socket = socket();
-        socket.filter(&mut by_form()).unwrap();
+        socket.filter(&mut by_form(0)).unwrap();
         let longer = [packet(&[]), vec![7; 60]].concat();
         let good =
             [packet(&[]), packet(&[(0, 0x3F)]), longer, packet(&[(4, 1), (7, 0)]), packet(&[(4, 0xFF), (2, 255)])];
@@ -233,12 +243,24 @@ mod tests {
     }
 
     #[test]
+    fn what_comes_from_afar_does_not_pass() {
+        let mut socket = socket();
+        for (least, ttl, heard) in [(0, 1, 1), (255, 254, 0), (255, 255, 1), (64, 64, 1), (64, 63, 0)] {
+            socket.filter(&mut by_form(least)).unwrap();
+            let peer = StdSocket::bind((LOCALHOST, 0)).unwrap();
+            peer.set_ttl(ttl).unwrap();
+            peer.send_to(&packet(&[]), socket.local_addr().unwrap()).unwrap();
+            assert_eq!(socket.receive().unwrap(), heard, "{ttl} where {least} is the least");
+        }
+    }
+
+    #[test]
     fn of_any_number_of_peers_each_is_heard_and_nobody_else_as_long_as_they_have_room() {
         let address = |number: usize| Ipv4Addr::from(u32::from(Ipv4Addr::new(127, 9, 0, 0)) + 2 * number as u32);
         for count in [0, 1, 4, 5, 9, 64, 257, MOST_PEERS, MOST_PEERS + 1] {
             let mut socket = socket();
             let peers: Vec<Ipv4Addr> = (1..=count).map(address).collect();
-            socket.filter(&mut by_peer(peers.clone())).unwrap();
+            socket.filter(&mut by_peer(0, peers.clone())).unwrap();
             for peer in peers {
                 assert_eq!(read_of(&mut socket, peer, &[&packet(&[])]), 1, "{peer} of {count}");
             }

@@ -16,13 +16,16 @@ pub const BATCH: usize = 64;
 /// Class selector 6, network control: liveness packets go before the traffic that they speak for.
 const TOS_NETWORK_CONTROL: i32 = 0xC0;
 
+/// The highest there is: a receiver may ask for it, to hear neighbours only (RFC 5082 §3).
+const TTL: i32 = 255;
+
 /// What one queued datagram of this size costs of the kernel's receive buffer, rounded up.
 const RX_BUFFER_PER_DATAGRAM: usize = 1024;
 const RX_BUFFER_MIN: usize = 1 << 20;
 const RX_BUFFER_MAX: usize = 64 << 20;
 
-/// Room for IP_PKTINFO and SCM_TIMESTAMPNS, each with its header, in words for their alignment.
-const RX_CONTROL_WORDS: usize = 8;
+/// Room for IP_PKTINFO, SCM_TIMESTAMPNS and IP_TTL, each with its header, in words for their alignment.
+const RX_CONTROL_WORDS: usize = 11;
 /// Room for IP_PKTINFO.
 const TX_CONTROL_WORDS: usize = 4;
 
@@ -37,6 +40,8 @@ pub struct Received<'a> {
     pub ifindex: u32,
     /// When it arrived, in microseconds of the wall clock.
     pub stamp_wall_us: Option<i64>,
+    /// Its TTL, where `tell_ttl` has asked for it.
+    pub ttl: Option<u8>,
 }
 
 /// A datagram to send, and the way that it goes.
@@ -66,6 +71,7 @@ impl UdpSocket {
         setsockopt(&fd, sockopt::Ipv4PacketInfo, &true)?;
         setsockopt(&fd, sockopt::ReceiveTimestampns, &true)?;
         setsockopt(&fd, sockopt::Ipv4Tos, &TOS_NETWORK_CONTROL)?;
+        set_option(&fd, libc::IPPROTO_IP, libc::IP_TTL, TTL)?;
         let buffer = (2 * sessions * RX_BUFFER_PER_DATAGRAM).clamp(RX_BUFFER_MIN, RX_BUFFER_MAX);
         // Beyond the host's limit only with CAP_NET_ADMIN; up to it otherwise.
         if setsockopt(&fd, sockopt::RcvBufForce, &buffer).is_err() {
@@ -73,6 +79,14 @@ impl UdpSocket {
         }
         bind(fd.as_raw_fd(), &SockaddrIn::from(address))?;
         Ok(Self { fd, rx: RxBatch::new(), tx: TxBatch::new() })
+    }
+
+    /// Has the kernel tell the TTL of each datagram that comes from now on.
+    ///
+    /// # Errors
+    /// None that a UDP socket is known to give.
+    pub fn tell_ttl(&self) -> nix::Result<()> {
+        set_option(&self.fd, libc::IPPROTO_IP, libc::IP_RECVTTL, 1)
     }
 
     /// The address that the socket is bound to.
@@ -230,6 +244,7 @@ struct Told {
     length: usize,
     packet_info: Option<libc::in_pktinfo>,
     stamp: Option<libc::timespec>,
+    ttl: Option<u8>,
 }
 
 struct RxBatch {
@@ -259,7 +274,7 @@ impl RxBatch {
 
     /// The datagram at `index` of the last `fill`; `None` where the kernel told too little to use it.
     fn datagram(&self, index: usize) -> Option<Received<'_>> {
-        let Told { length, packet_info, stamp } = self.told[index];
+        let Told { length, packet_info, stamp, ttl } = self.told[index];
         let cell = &self.cells.0[index];
         let info = packet_info?;
         Some(Received {
@@ -268,13 +283,15 @@ impl RxBatch {
             local: from_in_addr(info.ipi_addr),
             ifindex: info.ipi_ifindex.unsigned_abs(),
             stamp_wall_us: stamp.map(|stamp| stamp.tv_sec * 1_000_000 + stamp.tv_nsec / 1_000),
+            ttl,
         })
     }
 }
 
 /// Finds length, packet info and arrival stamp in what the kernel wrote.
 fn read_header(header: &libc::mmsghdr) -> Told {
-    let mut told = Told { length: (header.msg_len as usize).min(PACKET_LEN), packet_info: None, stamp: None };
+    let mut told =
+        Told { length: (header.msg_len as usize).min(PACKET_LEN), packet_info: None, stamp: None, ttl: None };
     let header = &raw const header.msg_hdr;
     // SAFETY: recvmmsg filled the header: msg_control points to msg_controllen bytes of control messages.
     let mut message = unsafe { libc::CMSG_FIRSTHDR(header) };
@@ -291,6 +308,11 @@ fn read_header(header: &libc::mmsghdr) -> Told {
             (libc::SOL_SOCKET, libc::SCM_TIMESTAMPNS) => {
                 // SAFETY: a message of this kind carries one timespec, at no particular alignment.
                 told.stamp = Some(unsafe { ptr::read_unaligned(data.cast::<libc::timespec>()) });
+            }
+            (libc::IPPROTO_IP, libc::IP_TTL) => {
+                // SAFETY: a message of this kind carries one int, at no particular alignment.
+                let ttl = unsafe { ptr::read_unaligned(data.cast::<libc::c_int>()) };
+                told.ttl = u8::try_from(ttl).ok();
             }
             _ => {}
         }

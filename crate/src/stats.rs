@@ -44,14 +44,16 @@ pub enum Invalid {
     Discriminator,
     Interval,
     ForeignDiscriminator,
+    /// It crossed more routers than it may (RFC 5082).
+    Ttl,
 }
 
 impl Invalid {
-    pub const COUNT: usize = 7;
+    pub const COUNT: usize = 8;
 
     /// The values of the `reason` label, in the order of the kinds.
     pub const NAMES: [&'static str; Self::COUNT] =
-        ["short", "bad_version", "bad_len", "bad_detect_mult", "bad_discr", "bad_interval", "foreign_discr"];
+        ["short", "bad_version", "bad_len", "bad_detect_mult", "bad_discr", "bad_interval", "foreign_discr", "bad_ttl"];
 }
 
 /// Why a session changed its state: the `reason` label of the transition counter.

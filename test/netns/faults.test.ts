@@ -128,6 +128,27 @@ describe.skipIf(cannotRun())('two hosts, when', () => {
     },
   );
 
+  it('the peer’s packets cross a router of late, and only neighbours are heard: it is Down, counted, and back with the short way', async () => {
+    const agents = await startPair(lab, () => ({ minTtl: 255 }));
+    const [one] = agents;
+    const mark = one.events.length;
+    const rules = [
+      'table ip far {',
+      ' chain out {',
+      '  type filter hook output priority 0;',
+      '  udp dport 44880 ip ttl set 254;',
+      ' }',
+      '}',
+    ];
+    run('ip', ['netns', 'exec', lab.two.name, 'nft', '-f', '-'], `${rules.join('\n')}\n`);
+    const down = await one.state('down', mark);
+    expect(down.reason).toBe('timeout');
+    const { scopes } = await one.stats();
+    expect(scopes.reduce((sum, { rxInvalid }) => sum + rxInvalid.bad_ttl, 0)).toBeGreaterThanOrEqual(2);
+    run('ip', ['netns', 'exec', lab.two.name, 'nft', 'delete', 'table', 'ip', 'far']);
+    await until('both are back', () => settled(agents));
+  });
+
   it('this process itself was stopped, the timeout that follows says for how long', async () => {
     const [one] = await startPair(lab);
     const mark = one.events.length;

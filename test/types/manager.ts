@@ -72,6 +72,7 @@ export function configuration(): void {
     | 'clientVersion'
     | 'honorPeerAdvertisedPassive'
     | 'requireDiscriminator'
+    | 'minTtl'
     | 'routeTimeout'
     | 'onClose'
     | 'realtime';

@@ -53,6 +53,7 @@ const valid: Record<keyof ManagerConfig, fc.Arbitrary<unknown>> = {
   clientVersion: fc.constantFrom(undefined, '1.2.3', '0.8.1~git1'),
   honorPeerAdvertisedPassive: fc.constantFrom(undefined, true),
   requireDiscriminator: fc.constantFrom(undefined, true),
+  minTtl: fc.constantFrom(undefined, 1, 255),
   routeTimeout: fc.constantFrom(undefined, 1, 600_000),
   onClose: fc.constantFrom(undefined, {}, { adminDown: false }, { withdrawRoutes: undefined }),
   engine: fc.constantFrom(undefined, 'auto', 'native', 'js'),

@@ -69,6 +69,8 @@ describe('a configuration', () => {
     ['a version that is none', { clientVersion: 'latest' }, 'clientVersion'],
     ['an engine of another name', { engine: 'wasm' }, 'engine'],
     ['a priority beyond the range', { realtime: { priority: 100 } }, 'realtime.priority'],
+    ['a TTL that no packet has', { minTtl: 0 }, 'minTtl'],
+    ['a TTL beyond a byte', { minTtl: 256 }, 'minTtl'],
     ['an IPv6 address', { bindIP: '::1' }, 'bindIP'],
   ])('with %s is refused by that name', (_, changes, path) => {
     expect(issuesOf({ ...valid(), ...changes })).toMatchObject([{ path }]);

@@ -21,6 +21,7 @@ const OPTIONS: EngineOptions = {
   clientVersion: undefined,
   honorPeerAdvertisedPassive: false,
   requireDiscriminator: false,
+  minTtl: undefined,
   takeOver: false,
   realtime: undefined,
 };

@@ -23,7 +23,7 @@ function scope(changes: Partial<ScopeStats> = {}): ScopeStats {
     sessions: { admin_down: 0, down: 1, init: 0, up: 2 },
     tx: 10,
     rx: 9,
-    rxInvalid: { short: 1, bad_version: 0, bad_len: 0, bad_detect_mult: 0, bad_discr: 0, bad_interval: 0, foreign_discr: 0 },
+    rxInvalid: { short: 1, bad_version: 0, bad_len: 0, bad_detect_mult: 0, bad_discr: 0, bad_interval: 0, foreign_discr: 0, bad_ttl: 0 },
     unknownPeer: 4,
     writeErrors: 3,
     dropped: 0,

@@ -43,7 +43,7 @@ afterAll(() => {
 });
 
 /** Starts a manager with newly loaded modules; gives which engine serves, and what was warned of. */
-async function serve(engine: EngineChoice | undefined, udp?: FakeUDP): Promise<{ engine: string; warnings: string[] }> {
+async function serve(engine: EngineChoice | undefined, udp?: FakeUDP, minTtl?: number): Promise<{ engine: string; warnings: string[] }> {
   const { Manager, MemoryRoutes } = await import('../../ts/index.js');
   const log = newLog();
   const manager = await Manager.start({
@@ -56,6 +56,7 @@ async function serve(engine: EngineChoice | undefined, udp?: FakeUDP): Promise<{
     logger: log.logger,
     engine,
     udp,
+    minTtl,
   });
   const served = manager.engine;
   await manager.close();
@@ -98,6 +99,13 @@ describe('where the addon loads', () => {
       warnings: [expect.not.stringContaining('pktinfo') as string],
     });
     expect((await serve('js', new FakeUDP())).engine).toBe('js');
+  });
+
+  it('a least TTL is served by the native engine, and by no other', async () => {
+    expect(await serve('auto', undefined, 255)).toEqual({ engine: 'native', warnings: [] });
+    const refused = { code: 'ERR_ENGINE_UNAVAILABLE', message: expect.stringContaining('`minTtl`') as string };
+    await expect(serve('js', undefined, 255)).rejects.toMatchObject(refused);
+    await expect(serve('auto', new FakeUDP(), 255)).rejects.toMatchObject(refused);
   });
 
   it('a transport of the user’s with the native engine is refused, also where the environment asks for it', async () => {

@@ -17,6 +17,7 @@ class Scope {
     bad_discr: 0,
     bad_interval: 0,
     foreign_discr: 0,
+    bad_ttl: 0,
   };
   readonly transitions = new Map<string, Writable<TransitionCount>>();
   readonly handleRx = new Histogram(HANDLE_RX_BOUNDS);

@@ -52,6 +52,8 @@ export interface EngineOptions {
   readonly honorPeerAdvertisedPassive: boolean;
   /** In Up, hear only packets that name our discriminator. */
   readonly requireDiscriminator: boolean;
+  /** Packets that arrive with a lower TTL are refused; only the native engine can. */
+  readonly minTtl: number | undefined;
   /** Armed adds replace whatever occupies the slot. */
   readonly takeOver: boolean;
   readonly realtime:

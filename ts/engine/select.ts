@@ -30,14 +30,23 @@ export const startEngine: EngineFactory = async ({ choice, udp }, options, liste
   if (udp !== undefined) {
     if (chosen === 'native')
       throw new LivenessError('ERR_ENGINE_UNAVAILABLE', 'A transport of your own (`udp`) runs on the JavaScript engine');
-    return JsEngine.start(options, listener, udp);
+    return startJs(options, listener, udp);
   }
-  if (chosen === 'js') return JsEngine.start(options, listener);
+  if (chosen === 'js') return startJs(options, listener);
   const loaded = tryLoad();
   if (loaded.binding !== undefined) return new NativeEngine(loaded.binding, options, listener);
   if (chosen === 'native') throw loaded.error;
-  return JsEngine.start(options, listener, undefined, messageOf(loaded.error));
+  return startJs(options, listener, undefined, messageOf(loaded.error));
 };
+
+/** What is asked of it for safety, and what it cannot do, keeps it from starting. */
+async function startJs(options: EngineOptions, listener: EngineListener, udp?: UDPService, reason?: string): Promise<Engine> {
+  if (options.minTtl !== undefined) {
+    const why = reason === undefined ? '' : ` ${reason}`;
+    throw new LivenessError('ERR_ENGINE_UNAVAILABLE', `\`minTtl\` needs the native engine: Node tells no packet's TTL.${why}`);
+  }
+  return JsEngine.start(options, listener, udp, reason);
+}
 
 function tryLoad(): { binding: Binding } | { binding: undefined; error: Error } {
   try {

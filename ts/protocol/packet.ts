@@ -142,7 +142,8 @@ export class ControlPacket {
 }
 
 /** Why a received packet was dropped: the value of the `reason` label of `control_packets_rx_invalid_total`. */
-export type InvalidReason = 'short' | 'bad_version' | 'bad_len' | 'bad_detect_mult' | 'bad_discr' | 'bad_interval' | 'foreign_discr';
+export type InvalidReason =
+  'short' | 'bad_version' | 'bad_len' | 'bad_detect_mult' | 'bad_discr' | 'bad_interval' | 'foreign_discr' | 'bad_ttl';
 
 /**
  * What the receive path takes for a packet: well-formed, and without the zeros that mean nothing (RFC 5880 §6.8.6); else

@@ -203,6 +203,7 @@ fn driver_options(options: NativeEngineOptions) -> std::result::Result<DriverOpt
             identity: version.map(|version| Identity { passive: options.passive, version }),
         },
         max_sessions: options.max_sessions as usize,
+        min_ttl: options.min_ttl,
         arming: ArmingPolicy {
             take_over: options.take_over,
             honor_peer_passive: options.honor_peer_advertised_passive,

@@ -66,6 +66,7 @@ pub struct NativeEngineOptions {
     pub client_version: Option<Vec<u8>>,
     pub honor_peer_advertised_passive: bool,
     pub require_discriminator: bool,
+    pub min_ttl: Option<u8>,
     pub take_over: bool,
     pub realtime: Option<NativeRealtime>,
 }

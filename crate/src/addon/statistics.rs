@@ -65,6 +65,8 @@ pub struct NativeInvalid {
     pub bad_interval: f64,
     #[napi(js_name = "foreign_discr")]
     pub foreign_discr: f64,
+    #[napi(js_name = "bad_ttl")]
+    pub bad_ttl: f64,
 }
 
 #[napi(object, object_from_js = false)]
@@ -90,7 +92,7 @@ impl From<ScopeReport> for NativeScopeStats {
     fn from(scope: ScopeReport) -> Self {
         let counters = scope.counters;
         let [admin_down, down, init, up] = counters.sessions.map(number);
-        let [short, bad_version, bad_len, bad_detect_mult, bad_discr, bad_interval, foreign_discr] =
+        let [short, bad_version, bad_len, bad_detect_mult, bad_discr, bad_interval, foreign_discr, bad_ttl] =
             counters.rx_invalid.map(number);
         Self {
             iface: scope.interface,
@@ -106,6 +108,7 @@ impl From<ScopeReport> for NativeScopeStats {
                 bad_discr,
                 bad_interval,
                 foreign_discr,
+                bad_ttl,
             },
             unknown_peer: number(counters.unknown_peer),
             write_errors: number(counters.write_errors),
