@@ -71,11 +71,16 @@ export class Endpoint implements Countable {
   }
 }
 
+/** The native floor, and the one of JavaScript. */
+const FLOORS = { floor: [FLOOR], dgram: [process.execPath, join(BENCH, '.out', 'dgram-program.js')] } as const;
+
 /** What a floor is to be the floor of. */
 export interface FloorLoad {
   readonly side: Side;
   readonly sessions: number;
   readonly intervalMs: number;
+  readonly kind: keyof typeof FLOORS;
+  /** What the native one sleeps on. */
   readonly wake: 'receive' | 'tick';
   readonly core: number | undefined;
 }
@@ -88,8 +93,8 @@ export class Floor implements Countable {
     this.#process = process;
   }
 
-  static async start(lab: Lab, host: Host, { side, sessions, intervalMs, wake, core }: FloorLoad): Promise<Floor> {
-    const child = lab.spawn(host, 'env', core === undefined ? [FLOOR] : ['taskset', '-c', String(core), FLOOR]);
+  static async start(lab: Lab, host: Host, { side, sessions, intervalMs, kind, wake, core }: FloorLoad): Promise<Floor> {
+    const child = lab.spawn(host, 'env', [...(core === undefined ? [] : ['taskset', '-c', String(core)]), ...FLOORS[kind]]);
     const floor = new Floor(new LineProcess(child));
     const pairs = grid(side, sessions).map(({ localIP, peerIP }) => [localIP, peerIP]);
     await floor.#process.ask({ iface: host.iface, port: PORT, intervalUs: intervalMs * 1_000, wake, sessions: pairs });

@@ -7,7 +7,7 @@ import { show } from './figures.js';
 import { BENCH, RESULTS, ROOT } from './places.js';
 import { costPlot, simulatedPlot } from './plot.js';
 import { type Kept, load } from './results.js';
-import type { CostRow } from './sections/cost.js';
+import { type CostRow, isFloor } from './sections/cost.js';
 import type { DetectionRow } from './sections/detection.js';
 import type { HoldRow } from './sections/endurance.js';
 import type { SimulatedRow } from './sections/growth.js';
@@ -53,7 +53,7 @@ function costTable(rows: readonly CostRow[] = []): string {
       turnsPerSecond?.median.toFixed(0) ?? '',
       late(turnLateness),
       late(transmitLateness),
-      subject === 'floor' ? '' : String(row.falseDowns.median),
+      isFloor(subject) ? '' : String(row.falseDowns.median),
     ];
   });
   const quantiles = 'p50 / p99 / p99.9 / max, ms';

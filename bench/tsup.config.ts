@@ -7,6 +7,7 @@ export default defineConfig({
     soak: 'bench/soak.ts',
     micro: 'bench/micro.ts',
     'endpoint-program': 'bench/endpoint-program.ts',
+    'dgram-program': 'bench/dgram-program.ts',
   },
   outDir: 'bench/.out',
   format: 'esm',

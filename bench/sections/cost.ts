@@ -6,7 +6,8 @@ import type { Context } from '../context.js';
 import type { Side } from '../grid.js';
 import { coreOf, openLab } from '../stage.js';
 
-export const SUBJECTS = ['floor', 'native', 'js'] as const;
+/** The least that a program costs, and what we cost: once as native code, once in JavaScript. */
+export const SUBJECTS = ['floor', 'native', 'dgram', 'js'] as const;
 export type Subject = (typeof SUBJECTS)[number];
 
 export interface Load {
@@ -63,7 +64,11 @@ export async function measureCost(context: Context, loads: readonly Load[], subj
 
 export function isCarried(subject: Subject, { sessions, intervalMs }: Load): boolean {
   const perSecond = (sessions * 1_000) / intervalMs;
-  return perSecond <= (subject === 'js' ? MOST_PER_SECOND_JS : MOST_PER_SECOND);
+  return perSecond <= (subject === 'js' || subject === 'dgram' ? MOST_PER_SECOND_JS : MOST_PER_SECOND);
+}
+
+export function isFloor(subject: Subject): subject is 'floor' | 'dgram' {
+  return subject === 'floor' || subject === 'dgram';
 }
 
 async function measure(context: Context, subject: Subject, load: Load): Promise<Run> {
@@ -87,7 +92,7 @@ async function measure(context: Context, subject: Subject, load: Load): Promise<
 function start(lab: ReturnType<typeof openLab>, side: Side, subject: Subject, { sessions, intervalMs }: Load): Promise<Countable> {
   const host = side === 1 ? lab.one : lab.two;
   const core = coreOf(side);
-  if (subject === 'floor') return Floor.start(lab, host, { side, sessions, intervalMs, wake: 'tick', core });
+  if (isFloor(subject)) return Floor.start(lab, host, { side, sessions, intervalMs, kind: subject, wake: 'tick', core });
   return startEndpoint(lab, side, subject, { sessions, intervalMs });
 }
 
@@ -142,12 +147,12 @@ function toRun(before: readonly Sample[], after: readonly Sample[], subject: Sub
     cpu += late.cpuUs - early.cpuUs;
     packets += late.tx - early.tx + late.rx - early.rx;
     elapsed += late.nowUs - early.nowUs;
-    if (subject === 'floor') return;
+    if (isFloor(subject)) return;
     timeouts += late.timeouts - early.timeouts;
     turns += late.turns - early.turns;
   });
   const [first, last] = [before[0] as Sample, after[0] as Sample];
-  const isEngine = subject !== 'floor';
+  const isEngine = !isFloor(subject);
   return {
     microsPerPair: cpu / (packets / 2),
     cpuShare: cpu / elapsed,
@@ -172,7 +177,7 @@ function toRow(subject: Subject, load: Load, runs: readonly Run[]): CostRow {
     microsPerPair: over((run) => run.microsPerPair),
     cpuShare: over((run) => run.cpuShare),
     pairsPerSecond: over((run) => run.pairsPerSecond),
-    turnsPerSecond: subject === 'floor' ? undefined : over((run) => run.turnsPerSecond ?? NaN),
+    turnsPerSecond: isFloor(subject) ? undefined : over((run) => run.turnsPerSecond ?? NaN),
     turnLateness: lateness('turnLateness'),
     transmitLateness: lateness('transmitLateness'),
     falseDowns: over((run) => run.falseDowns),
