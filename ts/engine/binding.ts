@@ -10,6 +10,8 @@ export interface Delivery {
   routes: RouteOutcome[];
   warnings: { code: string; message: string }[];
   fatal: { code: string; message: string } | null;
+  /** There is another portion of what was taken. */
+  more: boolean;
 }
 
 export interface NativeEngineHandle {
@@ -25,7 +27,7 @@ export interface NativeEngineHandle {
   arm(rows: Uint32Array): void;
   disarm(routes: readonly { id: number; generation: number; remove: boolean }[]): void;
   retry(routes: readonly { id: number; generation: number }[]): void;
-  /** Takes everything that waits for JavaScript; the doorbell rings again only for what comes later. */
+  /** Takes what waits for JavaScript, a portion at a time, while there is `more`; the doorbell rings again only for what comes later. */
   drain(): Delivery;
   /** Resolves with the last counters; with `null` where the thread had stopped by itself. */
   close(adminDown: boolean): Promise<EngineStats | null>;

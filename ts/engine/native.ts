@@ -2,7 +2,7 @@
 import type { AddressInfo } from 'node:net';
 
 import { closedError, codeOf, LivenessError, messageOf } from '../errors.js';
-import type { Binding, NativeEngineHandle } from './binding.js';
+import type { Binding, Delivery, NativeEngineHandle } from './binding.js';
 import type {
   Capabilities,
   Engine,
@@ -113,7 +113,15 @@ export class NativeEngine implements Engine {
   }
 
   #deliver(): void {
-    const { sessions, routes, warnings, fatal } = this.#handle.drain();
+    let more = true;
+    while (more) {
+      const delivery = this.#handle.drain();
+      this.#pass(delivery);
+      more = delivery.more;
+    }
+  }
+
+  #pass({ sessions, routes, warnings, fatal }: Delivery): void {
     if (sessions.length > 0) this.#listener.sessions(sessions);
     if (routes.length > 0) this.#listener.routes(routes);
     for (const { code, message } of warnings) this.#listener.warning(code, message);

@@ -10,6 +10,7 @@ use napi_derive::napi;
 use nix::net::if_::if_nametoindex;
 use rustc_hash::FxHashMap;
 
+use crate::addon::delivery::Parcel;
 use crate::addon::doorbell::Doorbell;
 use crate::addon::errors::{Coded, closed, coded, from_start};
 use crate::addon::objects::{
@@ -36,6 +37,7 @@ pub struct NativeEngine {
     /// `None` once closed.
     driver: RefCell<Option<DriverHandle>>,
     mailbox: Arc<Mailbox>,
+    parcel: RefCell<Parcel>,
     doorbell: Doorbell,
 }
 
@@ -46,7 +48,7 @@ impl NativeEngine {
         let doorbell = Doorbell::new(doorbell)?;
         let mailbox = Arc::new(Mailbox::new(doorbell.button()));
         let driver = DriverHandle::start(driver_options(options)?, Arc::clone(&mailbox)).map_err(|e| from_start(&e))?;
-        Ok(Self { driver: RefCell::new(Some(driver)), mailbox, doorbell })
+        Ok(Self { driver: RefCell::new(Some(driver)), mailbox, parcel: RefCell::default(), doorbell })
     }
 
     #[napi(ts_return_type = "{ address: string; port: number } | null")]
@@ -133,10 +135,14 @@ impl NativeEngine {
         self.send(Command::Retry(routes.into_iter().map(|retry| (RouteId(retry.id), retry.generation)).collect()))
     }
 
-    /// Takes everything that waits for JavaScript. Works after `close` too: the last news may still be here.
+    /// Takes what waits for JavaScript, a portion at a time. Works after `close` too: the last news may still be here.
     #[napi]
     pub fn drain(&self) -> NativeDelivery {
-        self.mailbox.drain().into()
+        let mut parcel = self.parcel.borrow_mut();
+        if parcel.is_empty() {
+            *parcel = self.mailbox.drain().into();
+        }
+        parcel.next()
     }
 
     /// Ends the threads and closes the socket; resolves with the last counters when that is done.

@@ -1,6 +1,7 @@
 //! The N-API layer: classes and conversion, no decisions. `ts/engine/binding.ts` has the same shapes for TypeScript;
 //! both sides change together.
 
+mod delivery;
 mod doorbell;
 mod engine;
 mod errors;

@@ -230,15 +230,17 @@ pub struct NativeDelivery {
     pub routes: Vec<NativeRouteOutcome>,
     pub warnings: Vec<NativeTrouble>,
     pub fatal: Either<NativeTrouble, Null>,
+    pub more: bool,
 }
 
-impl From<Delivery> for NativeDelivery {
-    fn from(delivery: Delivery) -> Self {
+impl NativeDelivery {
+    pub fn new(delivery: Delivery, more: bool) -> Self {
         Self {
             sessions: delivery.sessions.into_iter().map(Into::into).collect(),
             routes: delivery.routes.into_iter().map(Into::into).collect(),
             warnings: delivery.warnings.into_iter().map(Into::into).collect(),
             fatal: delivery.fatal.map_or(Either::B(Null), |fatal| Either::A(fatal.into())),
+            more,
         }
     }
 }

@@ -1,0 +1,46 @@
+//! News on its way to JavaScript, in portions: what is handed over at once lives at once, as objects of fifteen fields, and
+//! ten thousand sessions have ten thousand of them to tell when they begin.
+
+use std::vec::IntoIter;
+
+use crate::addon::objects::NativeDelivery;
+use crate::mailbox::{Delivery, RouteOutcome, SessionRecord, Trouble};
+
+/// Records in a portion.
+const PORTION: usize = 512;
+
+/// What was taken out of the mailbox and not yet handed over.
+#[derive(Default)]
+pub struct Parcel {
+    sessions: IntoIter<SessionRecord>,
+    routes: IntoIter<RouteOutcome>,
+    warnings: Vec<Trouble>,
+    fatal: Option<Trouble>,
+}
+
+impl Parcel {
+    pub fn is_empty(&self) -> bool {
+        self.sessions.len() == 0 && self.routes.len() == 0 && self.warnings.is_empty() && self.fatal.is_none()
+    }
+
+    /// The next portion: of sessions first, so that the news of a route comes after the news of its session.
+    pub fn next(&mut self) -> NativeDelivery {
+        let sessions: Vec<SessionRecord> = self.sessions.by_ref().take(PORTION).collect();
+        let routes: Vec<RouteOutcome> = self.routes.by_ref().take(PORTION - sessions.len()).collect();
+        let is_last = self.sessions.len() == 0 && self.routes.len() == 0;
+        let warnings = if is_last { std::mem::take(&mut self.warnings) } else { Vec::new() };
+        let fatal = if is_last { self.fatal.take() } else { None };
+        NativeDelivery::new(Delivery { sessions, routes, warnings, fatal }, !is_last)
+    }
+}
+
+impl From<Delivery> for Parcel {
+    fn from(delivery: Delivery) -> Self {
+        Self {
+            sessions: delivery.sessions.into_iter(),
+            routes: delivery.routes.into_iter(),
+            warnings: delivery.warnings,
+            fatal: delivery.fatal,
+        }
+    }
+}
