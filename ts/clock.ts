@@ -13,9 +13,14 @@ export function monotonicNow(): number {
 /** The longest wait that a timer can take, in milliseconds. */
 export const LONGEST_WAIT_MS = 2 ** 31 - 1;
 
+/** How far the wall clock is ahead of CLOCK_MONOTONIC now, in milliseconds. */
+export function wallOffset(): number {
+  return Date.now() - monotonicNow();
+}
+
 /** The wall clock's time of something that happened, or will happen, at so many microseconds of CLOCK_MONOTONIC. */
-export function toDate(micros: number): Date {
-  return new Date(Date.now() + micros / 1_000 - monotonicNow());
+export function toDate(micros: number, offset = wallOffset()): Date {
+  return new Date(offset + micros / 1_000);
 }
 
 /** A time that a user gives, in whole microseconds. @throws LivenessError `ERR_CONFIG` where it is none */

@@ -1,5 +1,5 @@
 /** What users see of a session by itself. */
-import { toDate } from '../clock.js';
+import { toDate, wallOffset } from '../clock.js';
 import type { Peer } from '../route.js';
 import { formatClientVersion, type VersionBytes } from './client-version.js';
 import type { SessionCore } from './session-core.js';
@@ -80,7 +80,9 @@ export function coreSnapshot(session: SessionCore, nextDetectScheduledUs: number
 
 /** In the user's units. */
 export function bareSnapshot(peer: Readonly<Peer>, seen: CoreSnapshot): BareSnapshot {
-  const date = (micros: number | undefined): Date | undefined => (micros === undefined ? undefined : toDate(micros));
+  // One reading for all: times of one snapshot stay as far apart as they were.
+  const offset = wallOffset();
+  const date = (micros: number | undefined): Date | undefined => (micros === undefined ? undefined : toDate(micros, offset));
   return {
     peer,
     state: seen.state,
