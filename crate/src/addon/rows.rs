@@ -1,5 +1,5 @@
-//! What comes from JavaScript in bulk: rows of 32-bit numbers, which cost a tenth of as many objects. `ts/engine/rows.ts`
-//! writes them; both change together.
+//! What comes from JavaScript in bulk: rows of 32-bit numbers in place of an object each. `ts/engine/rows.ts` writes them;
+//! both change together.
 
 use std::net::Ipv4Addr;
 use std::sync::Arc;
