@@ -8,6 +8,7 @@ use crate::clock;
 use crate::engine::SessionId;
 use crate::mailbox::{Mailbox, RouteOp};
 use crate::orders::{ArmedRoute, ArmingPolicy, Batch, Job, Orders, RouteId, SessionView, settle};
+use crate::realtime;
 use crate::route_stats::RouteStats;
 use crate::routes::{KernelRoute, Result, RouteSocket};
 use crate::stats::Scope;
@@ -147,6 +148,7 @@ struct Worker {
 
 impl Worker {
     fn run(mut self) {
+        realtime::ask_to_run_soon();
         while let Some(Batch { deletes, adds, idle }) = self.desk.pick() {
             self.mailbox.put_outcomes(idle);
             let answers = self.socket.delete(&routes_of(&deletes));

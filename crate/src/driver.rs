@@ -22,7 +22,7 @@ use crate::mailbox::{Mailbox, Trouble};
 use crate::orders::{ArmedRoute, ArmingPolicy, SessionView};
 use crate::outbox::Outbox;
 use crate::packet::State;
-use crate::realtime::Realtime;
+use crate::realtime::{self, Realtime};
 use crate::refusals::Refusals;
 use crate::route_stats::RouteCounters;
 use crate::session::Policy;
@@ -187,6 +187,7 @@ impl Driver {
     pub(crate) fn run(mut self) -> Option<StatsReport> {
         let mailbox = Arc::clone(&self.mailbox);
         let outcome = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
+            realtime::ask_to_run_soon();
             for warning in self.realtime.apply() {
                 self.mailbox.put_warning(warning);
             }
