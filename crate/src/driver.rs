@@ -442,7 +442,7 @@ impl Driver {
                 }
                 Command::UpdateSessions(orders) => {
                     for order in orders {
-                        self.engine.update_session(order.id, order.timers, order.peer_port);
+                        self.engine.update_session(now, order.id, order.timers, order.peer_port);
                     }
                 }
                 Command::RemoveSessions(ids) => ids.into_iter().for_each(|id| self.engine.remove_session(id)),

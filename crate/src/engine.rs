@@ -255,11 +255,14 @@ impl Engine {
     }
 
     /// Gives a session other timers and another peer port; false where there is none of that id.
-    pub fn update_session(&mut self, id: SessionId, timers: Timers, peer_port: u16) -> bool {
+    pub fn update_session(&mut self, now: Time, id: SessionId, timers: Timers, peer_port: u16) -> bool {
         let Some(index) = self.slot_of(id) else { return false };
         let slot = self.slot(index);
-        slot.session.set_timers(timers);
+        slot.session.set_timers(now, timers);
         slot.peer_port = peer_port;
+        if let Some(next) = slot.session.next_tx() {
+            self.schedule(index, Due::Transmit, next);
+        }
         true
     }
 
@@ -450,6 +453,7 @@ impl Engine {
         let counters = self.stats.at(slot.scope);
         counters.rx += 1;
         let was_passive = slot.session.peer().passive;
+        let next_tx = slot.session.next_tx();
         let heard = slot.session.handle_rx(arrival, packet);
         match heard {
             Heard::Ignored(Ignored::ForeignDiscriminator) => {
@@ -470,8 +474,13 @@ impl Engine {
         }
         if let Heard::Changed(from) = heard {
             self.after_change(now, index, from, Cause::HandleRx, arrival, 0);
-        } else if slot.session.peer().passive != was_passive {
-            self.events.push_back(Event::PeerPassive { id: slot.id, passive: !was_passive });
+        } else {
+            if slot.session.peer().passive != was_passive {
+                self.events.push_back(Event::PeerPassive { id: slot.id, passive: !was_passive });
+            }
+            if let Some(sooner) = slot.session.next_tx().filter(|next| Some(*next) != next_tx) {
+                self.schedule(index, Due::Transmit, sooner);
+            }
         }
         self.schedule_detection(index);
     }

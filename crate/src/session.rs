@@ -113,6 +113,15 @@ pub struct Moments {
     pub last_updated: Option<Time>,
 }
 
+/// Wishes that still count after others were made, until the peer must have heard of those (RFC 5880 §6.8.3): the faster
+/// transmit interval and the slower receive interval.
+#[derive(Debug)]
+struct Former {
+    tx_min_us: u32,
+    rx_min_us: u32,
+    until: Time,
+}
+
 /// How far the measuring of the handshake's round trip is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(u8)]
@@ -147,6 +156,7 @@ pub struct Session {
     /// Grows with each transmit while Down: the interval is doubled so often.
     doublings: u8,
     handshake: Handshake,
+    former: Option<Box<Former>>,
 
     last_down_reason: DownReason,
     /// The round trip of the handshake that was measured last, at least.
@@ -186,6 +196,7 @@ impl Session {
             state: State::Down,
             doublings: 0,
             handshake: Handshake::Idle,
+            former: None,
             last_down_reason: DownReason::None,
             round_trip_us: 0,
             init_said: None,
@@ -235,13 +246,15 @@ impl Session {
 
     /// RFC 5880 §6.8.7: not faster than either side wants.
     pub fn tx_interval_us(&self) -> u64 {
-        u64::from(self.within_bounds(self.tx_min_us.max(self.peer.rx_min_us)))
+        let wished = self.former.as_ref().map_or(self.tx_min_us, |former| former.tx_min_us.min(self.tx_min_us));
+        u64::from(self.within_bounds(wished.max(self.peer.rx_min_us)))
     }
 
     /// How often the peer sends: not faster than either side wants.
     pub fn rx_interval_us(&self) -> u64 {
         let Policy { rules, min_tx_floor_us, max_tx_ceil_us, .. } = *self.policy;
-        let agreed = self.peer.tx_min_us.max(self.rx_min_us).max(min_tx_floor_us);
+        let wished = self.former.as_ref().map_or(self.rx_min_us, |former| former.rx_min_us.max(self.rx_min_us));
+        let agreed = self.peer.tx_min_us.max(wished).max(min_tx_floor_us);
         u64::from(if rules.accepts_slower_peers { agreed } else { agreed.min(max_tx_ceil_us) })
     }
 
@@ -266,6 +279,7 @@ impl Session {
             return Heard::Ignored(Ignored::AdminDown);
         }
         self.forget_if_silent(arrival);
+        self.end_former(arrival);
         let Some(packet) = self.recognise(packet) else {
             return Heard::Ignored(Ignored::ForeignDiscriminator);
         };
@@ -280,6 +294,7 @@ impl Session {
         let heard_at = self.last_rx.map_or(arrival, |last| last.max(arrival));
         self.last_rx = Some(heard_at);
         self.forget_at = None;
+        let interval_us = self.tx_interval_us();
         self.take_peer_wishes(&packet);
         if self.state == State::Down && packet.state != State::AdminDown {
             self.moments.conv_up_start.get_or_insert(arrival);
@@ -304,6 +319,7 @@ impl Session {
             self.enter(to, arrival, reason, arrival);
         }
         self.detect_deadline = self.silence_allowed_us().map(|us| heard_at.plus(us));
+        self.hurry(arrival, interval_us);
         if to == from { Heard::Accepted } else { Heard::Changed(from) }
     }
 
@@ -350,10 +366,28 @@ impl Session {
         true
     }
 
-    /// Gives the session other timers. They are advertised with the next packet and count from there on.
-    pub fn set_timers(&mut self, timers: Timers) {
+    /// Gives the session other timers. They are advertised with the next packet. Where a peer that has not heard of them
+    /// would be taken for dead, or would take us for dead, the former ones count for a detection time more: by then it has
+    /// heard of them, or is gone.
+    pub fn set_timers(&mut self, now: Time, timers: Timers) {
+        self.end_former(now);
+        let is_heard = matches!(self.state, State::Init | State::Up);
+        let interval_us = self.tx_interval_us();
+        let told_us = interval_us * u64::from(self.peer.detect_mult);
+        let former = Former {
+            tx_min_us: self.former.as_ref().map_or(self.tx_min_us, |former| former.tx_min_us.min(self.tx_min_us)),
+            rx_min_us: self.former.as_ref().map_or(self.rx_min_us, |former| former.rx_min_us.max(self.rx_min_us)),
+            until: now.plus(told_us.max(self.detect_time_us())),
+        };
+        if is_heard && (former.tx_min_us < timers.tx_min_us || former.rx_min_us > timers.rx_min_us) {
+            self.former = Some(Box::new(former));
+        }
         let Timers { tx_min_us, rx_min_us, detect_mult } = timers;
         (self.tx_min_us, self.rx_min_us, self.detect_mult) = (tx_min_us, rx_min_us, detect_mult);
+        // The peer may slow down as soon as it hears of it.
+        let allowed = self.last_rx.zip(self.silence_allowed_us()).map(|(last, us)| last.plus(us));
+        self.detect_deadline = self.detect_deadline.map(|deadline| allowed.map_or(deadline, |at| at.max(deadline)));
+        self.hurry(now, interval_us);
     }
 
     /// Makes the next packet leave as soon as it may: at once, but not sooner than one interval after the last,
@@ -394,6 +428,7 @@ impl Session {
     /// As `compute_next_tx`, for a caller that may send the packet earlier, by `slack_us` or a hundredth of the interval,
     /// whichever is less.
     pub fn compute_next_tx_with_slack(&mut self, now: Time, slack_us: u16, random: &mut Xorshift32) -> Option<Time> {
+        self.end_former(now);
         let mut interval_us = self.tx_interval_us();
         if self.state == State::Down {
             // Backing off never makes us faster than either side wants.
@@ -490,6 +525,20 @@ impl Session {
         self.peer.version = packet.client_version;
     }
 
+    /// Brings the next packet forward where the interval has become shorter than this: nobody waits longer than the new one
+    /// between two packets (RFC 5880 §6.8.3).
+    fn hurry(&mut self, now: Time, former_interval_us: u64) {
+        if matches!(self.state, State::Init | State::Up) && self.tx_interval_us() < former_interval_us {
+            self.announce(now);
+        }
+    }
+
+    fn end_former(&mut self, now: Time) {
+        if self.former.as_ref().is_some_and(|former| former.until <= now) {
+            self.former = None;
+        }
+    }
+
     fn is_stale_down(&self, arrival: Time) -> bool {
         let came_up = if self.state == State::Up { self.moments.up_since } else { None };
         came_up.is_some_and(|since| arrival < since.plus(self.detect_time_us()))
@@ -522,6 +571,7 @@ impl Session {
                 self.detect_deadline = None;
                 self.init_said = None;
                 self.handshake = Handshake::Idle;
+                self.former = None;
                 self.moments.down_since = Some(at);
                 self.moments.conv_up_start = None;
                 if self.policy.rules.forgets_after_silence {

@@ -6,7 +6,7 @@ use proptest::prelude::*;
 use route_liveness::engine::{AddError, Datagram, Engine, Event, Path, SessionId};
 use route_liveness::packet::{ControlPacket, State};
 use route_liveness::rules::{REFERENCE, ROBUST};
-use route_liveness::session::{DownReason, Policy};
+use route_liveness::session::{DownReason, Policy, Timers};
 use route_liveness::sim::{HostId, PairId, World};
 use route_liveness::stats::{Cause, Invalid, LinkId};
 use route_liveness::time::Time;
@@ -280,6 +280,65 @@ fn admin_down_reaches_a_peer_that_misses_the_first_of_it() {
     assert!(last <= now.plus(300 * MS), "after one detection time it is silent");
     network.world.admin(PairId(1), 0, false);
     network.run_until(3 * SECOND, World::all_up).expect("comes back into service");
+}
+
+#[test]
+fn more_packets_are_not_expected_before_the_peer_can_have_heard_of_it() {
+    for rules in [[&ROBUST, &ROBUST], [&ROBUST, &REFERENCE], [&REFERENCE, &REFERENCE]] {
+        let mut network = Network::pair_over(40 * MS, timers(50, 3), rules);
+        network.run_until(3 * SECOND, World::all_up).expect("comes up");
+        for phase in 0..40 {
+            network.world.set_timers(PairId(1), 0, Timers { rx_min_us: 1_000_000, ..timers(50, 3) });
+            network.run(5 * SECOND + phase * 25 * MS);
+            network.world.set_timers(PairId(1), 0, timers(50, 3));
+            network.run(5 * SECOND);
+            assert!(network.host(1).transitions.iter().all(|change| change.cause != Cause::DetectTimeout), "{rules:?}");
+        }
+    }
+}
+
+#[test]
+fn a_slower_pace_begins_when_the_peer_must_have_heard_of_it() {
+    let mut network = up_pair();
+    network.run(SECOND);
+    let sent = |network: &mut Network| network.host(1).sent.len();
+    let before = (sent(&mut network), network.host(2).transitions.len());
+    network.cut(1, 2);
+    network.world.set_timers(PairId(1), 0, timers(1_000, 3));
+    network.run_until(SECOND, |world| world.host(HostId(1)).sent.len() > before.0).expect("says so");
+    network.heal();
+    network.run(10 * SECOND);
+    assert_eq!(network.host(2).transitions.len(), before.1, "although the first packet that said so was lost");
+    let sent: Vec<Time> = network.host(1).sent.iter().map(|(at, _)| *at).collect();
+    assert!(sent.last().unwrap().since(sent[sent.len() - 2]) >= 900 * MS, "then it is as slow as it says");
+}
+
+#[test]
+fn less_is_expected_as_soon_as_less_is_asked_for() {
+    let mut network = up_pair();
+    network.run(SECOND);
+    network.world.set_timers(PairId(1), 0, Timers { rx_min_us: 1_000_000, ..timers(100, 3) });
+    // The peer hears it; the last packet of its faster pace is lost.
+    network.cut(2, 1);
+    network.run(150 * MS);
+    network.heal();
+    network.run(10 * SECOND);
+    assert!(network.host(1).transitions.iter().all(|change| change.cause != Cause::DetectTimeout));
+}
+
+#[test]
+fn a_peer_that_wants_more_packets_again_gets_them_at_once() {
+    let mut network = up_pair();
+    network.run(SECOND);
+    let slow = Timers { rx_min_us: 1_000_000, ..timers(100, 3) };
+    network.world.set_timers(PairId(1), 1, slow);
+    network.run(10 * SECOND);
+    network.world.set_timers(PairId(1), 1, timers(100, 3));
+    let asked = network.world.now;
+    // One interval until the peer says so, one until we have sent at the new pace.
+    network.run(250 * MS);
+    let sent = network.host(1).sent.last().unwrap().0;
+    assert!(sent > asked, "without waiting for the end of the slow interval");
 }
 
 #[test]

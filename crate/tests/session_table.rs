@@ -306,7 +306,7 @@ fn init_waits_for_a_slow_handshake_under_robust_rules() {
     assert_eq!(deadline(&ROBUST), Some(at(3_300_000)));
 
     let mut slow = new_session(&ROBUST);
-    slow.set_timers(Timers { detect_mult: 40, ..TIMERS });
+    slow.set_timers(at(0), Timers { detect_mult: 40, ..TIMERS });
     slow.handle_rx(at(0), &packet(Down, PEER, 0));
     assert_eq!(slow.detect_deadline(), Some(at(4_000_000)), "a longer detection time counts");
 

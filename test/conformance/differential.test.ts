@@ -21,6 +21,8 @@ const RUNS = Number(process.env['DIFFERENTIAL_RUNS'] ?? 300);
 const OURS = 10;
 const spans = fc.oneof(fc.nat(1_000), fc.nat(400_000), fc.nat(5_000_000));
 const intervals = fc.oneof(fc.constantFrom(0, 50_000, 100_000, 1_000_000, 60_000_000, 60_000_001, 0xffff_ffff), fc.nat(3_000_000));
+const wished = fc.integer({ min: 10_000, max: 2_000_000 });
+const wishes = fc.record({ txMinUs: wished, rxMinUs: wished, detectMult: fc.integer({ min: 1, max: 50 }) });
 const packets = fc.record({
   state: fc.constantFrom<State>('admin_down', 'down', 'init', 'up'),
   localDiscr: fc.constantFrom(0, 20, 20, 20, 21, 0xffff_ffff),
@@ -50,6 +52,7 @@ const inputs: fc.Arbitrary<Input> = fc.oneof(
     weight: 1,
     arbitrary: fc.record({ after: spans, do: fc.constantFrom('adminDown' as const, 'adminUp' as const, 'socketDrops' as const) }),
   },
+  { weight: 1, arbitrary: fc.record({ after: spans, do: fc.constant('update' as const), timers: wishes }) },
 );
 
 const scenarios: fc.Arbitrary<Scenario> = fc

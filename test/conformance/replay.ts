@@ -4,12 +4,15 @@ import type { VersionBytes } from '../../ts/protocol/client-version.js';
 import { Xorshift32 } from '../../ts/protocol/jitter.js';
 import { ControlPacket, type ControlPacketFields } from '../../ts/protocol/packet.js';
 import { REFERENCE, ROBUST } from '../../ts/protocol/rules.js';
+import type { Timers } from '../../ts/protocol/session-core.js';
 
 /** One input; what is observed after it. */
 export interface Step {
   readonly atUs: number;
-  readonly do: 'start' | 'receive' | 'run' | 'adminDown' | 'adminUp' | 'socketDrops';
+  readonly do: 'start' | 'receive' | 'run' | 'adminDown' | 'adminUp' | 'socketDrops' | 'update';
   readonly lateUs?: number;
+  /** With `update`: the other timers. */
+  readonly timers?: Timers;
   readonly packet?: Omit<ControlPacketFields, 'version'>;
   readonly bytes?: string;
   readonly arrivalUs?: number;
@@ -106,6 +109,10 @@ export class Replay {
         break;
       case 'socketDrops':
         this.#core.noteSocketDrops(now);
+        break;
+      case 'update':
+        if (step.timers === undefined) throw new Error('a step that updates has timers');
+        this.#core.updateSession(now, ID, step.timers, 44880);
         break;
       case 'run':
         break;

@@ -105,11 +105,12 @@ export class EngineCore implements TimelineListener<Slot> {
     this.changed(slot, 'admin_down', 'register_route', now, 0);
   }
 
-  updateSession(id: SessionId, timers: Timers, peerPort: number): void {
+  updateSession(now: number, id: SessionId, timers: Timers, peerPort: number): void {
     const slot = this.#byId.get(id);
     if (slot === undefined) return;
-    slot.session.timers = timers;
+    slot.session.setTimers(now, timers);
     slot.peerPort = peerPort;
+    this.#timeline.sooner(slot);
   }
 
   /** Ends a session without a farewell. */

@@ -122,9 +122,11 @@ export class JsEngine implements Engine {
 
   updateSessions(specs: readonly SessionSpec[]): void {
     this.#assertOpen();
+    const now = nowUs();
     for (const { id, txMinUs, rxMinUs, detectMult, peerPort } of specs) {
-      this.#core.updateSession(id, { txMinUs, rxMinUs, detectMult }, peerPort);
+      this.#core.updateSession(now, id, { txMinUs, rxMinUs, detectMult }, peerPort);
     }
+    this.#soon();
   }
 
   removeSessions(ids: readonly SessionId[]): void {

@@ -56,6 +56,16 @@ export interface Moments {
   lastUpdated: number | undefined;
 }
 
+/**
+ * Wishes that still count after others were made, until the peer must have heard of those (RFC 5880 §6.8.3): the faster
+ * transmit interval and the slower receive interval.
+ */
+interface Former {
+  readonly txMinUs: number;
+  readonly rxMinUs: number;
+  readonly until: number;
+}
+
 const ACCEPTED: Heard = { kind: 'accepted' };
 
 export class SessionCore {
@@ -63,6 +73,7 @@ export class SessionCore {
   readonly policy: Policy;
   readonly peer: PeerView = { discr: 0, txMinUs: 0, rxMinUs: 0, detectMult: 0, passive: false, version: NO_VERSION };
   readonly moments: Moments;
+  /** What was wished for last. It is given by `setTimers`. */
   timers: Timers;
   state: State = 'down';
   lastDownReason: DownReason = 'none';
@@ -71,6 +82,7 @@ export class SessionCore {
   detectDeadline: number | undefined;
   /** When the next packet is due; `undefined` where none is. */
   nextTx: number | undefined;
+  #former: Former | undefined;
   #backoffFactor = 1;
   #forgetAt: number | undefined;
   #farewellUntil: number | undefined;
@@ -89,13 +101,17 @@ export class SessionCore {
 
   /** RFC 5880 §6.8.7: not faster than either side wants. */
   get txIntervalUs(): number {
-    return this.#withinBounds(Math.max(this.timers.txMinUs, this.peer.rxMinUs));
+    const { txMinUs } = this.timers;
+    const wished = this.#former === undefined ? txMinUs : Math.min(this.#former.txMinUs, txMinUs);
+    return this.#withinBounds(Math.max(wished, this.peer.rxMinUs));
   }
 
   /** How often the peer sends: not faster than either side wants. */
   get rxIntervalUs(): number {
     const { rules, minTxFloorUs, maxTxCeilUs } = this.policy;
-    const agreed = Math.max(this.peer.txMinUs, this.timers.rxMinUs, minTxFloorUs);
+    const { rxMinUs } = this.timers;
+    const wished = this.#former === undefined ? rxMinUs : Math.max(this.#former.rxMinUs, rxMinUs);
+    const agreed = Math.max(this.peer.txMinUs, wished, minTxFloorUs);
     return rules.acceptsSlowerPeers ? agreed : Math.min(agreed, maxTxCeilUs);
   }
 
@@ -115,6 +131,7 @@ export class SessionCore {
   handleRx(arrival: number, given: ControlPacket): Heard {
     if (this.state === 'admin_down') return { kind: 'ignored', why: 'admin_down' };
     this.#forgetIfSilent(arrival);
+    this.#endFormer(arrival);
     const packet = this.#recognise(given);
     if (packet === undefined) return { kind: 'ignored', why: 'foreign_discr' };
     if (this.policy.rules.acceptsSlowerPeers && packet.desiredMinTxUs > MAX_PEER_INTERVAL_US)
@@ -125,6 +142,7 @@ export class SessionCore {
     const heardAt = Math.max(this.lastRx ?? arrival, arrival);
     this.lastRx = heardAt;
     this.#forgetAt = undefined;
+    const intervalUs = this.txIntervalUs;
     this.#takePeerWishes(packet);
     if (this.state === 'down' && packet.state !== 'admin_down') this.moments.convUpStart ??= arrival;
 
@@ -141,6 +159,7 @@ export class SessionCore {
     if (to !== from) this.#enter(to, arrival, packet.state === 'admin_down' ? 'remote_admin' : 'remote_down', arrival);
     const allowedUs = this.#silenceAllowedUs();
     this.detectDeadline = allowedUs === undefined ? undefined : heardAt + allowedUs;
+    this.#hurry(arrival, intervalUs);
     return to === from ? ACCEPTED : { kind: 'changed', from };
   }
 
@@ -183,6 +202,30 @@ export class SessionCore {
     return true;
   }
 
+  /**
+   * Gives the session other timers. They are advertised with the next packet. Where a peer that has not heard of them would be
+   * taken for dead, or would take us for dead, the former ones count for a detection time more: by then it has heard of them,
+   * or is gone.
+   */
+  setTimers(now: number, timers: Timers): void {
+    this.#endFormer(now);
+    const isHeard = this.state === 'init' || this.state === 'up';
+    const intervalUs = this.txIntervalUs;
+    const former: Former = {
+      txMinUs: Math.min(this.#former?.txMinUs ?? Infinity, this.timers.txMinUs),
+      rxMinUs: Math.max(this.#former?.rxMinUs ?? 0, this.timers.rxMinUs),
+      until: now + Math.max(intervalUs * this.peer.detectMult, this.detectTimeUs),
+    };
+    if (isHeard && (former.txMinUs < timers.txMinUs || former.rxMinUs > timers.rxMinUs)) this.#former = former;
+    this.timers = timers;
+    // The peer may slow down as soon as it hears of it.
+    const allowedUs = this.#silenceAllowedUs();
+    if (this.detectDeadline !== undefined && allowedUs !== undefined && this.lastRx !== undefined) {
+      this.detectDeadline = Math.max(this.detectDeadline, this.lastRx + allowedUs);
+    }
+    this.#hurry(now, intervalUs);
+  }
+
   /** Makes the next packet leave at once, but not sooner than one interval after the last. */
   announce(now: number): number {
     const earliest = this.#lastTx === undefined ? now : Math.max(now, this.#lastTx + this.txIntervalUs);
@@ -210,6 +253,7 @@ export class SessionCore {
 
   /** Notes a transmit at `now` and picks the time of the next; none once an AdminDown has been said for long enough. */
   computeNextTx(now: number, random: Random): number | undefined {
+    this.#endFormer(now);
     let intervalUs = this.txIntervalUs;
     if (this.state === 'down') {
       // Backing off never makes us faster than either side wants.
@@ -270,6 +314,18 @@ export class SessionCore {
     this.peer.version = packet.clientVersion;
   }
 
+  /**
+   * Brings the next packet forward where the interval has become shorter than this: nobody waits longer than the new one
+   * between two packets (RFC 5880 §6.8.3).
+   */
+  #hurry(now: number, formerIntervalUs: number): void {
+    if ((this.state === 'init' || this.state === 'up') && this.txIntervalUs < formerIntervalUs) this.announce(now);
+  }
+
+  #endFormer(now: number): void {
+    if (this.#former !== undefined && this.#former.until <= now) this.#former = undefined;
+  }
+
   #isStaleDown(arrival: number): boolean {
     const { upSince } = this.moments;
     return this.state === 'up' && upSince !== undefined && arrival < upSince + this.detectTimeUs;
@@ -299,6 +355,7 @@ export class SessionCore {
       this.lastDownReason = reason;
       this.detectDeadline = undefined;
       this.#initSaid = undefined;
+      this.#former = undefined;
       this.moments.downSince = at;
       this.moments.convUpStart = undefined;
       // Whatever led here: else a peer that names another discriminator is never heard again.

@@ -94,7 +94,13 @@ export class Timeline<T extends Tracked> {
   /** Notes that a packet was accepted. */
   heard(tracked: T): void {
     tracked.graced = false;
+    this.sooner(tracked);
     this.#scheduleDetection(tracked);
+  }
+
+  /** Moves the next packet to where the session wants it by now: never later. */
+  sooner({ tx, session }: T): void {
+    if (session.nextTx !== undefined && tx.isQueued && session.nextTx < tx.at) this.#schedule(tx, session.nextTx);
   }
 
   /** What follows from every change: it is told, announced to the peer, and the detection entry agrees with it. */

@@ -83,7 +83,7 @@ impl Run {
             2 => self.engine.admin_down(now, id),
             3 => self.engine.admin_up(now, id),
             4 => {
-                self.engine.update_session(id, timers(script)?, 44880);
+                self.engine.update_session(now, id, timers(script)?, 44880);
                 self.witness.touched(&self.engine, id);
             }
             5 => self.engine.note_lateness(now, script.span_us()?),

@@ -9,7 +9,6 @@ use crate::session::{DownReason, Session};
 use crate::sim::Violation;
 use crate::sim::host::Waiting;
 use crate::stats::Cause;
-use crate::time::Time;
 
 /// Looks for what a transition says it came from: in what was read in the turn, and in what was not.
 ///
@@ -18,7 +17,6 @@ use crate::time::Time;
 pub(super) fn explain(
     engine: &Engine,
     path: Path,
-    updated_at: Option<Time>,
     change: &Transition,
     lateness_us: u64,
     read: &[Waiting],
@@ -29,8 +27,6 @@ pub(super) fn explain(
         return Ok(());
     }
     match change.cause {
-        // After other timers the deadline is the old one, until a packet comes: the books do not have it.
-        Cause::DetectTimeout if updated_at.is_some() && updated_at >= change.last_rx => Ok(()),
         Cause::DetectTimeout => was_silent(session, path, change, lateness_us, unread),
         Cause::HandleRx => was_told(session, path, change, read),
         Cause::RegisterRoute | Cause::AdminDown => Ok(()),

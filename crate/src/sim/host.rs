@@ -3,8 +3,6 @@
 use std::collections::VecDeque;
 use std::net::Ipv4Addr;
 
-use rustc_hash::FxHashMap;
-
 use crate::engine::{Datagram, Engine, Event, Path, SessionId, SessionSpec, Transition, Transmit};
 use crate::orders::{ArmedRoute, ArmingPolicy, Orders, RouteId, SessionView};
 use crate::packet::{ControlPacket, State};
@@ -106,8 +104,6 @@ pub struct Host {
     pub(super) alive: bool,
     pub(super) stalled_until: Option<Time>,
     pub(super) sessions: Vec<SessionSpec>,
-    /// When a session was given other timers: they count from the next packet on.
-    updated: FxHashMap<SessionId, Time>,
     pub(super) transition_count: u64,
     /// Sessions that changed their state, until somebody looks.
     pub(super) changed: Vec<SessionId>,
@@ -142,7 +138,6 @@ impl Host {
             alive: true,
             stalled_until: None,
             sessions: Vec::new(),
-            updated: FxHashMap::default(),
             transition_count: 0,
             changed: Vec::new(),
             wake_at: None,
@@ -245,8 +240,7 @@ impl Host {
     }
 
     pub(super) fn update(&mut self, spec: SessionSpec, now: Time) {
-        self.updated.insert(spec.id, self.clock.local(now));
-        self.engine.update_session(spec.id, spec.timers, spec.peer_port);
+        self.engine.update_session(self.clock.local(now), spec.id, spec.timers, spec.peer_port);
         self.witness.touched(&self.engine, spec.id);
         if let Some(known) = self.sessions.iter_mut().find(|known| known.id == spec.id) {
             *known = spec;
@@ -395,16 +389,7 @@ impl Host {
                     self.touched.push(transition.id);
                     self.changed.push(transition.id);
                     let path = self.path(transition.id);
-                    let updated_at = self.updated.get(&transition.id).copied();
-                    causes::explain(
-                        &self.engine,
-                        path,
-                        updated_at,
-                        &transition,
-                        lateness_us,
-                        &self.read,
-                        &self.socket,
-                    )?;
+                    causes::explain(&self.engine, path, &transition, lateness_us, &self.read, &self.socket)?;
                     if self.record {
                         self.transitions.push(transition);
                     }

@@ -66,6 +66,8 @@ pub struct Step {
     action: Action,
     /// With `run`: so much of the time up to `atUs` the engine was not run at all.
     late_us: Option<u64>,
+    /// With `update`: the other timers.
+    timers: Option<WireTimers>,
     packet: Option<WirePacket>,
     /// A datagram that is no packet, in hexadecimal.
     bytes: Option<String>,
@@ -85,6 +87,15 @@ pub enum Action {
     AdminDown,
     AdminUp,
     SocketDrops,
+    Update,
+}
+
+#[derive(Deserialize, Clone, Copy)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+struct WireTimers {
+    tx_min_us: u32,
+    rx_min_us: u32,
+    detect_mult: u8,
 }
 
 #[derive(Deserialize)]
@@ -192,6 +203,11 @@ impl Replay {
             Action::AdminDown => self.engine.admin_down(now, ID),
             Action::AdminUp => self.engine.admin_up(now, ID),
             Action::SocketDrops => self.engine.note_socket_drops(now),
+            Action::Update => {
+                let WireTimers { tx_min_us, rx_min_us, detect_mult } =
+                    step.timers.expect("a step that updates has timers");
+                self.engine.update_session(now, ID, Timers { tx_min_us, rx_min_us, detect_mult }, 44880);
+            }
         }
         self.turn(now);
     }
