@@ -97,6 +97,10 @@ struct Care {
     leaving: Option<bool>,
     installed: bool,
     queued: bool,
+    /// A request is on its way to the kernel, or its answer from there …
+    asked: bool,
+    /// … and meanwhile somebody took the route: whether before or after that request, nobody knows.
+    doubtful: bool,
     wanted_at: Time,
     /// The kernel's last answer.
     answered_at: Option<Time>,
@@ -179,6 +183,7 @@ impl Orders {
         }
         let installed = spec.adopted || known.is_some_and(|care| care.installed);
         let queued = known.is_some_and(|care| care.queued);
+        let (asked, doubtful) = known.map_or((false, false), |care| (care.asked, care.doubtful));
         let answered_at = known.and_then(|care| care.answered_at);
         let held_until = (spec.adopted && !session.up).then(|| now.plus(ADOPTION_HOLD_US));
         // It may belong to another session than before.
@@ -186,7 +191,19 @@ impl Orders {
         self.by_session.insert((spec.session, spec.id));
         self.stats.installed(scope, false, installed);
         let (leaving, wanted_at) = (None, now);
-        let care = Care { spec, scope, session, leaving, installed, queued, wanted_at, answered_at, held_until };
+        let care = Care {
+            spec,
+            scope,
+            session,
+            leaving,
+            installed,
+            queued,
+            asked,
+            doubtful,
+            wanted_at,
+            answered_at,
+            held_until,
+        };
         self.routes.insert(spec.id, care);
         self.by_slot.insert(spec.route.slot(), spec.id);
         self.next_hold_end = [self.next_hold_end, held_until].into_iter().flatten().min();
@@ -297,6 +314,7 @@ impl Orders {
             let Some(care) = self.routes.get_mut(&id) else { continue };
             care.queued = false;
             let op = care.op(self.policy.honor_peer_passive);
+            care.asked = op != RouteOp::None;
             let job = Job { id, route: care.spec.route, wanted_at: care.wanted_at, conv_start: care.conv_start(op) };
             match op {
                 RouteOp::Add => batch.adds.push(job),
@@ -328,6 +346,8 @@ impl Orders {
             self.stats.installed(care.scope, care.installed, installed);
             care.installed = installed;
             care.answered_at = Some(now);
+            care.asked = false;
+            let doubtful = std::mem::take(&mut care.doubtful);
             if answer.is_ok() && care.session.conv_start == job.conv_start {
                 care.session.conv_start = None;
             }
@@ -336,13 +356,20 @@ impl Orders {
             outcomes.push(outcome(op, job, care.spec.generation, now, answer, gone));
             if gone {
                 self.forget(job.id);
+            } else if doubtful {
+                // An add too many changes nothing.
+                self.lose(job.id, now);
             }
         }
         outcomes
     }
 
     fn lose(&mut self, id: RouteId, now: Time) {
-        let Some(care) = self.routes.get_mut(&id).filter(|care| care.installed) else { return };
+        let Some(care) = self.routes.get_mut(&id) else { return };
+        care.doubtful = care.asked;
+        if care.asked || !care.installed {
+            return;
+        }
         care.installed = false;
         let restores = care.wish(self.policy.honor_peer_passive) == Wish::Installed;
         self.stats.installed(care.scope, true, false);
@@ -436,6 +463,8 @@ mod tests {
             leaving: None,
             installed,
             queued: false,
+            asked: false,
+            doubtful: false,
             wanted_at: NOW,
             answered_at: None,
             held_until: None,
@@ -581,6 +610,26 @@ mod tests {
             assert_eq!(picked(&mut orders, NOW), (0, restored), "and what is gone need not be deleted");
             let stats = orders.stats.iter().next().unwrap().1;
             assert_eq!((stats.restored, stats.installed), (restored as u64, restored as u64));
+        }
+    }
+
+    #[test]
+    fn a_route_that_is_taken_before_the_answer_to_its_installation_was_noted_is_put_back_too() {
+        for is_replaced in [false, true] {
+            let ours = armed(1, 1).route;
+            let mut orders = orders();
+            orders.arm(armed(1, 1), SCOPE, UP, NOW);
+            let batch = orders.pick(NOW);
+            if is_replaced {
+                orders.taken(&ours.slot(), Some(&KernelRoute { protocol: 42, ..ours }), NOW);
+            } else {
+                orders.lost(&ours, NOW);
+            }
+            assert!(!orders.has_work(), "nothing is asked twice at once");
+            orders.report(RouteOp::Add, &batch.adds, [(Ok(()), true)], NOW);
+            assert_eq!(picked(&mut orders, NOW), (0, 1));
+            assert_eq!(orders.stats.iter().next().unwrap().1.restored, 1);
+            assert_eq!(picked(&mut orders, NOW), (0, 0), "the next answer is beyond doubt");
         }
     }
 
