@@ -25,7 +25,7 @@ fn scenario() -> Scenario {
         pairs: vec![PairSpec { hosts: [0, 1], timers: [timers; 2], routes: [Vec::new(), Vec::new()] }],
         quality: Quality { delay_us: 1_000, ..Quality::default() },
         duration_us: MINUTE,
-        faults: vec![Timed { at_us: MINUTE / 2, fault: Fault::Restart { host: 1, pause_us: 0 } }],
+        faults: vec![Timed { at_us: MINUTE / 2, fault: Fault::Restart { host: 1, pause_us: 0, adopts: false } }],
     }
 }
 

@@ -109,7 +109,7 @@ impl NativeSimulation {
     #[napi]
     pub fn restart(&mut self, host: u32, pause: f64) -> Result<()> {
         let (host, pause_us) = (self.host("host", host)?, micros("pause", pause)?);
-        self.world.restart(host, pause_us);
+        self.world.restart(host, pause_us, false);
         Ok(())
     }
 

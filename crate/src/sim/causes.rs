@@ -10,36 +10,33 @@ use crate::sim::Violation;
 use crate::sim::host::Waiting;
 use crate::stats::Cause;
 
+/// The turn in which a session changed.
+pub(super) struct Turn<'a> {
+    pub lateness_us: u64,
+    pub read: &'a [Waiting],
+    pub unread: &'a VecDeque<Waiting>,
+    /// In Up, only packets that name us are heard.
+    pub strict: bool,
+}
+
 /// Looks for what a transition says it came from: in what was read in the turn, and in what was not.
 ///
 /// # Errors
 /// Where it is not there.
-pub(super) fn explain(
-    engine: &Engine,
-    path: Path,
-    change: &Transition,
-    lateness_us: u64,
-    read: &[Waiting],
-    unread: &VecDeque<Waiting>,
-) -> Result<(), Violation> {
+pub(super) fn explain(engine: &Engine, path: Path, change: &Transition, turn: &Turn<'_>) -> Result<(), Violation> {
     let Some((session, _)) = engine.session(change.id) else { return Ok(()) };
     if change.to != State::Down || change.from == State::AdminDown {
         return Ok(());
     }
     match change.cause {
-        Cause::DetectTimeout => was_silent(session, path, change, lateness_us, unread),
-        Cause::HandleRx => was_told(session, path, change, read),
+        Cause::DetectTimeout => was_silent(session, path, change, turn),
+        Cause::HandleRx => was_told(session, path, change, turn),
         Cause::RegisterRoute | Cause::AdminDown => Ok(()),
     }
 }
 
-fn was_silent(
-    session: &Session,
-    path: Path,
-    change: &Transition,
-    lateness_us: u64,
-    unread: &VecDeque<Waiting>,
-) -> Result<(), Violation> {
+fn was_silent(session: &Session, path: Path, change: &Transition, turn: &Turn<'_>) -> Result<(), Violation> {
+    let Turn { lateness_us, unread, .. } = *turn;
     let objection =
         |text: String| Err(Violation::new(change.at, format!("{:?} timed out {text}: {change:?}", change.id)));
     let Some(last_rx) = change.last_rx else { return objection("without having heard anything".into()) };
@@ -68,10 +65,13 @@ fn was_silent(
     Ok(())
 }
 
-fn was_told(session: &Session, path: Path, change: &Transition, read: &[Waiting]) -> Result<(), Violation> {
+fn was_told(session: &Session, path: Path, change: &Transition, turn: &Turn<'_>) -> Result<(), Violation> {
     let said = if change.reason == DownReason::RemoteAdmin { State::AdminDown } else { State::Down };
-    let names_us = |packet: &ControlPacket| packet.peer_discr == 0 || packet.peer_discr == session.local_discr();
-    let told = read.iter().any(|waiting| {
+    let may_name_nobody = !(turn.strict && change.from == State::Up);
+    let names_us = |packet: &ControlPacket| {
+        packet.peer_discr == session.local_discr() || (may_name_nobody && packet.peer_discr == 0)
+    };
+    let told = turn.read.iter().any(|waiting| {
         waiting.flight.path == path
             && waiting.arrival == change.at
             && readable(waiting).is_some_and(|packet| packet.state == said && names_us(&packet))

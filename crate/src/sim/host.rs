@@ -4,12 +4,12 @@ use std::collections::VecDeque;
 use std::net::Ipv4Addr;
 
 use crate::engine::{Datagram, Engine, Event, Path, SessionId, SessionSpec, Transition, Transmit};
-use crate::orders::{ArmedRoute, ArmingPolicy, Orders, RouteId, SessionView};
+use crate::orders::{ADOPTION_HOLD_US, ArmedRoute, ArmingPolicy, Orders, RouteId, SessionView};
 use crate::packet::{ControlPacket, State};
 use crate::routes::KernelRoute;
 use crate::rules::{ROBUST, Rules};
 use crate::session::{Identity, Policy};
-use crate::sim::causes;
+use crate::sim::causes::{self, Turn};
 use crate::sim::clock::Clock;
 use crate::sim::kernel::{Kernel, KernelFaults};
 use crate::sim::network::{Flight, HostId};
@@ -25,6 +25,9 @@ pub const THEIRS: u8 = 4;
 /// As the driver's: entries that would surface so soon are put back where they belong.
 const QUIET_US: u64 = 1_500;
 
+/// What somebody else does in the kernel is heard of so much later at most.
+const NOTICE_US: u64 = 5_000;
+
 /// What a host is like.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct HostSpec {
@@ -35,6 +38,8 @@ pub struct HostSpec {
     /// It observes only, and says so: it has no routes in its care.
     pub passive: bool,
     pub honor_peer_passive: bool,
+    /// In Up it hears only packets that name it.
+    pub require_discriminator: bool,
     /// By so many millionths its clock gains.
     pub clock_ppm: i32,
     /// Each turn of its thread comes up to so late.
@@ -57,6 +62,7 @@ impl Default for HostSpec {
             backoff_max_us: 1_000_000,
             passive: false,
             honor_peer_passive: false,
+            require_discriminator: false,
             clock_ppm: 0,
             lateness_us: 0,
             tx_slack_us: 0,
@@ -75,6 +81,8 @@ struct Kept {
     conflict: bool,
     /// It was in the kernel when last looked at.
     held: bool,
+    /// A predecessor left it: until then it stays, unless its session comes Up or somebody takes it.
+    adopted_until: Option<Time>,
 }
 
 /// A datagram in the socket.
@@ -89,6 +97,24 @@ pub(super) struct Waiting {
 pub struct RouteKind {
     pub no_uninstall: bool,
     pub conflict: bool,
+}
+
+/// What somebody else does with a slot of ours.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum RouteChange {
+    /// Our route is taken out of it.
+    Take,
+    /// A route of theirs is put into it, in place of ours if need be.
+    Occupy,
+    /// A route of theirs leaves it.
+    Vacate,
+}
+
+/// What a notification of the kernel's says.
+#[derive(Clone, Copy, Debug)]
+enum Notice {
+    Gone(KernelRoute),
+    Put(KernelRoute),
 }
 
 pub struct Host {
@@ -117,6 +143,8 @@ pub struct Host {
     routes: Vec<Kept>,
     orders: Orders,
     kernel: Kernel,
+    /// On their way to the orders.
+    notices: VecDeque<(Time, Notice)>,
     witness: Witness,
     random: Random,
 }
@@ -125,7 +153,7 @@ impl Host {
     pub(super) fn new(id: HostId, spec: HostSpec, mut random: Random) -> Self {
         // No two machines started together, but for those of tests that count microseconds.
         let offset_us = if spec.clock_ppm == 0 { 0 } else { random.up_to(1 << 40) };
-        let kernel = Kernel::new(random.fork(), spec.kernel);
+        let kernel = Kernel::new(random.fork(), spec.kernel, OURS);
         Self {
             id,
             spec,
@@ -149,6 +177,7 @@ impl Host {
             routes: Vec::new(),
             orders: Orders::new(arming(&spec)),
             kernel,
+            notices: VecDeque::new(),
             witness: Witness::default(),
             random,
         }
@@ -204,7 +233,7 @@ impl Host {
         if kind.conflict {
             self.kernel.occupy(KernelRoute { protocol: THEIRS, ..route });
         }
-        self.routes.push(Kept { armed, conflict: kind.conflict, held: false });
+        self.routes.push(Kept { armed, conflict: kind.conflict, held: false, adopted_until: None });
         self.arm(number as usize, now);
     }
 
@@ -234,7 +263,7 @@ impl Host {
     /// Takes one route out of service, or puts it back; its session goes on.
     pub(super) fn admin_route(&mut self, at: usize, down: bool, now: Time) {
         let Some(kept) = self.routes.get_mut(at) else { return };
-        kept.armed.admin_down = down;
+        (kept.armed.admin_down, kept.armed.adopted, kept.adopted_until) = (down, false, None);
         kept.armed.generation += 1;
         self.arm(at, now);
     }
@@ -259,13 +288,17 @@ impl Host {
         }
         self.socket.clear();
         self.dropped = false;
-        self.kernel.abandon(OURS);
+        self.kernel.abandon();
+        self.notices.clear();
         (self.wake_at, self.kernel_at, self.stalled_until) = (None, None, None);
     }
 
-    /// A new process: new discriminators, nothing remembered.
-    pub(super) fn start(&mut self, now: Time) {
+    /// A new process: new discriminators, nothing remembered but the routes that it finds, where it adopts them.
+    pub(super) fn start(&mut self, now: Time, adopts: bool) {
         self.alive = true;
+        if !adopts {
+            self.kernel.sweep(OURS);
+        }
         self.engine = new_engine(&self.spec, &mut self.random);
         self.orders = Orders::new(arming(&self.spec));
         self.witness = Witness::default();
@@ -273,10 +306,57 @@ impl Host {
             self.start_session(spec, now);
         }
         for at in 0..self.routes.len() {
+            let hold_end = self.clock.local(now).plus(ADOPTION_HOLD_US);
             let kept = &mut self.routes[at];
-            (kept.armed.admin_down, kept.held) = (false, false);
+            let found = self.kernel.holds(&kept.armed.route);
+            (kept.armed.admin_down, kept.armed.adopted, kept.held) = (false, found, found);
+            kept.adopted_until = found.then_some(hold_end);
             self.arm(at, now);
         }
+    }
+
+    pub(super) fn route_count(&self) -> usize {
+        self.routes.len()
+    }
+
+    /// Somebody else does something with the slot of a route; who is there to hear it hears of it soon.
+    pub(super) fn change_route(&mut self, at: usize, change: RouteChange, now: Time) {
+        let Some(kept) = self.routes.get_mut(at) else { return };
+        let ours = kept.armed.route;
+        let theirs = KernelRoute { protocol: THEIRS, ..ours };
+        let notice = match change {
+            RouteChange::Take if self.kernel.take(&ours) => Notice::Gone(ours),
+            RouteChange::Vacate if self.kernel.take(&theirs) => Notice::Gone(theirs),
+            RouteChange::Occupy => {
+                self.kernel.occupy(theirs);
+                Notice::Put(theirs)
+            }
+            RouteChange::Take | RouteChange::Vacate => return,
+        };
+        kept.conflict = self.kernel.holds(&theirs);
+        (kept.held, kept.adopted_until) = (false, None);
+        if self.alive {
+            let heard_at = now.plus(self.random.up_to(NOTICE_US));
+            let last = self.notices.back().map_or(now, |(at, _)| *at);
+            self.notices.push_back((heard_at.max(last), notice));
+        }
+    }
+
+    /// What the thread that listens to the kernel does: tells what it heard, and ends the holds of adopted routes. Gives
+    /// whether there was anything.
+    fn listen(&mut self, now: Time) -> bool {
+        let local = self.clock.local(now);
+        let mut heard = self.orders.next_hold_end().is_some_and(|end| end <= local);
+        while let Some((_, notice)) = self.notices.front().copied().filter(|(at, _)| *at <= now) {
+            self.notices.pop_front();
+            heard = true;
+            match notice {
+                Notice::Gone(route) => self.orders.lost(&route, local),
+                Notice::Put(route) => self.orders.taken(&route.slot(), Some(&route), local),
+            }
+        }
+        self.orders.release(local);
+        heard
     }
 
     /// A datagram reached the socket.
@@ -297,10 +377,9 @@ impl Host {
     /// When something happens here next.
     pub(super) fn next(&self) -> Option<Time> {
         let turn_at = self.wake_at.map(|at| self.stalled_until.map_or(at, |until| until.max(at)));
-        match (turn_at, self.kernel_at) {
-            (Some(turn), Some(kernel)) => Some(turn.min(kernel)),
-            (turn, kernel) => turn.or(kernel),
-        }
+        let heard_at = self.notices.front().map(|(at, _)| *at);
+        let hold_end = self.orders.next_hold_end().filter(|_| self.alive).map(|at| self.clock.world(at));
+        [turn_at, self.kernel_at, heard_at, hold_end].into_iter().flatten().min()
     }
 
     /// Runs what is due. What is sent goes to `send`.
@@ -312,7 +391,8 @@ impl Host {
         if self.stalled_until.is_none() && self.wake_at.is_some_and(|at| at <= now) {
             changed = self.turn(now, &mut send)?;
         }
-        if changed || self.orders.has_work() || self.kernel_at.is_some_and(|at| at <= now) {
+        let heard = self.alive && self.listen(now);
+        if changed || heard || self.orders.has_work() || self.kernel_at.is_some_and(|at| at <= now) {
             self.run_kernel(now)?;
         }
         Ok(())
@@ -389,7 +469,13 @@ impl Host {
                     self.touched.push(transition.id);
                     self.changed.push(transition.id);
                     let path = self.path(transition.id);
-                    causes::explain(&self.engine, path, &transition, lateness_us, &self.read, &self.socket)?;
+                    let strict = self.spec.require_discriminator;
+                    let turn = Turn { lateness_us, read: &self.read, unread: &self.socket, strict };
+                    causes::explain(&self.engine, path, &transition, &turn)?;
+                    if transition.to == State::Up {
+                        let kept = self.routes.iter_mut().filter(|kept| kept.armed.session == transition.id);
+                        kept.for_each(|kept| kept.adopted_until = None);
+                    }
                     if self.record {
                         self.transitions.push(transition);
                     }
@@ -416,7 +502,7 @@ impl Host {
         let local = self.clock.local(now);
         self.kernel.run(&mut self.orders, local);
         self.kernel_at = self.kernel.next().map(|at| self.clock.world(at).max(now.plus(1)));
-        if self.kernel.is_settled(&self.orders) {
+        if self.is_settled() {
             self.check_routes(local)?;
         }
         Ok(())
@@ -424,7 +510,7 @@ impl Host {
 
     /// Nothing is asked of the kernel any more.
     pub(super) fn is_settled(&self) -> bool {
-        !self.alive || self.kernel.is_settled(&self.orders)
+        !self.alive || (self.notices.is_empty() && self.kernel.is_settled(&self.orders))
     }
 
     /// The kernel is settled: a route is there if its session is Up, each exception by its own rule.
@@ -434,10 +520,11 @@ impl Host {
             let ArmedRoute { route, no_uninstall, admin_down, .. } = kept.armed;
             let held = self.kernel.holds(&route);
             let up = session.state() == State::Up && !admin_down;
+            let adopted = kept.adopted_until.is_some_and(|until| local < until);
             let stays = no_uninstall || (self.spec.honor_peer_passive && session.peer().passive && !admin_down);
             let wanted = if kept.conflict {
                 self.kernel.holds(&KernelRoute { protocol: THEIRS, ..route }) && !held
-            } else if up {
+            } else if up || adopted {
                 held
             } else if stays {
                 held || !kept.held || !no_uninstall
@@ -494,7 +581,7 @@ fn new_engine(spec: &HostSpec, random: &mut Random) -> Engine {
         min_tx_floor_us: spec.min_tx_floor_us,
         max_tx_ceil_us: spec.max_tx_ceil_us,
         backoff_max_us: spec.backoff_max_us,
-        require_discriminator: false,
+        require_discriminator: spec.require_discriminator,
         identity: spec.passive.then_some(Identity { passive: true, version: [1, 0, 0, 0] }),
     };
     let key = std::array::from_fn(|_| random.next_u64());

@@ -45,14 +45,16 @@ struct Retry {
     at: Time,
     id: RouteId,
     generation: u32,
-    /// It failed because the slot is somebody else's, and will again.
-    is_hopeless: bool,
+    /// It failed because this slot is somebody else's: in vain for as long as it is.
+    conflict: Option<Slot>,
 }
 
 #[derive(Debug)]
 pub struct Kernel {
     random: Random,
     pub faults: KernelFaults,
+    /// What we mark our routes with.
+    protocol: u8,
     slots: FxHashMap<Slot, KernelRoute>,
     message: Option<Message>,
     retries: Vec<Retry>,
@@ -61,10 +63,11 @@ pub struct Kernel {
 
 impl Kernel {
     #[must_use]
-    pub fn new(random: Random, faults: KernelFaults) -> Self {
+    pub fn new(random: Random, faults: KernelFaults, protocol: u8) -> Self {
         Self {
             random,
             faults,
+            protocol,
             slots: FxHashMap::default(),
             message: None,
             retries: Vec::new(),
@@ -72,9 +75,18 @@ impl Kernel {
         }
     }
 
-    /// Puts a route there that is not ours.
+    /// Somebody else puts a route there, whatever its slot holds.
     pub fn occupy(&mut self, route: KernelRoute) {
         self.slots.insert(slot_of(&route), route);
+    }
+
+    /// Somebody else takes exactly this route away. Tells whether it was there.
+    pub fn take(&mut self, route: &KernelRoute) -> bool {
+        let holds = self.holds(route);
+        if holds {
+            self.slots.remove(&slot_of(route));
+        }
+        holds
     }
 
     /// Whether exactly this route is there.
@@ -83,12 +95,15 @@ impl Kernel {
         self.slots.get(&slot_of(route)) == Some(route)
     }
 
-    /// The process that asked is gone: its answers find nobody, its retries come no more. Its successor begins by
-    /// taking away what it left.
-    pub fn abandon(&mut self, protocol: u8) {
+    /// The process that asked is gone: its answers find nobody, its retries come no more. What it installed stays.
+    pub fn abandon(&mut self) {
         self.message = None;
         self.retries.clear();
         self.failures.clear();
+    }
+
+    /// Takes away what a predecessor left.
+    pub fn sweep(&mut self, protocol: u8) {
         self.slots.retain(|_, route| route.protocol != protocol);
     }
 
@@ -102,7 +117,12 @@ impl Kernel {
     /// Nothing is asked, answered, or tried again with any hope.
     #[must_use]
     pub fn is_settled(&self, orders: &Orders) -> bool {
-        self.message.is_none() && !orders.has_work() && self.retries.iter().all(|retry| retry.is_hopeless)
+        self.message.is_none() && !orders.has_work() && self.retries.iter().all(|retry| self.is_in_vain(retry))
+    }
+
+    fn is_in_vain(&self, retry: &Retry) -> bool {
+        let occupant = retry.conflict.and_then(|slot| self.slots.get(&slot));
+        occupant.is_some_and(|occupant| occupant.protocol != self.protocol)
     }
 
     /// Works on what is due at `now`, and takes the next message.
@@ -179,8 +199,9 @@ impl Kernel {
             let failures = self.failures.entry(id).or_default();
             let wait_us = (FIRST_RETRY_US << (*failures).min(10)).min(LONGEST_RETRY_US);
             *failures += 1;
-            let is_hopeless = matches!(result, Err(RouteError::Conflict(_)));
-            self.retries.push(Retry { at: now.plus(wait_us), id, generation, is_hopeless });
+            let slot = jobs.iter().find(|job| job.id == id).map(|job| slot_of(&job.route));
+            let conflict = slot.filter(|_| matches!(result, Err(RouteError::Conflict(_))));
+            self.retries.push(Retry { at: now.plus(wait_us), id, generation, conflict });
         }
     }
 }

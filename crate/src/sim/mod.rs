@@ -19,7 +19,7 @@ use std::fmt;
 
 use crate::time::Time;
 
-pub use host::{Host, HostSpec, RouteKind, path_of};
+pub use host::{Host, HostSpec, RouteChange, RouteKind, path_of};
 pub use kernel::KernelFaults;
 pub use network::{HostId, Network, Quality};
 pub use scenario::{Fault, PairSpec, RunError, Scenario, ScenarioError, Timed, Totals};

@@ -4,7 +4,7 @@ use thiserror::Error;
 
 use crate::session::Timers;
 use crate::sim::Violation;
-use crate::sim::host::{HostSpec, RouteKind};
+use crate::sim::host::{HostSpec, RouteChange, RouteKind};
 use crate::sim::kernel::KernelFaults;
 use crate::sim::network::{HostId, Quality};
 use crate::sim::world::{PairId, World};
@@ -62,6 +62,8 @@ pub enum Fault {
     Restart {
         host: usize,
         pause_us: u64,
+        /// The new process adopts the routes that the old one left, or takes them away.
+        adopts: bool,
     },
     Stall {
         host: usize,
@@ -80,6 +82,12 @@ pub enum Fault {
         host: usize,
         route: usize,
         down: bool,
+    },
+    /// Somebody else does this with the slot of a host's route, where there is one.
+    Route {
+        host: usize,
+        route: usize,
+        change: RouteChange,
     },
     Timers {
         pair: usize,
@@ -173,9 +181,10 @@ impl Scenario {
             }
             Fault::Partition { part } => part.iter().try_for_each(|host| self.validate_host(*host)),
             Fault::HealAll => Ok(()),
-            Fault::Restart { host, .. } | Fault::Stall { host, .. } | Fault::AdminRoute { host, .. } => {
-                self.validate_host(*host)
-            }
+            Fault::Restart { host, .. }
+            | Fault::Stall { host, .. }
+            | Fault::AdminRoute { host, .. }
+            | Fault::Route { host, .. } => self.validate_host(*host),
             Fault::AdminDown { pair, side } | Fault::AdminUp { pair, side } => pair_and_side(*pair, *side),
             Fault::Timers { pair, side, timers } => {
                 pair_and_side(*pair, *side)?;
@@ -225,6 +234,7 @@ impl Scenario {
         let ids: Vec<HostId> = (0..self.hosts.len()).map(host_id).collect();
         for &from in &ids {
             world.set_kernel_faults(from, KernelFaults::default());
+            world.vacate(from);
             for &to in ids.iter().filter(|to| **to != from) {
                 let quality = world.network.quality(from, to);
                 world.set_quality(from, to, Quality { loss_ppm: 0, corrupt_ppm: 0, ..quality });
@@ -254,7 +264,8 @@ impl Fault {
             }
             Fault::HealAll => world.heal_all(),
             Fault::Quality { from, to, quality } => world.set_quality(host_id(from), host_id(to), quality),
-            Fault::Restart { host, pause_us } => world.restart(host_id(host), pause_us),
+            Fault::Restart { host, pause_us, adopts } => world.restart(host_id(host), pause_us, adopts),
+            Fault::Route { host, route, change } => world.change_route(host_id(host), route, change),
             Fault::Stall { host, us } => world.stall(host_id(host), us),
             Fault::AdminDown { pair, side } => world.admin(pair_id(pair), side, true),
             Fault::AdminUp { pair, side } => world.admin(pair_id(pair), side, false),

@@ -9,7 +9,7 @@ use crate::engine::{SessionId, SessionSpec, Transition};
 use crate::packet::State;
 use crate::session::Timers;
 use crate::sim::Violation;
-use crate::sim::host::{Host, HostSpec, RouteKind, path_of};
+use crate::sim::host::{Host, HostSpec, RouteChange, RouteKind, path_of};
 use crate::sim::kernel::KernelFaults;
 use crate::sim::network::{HostId, Network, Quality};
 use crate::sim::random::Random;
@@ -39,7 +39,7 @@ pub struct World {
     pub network: Network,
     pub(super) pairs: Vec<Pair>,
     random: Random,
-    starts: BinaryHeap<Reverse<(Time, HostId)>>,
+    starts: BinaryHeap<Reverse<(Time, HostId, bool)>>,
     watch: Option<Watch>,
     steps: u64,
 }
@@ -176,20 +176,21 @@ impl World {
         self.disturbed_at(id);
     }
 
-    /// The process of a host ends, and another begins after a pause: new discriminators, nothing remembered.
-    pub fn restart(&mut self, id: HostId, pause_us: u64) {
+    /// The process of a host ends, and another begins after a pause: new discriminators, nothing remembered. The routes that
+    /// it finds it adopts, or takes away.
+    pub fn restart(&mut self, id: HostId, pause_us: u64, adopts: bool) {
         self.kill(id);
         if pause_us == 0 {
-            self.start(id);
+            self.start(id, adopts);
         } else {
-            self.starts.push(Reverse((self.now.plus(pause_us), id)));
+            self.starts.push(Reverse((self.now.plus(pause_us), id, adopts)));
         }
     }
 
-    fn start(&mut self, id: HostId) {
+    fn start(&mut self, id: HostId, adopts: bool) {
         if !self.host(id).alive {
             let now = self.now;
-            self.host_mut(id).start(now);
+            self.host_mut(id).start(now, adopts);
             self.disturbed_at(id);
         }
     }
@@ -215,6 +216,19 @@ impl World {
         let now = self.now;
         if self.host(id).alive {
             self.host_mut(id).admin_route(route, down, now);
+        }
+    }
+
+    /// Somebody else does something with the slot of one of a host's routes.
+    pub fn change_route(&mut self, id: HostId, route: usize, change: RouteChange) {
+        let now = self.now;
+        self.host_mut(id).change_route(route, change, now);
+    }
+
+    /// Whatever is not ours leaves the slots of a host's routes.
+    pub fn vacate(&mut self, id: HostId) {
+        for route in 0..self.host(id).route_count() {
+            self.change_route(id, route, RouteChange::Vacate);
         }
     }
 
@@ -299,17 +313,18 @@ impl World {
     /// Jumps to the next thing that happens; false where nothing does until then.
     fn step(&mut self, until: Time) -> Result<bool, Violation> {
         let arrival = self.network.next_arrival();
-        let start = self.starts.peek().map(|Reverse((at, _))| *at);
+        let start = self.starts.peek().map(|Reverse((at, ..))| *at);
         let check = self.watch.as_ref().and_then(Watch::next);
         let hosts = self.hosts.iter().filter_map(Host::next).min();
         let next = [arrival, start, check, hosts].into_iter().flatten().min();
         let Some(next) = next.filter(|next| *next <= until) else { return Ok(false) };
         self.now = self.now.max(next);
         self.steps += 1;
-        while let Some(Reverse((_, id))) = self.starts.peek().filter(|Reverse((at, _))| *at <= self.now) {
-            let id = *id;
+        while let Some(Reverse((_, id, adopts))) =
+            self.starts.peek().copied().filter(|Reverse((at, ..))| *at <= self.now)
+        {
             self.starts.pop();
-            self.start(id);
+            self.start(id, adopts);
         }
         while let Some(flight) = self.network.arrived(self.now) {
             let now = self.now;

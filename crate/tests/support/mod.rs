@@ -102,7 +102,7 @@ impl Network {
     }
 
     pub fn restart(&mut self, number: u8) {
-        self.world.restart(HostId(number), 0);
+        self.world.restart(HostId(number), 0, false);
     }
 
     /// Every transition so far, of both hosts; then none.

@@ -6,7 +6,8 @@ use proptest::test_runner::{Config, RngAlgorithm, TestRng, TestRunner};
 use route_liveness::rules::{REFERENCE, ROBUST};
 use route_liveness::session::Timers;
 use route_liveness::sim::{
-    Fault, HostSpec, KernelFaults, PairSpec, Quality, RouteKind, RunError, Scenario, Timed, Totals, Violation,
+    Fault, HostSpec, KernelFaults, PairSpec, Quality, RouteChange, RouteKind, RunError, Scenario, Timed, Totals,
+    Violation,
 };
 
 const MS: u64 = 1_000;
@@ -97,7 +98,7 @@ fn without_pair(scenario: &Scenario, at: usize) -> Option<Scenario> {
 }
 
 /// What makes a scenario easier to read.
-const PLAINER: [fn(&mut Scenario); 8] = [
+const PLAINER: [fn(&mut Scenario); 9] = [
     |scenario| scenario.duration_us = scenario.faults.iter().map(|timed| timed.at_us).max().unwrap_or(0),
     |scenario| scenario.quality = Quality { delay_us: MS, ..Quality::default() },
     |scenario| scenario.pairs.iter_mut().for_each(|pair| pair.routes = [Vec::new(), Vec::new()]),
@@ -106,6 +107,7 @@ const PLAINER: [fn(&mut Scenario); 8] = [
     |scenario| scenario.hosts.iter_mut().for_each(|host| (host.lateness_us, host.tx_slack_us) = (0, 0)),
     |scenario| scenario.hosts.iter_mut().for_each(|host| (host.socket_room, host.read_budget) = (1_024, 1_024)),
     |scenario| scenario.hosts.iter_mut().for_each(|host| (host.passive, host.honor_peer_passive) = (false, false)),
+    |scenario| scenario.hosts.iter_mut().for_each(|host| host.require_discriminator = false),
 ];
 
 pub fn scenarios(seed: u64, size: Size) -> impl Strategy<Value = Scenario> {
@@ -141,15 +143,16 @@ fn hosts() -> impl Strategy<Value = HostSpec> {
         prop_oneof![3 => Just(0u64), 1 => 0..20 * MS],
         prop_oneof![1 => Just(0u16), 3 => Just(1_000u16)],
     );
-    let passive = (prop::bool::weighted(0.15), prop::bool::weighted(0.4));
-    (rules, ceil_us, backoff_us, passive, -200i32..=200, socket, kernels()).prop_map(
-        |(rules, max_tx_ceil_us, backoff_max_us, (passive, honor_peer_passive), clock_ppm, socket, kernel)| HostSpec {
+    let flags = (prop::bool::weighted(0.15), prop::bool::weighted(0.4), prop::bool::weighted(0.25));
+    (rules, ceil_us, backoff_us, flags, -200i32..=200, socket, kernels()).prop_map(
+        |(rules, max_tx_ceil_us, backoff_max_us, flags, clock_ppm, socket, kernel)| HostSpec {
             rules,
             min_tx_floor_us: 10_000,
             max_tx_ceil_us,
             backoff_max_us,
-            passive,
-            honor_peer_passive,
+            passive: flags.0,
+            honor_peer_passive: flags.1,
+            require_discriminator: flags.2,
             clock_ppm,
             lateness_us: socket.2,
             tx_slack_us: socket.3,
@@ -216,6 +219,10 @@ fn bad_qualities() -> impl Strategy<Value = Quality> {
     )
 }
 
+fn route_changes() -> impl Strategy<Value = RouteChange> {
+    prop_oneof![3 => Just(RouteChange::Take), 1 => Just(RouteChange::Occupy), 2 => Just(RouteChange::Vacate)]
+}
+
 fn timed(hosts: usize, pairs: usize, duration_us: u64) -> impl Strategy<Value = Timed> {
     (0..=duration_us, faults(hosts, pairs)).prop_map(|(at_us, fault)| Timed { at_us, fault })
 }
@@ -231,8 +238,10 @@ fn faults(hosts: usize, pairs: usize) -> impl Strategy<Value = Fault> {
         5 => Just(Fault::HealAll),
         1 => (two(), bad_qualities()).prop_map(|([from, to], quality)| Fault::Quality { from, to, quality }),
         2 => (two(), qualities()).prop_map(|([from, to], quality)| Fault::Quality { from, to, quality }),
-        3 => (host(), prop_oneof![Just(0), 0..2 * SECOND, 0..90 * SECOND])
-            .prop_map(|(host, pause_us)| Fault::Restart { host, pause_us }),
+        3 => (host(), prop_oneof![Just(0), 0..2 * SECOND, 0..90 * SECOND], any::<bool>())
+            .prop_map(|(host, pause_us, adopts)| Fault::Restart { host, pause_us, adopts }),
+        3 => (host(), 0usize..4, route_changes())
+            .prop_map(|(host, route, change)| Fault::Route { host, route, change }),
         2 => (host(), prop_oneof![0..SECOND, 0..20 * SECOND]).prop_map(|(host, us)| Fault::Stall { host, us }),
         1 => end().prop_map(|(pair, side)| Fault::AdminDown { pair, side }),
         2 => end().prop_map(|(pair, side)| Fault::AdminUp { pair, side }),
