@@ -357,7 +357,6 @@ impl Session {
         if self.state != State::AdminDown {
             return false;
         }
-        self.farewell_until = None;
         if self.policy.rules.forgets_after_silence {
             // Nothing was heard out of service: the peer may be another by now, or know another of us.
             self.peer.discr = 0;

@@ -18,6 +18,7 @@ const COPIED = [
   'test/conformance',
   'crate/src',
   'crate/tests',
+  'crate/benches',
   'crate/Cargo.toml',
   'crate/Cargo.lock',
   'crate/build.rs',

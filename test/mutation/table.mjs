@@ -168,7 +168,7 @@ const STATE_TABLE = [
   },
   {
     rule: 'a change resets the backoff',
-    rust: ['self.backoff_factor = 1;\n', ''],
+    rust: ['self.doublings = 0;\n', ''],
     ts: ['this.#backoffFactor = 1;\n    this.moments', 'this.moments'],
   },
   {
@@ -183,7 +183,7 @@ const STATE_TABLE = [
   },
   {
     rule: 'back in service the transmit timer is armed: no farewell ends it',
-    rust: ['self.farewell_until = None;', ''],
+    rust: ['self.state == State::AdminDown && self.farewell_until', 'self.farewell_until'],
     ts: ['this.#farewellUntil = undefined;\n    if', 'if'],
   },
 ];
@@ -278,8 +278,8 @@ const RULE_DETAILS = [
   },
   {
     rule: 'robust: does not forget a peer that is heard meanwhile',
-    rust: ['self.forget_at = None;\n        self.take_peer_wishes', 'self.take_peer_wishes'],
-    ts: ['this.#forgetAt = undefined;\n    this.#takePeerWishes', 'this.#takePeerWishes'],
+    rust: ['self.forget_at = None;\n        let interval_us', 'let interval_us'],
+    ts: ['this.#forgetAt = undefined;\n    const intervalUs', 'const intervalUs'],
   },
   {
     rule: 'robust: back in service it knows nobody',
@@ -320,19 +320,39 @@ const RULE_DETAILS = [
 
 const FORMULAS = [
   {
+    rule: 'other timers: a slower pace waits until the peer must know',
+    rust: ['former.tx_min_us < timers.tx_min_us', 'false'],
+    ts: ['former.txMinUs < timers.txMinUs', '(false as boolean)'],
+  },
+  {
+    rule: 'other timers: more is expected when the peer must know',
+    rust: ['former.rx_min_us > timers.rx_min_us', 'false'],
+    ts: ['former.rxMinUs > timers.rxMinUs', '(false as boolean)'],
+  },
+  {
+    rule: 'other timers: less is expected at once',
+    rust: ['allowed.map_or(deadline, |at| at.max(deadline))', 'allowed.map_or(deadline, |_| deadline)'],
+    ts: ['Math.max(this.detectDeadline, this.lastRx + allowedUs)', 'this.detectDeadline'],
+  },
+  {
+    rule: 'a shorter interval brings the next packet forward',
+    rust: ['self.tx_interval_us() < former_interval_us', 'false'],
+    ts: ['this.txIntervalUs < formerIntervalUs', '(false as boolean)'],
+  },
+  {
     rule: 'txInterval: the slower of both wishes',
-    rust: ['self.timers.tx_min_us.max(self.peer.rx_min_us)', 'self.timers.tx_min_us.min(self.peer.rx_min_us)'],
-    ts: ['Math.max(this.timers.txMinUs, this.peer.rxMinUs)', 'Math.min(this.timers.txMinUs, this.peer.rxMinUs)'],
+    rust: ['wished.max(self.peer.rx_min_us)', 'wished.min(self.peer.rx_min_us)'],
+    ts: ['Math.max(wished, this.peer.rxMinUs)', 'Math.min(wished, this.peer.rxMinUs)'],
   },
   {
     rule: 'txInterval: our own wish counts',
-    rust: ['self.timers.tx_min_us.max(self.peer.rx_min_us)', 'self.peer.rx_min_us'],
-    ts: ['Math.max(this.timers.txMinUs, this.peer.rxMinUs)', 'this.peer.rxMinUs'],
+    rust: ['wished.max(self.peer.rx_min_us)', 'self.peer.rx_min_us'],
+    ts: ['Math.max(wished, this.peer.rxMinUs)', 'this.peer.rxMinUs'],
   },
   {
     rule: 'txInterval: the peer’s wish counts',
-    rust: ['self.timers.tx_min_us.max(self.peer.rx_min_us)', 'self.timers.tx_min_us'],
-    ts: ['Math.max(this.timers.txMinUs, this.peer.rxMinUs)', 'this.timers.txMinUs'],
+    rust: ['wished.max(self.peer.rx_min_us)', 'wished'],
+    ts: ['Math.max(wished, this.peer.rxMinUs)', 'wished'],
   },
   {
     rule: 'clamp: not below the floor',
@@ -352,21 +372,18 @@ const FORMULAS = [
   },
   {
     rule: 'rxInterval: the peer’s interval counts',
-    rust: ['self.peer.tx_min_us.max(self.timers.rx_min_us).max(min_tx_floor_us)', 'self.timers.rx_min_us.max(min_tx_floor_us)'],
-    ts: ['Math.max(this.peer.txMinUs, this.timers.rxMinUs, minTxFloorUs)', 'Math.max(this.timers.rxMinUs, minTxFloorUs)'],
+    rust: ['self.peer.tx_min_us.max(wished).max(min_tx_floor_us)', 'wished.max(min_tx_floor_us)'],
+    ts: ['Math.max(this.peer.txMinUs, wished, minTxFloorUs)', 'Math.max(wished, minTxFloorUs)'],
   },
   {
     rule: 'rxInterval: our own wish counts',
-    rust: ['self.peer.tx_min_us.max(self.timers.rx_min_us).max(min_tx_floor_us)', 'self.peer.tx_min_us.max(min_tx_floor_us)'],
-    ts: ['Math.max(this.peer.txMinUs, this.timers.rxMinUs, minTxFloorUs)', 'Math.max(this.peer.txMinUs, minTxFloorUs)'],
+    rust: ['self.peer.tx_min_us.max(wished).max(min_tx_floor_us)', 'self.peer.tx_min_us.max(min_tx_floor_us)'],
+    ts: ['Math.max(this.peer.txMinUs, wished, minTxFloorUs)', 'Math.max(this.peer.txMinUs, minTxFloorUs)'],
   },
   {
     rule: 'rxInterval: not below the floor',
-    rust: [
-      'self.peer.tx_min_us.max(self.timers.rx_min_us).max(min_tx_floor_us)',
-      'self.peer.tx_min_us.max(self.timers.rx_min_us).max(min_tx_floor_us / 1000)',
-    ],
-    ts: ['Math.max(this.peer.txMinUs, this.timers.rxMinUs, minTxFloorUs)', 'Math.max(this.peer.txMinUs, this.timers.rxMinUs)'],
+    rust: ['self.peer.tx_min_us.max(wished).max(min_tx_floor_us)', 'self.peer.tx_min_us.max(wished).max(min_tx_floor_us / 1000)'],
+    ts: ['Math.max(this.peer.txMinUs, wished, minTxFloorUs)', 'Math.max(this.peer.txMinUs, wished)'],
   },
   {
     rule: 'rxInterval: under reference not above the ceiling',
@@ -375,22 +392,22 @@ const FORMULAS = [
   },
   {
     rule: 'detectTime: our own multiplier, not the peer’s',
-    rust: ['u64::from(self.timers.detect_mult) * self.rx_interval_us()', 'u64::from(self.peer.detect_mult) * self.rx_interval_us()'],
+    rust: ['u64::from(self.detect_mult) * self.rx_interval_us()', 'u64::from(self.peer.detect_mult) * self.rx_interval_us()'],
     ts: ['this.timers.detectMult * this.rxIntervalUs', 'this.peer.detectMult * this.rxIntervalUs'],
   },
   {
     rule: 'detectTime: the receive interval, not the transmit interval',
-    rust: ['u64::from(self.timers.detect_mult) * self.rx_interval_us()', 'u64::from(self.timers.detect_mult) * self.tx_interval_us()'],
+    rust: ['u64::from(self.detect_mult) * self.rx_interval_us()', 'u64::from(self.detect_mult) * self.tx_interval_us()'],
     ts: ['this.timers.detectMult * this.rxIntervalUs', 'this.timers.detectMult * this.txIntervalUs'],
   },
   {
     rule: 'advertised: the transmit interval, clamped',
-    rust: ['desired_min_tx_us: self.within_bounds(self.timers.tx_min_us),', 'desired_min_tx_us: self.timers.tx_min_us,'],
+    rust: ['desired_min_tx_us: self.within_bounds(self.tx_min_us),', 'desired_min_tx_us: self.tx_min_us,'],
     ts: ['desiredMinTxUs: this.#withinBounds(this.timers.txMinUs)', 'desiredMinTxUs: this.timers.txMinUs'],
   },
   {
     rule: 'advertised: the receive interval, clamped',
-    rust: ['required_min_rx_us: self.within_bounds(self.timers.rx_min_us),', 'required_min_rx_us: self.timers.rx_min_us,'],
+    rust: ['required_min_rx_us: self.within_bounds(self.rx_min_us),', 'required_min_rx_us: self.rx_min_us,'],
     ts: ['requiredMinRxUs: this.#withinBounds(this.timers.rxMinUs)', 'requiredMinRxUs: this.timers.rxMinUs'],
   },
   {
@@ -423,7 +440,7 @@ const FORMULAS = [
   },
   {
     rule: 'next transmit: by the peer’s multiplier, not ours',
-    rust: ['jittered_with_slack(interval_us, self.peer.detect_mult,', 'jittered_with_slack(interval_us, self.timers.detect_mult,'],
+    rust: ['jittered_with_slack(interval_us, self.peer.detect_mult,', 'jittered_with_slack(interval_us, self.detect_mult,'],
     ts: ['jittered(intervalUs, this.peer.detectMult, random)', 'jittered(intervalUs, this.timers.detectMult, random)'],
   },
   {
@@ -443,17 +460,17 @@ const FORMULAS = [
   },
   {
     rule: 'backoff: the factor starts at 1',
-    rust: ['backoff_factor: 1,', 'backoff_factor: 2,'],
+    rust: ['doublings: 0,', 'doublings: 1,'],
     ts: ['#backoffFactor = 1;\n  #forgetAt', '#backoffFactor = 2;\n  #forgetAt'],
   },
   {
     rule: 'backoff: the factor doubles',
-    rust: ['(self.backoff_factor * 2)', '(self.backoff_factor * 3)'],
+    rust: ['(self.doublings + 1)', '(self.doublings + 2)'],
     ts: ['this.#backoffFactor * 2', 'this.#backoffFactor * 3'],
   },
   {
     rule: 'backoff: at most backoffMax',
-    rust: ['(interval_us * u64::from(self.backoff_factor)).min(longest_us)', 'interval_us * u64::from(self.backoff_factor)'],
+    rust: ['(interval_us << self.doublings).min(longest_us)', 'interval_us << self.doublings'],
     ts: ['Math.min(intervalUs * this.#backoffFactor, longestUs)', 'intervalUs * this.#backoffFactor'],
   },
   {
