@@ -20,9 +20,21 @@ pub struct Rules {
     /// The least time that Init lasts in silence, in microseconds: the other side may still be backed off, and
     /// nothing is installed in Init.
     pub init_detect_min_us: u64,
+    /// So many transmits of ours Init lasts in silence, at least: a reference peer that remembers our former life needs two
+    /// of them to answer, and it may take one more to begin.
+    pub init_transmits_min: u64,
     /// Take a peer's transmit interval beyond our own ceiling as it is, up to `MAX_PEER_INTERVAL_US`: a slower
     /// peer is not a dead one. Else the interval is clamped to the ceiling.
     pub accepts_slower_peers: bool,
+}
+
+impl Rules {
+    /// The least that Init lasts in silence, at a transmit interval.
+    #[must_use]
+    pub fn least_init_us(&self, tx_interval_us: u64) -> u64 {
+        // With the jitter of a tenth.
+        self.init_detect_min_us.max(self.init_transmits_min * tx_interval_us * 11 / 10)
+    }
 }
 
 impl fmt::Debug for Rules {
@@ -43,6 +55,7 @@ pub const REFERENCE: Rules = Rules {
     hears_strangers_when_down: false,
     stays_init_on_down: false,
     init_detect_min_us: 0,
+    init_transmits_min: 0,
     accepts_slower_peers: false,
 };
 
@@ -54,5 +67,6 @@ pub const ROBUST: Rules = Rules {
     hears_strangers_when_down: true,
     stays_init_on_down: true,
     init_detect_min_us: 3_300_000,
+    init_transmits_min: 3,
     accepts_slower_peers: true,
 };

@@ -546,7 +546,7 @@ impl Session {
     fn silence_allowed_us(&self) -> Option<u64> {
         match self.state {
             State::AdminDown | State::Down => None,
-            State::Init => Some(self.detect_time_us().max(self.policy.rules.init_detect_min_us)),
+            State::Init => Some(self.detect_time_us().max(self.policy.rules.least_init_us(self.tx_interval_us()))),
             State::Up => Some(self.detect_time_us()),
         }
     }
@@ -570,7 +570,6 @@ impl Session {
                 self.detect_deadline = None;
                 self.init_said = None;
                 self.handshake = Handshake::Idle;
-                self.former = None;
                 self.moments.down_since = Some(at);
                 self.moments.conv_up_start = None;
                 if self.policy.rules.forgets_after_silence {

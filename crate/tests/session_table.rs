@@ -24,14 +24,18 @@ fn at(us: u64) -> Time {
 }
 
 fn policy(rules: &'static Rules) -> Arc<Policy> {
-    Arc::new(Policy {
+    Arc::new(policy_of(rules))
+}
+
+fn policy_of(rules: &'static Rules) -> Policy {
+    Policy {
         rules,
         min_tx_floor_us: 50_000,
         max_tx_ceil_us: 1_000_000,
         backoff_max_us: 1_000_000,
         require_discriminator: false,
         identity: None,
-    })
+    }
 }
 
 const TIMERS: Timers = Timers { tx_min_us: 100_000, rx_min_us: 100_000, detect_mult: 3 };
@@ -311,6 +315,19 @@ fn init_waits_for_a_slow_handshake_under_robust_rules() {
     assert_eq!(slow.detect_deadline(), Some(at(4_000_000)), "a longer detection time counts");
 
     assert_eq!(session_in(&ROBUST, Up).detect_deadline(), Some(at(DETECT_US)), "Up waits for nobody");
+}
+
+#[test]
+fn init_outlasts_three_of_our_own_packets_under_robust_rules() {
+    let policy = Policy { max_tx_ceil_us: 5_000_000, ..policy_of(&ROBUST) };
+    let slow = Timers { tx_min_us: 2_500_000, rx_min_us: 100_000, detect_mult: 3 };
+    let mut session = Session::new(Arc::new(policy), slow, OURS, at(0), at(0));
+    session.handle_rx(at(0), &packet(Down, PEER, 0));
+    assert_eq!(
+        session.detect_deadline(),
+        Some(at(8_250_000)),
+        "the peer may answer the second, and the first may be a third late"
+    );
 }
 
 #[test]

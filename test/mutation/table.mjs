@@ -213,10 +213,13 @@ const RULE_DETAILS = [
   },
   {
     rule: 'Init: the longer of detection time and 3.3 s',
-    rust: ['Some(self.detect_time_us().max(self.policy.rules.init_detect_min_us))', 'Some(self.policy.rules.init_detect_min_us.max(1))'],
+    rust: [
+      'self.detect_time_us().max(self.policy.rules.least_init_us(self.tx_interval_us()))',
+      'self.policy.rules.least_init_us(self.tx_interval_us())',
+    ],
     ts: [
-      "this.state === 'init' ? Math.max(this.detectTimeUs, this.policy.rules.initDetectMinUs)",
-      "this.state === 'init' ? Math.max(1, this.policy.rules.initDetectMinUs)",
+      "this.state === 'init' ? Math.max(this.detectTimeUs, this.#leastInitUs)",
+      "this.state === 'init' ? Math.max(1, this.#leastInitUs)",
     ],
   },
   {
@@ -495,8 +498,8 @@ const FORMULAS = [
     rule: 'detection: not in Down',
     rust: ['State::AdminDown | State::Down => None,', 'State::AdminDown => None,\n            State::Down => Some(self.detect_time_us()),'],
     ts: [
-      "return this.state === 'init' ? Math.max(this.detectTimeUs, this.policy.rules.initDetectMinUs) : undefined;",
-      'return Math.max(this.detectTimeUs, this.policy.rules.initDetectMinUs);',
+      "return this.state === 'init' ? Math.max(this.detectTimeUs, this.#leastInitUs) : undefined;",
+      'return Math.max(this.detectTimeUs, this.#leastInitUs);',
     ],
   },
   {

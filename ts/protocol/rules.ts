@@ -16,6 +16,11 @@ export interface Rules {
   readonly staysInitOnDown: boolean;
   /** The least time that Init lasts in silence, in microseconds. */
   readonly initDetectMinUs: number;
+  /**
+   * So many transmits of ours Init lasts in silence, at least: a reference peer that remembers our former life needs two of
+   * them to answer, and it may take one more to begin.
+   */
+  readonly initTransmitsMin: number;
   /** Take a peer's interval beyond our own ceiling as it is, up to 60 s; else it is clamped. */
   readonly acceptsSlowerPeers: boolean;
 }
@@ -31,6 +36,7 @@ export const REFERENCE: Rules = Object.freeze({
   hearsStrangersWhenDown: false,
   staysInitOnDown: false,
   initDetectMinUs: 0,
+  initTransmitsMin: 0,
   acceptsSlowerPeers: false,
 });
 
@@ -42,5 +48,6 @@ export const ROBUST: Rules = Object.freeze({
   hearsStrangersWhenDown: true,
   staysInitOnDown: true,
   initDetectMinUs: 3_300_000,
+  initTransmitsMin: 3,
   acceptsSlowerPeers: true,
 });

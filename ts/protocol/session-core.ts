@@ -333,7 +333,14 @@ export class SessionCore {
 
   #silenceAllowedUs(): number | undefined {
     if (this.state === 'up') return this.detectTimeUs;
-    return this.state === 'init' ? Math.max(this.detectTimeUs, this.policy.rules.initDetectMinUs) : undefined;
+    return this.state === 'init' ? Math.max(this.detectTimeUs, this.#leastInitUs) : undefined;
+  }
+
+  /** The least that Init lasts in silence: nothing is installed in it, and the handshake may be slow. */
+  get #leastInitUs(): number {
+    const { initDetectMinUs, initTransmitsMin } = this.policy.rules;
+    // With the jitter of a tenth.
+    return Math.max(initDetectMinUs, Math.floor((initTransmitsMin * this.txIntervalUs * 11) / 10));
   }
 
   #forgetIfSilent(now: number): void {
@@ -355,7 +362,6 @@ export class SessionCore {
       this.lastDownReason = reason;
       this.detectDeadline = undefined;
       this.#initSaid = undefined;
-      this.#former = undefined;
       this.moments.downSince = at;
       this.moments.convUpStart = undefined;
       // Whatever led here: else a peer that names another discriminator is never heard again.

@@ -188,7 +188,7 @@ fn recovery_us(world: &World, id: PairId, terms: &Terms) -> Option<u64> {
     if !terms.is_peaceful || robust == [false, false] {
         return None;
     }
-    let wait_us = |side: usize| terms.detect_us[side].max(hosts[side].spec.rules.init_detect_min_us);
+    let wait_us = |side: usize| terms.detect_us[side].max(hosts[side].spec.rules.least_init_us(terms.tx_us[side]));
     let backed_off_us = hosts.map(|host| u64::from(host.spec.backoff_max_us)).into_iter().max().unwrap_or(0);
     let us = 2 * (wait_us(0) + wait_us(1))
         + backed_off_us * 22 / 10
@@ -226,7 +226,7 @@ fn severed_us(world: &World, id: PairId, terms: &Terms, deaf: usize, was_at_peac
     let wait_us = |side: usize| {
         let now_us = sessions[side].map_or(0, crate::session::Session::detect_time_us);
         // What is still on its way may lead to Init once more, but not out of peace.
-        let least_us = if was_at_peace { 0 } else { hosts[side].spec.rules.init_detect_min_us };
+        let least_us = if was_at_peace { 0 } else { hosts[side].spec.rules.least_init_us(terms.tx_us[side]) };
         now_us.max(terms.detect_us[side]).max(least_us)
     };
     let deadline_us = sessions[deaf]
