@@ -113,7 +113,10 @@ impl Desk {
     fn change<T>(&self, change: impl FnOnce(&mut Orders) -> T) -> T {
         let mut content = self.lock();
         let result = change(&mut content.orders);
-        if content.orders.has_work() {
+        let has_work = content.orders.has_work();
+        // Woken while the lock is held, the other thread would take our core only to wait for us to get it back.
+        drop(content);
+        if has_work {
             self.wake.notify_one();
         }
         result
