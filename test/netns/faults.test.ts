@@ -149,6 +149,11 @@ describe.skipIf(cannotRun())('two hosts, when', () => {
     await until('both are back', () => settled(agents));
   });
 
+  it('the peer runs the JavaScript engine, and only neighbours are heard: it is one', async () => {
+    const agents = await startPair(lab, (host) => (host === lab.one ? { minTtl: 255 } : { engine: 'js' }));
+    await until('both are up', () => settled(agents));
+  });
+
   it('this process itself was stopped, the timeout that follows says for how long', async () => {
     const [one] = await startPair(lab);
     const mark = one.events.length;

@@ -26,6 +26,8 @@ export interface Transport {
   localAddr(): AddressInfo | undefined;
   close(): Promise<void>;
 }
+/** What the packets leave with, as the native engine's do: the most there is. */
+const TTL = 255;
 
 /** In bytes; the system gives what it allows. */
 const RECEIVE_BUFFER = 4 << 20;
@@ -117,6 +119,8 @@ export class DgramTransport implements Transport {
     });
     socket.on('listening', () => {
       isBound = true;
+      // A peer that hears neighbours only knows them by it (RFC 5082). What waited for the binding leaves after this.
+      socket.setTTL(TTL);
       this.#port = socket.address().port;
     });
     if (this.#port === 0) {
