@@ -246,14 +246,14 @@ impl Session {
 
     /// RFC 5880 §6.8.7: not faster than either side wants.
     pub fn tx_interval_us(&self) -> u64 {
-        let wished = self.former.as_ref().map_or(self.tx_min_us, |former| former.tx_min_us.min(self.tx_min_us));
+        let wished = self.wished_tx_us();
         u64::from(self.within_bounds(wished.max(self.peer.rx_min_us)))
     }
 
     /// How often the peer sends: not faster than either side wants.
     pub fn rx_interval_us(&self) -> u64 {
         let Policy { rules, min_tx_floor_us, max_tx_ceil_us, .. } = *self.policy;
-        let wished = self.former.as_ref().map_or(self.rx_min_us, |former| former.rx_min_us.max(self.rx_min_us));
+        let wished = self.wished_rx_us();
         let agreed = self.peer.tx_min_us.max(wished).max(min_tx_floor_us);
         u64::from(if rules.accepts_slower_peers { agreed } else { agreed.min(max_tx_ceil_us) })
     }
@@ -294,7 +294,7 @@ impl Session {
         let heard_at = self.last_rx.map_or(arrival, |last| last.max(arrival));
         self.last_rx = Some(heard_at);
         self.forget_at = None;
-        let interval_us = self.tx_interval_us();
+        let interval_us = (packet.required_min_rx_us < self.peer.rx_min_us).then(|| self.tx_interval_us());
         self.take_peer_wishes(&packet);
         if self.state == State::Down && packet.state != State::AdminDown {
             self.moments.conv_up_start.get_or_insert(arrival);
@@ -319,7 +319,9 @@ impl Session {
             self.enter(to, arrival, reason, arrival);
         }
         self.detect_deadline = self.silence_allowed_us().map(|us| heard_at.plus(us));
-        self.hurry(arrival, interval_us);
+        if let Some(interval_us) = interval_us {
+            self.hurry(arrival, interval_us);
+        }
         if to == from { Heard::Accepted } else { Heard::Changed(from) }
     }
 
@@ -374,8 +376,8 @@ impl Session {
         let interval_us = self.tx_interval_us();
         let told_us = interval_us * u64::from(self.peer.detect_mult);
         let former = Former {
-            tx_min_us: self.former.as_ref().map_or(self.tx_min_us, |former| former.tx_min_us.min(self.tx_min_us)),
-            rx_min_us: self.former.as_ref().map_or(self.rx_min_us, |former| former.rx_min_us.max(self.rx_min_us)),
+            tx_min_us: self.wished_tx_us(),
+            rx_min_us: self.wished_rx_us(),
             until: now.plus(told_us.max(self.detect_time_us())),
         };
         if is_heard && (former.tx_min_us < timers.tx_min_us || former.rx_min_us > timers.rx_min_us) {
@@ -530,6 +532,16 @@ impl Session {
         if matches!(self.state, State::Init | State::Up) && self.tx_interval_us() < former_interval_us {
             self.announce(now);
         }
+    }
+
+    /// The transmit interval that counts of those that we wished for.
+    fn wished_tx_us(&self) -> u32 {
+        self.former.as_ref().map_or(self.tx_min_us, |former| former.tx_min_us.min(self.tx_min_us))
+    }
+
+    /// The receive interval that counts of those that we wished for.
+    fn wished_rx_us(&self) -> u32 {
+        self.former.as_ref().map_or(self.rx_min_us, |former| former.rx_min_us.max(self.rx_min_us))
     }
 
     fn end_former(&mut self, now: Time) {

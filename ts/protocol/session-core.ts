@@ -101,16 +101,14 @@ export class SessionCore {
 
   /** RFC 5880 §6.8.7: not faster than either side wants. */
   get txIntervalUs(): number {
-    const { txMinUs } = this.timers;
-    const wished = this.#former === undefined ? txMinUs : Math.min(this.#former.txMinUs, txMinUs);
+    const wished = this.#wishedTxUs;
     return this.#withinBounds(Math.max(wished, this.peer.rxMinUs));
   }
 
   /** How often the peer sends: not faster than either side wants. */
   get rxIntervalUs(): number {
     const { rules, minTxFloorUs, maxTxCeilUs } = this.policy;
-    const { rxMinUs } = this.timers;
-    const wished = this.#former === undefined ? rxMinUs : Math.max(this.#former.rxMinUs, rxMinUs);
+    const wished = this.#wishedRxUs;
     const agreed = Math.max(this.peer.txMinUs, wished, minTxFloorUs);
     return rules.acceptsSlowerPeers ? agreed : Math.min(agreed, maxTxCeilUs);
   }
@@ -142,7 +140,7 @@ export class SessionCore {
     const heardAt = Math.max(this.lastRx ?? arrival, arrival);
     this.lastRx = heardAt;
     this.#forgetAt = undefined;
-    const intervalUs = this.txIntervalUs;
+    const intervalUs = packet.requiredMinRxUs < this.peer.rxMinUs ? this.txIntervalUs : undefined;
     this.#takePeerWishes(packet);
     if (this.state === 'down' && packet.state !== 'admin_down') this.moments.convUpStart ??= arrival;
 
@@ -159,7 +157,7 @@ export class SessionCore {
     if (to !== from) this.#enter(to, arrival, packet.state === 'admin_down' ? 'remote_admin' : 'remote_down', arrival);
     const allowedUs = this.#silenceAllowedUs();
     this.detectDeadline = allowedUs === undefined ? undefined : heardAt + allowedUs;
-    this.#hurry(arrival, intervalUs);
+    if (intervalUs !== undefined) this.#hurry(arrival, intervalUs);
     return to === from ? ACCEPTED : { kind: 'changed', from };
   }
 
@@ -212,8 +210,8 @@ export class SessionCore {
     const isHeard = this.state === 'init' || this.state === 'up';
     const intervalUs = this.txIntervalUs;
     const former: Former = {
-      txMinUs: Math.min(this.#former?.txMinUs ?? Infinity, this.timers.txMinUs),
-      rxMinUs: Math.max(this.#former?.rxMinUs ?? 0, this.timers.rxMinUs),
+      txMinUs: this.#wishedTxUs,
+      rxMinUs: this.#wishedRxUs,
       until: now + Math.max(intervalUs * this.peer.detectMult, this.detectTimeUs),
     };
     if (isHeard && (former.txMinUs < timers.txMinUs || former.rxMinUs > timers.rxMinUs)) this.#former = former;
@@ -320,6 +318,18 @@ export class SessionCore {
    */
   #hurry(now: number, formerIntervalUs: number): void {
     if ((this.state === 'init' || this.state === 'up') && this.txIntervalUs < formerIntervalUs) this.announce(now);
+  }
+
+  /** The transmit interval that counts of those that we wished for. */
+  get #wishedTxUs(): number {
+    const { txMinUs } = this.timers;
+    return this.#former === undefined ? txMinUs : Math.min(this.#former.txMinUs, txMinUs);
+  }
+
+  /** The receive interval that counts of those that we wished for. */
+  get #wishedRxUs(): number {
+    const { rxMinUs } = this.timers;
+    return this.#former === undefined ? rxMinUs : Math.max(this.#former.rxMinUs, rxMinUs);
   }
 
   #endFormer(now: number): void {
