@@ -6,7 +6,7 @@ import { type CloseOptions, type ManagerConfig, type RegisterOptions, type Resol
 import type { Capabilities, Engine, EngineListener, EngineOptions, EngineStats, SessionRecord } from './engine/engine.js';
 import { Relay } from './engine/relay.js';
 import { type EngineFactory, startEngine } from './engine/select.js';
-import { closedError, LivenessError, messageOf } from './errors.js';
+import { closedError, LivenessError, messageOf, toError } from './errors.js';
 import { SafeEmitter } from './events.js';
 import { ArmedInstaller } from './installer/armed-installer.js';
 import { BackendInstaller } from './installer/backend-installer.js';
@@ -264,7 +264,9 @@ export class Manager extends SafeEmitter<ManagerEvents> implements AsyncDisposab
     if (!passiveMode && netlinker instanceof NetlinkRoutes && this.#engine.arming !== undefined) {
       return new ArmedInstaller(this.#engine.arming, report);
     }
-    return new BackendInstaller(netlinker, this.#config, report);
+    return new BackendInstaller(netlinker, this.#config, report, (error) => {
+      this.#log.warn({ err: error }, `lost routes are not noticed any more: ${error.message}`);
+    });
   }
 
   #listener(): EngineListener {
@@ -327,14 +329,19 @@ export class Manager extends SafeEmitter<ManagerEvents> implements AsyncDisposab
   }
 
   async #close(options: CloseOptions): Promise<void> {
-    if (options.withdrawRoutes === true && this.#failed === undefined) await this.#roster.withdrawAll();
+    try {
+      if (options.withdrawRoutes === true && this.#failed === undefined) await this.#roster.withdrawAll();
+    } catch (error) {
+      this.#log.error({ err: toError(error) }, `not all routes were withdrawn: ${messageOf(error)}`);
+    }
+    // From here on nothing that becomes of sessions moves a route.
+    this.#roster.close();
     for (const stream of this.#streams) stream.end();
     this.#lastReading = this.#metricsReading();
     try {
       const last = await this.#engine.close({ adminDown: options.adminDown ?? false });
       this.#endMetrics(last === undefined ? this.#lastReading : this.#readingOf(last));
     } finally {
-      this.#installer.close();
       this.#log.info({}, 'closed');
       this.#settleClosed.resolve();
     }

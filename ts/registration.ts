@@ -25,6 +25,10 @@ export interface Enrolment {
   readonly added: ReadonlySet<Session>;
   /** The sessions that are to have other timers or another port. */
   readonly changed: ReadonlyMap<Session, SessionParameters>;
+  /** The sessions that routes were moved away from. */
+  readonly left: ReadonlySet<Session>;
+  /** The entries that were registered before, each with what puts it back as it was. */
+  readonly renewed: ReadonlyMap<RouteEntry, () => void>;
   readonly issues: RouteIssue[];
   /** What stands behind each issue, by its index. */
   readonly errors: Map<number, unknown>;
@@ -55,12 +59,13 @@ export function enrol(
       errors.set(index, error);
     }
   });
+  for (const [index, error] of enroller.sharingErrors()) errors.set(index, error);
   for (const [index, error] of enroller.pathErrors(checkPaths)) errors.set(index, error);
   const issues = [...errors].sort(([one], [other]) => one - other).map(([index, error]) => toIssue(index, error));
   if (issues.length > 0) enroller.takeBack();
   else enroller.renew();
-  const { entries, added, changed } = enroller;
-  return { entries, added, changed, issues, errors };
+  const { entries, added, changed, left, renewed } = enroller;
+  return { entries, added, changed, left, renewed, issues, errors };
 }
 
 /** A registered route that is registered again. */
@@ -75,13 +80,15 @@ class Enroller {
   readonly entries: RouteEntry[] = [];
   readonly added = new Set<Session>();
   readonly changed = new Map<Session, SessionParameters>();
+  readonly left = new Set<Session>();
+  readonly renewed = new Map<RouteEntry, () => void>();
   readonly #registry: Registry;
   readonly #config: ResolvedConfig;
   readonly #standard: SessionTimers;
-  readonly #routes: RouteEntry[] = [];
-  readonly #renewals: Renewal[] = [];
-  /** The sessions that this call has spoken of. */
-  readonly #named = new Set<Session>();
+  readonly #routes = new Set<RouteEntry>();
+  readonly #renewals = new Map<RouteEntry, Renewal>();
+  /** The sessions that this call has spoken of, with the index of the first registration that did. */
+  readonly #named = new Map<Session, number>();
   /** The session that begins with, or before, the registration of an index. */
   readonly #begun: (Session | undefined)[] = [];
 
@@ -104,8 +111,8 @@ class Enroller {
       throw new LivenessError('ERR_INVALID_ROUTE', expected('route.src', 'another address than the peer', route.src));
     }
     const occupant = this.#registry.occupant(route);
-    if (occupant !== undefined) checkOccupant(occupant, route, peer);
-    const session = this.#session(peer, { peerPort: port, timers: this.#timers(own) }, occupant);
+    if (occupant !== undefined) this.#checkOccupant(occupant, route, peer);
+    const session = this.#session(peer, { peerPort: port, timers: this.#timers(own) }, index);
     if (this.added.has(session)) this.#begun[index] = session;
     this.entries.push(this.#entry(occupant, route, session));
   }
@@ -121,13 +128,28 @@ class Enroller {
     }
   }
 
+  /** A session that other routes share, and that this call does not name, stays as it is. */
+  *sharingErrors(): Iterable<[number, ConfigError]> {
+    for (const [session, wanted] of this.changed) {
+      for (const entry of session.routes) {
+        if (entry.leaving || this.#renewals.has(entry)) continue;
+        yield [this.#named.get(session) ?? 0, sharedError(session.peer, differences(session, wanted))];
+        break;
+      }
+    }
+  }
+
   takeBack(): void {
     for (const entry of this.#routes) this.#registry.removeRoute(entry);
     for (const session of this.added) this.#registry.removeSession(session);
   }
 
   renew(): void {
-    for (const { entry, route, session } of this.#renewals) entry.renew(route, session);
+    for (const { entry, route, session } of this.#renewals.values()) {
+      this.renewed.set(entry, entry.snapshot());
+      if (entry.session !== session) this.left.add(entry.session);
+      entry.renew(route, session);
+    }
   }
 
   /** Most have the timers of the configuration, and then the same. */
@@ -139,15 +161,35 @@ class Enroller {
   #entry(occupant: RouteEntry | undefined, route: Readonly<Route>, session: Session): RouteEntry {
     if (occupant === undefined) {
       const entry = this.#registry.addRoute(route, session);
-      this.#routes.push(entry);
+      this.#routes.add(entry);
       return entry;
     }
-    this.#renewals.push({ entry: occupant, route, session });
+    this.#renewals.set(occupant, { entry: occupant, route, session });
     return occupant;
   }
 
+  /** Refuses what would take a slot from another, or name one slot twice with two meanings. */
+  #checkOccupant(occupant: RouteEntry, route: Readonly<Route>, peer: Peer): void {
+    const isNew = this.#routes.has(occupant);
+    const renewal = this.#renewals.get(occupant);
+    if (isNew || renewal !== undefined) {
+      const session = renewal?.session ?? occupant.session;
+      const named = renewal?.route ?? occupant.route;
+      const isSame = named.nextHop === route.nextHop && named.protocol === route.protocol && formatPeer(session.peer) === formatPeer(peer);
+      if (!isSame) throw conflict(`The slot (${formatSlot(route)}) is named twice in one call, with two meanings`);
+      return;
+    }
+    if (occupant.leaving) return;
+    if (occupant.iface !== peer.iface) {
+      throw conflict(`The slot (${formatSlot(route)}) is taken by a route that is registered on another interface (${occupant.key})`);
+    }
+    if (occupant.protocol !== route.protocol) {
+      throw conflict(`${formatRoute(occupant.route)} is registered with protocol ${occupant.protocol}: withdraw it first`);
+    }
+  }
+
   /** The session with a peer: the one there is, if it can be as it is wanted, or a new one. */
-  #session(peer: Peer, wanted: SessionParameters, own: RouteEntry | undefined): Session {
+  #session(peer: Peer, wanted: SessionParameters, index: number): Session {
     const scope = this.#registry.scope(peer.iface, peer.localIP);
     const address = addressToNumber(peer.peerIP);
     const session = scope.sessions.get(address);
@@ -155,17 +197,15 @@ class Enroller {
       this.#checkLimit();
       const begun = this.#registry.addSession(scope, address, wanted.peerPort, wanted.timers);
       this.added.add(begun);
-      this.#named.add(begun);
+      this.#named.set(begun, index);
       return begun;
     }
-    const as = this.changed.get(session) ?? session;
-    const differing = differences(as, wanted);
+    const differing = differences(this.changed.get(session) ?? session, wanted);
     if (differing.length > 0) {
-      // Others depend on it as it is.
-      if (this.#named.has(session) || isSharedBeyond(session, own)) throw sharedError(peer, differing);
+      if (this.#named.has(session)) throw sharedError(peer, differing);
       this.changed.set(session, wanted);
     }
-    this.#named.add(session);
+    if (!this.#named.has(session)) this.#named.set(session, index);
     return session;
   }
 
@@ -183,26 +223,8 @@ export function maxSessions(config: ResolvedConfig): number {
   return Math.floor(config.maxEvents / 2);
 }
 
-/** Whether other routes than its own one depend on the session as it is. */
-function isSharedBeyond(session: Session, own: RouteEntry | undefined): boolean {
-  for (const entry of session.routes) if (!entry.leaving && entry !== own) return true;
-  return false;
-}
-
-/** Refuses what would take a slot from another, or turn a registered route into another. */
-function checkOccupant(occupant: RouteEntry, route: Readonly<Route>, peer: Peer): void {
-  if (!occupant.isKeyOf(peer.iface, route)) {
-    const message = `The slot (${formatSlot(route)}) is taken by another registered route (${occupant.key})`;
-    throw new LivenessError('ERR_ROUTE_CONFLICT', message);
-  }
-  if (occupant.protocol !== route.protocol) {
-    const message = `${formatRoute(occupant.route)} is registered with protocol ${occupant.protocol}: withdraw it first`;
-    throw new LivenessError('ERR_ROUTE_CONFLICT', message);
-  }
-  if (!occupant.leaving && occupant.session.peerIP !== peer.peerIP) {
-    const message = `${formatRoute(route)} is registered with the peer ${occupant.session.peerIP}: withdraw it first`;
-    throw new LivenessError('ERR_ROUTE_CONFLICT', message);
-  }
+function conflict(message: string): LivenessError {
+  return new LivenessError('ERR_ROUTE_CONFLICT', message);
 }
 
 function timersOf(own: SessionTimerOptions, config: ResolvedConfig): SessionTimers {

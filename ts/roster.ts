@@ -1,10 +1,11 @@
 /** The routes that are registered, and what their sessions and the backend are made to do for them. */
 import type { ResolvedConfig } from './config.js';
 import type { Engine } from './engine/engine.js';
-import { codeOf, ConfigError, expected, LivenessError, messageOf, RoutesError, toError } from './errors.js';
+import { closedError, codeOf, ConfigError, expected, LivenessError, messageOf, RoutesError, toError } from './errors.js';
 import type { RouteInstaller } from './installer/installer.js';
 import type { Logger } from './logger.js';
-import { enrol, type Enrolment, type Registration } from './registration.js';
+import type { PlacedRoute } from './netlinker/reader-writer.js';
+import { enrol, type Enrolment, type Registration, type SessionParameters } from './registration.js';
 import { Registry } from './registry/registry.js';
 import type { RouteEntry } from './registry/route-entry.js';
 import type { Session } from './registry/session.js';
@@ -37,6 +38,7 @@ export interface RosterParts {
 export class Roster {
   readonly registry = new Registry();
   readonly #parts: RosterParts;
+  readonly #pending = new Pending();
 
   constructor(parts: RosterParts) {
     this.#parts = parts;
@@ -45,26 +47,39 @@ export class Roster {
   /** Takes over the registered routes that the backend holds; gives those. */
   async adopt(left: LeftRoutes): Promise<Route[]> {
     const listed = await this.#leftRoutes(left);
-    return listed.filter((route) => {
-      const entry = this.#registered(route);
-      if (entry !== undefined) this.#parts.installer.adopt(entry);
-      return entry !== undefined;
-    });
+    const found = await this.#pending.wait(
+      Promise.all(
+        listed.map(async ({ route, iface }) => {
+          const entry = this.#registered(route, iface);
+          return entry !== undefined && (await this.#parts.installer.adopt(entry)) ? [route] : [];
+        }),
+      ),
+    );
+    return found.flat();
   }
 
-  /** Deletes the routes that the backend holds and nobody has registered; gives those. */
+  /** Deletes the routes that the backend holds and nobody has registered; gives those that are gone. */
   async sweep(left: LeftRoutes, dryRun: boolean): Promise<Route[]> {
-    const unwanted = (await this.#leftRoutes(left)).filter((route) => this.#registered(route) === undefined);
-    if (dryRun) return unwanted;
-    const outcomes = await Promise.allSettled(unwanted.map(async (route) => this.#parts.config.netlinker.routeDelete(route)));
-    const issues = outcomes.flatMap((outcome, index) =>
-      outcome.status === 'fulfilled'
-        ? []
-        : [{ index, code: codeOf(outcome.reason) ?? 'ERR_ROUTE_BACKEND', message: messageOf(outcome.reason) }],
-    );
+    const listed = await this.#leftRoutes(left);
+    const unwanted = listed.filter(({ route, iface }) => !this.#isOwned(route, iface));
+    const routes = unwanted.map(({ route }) => route);
+    if (dryRun || unwanted.length === 0) return routes;
+    const { netlinker } = this.#parts.config;
+    const deletions = unwanted.map(({ route, iface }) => this.#call(() => netlinker.routeDelete(route, iface)));
+    const outcomes = await this.#pending.wait(Promise.allSettled(deletions));
+    // A backend deletes what fits, and nothing if nothing does: the next listing tells.
+    const still = (await this.#leftRoutes(left)).map(({ route }) => formatRoute(route));
+    const issues = outcomes.flatMap((outcome, index) => {
+      if (outcome.status === 'rejected') return [{ index, code: codeOf(outcome.reason) ?? 'ERR_ROUTE_BACKEND', message: messageOf(outcome.reason) }];
+      const route = routes[index] as Route;
+      if (!still.includes(formatRoute(route))) return [];
+      return [{ index, code: 'ERR_ROUTE_BACKEND', message: `The backend still holds ${formatRoute(route)}` }];
+    });
+    routes.forEach((route, index) => {
+      if (!issues.some((issue) => issue.index === index)) this.#parts.log.info({ ...route }, `swept: ${formatRoute(route)}`);
+    });
     if (issues.length > 0) throw new RoutesError(issues, {}, 'not all was swept');
-    for (const route of unwanted) this.#parts.log.info({ ...route }, `swept: ${formatRoute(route)}`);
-    return unwanted;
+    return routes;
   }
 
   /**
@@ -77,43 +92,27 @@ export class Roster {
     const enrolment = enrol(registrations, this.registry, this.#parts.config, check);
     const { entries, issues, errors } = enrolment;
     if (issues.length > 0) throw toError(single(errors) ?? new RoutesError(issues));
+    const former = new Map([...enrolment.changed.keys()].map((session) => [session, parametersOf(session)]));
     this.#carryOut(enrolment);
-    if (!this.#parts.config.passiveMode) return;
+    if (!this.#parts.config.passiveMode) {
+      this.#endUnused(enrolment.left);
+      return;
+    }
+    const lives = entries.map(({ life }) => life);
     const outcomes = await Promise.allSettled(entries.map((entry) => this.#parts.installer.confirmed(entry)));
     const failed = outcomes.flatMap((outcome, index) =>
       outcome.status === 'rejected' ? [{ index, cause: outcome.reason as unknown }] : [],
     );
-    if (failed.length === 0) return;
-    this.#undo(entries, outcomes);
+    if (failed.length === 0) {
+      this.#endUnused(enrolment.left);
+      return;
+    }
+    if (failed.some(({ cause }) => codeOf(cause) === 'ERR_CLOSED')) throw closedError();
+    this.#undo(enrolment, former, lives);
     const failures = failed.map(({ index, cause }) => ({ index, code: 'ERR_ROUTE_BACKEND', message: messageOf(cause), cause }));
     const [first] = failures;
     if (registrations.length === 1) throw new LivenessError('ERR_ROUTE_BACKEND', first?.message ?? '', { cause: first?.cause });
     throw new RoutesError(failures, { cause: first?.cause });
-  }
-
-  /** Has engine and installer do what was registered. */
-  #carryOut({ entries, added, changed }: Enrolment): void {
-    const { engine, installer } = this.#parts;
-    for (const [session, parameters] of changed) Object.assign(session, parameters);
-    if (added.size > 0) engine.addSessions([...added]);
-    if (changed.size > 0) engine.updateSessions([...changed.keys()]);
-    for (const { session, adminDown } of entries) {
-      if (session.adminDown && !adminDown) this.#setSessionAdminDown(session, false);
-    }
-    installer.add(entries);
-  }
-
-  /** In passive mode a failure leaves nothing registered. */
-  #undo(entries: readonly RouteEntry[], outcomes: readonly PromiseSettledResult<void>[]): void {
-    entries.forEach((entry, index) => {
-      if (outcomes[index]?.status === 'rejected') {
-        this.#parts.installer.drop(entry);
-        this.#detach(entry);
-        this.registry.removeRoute(entry);
-      } else {
-        void this.#leave(entry);
-      }
-    });
   }
 
   /** Withdraws what is registered of the given routes. Rejects with the first failure, when all have ended. */
@@ -122,68 +121,15 @@ export class Roster {
     const entries = routes.flatMap(({ route, iface }) => this.registry.route(parseInterface(iface), parseRoute(route)) ?? []);
     const outcomes = await Promise.allSettled(
       entries.map(async (entry) => {
-        if (await isInTime(this.#leave(entry), routeTimeout)) return;
+        const { route } = entry;
+        if ((await inTime(this.#leave(entry), routeTimeout)) !== TOO_LATE) return;
         const { lastError } = this.#parts.installer.status(entry);
-        const message = `${formatRoute(entry.route)} was not withdrawn within ${routeTimeout} ms, retries go on: ${messageOf(lastError ?? 'no answer')}`;
+        const message = `${formatRoute(route)} was not withdrawn within ${routeTimeout} ms, retries go on: ${messageOf(lastError ?? 'no answer')}`;
         throw new LivenessError('ERR_ROUTE_BACKEND', message, { cause: lastError });
       }),
     );
     const failed = outcomes.find((outcome) => outcome.status === 'rejected');
     if (failed !== undefined) throw toError(failed.reason);
-  }
-
-  /** Ends a route, and its session with its last route. */
-  async #leave(entry: RouteEntry): Promise<void> {
-    entry.leaving = true;
-    const removed = this.#parts.installer.remove(entry);
-    this.#detach(entry);
-    await removed;
-    this.registry.removeIfLeaving(entry);
-  }
-
-  /** Ends the session of a route that leaves if nothing else needs it. */
-  #detach(entry: RouteEntry): void {
-    const { session } = entry;
-    let needed = false;
-    for (const other of session.routes) {
-      if (other === entry || other.leaving) continue;
-      if (!other.adminDown || session.adminDown) return;
-      needed = true;
-    }
-    if (needed) {
-      this.#setSessionAdminDown(session, true);
-      return;
-    }
-    if (this.registry.session(session.peer) !== session) return;
-    this.registry.removeSession(session);
-    this.#parts.engine.removeSessions([session.id]);
-  }
-
-  /** What the backend holds of a protocol and a table. */
-  async #leftRoutes({ protocol, table }: LeftRoutes): Promise<Route[]> {
-    this.#parts.assertOpen();
-    const issues = [
-      ...(isIntegerIn(protocol, 1, 255) ? [] : [{ path: 'protocol', message: expected('protocol', 'an integer from 1 to 255', protocol) }]),
-      ...(isIntegerIn(table, 1, 0xffff_ffff)
-        ? []
-        : [{ path: 'table', message: expected('table', 'an integer from 1 to 4294967295', table) }]),
-    ];
-    if (issues.length > 0) throw new ConfigError(issues);
-    try {
-      const listed = await this.#parts.config.netlinker.routeByProtocol(protocol);
-      this.#parts.assertOpen();
-      return listed.filter((route) => route.table === table);
-    } catch (cause) {
-      if (codeOf(cause) === 'ERR_CLOSED') throw cause;
-      throw new LivenessError('ERR_ROUTE_BACKEND', `The backend cannot list its routes: ${messageOf(cause)}`, { cause });
-    }
-  }
-
-  /** The registration that a route of the backend belongs to. */
-  #registered(route: Route): RouteEntry | undefined {
-    const entry = this.registry.occupant(route);
-    if (entry === undefined || entry.leaving) return undefined;
-    return entry.protocol === route.protocol && entry.route.nextHop === route.nextHop ? entry : undefined;
   }
 
   /** Takes a route out of service, or puts it back. @throws LivenessError `ERR_INVALID_ROUTE` where it is not registered */
@@ -195,35 +141,186 @@ export class Roster {
     if (entry.adminDown === down) return Promise.resolve();
     entry.adminDown = down;
     this.#parts.installer.changed(entry);
-    const { session } = entry;
-    const allDown = [...session.routes].every((other) => other.leaving || other.adminDown);
-    if (session.adminDown !== allDown) this.#setSessionAdminDown(session, allDown);
+    this.#judgeAdminState(entry.session);
     return Promise.resolve();
-  }
-
-  #setSessionAdminDown(session: Session, down: boolean): void {
-    session.adminDown = down;
-    this.#parts.engine.setAdminDown([session.id], down);
   }
 
   /** Withdraws every route, as far as that can be done in time; what is left is logged. */
   async withdrawAll(): Promise<void> {
-    const entries = [...this.registry.routes()].filter((entry) => !entry.leaving);
-    const outcomes = entries.map((entry) => this.#parts.installer.remove(entry));
-    if (await isInTime(Promise.all(outcomes), this.#parts.config.routeTimeout)) return;
+    const { installer, log } = this.#parts;
     const { routeTimeout } = this.#parts.config;
-    this.#parts.log.error({ routeTimeout }, 'not all routes were withdrawn in time; what is left stays in the backend, unwatched');
+    const outcomes = [...this.registry.routes()].map((entry) => installer.remove(entry));
+    if ((await inTime(Promise.all(outcomes), routeTimeout)) !== TOO_LATE) return;
+    log.error({ routeTimeout }, 'not all routes were withdrawn in time; what is left stays in the backend, unwatched');
+  }
+
+  /** Settles what still waits for the backend, with `ERR_CLOSED`. */
+  close(): void {
+    this.#parts.installer.close();
+    this.#pending.close();
+  }
+
+  /** Has engine and installer do what was registered. */
+  #carryOut({ entries, added, changed }: Enrolment): void {
+    const { engine, installer } = this.#parts;
+    for (const [session, parameters] of changed) Object.assign(session, parameters);
+    if (added.size > 0) engine.addSessions([...added]);
+    if (changed.size > 0) engine.updateSessions([...changed.keys()]);
+    for (const { session } of entries) this.#judgeAdminState(session);
+    installer.add(entries);
+  }
+
+  /** In passive mode a failure leaves what was there as it was, and nothing registered that was not. */
+  #undo({ entries, changed, left, renewed }: Enrolment, former: ReadonlyMap<Session, SessionParameters>, lives: readonly number[]): void {
+    const { engine, installer } = this.#parts;
+    const touched = new Set<Session>(left);
+    const restored: RouteEntry[] = [];
+    entries.forEach((entry, index) => {
+      // Whoever registered or withdrew it meanwhile had the last word.
+      if (entry.life !== lives[index]) return;
+      touched.add(entry.session);
+      const putBack = renewed.get(entry);
+      if (putBack === undefined) {
+        this.#abandon(entry);
+        return;
+      }
+      putBack();
+      restored.push(entry);
+      if (entry.leaving) this.#abandon(entry);
+    });
+    const resumed = restored.filter((entry) => !entry.leaving);
+    if (resumed.length > 0) installer.add(resumed);
+    for (const session of changed.keys()) Object.assign(session, former.get(session));
+    if (changed.size > 0) engine.updateSessions([...changed.keys()]);
+    this.#endUnused(touched);
+  }
+
+  #abandon(entry: RouteEntry): void {
+    this.#parts.installer.abandon(entry);
+    this.registry.removeRoute(entry);
+  }
+
+  /** Ends a route, and its session with its last route. */
+  async #leave(entry: RouteEntry): Promise<void> {
+    entry.leaving = true;
+    entry.life += 1;
+    const { life, session } = entry;
+    const removed = this.#parts.installer.remove(entry);
+    this.#endUnused([session]);
+    await removed;
+    if (entry.life === life) this.registry.removeRoute(entry);
+  }
+
+  /** Ends the sessions that no registered route needs, and takes out of service those whose routes all are. */
+  #endUnused(sessions: Iterable<Session>): void {
+    for (const session of sessions) {
+      if (this.registry.sessionById(session.id) === undefined) continue;
+      const isUsed = [...session.routes].some((entry) => !entry.leaving);
+      if (isUsed) {
+        this.#judgeAdminState(session);
+        continue;
+      }
+      this.registry.removeSession(session);
+      this.#parts.engine.removeSessions([session.id]);
+    }
+  }
+
+  #judgeAdminState(session: Session): void {
+    const down = [...session.routes].every((entry) => entry.leaving || entry.adminDown);
+    if (session.adminDown === down) return;
+    session.adminDown = down;
+    this.#parts.engine.setAdminDown([session.id], down);
+  }
+
+  /** What the backend holds of a protocol and a table. */
+  async #leftRoutes({ protocol, table }: LeftRoutes): Promise<PlacedRoute[]> {
+    this.#parts.assertOpen();
+    const issues = [
+      ...(isIntegerIn(protocol, 1, 255) ? [] : [{ path: 'protocol', message: expected('protocol', 'an integer from 1 to 255', protocol) }]),
+      ...(isIntegerIn(table, 1, 0xffff_ffff)
+        ? []
+        : [{ path: 'table', message: expected('table', 'an integer from 1 to 4294967295', table) }]),
+    ];
+    if (issues.length > 0) throw new ConfigError(issues);
+    const { netlinker } = this.#parts.config;
+    const listed = await this.#listing(async () => {
+      if (netlinker.placedRoutes !== undefined) return netlinker.placedRoutes(protocol);
+      return (await netlinker.routeByProtocol(protocol)).map((route): PlacedRoute => ({ route }));
+    });
+    this.#parts.assertOpen();
+    return listed.filter(({ route }) => route.table === table);
+  }
+
+  /** What the backend lists. @throws LivenessError `ERR_ROUTE_BACKEND` where it fails or does not answer in time, `ERR_CLOSED` */
+  async #listing<T>(call: () => T | Promise<T>): Promise<T> {
+    try {
+      return await this.#call(call);
+    } catch (cause) {
+      if (cause instanceof LivenessError && cause.code === 'ERR_CLOSED') throw cause;
+      throw new LivenessError('ERR_ROUTE_BACKEND', `The backend cannot list its routes: ${messageOf(cause)}`, { cause });
+    }
+  }
+
+  /** The backend's answer. @throws whatever it throws; LivenessError `ERR_ROUTE_BACKEND` where it is late, `ERR_CLOSED` */
+  async #call<T>(call: () => T | Promise<T>): Promise<T> {
+    const { routeTimeout } = this.#parts.config;
+    const answer = await this.#pending.wait(inTime(Promise.resolve().then(call), routeTimeout));
+    if (answer !== TOO_LATE) return answer;
+    throw new LivenessError('ERR_ROUTE_BACKEND', `no answer within ${routeTimeout} ms`);
+  }
+
+  /** The registration that a route of the backend belongs to. */
+  #registered(route: Route, iface: string | undefined): RouteEntry | undefined {
+    const entry = this.registry.occupant(route);
+    if (entry === undefined || entry.leaving || (iface !== undefined && iface !== entry.iface)) return undefined;
+    const { protocol, nextHop, src } = entry.route;
+    return protocol === route.protocol && nextHop === route.nextHop && src === route.src ? entry : undefined;
+  }
+
+  /** Whether a route of the backend is registered, or on its way out: then its slot has an owner. */
+  #isOwned(route: Route, iface: string | undefined): boolean {
+    return this.registry.occupant(route)?.leaving === true || this.#registered(route, iface) !== undefined;
   }
 }
 
-/** Whether something ends in time; a failure of it is thrown. */
-async function isInTime(ends: Promise<unknown>, milliseconds: number): Promise<boolean> {
+function parametersOf({ peerPort, timers }: Session): SessionParameters {
+  return { peerPort, timers };
+}
+
+/** Promises that have to settle when the manager closes. */
+class Pending {
+  readonly #rejects = new Set<(error: Error) => void>();
+  #closed = false;
+
+  /** The promise, or a rejection with `ERR_CLOSED` where the manager closes first. */
+  async wait<T>(promise: Promise<T>): Promise<T> {
+    if (this.#closed) throw closedError();
+    let reject: (error: Error) => void = () => undefined;
+    const end = new Promise<never>((_, rejectEnd) => (reject = rejectEnd));
+    this.#rejects.add(reject);
+    try {
+      return await Promise.race([promise, end]);
+    } finally {
+      this.#rejects.delete(reject);
+    }
+  }
+
+  close(): void {
+    this.#closed = true;
+    for (const reject of this.#rejects) reject(closedError());
+  }
+}
+
+const TOO_LATE = Symbol('too late');
+
+/** How something ends, or that it did not in time. */
+async function inTime<T>(ends: Promise<T>, milliseconds: number): Promise<T | typeof TOO_LATE> {
   let timer: NodeJS.Timeout | undefined;
-  const late = new Promise<false>((resolve) => {
-    timer = setTimeout(resolve, milliseconds, false);
+  const late = new Promise<typeof TOO_LATE>((resolve) => {
+    timer = setTimeout(resolve, milliseconds, TOO_LATE);
   });
   try {
-    return await Promise.race([ends.then(() => true), late]);
+    return await Promise.race([ends, late]);
   } finally {
     clearTimeout(timer);
   }

@@ -1,44 +1,60 @@
 //! The route thread: it works the orders for armed routes off against the kernel, so that ten thousand routes that fall
-//! at once do not make the engine late for the sessions that live. For an armed route this thread is the only writer.
+//! at once do not make the engine late for the sessions that live. For an armed route this thread is the only writer. It
+//! asks for nothing whose cost depends on the size of a table: what only a listing can tell, the watching thread finds out.
 
 use std::sync::Arc;
 use std::thread::{self, JoinHandle};
 
+use crate::armed::{ArmedRoute, ArmingPolicy, Batch, Job, Question, RouteId, SessionView, Suspicion};
 use crate::clock;
 use crate::engine::SessionId;
-use crate::mailbox::{Mailbox, RouteOp};
-use crate::orders::{ArmedRoute, ArmingPolicy, Batch, Job, Orders, RouteId, SessionView, settle};
+use crate::kernel_route::{KernelRoute, Slot};
+use crate::mailbox::{Mailbox, RouteOp, RouteOutcome, Trouble};
+use crate::orders::Orders;
+use crate::panics;
 use crate::realtime;
 use crate::route_stats::RouteStats;
-use crate::routes::{KernelRoute, Result, RouteSocket};
-use crate::stats::Scope;
+use crate::routes::RouteSocket;
+use crate::stats::{LinkId, Scope};
 use crate::sync::{Condvar, Mutex, MutexGuard};
+use crate::tables::{Settled, Tables, Wanted, install, remove};
 use crate::time::Time;
-use crate::watch::Watch;
+use crate::watch::{Waker, Watch, Watcher};
 
-/// The two ends of a route's care: orders go in here, the thread works them off.
+/// So many routes are looked at under the lock at once, where all that a suspicion concerns are.
+const SUSPECTS_AT_ONCE: usize = 512;
+
+/// The two ends of armed routes: orders go in here, the threads work them off.
 pub struct Arming {
     desk: Arc<Desk>,
-    watch: Watch,
     thread: Option<JoinHandle<()>>,
+    /// Ends after the thread that may wake it.
+    _watch: Watch,
 }
 
 impl Arming {
-    /// Starts the thread.
+    /// Starts the threads. The end of either, other than by dropping this, is told as fatal.
     ///
     /// # Errors
-    /// What the system says about a netlink socket or a thread.
+    /// What the system says about a netlink socket, an event descriptor or a thread.
     pub fn start(policy: ArmingPolicy, mailbox: Arc<Mailbox>) -> std::io::Result<Self> {
         let socket = RouteSocket::new()?;
-        let desk = Arc::new(Desk::new(policy));
-        let watched = Arc::clone(&desk);
-        let watch = Watch::start(socket.port(), Box::new(move |change| watched.change(change)))?;
-        let worker = Worker { desk: Arc::clone(&desk), take_over: policy.take_over, socket, mailbox };
-        let thread = thread::Builder::new().name("liveness-routes".into()).spawn(move || worker.run())?;
-        Ok(Self { desk, watch, thread: Some(thread) })
+        let waker = Waker::new()?;
+        let wake = waker.clone();
+        let desk = Arc::new(Desk::new(policy, Box::new(move || wake.wake())));
+        let keeper = Keeper { desk: Arc::clone(&desk), socket: RouteSocket::new()?, mailbox: Arc::clone(&mailbox) };
+        let watch = Watch::start(socket.port(), waker, Box::new(keeper))?;
+        let mut worker = Worker { desk: Arc::clone(&desk), take_over: policy.take_over, socket, mailbox };
+        let thread = thread::Builder::new().name("liveness-routes".into()).spawn(move || {
+            let outcome = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| worker.run()));
+            if let Err(panic) = outcome {
+                worker.mailbox.put_fatal(fatal("route thread", panics::text(&*panic)));
+            }
+        })?;
+        Ok(Self { desk, thread: Some(thread), _watch: watch })
     }
 
-    /// Takes routes into care, or replaces what is known of them.
+    /// Arms routes, or replaces what is known of them.
     pub fn arm(&self, routes: impl IntoIterator<Item = (ArmedRoute, Scope, SessionView)>) {
         let now = clock::now();
         self.desk.change(|orders| {
@@ -46,9 +62,6 @@ impl Arming {
                 orders.arm(route, scope, session, now);
             }
         });
-        if self.desk.lock().orders.next_hold_end().is_some() {
-            self.watch.look();
-        }
     }
 
     /// The counters as they are now, copied.
@@ -58,15 +71,19 @@ impl Arming {
     }
 
     /// Lets routes go, after their deletion where `remove` says so.
-    pub fn disarm(&self, id: RouteId, generation: u32, remove: bool) {
+    pub fn disarm(&self, routes: impl IntoIterator<Item = (RouteId, u32, bool)>) {
         let now = clock::now();
-        self.desk.change(|orders| orders.disarm(id, generation, remove, now));
+        self.desk.change(|orders| {
+            for (id, generation, remove) in routes {
+                orders.disarm(id, generation, remove, now);
+            }
+        });
     }
 
     /// Tries again what failed, unless the generation is no longer the newest.
-    pub fn retry(&self, id: RouteId, generation: u32) {
+    pub fn retry(&self, routes: impl IntoIterator<Item = (RouteId, u32)>) {
         let now = clock::now();
-        self.desk.change(|orders| orders.retry(id, generation, now));
+        self.desk.change(|orders| routes.into_iter().for_each(|(id, generation)| orders.retry(id, generation, now)));
     }
 
     /// Tells of sessions that changed at `now`, from when the time that their routes take is counted.
@@ -77,10 +94,16 @@ impl Arming {
             }
         });
     }
+
+    /// Tells of links whose interface has another index now, or, with 0, is gone.
+    pub fn links_changed(&self, links: impl IntoIterator<Item = (LinkId, u32)>) {
+        let now = clock::now();
+        self.desk.change(|orders| links.into_iter().for_each(|(link, index)| orders.link_changed(link, index, now)));
+    }
 }
 
 impl Drop for Arming {
-    /// Ends the thread after the batch that it is at; routes stay as they are.
+    /// Ends the threads after the batch that they are at; routes stay as they are.
     fn drop(&mut self) {
         self.desk.stop();
         if let Some(thread) = self.thread.take() {
@@ -90,20 +113,28 @@ impl Drop for Arming {
     }
 }
 
+fn fatal(what: &str, reason: &str) -> Trouble {
+    Trouble { code: "ERR_INTERNAL".into(), message: format!("the {what} has stopped: {reason}") }
+}
+
 /// Where orders are left and taken from.
 struct Desk {
     content: Mutex<DeskContent>,
     wake: Condvar,
+    wake_keeper: Box<dyn Fn() + Send + Sync>,
 }
 
 struct DeskContent {
     orders: Orders,
+    /// When the keeper looks at the orders again by itself.
+    keeper_at: Option<Time>,
     stop: bool,
 }
 
 impl Desk {
-    fn new(policy: ArmingPolicy) -> Self {
-        Self { content: Mutex::new(DeskContent { orders: Orders::new(policy), stop: false }), wake: Condvar::new() }
+    fn new(policy: ArmingPolicy, wake_keeper: Box<dyn Fn() + Send + Sync>) -> Self {
+        let content = DeskContent { orders: Orders::new(policy), keeper_at: None, stop: false };
+        Self { content: Mutex::new(content), wake: Condvar::new(), wake_keeper }
     }
 
     fn lock(&self) -> MutexGuard<'_, DeskContent> {
@@ -114,10 +145,16 @@ impl Desk {
         let mut content = self.lock();
         let result = change(&mut content.orders);
         let has_work = content.orders.has_work();
+        let deadline = content.orders.poll_deadline();
+        let is_sooner = deadline.is_some_and(|at| content.keeper_at.is_none_or(|planned| at < planned));
+        let needs_keeper = content.orders.has_questions() || is_sooner;
         // Woken while the lock is held, the other thread would take our core only to wait for us to get it back.
         drop(content);
         if has_work {
             self.wake.notify_one();
+        }
+        if needs_keeper {
+            (self.wake_keeper)();
         }
         result
     }
@@ -127,7 +164,7 @@ impl Desk {
         self.wake.notify_one();
     }
 
-    /// Waits for work and takes up to one message full of it; `None` when it is time to stop.
+    /// Waits for work and takes up to one message full of each kind; `None` when it is time to stop.
     fn pick(&self) -> Option<Batch> {
         let mut content = self.lock();
         loop {
@@ -150,26 +187,31 @@ struct Worker {
 }
 
 impl Worker {
-    fn run(mut self) {
+    fn run(&mut self) {
         realtime::ask_to_run_soon();
-        while let Some(Batch { deletes, adds, idle }) = self.desk.pick() {
+        while let Some(Batch { deletes, adds, looks, idle }) = self.desk.pick() {
             self.mailbox.put_outcomes(idle);
-            let answers = self.socket.delete(&routes_of(&deletes));
+            let answers = remove(&mut self.socket, &routes_of(&deletes));
             self.report(RouteOp::Delete, &deletes, answers);
-            let answers = self.socket.add(&routes_of(&adds), self.take_over);
+            let answers = self.socket.look(&routes_of(&looks)).into_iter().map(Settled::seen).collect();
+            self.report(RouteOp::None, &looks, answers);
+            let answers = self.add(&adds);
             self.report(RouteOp::Add, &adds, answers);
         }
     }
 
-    fn report(&mut self, op: RouteOp, jobs: &[Job], answers: Vec<Result<()>>) {
+    fn add(&mut self, jobs: &[Job]) -> Vec<Settled> {
+        let wanted: Vec<Wanted> = jobs.iter().map(Job::wanted).filter(Wanted::has_interface).collect();
+        let mut settled = install(&mut self.socket, &wanted, self.take_over).into_iter();
+        // Without an output interface the kernel would choose one.
+        let answer = |job: &Job| job.wanted().has_interface().then(|| settled.next()).flatten();
+        jobs.iter().map(answer).map(|answer| answer.unwrap_or_else(Settled::no_interface)).collect()
+    }
+
+    fn report(&mut self, op: RouteOp, jobs: &[Job], answers: Vec<Settled>) {
         if jobs.is_empty() {
             return;
         }
-        let answers: Vec<(Result<()>, bool)> = jobs
-            .iter()
-            .zip(answers)
-            .map(|(job, answer)| settle(op, answer, || self.socket.holds(&job.route)))
-            .collect();
         let outcomes = self.desk.change(|orders| orders.report(op, jobs, answers, clock::now()));
         self.mailbox.put_outcomes(outcomes);
     }
@@ -177,6 +219,71 @@ impl Worker {
 
 fn routes_of(jobs: &[Job]) -> Vec<KernelRoute> {
     jobs.iter().map(|job| job.route).collect()
+}
+
+/// What the watching thread does for armed routes.
+struct Keeper {
+    desk: Arc<Desk>,
+    /// For listings.
+    socket: RouteSocket,
+    mailbox: Arc<Mailbox>,
+}
+
+impl Keeper {
+    fn answer(&mut self, questions: &[Question]) -> Vec<RouteOutcome> {
+        let routes: Vec<KernelRoute> = questions.iter().map(|question| question.route).collect();
+        let listed = self.socket.tables(&routes);
+        let mut outcomes = Vec::new();
+        for some in questions.chunks(SUSPECTS_AT_ONCE) {
+            outcomes.extend(self.desk.change(|orders| {
+                let now = clock::now();
+                let tell = |question: &Question| match &listed {
+                    Ok(listed) => {
+                        let route = &question.route;
+                        orders.listed(question, listed.holds(route), listed.occupant(route), now)
+                    }
+                    Err(error) => orders.unlisted(question, *error, now),
+                };
+                some.iter().filter_map(tell).collect::<Vec<_>>()
+            }));
+        }
+        outcomes
+    }
+}
+
+impl Watcher for Keeper {
+    fn heard(&mut self, gone: &[KernelRoute], taken: &[Slot]) {
+        let now = clock::now();
+        self.desk.change(|orders| {
+            gone.iter().for_each(|route| orders.lost(route, now));
+            taken.iter().for_each(|slot| orders.taken(slot, now));
+        });
+    }
+
+    fn suspect(&mut self, suspicion: &Suspicion) {
+        let mut from = Some((SessionId(0), RouteId(0)));
+        while let Some(start) = from {
+            from = self.desk.change(|orders| orders.suspect(suspicion, start, SUSPECTS_AT_ONCE, clock::now()));
+        }
+    }
+
+    fn work(&mut self) -> Option<Time> {
+        let questions = self.desk.change(|orders| {
+            orders.handle_timeout(clock::now());
+            orders.questions()
+        });
+        if !questions.is_empty() {
+            let outcomes = self.answer(&questions);
+            self.mailbox.put_outcomes(outcomes);
+        }
+        let mut content = self.desk.lock();
+        content.keeper_at = content.orders.poll_deadline();
+        content.keeper_at
+    }
+
+    fn failed(&mut self, reason: String) {
+        self.mailbox.put_fatal(fatal("thread that watches the kernel's tables", &reason));
+    }
 }
 
 #[cfg(all(test, loom))]
@@ -196,6 +303,7 @@ mod every_order {
             prefix_length: 32,
             source: Ipv4Addr::new(10, 0, 0, 1),
             next_hop: Ipv4Addr::new(10, 0, 0, 2),
+            interface: 1,
             protocol: 186,
             priority: 0,
         };
@@ -205,7 +313,7 @@ mod every_order {
     }
 
     fn desk() -> Arc<Desk> {
-        Arc::new(Desk::new(ArmingPolicy { take_over: false, honor_peer_passive: false }))
+        Arc::new(Desk::new(ArmingPolicy { take_over: false, honor_peer_passive: false }, Box::new(|| {})))
     }
 
     #[test]

@@ -12,16 +12,18 @@ use nix::sys::time::TimeSpec;
 use nix::sys::timerfd::{ClockId, Expiration, TimerFd, TimerFlags, TimerSetTimeFlags};
 use thiserror::Error;
 
+use crate::armed::{ArmedRoute, ArmingPolicy, RouteId, SessionView};
 use crate::arming::Arming;
 use crate::arrival::{Arrivals, ClockReading};
 use crate::clock;
 use crate::engine::{AddError, Datagram, Engine, Event, Path, SessionId, SessionSpec, Transmit};
 use crate::inbox::{Command, Inbox, SessionOrder};
+use crate::kernel_route::RouteError;
 use crate::links::Links;
-use crate::mailbox::{Mailbox, Trouble};
-use crate::orders::{ArmedRoute, ArmingPolicy, SessionView};
+use crate::mailbox::{Mailbox, RouteOp, RouteOutcome, Trouble};
 use crate::outbox::Outbox;
 use crate::packet::State;
+use crate::panics;
 use crate::realtime::{self, Realtime};
 use crate::refusals::Refusals;
 use crate::route_stats::RouteCounters;
@@ -204,7 +206,7 @@ impl Driver {
             },
             Err(panic) => Trouble {
                 code: "ERR_INTERNAL".into(),
-                message: format!("the engine's thread has stopped: {}", panic_text(&*panic)),
+                message: format!("the engine's thread has stopped: {}", panics::text(&*panic)),
             },
         };
         mailbox.put_fatal(fatal);
@@ -220,7 +222,7 @@ impl Driver {
             self.engine.note_lateness(woken_at, woken_at.since(planned));
         }
         if woken_by(Source::Links) {
-            self.links.refresh();
+            self.refresh_links();
         }
         if woken_by(Source::Inbox) {
             self.obey();
@@ -411,7 +413,8 @@ impl Driver {
             return;
         }
         self.mailbox.put_events(events.iter().copied());
-        if let Some(arming) = &self.arming {
+        // Who leaves takes no route along: what its sessions do then moves nothing.
+        if let (Some(arming), Life::Running) = (&self.arming, &self.life) {
             arming.sessions_changed(
                 now,
                 events.iter().map(|event| match *event {
@@ -448,15 +451,19 @@ impl Driver {
                 Command::RemoveSessions(ids) => ids.into_iter().for_each(|id| self.engine.remove_session(id)),
                 Command::AdminDown(ids) => ids.into_iter().for_each(|id| self.engine.admin_down(now, id)),
                 Command::AdminUp(ids) => ids.into_iter().for_each(|id| self.engine.admin_up(now, id)),
-                Command::Arm(routes) => self.arm(routes),
+                Command::Arm(routes) => self.arm(now, routes),
                 Command::Disarm(routes) => {
                     if let Some(arming) = &self.arming {
-                        routes.iter().for_each(|disarm| arming.disarm(disarm.id, disarm.generation, disarm.remove));
+                        arming.disarm(routes.iter().map(|disarm| (disarm.id, disarm.generation, disarm.remove)));
+                    } else {
+                        // Nothing is armed that would have to be deleted.
+                        let gone = routes.iter().map(|disarm| unarmed(disarm.id, disarm.generation, now, Ok(()), true));
+                        self.mailbox.put_outcomes(gone.collect());
                     }
                 }
                 Command::Retry(routes) => {
                     if let Some(arming) = &self.arming {
-                        routes.into_iter().for_each(|(id, generation)| arming.retry(id, generation));
+                        arming.retry(routes);
                     }
                 }
                 // Whoever asked may have given up waiting.
@@ -464,6 +471,18 @@ impl Driver {
                 Command::Stats(answer) => drop(answer.send(self.stats())),
                 Command::Close { admin_down } => self.leave(now, admin_down),
             }
+        }
+    }
+
+    /// Learns which interfaces have come, gone or changed their index. Routes lead over the new one then.
+    fn refresh_links(&mut self) {
+        let before = self.links.indices();
+        self.links.refresh();
+        let after = self.links.indices();
+        if let Some(arming) = &self.arming
+            && before != after
+        {
+            arming.links_changed(after.into_iter().filter(|link| !before.contains(link)));
         }
     }
 
@@ -484,22 +503,25 @@ impl Driver {
         }
     }
 
-    fn arm(&mut self, routes: Vec<ArmedRoute>) {
+    fn arm(&mut self, now: Time, routes: Vec<ArmedRoute>) {
         if self.arming.is_none() {
             match Arming::start(self.arming_policy, Arc::clone(&self.mailbox)) {
                 Ok(arming) => self.arming = Some(arming),
                 Err(error) => {
-                    let message = format!("the route thread cannot be started: {error}");
-                    self.mailbox.put_warning(Trouble { code: "ERR_NETLINK_UNAVAILABLE".into(), message });
+                    let cannot_start =
+                        RouteError::CannotStart(error.raw_os_error().map_or(Errno::EAGAIN, Errno::from_raw));
+                    let failed = |route: ArmedRoute| unarmed(route.id, route.generation, now, Err(cannot_start), false);
+                    self.mailbox.put_outcomes(routes.into_iter().map(failed).collect());
                     return;
                 }
             }
         }
         if let Some(arming) = &self.arming {
-            arming.arm(routes.into_iter().map(|route| {
-                let scope = self.engine.scope(route.session);
+            arming.arm(routes.into_iter().map(|mut route| {
+                let scope = self.engine.scope(route.session).unwrap_or(Scope::OTHER);
+                route.route.interface = self.links.index(scope.link).unwrap_or(0);
                 // A session that is Up already converged for the routes that it had then.
-                (route, scope.unwrap_or(Scope::OTHER), self.view(route.session, None))
+                (route, scope, self.view(route.session, None))
             }));
         }
     }
@@ -549,6 +571,12 @@ impl Driver {
     }
 }
 
+/// What is told of a route where no thread runs that could move it.
+fn unarmed(id: RouteId, generation: u32, at: Time, result: Result<(), RouteError>, gone: bool) -> RouteOutcome {
+    let op = if gone { RouteOp::None } else { RouteOp::Add };
+    RouteOutcome { id, generation, op, result, at, duration_us: 0, gone, installed: false, restore_at: None }
+}
+
 /// Sets the timer to another deadline. Setting it also makes one that went off unreadable, without a read.
 fn set_timer(timer: &TimerFd, deadline: Option<Time>, set_to: &mut Option<Time>, shows: &mut bool) -> nix::Result<()> {
     if deadline == *set_to && !*shows {
@@ -563,14 +591,6 @@ fn set_timer(timer: &TimerFd, deadline: Option<Time>, set_to: &mut Option<Time>,
     }
     (*set_to, *shows) = (deadline, false);
     Ok(())
-}
-
-fn panic_text(panic: &(dyn std::any::Any + Send)) -> &str {
-    panic
-        .downcast_ref::<&str>()
-        .copied()
-        .or_else(|| panic.downcast_ref::<String>().map(String::as_str))
-        .unwrap_or("a panic")
 }
 
 #[cfg(test)]

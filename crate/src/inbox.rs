@@ -7,8 +7,8 @@ use std::sync::mpsc::Sender;
 
 use nix::sys::eventfd::{EfdFlags, EventFd};
 
+use crate::armed::{ArmedRoute, RouteId};
 use crate::engine::SessionId;
-use crate::orders::{ArmedRoute, RouteId};
 use crate::session::Timers;
 use crate::snapshot::{Snapshot, StatsReport};
 use crate::sync::Mutex;

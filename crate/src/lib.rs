@@ -29,6 +29,7 @@ pub mod index;
 pub mod jitter;
 pub mod lateness;
 pub mod packet;
+pub mod panics;
 pub mod queue;
 pub mod refusals;
 pub mod rules;
@@ -43,6 +44,8 @@ pub mod stats;
 pub mod time;
 
 #[cfg(target_os = "linux")]
+pub mod armed;
+#[cfg(target_os = "linux")]
 pub mod arming;
 #[cfg(target_os = "linux")]
 pub mod clock;
@@ -51,7 +54,11 @@ pub mod driver;
 #[cfg(target_os = "linux")]
 pub mod handle;
 #[cfg(target_os = "linux")]
+pub mod held;
+#[cfg(target_os = "linux")]
 pub mod inbox;
+#[cfg(target_os = "linux")]
+pub mod kernel_route;
 #[cfg(target_os = "linux")]
 pub mod links;
 #[cfg(target_os = "linux")]
@@ -72,6 +79,8 @@ pub mod routes;
 pub mod socket;
 #[cfg(target_os = "linux")]
 mod sync;
+#[cfg(target_os = "linux")]
+pub mod tables;
 #[cfg(target_os = "linux")]
 pub mod watch;
 

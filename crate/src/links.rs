@@ -66,6 +66,12 @@ impl Links {
         self.known.get(id.0 as usize).map(|link| link.index).filter(|index| *index != 0)
     }
 
+    /// The index of each known interface, 0 where it does not exist now.
+    #[must_use]
+    pub fn indices(&self) -> Vec<(LinkId, u32)> {
+        (1..).map(LinkId).zip(self.known.iter().skip(1).map(|link| link.index)).collect()
+    }
+
     #[must_use]
     pub fn name(&self, id: LinkId) -> &str {
         self.known.get(id.0 as usize).map_or("", |link| &link.name)

@@ -3,10 +3,10 @@
 
 use rustc_hash::FxHashMap;
 
+use crate::armed::RouteId;
 use crate::engine::{Event, SessionId, Transition};
-use crate::orders::RouteId;
+use crate::kernel_route::RouteError;
 use crate::packet::State;
-use crate::routes::RouteError;
 use crate::session::DownReason;
 use crate::sync::Mutex;
 use crate::sync::atomic::{AtomicBool, Ordering};
@@ -58,8 +58,12 @@ pub struct RouteOutcome {
     pub at: Time,
     /// From when the operation was wanted to the kernel's answer.
     pub duration_us: u64,
-    /// The route is no longer in the engine's care.
+    /// The route is no longer armed.
     pub gone: bool,
+    /// Whether the kernel holds the route, as far as is known.
+    pub installed: bool,
+    /// Until when a route that others take away again and again is not put back.
+    pub restore_at: Option<Time>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -242,6 +246,8 @@ mod tests {
             at: Time::from_micros(1),
             duration_us: 1,
             gone: false,
+            installed: op == RouteOp::Add,
+            restore_at: None,
         }
     }
 

@@ -9,7 +9,7 @@ use crate::time::Time;
 
 #[derive(Clone, Debug)]
 pub struct RouteCounters {
-    /// Routes that the kernel has confirmed and that are in care, now.
+    /// Routes that are armed and that the kernel holds, now.
     pub installed: u64,
     pub adds: u64,
     pub add_failures: u64,
@@ -17,6 +17,8 @@ pub struct RouteCounters {
     pub delete_failures: u64,
     /// Routes that somebody else took out of the kernel while they were to be there: they are put back.
     pub restored: u64,
+    /// Those of them that are put back after a delay, since they were taken away again and again.
+    pub restores_delayed: u64,
     /// From the first valid packet while Down to the kernel's answer that the route is there.
     pub convergence_to_up: Histogram,
     /// From the first packet that was missing, or said Down, to the kernel's answer that the route is gone.
@@ -32,6 +34,7 @@ impl Default for RouteCounters {
             deletes: 0,
             delete_failures: 0,
             restored: 0,
+            restores_delayed: 0,
             convergence_to_up: Histogram::new(CONVERGENCE_BOUNDS_NS),
             convergence_to_down: Histogram::new(CONVERGENCE_BOUNDS_NS),
         }
@@ -65,9 +68,11 @@ impl RouteStats {
         counters.installed = counters.installed + u64::from(after) - u64::from(before);
     }
 
-    /// Counts a route that somebody else took out of the kernel, if it has to be put back.
-    pub fn lost(&mut self, scope: Scope, restores: bool) {
-        self.0.entry(scope).or_default().restored += u64::from(restores);
+    /// Counts a route that somebody else took out of the kernel, if it has to be put back, and whether after a delay.
+    pub fn lost(&mut self, scope: Scope, restores: bool, delayed: bool) {
+        let counters = self.0.entry(scope).or_default();
+        counters.restored += u64::from(restores);
+        counters.restores_delayed += u64::from(delayed);
     }
 
     pub fn iter(&self) -> impl Iterator<Item = (&Scope, &RouteCounters)> {

@@ -1,26 +1,30 @@
-//! The kernel's IPv4 routing tables over rtnetlink: add, delete, list, by the rules for slots.
+//! The kernel's IPv4 routing tables over rtnetlink.
 //!
-//! A slot is (table, destination, priority). Ours never disturbs another's: an occupied slot is replaced only if
-//! its route carries our protocol number, unless the caller takes over. Deletion names table, destination,
-//! priority, protocol and next hop, so that it fits no route but ours.
+//! Whether exactly one route is there is asked by adding it without NLM_F_CREATE, which changes nothing: `EEXIST` says that
+//! it is, `ENOENT` that it is not (fib_table_insert). That costs as much as any request, whatever the size of the table.
+//! Anything else, `ENETUNREACH` for a next hop that cannot be reached now for example, says nothing of the route.
 
 use std::net::Ipv4Addr;
 use std::num::NonZeroI32;
 
 use netlink_packet_core::{
-    NLM_F_ACK, NLM_F_CREATE, NLM_F_DUMP, NLM_F_DUMP_INTR, NLM_F_EXCL, NLM_F_REPLACE, NLM_F_REQUEST, NetlinkHeader,
-    NetlinkMessage, NetlinkPayload,
+    NLM_F_ACK, NLM_F_APPEND, NLM_F_CREATE, NLM_F_DUMP, NLM_F_DUMP_INTR, NLM_F_EXCL, NLM_F_REPLACE, NLM_F_REQUEST,
+    NetlinkHeader, NetlinkMessage, NetlinkPayload,
 };
 use netlink_packet_route::route::{
-    RouteAddress, RouteAttribute, RouteHeader, RouteMessage, RouteProtocol, RouteScope, RouteType,
+    RouteAddress, RouteAttribute, RouteFlags, RouteHeader, RouteMessage, RouteProtocol, RouteScope, RouteType,
 };
 use netlink_packet_route::{AddressFamily, RouteNetlinkMessage};
 use netlink_sys::{Socket, SocketAddr, protocols::NETLINK_ROUTE};
 use nix::errno::Errno;
-use thiserror::Error;
+use nix::sys::socket::{setsockopt, sockopt};
+use rustc_hash::FxHashMap;
+
+use crate::kernel_route::{KernelRoute, Occupant, Presence, Result, RouteError, Slot};
+use crate::tables::{Settled, Tables, Wanted, install};
 
 /// Requests per system call. The answers to a thousand do not fit into the socket's buffer and are lost.
-pub const MOST_REQUESTS: usize = 128;
+const MOST_REQUESTS: usize = 128;
 
 const RECEIVE_BUFFER: usize = 4 << 20;
 
@@ -28,66 +32,6 @@ const NETLINK_HEADER_LEN: usize = 16;
 
 /// A dump that a change of the tables overtook is repeated so often before it is taken as it is.
 const DUMP_TRIES: usize = 5;
-
-/// One route as this component makes it: unicast, through one gateway.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub struct KernelRoute {
-    pub table: u32,
-    pub destination: Ipv4Addr,
-    pub prefix_length: u8,
-    /// The preferred source address; unspecified where the kernel lists none.
-    pub source: Ipv4Addr,
-    pub next_hop: Ipv4Addr,
-    pub protocol: u8,
-    /// The metric; 0 is the kernel's default.
-    pub priority: u32,
-}
-
-/// What a route occupies in the kernel.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub struct Slot {
-    table: u32,
-    destination: Ipv4Addr,
-    prefix_length: u8,
-    priority: u32,
-}
-
-impl KernelRoute {
-    #[must_use]
-    pub fn slot(&self) -> Slot {
-        let Self { table, destination, prefix_length, priority, .. } = *self;
-        Slot { table, destination, prefix_length, priority }
-    }
-
-    /// Whether deleting the one would delete the other.
-    #[must_use]
-    pub fn is_same(&self, other: &Self) -> bool {
-        (self.slot(), self.protocol, self.next_hop) == (other.slot(), other.protocol, other.next_hop)
-    }
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
-pub enum RouteError {
-    /// The slot holds a route of this protocol number.
-    #[error("the slot is occupied by a route of protocol {0}")]
-    Conflict(u8),
-    #[error("{}", .0.desc())]
-    System(Errno),
-    /// The kernel's answer was lost.
-    #[error("the kernel's answer was lost")]
-    Unanswered,
-}
-
-impl From<std::io::Error> for RouteError {
-    fn from(error: std::io::Error) -> Self {
-        match error.raw_os_error() {
-            Some(libc::ENOBUFS) | None => RouteError::Unanswered,
-            Some(number) => RouteError::System(Errno::from_raw(number)),
-        }
-    }
-}
-
-pub type Result<T> = std::result::Result<T, RouteError>;
 
 /// A connection to the kernel's routing tables.
 pub struct RouteSocket {
@@ -110,7 +54,7 @@ impl RouteSocket {
         socket.set_non_blocking(true)?;
         socket.set_cap_ack(true)?;
         socket.set_netlink_get_strict_chk(true)?;
-        socket.set_rx_buf_sz(libc::c_int::try_from(RECEIVE_BUFFER).expect("fits"))?;
+        enlarge_receive_buffer(&socket)?;
         Ok(Self { socket, port, next_sequence: 1 })
     }
 
@@ -132,55 +76,62 @@ impl RouteSocket {
             prefix_length: 32,
             source: Ipv4Addr::UNSPECIFIED,
             next_hop: Ipv4Addr::LOCALHOST,
+            interface: 0,
             protocol: u8::MAX,
             priority: u32::MAX,
         };
-        self.delete(&[nowhere]).remove(0)
+        self.remove(&nowhere)
     }
 
-    /// Adds routes, each by the rules for its slot; the answers come in the order of the routes.
-    pub fn add(&mut self, routes: &[KernelRoute], take_over: bool) -> Vec<Result<()>> {
-        let mut answers = self.change(routes, |route| add_request(route, NLM_F_EXCL));
-        let occupied: Vec<usize> =
-            (0..routes.len()).filter(|at| answers[*at] == Err(RouteError::System(Errno::EEXIST))).collect();
-        if occupied.is_empty() {
-            return answers;
+    /// Installs a route by the rules for its slot, listing its table where nothing less tells who occupies it. A route of our
+    /// kind and protocol number that it replaces is deleted afterwards.
+    ///
+    /// # Errors
+    /// `Conflict`, `Unanswered` or what the system says.
+    pub fn install(&mut self, wanted: Wanted, take_over: bool) -> Result<()> {
+        let mut settled = self.install_once(wanted, take_over);
+        if settled.result == Err(RouteError::Occupied) {
+            settled = match self.tables(&[wanted.route])?.occupant(&wanted.route) {
+                Occupant::Foreign(protocol) => return Err(RouteError::Conflict(protocol)),
+                Occupant::Ours(old) => self.install_once(Wanted { replaces: Some(old), ..wanted }, take_over),
+                Occupant::Nobody | Occupant::Unknown => self.install_once(wanted, take_over),
+            };
         }
-        let mut replaceable = Vec::with_capacity(occupied.len());
-        let occupants = if take_over { Ok(Vec::new()) } else { self.occupants(&occupied, routes) };
-        for at in occupied {
-            match occupants.as_ref().map(|listed| listed.iter().find(|listed| same_slot(listed, &routes[at]))) {
-                Ok(Some(occupant)) if occupant.protocol != routes[at].protocol => {
-                    answers[at] = Err(RouteError::Conflict(occupant.protocol));
-                }
-                Ok(Some(_)) => replaceable.push(at),
-                // Take over; otherwise the slot was vacated meanwhile, and the caller tries again.
-                Ok(None) if take_over => replaceable.push(at),
-                Ok(None) => {}
-                Err(error) => answers[at] = Err(*error),
-            }
+        if let Some(replaced) = settled.replaced.filter(|_| settled.result.is_ok()) {
+            self.remove(&replaced)?;
         }
-        let replacements: Vec<KernelRoute> = replaceable.iter().map(|at| routes[*at]).collect();
-        let replaced = self.change(&replacements, |route| add_request(route, NLM_F_REPLACE));
-        for (at, answer) in replaceable.into_iter().zip(replaced) {
-            answers[at] = answer;
-        }
-        answers
+        settled.result
     }
 
-    /// Deletes routes; one that is not there counts as deleted. The answers come in the order of the routes.
-    pub fn delete(&mut self, routes: &[KernelRoute]) -> Vec<Result<()>> {
-        let mut answers = self.change(routes, delete_request);
-        for answer in &mut answers {
-            if *answer == Err(RouteError::System(Errno::ESRCH)) {
-                *answer = Ok(());
-            }
-        }
-        answers
+    fn install_once(&mut self, wanted: Wanted, take_over: bool) -> Settled {
+        install(self, &[wanted], take_over).remove(0)
     }
 
-    /// The routes of a protocol number in all tables, as far as they are of the kind that `add` makes: IPv4,
-    /// unicast, through one gateway.
+    /// Deletes a route; one that is not there counts as deleted.
+    ///
+    /// # Errors
+    /// `Unanswered` or what the system says.
+    pub fn remove(&mut self, route: &KernelRoute) -> Result<()> {
+        match self.delete(std::slice::from_ref(route)).remove(0) {
+            Err(RouteError::System(Errno::ESRCH)) => Ok(()),
+            answer => answer,
+        }
+    }
+
+    /// Whether exactly this route is there, its source included; asks for a listing where nothing less tells.
+    ///
+    /// # Errors
+    /// As `list`.
+    pub fn holds(&mut self, route: &KernelRoute) -> Result<bool> {
+        match self.look(std::slice::from_ref(route))[..] {
+            [Presence::Present] => Ok(true),
+            [Presence::Absent] => Ok(false),
+            _ => Ok(self.tables(std::slice::from_ref(route))?.holds(route)),
+        }
+    }
+
+    /// The routes of a protocol number in all tables, as far as they are of the kind that is made here: IPv4, unicast, TOS 0,
+    /// through one gateway, without metrics or anything else.
     ///
     /// # Errors
     /// `Unanswered` or what the system says.
@@ -189,27 +140,21 @@ impl RouteSocket {
         Ok(listed.iter().filter_map(from_message).filter(|route| route.protocol == protocol).collect())
     }
 
-    /// Whether exactly this route is in the kernel.
+    /// What the tables of the given routes hold, of whatever kind.
     ///
     /// # Errors
     /// As `list`.
-    pub fn holds(&mut self, route: &KernelRoute) -> Result<bool> {
-        Ok(self.occupants(&[0], std::slice::from_ref(route))?.iter().any(|listed| {
-            same_slot(listed, route) && listed.protocol == route.protocol && listed.next_hop == route.next_hop
-        }))
-    }
-
-    /// What the tables of the given routes hold, of whatever kind.
-    fn occupants(&mut self, at: &[usize], routes: &[KernelRoute]) -> Result<Vec<Occupant>> {
-        let mut tables: Vec<u32> = at.iter().map(|at| routes[*at].table).collect();
+    pub fn tables(&mut self, of: &[KernelRoute]) -> Result<ListedTables> {
+        let mut tables: Vec<u32> = of.iter().map(|route| route.table).collect();
         tables.sort_unstable();
         tables.dedup();
-        let mut occupants = Vec::new();
+        let mut listed = ListedTables::default();
         for table in tables {
-            let listed = self.dump(&list_header(), &[RouteAttribute::Table(table)])?;
-            occupants.extend(listed.iter().map(Occupant::from_message));
+            for message in self.dump(&list_header(), &[RouteAttribute::Table(table)])? {
+                listed.take_in(&message);
+            }
         }
-        Ok(occupants)
+        Ok(listed)
     }
 
     /// Sends one request per route, some at a time, and gives the kernel's answers.
@@ -219,7 +164,7 @@ impl RouteSocket {
             let first = self.next_sequence;
             let mut buffer = Vec::with_capacity(batch.len() * 80);
             for route in batch {
-                self.append(&mut buffer, request(route));
+                self.append_request(&mut buffer, request(route));
             }
             match self.socket.send(&buffer, 0) {
                 Ok(_) => answers.extend(self.acknowledgements(first, batch.len())),
@@ -229,7 +174,7 @@ impl RouteSocket {
         answers
     }
 
-    fn append(&mut self, buffer: &mut Vec<u8>, Request { flags, message }: Request) {
+    fn append_request(&mut self, buffer: &mut Vec<u8>, Request { flags, message }: Request) {
         let mut header = NetlinkHeader::default();
         header.flags = NLM_F_REQUEST | flags;
         header.sequence_number = self.next_sequence;
@@ -257,6 +202,31 @@ impl RouteSocket {
         answers.into_results()
     }
 
+    /// The route that a packet to an address would take.
+    fn best_match(&mut self, destination: Ipv4Addr) -> Result<RouteMessage> {
+        let mut message = RouteMessage::default();
+        message.header = RouteHeader {
+            destination_prefix_length: 32,
+            flags: RouteFlags::LookupTable | RouteFlags::FibMatch,
+            ..list_header()
+        };
+        message.attributes = vec![RouteAttribute::Destination(RouteAddress::Inet(destination))];
+        let sequence = self.next_sequence;
+        let mut buffer = Vec::new();
+        self.append_request(&mut buffer, Request { flags: 0, message: RouteNetlinkMessage::GetRoute(message) });
+        self.socket.send(&buffer, 0)?;
+        let mut listed = Vec::new();
+        let mut listing = Listing::new(sequence, &mut listed);
+        let mut buffer = Vec::with_capacity(4096);
+        while !listing.done {
+            buffer.clear();
+            self.socket.recv(&mut buffer, 0)?;
+            listing.take_in_one(&buffer);
+        }
+        listing.is_consistent()?;
+        listed.pop().ok_or(RouteError::Unanswered)
+    }
+
     fn dump(&mut self, header: &RouteHeader, attributes: &[RouteAttribute]) -> Result<Vec<RouteMessage>> {
         let mut listed = Vec::new();
         for _ in 0..DUMP_TRIES {
@@ -280,7 +250,10 @@ impl RouteSocket {
         message.attributes = attributes.to_vec();
         let sequence = self.next_sequence;
         let mut buffer = Vec::new();
-        self.append(&mut buffer, Request { flags: NLM_F_DUMP, message: RouteNetlinkMessage::GetRoute(message) });
+        self.append_request(
+            &mut buffer,
+            Request { flags: NLM_F_DUMP, message: RouteNetlinkMessage::GetRoute(message) },
+        );
         self.socket.send(&buffer, 0)?;
         let mut listing = Listing::new(sequence, listed);
         let mut buffer = Vec::with_capacity(64 * 1024);
@@ -368,6 +341,12 @@ impl<'a> Listing<'a> {
         });
     }
 
+    /// Takes in the answer to a question for one route: the route, or an error.
+    fn take_in_one(&mut self, buffer: &[u8]) {
+        self.take_in(buffer);
+        self.done |= !self.listed.is_empty();
+    }
+
     /// Whether the list is of one moment.
     ///
     /// # Errors
@@ -391,75 +370,132 @@ struct Request {
     message: RouteNetlinkMessage,
 }
 
-/// What stands in a slot, of whatever kind.
-struct Occupant {
-    table: u32,
-    destination: Ipv4Addr,
-    prefix_length: u8,
-    priority: u32,
-    protocol: u8,
-    next_hop: Ipv4Addr,
-}
+/// What a listing of tables holds.
+#[derive(Debug, Default)]
+pub struct ListedTables(FxHashMap<Slot, Vec<(u8, Option<KernelRoute>)>>);
 
-impl Occupant {
-    fn from_message(message: &RouteMessage) -> Self {
-        let mut occupant = Self {
-            table: u32::from(message.header.table),
-            destination: Ipv4Addr::UNSPECIFIED,
-            prefix_length: message.header.destination_prefix_length,
-            priority: 0,
-            protocol: message.header.protocol.into(),
-            next_hop: Ipv4Addr::UNSPECIFIED,
-        };
-        for attribute in &message.attributes {
-            match attribute {
-                RouteAttribute::Table(table) => occupant.table = *table,
-                RouteAttribute::Destination(RouteAddress::Inet(address)) => occupant.destination = *address,
-                RouteAttribute::Priority(priority) => occupant.priority = *priority,
-                RouteAttribute::Gateway(RouteAddress::Inet(address)) => occupant.next_hop = *address,
-                _ => {}
-            }
+impl ListedTables {
+    fn take_in(&mut self, message: &RouteMessage) {
+        if let Some(slot) = slot_of(message) {
+            self.0.entry(slot).or_default().push((message.header.protocol.into(), from_message(message)));
         }
-        occupant
+    }
+
+    /// Whether exactly this route is there, its source included.
+    #[must_use]
+    pub fn holds(&self, route: &KernelRoute) -> bool {
+        self.0.get(&route.slot()).is_some_and(|held| held.iter().any(|(_, held)| *held == Some(*route)))
+    }
+
+    /// The first route in the slot of this one.
+    #[must_use]
+    pub fn occupant(&self, route: &KernelRoute) -> Occupant {
+        match self.0.get(&route.slot()).and_then(|held| held.first()) {
+            None => Occupant::Nobody,
+            Some((_, Some(held))) if held.protocol == route.protocol => Occupant::Ours(*held),
+            Some((protocol, _)) => Occupant::Foreign(*protocol),
+        }
     }
 }
 
-fn same_slot(occupant: &Occupant, route: &KernelRoute) -> bool {
-    (occupant.table, occupant.destination, occupant.prefix_length, occupant.priority)
-        == (route.table, route.destination, route.prefix_length, route.priority)
-}
-
-/// The slot that a route of whatever kind occupies.
+/// The slot that a route of whatever kind occupies; none for a route of another TOS, which disturbs nobody here.
 #[must_use]
-pub fn slot_of(message: &RouteMessage) -> Slot {
-    let Occupant { table, destination, prefix_length, priority, .. } = Occupant::from_message(message);
-    Slot { table, destination, prefix_length, priority }
+pub fn slot_of(message: &RouteMessage) -> Option<Slot> {
+    let header = &message.header;
+    let mut slot = Slot {
+        table: u32::from(header.table),
+        destination: Ipv4Addr::UNSPECIFIED,
+        prefix_length: header.destination_prefix_length,
+        priority: 0,
+    };
+    for attribute in &message.attributes {
+        match attribute {
+            RouteAttribute::Table(table) => slot.table = *table,
+            RouteAttribute::Destination(RouteAddress::Inet(address)) => slot.destination = *address,
+            RouteAttribute::Priority(priority) => slot.priority = *priority,
+            _ => {}
+        }
+    }
+    (header.address_family == AddressFamily::Inet && header.tos == 0).then_some(slot)
 }
 
-/// A listed route, if it is of the kind that `add` makes.
+/// A listed route, if it is of the kind that is made here: it has what such a route has, and nothing else.
 #[must_use]
 pub fn from_message(message: &RouteMessage) -> Option<KernelRoute> {
-    let occupant = Occupant::from_message(message);
-    let source = message.attributes.iter().find_map(|attribute| match attribute {
-        RouteAttribute::PrefSource(RouteAddress::Inet(address)) => Some(*address),
-        _ => None,
-    });
-    let ours = message.header.kind == RouteType::Unicast && !occupant.next_hop.is_unspecified();
-    ours.then_some(KernelRoute {
-        table: occupant.table,
-        destination: occupant.destination,
-        prefix_length: occupant.prefix_length,
-        source: source.unwrap_or(Ipv4Addr::UNSPECIFIED),
-        next_hop: occupant.next_hop,
-        protocol: occupant.protocol,
-        priority: occupant.priority,
+    let Slot { table, destination, prefix_length, priority } = slot_of(message)?;
+    let (mut source, mut next_hop, mut interface) = (Ipv4Addr::UNSPECIFIED, Ipv4Addr::UNSPECIFIED, 0);
+    for attribute in &message.attributes {
+        match attribute {
+            RouteAttribute::PrefSource(RouteAddress::Inet(address)) => source = *address,
+            RouteAttribute::Gateway(RouteAddress::Inet(address)) => next_hop = *address,
+            RouteAttribute::Oif(index) => interface = *index,
+            RouteAttribute::Table(_)
+            | RouteAttribute::Destination(_)
+            | RouteAttribute::Priority(_)
+            | RouteAttribute::CacheInfo(_) => {}
+            _ => return None,
+        }
+    }
+    let header = &message.header;
+    let plain = header.kind == RouteType::Unicast && !header.flags.contains(RouteFlags::Onlink);
+    let protocol = header.protocol.into();
+    (plain && !next_hop.is_unspecified() && interface != 0).then_some(KernelRoute {
+        table,
+        destination,
+        prefix_length,
+        source,
+        next_hop,
+        interface,
+        protocol,
+        priority,
     })
 }
 
-fn add_request(route: &KernelRoute, exclusive_or_replace: u16) -> Request {
-    let mut message = message(route, RouteScope::Universe);
-    message.attributes.push(RouteAttribute::PrefSource(RouteAddress::Inet(route.source)));
-    Request { flags: NLM_F_ACK | NLM_F_CREATE | exclusive_or_replace, message: RouteNetlinkMessage::NewRoute(message) }
+impl Tables for RouteSocket {
+    fn add(&mut self, routes: &[KernelRoute]) -> Vec<Result<()>> {
+        self.change(routes, |route| add_request(route, NLM_F_CREATE | NLM_F_EXCL))
+    }
+
+    fn append(&mut self, route: &KernelRoute) -> Result<()> {
+        self.change(std::slice::from_ref(route), |route| add_request(route, NLM_F_CREATE | NLM_F_APPEND)).remove(0)
+    }
+
+    fn replace(&mut self, route: &KernelRoute) -> Result<()> {
+        self.change(std::slice::from_ref(route), |route| add_request(route, NLM_F_CREATE | NLM_F_REPLACE)).remove(0)
+    }
+
+    fn delete(&mut self, routes: &[KernelRoute]) -> Vec<Result<()>> {
+        self.change(routes, delete_request)
+    }
+
+    fn look(&mut self, routes: &[KernelRoute]) -> Vec<Presence> {
+        let answers = self.change(routes, |route| add_request(route, 0));
+        let presence = |answer| match answer {
+            Err(RouteError::System(Errno::EEXIST)) => Presence::Present,
+            Err(RouteError::System(Errno::ENOENT)) => Presence::Absent,
+            _ => Presence::Unknown,
+        };
+        answers.into_iter().map(presence).collect()
+    }
+
+    /// Asks for the route that a packet to the destination would take (RTM_F_FIB_MATCH). That tells who occupies the slot
+    /// where no other route fits that packet better.
+    fn occupant(&mut self, route: &KernelRoute) -> Occupant {
+        let Ok(matched) = self.best_match(route.destination) else { return Occupant::Unknown };
+        if slot_of(&matched) != Some(route.slot()) {
+            return Occupant::Unknown;
+        }
+        match from_message(&matched) {
+            Some(held) if held.protocol == route.protocol => Occupant::Ours(held),
+            _ => Occupant::Foreign(matched.header.protocol.into()),
+        }
+    }
+}
+
+/// `flags` say what is to be done where the slot is occupied, or, without NLM_F_CREATE, where it is not.
+fn add_request(route: &KernelRoute, flags: u16) -> Request {
+    let message = message(route, RouteScope::Universe);
+    Request { flags: NLM_F_ACK | flags, message: RouteNetlinkMessage::NewRoute(message) }
 }
 
 fn delete_request(route: &KernelRoute) -> Request {
@@ -483,6 +519,12 @@ fn message(route: &KernelRoute, scope: RouteScope) -> RouteMessage {
         RouteAttribute::Destination(RouteAddress::Inet(route.destination)),
         RouteAttribute::Gateway(RouteAddress::Inet(route.next_hop)),
     ];
+    if route.interface != 0 {
+        message.attributes.push(RouteAttribute::Oif(route.interface));
+    }
+    if !route.source.is_unspecified() {
+        message.attributes.push(RouteAttribute::PrefSource(RouteAddress::Inet(route.source)));
+    }
     if route.priority != 0 {
         message.attributes.push(RouteAttribute::Priority(route.priority));
     }
@@ -493,8 +535,19 @@ fn list_header() -> RouteHeader {
     RouteHeader { address_family: AddressFamily::Inet, protocol: RouteProtocol::Unspec, ..RouteHeader::default() }
 }
 
+/// Makes the buffer that notices and answers wait in as large as is allowed.
+///
+/// # Errors
+/// None that a socket is known to give.
+pub fn enlarge_receive_buffer(socket: &Socket) -> std::io::Result<()> {
+    // Beyond net.core.rmem_max with CAP_NET_ADMIN only.
+    if setsockopt(socket, sockopt::RcvBufForce, &RECEIVE_BUFFER).is_err() {
+        setsockopt(socket, sockopt::RcvBuf, &RECEIVE_BUFFER)?;
+    }
+    Ok(())
+}
+
 /// Shows every message of a buffer that can be read: the kernel may list routes of kinds that are not known here.
-/// Shows every message that can be read.
 pub(crate) fn each_message(mut buffer: &[u8], mut show: impl FnMut(NetlinkMessage<RouteNetlinkMessage>)) {
     while let Some(length) = buffer.first_chunk().map(|bytes| u32::from_ne_bytes(*bytes) as usize) {
         if length < NETLINK_HEADER_LEN || length > buffer.len() {

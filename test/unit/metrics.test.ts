@@ -48,6 +48,7 @@ function routeScope(changes: Partial<RouteScopeStats> = {}): RouteScopeStats {
     deletes: 1,
     deleteFailures: 0,
     restored: 0,
+    restoresDelayed: 0,
     convergenceToUp: histogram.stats(),
     convergenceToDown: empty,
     ...changes,

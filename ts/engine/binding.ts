@@ -44,14 +44,25 @@ export interface NativeRoute {
   nextHop: string;
   protocol: number;
   priority: number;
+  /** The output interface; without one the kernel chooses. */
+  iface?: string | undefined;
 }
 
 export interface NativeRoutesHandle {
   /** Fails with EPERM where the process lacks CAP_NET_ADMIN in this network namespace. */
   checkAccess(): void;
   add(route: NativeRoute, takeOver: boolean): Promise<void>;
+  /** Adds a route, then deletes the one that it replaces. */
+  replace(former: NativeRoute, route: NativeRoute, takeOver: boolean): Promise<void>;
   delete(route: NativeRoute): Promise<void>;
+  /** Whether exactly this route is there; from then on its loss is news. */
+  holds(route: NativeRoute): Promise<boolean>;
   list(protocol: number): Promise<NativeRoute[]>;
+  /** Begins to watch what was added here; the doorbell rings when there is `news`, and keeps no process alive. */
+  watch(doorbell: () => void): void;
+  unwatch(): void;
+  /** The routes that were lost since the last time, and why nobody watches any more where that is so. */
+  news(): { lost: NativeRoute[]; unwatched?: string };
 }
 
 export interface NativeDatagram {

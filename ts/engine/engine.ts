@@ -143,7 +143,7 @@ export interface ArmedRoute {
 export interface RouteOutcome {
   readonly id: RouteId;
   readonly generation: number;
-  /** `none`: nothing had to be sent (a disarm of a route that was not installed, or that has to stay). */
+  /** `none`: nothing was changed. The route was looked for, or disarmed while it was not installed, or has to stay. */
   readonly op: 'add' | 'delete' | 'none';
   readonly ok: boolean;
   /** `ERR_ROUTE_CONFLICT` or the system's name (`EPERM`, `ENETUNREACH`, …) where it failed. */
@@ -153,6 +153,10 @@ export interface RouteOutcome {
   readonly atUs: number;
   /** The engine has forgotten the route: the end of a disarm. */
   readonly gone: boolean;
+  /** Whether the kernel holds the route, as far as is known. */
+  readonly installed: boolean;
+  /** Until when a route that others take away again and again is not put back. */
+  readonly restoreAtUs: number | undefined;
 }
 
 /** Kernel routes on the engine's own threads. */
@@ -161,8 +165,8 @@ export interface RouteArming {
    * Puts the routes in the engine's care, or replaces what it knows of them (same id, greater generation). A route whose
    * session is Up is added at once. Reads them in the call, and keeps none.
    *
-   * @param adopted a predecessor has left them in the kernel: they count as installed, and are held while their sessions
-   * begin anew. Default: false
+   * @param adopted a predecessor may have left them in the kernel: they are looked for, an outcome says whether they are
+   * there, and they are held while their sessions begin anew. Default: false
    */
   arm(routes: readonly ArmedRoute[], adopted?: boolean): void;
   /** Ends the engine's care. `remove` deletes the route first where it is installed; the outcome with `gone` answers. */
@@ -222,8 +226,10 @@ export interface RouteScopeStats {
   readonly addFailures: number;
   readonly deletes: number;
   readonly deleteFailures: number;
-  /** Routes that somebody else took away while they were to be there: they are put back. Armed routes only. */
+  /** Routes that somebody else took away while they were to be there: they are put back. */
   readonly restored: number;
+  /** Those of them that are put back after a delay, since they were taken away again and again. */
+  readonly restoresDelayed: number;
   /** From the first valid packet while Down to the backend's answer that the route is there. */
   readonly convergenceToUp: HistogramStats;
   /** From the first packet that was missing, or said Down, to the backend's answer that the route is gone. */

@@ -1,20 +1,29 @@
 /** Routes that the engine moves by itself: it is told what there is, it tells what became of it, and it is told to try again. */
 import type { ArmedRoute, KernelRoute, RouteArming, RouteId, RouteOutcome, SessionId } from '../engine/engine.js';
-import { LivenessError } from '../errors.js';
+import { closedError, LivenessError } from '../errors.js';
+import { monotonicNow } from '../clock.js';
 import { formatRoute } from '../route.js';
 import { Backoff } from './backoff.js';
 import type { OperationListener, RegisteredRoute, RouteInstaller, RouteStatus } from './installer.js';
 
-/** One route in care. What few routes need comes into being when it is needed. */
-class Care implements ArmedRoute {
+/** Who waits for something, and what is said to them. */
+interface Waiter<T> {
+  readonly resolve: (value: T) => void;
+  readonly reject: (error: Error) => void;
+}
+
+/** One armed route. What few routes need comes into being when it is needed. */
+class Armed implements ArmedRoute {
   readonly registered: RegisteredRoute;
   generation = 0;
   installed = false;
   leaving = false;
   lastError: Error | undefined = undefined;
+  /** In microseconds of CLOCK_MONOTONIC. */
+  restoreAtUs: number | undefined = undefined;
   backoff: Backoff | undefined = undefined;
-  #confirmation: ((error: Error | undefined) => void)[] | undefined = undefined;
-  #departure: (() => void)[] | undefined = undefined;
+  #departures: Waiter<void>[] | undefined = undefined;
+  #adoptions: Waiter<boolean>[] | undefined = undefined;
 
   constructor(registered: RegisteredRoute) {
     this.registered = registered;
@@ -40,24 +49,36 @@ class Care implements ArmedRoute {
     return this.registered.adminDown;
   }
 
-  onConfirmation(tell: (error: Error | undefined) => void): void {
-    (this.#confirmation ??= []).push(tell);
+  /** Resolves when the route is gone, or registered again. */
+  departure(): Promise<void> {
+    return new Promise((resolve, reject) => (this.#departures ??= []).push({ resolve, reject }));
   }
 
-  onDeparture(tell: () => void): void {
-    (this.#departure ??= []).push(tell);
-  }
-
-  confirm(error: Error | undefined): void {
-    const waiting = this.#confirmation;
-    this.#confirmation = undefined;
-    waiting?.forEach((tell) => tell(error));
+  /** Resolves with whether the route was found. */
+  adoption(): Promise<boolean> {
+    return new Promise((resolve, reject) => (this.#adoptions ??= []).push({ resolve, reject }));
   }
 
   depart(): void {
-    const waiting = this.#departure;
-    this.#departure = undefined;
-    waiting?.forEach((tell) => tell());
+    const waiting = this.#departures;
+    this.#departures = undefined;
+    waiting?.forEach(({ resolve }) => resolve());
+  }
+
+  found(): void {
+    const waiting = this.#adoptions;
+    this.#adoptions = undefined;
+    waiting?.forEach(({ resolve }) => resolve(this.installed));
+  }
+
+  /** Nothing more is heard of it. */
+  end(error: Error): void {
+    this.backoff?.cancel();
+    const [departures, adoptions] = [this.#departures, this.#adoptions];
+    this.#departures = undefined;
+    this.#adoptions = undefined;
+    departures?.forEach(({ reject }) => reject(error));
+    adoptions?.forEach(({ reject }) => reject(error));
   }
 }
 
@@ -68,7 +89,7 @@ class Care implements ArmedRoute {
 export class ArmedInstaller implements RouteInstaller {
   readonly #arming: RouteArming;
   readonly #listener: OperationListener;
-  readonly #cares = new Map<RouteId, Care>();
+  readonly #routes = new Map<RouteId, Armed>();
 
   constructor(arming: RouteArming, listener: OperationListener) {
     this.#arming = arming;
@@ -76,56 +97,50 @@ export class ArmedInstaller implements RouteInstaller {
   }
 
   add(registered: readonly RegisteredRoute[]): void {
-    const cares = registered.map((one) => this.#cares.get(one.id) ?? this.#newCare(one));
-    for (const care of cares) {
-      care.leaving = false;
-      care.depart();
+    const routes = registered.map((one) => this.#routes.get(one.id) ?? this.#newRoute(one));
+    for (const route of routes) {
+      route.leaving = false;
+      route.depart();
     }
-    this.#arm(cares);
+    this.#arm(routes);
   }
 
   changed(registered: RegisteredRoute): void {
-    const care = this.#cares.get(registered.id);
-    if (care !== undefined && !care.leaving) this.#arm([care]);
+    const route = this.#routes.get(registered.id);
+    if (route !== undefined && !route.leaving) this.#arm([route]);
   }
 
-  confirmed(registered: RegisteredRoute): Promise<void> {
-    const care = this.#cares.get(registered.id);
-    if (care === undefined || care.installed) return Promise.resolve();
-    return new Promise((resolve, reject) => {
-      care.onConfirmation((error) => {
-        if (error === undefined) resolve();
-        else reject(error);
-      });
-    });
+  /** Armed routes are installed by their sessions, not by registration: there is nothing to wait for. */
+  confirmed(): Promise<void> {
+    return Promise.resolve();
   }
 
   remove(registered: RegisteredRoute): Promise<void> {
-    const care = this.#cares.get(registered.id);
-    if (care === undefined) return Promise.resolve();
-    care.leaving = true;
-    const gone = new Promise<void>((resolve) => care.onDeparture(resolve));
-    this.#disarm(care, true);
+    const route = this.#routes.get(registered.id);
+    if (route === undefined) return Promise.resolve();
+    route.leaving = true;
+    const gone = route.departure();
+    this.#disarm(route);
     return gone;
   }
 
-  drop(registered: RegisteredRoute): void {
-    const care = this.#cares.get(registered.id);
-    if (care === undefined) return;
-    this.#disarm(care, false);
-    this.#forget(care);
+  abandon(registered: RegisteredRoute): void {
+    // The manager's end is no failure of it.
+    this.remove(registered).catch(() => undefined);
   }
 
-  adopt(registered: RegisteredRoute): void {
-    const care = this.#cares.get(registered.id);
-    if (care === undefined || care.leaving || care.installed) return;
-    care.installed = true;
-    this.#arm([care], true);
+  adopt(registered: RegisteredRoute): Promise<boolean> {
+    const route = this.#routes.get(registered.id);
+    if (route === undefined || route.leaving) return Promise.resolve(false);
+    if (route.installed) return Promise.resolve(true);
+    const adopted = route.adoption();
+    this.#arm([route], true);
+    return adopted;
   }
 
   status(registered: RegisteredRoute): RouteStatus {
-    const care = this.#cares.get(registered.id);
-    return { installed: care?.installed ?? false, lastError: care?.lastError };
+    const route = this.#routes.get(registered.id);
+    return { installed: route?.installed ?? false, lastError: route?.lastError, restoreAt: wallTime(route?.restoreAtUs) };
   }
 
   stats(): [] {
@@ -133,66 +148,72 @@ export class ArmedInstaller implements RouteInstaller {
   }
 
   close(): void {
-    for (const care of [...this.#cares.values()]) this.#forget(care);
+    for (const route of this.#routes.values()) route.end(closedError());
+    this.#routes.clear();
   }
 
   /** Takes in what the engine has to tell. */
   outcomes(outcomes: readonly RouteOutcome[]): void {
     for (const outcome of outcomes) {
-      const care = this.#cares.get(outcome.id);
-      if (care !== undefined) this.#outcome(care, outcome);
+      const route = this.#routes.get(outcome.id);
+      if (route !== undefined) this.#outcome(route, outcome);
     }
   }
 
-  #newCare(registered: RegisteredRoute): Care {
-    const care = new Care(registered);
-    this.#cares.set(care.id, care);
-    return care;
+  #newRoute(registered: RegisteredRoute): Armed {
+    const route = new Armed(registered);
+    this.#routes.set(route.id, route);
+    return route;
   }
 
   /** However many: one crossing. */
-  #arm(cares: readonly Care[], adopted = false): void {
-    for (const care of cares) care.generation += 1;
-    this.#arming.arm(cares, adopted);
+  #arm(routes: readonly Armed[], adopted = false): void {
+    for (const route of routes) route.generation += 1;
+    this.#arming.arm(routes, adopted);
   }
 
-  #disarm(care: Care, remove: boolean): void {
-    care.generation += 1;
-    this.#arming.disarm([{ id: care.id, generation: care.generation, remove }]);
+  #disarm(route: Armed): void {
+    route.generation += 1;
+    this.#arming.disarm([{ id: route.id, generation: route.generation, remove: true }]);
   }
 
-  #outcome(care: Care, outcome: RouteOutcome): void {
-    const error = outcome.ok ? undefined : failure(care.registered, outcome);
-    if (outcome.op !== 'none') {
-      care.installed = outcome.ok ? outcome.op === 'add' : outcome.op === 'delete';
-      care.lastError = error;
-      this.#report(care, outcome, error);
-    }
-    if (outcome.ok) care.backoff?.succeeded();
-    // An older generation's end is not the end: the route was armed again meanwhile.
-    if (outcome.gone && outcome.generation === care.generation) {
-      this.#forget(care);
+  #outcome(route: Armed, outcome: RouteOutcome): void {
+    const error = outcome.ok ? undefined : failure(route.registered, outcome);
+    route.installed = outcome.installed;
+    route.restoreAtUs = outcome.restoreAtUs;
+    if (outcome.op !== 'none' || !outcome.ok) route.lastError = error;
+    if (outcome.op !== 'none') this.#report(route, outcome, error);
+    if (outcome.ok) route.backoff?.succeeded();
+    // What was said of an older generation does not answer for this one.
+    if (outcome.generation === route.generation) route.found();
+    if (outcome.gone && outcome.generation === route.generation) {
+      this.#routes.delete(route.id);
+      route.backoff?.cancel();
+      route.depart();
     } else if (!outcome.ok) {
-      care.backoff ??= new Backoff();
-      care.backoff.retry(() => this.#arming.retry([{ id: care.id, generation: care.generation }]));
+      route.backoff ??= new Backoff();
+      route.backoff.retry(() => this.#retry(route, outcome));
     }
   }
 
-  #report(care: Care, outcome: RouteOutcome, error: Error | undefined): void {
-    const { route, iface } = care.registered;
-    care.confirm(error);
+  #retry(route: Armed, { code }: RouteOutcome): void {
+    // No thread has taken the orders: they are given anew.
+    if (code === 'ERR_NETLINK_UNAVAILABLE' && !route.leaving) this.#arm([route]);
+    else this.#arming.retry([{ id: route.id, generation: route.generation }]);
+  }
+
+  #report({ registered }: Armed, outcome: RouteOutcome, error: Error | undefined): void {
+    const { route, iface } = registered;
     const op = outcome.op === 'add' ? 'add' : 'delete';
     this.#listener({ route, iface, op, ok: outcome.ok, duration: outcome.durationUs / 1_000, ...(error === undefined ? {} : { error }) });
   }
+}
 
-  #forget(care: Care): void {
-    care.backoff?.cancel();
-    this.#cares.delete(care.id);
-    care.depart();
-  }
+function wallTime(atUs: number | undefined): Date | undefined {
+  return atUs === undefined ? undefined : new Date(Date.now() + atUs / 1_000 - monotonicNow());
 }
 
 function failure({ route }: RegisteredRoute, { op, code, message }: RouteOutcome): Error {
-  const what = op === 'add' ? 'added' : 'deleted';
+  const what = { add: 'added', delete: 'deleted', none: 'looked for' }[op];
   return new LivenessError(code ?? 'ERR_ROUTE_BACKEND', `${formatRoute(route)} could not be ${what}: ${message ?? 'the kernel refused'}`);
 }

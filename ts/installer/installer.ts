@@ -40,28 +40,36 @@ export interface RouteStatus {
   readonly installed: boolean;
   /** The failure of the last operation; `undefined` once one succeeded. */
   readonly lastError: Error | undefined;
+  /** Until when a route that others take away again and again is not put back. */
+  readonly restoreAt: Date | undefined;
 }
 
-/** So long an adopted route stays although its session is not Up, in milliseconds: as long as Init may last. */
-export const ADOPTION_HOLD_MS = 3_300;
+/** So long an adopted or replaced route stays although its session is not Up, in milliseconds: as long as Init may last. */
+export const HOLD_MS = 3_300;
 
 export interface RouteInstaller {
-  /** Takes routes into care, or, where they are on their way out, keeps them. */
+  /** Begins to keep routes, or goes on with those that were on their way out, or that are others for their slots by now. */
   add(registered: readonly RegisteredRoute[]): void;
   /** The route, its admin state or its session changed. */
   changed(registered: RegisteredRoute): void;
-  /** Resolves when the first operation on the route has succeeded; rejects with its failure, and retries go on. */
+  /** Resolves when the route is there; rejects with the first failure, while retries go on, and with `ERR_CLOSED`. */
   confirmed(registered: RegisteredRoute): Promise<void>;
-  /** Ends the care, after deletion where the route is installed and may be deleted. Resolves when the backend has confirmed. */
+  /**
+   * Lets a route go, after its deletion where it is installed and may be deleted. Resolves when the backend has confirmed, or
+   * when the route is added again; rejects with `ERR_CLOSED`.
+   */
   remove(registered: RegisteredRoute): Promise<void>;
-  /** Ends the care and leaves the backend as it is. */
-  drop(registered: RegisteredRoute): void;
-  /** Takes over what a predecessor has left in the backend: it counts as installed, and is held while its session begins anew. */
-  adopt(registered: RegisteredRoute): void;
+  /** As `remove`, for a route that nobody waits for and whose slot may be registered anew at once. */
+  abandon(registered: RegisteredRoute): void;
+  /**
+   * Takes over what a predecessor has left in the backend. Resolves with whether the route is there: it is held while its
+   * session begins anew. Rejects with `ERR_CLOSED`.
+   */
+  adopt(registered: RegisteredRoute): Promise<boolean>;
   status(registered: RegisteredRoute): RouteStatus;
   /** Counters of the routes that are not armed; the engine counts those that are. */
   stats(): RouteScopeStats[];
-  /** Stops everything; routes stay as they are. */
+  /** Stops everything; routes stay as they are. Who waits is told `ERR_CLOSED`. */
   close(): void;
 }
 

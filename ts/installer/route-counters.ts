@@ -11,6 +11,8 @@ class Scope {
   addFailures = 0;
   deletes = 0;
   deleteFailures = 0;
+  restored = 0;
+  restoresDelayed = 0;
   readonly convergenceToUp = new Histogram(CONVERGENCE_BOUNDS);
   readonly convergenceToDown = new Histogram(CONVERGENCE_BOUNDS);
 }
@@ -28,6 +30,13 @@ export class RouteCounters {
     this.#at(registered).installed += change;
   }
 
+  /** Somebody took a route away that is put back, possibly after a delay. */
+  lost(registered: RegisteredRoute, delayed: boolean): void {
+    const scope = this.#at(registered);
+    scope.restored += 1;
+    if (delayed) scope.restoresDelayed += 1;
+  }
+
   /** A session's change has reached the route after so many seconds. */
   converged(registered: RegisteredRoute, up: boolean, seconds: number): void {
     this.#at(registered)[up ? 'convergenceToUp' : 'convergenceToDown'].observe(Math.max(0, seconds));
@@ -36,8 +45,8 @@ export class RouteCounters {
   /** The counters as they are now, copied. */
   stats(): RouteScopeStats[] {
     return [...this.#scopes.values()].map(({ iface, localIP, scope }) => {
-      const { installed, adds, addFailures, deletes, deleteFailures, convergenceToUp, convergenceToDown } = scope;
-      const counted = { installed, adds, addFailures, deletes, deleteFailures, restored: 0 };
+      const { installed, adds, addFailures, deletes, deleteFailures, restored, restoresDelayed, convergenceToUp, convergenceToDown } = scope;
+      const counted = { installed, adds, addFailures, deletes, deleteFailures, restored, restoresDelayed };
       return { iface, localIP, ...counted, convergenceToUp: convergenceToUp.stats(), convergenceToDown: convergenceToDown.stats() };
     });
   }

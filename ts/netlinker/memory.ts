@@ -1,14 +1,14 @@
 /** Routing tables in memory, for trials and tests, by the rules of the kernel backend. */
 import { LivenessError } from '../errors.js';
 import { formatSlot, parseListedRoute, parseRoute, type Route } from '../route.js';
-import type { RouteReaderWriter } from './reader-writer.js';
+import type { PlacedRoute, RouteReaderWriter } from './reader-writer.js';
 
 /**
  * A backend that keeps its routes in memory. A slot (table, destination, priority) that is occupied by a route of
  * another protocol is a conflict, unless `takeOver` is set.
  */
 export class MemoryRoutes implements RouteReaderWriter {
-  readonly #routes = new Map<string, Route>();
+  readonly #routes = new Map<string, PlacedRoute>();
   readonly #takeOver: boolean;
 
   /** @param options.takeOver replace whatever occupies a slot. Default: false */
@@ -17,25 +17,37 @@ export class MemoryRoutes implements RouteReaderWriter {
   }
 
   /** @throws LivenessError `ERR_INVALID_ROUTE`, `ERR_ROUTE_CONFLICT` */
-  routeAdd(route: Route): void {
+  routeAdd(route: Route, iface?: string): void {
     const wanted = parseRoute(route);
     const slot = formatSlot(wanted);
-    const occupant = this.#routes.get(slot);
+    const occupant = this.#routes.get(slot)?.route;
     if (occupant !== undefined && occupant.protocol !== wanted.protocol && !this.#takeOver) {
       throw new LivenessError('ERR_ROUTE_CONFLICT', `The slot (${slot}) is occupied by a route of protocol ${occupant.protocol}`);
     }
-    this.#routes.set(slot, wanted);
+    this.#routes.set(slot, { route: wanted, iface });
   }
 
   /** @throws LivenessError `ERR_INVALID_ROUTE` */
-  routeDelete(route: Route): void {
+  routeDelete(route: Route, iface?: string): void {
     const unwanted = parseListedRoute(route);
     const slot = formatSlot(unwanted);
     const occupant = this.#routes.get(slot);
-    if (occupant?.protocol === unwanted.protocol && occupant.nextHop === unwanted.nextHop) this.#routes.delete(slot);
+    if (occupant === undefined) return;
+    const isSame = occupant.route.protocol === unwanted.protocol && occupant.route.nextHop === unwanted.nextHop;
+    if (isSame && (iface === undefined || occupant.iface === undefined || occupant.iface === iface)) this.#routes.delete(slot);
   }
 
   routeByProtocol(protocol: number): Route[] {
-    return [...this.#routes.values()].filter((route) => route.protocol === protocol).map((route) => ({ ...route }));
+    return this.placedRoutes(protocol).map(({ route }) => route);
+  }
+
+  /** As `routeAdd`: a slot holds one route. */
+  routeReplace(_: PlacedRoute, { route, iface }: PlacedRoute): void {
+    this.routeAdd(route, iface);
+  }
+
+  placedRoutes(protocol: number): PlacedRoute[] {
+    const carried = [...this.#routes.values()].filter(({ route }) => route.protocol === protocol);
+    return carried.map(({ route, iface }) => ({ route: { ...route }, iface }));
   }
 }

@@ -1,17 +1,47 @@
 /** The interface to a routing backend, and the adapter that puts liveness between a backend and its user. */
 import { type Route } from '../route.js';
 
+/** A route of a backend, and the interface that it leads over, where the backend knows it. */
+export interface PlacedRoute {
+  readonly route: Route;
+  readonly iface?: string | undefined;
+}
+
+/** What a backend tells of its routes by itself. */
+export interface RouteWatcher {
+  /** Somebody else took these routes away, or the backend lost them. */
+  lost(routes: readonly Route[]): void;
+  /** The backend can no longer tell what is lost. Nothing follows. */
+  failed(error: Error): void;
+}
+
 /**
- * A routing backend (reference name: `RouteReaderWriter`). Each method may return a promise. Calls for one route never
- * overlap; calls for different routes do.
+ * A routing backend (reference name: `RouteReaderWriter`). Each method may return a promise. Calls for one slot (table,
+ * destination, priority) follow each other, except that a call may follow one that did not answer within `routeTimeout`;
+ * calls for different slots overlap.
  */
 export interface RouteReaderWriter {
-  /** Installs a route. Installing the same route again is no error. */
-  routeAdd(route: Route): void | Promise<void>;
+  /**
+   * Installs a route. Installing the same route again is no error.
+   *
+   * @param iface the interface that the route has to lead over. Default: the backend chooses
+   */
+  routeAdd(route: Route, iface?: string): void | Promise<void>;
   /** Deletes a route. Deleting one that is not there is no error. */
-  routeDelete(route: Route): void | Promise<void>;
+  routeDelete(route: Route, iface?: string): void | Promise<void>;
   /** The routes that carry a protocol number, 1 to 255. */
   routeByProtocol(protocol: number): Route[] | Promise<Route[]>;
+  /**
+   * Optional. Installs a route and then deletes the one that it replaces in the same slot, so that there is no moment without
+   * either. Without this method the old route is deleted first.
+   */
+  routeReplace?(former: PlacedRoute, route: PlacedRoute): void | Promise<void>;
+  /** Optional. Whether exactly this route is there; from then on its loss is told. */
+  routeHolds?(route: PlacedRoute): boolean | Promise<boolean>;
+  /** Optional. As `routeByProtocol`, with the interfaces of the routes. */
+  placedRoutes?(protocol: number): PlacedRoute[] | Promise<PlacedRoute[]>;
+  /** Optional. Tells of every route that was installed here and is lost, until the function that it gives is called. */
+  watchRoutes?(watcher: RouteWatcher): () => void;
 }
 
 /** What the adapter needs of a manager. */
@@ -27,7 +57,8 @@ const PROTOCOL_BGP = 186;
 /**
  * A `RouteReaderWriter` for one interface whose routes live and die with their sessions: adding registers, deleting
  * withdraws, and listing protocol 186 (BGP) gives every route that is registered on the interface, installed or not.
- * Other protocols are listed by the backend. (Reference name: `NewRouteReaderWriter`.)
+ * Other protocols are listed by the backend. Adding a prefix again with another next hop or source replaces its route.
+ * (Reference name: `NewRouteReaderWriter`.)
  *
  * @param options.port the peers' UDP port; default 44880
  */

@@ -74,11 +74,6 @@ export class Registry {
     return entry;
   }
 
-  /** Gives up the slot of a route that has left, unless it was registered again meanwhile. */
-  removeIfLeaving(entry: RouteEntry): void {
-    if (entry.leaving) this.removeRoute(entry);
-  }
-
   removeRoute(entry: RouteEntry): void {
     const key = slotKeyOf(entry);
     const entries = this.#slots.get(key);

@@ -1,4 +1,4 @@
-/** One registered route. On its way out it keeps its slot until the backend has confirmed. */
+/** One registered route. On its way out it keeps its slot until the backend has confirmed: a slot has one owner. */
 import { addressToNumber, addressToText, parsePrefix } from '../address.js';
 import type { RouteId } from '../engine/engine.js';
 import type { RegisteredRoute } from '../installer/installer.js';
@@ -12,10 +12,12 @@ export class RouteEntry implements RegisteredRoute {
   readonly table: number;
   readonly destination: number;
   readonly prefixLength: number;
-  readonly nextHop: number;
-  readonly protocol: number;
+  nextHop: number;
+  protocol: number;
   adminDown = false;
   leaving = false;
+  /** Counts registrations and withdrawals: who waited for an earlier one finds that it is not the latest. */
+  life = 0;
   /** As they were given, or not. */
   #priority: number | undefined;
   #noUninstall: boolean | undefined;
@@ -73,15 +75,34 @@ export class RouteEntry implements RegisteredRoute {
     return this.iface === iface && this.session.localIP === src && this.nextHop === addressToNumber(nextHop);
   }
 
-  /** Registered again: what is not part of the key may have changed. */
-  renew({ priority, noUninstall }: Readonly<Route>, session: Session): void {
+  /** Registered again: everything but the slot may have changed. */
+  renew({ priority, noUninstall, nextHop, protocol }: Readonly<Route>, session: Session): void {
+    this.life += 1;
     this.#priority = priority;
     this.#noUninstall = noUninstall;
+    this.nextHop = addressToNumber(nextHop);
+    this.protocol = protocol;
     if (!this.leaving && this.session === session) return;
+    if (this.leaving) this.adminDown = false;
     this.session.removeRoute(this);
     this.session = session;
     session.addRoute(this);
     this.leaving = false;
-    this.adminDown = false;
+  }
+
+  /** What a failed registration has to put back. */
+  snapshot(): () => void {
+    const { session, nextHop, protocol, adminDown, leaving } = this;
+    const [priority, noUninstall] = [this.#priority, this.#noUninstall];
+    return () => {
+      this.life += 1;
+      this.#priority = priority;
+      this.#noUninstall = noUninstall;
+      Object.assign(this, { nextHop, protocol, adminDown, leaving });
+      if (this.session === session) return;
+      this.session.removeRoute(this);
+      this.session = session;
+      session.addRoute(this);
+    };
   }
 }

@@ -19,12 +19,12 @@ use crate::addon::objects::{
 };
 use crate::addon::rows;
 use crate::addon::statistics::NativeStats;
+use crate::armed::{ArmingPolicy, RouteId};
 use crate::driver::DriverOptions;
 use crate::engine::SessionId;
 use crate::handle::DriverHandle;
 use crate::inbox::Command;
 use crate::mailbox::Mailbox;
-use crate::orders::{ArmingPolicy, RouteId};
 use crate::rules::ROBUST;
 use crate::session::{Identity, Policy};
 use crate::snapshot::StatsReport;

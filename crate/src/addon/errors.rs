@@ -5,7 +5,7 @@ use nix::errno::Errno;
 
 use crate::driver::StartError;
 use crate::handle::NoAnswer;
-use crate::routes::RouteError;
+use crate::kernel_route::RouteError;
 
 /// An error whose `code` is a text of ours or the system's name.
 pub type Coded = napi::Error<String>;
@@ -27,6 +27,8 @@ pub fn code_of(error: &RouteError) -> String {
     match error {
         RouteError::Conflict(_) => "ERR_ROUTE_CONFLICT".into(),
         RouteError::System(errno) => name_of(*errno),
+        RouteError::CannotStart(_) => "ERR_NETLINK_UNAVAILABLE".into(),
+        RouteError::Occupied => "EEXIST".into(),
         RouteError::Unanswered => "ENOBUFS".into(),
     }
 }

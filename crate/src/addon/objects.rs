@@ -4,13 +4,14 @@ use std::net::{Ipv4Addr, SocketAddrV4};
 
 use napi::bindgen_prelude::*;
 use napi_derive::napi;
+use nix::net::if_::if_indextoname;
 
 use crate::addon::errors::{Coded, code_of, coded};
+use crate::armed::RouteId;
 use crate::inbox::Disarm;
+use crate::kernel_route::KernelRoute;
 use crate::mailbox::{Delivery, RouteOp, RouteOutcome, SessionRecord, Trouble};
-use crate::orders::RouteId;
 use crate::realtime::Realtime;
-use crate::routes::KernelRoute;
 use crate::snapshot::Snapshot;
 use crate::time::Time;
 
@@ -189,6 +190,8 @@ pub struct NativeRouteOutcome {
     pub duration_us: f64,
     pub at_us: f64,
     pub gone: bool,
+    pub installed: bool,
+    pub restore_at_us: Option<f64>,
 }
 
 impl From<RouteOutcome> for NativeRouteOutcome {
@@ -208,6 +211,8 @@ impl From<RouteOutcome> for NativeRouteOutcome {
             duration_us: number(outcome.duration_us),
             at_us: time(outcome.at),
             gone: outcome.gone,
+            installed: outcome.installed,
+            restore_at_us: outcome.restore_at.map(time),
         }
     }
 }
@@ -273,11 +278,14 @@ pub struct NativeRoute {
     pub next_hop: String,
     pub protocol: u8,
     pub priority: u32,
+    /// The name of the output interface.
+    pub iface: Option<String>,
 }
 
 impl TryFrom<NativeRoute> for KernelRoute {
     type Error = Coded;
 
+    /// The interface is looked up when the route is used.
     fn try_from(route: NativeRoute) -> std::result::Result<Self, Coded> {
         Ok(Self {
             table: route.table,
@@ -285,6 +293,7 @@ impl TryFrom<NativeRoute> for KernelRoute {
             prefix_length: route.prefix_length,
             source: address(&route.src)?,
             next_hop: address(&route.next_hop)?,
+            interface: 0,
             protocol: route.protocol,
             priority: route.priority,
         })
@@ -301,6 +310,11 @@ impl From<KernelRoute> for NativeRoute {
             next_hop: route.next_hop.to_string(),
             protocol: route.protocol,
             priority: route.priority,
+            iface: name_of_interface(route.interface),
         }
     }
+}
+
+fn name_of_interface(index: u32) -> Option<String> {
+    if_indextoname(index).ok()?.into_string().ok()
 }

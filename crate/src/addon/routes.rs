@@ -1,17 +1,28 @@
 //! The kernel's routing tables for JavaScript; every operation runs on a pool thread.
 
+use std::cell::RefCell;
 use std::sync::{Arc, Mutex};
 
 use napi::bindgen_prelude::*;
 use napi_derive::napi;
+use nix::errno::Errno;
+use nix::net::if_::if_nametoindex;
 
+use crate::addon::doorbell::Doorbell;
 use crate::addon::errors::{Coded, coded, from_route, rejection};
 use crate::addon::objects::NativeRoute;
-use crate::routes::{KernelRoute, RouteError, RouteSocket};
+use crate::held::{HeldNews, HeldRoutes, HeldWatcher};
+use crate::kernel_route::{KernelRoute, RouteError};
+use crate::routes::RouteSocket;
+use crate::tables::Wanted;
+use crate::watch::{Waker, Watch};
 
 #[napi]
 pub struct NativeRoutes {
     socket: Arc<Mutex<RouteSocket>>,
+    held: HeldRoutes,
+    news: Arc<Mutex<Vec<HeldNews>>>,
+    watch: RefCell<Option<(Watch, Doorbell)>>,
 }
 
 #[napi]
@@ -19,7 +30,12 @@ impl NativeRoutes {
     #[napi(constructor)]
     pub fn new() -> std::result::Result<Self, Coded> {
         let socket = RouteSocket::new().map_err(|error| coded("ERR_NETLINK_UNAVAILABLE", error.to_string()))?;
-        Ok(Self { socket: Arc::new(Mutex::new(socket)) })
+        Ok(Self {
+            socket: Arc::new(Mutex::new(socket)),
+            held: HeldRoutes::default(),
+            news: Arc::default(),
+            watch: RefCell::default(),
+        })
     }
 
     /// Fails with EPERM without CAP_NET_ADMIN.
@@ -33,9 +49,28 @@ impl NativeRoutes {
         self.change(route, Op::Add { take_over })
     }
 
+    /// Adds a route and deletes the one that it replaces.
+    #[napi(ts_return_type = "Promise<void>")]
+    pub fn replace(
+        &self,
+        former: NativeRoute,
+        route: NativeRoute,
+        take_over: bool,
+    ) -> std::result::Result<AsyncTask<Change>, Coded> {
+        let former = Target::new(former)?;
+        self.change(route, Op::Replace { former, take_over })
+    }
+
     #[napi(ts_return_type = "Promise<void>")]
     pub fn delete(&self, route: NativeRoute) -> std::result::Result<AsyncTask<Change>, Coded> {
         self.change(route, Op::Delete)
+    }
+
+    /// Whether exactly this route is there; from then on its loss is news.
+    #[napi(ts_return_type = "Promise<boolean>")]
+    pub fn holds(&self, route: NativeRoute) -> std::result::Result<AsyncTask<Look>, Coded> {
+        let (socket, held) = (Arc::clone(&self.socket), self.held.clone());
+        Ok(AsyncTask::new(Look { socket, held, target: Target::new(route)? }))
     }
 
     #[napi(ts_return_type = "Promise<NativeRoute[]>")]
@@ -43,21 +78,130 @@ impl NativeRoutes {
         AsyncTask::new(List { socket: Arc::clone(&self.socket), protocol })
     }
 
+    /// Starts to watch what was added here; `doorbell` rings when `news` has something to say. It keeps no process alive.
+    #[napi]
+    pub fn watch(&self, env: Env, doorbell: Function<'_, (), ()>) -> std::result::Result<(), Coded> {
+        let doorbell = Doorbell::new(doorbell)?;
+        doorbell.unref(&env).map_err(|error| coded("ERR_NETLINK_UNAVAILABLE", error.reason))?;
+        let (ring, news) = (doorbell.button(), Arc::clone(&self.news));
+        let tell = move |told: HeldNews| {
+            lock(&news).push(told);
+            ring();
+        };
+        let start = || {
+            let watcher = HeldWatcher::new(self.held.clone(), Box::new(tell))?;
+            Watch::start(lock(&self.socket).port(), Waker::new()?, Box::new(watcher))
+        };
+        let watch = start().map_err(|error: std::io::Error| {
+            doorbell.let_go();
+            coded("ERR_NETLINK_UNAVAILABLE", format!("the kernel's tables cannot be watched: {error}"))
+        })?;
+        self.watch.replace(Some((watch, doorbell)));
+        Ok(())
+    }
+
+    #[napi]
+    pub fn unwatch(&self) {
+        if let Some((watch, doorbell)) = self.watch.take() {
+            drop(watch);
+            doorbell.let_go();
+        }
+    }
+
+    /// The routes that were lost since the last time, and why nobody watches any more where that is so.
+    #[napi]
+    pub fn news(&self) -> NativeRouteNews {
+        let mut news = NativeRouteNews { lost: Vec::new(), unwatched: None };
+        for told in std::mem::take(&mut *lock(&self.news)) {
+            match told {
+                HeldNews::Lost(routes) => news.lost.extend(routes.into_iter().map(NativeRoute::from)),
+                HeldNews::Unwatched(reason) => news.unwatched = Some(reason),
+            }
+        }
+        news
+    }
+
     fn change(&self, route: NativeRoute, op: Op) -> std::result::Result<AsyncTask<Change>, Coded> {
-        Ok(AsyncTask::new(Change { socket: Arc::clone(&self.socket), route: route.try_into()?, op }))
+        let (socket, held) = (Arc::clone(&self.socket), self.held.clone());
+        Ok(AsyncTask::new(Change { socket, held, target: Target::new(route)?, op }))
     }
 }
 
-#[derive(Clone, Copy)]
+#[napi(object, object_from_js = false)]
+pub struct NativeRouteNews {
+    pub lost: Vec<NativeRoute>,
+    pub unwatched: Option<String>,
+}
+
+/// A route whose interface is looked up when it is used.
+#[derive(Clone)]
+struct Target {
+    route: KernelRoute,
+    interface: Option<String>,
+}
+
+impl Target {
+    fn new(route: NativeRoute) -> std::result::Result<Self, Coded> {
+        let interface = route.iface.clone();
+        Ok(Self { route: route.try_into()?, interface })
+    }
+
+    /// `ENODEV` where there is no such interface now.
+    fn resolve(&self) -> std::result::Result<KernelRoute, RouteError> {
+        let interface = match &self.interface {
+            Some(name) => if_nametoindex(name.as_str()).map_err(|_| RouteError::System(Errno::ENODEV))?,
+            None => 0,
+        };
+        Ok(KernelRoute { interface, ..self.route })
+    }
+}
+
+#[derive(Clone)]
 enum Op {
     Add { take_over: bool },
+    Replace { former: Target, take_over: bool },
     Delete,
 }
 
 pub struct Change {
     socket: Arc<Mutex<RouteSocket>>,
-    route: KernelRoute,
+    held: HeldRoutes,
+    target: Target,
     op: Op,
+}
+
+impl Change {
+    fn run(&self) -> std::result::Result<(), RouteError> {
+        let mut socket = lock(&self.socket);
+        match &self.op {
+            Op::Add { take_over } => self.install(&mut socket, None, *take_over),
+            Op::Replace { former, take_over } => {
+                let former = former.resolve().ok();
+                self.install(&mut socket, former, *take_over)?;
+                former.map_or(Ok(()), |former| socket.remove(&former))
+            }
+            // The kernel has dropped the routes of an interface that is gone.
+            Op::Delete => self.target.resolve().map_or(Ok(()), |route| {
+                self.held.release(&route);
+                socket.remove(&route.of_any_source())
+            }),
+        }
+    }
+
+    fn install(
+        &self,
+        socket: &mut RouteSocket,
+        replaces: Option<KernelRoute>,
+        take_over: bool,
+    ) -> std::result::Result<(), RouteError> {
+        let route = self.target.resolve()?;
+        self.held.hold(route);
+        let answer = socket.install(Wanted { route, replaces }, take_over);
+        if answer.is_err() {
+            self.held.release(&route);
+        }
+        answer
+    }
 }
 
 impl Task for Change {
@@ -65,16 +209,42 @@ impl Task for Change {
     type JsValue = ();
 
     fn compute(&mut self) -> Result<Self::Output> {
-        let mut socket = lock(&self.socket);
-        let routes = [self.route];
-        let mut answers = match self.op {
-            Op::Add { take_over } => socket.add(&routes, take_over),
-            Op::Delete => socket.delete(&routes),
-        };
-        Ok(answers.remove(0))
+        Ok(self.run())
     }
 
     fn resolve(&mut self, env: Env, answer: Self::Output) -> Result<()> {
+        answer.map_err(|error| rejection(env, &error))
+    }
+}
+
+pub struct Look {
+    socket: Arc<Mutex<RouteSocket>>,
+    held: HeldRoutes,
+    target: Target,
+}
+
+impl Look {
+    fn run(&self) -> std::result::Result<bool, RouteError> {
+        // The kernel has dropped the routes of an interface that is gone.
+        let Ok(route) = self.target.resolve() else { return Ok(false) };
+        self.held.hold(route);
+        let answer = lock(&self.socket).holds(&route);
+        if answer != Ok(true) {
+            self.held.release(&route);
+        }
+        answer
+    }
+}
+
+impl Task for Look {
+    type Output = std::result::Result<bool, RouteError>;
+    type JsValue = bool;
+
+    fn compute(&mut self) -> Result<Self::Output> {
+        Ok(self.run())
+    }
+
+    fn resolve(&mut self, env: Env, answer: Self::Output) -> Result<bool> {
         answer.map_err(|error| rejection(env, &error))
     }
 }
@@ -98,6 +268,6 @@ impl Task for List {
     }
 }
 
-fn lock(socket: &Mutex<RouteSocket>) -> std::sync::MutexGuard<'_, RouteSocket> {
-    socket.lock().expect("no holder of this lock panics")
+fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
+    mutex.lock().expect("no holder of this lock panics")
 }

@@ -5,10 +5,10 @@ use std::net::Ipv4Addr;
 use std::sync::Arc;
 
 use crate::addon::errors::{Coded, coded};
+use crate::armed::{ArmedRoute, RouteId};
 use crate::engine::SessionId;
 use crate::inbox::SessionOrder;
-use crate::orders::{ArmedRoute, RouteId};
-use crate::routes::KernelRoute;
+use crate::kernel_route::KernelRoute;
 use crate::session::Timers;
 
 const SESSION_COLUMNS: usize = 8;
@@ -52,6 +52,8 @@ pub fn routes(rows: &[u32]) -> Result<Vec<ArmedRoute>, Coded> {
                 prefix_length: prefix_length.try_into().ok()?,
                 source: Ipv4Addr::from_bits(source),
                 next_hop: Ipv4Addr::from_bits(next_hop),
+                // The driver knows which interface its session is on.
+                interface: 0,
                 protocol: protocol.try_into().ok()?,
                 priority,
             },

@@ -149,6 +149,7 @@ pub struct NativeRouteScopeStats {
     pub deletes: f64,
     pub delete_failures: f64,
     pub restored: f64,
+    pub restores_delayed: f64,
     pub convergence_to_up: NativeHistogram,
     pub convergence_to_down: NativeHistogram,
 }
@@ -165,6 +166,7 @@ impl From<RouteScopeReport> for NativeRouteScopeStats {
             deletes: number(counters.deletes),
             delete_failures: number(counters.delete_failures),
             restored: number(counters.restored),
+            restores_delayed: number(counters.restores_delayed),
             convergence_to_up: counters.convergence_to_up.into(),
             convergence_to_down: counters.convergence_to_down.into(),
         }

@@ -3,15 +3,16 @@
 use std::collections::VecDeque;
 use std::net::Ipv4Addr;
 
+use crate::armed::{ArmedRoute, ArmingPolicy, HOLD_US, RouteId, SessionView, Suspicion};
 use crate::engine::{Datagram, Engine, Event, Path, SessionId, SessionSpec, Transition, Transmit};
-use crate::orders::{ADOPTION_HOLD_US, ArmedRoute, ArmingPolicy, Orders, RouteId, SessionView};
+use crate::kernel_route::{KernelRoute, Occupant};
+use crate::orders::Orders;
 use crate::packet::{ControlPacket, State};
-use crate::routes::KernelRoute;
 use crate::rules::{ROBUST, Rules};
 use crate::session::{Identity, Policy};
 use crate::sim::causes::{self, Turn};
 use crate::sim::clock::Clock;
-use crate::sim::kernel::{Kernel, KernelFaults};
+use crate::sim::kernel::{Kernel, KernelFaults, Notice, RivalAct};
 use crate::sim::network::{Flight, HostId};
 use crate::sim::random::Random;
 use crate::sim::{Violation, Witness};
@@ -77,8 +78,6 @@ impl Default for HostSpec {
 #[derive(Clone, Copy, Debug)]
 struct Kept {
     armed: ArmedRoute,
-    /// Its slot belongs to somebody else.
-    conflict: bool,
     /// It was in the kernel when last looked at.
     held: bool,
     /// A predecessor left it: until then it stays, unless its session comes Up or somebody takes it.
@@ -97,24 +96,6 @@ pub(super) struct Waiting {
 pub struct RouteKind {
     pub no_uninstall: bool,
     pub conflict: bool,
-}
-
-/// What somebody else does with a slot of ours.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum RouteChange {
-    /// Our route is taken out of it.
-    Take,
-    /// A route of theirs is put into it, in place of ours if need be.
-    Occupy,
-    /// A route of theirs leaves it.
-    Vacate,
-}
-
-/// What a notification of the kernel's says.
-#[derive(Clone, Copy, Debug)]
-enum Notice {
-    Gone(KernelRoute),
-    Put(KernelRoute),
 }
 
 pub struct Host {
@@ -153,7 +134,7 @@ impl Host {
     pub(super) fn new(id: HostId, spec: HostSpec, mut random: Random) -> Self {
         // No two machines started together, but for those of tests that count microseconds.
         let offset_us = if spec.clock_ppm == 0 { 0 } else { random.up_to(1 << 40) };
-        let kernel = Kernel::new(random.fork(), spec.kernel, OURS);
+        let kernel = Kernel::new(random.fork(), spec.kernel, THEIRS);
         Self {
             id,
             spec,
@@ -218,6 +199,7 @@ impl Host {
             prefix_length: 32,
             source: session.path.local,
             next_hop: session.path.peer,
+            interface: session.path.link.0,
             protocol: OURS,
             priority: 0,
         };
@@ -231,9 +213,9 @@ impl Host {
             adopted: false,
         };
         if kind.conflict {
-            self.kernel.occupy(KernelRoute { protocol: THEIRS, ..route });
+            self.kernel.act(&route, RivalAct::Occupy);
         }
-        self.routes.push(Kept { armed, conflict: kind.conflict, held: false, adopted_until: None });
+        self.routes.push(Kept { armed, held: false, adopted_until: None });
         self.arm(number as usize, now);
     }
 
@@ -263,7 +245,8 @@ impl Host {
     /// Takes one route out of service, or puts it back; its session goes on.
     pub(super) fn admin_route(&mut self, at: usize, down: bool, now: Time) {
         let Some(kept) = self.routes.get_mut(at) else { return };
-        (kept.armed.admin_down, kept.armed.adopted, kept.adopted_until) = (down, false, None);
+        (kept.armed.admin_down, kept.armed.adopted) = (down, false);
+        kept.adopted_until = kept.adopted_until.filter(|_| !down);
         kept.armed.generation += 1;
         self.arm(at, now);
     }
@@ -277,7 +260,7 @@ impl Host {
     }
 
     pub(super) fn set_kernel_faults(&mut self, faults: KernelFaults) {
-        self.kernel.faults = faults;
+        self.kernel.set_faults(faults);
     }
 
     /// The process ends without a word.
@@ -306,9 +289,9 @@ impl Host {
             self.start_session(spec, now);
         }
         for at in 0..self.routes.len() {
-            let hold_end = self.clock.local(now).plus(ADOPTION_HOLD_US);
+            let hold_end = self.clock.local(now).plus(HOLD_US);
             let kept = &mut self.routes[at];
-            let found = self.kernel.holds(&kept.armed.route);
+            let found = self.kernel.tables().holds(&kept.armed.route);
             (kept.armed.admin_down, kept.armed.adopted, kept.held) = (false, found, found);
             kept.adopted_until = found.then_some(hold_end);
             self.arm(at, now);
@@ -320,42 +303,56 @@ impl Host {
     }
 
     /// Somebody else does something with the slot of a route; who is there to hear it hears of it soon.
-    pub(super) fn change_route(&mut self, at: usize, change: RouteChange, now: Time) {
+    pub(super) fn change_route(&mut self, at: usize, act: RivalAct, now: Time) {
         let Some(kept) = self.routes.get_mut(at) else { return };
-        let ours = kept.armed.route;
-        let theirs = KernelRoute { protocol: THEIRS, ..ours };
-        let notice = match change {
-            RouteChange::Take if self.kernel.take(&ours) => Notice::Gone(ours),
-            RouteChange::Vacate if self.kernel.take(&theirs) => Notice::Gone(theirs),
-            RouteChange::Occupy => {
-                self.kernel.occupy(theirs);
-                Notice::Put(theirs)
+        self.kernel.act(&kept.armed.route, act);
+        self.collect_notices(now);
+    }
+
+    /// A link of this host goes for a moment, and its routes with it.
+    pub(super) fn flush(&mut self, link: u32, now: Time) {
+        self.kernel.flush(Suspicion { interfaces: vec![link], ..Suspicion::default() });
+        self.collect_notices(now);
+    }
+
+    fn collect_notices(&mut self, now: Time) {
+        for notice in self.kernel.notices() {
+            for kept in &mut self.routes {
+                if !self.kernel.tables().holds(&kept.armed.route) {
+                    (kept.held, kept.adopted_until) = (false, None);
+                }
             }
-            RouteChange::Take | RouteChange::Vacate => return,
-        };
-        kept.conflict = self.kernel.holds(&theirs);
-        (kept.held, kept.adopted_until) = (false, None);
-        if self.alive {
-            let heard_at = now.plus(self.random.up_to(NOTICE_US));
-            let last = self.notices.back().map_or(now, |(at, _)| *at);
-            self.notices.push_back((heard_at.max(last), notice));
+            if self.alive {
+                let heard_at = now.plus(self.random.up_to(NOTICE_US));
+                let last = self.notices.back().map_or(now, |(at, _)| *at);
+                self.notices.push_back((heard_at.max(last), notice));
+            }
         }
     }
 
-    /// What the thread that listens to the kernel does: tells what it heard, and ends the holds of adopted routes. Gives
-    /// whether there was anything.
+    /// What the thread that listens to the kernel does: tells what it heard, ends holds and delays, and lists what only a
+    /// listing can tell. Gives whether there was anything.
     fn listen(&mut self, now: Time) -> bool {
         let local = self.clock.local(now);
-        let mut heard = self.orders.next_hold_end().is_some_and(|end| end <= local);
-        while let Some((_, notice)) = self.notices.front().copied().filter(|(at, _)| *at <= now) {
-            self.notices.pop_front();
+        let mut heard = self.orders.poll_deadline().is_some_and(|end| end <= local);
+        while let Some((_, notice)) = self.notices.pop_front_if(|(at, _)| *at <= now) {
             heard = true;
             match notice {
                 Notice::Gone(route) => self.orders.lost(&route, local),
-                Notice::Put(route) => self.orders.taken(&route.slot(), Some(&route), local),
+                Notice::Taken(slot) => self.orders.taken(&slot, local),
+                Notice::Suspicion(suspicion) => {
+                    let mut from = Some((SessionId(0), RouteId(0)));
+                    while let Some(start) = from {
+                        from = self.orders.suspect(&suspicion, start, 2, local);
+                    }
+                }
             }
         }
-        self.orders.release(local);
+        self.orders.handle_timeout(local);
+        if self.orders.has_questions() {
+            self.kernel.list(&mut self.orders, local);
+            heard = true;
+        }
         heard
     }
 
@@ -378,7 +375,7 @@ impl Host {
     pub(super) fn next(&self) -> Option<Time> {
         let turn_at = self.wake_at.map(|at| self.stalled_until.map_or(at, |until| until.max(at)));
         let heard_at = self.notices.front().map(|(at, _)| *at);
-        let hold_end = self.orders.next_hold_end().filter(|_| self.alive).map(|at| self.clock.world(at));
+        let hold_end = self.orders.poll_deadline().filter(|_| self.alive).map(|at| self.clock.world(at));
         [turn_at, self.kernel_at, heard_at, hold_end].into_iter().flatten().min()
     }
 
@@ -501,6 +498,7 @@ impl Host {
     fn run_kernel(&mut self, now: Time) -> Result<(), Violation> {
         let local = self.clock.local(now);
         self.kernel.run(&mut self.orders, local);
+        self.collect_notices(now);
         self.kernel_at = self.kernel.next().map(|at| self.clock.world(at).max(now.plus(1)));
         if self.is_settled() {
             self.check_routes(local)?;
@@ -510,7 +508,9 @@ impl Host {
 
     /// Nothing is asked of the kernel any more.
     pub(super) fn is_settled(&self) -> bool {
-        !self.alive || (self.notices.is_empty() && self.kernel.is_settled(&self.orders))
+        let is_delayed = |kept: &Kept| self.orders.restore_at(kept.armed.id).is_some();
+        let is_quiet = self.notices.is_empty() && !self.routes.iter().any(is_delayed);
+        !self.alive || (is_quiet && self.kernel.is_settled(&self.orders))
     }
 
     /// The kernel is settled: a route is there if its session is Up, each exception by its own rule.
@@ -518,13 +518,14 @@ impl Host {
         for kept in &mut self.routes {
             let Some((session, _)) = self.engine.session(kept.armed.session) else { continue };
             let ArmedRoute { route, no_uninstall, admin_down, .. } = kept.armed;
-            let held = self.kernel.holds(&route);
+            let held = self.kernel.tables().holds(&route);
+            let is_foreign = matches!(self.kernel.tables().occupant(&route), Occupant::Foreign(_));
             let up = session.state() == State::Up && !admin_down;
             let adopted = kept.adopted_until.is_some_and(|until| local < until);
             let stays = no_uninstall || (self.spec.honor_peer_passive && session.peer().passive && !admin_down);
-            let wanted = if kept.conflict {
-                self.kernel.holds(&KernelRoute { protocol: THEIRS, ..route }) && !held
-            } else if up || adopted {
+            let wanted = if up {
+                held || is_foreign
+            } else if adopted {
                 held
             } else if stays {
                 held || !kept.held || !no_uninstall

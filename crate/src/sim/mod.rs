@@ -11,6 +11,7 @@ mod kernel;
 mod network;
 mod random;
 mod scenario;
+mod tables;
 mod watch;
 mod witness;
 mod world;
@@ -19,8 +20,8 @@ use std::fmt;
 
 use crate::time::Time;
 
-pub use host::{Host, HostSpec, RouteChange, RouteKind, path_of};
-pub use kernel::KernelFaults;
+pub use host::{Host, HostSpec, RouteKind, path_of};
+pub use kernel::{KernelFaults, RivalAct};
 pub use network::{HostId, Network, Quality};
 pub use scenario::{Fault, PairSpec, RunError, Scenario, ScenarioError, Timed, Totals};
 pub use witness::Witness;

@@ -4,8 +4,8 @@ use thiserror::Error;
 
 use crate::session::Timers;
 use crate::sim::Violation;
-use crate::sim::host::{HostSpec, RouteChange, RouteKind};
-use crate::sim::kernel::KernelFaults;
+use crate::sim::host::{HostSpec, RouteKind};
+use crate::sim::kernel::{KernelFaults, RivalAct};
 use crate::sim::network::{HostId, Quality};
 use crate::sim::world::{PairId, World};
 
@@ -15,7 +15,7 @@ const SECOND_US: u64 = 1_000_000;
 const PEACE_US: u64 = 60 * SECOND_US;
 
 /// In that time every route is where it belongs, however often that was tried before.
-const SETTLE_US: u64 = 60 * SECOND_US;
+const SETTLE_US: u64 = 200 * SECOND_US;
 
 #[derive(Clone, Debug, PartialEq)]
 pub struct Scenario {
@@ -87,7 +87,12 @@ pub enum Fault {
     Route {
         host: usize,
         route: usize,
-        change: RouteChange,
+        change: RivalAct,
+    },
+    /// A link of a host's goes for a moment, and with it the host's routes over it.
+    Flush {
+        host: usize,
+        link: u32,
     },
     Timers {
         pair: usize,
@@ -184,7 +189,8 @@ impl Scenario {
             Fault::Restart { host, .. }
             | Fault::Stall { host, .. }
             | Fault::AdminRoute { host, .. }
-            | Fault::Route { host, .. } => self.validate_host(*host),
+            | Fault::Route { host, .. }
+            | Fault::Flush { host, .. } => self.validate_host(*host),
             Fault::AdminDown { pair, side } | Fault::AdminUp { pair, side } => pair_and_side(*pair, *side),
             Fault::Timers { pair, side, timers } => {
                 pair_and_side(*pair, *side)?;
@@ -266,6 +272,7 @@ impl Fault {
             Fault::Quality { from, to, quality } => world.set_quality(host_id(from), host_id(to), quality),
             Fault::Restart { host, pause_us, adopts } => world.restart(host_id(host), pause_us, adopts),
             Fault::Route { host, route, change } => world.change_route(host_id(host), route, change),
+            Fault::Flush { host, link } => world.flush(host_id(host), link),
             Fault::Stall { host, us } => world.stall(host_id(host), us),
             Fault::AdminDown { pair, side } => world.admin(pair_id(pair), side, true),
             Fault::AdminUp { pair, side } => world.admin(pair_id(pair), side, false),
@@ -305,7 +312,8 @@ impl KernelFaults {
         within("latency_us", self.latency_us, 0, 60 * SECOND_US)?;
         share("hang_ppm", self.hang_ppm)?;
         share("fail_ppm", self.fail_ppm)?;
-        share("lose_ppm", self.lose_ppm)
+        share("lose_ppm", self.lose_ppm)?;
+        share("rival_ppm", self.rival_ppm)
     }
 }
 

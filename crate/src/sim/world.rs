@@ -9,8 +9,8 @@ use crate::engine::{SessionId, SessionSpec, Transition};
 use crate::packet::State;
 use crate::session::Timers;
 use crate::sim::Violation;
-use crate::sim::host::{Host, HostSpec, RouteChange, RouteKind, path_of};
-use crate::sim::kernel::KernelFaults;
+use crate::sim::host::{Host, HostSpec, RouteKind, path_of};
+use crate::sim::kernel::{KernelFaults, RivalAct};
 use crate::sim::network::{HostId, Network, Quality};
 use crate::sim::random::Random;
 use crate::sim::watch::Watch;
@@ -220,15 +220,21 @@ impl World {
     }
 
     /// Somebody else does something with the slot of one of a host's routes.
-    pub fn change_route(&mut self, id: HostId, route: usize, change: RouteChange) {
+    pub fn change_route(&mut self, id: HostId, route: usize, change: RivalAct) {
         let now = self.now;
         self.host_mut(id).change_route(route, change, now);
+    }
+
+    /// A link of a host's goes for a moment: the kernel drops the routes over it.
+    pub fn flush(&mut self, id: HostId, link: u32) {
+        let now = self.now;
+        self.host_mut(id).flush(link, now);
     }
 
     /// Whatever is not ours leaves the slots of a host's routes.
     pub fn vacate(&mut self, id: HostId) {
         for route in 0..self.host(id).route_count() {
-            self.change_route(id, route, RouteChange::Vacate);
+            self.change_route(id, route, RivalAct::Vacate);
         }
     }
 

@@ -6,8 +6,7 @@ use proptest::test_runner::{Config, RngAlgorithm, TestRng, TestRunner};
 use route_liveness::rules::{REFERENCE, ROBUST};
 use route_liveness::session::Timers;
 use route_liveness::sim::{
-    Fault, HostSpec, KernelFaults, PairSpec, Quality, RouteChange, RouteKind, RunError, Scenario, Timed, Totals,
-    Violation,
+    Fault, HostSpec, KernelFaults, PairSpec, Quality, RivalAct, RouteKind, RunError, Scenario, Timed, Totals, Violation,
 };
 
 const MS: u64 = 1_000;
@@ -164,8 +163,15 @@ fn hosts() -> impl Strategy<Value = HostSpec> {
 }
 
 fn kernels() -> impl Strategy<Value = KernelFaults> {
-    let bad = (0..50 * MS, 0u32..200_000, 0u32..400_000, 0u32..200_000).prop_map(
-        |(latency_us, hang_ppm, fail_ppm, lose_ppm)| KernelFaults { latency_us, hang_ppm, fail_ppm, lose_ppm },
+    let rivals = prop_oneof![2 => Just(0u32), 1 => 0u32..200_000];
+    let bad = (0..50 * MS, 0u32..200_000, 0u32..400_000, 0u32..200_000, rivals).prop_map(
+        |(latency_us, hang_ppm, fail_ppm, lose_ppm, rival_ppm)| KernelFaults {
+            latency_us,
+            hang_ppm,
+            fail_ppm,
+            lose_ppm,
+            rival_ppm,
+        },
     );
     prop_oneof![2 => Just(KernelFaults { latency_us: MS, ..KernelFaults::default() }), 1 => bad]
 }
@@ -219,8 +225,16 @@ fn bad_qualities() -> impl Strategy<Value = Quality> {
     )
 }
 
-fn route_changes() -> impl Strategy<Value = RouteChange> {
-    prop_oneof![3 => Just(RouteChange::Take), 1 => Just(RouteChange::Occupy), 2 => Just(RouteChange::Vacate)]
+fn rival_acts() -> impl Strategy<Value = RivalAct> {
+    prop_oneof![
+        3 => Just(RivalAct::Take),
+        1 => Just(RivalAct::Occupy),
+        1 => Just(RivalAct::Prepend),
+        1 => Just(RivalAct::Append),
+        1 => Just(RivalAct::Tos),
+        1 => Just(RivalAct::Claim),
+        2 => Just(RivalAct::Vacate),
+    ]
 }
 
 fn timed(hosts: usize, pairs: usize, duration_us: u64) -> impl Strategy<Value = Timed> {
@@ -240,7 +254,8 @@ fn faults(hosts: usize, pairs: usize) -> impl Strategy<Value = Fault> {
         2 => (two(), qualities()).prop_map(|([from, to], quality)| Fault::Quality { from, to, quality }),
         3 => (host(), prop_oneof![Just(0), 0..2 * SECOND, 0..90 * SECOND], any::<bool>())
             .prop_map(|(host, pause_us, adopts)| Fault::Restart { host, pause_us, adopts }),
-        3 => (host(), 0usize..4, route_changes())
+        1 => (host(), 0u32..4).prop_map(|(host, link)| Fault::Flush { host, link }),
+        3 => (host(), 0usize..4, rival_acts())
             .prop_map(|(host, route, change)| Fault::Route { host, route, change }),
         2 => (host(), prop_oneof![0..SECOND, 0..20 * SECOND]).prop_map(|(host, us)| Fault::Stall { host, us }),
         1 => end().prop_map(|(pair, side)| Fault::AdminDown { pair, side }),

@@ -1,0 +1,120 @@
+//! The kernel's routing tables as Linux keeps them (fib_trie.c): several routes in a slot, in their order.
+
+use std::collections::BTreeMap;
+use std::net::Ipv4Addr;
+
+use nix::errno::Errno;
+
+use crate::armed::Suspicion;
+use crate::kernel_route::{KernelRoute, Occupant, Presence, Result, RouteError, Slot};
+
+/// Table, destination, prefix length, TOS, priority: as the kernel sorts what has one destination.
+type Key = (u32, Ipv4Addr, u8, u8, u32);
+
+/// Where a new route goes in its slot.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Put {
+    /// Nowhere unless the slot is empty.
+    Exclusive,
+    /// In place of the first.
+    Replace,
+    /// Behind the last.
+    Append,
+    /// Before the first.
+    Prepend,
+}
+
+#[derive(Clone, Debug, Default)]
+pub struct SimTables(BTreeMap<Key, Vec<KernelRoute>>);
+
+impl SimTables {
+    /// Puts a route of TOS 0 into its slot.
+    ///
+    /// # Errors
+    /// `EEXIST` where the kernel says so.
+    pub fn put(&mut self, route: &KernelRoute, how: Put) -> Result<()> {
+        self.put_tos(route, 0, how)
+    }
+
+    /// # Errors
+    /// As `put`.
+    pub fn put_tos(&mut self, route: &KernelRoute, tos: u8, how: Put) -> Result<()> {
+        let held = self.0.entry(key(&route.slot(), tos)).or_default();
+        let is_there = held.contains(route);
+        match how {
+            Put::Exclusive if !held.is_empty() => return Err(RouteError::System(Errno::EEXIST)),
+            // Replacing a route by itself changes nothing.
+            Put::Replace if held.first() == Some(route) => {}
+            _ if is_there => return Err(RouteError::System(Errno::EEXIST)),
+            Put::Replace if !held.is_empty() => held[0] = *route,
+            Put::Exclusive | Put::Append | Put::Replace => held.push(*route),
+            Put::Prepend => held.insert(0, *route),
+        }
+        Ok(())
+    }
+
+    /// Deletes the first route of TOS 0 that fits: without a source, an interface or a priority, any of these does.
+    ///
+    /// # Errors
+    /// `ESRCH` where there is none.
+    pub fn delete(&mut self, route: &KernelRoute) -> Result<KernelRoute> {
+        let from = (route.table, route.destination, route.prefix_length, 0, 0);
+        let to = (route.table, route.destination, route.prefix_length, 0, u32::MAX);
+        let fits = |held: &KernelRoute| {
+            (route.priority == 0 || route.priority == held.priority)
+                && (route.source.is_unspecified() || route.source == held.source)
+                && (route.interface == 0 || route.interface == held.interface)
+                && (route.protocol, route.next_hop) == (held.protocol, held.next_hop)
+        };
+        for held in self.0.range_mut(from..=to).map(|(_, held)| held) {
+            if let Some(at) = held.iter().position(fits) {
+                return Ok(held.remove(at));
+            }
+        }
+        Err(RouteError::System(Errno::ESRCH))
+    }
+
+    /// Drops every route that a suspicion concerns, as the kernel does with a link, and tells nobody which.
+    pub fn flush(&mut self, suspicion: &Suspicion) {
+        for held in self.0.values_mut() {
+            held.retain(|route| !suspicion.concerns(route));
+        }
+    }
+
+    /// Deletes what carries a protocol number.
+    pub fn sweep(&mut self, protocol: u8) {
+        for held in self.0.values_mut() {
+            held.retain(|route| route.protocol != protocol);
+        }
+    }
+
+    /// Whether exactly this route is there.
+    #[must_use]
+    pub fn holds(&self, route: &KernelRoute) -> bool {
+        self.slot(&route.slot()).contains(route)
+    }
+
+    #[must_use]
+    pub fn look(&self, route: &KernelRoute) -> Presence {
+        if self.holds(route) { Presence::Present } else { Presence::Absent }
+    }
+
+    /// The routes of TOS 0 in a slot, in their order.
+    #[must_use]
+    pub fn slot(&self, slot: &Slot) -> &[KernelRoute] {
+        self.0.get(&key(slot, 0)).map_or(&[], Vec::as_slice)
+    }
+
+    #[must_use]
+    pub fn occupant(&self, route: &KernelRoute) -> Occupant {
+        match self.slot(&route.slot()).first() {
+            None => Occupant::Nobody,
+            Some(held) if held.protocol == route.protocol => Occupant::Ours(*held),
+            Some(held) => Occupant::Foreign(held.protocol),
+        }
+    }
+}
+
+fn key(slot: &Slot, tos: u8) -> Key {
+    (slot.table, slot.destination, slot.prefix_length, tos, slot.priority)
+}
