@@ -29,7 +29,14 @@ export {
 } from './metrics.js';
 export { MemoryRoutes } from './netlinker/memory.js';
 export { NetlinkRoutes } from './netlinker/netlink.js';
-export { newRouteReaderWriter, type RouteReaderWriter, type RouteRegistrar } from './netlinker/reader-writer.js';
+export {
+  newRouteReaderWriter,
+  type PlacedRoute,
+  type RouteLoss,
+  type RouteReaderWriter,
+  type RouteRegistrar,
+  type RouteWatcher,
+} from './netlinker/reader-writer.js';
 export { InvalidLengthError, ShortPacketError, UnsupportedVersionError } from './protocol/packet.js';
 export { DEFAULT_LIVENESS_PORT, type Datagram, type Destination, type UDPService } from './protocol/udp.js';
 export { DownReason, State, stateFromWire, stateToWire } from './protocol/state.js';

@@ -260,13 +260,14 @@ export class Manager extends SafeEmitter<ManagerEvents> implements AsyncDisposab
     const report = (operation: RouteOperation): void => {
       this.#reportOperation(operation);
     };
+    const warn = (fields: object, message: string): void => {
+      this.#log.warn(fields, message);
+    };
     const { netlinker, passiveMode } = this.#config;
     if (!passiveMode && netlinker instanceof NetlinkRoutes && this.#engine.arming !== undefined) {
-      return new ArmedInstaller(this.#engine.arming, report);
+      return new ArmedInstaller(this.#engine.arming, report, warn);
     }
-    return new BackendInstaller(netlinker, this.#config, report, (error) => {
-      this.#log.warn({ err: error }, `lost routes are not noticed any more: ${error.message}`);
-    });
+    return new BackendInstaller(netlinker, this.#config, report, warn);
   }
 
   #listener(): EngineListener {

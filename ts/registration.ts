@@ -7,7 +7,7 @@ import { codeOf, ConfigError, expected, LivenessError, messageOf, type RouteIssu
 import type { SessionTimerOptions } from './intervals.js';
 import { DEFAULT_LIVENESS_PORT } from './protocol/udp.js';
 import type { Registry } from './registry/registry.js';
-import type { RouteEntry } from './registry/route-entry.js';
+import type { PutBack, RouteEntry } from './registry/route-entry.js';
 import type { Session } from './registry/session.js';
 import { formatPeer, formatRoute, formatSlot, parseInterface, parseRoute, type Peer, peerOf, type Route } from './route.js';
 
@@ -28,7 +28,7 @@ export interface Enrolment {
   /** The sessions that routes were moved away from. */
   readonly left: ReadonlySet<Session>;
   /** The entries that were registered before, each with what puts it back as it was. */
-  readonly renewed: ReadonlyMap<RouteEntry, () => void>;
+  readonly renewed: ReadonlyMap<RouteEntry, PutBack>;
   readonly issues: RouteIssue[];
   /** What stands behind each issue, by its index. */
   readonly errors: Map<number, unknown>;
@@ -81,7 +81,7 @@ class Enroller {
   readonly added = new Set<Session>();
   readonly changed = new Map<Session, SessionParameters>();
   readonly left = new Set<Session>();
-  readonly renewed = new Map<RouteEntry, () => void>();
+  readonly renewed = new Map<RouteEntry, PutBack>();
   readonly #registry: Registry;
   readonly #config: ResolvedConfig;
   readonly #standard: SessionTimers;
@@ -132,7 +132,7 @@ class Enroller {
   *sharingErrors(): Iterable<[number, ConfigError]> {
     for (const [session, wanted] of this.changed) {
       for (const entry of session.routes) {
-        if (entry.leaving || this.#renewals.has(entry)) continue;
+        if (entry.leaving || this.#renewals.has(entry) || this.#routes.has(entry)) continue;
         yield [this.#named.get(session) ?? 0, sharedError(session.peer, differences(session, wanted))];
         break;
       }

@@ -3,6 +3,7 @@ import type { ResolvedConfig } from './config.js';
 import type { Engine } from './engine/engine.js';
 import { closedError, codeOf, ConfigError, expected, LivenessError, messageOf, RoutesError, toError } from './errors.js';
 import type { RouteInstaller } from './installer/installer.js';
+import { listRoutes } from './installer/listings.js';
 import type { Logger } from './logger.js';
 import type { PlacedRoute } from './netlinker/reader-writer.js';
 import { enrol, type Enrolment, type Registration, type SessionParameters } from './registration.js';
@@ -64,13 +65,13 @@ export class Roster {
     const unwanted = listed.filter(({ route, iface }) => !this.#isOwned(route, iface));
     const routes = unwanted.map(({ route }) => route);
     if (dryRun || unwanted.length === 0) return routes;
-    const { netlinker } = this.#parts.config;
-    const deletions = unwanted.map(({ route, iface }) => this.#call(() => netlinker.routeDelete(route, iface)));
+    const deletions = unwanted.map((placed) => this.#call(() => this.#delete(placed)));
     const outcomes = await this.#pending.wait(Promise.allSettled(deletions));
     // A backend deletes what fits, and nothing if nothing does: the next listing tells.
     const still = (await this.#leftRoutes(left)).map(({ route }) => formatRoute(route));
     const issues = outcomes.flatMap((outcome, index) => {
-      if (outcome.status === 'rejected') return [{ index, code: codeOf(outcome.reason) ?? 'ERR_ROUTE_BACKEND', message: messageOf(outcome.reason) }];
+      if (outcome.status === 'rejected')
+        return [{ index, code: codeOf(outcome.reason) ?? 'ERR_ROUTE_BACKEND', message: messageOf(outcome.reason) }];
       const route = routes[index] as Route;
       if (!still.includes(formatRoute(route))) return [];
       return [{ index, code: 'ERR_ROUTE_BACKEND', message: `The backend still holds ${formatRoute(route)}` }];
@@ -184,7 +185,7 @@ export class Roster {
         this.#abandon(entry);
         return;
       }
-      putBack();
+      putBack((session) => this.#sessionLike(session));
       restored.push(entry);
       if (entry.leaving) this.#abandon(entry);
     });
@@ -193,6 +194,16 @@ export class Roster {
     for (const session of changed.keys()) Object.assign(session, former.get(session));
     if (changed.size > 0) engine.updateSessions([...changed.keys()]);
     this.#endUnused(touched);
+  }
+
+  /** A session, or, where it has ended meanwhile, the one there is with its peer by now, or a new one. */
+  #sessionLike(session: Session): Session {
+    const { id, peer, scope, address, peerPort, timers } = session;
+    const alive = this.registry.sessionById(id) ?? this.registry.session(peer);
+    if (alive !== undefined) return alive;
+    const begun = this.registry.addSession(this.registry.scope(scope.iface, scope.localIP), address, peerPort, timers);
+    this.#parts.engine.addSessions([begun]);
+    return begun;
   }
 
   #abandon(entry: RouteEntry): void {
@@ -243,12 +254,19 @@ export class Roster {
     ];
     if (issues.length > 0) throw new ConfigError(issues);
     const { netlinker } = this.#parts.config;
-    const listed = await this.#listing(async () => {
-      if (netlinker.placedRoutes !== undefined) return netlinker.placedRoutes(protocol);
-      return (await netlinker.routeByProtocol(protocol)).map((route): PlacedRoute => ({ route }));
-    });
+    const listed = await this.#listing(() => listRoutes(netlinker, protocol));
     this.#parts.assertOpen();
     return listed.filter(({ route }) => route.table === table);
+  }
+
+  /** Deletes what nobody has registered. Whoever registers the slot meanwhile is told: the deletion may come after that. */
+  async #delete({ route, iface }: PlacedRoute): Promise<void> {
+    try {
+      await this.#parts.config.netlinker.routeDelete(route, iface);
+    } finally {
+      const owner = this.registry.occupant(route);
+      if (owner !== undefined) this.#parts.installer.disturbed(owner);
+    }
   }
 
   /** What the backend lists. @throws LivenessError `ERR_ROUTE_BACKEND` where it fails or does not answer in time, `ERR_CLOSED` */

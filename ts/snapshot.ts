@@ -9,11 +9,13 @@ import type { Route } from './route.js';
 /** A route of a session, and what became of it in the backend. */
 export interface RouteSnapshot {
   readonly route: Readonly<Route>;
-  /** The backend has confirmed the route. */
+  /** The backend has confirmed the route, and nothing is known to have taken it away since. */
   readonly installed: boolean;
   readonly adminDown: boolean;
   /** Why the last operation failed, until one succeeds. */
   readonly lastError: Error | undefined;
+  /** Until when a route that others take away again and again is not put back. */
+  readonly restoreAt: Date | undefined;
 }
 
 /** A session at one moment (reference name: `SessionSnapshot`). Times are `undefined` until they happened. */

@@ -286,6 +286,33 @@ impl Watcher for Keeper {
     }
 }
 
+#[cfg(all(test, not(loom)))]
+mod tests {
+    use std::sync::mpsc;
+    use std::time::Duration;
+
+    use super::*;
+
+    #[test]
+    fn the_end_of_a_thread_by_a_panic_is_told_as_fatal() {
+        let (ring, rung) = mpsc::channel();
+        let mailbox = Arc::new(Mailbox::new(Box::new(move || ring.send(()).unwrap_or(()))));
+        let policy = ArmingPolicy { take_over: false, honor_peer_passive: false };
+        let arming = Arming::start(policy, Arc::clone(&mailbox)).unwrap();
+        let desk = Arc::clone(&arming.desk);
+        // Whoever takes the lock after a holder that panicked panics, too.
+        let holder = thread::spawn(move || desk.change(|_| panic!("on purpose")));
+        assert!(holder.join().is_err());
+        arming.desk.wake.notify_one();
+        rung.recv_timeout(Duration::from_secs(10)).expect("it is told");
+        let fatal = mailbox.drain().fatal.expect("as fatal");
+        assert_eq!(fatal.code, "ERR_INTERNAL");
+        assert!(fatal.message.contains("route thread"), "{}", fatal.message);
+        // Its other threads and the lock are of no more use.
+        std::mem::forget(arming);
+    }
+}
+
 #[cfg(all(test, loom))]
 mod every_order {
     use std::net::Ipv4Addr;

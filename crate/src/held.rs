@@ -18,8 +18,10 @@ const LOOKS_AT_ONCE: usize = 128;
 /// What became of routes that were held.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum HeldNews {
-    /// They are not in the kernel any more.
-    Lost(Vec<KernelRoute>),
+    /// Somebody deleted or replaced them.
+    Taken(Vec<KernelRoute>),
+    /// They went with a link or an address.
+    Dropped(Vec<KernelRoute>),
     /// Nobody watches any more, for this reason.
     Unwatched(String),
 }
@@ -74,8 +76,8 @@ impl HeldWatcher {
         Ok(Self { held, socket: RouteSocket::new()?, tell })
     }
 
-    /// Looks at routes, and tells of those that are gone.
-    fn look(&mut self, routes: &[KernelRoute]) {
+    /// Looks at routes; gives those that are gone.
+    fn lost(&mut self, routes: &[KernelRoute]) -> Vec<KernelRoute> {
         let mut lost = Vec::new();
         let mut unknown = Vec::new();
         for some in routes.chunks(LOOKS_AT_ONCE) {
@@ -95,8 +97,12 @@ impl HeldWatcher {
         }
         // What was deleted or replaced meanwhile is no loss.
         lost.retain(|route| self.held.release_exactly(route));
+        lost
+    }
+
+    fn tell_of(&self, lost: Vec<KernelRoute>, news: fn(Vec<KernelRoute>) -> HeldNews) {
         if !lost.is_empty() {
-            (self.tell)(HeldNews::Lost(lost));
+            (self.tell)(news(lost));
         }
     }
 }
@@ -105,12 +111,14 @@ impl Watcher for HeldWatcher {
     fn heard(&mut self, gone: &[KernelRoute], taken: &[Slot]) {
         let slots = gone.iter().map(KernelRoute::slot).chain(taken.iter().copied());
         let routes = self.held.find(slots);
-        self.look(&routes);
+        let lost = self.lost(&routes);
+        self.tell_of(lost, HeldNews::Taken);
     }
 
     fn suspect(&mut self, suspicion: &Suspicion) {
         let routes = self.held.concerned(suspicion);
-        self.look(&routes);
+        let lost = self.lost(&routes);
+        self.tell_of(lost, HeldNews::Dropped);
     }
 
     fn work(&mut self) -> Option<Time> {

@@ -126,8 +126,13 @@ impl Orders {
         if former != spec.route {
             replace(&mut entry, former, now);
         }
-        if spec.adopted && !entry.is_present() {
-            entry.presence = Presence::Unknown;
+        if spec.adopted {
+            // Whatever was known before: an outcome has to say whether it is there.
+            if entry.asked {
+                entry.doubt = entry.doubt.max(Some(Doubt::Host));
+            } else {
+                entry.presence = Presence::Unknown;
+            }
             entry.rare().held_until = Some(now.plus(HOLD_US));
         }
         if (session.up || spec.admin_down)

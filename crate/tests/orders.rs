@@ -526,6 +526,21 @@ fn an_adopted_route_is_looked_for_and_one_that_has_vanished_is_not_installed() {
 }
 
 #[test]
+fn a_route_that_is_adopted_when_it_is_there_or_being_added_is_looked_for_too() {
+    let mut bench = Bench::installed();
+    bench.arm(|it| it.adopted = true, UP);
+    let (asked, outcomes) = bench.run_with(Presence::Present);
+    assert_eq!((asked, outcomes.len()), (vec!["look"], 1), "whoever adopts it waits for the outcome");
+
+    let mut bench = Bench::new();
+    bench.arm(|_| {}, UP);
+    let addition = bench.ask();
+    bench.arm(|it| it.adopted = true, UP);
+    assert_eq!(bench.answer(addition, Ok(()), Presence::Present)[0].generation, 2);
+    assert_eq!(bench.run(), ["look"]);
+}
+
+#[test]
 fn an_adopted_route_waits_for_its_session_and_goes_where_that_does_not_come_up() {
     let mut bench = Bench::new();
     bench.arm(|it| it.adopted = true, DOWN);

@@ -161,6 +161,7 @@ export async function sessions(): Promise<void> {
     readonly installed: boolean;
     readonly adminDown: boolean;
     readonly lastError: Error | undefined;
+    readonly restoreAt: Date | undefined;
   }>();
 
   manager.on('transition', (transition) => {

@@ -5,6 +5,7 @@ import type {
   EngineOptions,
   EngineSnapshot,
   PathFault,
+  RouteArming,
   SessionId,
   SessionPath,
   SessionRecord,
@@ -25,7 +26,7 @@ export class FakeEngine implements Engine {
     independentOfEventLoop: true,
     realtime: true,
   };
-  readonly arming = undefined;
+  readonly arming: RouteArming | undefined = undefined;
   readonly sessions = new Map<SessionId, SessionSpec & { state: State; adminDown: boolean }>();
   readonly calls: string[] = [];
   readonly faults: { iface?: string; localIP?: string; code: PathFault['code'] }[] = [];
@@ -120,6 +121,12 @@ export class FakeEngine implements Engine {
   become(peerIP: string, to: State, changes: Partial<SessionRecord> = {}): void {
     const session = [...this.sessions.values()].find((it) => it.peerIP === peerIP);
     if (session === undefined) throw new Error(`no session with ${peerIP}`);
+    this.becomeById(session.id, to, changes);
+  }
+
+  becomeById(id: SessionId, to: State, changes: Partial<SessionRecord> = {}): void {
+    const session = this.sessions.get(id);
+    if (session === undefined) throw new Error(`no session ${id}`);
     const record: SessionRecord = {
       id: session.id,
       from: session.state,

@@ -80,12 +80,15 @@ describe('a registered route', () => {
     expect(manager.getSessions()[0]?.routes).toHaveLength(1);
   });
 
-  it('that takes the slot of another is a conflict', async () => {
+  it('that takes the slot of one on another interface, or of another protocol, is a conflict', async () => {
     const { manager, engine } = await startFake();
     await manager.registerRoute(route(), 'eth0');
-    const rival = route({ nextHop: '10.0.0.3' });
-    await expect(manager.registerRoute(rival, 'eth0')).rejects.toMatchObject({ code: 'ERR_ROUTE_CONFLICT' });
-    await expect(manager.registerRoute(route(), 'eth1')).rejects.toMatchObject({ code: 'ERR_ROUTE_CONFLICT' });
+    for (const [rival, iface] of [
+      [route(), 'eth1'],
+      [route({ protocol: 4 }), 'eth0'],
+    ] as const) {
+      await expect(manager.registerRoute(rival, iface)).rejects.toMatchObject({ code: 'ERR_ROUTE_CONFLICT' });
+    }
     expect(engine.calls).toEqual(['add 1']);
   });
 

@@ -61,8 +61,8 @@ export interface NativeRoutesHandle {
   /** Begins to watch what was added here; the doorbell rings when there is `news`, and keeps no process alive. */
   watch(doorbell: () => void): void;
   unwatch(): void;
-  /** The routes that were lost since the last time, and why nobody watches any more where that is so. */
-  news(): { lost: NativeRoute[]; unwatched?: string };
+  /** The routes that somebody took since the last time, those that went with a link or an address, and why nobody watches any more where that is so. */
+  news(): { taken: NativeRoute[]; dropped: NativeRoute[]; unwatched?: string };
 }
 
 export interface NativeDatagram {

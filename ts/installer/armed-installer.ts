@@ -4,13 +4,15 @@ import { closedError, LivenessError } from '../errors.js';
 import { monotonicNow } from '../clock.js';
 import { formatRoute } from '../route.js';
 import { Backoff } from './backoff.js';
-import type { OperationListener, RegisteredRoute, RouteInstaller, RouteStatus } from './installer.js';
-
-/** Who waits for something, and what is said to them. */
-interface Waiter<T> {
-  readonly resolve: (value: T) => void;
-  readonly reject: (error: Error) => void;
-}
+import {
+  type InstallerWarning,
+  type OperationListener,
+  type RegisteredRoute,
+  type RouteInstaller,
+  type RouteStatus,
+  tellOfContention,
+} from './installer.js';
+import { Waiters } from './waiters.js';
 
 /** One armed route. What few routes need comes into being when it is needed. */
 class Armed implements ArmedRoute {
@@ -21,9 +23,11 @@ class Armed implements ArmedRoute {
   lastError: Error | undefined = undefined;
   /** In microseconds of CLOCK_MONOTONIC. */
   restoreAtUs: number | undefined = undefined;
+  /** That it is taken away again and again was told. */
+  isContended = false;
   backoff: Backoff | undefined = undefined;
-  #departures: Waiter<void>[] | undefined = undefined;
-  #adoptions: Waiter<boolean>[] | undefined = undefined;
+  #departures: Waiters<void> | undefined = undefined;
+  #adoptions: Waiters<boolean> | undefined = undefined;
 
   constructor(registered: RegisteredRoute) {
     this.registered = registered;
@@ -51,34 +55,27 @@ class Armed implements ArmedRoute {
 
   /** Resolves when the route is gone, or registered again. */
   departure(): Promise<void> {
-    return new Promise((resolve, reject) => (this.#departures ??= []).push({ resolve, reject }));
+    return (this.#departures ??= new Waiters()).wait();
   }
 
   /** Resolves with whether the route was found. */
   adoption(): Promise<boolean> {
-    return new Promise((resolve, reject) => (this.#adoptions ??= []).push({ resolve, reject }));
+    return (this.#adoptions ??= new Waiters()).wait();
   }
 
   depart(): void {
-    const waiting = this.#departures;
-    this.#departures = undefined;
-    waiting?.forEach(({ resolve }) => resolve());
+    this.#departures?.resolve();
   }
 
   found(): void {
-    const waiting = this.#adoptions;
-    this.#adoptions = undefined;
-    waiting?.forEach(({ resolve }) => resolve(this.installed));
+    this.#adoptions?.resolve(this.installed);
   }
 
   /** Nothing more is heard of it. */
   end(error: Error): void {
     this.backoff?.cancel();
-    const [departures, adoptions] = [this.#departures, this.#adoptions];
-    this.#departures = undefined;
-    this.#adoptions = undefined;
-    departures?.forEach(({ reject }) => reject(error));
-    adoptions?.forEach(({ reject }) => reject(error));
+    this.#departures?.reject(error);
+    this.#adoptions?.reject(error);
   }
 }
 
@@ -89,11 +86,13 @@ class Armed implements ArmedRoute {
 export class ArmedInstaller implements RouteInstaller {
   readonly #arming: RouteArming;
   readonly #listener: OperationListener;
+  readonly #warn: InstallerWarning;
   readonly #routes = new Map<RouteId, Armed>();
 
-  constructor(arming: RouteArming, listener: OperationListener) {
+  constructor(arming: RouteArming, listener: OperationListener, warn: InstallerWarning = () => undefined) {
     this.#arming = arming;
     this.#listener = listener;
+    this.#warn = warn;
   }
 
   add(registered: readonly RegisteredRoute[]): void {
@@ -138,6 +137,11 @@ export class ArmedInstaller implements RouteInstaller {
     return adopted;
   }
 
+  /** The engine hears of it from the kernel. */
+  disturbed(): void {
+    return undefined;
+  }
+
   status(registered: RegisteredRoute): RouteStatus {
     const route = this.#routes.get(registered.id);
     return { installed: route?.installed ?? false, lastError: route?.lastError, restoreAt: wallTime(route?.restoreAtUs) };
@@ -179,8 +183,8 @@ export class ArmedInstaller implements RouteInstaller {
 
   #outcome(route: Armed, outcome: RouteOutcome): void {
     const error = outcome.ok ? undefined : failure(route.registered, outcome);
+    this.#noteContention(route, outcome);
     route.installed = outcome.installed;
-    route.restoreAtUs = outcome.restoreAtUs;
     if (outcome.op !== 'none' || !outcome.ok) route.lastError = error;
     if (outcome.op !== 'none') this.#report(route, outcome, error);
     if (outcome.ok) route.backoff?.succeeded();
@@ -194,6 +198,15 @@ export class ArmedInstaller implements RouteInstaller {
       route.backoff ??= new Backoff();
       route.backoff.retry(() => this.#retry(route, outcome));
     }
+  }
+
+  /** A loss without a delay is the first after some peace. */
+  #noteContention(route: Armed, { op, ok, installed, restoreAtUs }: RouteOutcome): void {
+    const isLoss = op === 'none' && ok && route.installed && !installed;
+    route.restoreAtUs = restoreAtUs;
+    if (!isLoss) return;
+    if (restoreAtUs !== undefined && !route.isContended) tellOfContention(this.#warn, route.registered);
+    route.isContended = restoreAtUs !== undefined;
   }
 
   #retry(route: Armed, { code }: RouteOutcome): void {

@@ -1,9 +1,10 @@
 /** Keeps the routes of any backend as their sessions want them. */
-import { toError } from '../errors.js';
-import type { RouteReaderWriter } from '../netlinker/reader-writer.js';
+import { messageOf, toError } from '../errors.js';
+import type { RouteLoss, RouteReaderWriter } from '../netlinker/reader-writer.js';
 import { formatSlot, type Route } from '../route.js';
 import type { RouteId, RouteScopeStats } from '../engine/engine.js';
-import type { OperationListener, RegisteredRoute, RouteInstaller, RouteStatus } from './installer.js';
+import type { InstallerWarning, OperationListener, RegisteredRoute, RouteInstaller, RouteStatus } from './installer.js';
+import { Listings } from './listings.js';
 import { RetryGate } from './retry-gate.js';
 import { RouteCounters } from './route-counters.js';
 import { type InstallerRules, type KeeperMeans, RouteKeeper } from './route-keeper.js';
@@ -27,10 +28,10 @@ export class BackendInstaller implements RouteInstaller {
   #bySlot: Map<string, RouteKeeper> | undefined = undefined;
   #closed = false;
 
-  /** @param warn is told where the backend cannot say what it loses */
-  constructor(backend: RouteReaderWriter, rules: InstallerRules, listener: OperationListener, warn: (error: Error) => void = () => undefined) {
-    this.#means = { backend, rules, listener, counters: new RouteCounters(), gate: new RetryGate(MOST_RETRIES) };
-    this.#unwatch = this.#watch(backend, warn);
+  constructor(backend: RouteReaderWriter, rules: InstallerRules, listener: OperationListener, warn: InstallerWarning = () => undefined) {
+    const [listings, counters, gate] = [new Listings(backend), new RouteCounters(), new RetryGate(MOST_RETRIES)];
+    this.#means = { backend, listings, rules, listener, counters, gate, warn };
+    this.#unwatch = this.#watch(backend);
   }
 
   add(registered: readonly RegisteredRoute[]): void {
@@ -68,6 +69,10 @@ export class BackendInstaller implements RouteInstaller {
 
   adopt(registered: RegisteredRoute): Promise<boolean> {
     return this.#keepers.get(registered.id)?.adopt() ?? Promise.resolve(false);
+  }
+
+  disturbed(registered: RegisteredRoute): void {
+    this.#keepers.get(registered.id)?.disturbed();
   }
 
   status(registered: RegisteredRoute): RouteStatus {
@@ -118,30 +123,30 @@ export class BackendInstaller implements RouteInstaller {
   }
 
   /** The backend is foreign: that it cannot be watched costs nothing else. */
-  #watch(backend: RouteReaderWriter, warn: (error: Error) => void): () => void {
-    const watcher = {
-      lost: (routes: readonly Route[]): void => this.#lost(routes),
-      failed: warn,
+  #watch(backend: RouteReaderWriter): () => void {
+    const failed = (thrown: unknown): void => {
+      const message = `routes that the backend loses are not noticed: ${messageOf(thrown)}`;
+      this.#means.warn({ code: 'routes_unwatched', err: toError(thrown) }, message);
     };
     try {
-      const unwatch = backend.watchRoutes?.(watcher);
+      const unwatch = backend.watchRoutes?.({ lost: (routes, how) => this.#lost(routes, how), failed });
       return () => {
         try {
           unwatch?.();
         } catch (error) {
-          warn(toError(error));
+          failed(error);
         }
       };
     } catch (error) {
-      warn(toError(error));
+      failed(error);
       return () => undefined;
     }
   }
 
-  #lost(routes: readonly Route[]): void {
+  #lost(routes: readonly Route[], how: RouteLoss): void {
     if (this.#closed) return;
     this.#bySlot ??= new Map([...this.#keepers.values()].map((keeper) => [slotOf(keeper.registered), keeper]));
-    for (const route of routes) this.#bySlot.get(formatSlot(route))?.lost();
+    for (const route of routes) this.#bySlot.get(formatSlot(route))?.lost(route, how);
   }
 }
 

@@ -14,13 +14,14 @@ export class Contention {
 
   /** Counts a loss, and gives the delay. */
   lose(now: number): number {
-    if (now - this.#lostAt > Math.max(PEACE_MS, 2 * this.#delay())) this.#losses = 0;
+    if (now - this.#lostAt > Math.max(PEACE_MS, 2 * this.delay)) this.#losses = 0;
     this.#losses += 1;
     this.#lostAt = now;
-    return this.#delay();
+    return this.delay;
   }
 
-  #delay(): number {
+  /** The delay after the last loss. */
+  get delay(): number {
     return this.#losses < 2 ? 0 : Math.min(FIRST_DELAY_MS * 2 ** (this.#losses - 2), LONGEST_DELAY_MS);
   }
 }

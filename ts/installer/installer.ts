@@ -1,6 +1,6 @@
 /** Desired against actual, per route. Two ways to the same end: a backend that is called, and routes that the engine moves by itself. */
 import type { KernelRoute, RouteId, RouteScopeStats, SessionId } from '../engine/engine.js';
-import type { Route } from '../route.js';
+import { formatRoute, type Route } from '../route.js';
 
 /** What a route needs to know of its session. */
 export interface SessionView {
@@ -66,6 +66,8 @@ export interface RouteInstaller {
    * session begins anew. Rejects with `ERR_CLOSED`.
    */
   adopt(registered: RegisteredRoute): Promise<boolean>;
+  /** Something else has changed the slot by way of the same backend: what was known of the route is in doubt. */
+  disturbed(registered: RegisteredRoute): void;
   status(registered: RegisteredRoute): RouteStatus;
   /** Counters of the routes that are not armed; the engine counts those that are. */
   stats(): RouteScopeStats[];
@@ -75,3 +77,12 @@ export interface RouteInstaller {
 
 /** What an installer tells of its work. */
 export type OperationListener = (operation: RouteOperation) => void;
+
+/** What an installer has to warn of: fields for the log, and the message. */
+export type InstallerWarning = (fields: object, message: string) => void;
+
+/** Says, once until there was peace, that others take a route away. */
+export function tellOfContention(warn: InstallerWarning, { route, iface }: RegisteredRoute): void {
+  const message = `the route is taken away again and again, and put back with growing delays: ${formatRoute(route)}`;
+  warn({ code: 'route_contended', ...route, iface }, message);
+}

@@ -17,6 +17,12 @@ class Scope {
   readonly convergenceToDown = new Histogram(CONVERGENCE_BOUNDS);
 }
 
+/** What routes are counted in: an interface, and a local address as a number. */
+export interface CountedScope {
+  readonly iface: string;
+  readonly source: number;
+}
+
 export class RouteCounters {
   readonly #scopes = new Map<string, { iface: string; localIP: string; scope: Scope }>();
 
@@ -26,8 +32,8 @@ export class RouteCounters {
     else scope[ok ? 'deletes' : 'deleteFailures'] += 1;
   }
 
-  installed(registered: RegisteredRoute, change: 1 | -1): void {
-    this.#at(registered).installed += change;
+  installed(scope: CountedScope, change: 1 | -1): void {
+    this.#at(scope).installed += change;
   }
 
   /** Somebody took a route away that is put back, possibly after a delay. */
@@ -45,13 +51,14 @@ export class RouteCounters {
   /** The counters as they are now, copied. */
   stats(): RouteScopeStats[] {
     return [...this.#scopes.values()].map(({ iface, localIP, scope }) => {
-      const { installed, adds, addFailures, deletes, deleteFailures, restored, restoresDelayed, convergenceToUp, convergenceToDown } = scope;
+      const { installed, adds, addFailures, deletes, deleteFailures, restored, restoresDelayed, convergenceToUp, convergenceToDown } =
+        scope;
       const counted = { installed, adds, addFailures, deletes, deleteFailures, restored, restoresDelayed };
       return { iface, localIP, ...counted, convergenceToUp: convergenceToUp.stats(), convergenceToDown: convergenceToDown.stats() };
     });
   }
 
-  #at({ iface, source }: RegisteredRoute): Scope {
+  #at({ iface, source }: CountedScope): Scope {
     const key = `${iface} ${source}`;
     const known = this.#scopes.get(key);
     if (known !== undefined) return known.scope;

@@ -1,13 +1,35 @@
 /** One slot of a backend: what it is to hold, what it may hold, and the calls that are under way. */
 import { monotonicNow } from '../clock.js';
-import { closedError, codeOf, LivenessError, toError } from '../errors.js';
-import type { PlacedRoute, RouteReaderWriter } from '../netlinker/reader-writer.js';
-import { formatRoute, type Route } from '../route.js';
+import { closedError } from '../errors.js';
+import type { PlacedRoute, RouteLoss, RouteReaderWriter } from '../netlinker/reader-writer.js';
+import {
+  type Answer,
+  answerOf,
+  type Call,
+  callBackend,
+  conflicts,
+  isRefusal,
+  type Operation,
+  TIMED_OUT,
+  timeoutError,
+  within,
+} from './backend-call.js';
+import type { Route } from '../route.js';
 import { Backoff } from './backoff.js';
 import { Contention } from './contention.js';
-import { HOLD_MS, type OperationListener, type RegisteredRoute, type RouteStatus } from './installer.js';
+import {
+  HOLD_MS,
+  type InstallerWarning,
+  type OperationListener,
+  type RegisteredRoute,
+  type RouteStatus,
+  tellOfContention,
+} from './installer.js';
+import type { Listings } from './listings.js';
 import type { RetryGate } from './retry-gate.js';
-import type { RouteCounters } from './route-counters.js';
+import type { CountedScope, RouteCounters } from './route-counters.js';
+import { isSamePlace, isSameRoute, SlotContents } from './slot-contents.js';
+import { Waiters } from './waiters.js';
 
 /** How the wishes of routes are judged. */
 export interface InstallerRules {
@@ -22,40 +44,15 @@ export interface InstallerRules {
 /** What all keepers work with. */
 export interface KeeperMeans {
   readonly backend: RouteReaderWriter;
+  readonly listings: Listings;
   readonly rules: InstallerRules;
   readonly counters: RouteCounters;
   readonly listener: OperationListener;
   readonly gate: RetryGate;
+  readonly warn: InstallerWarning;
 }
 
 type Wish = 'installed' | 'absent' | 'as_it_is';
-
-/** A call to the backend. A replacement names the route that it takes out, too. */
-interface Operation {
-  readonly kind: 'add' | 'delete' | 'replace' | 'look';
-  readonly placed: PlacedRoute;
-  readonly former?: PlacedRoute;
-}
-
-/** A call that has not been answered. */
-interface Call {
-  readonly operation: Operation;
-  /** A call that may undo what this one does, or the reverse, was under way at the same time: nobody knows which came last. */
-  overlapped: boolean;
-}
-
-/** Errors that say that nothing was done. After any other the backend may have done it all the same. */
-const REFUSALS = new Set([
-  'ERR_INVALID_ROUTE',
-  'ERR_ROUTE_CONFLICT',
-  'EACCES',
-  'EHOSTUNREACH',
-  'EINVAL',
-  'ENETDOWN',
-  'ENETUNREACH',
-  'ENODEV',
-  'EPERM',
-]);
 
 /** While calls of a kind hang, the next attempt of that kind waits this long for each of them, in milliseconds. */
 const WAIT_FOR_HANGING_MS = 10_000;
@@ -70,12 +67,9 @@ export class RouteKeeper {
   #registered: RegisteredRoute;
   #target: PlacedRoute;
   readonly #means: KeeperMeans;
-  /** What the backend certainly holds. */
-  #confirmed: PlacedRoute | undefined = undefined;
-  /** What the backend may hold. Most keepers have one route here, or none. */
-  #possible: readonly PlacedRoute[] = NOTHING;
-  /** Whether the gauge counts it. */
-  #counted = false;
+  readonly #contents = new SlotContents();
+  /** Where the gauge counts it: the registration may have moved to another scope since. */
+  #counted: CountedScope | undefined = undefined;
   /** The turn of the session whose convergence was counted last. */
   #convergedTurn: number | undefined;
   #running: Call | undefined = undefined;
@@ -90,9 +84,9 @@ export class RouteKeeper {
   #restore: { readonly at: number; readonly timer: NodeJS.Timeout } | undefined = undefined;
   /** Runs while an adopted or replaced route waits for its session. */
   #hold: NodeJS.Timeout | undefined = undefined;
-  #confirmations: Settlers | undefined = undefined;
-  #departures: Settlers | undefined = undefined;
-  #adoption: ((holds: boolean) => void) | undefined = undefined;
+  #confirmations: Waiters<void> | undefined = undefined;
+  #departures: Waiters<void> | undefined = undefined;
+  #adoptions: Waiters<boolean> | undefined = undefined;
 
   constructor(registered: RegisteredRoute, means: KeeperMeans) {
     this.#registered = registered;
@@ -142,7 +136,7 @@ export class RouteKeeper {
     if (this.#restore !== undefined) return;
     // Nothing is wanted: a failure to do what was wanted before is of no more interest.
     this.lastError = undefined;
-    this.#confirmations = settle(this.#confirmations, undefined);
+    this.#confirmations?.resolve();
     if (this.#leaving) this.#depart();
   }
 
@@ -150,7 +144,7 @@ export class RouteKeeper {
   keep(registered: RegisteredRoute): void {
     this.#registered = registered;
     const target = targetOf(registered);
-    if (!isSame(target, this.#target)) {
+    if (!isSamePlace(target, this.#target)) {
       // The path that it leads over worked a moment ago: it stays while the new session begins.
       if (this.#installed && !this.#leaving) this.#startHold();
       this.#target = target;
@@ -159,13 +153,13 @@ export class RouteKeeper {
     this.#gone = false;
     this.#count();
     // Whoever waited for the withdrawal was overtaken by a registration.
-    this.#departures = settle(this.#departures, undefined);
+    this.#departures?.resolve();
   }
 
   /** Resolves when nothing of it is left in the backend, or when it is registered again; rejects at the end of the manager. */
   leave(): Promise<void> {
     this.#leaving = true;
-    const left = new Promise<void>((resolve, reject) => (this.#departures ??= []).push({ resolve, reject }));
+    const left = (this.#departures ??= new Waiters()).wait();
     this.advance();
     return left;
   }
@@ -173,37 +167,38 @@ export class RouteKeeper {
   /** Resolves once the route is there, or nothing is wanted; rejects with the first failure, while retries go on. */
   confirmed(): Promise<void> {
     if (this.#running === undefined && this.#wanted() === undefined) return Promise.resolve();
-    return new Promise((resolve, reject) => (this.#confirmations ??= []).push({ resolve, reject }));
+    return (this.#confirmations ??= new Waiters()).wait();
   }
 
   /**
    * Takes over what a predecessor left. Resolves with whether it is there: then it is held while its session begins anew.
    */
   adopt(): Promise<boolean> {
-    if (this.#running !== undefined || this.#stopped || this.#leaving || this.#possible.length > 0) {
+    if (this.#running !== undefined || this.#stopped || this.#leaving || this.#contents.possible.length > 0) {
       return Promise.resolve(this.#installed);
     }
     this.#startHold();
-    if (this.#means.backend.routeHolds !== undefined) {
-      const adopted = new Promise<boolean>((resolve) => (this.#adoption = resolve));
-      void this.#run({ kind: 'look', placed: this.#target });
-      return adopted;
-    }
-    this.#noteHeld(this.#target);
-    this.advance();
-    return Promise.resolve(this.#confirmed !== undefined);
+    const adopted = (this.#adoptions ??= new Waiters()).wait();
+    void this.#run({ kind: 'look', placed: this.#target });
+    return adopted;
   }
 
-  /** Somebody else took the route away: it is put back at once, or, where that happens again and again, after a delay. */
-  lost(): void {
-    if (this.#running !== undefined) {
-      this.#running.overlapped = true;
-      return;
-    }
-    if (this.#stopped || this.#confirmed === undefined) return;
-    const wasInstalled = this.#installed;
-    this.#noteGone(this.#confirmed);
-    if (wasInstalled && this.#wish() === 'installed') this.#delayRestoration();
+  /** A route is gone: it is put back at once, or, where somebody takes it again and again, after a delay. */
+  lost(route: Route, how: RouteLoss): void {
+    this.#doubtCalls();
+    if (this.#running !== undefined) return;
+    const placed = this.#contents.possible.find((it) => isSameRoute(it.route, route));
+    if (this.#stopped || placed === undefined) return;
+    const isLost = this.#installed && isSamePlace(placed, this.#target);
+    this.#noteGone(placed);
+    if (isLost && this.#wish() === 'installed') this.#restoreAfter(how === 'taken' ? this.#countLoss() : 0);
+    this.advance();
+  }
+
+  /** What is known of the slot is in doubt. */
+  disturbed(): void {
+    this.#doubtCalls();
+    if (this.#contents.confirmed !== undefined) this.#noteUnknown(this.#contents.confirmed);
     this.advance();
   }
 
@@ -214,13 +209,11 @@ export class RouteKeeper {
     this.#endHold();
     this.#endDelay();
     this.#leaveGate();
-    this.#departures = settle(this.#departures, closedError());
-    this.#confirmations = settle(this.#confirmations, closedError());
-    this.#answerAdoption(false);
+    for (const waiting of [this.#departures, this.#confirmations, this.#adoptions]) waiting?.reject(closedError());
   }
 
   get #installed(): boolean {
-    return this.#confirmed !== undefined && isSame(this.#confirmed, this.#target);
+    return this.#contents.isConfirmed(this.#target);
   }
 
   #wish(): Wish {
@@ -237,10 +230,10 @@ export class RouteKeeper {
 
   #wanted(): Operation | undefined {
     const wish = this.#wish();
-    const [first] = this.#possible;
+    const [first] = this.#contents.possible;
     if (wish === 'absent') return first === undefined ? undefined : { kind: 'delete', placed: first };
     if (wish === 'as_it_is') return undefined;
-    const former = this.#possible.find((placed) => !isSame(placed, this.#target));
+    const former = this.#contents.possible.find((placed) => !isSamePlace(placed, this.#target));
     if (former !== undefined) {
       if (this.#means.backend.routeReplace === undefined) return { kind: 'delete', placed: former };
       return { kind: 'replace', placed: this.#target, former };
@@ -253,8 +246,7 @@ export class RouteKeeper {
     const call = this.#begin(operation);
     const began = monotonicNow();
     const { routeTimeout } = this.#means.rules;
-    // Also what throws at once is a failure of this route alone.
-    const answer = Promise.resolve(operation).then((it) => this.#call(it));
+    const answer = answerOf(callBackend(this.#means, operation));
     const outcome = await within(answer, routeTimeout);
     if (outcome === TIMED_OUT) this.#awaitLate(call, answer);
     if (this.#stopped) return;
@@ -266,18 +258,10 @@ export class RouteKeeper {
       return;
     }
     const error = outcome === TIMED_OUT ? timeoutError(operation, routeTimeout) : outcome.error;
-    if (outcome !== TIMED_OUT) this.#note(call, outcome);
+    if (outcome === TIMED_OUT) this.#noteUnknown(operation.placed);
+    else this.#note(call, outcome);
     this.#tell(operation, error, monotonicNow() - began);
     this.#goOn(operation, error);
-  }
-
-  #call({ kind, placed, former }: Operation): unknown {
-    const { backend } = this.#means;
-    const { route, iface } = placed;
-    if (kind === 'add') return backend.routeAdd(route, iface);
-    if (kind === 'delete') return backend.routeDelete(route, iface);
-    if (kind === 'look') return backend.routeHolds?.(placed);
-    return former === undefined ? undefined : backend.routeReplace?.(former, placed);
   }
 
   #begin(operation: Operation): Call {
@@ -287,7 +271,7 @@ export class RouteKeeper {
     for (const late of this.#late ?? []) {
       if (conflicts(late.operation, operation)) late.overlapped = true;
     }
-    if (operation.kind === 'add' || operation.kind === 'replace') this.#notePossible(operation.placed);
+    if (operation.kind === 'add' || operation.kind === 'replace') this.#contents.notePossible(operation.placed);
     return call;
   }
 
@@ -297,8 +281,8 @@ export class RouteKeeper {
     if (error === undefined) {
       if (overlapped) this.#noteUnknown(placed);
       else this.#noteDone(operation, value);
-    } else if (kind !== 'look' && REFUSALS.has(codeOf(error) ?? '') && !overlapped && !this.#hasLate()) {
-      if (kind !== 'delete' && !this.#isConfirmed(placed)) this.#noteGone(placed);
+    } else if (kind !== 'look' && isRefusal(error) && !overlapped && !this.#hasLate()) {
+      if (kind !== 'delete' && !this.#contents.isConfirmed(placed)) this.#noteGone(placed);
     } else if (kind !== 'look') {
       this.#noteUnknown(placed);
     }
@@ -317,13 +301,14 @@ export class RouteKeeper {
   #tell({ kind, placed }: Operation, error: Error | undefined, duration: number): void {
     this.lastError = error;
     if (kind === 'look') {
-      this.#answerAdoption(this.#installed);
+      this.#adoptions?.resolve(this.#installed);
       return;
     }
     const op = kind === 'delete' ? 'delete' : 'add';
     this.#means.counters.answered(this.#registered, op, error === undefined);
     if (error === undefined && this.#followsSession(op)) this.noteConvergence(monotonicNow() * 1_000);
-    if (error !== undefined || this.#installed) this.#confirmations = settle(this.#confirmations, error);
+    if (error !== undefined) this.#confirmations?.reject(error);
+    else if (this.#installed) this.#confirmations?.resolve();
     const { route } = placed;
     const { iface } = this.#registered;
     this.#means.listener({ route, iface, op, ok: error === undefined, duration, ...(error === undefined ? {} : { error }) });
@@ -343,7 +328,12 @@ export class RouteKeeper {
     let hanging = 0;
     for (const late of this.#late ?? []) hanging += late.operation.kind === operation.kind ? 1 : 0;
     this.#backoff ??= new Backoff();
-    this.#backoff.retry(() => this.#means.gate.enter(() => this.#retry()), hanging * WAIT_FOR_HANGING_MS);
+    const retry = (): void => {
+      this.#means.gate.enter(() => {
+        this.#retry();
+      });
+    };
+    this.#backoff.retry(retry, hanging * WAIT_FOR_HANGING_MS);
   }
 
   #retry(): void {
@@ -359,23 +349,28 @@ export class RouteKeeper {
   }
 
   /** When the answer comes after all, it may have undone what was done meanwhile. */
-  #awaitLate(call: Call, answer: Promise<unknown>): void {
+  #awaitLate(call: Call, answer: Promise<Answer>): void {
     (this.#late ??= new Set()).add(call);
-    void answer.then(
-      (value) => this.#answeredLate(call, { error: undefined, value }),
-      (thrown: unknown) => this.#answeredLate(call, { error: toError(thrown), value: undefined }),
-    );
+    void answer.then((it) => {
+      this.#answeredLate(call, it);
+    });
   }
 
   #answeredLate(call: Call, answer: Answer): void {
     this.#late?.delete(call);
     const { operation } = call;
     if (this.#stopped) return;
-    const running = this.#running;
-    if (running !== undefined && conflicts(running.operation, operation)) running.overlapped = true;
-    if (call.overlapped) this.#noteUnknown(operation.placed);
-    else if (answer.error === undefined) this.#noteDone(operation, answer.value);
+    this.#doubtCalls(operation);
+    if (!call.overlapped && answer.error === undefined) this.#noteDone(operation, answer.value);
+    else if (call.overlapped || !this.#isDone(operation)) this.#noteUnknown(operation.placed);
     this.advance();
+  }
+
+  /** Something came between the calls that are under way and their answers. Without `by` it was none of our calls. */
+  #doubtCalls(by?: Operation): void {
+    for (const call of [this.#running, ...(this.#late ?? [])]) {
+      if (call !== undefined && (by === undefined || conflicts(call.operation, by))) call.overlapped = true;
+    }
   }
 
   #hasLate(): boolean {
@@ -389,42 +384,34 @@ export class RouteKeeper {
   }
 
   #isDone({ kind, placed }: Operation): boolean {
-    if (kind === 'delete') return !this.#possible.some((it) => isSame(it, placed));
-    return this.#isConfirmed(placed);
-  }
-
-  #isConfirmed(placed: PlacedRoute): boolean {
-    return this.#confirmed !== undefined && isSame(this.#confirmed, placed);
-  }
-
-  #notePossible(placed: PlacedRoute): void {
-    if (!this.#possible.some((it) => isSame(it, placed))) this.#possible = [...this.#possible, placed];
+    return kind === 'delete' ? !this.#contents.isPossible(placed) : this.#contents.isConfirmed(placed);
   }
 
   #noteHeld(placed: PlacedRoute): void {
-    this.#notePossible(placed);
-    this.#confirmed = placed;
+    this.#contents.noteHeld(placed);
     this.#count();
   }
 
   #noteGone(placed: PlacedRoute): void {
-    const left = this.#possible.filter((it) => !isSame(it, placed));
-    this.#possible = left.length === 0 ? NOTHING : left;
-    if (this.#isConfirmed(placed)) this.#confirmed = undefined;
+    this.#contents.noteGone(placed);
     this.#count();
   }
 
   #noteUnknown(placed: PlacedRoute): void {
-    this.#notePossible(placed);
-    this.#confirmed = undefined;
+    this.#contents.noteUnknown(placed);
     this.#count();
   }
 
   #count(): void {
     const counts = this.#installed && !this.#gone;
-    if (counts === this.#counted) return;
-    this.#counted = counts;
-    this.#means.counters.installed(this.#registered, counts ? 1 : -1);
+    const { iface, source } = this.#registered;
+    if (this.#counted !== undefined && !(counts && this.#counted.iface === iface && this.#counted.source === source)) {
+      this.#means.counters.installed(this.#counted, -1);
+      this.#counted = undefined;
+    }
+    if (!counts || this.#counted !== undefined) return;
+    this.#counted = { iface, source };
+    this.#means.counters.installed(this.#counted, 1);
   }
 
   #startHold(): void {
@@ -440,9 +427,16 @@ export class RouteKeeper {
     this.#hold = undefined;
   }
 
-  #delayRestoration(): void {
+  /** Gives how long the route is not put back. */
+  #countLoss(): number {
     this.#contention ??= new Contention();
+    const wasQuiet = this.#contention.delay === 0;
     const delay = this.#contention.lose(monotonicNow());
+    if (wasQuiet && delay > 0) tellOfContention(this.#means.warn, this.#registered);
+    return delay;
+  }
+
+  #restoreAfter(delay: number): void {
     this.#means.counters.lost(this.#registered, delay > 0);
     this.#endDelay();
     if (delay === 0) return;
@@ -458,75 +452,13 @@ export class RouteKeeper {
     this.#restore = undefined;
   }
 
-  #answerAdoption(holds: boolean): void {
-    const answer = this.#adoption;
-    this.#adoption = undefined;
-    answer?.(holds);
-  }
-
   #depart(): void {
     this.#gone = true;
     this.#count();
-    this.#departures = settle(this.#departures, undefined);
+    this.#departures?.resolve();
   }
 }
-
-type Settlers = { readonly resolve: () => void; readonly reject: (error: Error) => void }[];
-
-/** Settles all who wait; gives what takes the place of their list. */
-function settle(waiting: Settlers | undefined, error: Error | undefined): undefined {
-  for (const { resolve, reject } of waiting ?? []) {
-    if (error === undefined) resolve();
-    else reject(error);
-  }
-}
-
-/** The same list for all that hold nothing. */
-const NOTHING: readonly PlacedRoute[] = Object.freeze([]);
 
 function targetOf({ route, iface }: RegisteredRoute): PlacedRoute {
   return { route, iface };
-}
-
-/** Whether two routes of one slot are the same. */
-function isSame(one: PlacedRoute, other: PlacedRoute): boolean {
-  if (one === other) return true;
-  const [a, b] = [one.route, other.route];
-  return a.nextHop === b.nextHop && a.src === b.src && a.protocol === b.protocol && one.iface === other.iface;
-}
-
-/** Whether the order in which two calls take effect matters. */
-function conflicts(one: Operation, other: Operation): boolean {
-  return one.kind !== other.kind || !isSame(one.placed, other.placed);
-}
-
-interface Answer {
-  readonly error: Error | undefined;
-  readonly value: unknown;
-}
-
-const TIMED_OUT = Symbol('timed out');
-
-/** How a promise ends, or that it did not in time. */
-async function within(promise: Promise<unknown>, milliseconds: number): Promise<Answer | typeof TIMED_OUT> {
-  let timer: NodeJS.Timeout | undefined;
-  const late = new Promise<typeof TIMED_OUT>((resolve) => {
-    timer = setTimeout(resolve, milliseconds, TIMED_OUT);
-    timer.unref();
-  });
-  const settled = promise.then(
-    (value) => ({ error: undefined, value }),
-    (thrown: unknown) => ({ error: toError(thrown), value: undefined }),
-  );
-  try {
-    return await Promise.race([settled, late]);
-  } finally {
-    clearTimeout(timer);
-  }
-}
-
-function timeoutError({ kind, placed }: Operation, milliseconds: number): Error {
-  const what = { add: 'adding', delete: 'deleting', replace: 'replacing', look: 'looking for' }[kind];
-  const message = `The backend did not answer within ${milliseconds} ms when ${what} ${formatRoute(placed.route as Route)}`;
-  return new LivenessError('ERR_ROUTE_BACKEND', message);
 }

@@ -45,7 +45,9 @@ export class NetlinkRoutes implements RouteReaderWriter {
    */
   async routeAdd(route: Route, iface?: string): Promise<void> {
     const wanted = parseRoute(route);
-    await this.#native.add(toNative(wanted, iface), this.takeOver).catch(failed(`cannot add the route to the slot (${formatSlot(wanted)})`));
+    await this.#native
+      .add(toNative(wanted, iface), this.takeOver)
+      .catch(failed(`cannot add the route to the slot (${formatSlot(wanted)})`));
   }
 
   /** Adds the new route behind the old one, then deletes that. Rejects as `routeAdd`. */
@@ -93,10 +95,10 @@ export class NetlinkRoutes implements RouteReaderWriter {
   }
 
   #tell(): void {
-    const { lost, unwatched } = this.#native.news();
-    const routes = lost.map(fromNative);
+    const { taken, dropped, unwatched } = this.#native.news();
     for (const watcher of [...this.#watchers]) {
-      if (routes.length > 0) watcher.lost(routes);
+      if (taken.length > 0) watcher.lost(taken.map(fromNative), 'taken');
+      if (dropped.length > 0) watcher.lost(dropped.map(fromNative), 'dropped');
       if (unwatched !== undefined) {
         watcher.failed(new LivenessError('ERR_NETLINK_UNAVAILABLE', `The kernel's tables are not watched any more: ${unwatched}`));
       }

@@ -7,10 +7,13 @@ export interface PlacedRoute {
   readonly iface?: string | undefined;
 }
 
+/** How a backend lost routes: somebody took them away, or they went with something that they depend on, such as a link. */
+export type RouteLoss = 'taken' | 'dropped';
+
 /** What a backend tells of its routes by itself. */
 export interface RouteWatcher {
-  /** Somebody else took these routes away, or the backend lost them. */
-  lost(routes: readonly Route[]): void;
+  /** These routes are gone. What somebody takes again and again is put back with growing delays. */
+  lost(routes: readonly Route[], how: RouteLoss): void;
   /** The backend can no longer tell what is lost. Nothing follows. */
   failed(error: Error): void;
 }

@@ -90,15 +90,16 @@ export class RouteEntry implements RegisteredRoute {
     this.leaving = false;
   }
 
-  /** What a failed registration has to put back. */
-  snapshot(): () => void {
-    const { session, nextHop, protocol, adminDown, leaving } = this;
+  /** What puts the route back as it is now, on the session that it is given for the one of now. */
+  snapshot(): PutBack {
+    const { session: former, nextHop, protocol, adminDown, leaving } = this;
     const [priority, noUninstall] = [this.#priority, this.#noUninstall];
-    return () => {
+    return (sessionFor) => {
       this.life += 1;
       this.#priority = priority;
       this.#noUninstall = noUninstall;
       Object.assign(this, { nextHop, protocol, adminDown, leaving });
+      const session = sessionFor(former);
       if (this.session === session) return;
       this.session.removeRoute(this);
       this.session = session;
@@ -106,3 +107,6 @@ export class RouteEntry implements RegisteredRoute {
     };
   }
 }
+
+/** Puts a route back as it was. */
+export type PutBack = (sessionFor: (former: Session) => Session) => void;

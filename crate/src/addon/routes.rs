@@ -111,10 +111,11 @@ impl NativeRoutes {
     /// The routes that were lost since the last time, and why nobody watches any more where that is so.
     #[napi]
     pub fn news(&self) -> NativeRouteNews {
-        let mut news = NativeRouteNews { lost: Vec::new(), unwatched: None };
+        let mut news = NativeRouteNews { taken: Vec::new(), dropped: Vec::new(), unwatched: None };
         for told in std::mem::take(&mut *lock(&self.news)) {
             match told {
-                HeldNews::Lost(routes) => news.lost.extend(routes.into_iter().map(NativeRoute::from)),
+                HeldNews::Taken(routes) => news.taken.extend(routes.into_iter().map(NativeRoute::from)),
+                HeldNews::Dropped(routes) => news.dropped.extend(routes.into_iter().map(NativeRoute::from)),
                 HeldNews::Unwatched(reason) => news.unwatched = Some(reason),
             }
         }
@@ -129,7 +130,8 @@ impl NativeRoutes {
 
 #[napi(object, object_from_js = false)]
 pub struct NativeRouteNews {
-    pub lost: Vec<NativeRoute>,
+    pub taken: Vec<NativeRoute>,
+    pub dropped: Vec<NativeRoute>,
     pub unwatched: Option<String>,
 }
 
