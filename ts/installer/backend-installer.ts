@@ -30,7 +30,10 @@ export class BackendInstaller implements RouteInstaller {
 
   constructor(backend: RouteReaderWriter, rules: InstallerRules, listener: OperationListener, warn: InstallerWarning = () => undefined) {
     const [listings, counters, gate] = [new Listings(backend), new RouteCounters(), new RetryGate(MOST_RETRIES)];
-    this.#means = { backend, listings, rules, listener, counters, gate, warn };
+    const finished = (keeper: RouteKeeper): void => {
+      this.#finished(keeper);
+    };
+    this.#means = { backend, listings, rules, listener, counters, gate, warn, finished };
     this.#unwatch = this.#watch(backend);
   }
 
@@ -61,10 +64,7 @@ export class BackendInstaller implements RouteInstaller {
     if (keeper === undefined) return;
     this.#retire(keeper);
     // Whatever comes of it, nobody waits for it: the manager's end is no failure of it.
-    void keeper.leave().then(
-      () => this.#forgetFormer(keeper),
-      () => undefined,
-    );
+    keeper.leave().catch(() => undefined);
   }
 
   adopt(registered: RegisteredRoute): Promise<boolean> {
@@ -109,17 +109,12 @@ export class BackendInstaller implements RouteInstaller {
   #retire(keeper: RouteKeeper): void {
     this.#keepers.delete(keeper.registered.id);
     this.#bySlot = undefined;
-    if (keeper.isWaiting || !keeper.gone) this.#former.set(slotOf(keeper.registered), keeper);
-    this.#sweepFormer();
+    if (!keeper.isFinished) this.#former.set(slotOf(keeper.registered), keeper);
   }
 
-  #forgetFormer(keeper: RouteKeeper): void {
+  #finished(keeper: RouteKeeper): void {
     const slot = slotOf(keeper.registered);
-    if (this.#former.get(slot) === keeper && keeper.gone && !keeper.isWaiting) this.#former.delete(slot);
-  }
-
-  #sweepFormer(): void {
-    for (const keeper of this.#former.values()) this.#forgetFormer(keeper);
+    if (this.#former.get(slot) === keeper) this.#former.delete(slot);
   }
 
   /** The backend is foreign: that it cannot be watched costs nothing else. */

@@ -50,6 +50,8 @@ export interface KeeperMeans {
   readonly listener: OperationListener;
   readonly gate: RetryGate;
   readonly warn: InstallerWarning;
+  /** Told when a keeper whose registration has ended has nothing left to do. */
+  readonly finished: (keeper: RouteKeeper) => void;
 }
 
 type Wish = 'installed' | 'absent' | 'as_it_is';
@@ -105,9 +107,9 @@ export class RouteKeeper {
     return this.#gone;
   }
 
-  /** Calls are under way that may still change the slot. */
-  get isWaiting(): boolean {
-    return this.#running !== undefined || (this.#late?.size ?? 0) > 0;
+  /** Nothing is left to do, and no call is under way that may still change the slot. */
+  get isFinished(): boolean {
+    return this.#leaving && this.#running === undefined && !this.#hasLate() && this.#wanted() === undefined;
   }
 
   get status(): RouteStatus {
@@ -138,6 +140,7 @@ export class RouteKeeper {
     this.lastError = undefined;
     this.#confirmations?.resolve();
     if (this.#leaving) this.#depart();
+    if (this.isFinished) this.#means.finished(this);
   }
 
   /** Registered, or registered again, possibly as another route for the same slot. */
