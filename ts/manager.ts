@@ -12,7 +12,7 @@ import { ArmedInstaller } from './installer/armed-installer.js';
 import { BackendInstaller } from './installer/backend-installer.js';
 import type { RouteInstaller, RouteOperation } from './installer/installer.js';
 import { type Logger, SILENT } from './logger.js';
-import { checkRegistry, type MetricsReading, type PeerReading, showMetrics } from './metrics-feed.js';
+import { checkRegistry, type MetricsReading, NOTHING, type PeerReading, showMetrics } from './metrics-feed.js';
 import { NetlinkRoutes } from './netlinker/netlink.js';
 import { parseClientVersion } from './protocol/client-version.js';
 import { maxSessions, type Registration } from './registration.js';
@@ -345,16 +345,18 @@ export class Manager extends SafeEmitter<ManagerEvents> implements AsyncDisposab
     try {
       this.#lastReading = this.#readingOf(this.#engine.stats());
     } catch {
-      this.#lastReading ??= { scopes: [], routes: [], queueLength: 0, readErrors: {}, peers: [] };
+      this.#lastReading ??= NOTHING;
     }
     return this.#lastReading;
   }
 
-  #readingOf({ scopes, routes, queueLength, readErrors }: EngineStats): MetricsReading {
+  #readingOf({ scopes, routes, queueLength, sendBufferBytes, sendBufferFull, readErrors }: EngineStats): MetricsReading {
     return {
       scopes,
       routes: [...routes, ...this.#installer.stats()],
       queueLength,
+      sendBufferBytes,
+      sendBufferFull,
       readErrors: { [this.#config.bindIP]: readErrors },
       peers: this.#config.enablePeerMetrics && this.#closing === undefined ? this.#peerReadings() : [],
     };

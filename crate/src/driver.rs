@@ -28,7 +28,7 @@ use crate::route_stats::RouteCounters;
 use crate::session::Policy;
 use crate::shield::{self, Move, Shield};
 use crate::snapshot::{RouteScopeReport, ScopeReport, Snapshot, StatsReport};
-use crate::socket::{BATCH, Outgoing, UdpSocket};
+use crate::socket::{BATCH, Outgoing, UdpSocket, Wire};
 use crate::stats::{Counters, Invalid, Scope};
 use crate::time::Time;
 
@@ -125,6 +125,7 @@ pub(crate) struct Driver {
     min_ttl: Option<u8>,
     shield: Shield,
     refusals: Refusals,
+    told_small_buffer: bool,
     turns: u64,
     life: Life,
 }
@@ -174,6 +175,7 @@ impl Driver {
             min_ttl,
             shield: Shield::default(),
             refusals: Refusals::default(),
+            told_small_buffer: false,
             turns: 0,
             life: Life::Running,
         })
@@ -387,18 +389,40 @@ impl Driver {
             self.enqueue(&transmit);
         }
         self.outbox.flush(now, &mut self.socket, self.engine.stats_mut());
+        for fault in self.outbox.faults().news(now) {
+            self.mailbox.put_warning(fault);
+        }
+    }
+
+    /// Makes room for what the sessions send, and tells where the system grants less than they need.
+    fn fit_send_buffer(&mut self) {
+        let sessions = self.engine.session_count();
+        let needed = UdpSocket::send_buffer_for(sessions);
+        let granted = self.socket.fit_send_buffer(sessions).unwrap_or_else(|_| self.socket.send_buffer().size);
+        if granted < needed && !self.told_small_buffer {
+            self.told_small_buffer = true;
+            let limit = needed / 2;
+            let message = format!(
+                "the system grants a send buffer of {granted} bytes, and {sessions} sessions need {needed}: it takes CAP_NET_ADMIN, \
+                 or net.core.wmem_max of {limit}"
+            );
+            self.mailbox.put_warning(Trouble { code: "send_buffer_small".into(), message });
+        }
     }
 
     fn enqueue(&mut self, transmit: &Transmit) {
-        let Transmit { scope, path, peer_port, bytes } = *transmit;
+        let Transmit { scope, path, peer_port, is_probe, bytes } = *transmit;
+        let destination = SocketAddrV4::new(path.peer, peer_port);
         let Some(ifindex) = self.links.index(path.link) else {
             // The interface does not exist now. The session keeps trying: it may be made again.
             self.engine.stats_mut().at(scope).write_errors += 1;
+            self.outbox.faults().refused(Errno::ENODEV, destination);
             return;
         };
-        let destination = SocketAddrV4::new(path.peer, peer_port);
         let packet = Outgoing { bytes, destination, source: path.local, ifindex };
-        if let Some(stale) = self.outbox.put(packet, scope) {
+        if is_probe {
+            self.outbox.put_probe(packet, scope);
+        } else if let Some(stale) = self.outbox.put(packet, scope) {
             self.engine.stats_mut().at(stale).dropped += 1;
         }
     }
@@ -436,6 +460,7 @@ impl Driver {
             match command {
                 Command::AddSessions(orders) => {
                     orders.into_iter().for_each(|order| self.add_session(now, order));
+                    self.fit_send_buffer();
                     if self.shield.is_raised() {
                         self.raise_shield();
                     }
@@ -528,6 +553,8 @@ impl Driver {
             read_errors: self.read_errors,
             // Now, not when it was looked at last.
             socket_drops: self.socket.drops(),
+            send_buffer_bytes: self.socket.send_buffer().size,
+            send_buffer_full: self.outbox.times_full(),
             turns: self.turns,
             worst_lateness_us: self.engine.worst_lateness_us(),
             turn_lateness: self.engine.turn_lateness().clone(),
@@ -663,6 +690,9 @@ pub(crate) mod tests {
         assert!(driver.engine.poll_deadline().is_some());
         let errors: u64 = driver.engine.stats().iter().map(|(_, counters)| counters.write_errors).sum();
         assert_eq!(errors, 1);
+        let told = driver.mailbox.drain().warnings;
+        assert_eq!(told.iter().map(|it| it.code.as_str()).collect::<Vec<_>>(), ["ENODEV"]);
+        assert!(told[0].message.contains("127.0.0.1:9"), "{}", told[0].message);
     }
 
     #[test]

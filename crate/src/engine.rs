@@ -75,6 +75,8 @@ pub struct Transmit {
     pub scope: ScopeId,
     pub path: Path,
     pub peer_port: u16,
+    /// The session is Down or AdminDown: no peer counts the time to this packet.
+    pub is_probe: bool,
     pub bytes: [u8; PACKET_LEN],
 }
 
@@ -405,6 +407,11 @@ impl Engine {
         Some(Scope { link: slot.path.link, local: slot.path.local })
     }
 
+    #[must_use]
+    pub fn session_count(&self) -> usize {
+        self.by_id.len()
+    }
+
     /// The ids of all sessions, in no order.
     pub fn session_ids(&self) -> impl Iterator<Item = SessionId> + '_ {
         self.slots.iter().flatten().map(|slot| slot.id)
@@ -492,6 +499,7 @@ impl Engine {
             scope: slot.scope,
             path: slot.path,
             peer_port: slot.peer_port,
+            is_probe: slot.session.state() <= State::Down,
             bytes: slot.session.packet(now).marshal(),
         });
         match slot.session.compute_next_tx_with_slack(now, self.tx_slack_us, &mut self.random) {

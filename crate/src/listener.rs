@@ -99,7 +99,9 @@ impl Listener {
     /// # Errors
     /// What the system says, `Bind` where the address was the trouble.
     pub fn start(address: SocketAddrV4, bell: Bell) -> Result<Self, StartError> {
-        let socket = UdpSocket::bind(address, EXPECTED_PEERS).map_err(StartError::Bind)?;
+        let mut socket = UdpSocket::bind(address, EXPECTED_PEERS).map_err(StartError::Bind)?;
+        // Whoever drives sessions over it shares it among them, those whose neighbours are dead included.
+        socket.fit_send_buffer(EXPECTED_PEERS)?;
         let fd = Arc::new(OwnedFd::from(socket));
         let links = Links::new()?;
         let wake = EventFd::from_flags(EfdFlags::EFD_CLOEXEC | EfdFlags::EFD_NONBLOCK)?;

@@ -55,6 +55,8 @@ pub struct StatsReport {
     pub queue_len: usize,
     pub read_errors: u64,
     pub socket_drops: u32,
+    pub send_buffer_bytes: usize,
+    pub send_buffer_full: u64,
     pub turns: u64,
     pub worst_lateness_us: u64,
     pub turn_lateness: Lateness,

@@ -199,7 +199,7 @@ export interface ScopeStats {
   readonly rxInvalid: Readonly<Record<InvalidReason, number>>;
   readonly unknownPeer: number;
   readonly writeErrors: number;
-  /** Transmits that were given up on, since the socket took nothing for too long. */
+  /** Transmits that were given up on, since the send buffer had no room for them. */
   readonly dropped: number;
   readonly timeouts: number;
   /** Detection timeouts put off because the silence may have been our own fault. */
@@ -239,6 +239,9 @@ export interface EngineStats {
   readonly readErrors: number;
   /** Datagrams the kernel dropped: as `ManagerStats.socketDrops` says. */
   readonly socketDrops: number;
+  /** As `ManagerStats` says. */
+  readonly sendBufferBytes: number;
+  readonly sendBufferFull: number;
   readonly turns: number;
   /** The worst lateness of a turn so far. */
   readonly worstLatenessUs: number;
