@@ -59,6 +59,8 @@ pub mod listener;
 #[cfg(target_os = "linux")]
 pub mod mailbox;
 #[cfg(target_os = "linux")]
+mod netlink;
+#[cfg(target_os = "linux")]
 pub mod orders;
 #[cfg(target_os = "linux")]
 pub mod outbox;

@@ -19,6 +19,8 @@ use netlink_sys::{Socket, SocketAddr, protocols::NETLINK_ROUTE};
 use nix::errno::Errno;
 use thiserror::Error;
 
+pub(crate) use crate::netlink::each_message;
+
 /// Requests per system call. The answers to a thousand do not fit into the socket's buffer and are lost.
 pub const MOST_REQUESTS: usize = 128;
 
@@ -491,20 +493,6 @@ fn message(route: &KernelRoute, scope: RouteScope) -> RouteMessage {
 
 fn list_header() -> RouteHeader {
     RouteHeader { address_family: AddressFamily::Inet, protocol: RouteProtocol::Unspec, ..RouteHeader::default() }
-}
-
-/// Shows every message of a buffer that can be read: the kernel may list routes of kinds that are not known here.
-/// Shows every message that can be read.
-pub(crate) fn each_message(mut buffer: &[u8], mut show: impl FnMut(NetlinkMessage<RouteNetlinkMessage>)) {
-    while let Some(length) = buffer.first_chunk().map(|bytes| u32::from_ne_bytes(*bytes) as usize) {
-        if length < NETLINK_HEADER_LEN || length > buffer.len() {
-            return;
-        }
-        if let Ok(message) = NetlinkMessage::deserialize(&buffer[..length]) {
-            show(message);
-        }
-        buffer = &buffer[length.next_multiple_of(4).min(buffer.len())..];
-    }
 }
 
 #[cfg(test)]

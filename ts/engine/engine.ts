@@ -83,6 +83,8 @@ export interface SessionPath {
 export interface PathFault {
   readonly index: number;
   readonly code: 'ERR_NO_SUCH_INTERFACE' | 'EADDRNOTAVAIL';
+  /** What the interface is called whose alternative name was given, or a label of one of its addresses (`eth0:1`). */
+  readonly realName?: string | undefined;
 }
 
 export interface EngineSnapshot extends CoreSnapshot {

@@ -7,7 +7,6 @@ use std::sync::mpsc::Sender;
 
 use napi::bindgen_prelude::*;
 use napi_derive::napi;
-use nix::net::if_::if_nametoindex;
 use rustc_hash::FxHashMap;
 
 use crate::addon::delivery::Parcel;
@@ -23,6 +22,7 @@ use crate::driver::DriverOptions;
 use crate::engine::SessionId;
 use crate::handle::DriverHandle;
 use crate::inbox::Command;
+use crate::links::real_name;
 use crate::mailbox::Mailbox;
 use crate::orders::{ArmingPolicy, RouteId};
 use crate::rules::ROBUST;
@@ -59,11 +59,14 @@ impl NativeEngine {
     /// Which of the paths cannot work on this host now.
     #[napi]
     pub fn check_paths(&self, paths: Vec<NativeSessionPath>) -> std::result::Result<Vec<NativePathFault>, Coded> {
-        let mut interfaces: FxHashMap<String, bool> = FxHashMap::default();
+        let mut interfaces: FxHashMap<String, Option<String>> = FxHashMap::default();
         let mut addresses: FxHashMap<String, bool> = FxHashMap::default();
         let mut faults = Vec::new();
         for (path, index) in paths.into_iter().zip(0u32..) {
-            let exists = *interfaces.entry(path.iface).or_insert_with_key(|name| if_nametoindex(name.as_str()).is_ok());
+            // Sessions and notifications go by the one name that stays an interface's own, not by others or by labels.
+            let known = interfaces.entry(path.iface.clone()).or_insert_with_key(|name| real_name(name));
+            let real_name = known.as_ref().filter(|name| **name != path.iface).cloned();
+            let exists = known.is_some() && real_name.is_none();
             let wanted = address(&path.local_ip)?;
             // Who may bind to an address may send from it: the kernel's own judgement, loopback net included.
             let is_local = *addresses
@@ -74,7 +77,7 @@ impl NativeEngine {
                 (true, false) => "EADDRNOTAVAIL",
                 (true, true) => continue,
             };
-            faults.push(NativePathFault { index, code: code.to_owned() });
+            faults.push(NativePathFault { index, code: code.to_owned(), real_name });
         }
         Ok(faults)
     }

@@ -82,6 +82,7 @@ pub struct NativeSessionPath {
 pub struct NativePathFault {
     pub index: u32,
     pub code: String,
+    pub real_name: Option<String>,
 }
 
 #[napi(object, object_from_js = false)]
