@@ -171,7 +171,7 @@ impl Engine {
             free: Vec::new(),
             by_id: SlotIndex::default(),
             by_path: SlotIndex::default(),
-            names: Discriminators::new([seed.into(); 4]),
+            names: Discriminators::new([seed.into(); 4], max_sessions),
             discriminators: FxHashSet::default(),
             queue: DeadlineQueue::new(),
             transmits: VecDeque::new(),
@@ -196,7 +196,7 @@ impl Engine {
     /// An engine whose discriminators nobody can guess who does not have the key.
     #[must_use]
     pub fn with_key(self, key: Key) -> Self {
-        Self { names: Discriminators::new(key), ..self }
+        Self { names: Discriminators::new(key, self.max_sessions), ..self }
     }
 
     /// A discriminator for the session that is added next. Its packets are found without a search; with any other one they
