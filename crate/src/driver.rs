@@ -118,6 +118,8 @@ pub(crate) struct Driver {
     planned: Option<Time>,
     arrivals: Arrivals,
     outbox: Outbox,
+    /// Up to when everything that arrived was read.
+    read_until: Time,
     read_errors: u64,
     read_errors_in_a_row: u32,
     socket_drops: u32,
@@ -168,6 +170,7 @@ impl Driver {
             planned: None,
             arrivals: Arrivals::new(clock::reading()),
             outbox: Outbox::new(max_sessions.max(BATCH) * 2),
+            read_until: clock::now(),
             read_errors: 0,
             read_errors_in_a_row: 0,
             socket_drops: 0,
@@ -187,7 +190,7 @@ impl Driver {
     }
 
     pub(crate) fn run(mut self) -> Option<StatsReport> {
-        let mailbox = Arc::clone(&self.mailbox);
+        let (mailbox, inbox) = (Arc::clone(&self.mailbox), Arc::clone(&self.inbox));
         let outcome = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
             realtime::ask_to_run_soon();
             for warning in self.realtime.apply() {
@@ -198,6 +201,8 @@ impl Driver {
             }
             Ok::<StatsReport, Errno>(self.stats())
         }));
+        // From here on nobody answers; whoever asks is to hear that before anything else.
+        inbox.close();
         let fatal = match outcome {
             Ok(Ok(last)) => return Some(last),
             Ok(Err(errno)) => Trouble {
@@ -279,7 +284,7 @@ impl Driver {
         for _ in 0..READS_PER_TURN {
             let count = match self.socket.receive() {
                 Ok(count) => count,
-                Err(errno) => return self.after_read_error(errno, asked_at),
+                Err(errno) => return self.after_read_error(errno),
             };
             self.read_errors_in_a_row = 0;
             if count > 0 {
@@ -295,6 +300,7 @@ impl Driver {
             }
             asked_at = clock::now();
         }
+        self.read_until = read_until;
         Ok(read_until)
     }
 
@@ -334,13 +340,14 @@ impl Driver {
         }
     }
 
-    fn after_read_error(&mut self, errno: Errno, at: Time) -> nix::Result<Time> {
+    /// What waits in the socket is still there: nobody is judged by more than what was read before.
+    fn after_read_error(&mut self, errno: Errno) -> nix::Result<Time> {
         self.read_errors += 1;
         self.read_errors_in_a_row += 1;
         if self.read_errors_in_a_row >= FATAL_READ_ERRORS {
             return Err(errno);
         }
-        Ok(at)
+        Ok(self.read_until)
     }
 
     /// Asks the kernel for drops where a session is about to be judged, and now and then: a drop that is noted late is taken
@@ -488,6 +495,8 @@ impl Driver {
                 Command::Snapshots(ids, answer) => drop(answer.send(self.snapshots(ids))),
                 Command::Stats(answer) => drop(answer.send(self.stats())),
                 Command::Close { admin_down } => self.leave(now, admin_down),
+                #[cfg(test)]
+                Command::Panic => panic!("asked to"),
             }
         }
     }
@@ -511,7 +520,8 @@ impl Driver {
 
     fn arm(&mut self, routes: Vec<ArmedRoute>) {
         if self.arming.is_none() {
-            match Arming::start(self.arming_policy, Arc::clone(&self.mailbox)) {
+            // Threads that are started from here run where the process may, not where this one is pinned to.
+            match realtime::unpinned(|| Arming::start(self.arming_policy, Arc::clone(&self.mailbox))) {
                 Ok(arming) => self.arming = Some(arming),
                 Err(error) => {
                     let message = format!("the route thread cannot be started: {error}");
@@ -680,6 +690,16 @@ pub(crate) mod tests {
         let began = clock::now();
         assert!(driver.read(clock::now()).unwrap() < began, "what arrived last was not read");
         while driver.read(clock::now()).unwrap() < began {}
+    }
+
+    #[test]
+    fn nobody_is_judged_by_a_read_that_failed() {
+        let mut driver = driver();
+        let before = driver.read(clock::now()).unwrap();
+        driver.socket = UdpSocket::broken();
+        thread::sleep(Duration::from_millis(2));
+        assert_eq!(driver.read(clock::now()).unwrap(), before);
+        assert_eq!(driver.read_errors, 1);
     }
 
     #[test]

@@ -53,7 +53,7 @@ impl DriverHandle {
     /// Asks the thread something and waits for the answer. The thread never waits for the one who asks.
     ///
     /// # Errors
-    /// `NoAnswer` where the thread has ended.
+    /// `NoAnswer` where the thread has ended, at once.
     pub fn ask<T>(&self, question: impl FnOnce(mpsc::Sender<T>) -> Command) -> Result<T, NoAnswer> {
         let (sender, receiver) = mpsc::channel();
         self.inbox.put(question(sender));
@@ -84,6 +84,7 @@ impl Drop for DriverHandle {
 #[cfg(test)]
 mod tests {
     use std::net::UdpSocket as StdSocket;
+    use std::time::Instant;
 
     use super::*;
     use crate::driver::tests::{mailbox, options, order};
@@ -98,5 +99,23 @@ mod tests {
         let address = handle.local_addr();
         assert!(handle.close(false).is_some());
         StdSocket::bind(address).expect("the port is free again");
+    }
+
+    #[test]
+    fn the_end_of_the_thread_is_told_as_fatal_and_whoever_asks_it_fails_at_once() {
+        let (ring, rung) = mpsc::channel();
+        let mailbox = Arc::new(Mailbox::new(Box::new(move || ring.send(()).unwrap())));
+        let handle = DriverHandle::start(options(), Arc::clone(&mailbox)).unwrap();
+        handle.send(Command::Panic);
+        // Waits in the inbox of a thread that panics, or comes after its end.
+        let began = Instant::now();
+        assert!(handle.ask(Command::Stats).is_err());
+        assert!(began.elapsed() < ANSWER_WITHIN, "it did not wait for an answer that nobody will give");
+        rung.recv_timeout(Duration::from_secs(60)).unwrap();
+        assert!(mailbox.drain().fatal.is_some());
+        let began = Instant::now();
+        assert!(handle.ask(|answer| Command::Snapshots(None, answer)).is_err());
+        assert!(began.elapsed() < ANSWER_WITHIN);
+        assert!(handle.close(false).is_none());
     }
 }

@@ -41,6 +41,9 @@ pub enum Command {
     Close {
         admin_down: bool,
     },
+    /// Has the thread panic.
+    #[cfg(test)]
+    Panic,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -52,7 +55,8 @@ pub struct Disarm {
 
 #[derive(Debug)]
 pub struct Inbox {
-    commands: Mutex<Vec<Command>>,
+    /// `None` where nobody will take them any more.
+    commands: Mutex<Option<Vec<Command>>>,
     wake: EventFd,
 }
 
@@ -61,11 +65,14 @@ impl Inbox {
     /// What the system says about an event descriptor.
     pub fn new() -> nix::Result<Self> {
         let wake = EventFd::from_flags(EfdFlags::EFD_CLOEXEC | EfdFlags::EFD_NONBLOCK)?;
-        Ok(Self { commands: Mutex::new(Vec::new()), wake })
+        Ok(Self { commands: Mutex::new(Some(Vec::new())), wake })
     }
 
+    /// Leaves a command for the thread. One that comes after `close` is dropped: whoever waits for its answer hears at once
+    /// that there is none.
     pub fn put(&self, command: Command) {
         let mut commands = self.commands.lock().expect("no holder of this lock panics");
+        let Some(commands) = commands.as_mut() else { return };
         commands.push(command);
         // Written under the lock, so that it never wakes for a queue that was just emptied. It fails only where the
         // counter is full, and then the thread has long been woken.
@@ -77,7 +84,12 @@ impl Inbox {
         let mut commands = self.commands.lock().expect("no holder of this lock panics");
         // Fails only where nothing was written since.
         let _ = self.wake.read();
-        std::mem::take(&mut commands)
+        commands.as_mut().map(std::mem::take).unwrap_or_default()
+    }
+
+    /// Drops all commands that wait, and those to come: the thread has ended.
+    pub fn close(&self) {
+        *self.commands.lock().expect("no holder of this lock panics") = None;
     }
 }
 

@@ -4,7 +4,7 @@ use netlink_packet_core::{NetlinkMessage, NetlinkPayload};
 use netlink_packet_route::RouteNetlinkMessage;
 
 /// linux/netlink.h: the header of every message.
-const NETLINK_HEADER_LEN: usize = 16;
+pub(crate) const NETLINK_HEADER_LEN: usize = 16;
 
 /// Shows every message of a datagram that can be read: the kernel may tell of things of kinds that are not known here. Gives
 /// whether that was all of them: false where one was unreadable, cut off, or says that others were lost.

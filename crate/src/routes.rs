@@ -26,8 +26,6 @@ pub const MOST_REQUESTS: usize = 128;
 
 const RECEIVE_BUFFER: usize = 4 << 20;
 
-const NETLINK_HEADER_LEN: usize = 16;
-
 /// A dump that a change of the tables overtook is repeated so often before it is taken as it is.
 const DUMP_TRIES: usize = 5;
 
@@ -500,6 +498,7 @@ mod tests {
     use netlink_packet_core::ErrorMessage;
 
     use super::*;
+    use crate::netlink::NETLINK_HEADER_LEN;
 
     fn answer(sequence: u32, code: i32) -> Vec<u8> {
         let mut error = ErrorMessage::default();

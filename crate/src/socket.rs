@@ -35,6 +35,11 @@ const TX_BUFFER_DATAGRAMS: usize = 8;
 const TX_BUFFER_MIN: usize = 4 << 20;
 const TX_BUFFER_MAX: usize = 256 << 20;
 
+/// linux/sock_diag.h: what SO_MEMINFO tells, of which these are the third and the ninth.
+const SK_MEMINFO_VARS: usize = 9;
+const SK_MEMINFO_WMEM_ALLOC: usize = 2;
+const SK_MEMINFO_DROPS: usize = 8;
+
 /// Room for IP_PKTINFO, SCM_TIMESTAMPNS and IP_TTL, each with its header, in words for their alignment.
 const RX_CONTROL_WORDS: usize = 11;
 /// Room for IP_PKTINFO.
@@ -191,8 +196,12 @@ impl UdpSocket {
     /// next datagram that is queued after the drop, which is too late to judge a silence by.)
     #[must_use]
     pub fn drops(&self) -> u32 {
-        // linux/sock_diag.h: SK_MEMINFO_VARS values, of which SK_MEMINFO_DROPS is the ninth.
-        let mut info = [0u32; 9];
+        self.memory()[SK_MEMINFO_DROPS]
+    }
+
+    /// What the kernel says of the socket's memory; zeros where it says nothing.
+    fn memory(&self) -> [u32; SK_MEMINFO_VARS] {
+        let mut info = [0u32; SK_MEMINFO_VARS];
         let mut length = mem::size_of_val(&info) as libc::socklen_t;
         // SAFETY: `info` is writable for `length` bytes, and both outlive the call.
         let result = unsafe {
@@ -204,7 +213,14 @@ impl UdpSocket {
                 &raw mut length,
             )
         };
-        if result == 0 { info[8] } else { 0 }
+        if result == 0 { info } else { [0; SK_MEMINFO_VARS] }
+    }
+
+    /// One that cannot be read: its descriptor is no socket.
+    #[cfg(test)]
+    pub fn broken() -> Self {
+        let fd = nix::sys::eventfd::EventFd::new().unwrap().into();
+        Self { fd, tx_buffer: 0, rx: RxBatch::new(), tx: TxBatch::new() }
     }
 }
 
@@ -227,12 +243,7 @@ impl Wire for UdpSocket {
     }
 
     fn send_buffer(&self) -> SendBuffer {
-        let mut used: libc::c_int = 0;
-        // SAFETY: the request writes one int (udp(7), SIOCOUTQ), and `used` outlives the call.
-        let result = unsafe { libc::ioctl(self.fd.as_raw_fd(), libc::TIOCOUTQ, &raw mut used) };
-        // It is refused on no UDP socket; where it were, nothing would be held back.
-        let used = if result == 0 { used.unsigned_abs() as usize } else { 0 };
-        SendBuffer { size: self.tx_buffer, used }
+        SendBuffer { size: self.tx_buffer, used: self.memory()[SK_MEMINFO_WMEM_ALLOC] as usize }
     }
 }
 
