@@ -1,7 +1,7 @@
 /** The public API: lifecycle, registration, events. */
 import type { AddressInfo } from 'node:net';
 
-import { toMicros } from './clock.js';
+import { toMicros, wallOffset } from './clock.js';
 import { type CloseOptions, type ManagerConfig, type RegisterOptions, type ResolvedConfig, validateConfig } from './config.js';
 import type { Capabilities, Engine, EngineListener, EngineOptions, EngineStats, SessionRecord } from './engine/engine.js';
 import { Relay } from './engine/relay.js';
@@ -320,10 +320,14 @@ export class Manager extends SafeEmitter<ManagerEvents> implements AsyncDisposab
 
   #snapshots(ids?: readonly number[]): SessionSnapshot[] {
     const status = this.#installer.status.bind(this.#installer);
-    return this.#engine.snapshots(ids).flatMap((seen) => {
+    const offset = wallOffset();
+    const snapshots: SessionSnapshot[] = [];
+    for (const seen of this.#engine.snapshots(ids)) {
       const session = this.#roster.registry.sessionById(seen.id);
-      return (session && toSnapshot(session, seen, status)) ?? [];
-    });
+      const snapshot = session && toSnapshot(session, seen, status, offset);
+      if (snapshot !== undefined) snapshots.push(snapshot);
+    }
+    return snapshots;
   }
 
   async #close(options: CloseOptions): Promise<void> {

@@ -27,7 +27,7 @@ use crate::refusals::Refusals;
 use crate::route_stats::RouteCounters;
 use crate::session::Policy;
 use crate::shield::{self, Move, Shield};
-use crate::snapshot::{RouteScopeReport, ScopeReport, Snapshot, StatsReport};
+use crate::snapshot::{Portion, RouteScopeReport, ScopeReport, StatsReport};
 use crate::socket::{BATCH, Outgoing, UdpSocket, Wire};
 use crate::stats::{Counters, Invalid, Scope};
 use crate::time::Time;
@@ -492,7 +492,7 @@ impl Driver {
                     }
                 }
                 // Whoever asked may have given up waiting.
-                Command::Snapshots(ids, answer) => drop(answer.send(self.snapshots(ids))),
+                Command::Snapshots(wanted, answer) => drop(answer.send(Portion::of(&self.engine, &wanted))),
                 Command::Stats(answer) => drop(answer.send(self.stats())),
                 Command::Close { admin_down } => self.leave(now, admin_down),
                 #[cfg(test)]
@@ -537,11 +537,6 @@ impl Driver {
                 (route, scope.unwrap_or(Scope::OTHER), self.view(route.session, None))
             }));
         }
-    }
-
-    fn snapshots(&self, ids: Option<Vec<SessionId>>) -> Vec<Snapshot> {
-        let ids = ids.unwrap_or_else(|| self.engine.session_ids().collect());
-        ids.into_iter().filter_map(|id| Snapshot::of(&self.engine, id)).collect()
     }
 
     fn stats(&self) -> StatsReport {

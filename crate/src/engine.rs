@@ -417,6 +417,12 @@ impl Engine {
         self.slots.iter().flatten().map(|slot| slot.id)
     }
 
+    /// All sessions from a slot of the table on, in its order: each with its slot, its id, and as `session` gives it.
+    pub fn sessions_from(&self, slot: u32) -> impl Iterator<Item = (u32, SessionId, (&Session, Option<Time>))> + '_ {
+        let rest = self.slots.iter().zip(0u32..).skip(slot as usize);
+        rest.filter_map(|(slot, index)| slot.as_ref().map(|it| (index, it.id, (&it.session, it.detect_scheduled))))
+    }
+
     /// The addresses of all peers, in no order, one for each session.
     pub fn peers(&self) -> impl Iterator<Item = Ipv4Addr> + '_ {
         self.slots.iter().flatten().map(|slot| slot.path.peer)

@@ -88,13 +88,14 @@ mod tests {
 
     use super::*;
     use crate::driver::tests::{mailbox, options, order};
+    use crate::snapshot::Wanted;
 
     #[test]
     fn a_driver_answers_until_it_is_closed_and_then_its_port_is_free() {
         let handle = DriverHandle::start(options(), mailbox()).unwrap();
         handle.send(Command::AddSessions(vec![order(9, "lo")]));
-        let snapshots = handle.ask(|answer| Command::Snapshots(None, answer)).unwrap();
-        assert_eq!(snapshots.len(), 1);
+        let all = handle.ask(|answer| Command::Snapshots(Wanted::From(0), answer)).unwrap();
+        assert_eq!(all.sessions.len(), 1);
         assert_eq!(handle.ask(Command::Stats).unwrap().queue_len, 1);
         let address = handle.local_addr();
         assert!(handle.close(false).is_some());
@@ -114,7 +115,7 @@ mod tests {
         rung.recv_timeout(Duration::from_secs(60)).unwrap();
         assert!(mailbox.drain().fatal.is_some());
         let began = Instant::now();
-        assert!(handle.ask(|answer| Command::Snapshots(None, answer)).is_err());
+        assert!(handle.ask(|answer| Command::Snapshots(Wanted::From(0), answer)).is_err());
         assert!(began.elapsed() < ANSWER_WITHIN);
         assert!(handle.close(false).is_none());
     }

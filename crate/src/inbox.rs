@@ -10,7 +10,7 @@ use nix::sys::eventfd::{EfdFlags, EventFd};
 use crate::engine::SessionId;
 use crate::orders::{ArmedRoute, RouteId};
 use crate::session::Timers;
-use crate::snapshot::{Snapshot, StatsReport};
+use crate::snapshot::{Portion, StatsReport, Wanted};
 use crate::sync::Mutex;
 
 /// A session as the outside names it.
@@ -35,8 +35,7 @@ pub enum Command {
     Arm(Vec<ArmedRoute>),
     Disarm(Vec<Disarm>),
     Retry(Vec<(RouteId, u32)>),
-    /// The given sessions, or all.
-    Snapshots(Option<Vec<SessionId>>, Sender<Vec<Snapshot>>),
+    Snapshots(Wanted, Sender<Portion>),
     Stats(Sender<StatsReport>),
     Close {
         admin_down: bool,

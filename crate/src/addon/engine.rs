@@ -14,9 +14,10 @@ use crate::addon::doorbell::Doorbell;
 use crate::addon::errors::{Coded, closed, coded, from_start};
 use crate::addon::objects::{
     LocalAddr, NativeDelivery, NativeDisarm, NativeEngineOptions, NativePathFault, NativeRetry, NativeSessionPath,
-    NativeSnapshot, address,
+    address,
 };
 use crate::addon::rows;
+use crate::addon::snapshots::SnapshotRows;
 use crate::addon::statistics::NativeStats;
 use crate::driver::DriverOptions;
 use crate::engine::SessionId;
@@ -27,10 +28,7 @@ use crate::mailbox::Mailbox;
 use crate::orders::{ArmingPolicy, RouteId};
 use crate::rules::ROBUST;
 use crate::session::{Identity, Policy};
-use crate::snapshot::StatsReport;
-
-/// Sessions copied in one turn of the engine's thread: enough to be quick, few enough to delay nobody.
-const SNAPSHOTS_AT_ONCE: usize = 512;
+use crate::snapshot::{SNAPSHOTS_AT_ONCE, StatsReport, Wanted};
 
 #[napi]
 pub struct NativeEngine {
@@ -103,19 +101,29 @@ impl NativeEngine {
         self.send(if down { Command::AdminDown(ids) } else { Command::AdminUp(ids) })
     }
 
-    /// The given sessions, or all; unknown ids are left out.
+    /// A row for each of the given sessions, or of all; unknown ids are left out. In portions, since the thread has other
+    /// things to do than to copy sessions.
     #[napi]
-    pub fn snapshots(&self, ids: Either<Vec<u32>, Null>) -> std::result::Result<Vec<NativeSnapshot>, Coded> {
-        let Either::A(ids) = ids else {
-            let all = self.ask(|answer| Command::Snapshots(None, answer))?;
-            return Ok(all.into_iter().map(Into::into).collect());
-        };
-        let mut snapshots = Vec::with_capacity(ids.len());
-        for some in ids.chunks(SNAPSHOTS_AT_ONCE) {
-            let some = session_ids(some.to_vec());
-            snapshots.extend(self.ask(|answer| Command::Snapshots(Some(some), answer))?.into_iter().map(Into::into));
+    pub fn snapshots(&self, ids: Either<Vec<u32>, Null>) -> std::result::Result<Float64Array, Coded> {
+        let mut rows = SnapshotRows::default();
+        match ids {
+            Either::A(ids) => {
+                rows = SnapshotRows::with_room_for(ids.len());
+                for some in ids.chunks(SNAPSHOTS_AT_ONCE) {
+                    let wanted = Wanted::These(session_ids(some.to_vec()));
+                    self.ask(|answer| Command::Snapshots(wanted, answer))?.sessions.iter().for_each(|it| rows.push(it));
+                }
+            }
+            Either::B(Null) => {
+                let mut next = Some(0);
+                while let Some(slot) = next {
+                    let portion = self.ask(|answer| Command::Snapshots(Wanted::From(slot), answer))?;
+                    portion.sessions.iter().for_each(|it| rows.push(it));
+                    next = portion.next;
+                }
+            }
         }
-        Ok(snapshots)
+        Ok(rows.into_numbers().into())
     }
 
     #[napi]
