@@ -123,12 +123,8 @@ impl Calendar {
             self.records.resize(slot + 1, Record::default());
         }
         let is_new = !self.detach(entry.slot);
-        if bucket_of(entry.at) + REWIND_BUCKETS < self.horizon {
-            self.rewind(bucket_of(entry.at));
-        }
         if bucket_of(entry.at) < self.horizon {
-            self.records[slot] = Record { at: Some(entry.at), order: entry.order, place: 0 };
-            self.late.insert(entry);
+            self.set_early(entry);
         } else {
             self.push_far(entry);
         }
@@ -146,12 +142,20 @@ impl Calendar {
         was_there
     }
 
-    /// Puts back what is at hand, where that is little, and begins at an earlier bucket: else everything that is set from now
+    /// Puts in what is due before the horizon.
+    fn set_early(&mut self, entry: Entry) {
+        if bucket_of(entry.at) + REWIND_BUCKETS < self.horizon && self.near.len() + self.late.len() <= MOST_REWOUND {
+            self.rewind(bucket_of(entry.at));
+            self.push_far(entry);
+        } else {
+            self.records[entry.slot as usize] = Record { at: Some(entry.at), order: entry.order, place: 0 };
+            self.late.insert(entry);
+        }
+    }
+
+    /// Puts back what is at hand, and begins at an earlier bucket: else everything that is set from now
     /// on would be late until the bucket at hand has come.
     fn rewind(&mut self, bucket: u64) {
-        if self.near.len() + self.late.len() > MOST_REWOUND {
-            return;
-        }
         self.horizon = bucket;
         let mut near = std::mem::take(&mut self.near);
         for entry in near.drain(..).chain(std::mem::take(&mut self.late)) {

@@ -16,6 +16,7 @@ pub type Key = [u64; ROUNDS];
 pub struct Discriminators {
     key: Key,
     slot_bits: u32,
+    slot_mask: u32,
     drawn: u32,
 }
 
@@ -24,7 +25,7 @@ impl Discriminators {
     #[must_use]
     pub fn new(key: Key, slots: usize) -> Self {
         let slot_bits = slots.next_power_of_two().ilog2().clamp(LEAST_SLOT_BITS, MOST_SLOT_BITS);
-        Self { key, slot_bits, drawn: 0 }
+        Self { key, slot_bits, slot_mask: (1 << slot_bits) - 1, drawn: 0 }
     }
 
     /// A discriminator for the next tenant of a slot, never 0 (RFC 5880 §6.8.1). Slots from 2^24 on share theirs with
@@ -39,15 +40,11 @@ impl Discriminators {
                 self.drawn = 0;
                 self.key = self.key.map(next_word);
             }
-            let discr = self.hide(self.drawn << self.slot_bits | slot & self.slot_mask());
+            let discr = self.hide(self.drawn << self.slot_bits | slot & self.slot_mask);
             if discr != 0 {
                 return discr;
             }
         }
-    }
-
-    const fn slot_mask(&self) -> u32 {
-        (1 << self.slot_bits) - 1
     }
 
     /// The slot that a discriminator was drawn for. Of one that was not drawn here, any.
@@ -57,7 +54,7 @@ impl Discriminators {
         for key in self.key.iter().rev() {
             (left, right) = (right ^ mixed(left, *key), left);
         }
-        joined(left, right) & self.slot_mask()
+        joined(left, right) & self.slot_mask
     }
 
     fn hide(&self, plain: u32) -> u32 {

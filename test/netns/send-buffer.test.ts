@@ -12,7 +12,7 @@ import { cannotRun, type Host, Lab } from './lab.js';
 const DEAD = 300;
 
 /** A minute where somebody asks for it. */
-const WATCH_MS = Number(process.env['SEND_BUFFER_SECONDS'] ?? 20) * 1_000;
+const WATCH_MS = Number(process.env['SEND_BUFFER_SECONDS'] ?? 12) * 1_000;
 
 /** Each of the dead is sent ten packets a second, which wait for three: more than any send buffer that is granted has room for. */
 const FAST_PROBES = { backoffMax: 100 };
