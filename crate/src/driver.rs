@@ -477,7 +477,13 @@ impl Driver {
                         self.engine.update_session(now, order.id, order.timers, order.peer_port);
                     }
                 }
-                Command::RemoveSessions(ids) => ids.into_iter().for_each(|id| self.engine.remove_session(id)),
+                Command::RemoveSessions(ids) => {
+                    for id in ids {
+                        if let Some(link) = self.engine.remove_session(id) {
+                            self.links.forget(link);
+                        }
+                    }
+                }
                 Command::AdminDown(ids) => ids.into_iter().for_each(|id| self.engine.admin_down(now, id)),
                 Command::AdminUp(ids) => ids.into_iter().for_each(|id| self.engine.admin_up(now, id)),
                 Command::Arm(routes) => self.arm(routes),

@@ -268,9 +268,9 @@ impl Engine {
         true
     }
 
-    /// Ends a session without a farewell.
-    pub fn remove_session(&mut self, id: SessionId) {
-        let Some(index) = self.slot_of(id) else { return };
+    /// Ends a session without a farewell. Gives a link that nothing in the engine refers to any more, where there is one.
+    pub fn remove_session(&mut self, id: SessionId) -> Option<LinkId> {
+        let index = self.slot_of(id)?;
         self.by_id.remove(index, &id);
         let slot = self.slots[index as usize].take().expect("ids name occupied slots");
         self.by_path.remove(index, &slot.path);
@@ -281,6 +281,7 @@ impl Engine {
         }
         counters.sessions[slot.session.state() as usize] -= 1;
         self.free.push(index);
+        self.stats.left(slot.scope)
     }
 
     /// Takes a session out of service: it says AdminDown for one detection time, then is silent.

@@ -55,6 +55,22 @@ impl Links {
         id
     }
 
+    /// Forgets the name of an interface that nobody refers to any more; its number is not given to another.
+    pub fn forget(&mut self, id: LinkId) {
+        self.assign(id, 0);
+        let name = std::mem::take(&mut self.known[id.0 as usize].name);
+        self.ids.remove(&name);
+    }
+
+    /// Forgets the names of all interfaces that do not exist now.
+    pub fn forget_absent(&mut self) {
+        for id in (1..self.known.len()).map(|id| LinkId(id as u32)) {
+            if self.index(id).is_none() {
+                self.forget(id);
+            }
+        }
+    }
+
     /// The number of the interface that a packet came in by.
     #[must_use]
     pub fn by_index(&self, index: u32) -> LinkId {
@@ -124,6 +140,9 @@ impl Links {
     fn look_up_all(&mut self) {
         self.by_index.clear();
         for id in 1..self.known.len() {
+            if self.known[id].name.is_empty() {
+                continue;
+            }
             let index = index_of(&self.known[id].name);
             self.known[id].index = 0;
             self.assign(LinkId(id as u32), index);
@@ -237,6 +256,25 @@ mod tests {
         assert_eq!(read_news(&datagram), (vec![news("v1", 3, true)], false));
         // A link without a name.
         assert_eq!(read_news(&message(16, 0, &bytes(LINK_ADDED)[16..32])), (Vec::new(), false));
+    }
+
+    #[test]
+    fn a_name_that_is_forgotten_is_another_number_when_it_is_met_again() {
+        let mut links = links();
+        let first = links.intern("v1");
+        links.take_in(&bytes(LINK_ADDED));
+        links.forget(first);
+        assert_eq!((links.name(first), links.index(first), links.by_index(3)), ("", None, LinkId::OTHER));
+        assert!(links.ids.is_empty());
+        let second = links.intern("v1");
+        assert_ne!(first, second);
+        links.take_in(&bytes(LINK_ADDED));
+        assert_eq!((links.name(second), links.by_index(3)), ("v1", second));
+        links.forget_absent();
+        assert_eq!(links.name(second), "v1", "it exists");
+        links.take_in(&bytes(LINK_REMOVED));
+        links.forget_absent();
+        assert!(links.ids.is_empty());
     }
 
     #[test]

@@ -193,6 +193,8 @@ impl Reader {
         }
         if ready[1].any() == Some(true) {
             self.links.refresh();
+            // Only packets refer to them, and there are none of interfaces that are gone.
+            self.links.forget_absent();
         }
         self.read_all()
     }

@@ -138,7 +138,9 @@ mod tests {
             engine.add_session(Time::from_micros(1), spec, discr).unwrap();
         }
         // The table has gaps.
-        (1..=5_000).filter(|number| number % 7 == 0).for_each(|number| engine.remove_session(SessionId(number)));
+        for number in (1..=5_000).filter(|number| number % 7 == 0) {
+            engine.remove_session(SessionId(number));
+        }
         let (mut shown, mut sizes, mut next) = (Vec::new(), Vec::new(), Some(0));
         while let Some(slot) = next {
             let portion = Portion::of(&engine, &Wanted::From(slot));
