@@ -10,6 +10,7 @@ import { type Kept, load } from './results.js';
 import { type CostRow, isFloor } from './sections/cost.js';
 import type { DetectionRow } from './sections/detection.js';
 import type { HoldRow } from './sections/endurance.js';
+import type { GettersRow } from './sections/getters.js';
 import type { SimulatedRow } from './sections/growth.js';
 import { dataOf, targets } from './targets.js';
 
@@ -67,7 +68,19 @@ function moreTables(results: Readonly<Record<string, Kept>>): string {
   const detection = dataOf<DetectionRow[]>(results, 'detection') ?? [];
   const endurance = dataOf<HoldRow[]>(results, 'endurance') ?? [];
   const simulated = dataOf<SimulatedRow[]>(results, 'simulated') ?? [];
+  const getters = dataOf<GettersRow[]>(results, 'getters') ?? [];
   return [
+    table(
+      ['sessions', '`getSessions()`, µs per session', 'its copy as JSON', 'ratio', '`getSession()`, µs', '`stats()`, µs'],
+      getters.map((row) => [
+        String(row.sessions),
+        show(row.perSession),
+        show(row.jsonPerSession),
+        show(row.ratio),
+        show(row.one, 0),
+        show(row.stats, 0),
+      ]),
+    ),
     table(
       ['detection lateness, ms', 'sessions', 'p50', 'p99', 'max'],
       detection.map(({ subject, sessions, lateness: { p50, p99, max } }) => [

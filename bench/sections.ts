@@ -3,6 +3,7 @@ import type { Context } from './context.js';
 import { type Load, measureCost } from './sections/cost.js';
 import { measureDetection, measureMass, measureWithdrawal } from './sections/detection.js';
 import { measureEndurance } from './sections/endurance.js';
+import { measureGetters } from './sections/getters.js';
 import { measureGrowth, measureMemory, measureSimulated, measureStart } from './sections/growth.js';
 
 export interface Section {
@@ -24,6 +25,7 @@ const QUICK: readonly Load[] = [
 
 export const SECTIONS: readonly Section[] = [
   { name: 'start', needsHosts: false, measure: measureStart },
+  { name: 'getters', needsHosts: false, measure: measureGetters },
   { name: 'simulated', needsHosts: false, measure: measureSimulated },
   { name: 'cost', needsHosts: true, measure: (context) => measureCost(context, context.loads ?? (context.quick ? QUICK : LOADS)) },
   { name: 'growth', needsHosts: true, isLong: true, measure: measureGrowth },

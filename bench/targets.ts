@@ -4,6 +4,7 @@ import type { Kept } from './results.js';
 import type { CostRow, Subject } from './sections/cost.js';
 import type { DetectionRow, MassRow, WithdrawalRow } from './sections/detection.js';
 import type { HoldRow } from './sections/endurance.js';
+import type { GettersRow } from './sections/getters.js';
 import type { GrowthRow, MemoryRow, SimulatedRow, StartRow } from './sections/growth.js';
 
 export interface Target {
@@ -21,6 +22,7 @@ export function targets(results: Readonly<Record<string, Kept>>): Target[] {
     ...detectionTargets(dataOf<DetectionRow[]>(results, 'detection')),
     ...withdrawalTargets(dataOf<WithdrawalRow[]>(results, 'withdrawal')),
     ...massTargets(dataOf<MassRow>(results, 'mass')),
+    ...getterTargets(dataOf<GettersRow[]>(results, 'getters')),
     ...growthTargets(results),
   ];
 }
@@ -90,6 +92,19 @@ function massTargets(row: MassRow | undefined): Target[] {
     { what: 'Meanwhile, false Downs among the others', promised: '0', measured: String(row.falseDowns.max), met: row.falseDowns.max === 0 },
     atMost('10 000 routes registered, until the last first packet is sent', row.registered, 1_000, ' ms', 0),
   ];
+}
+
+function getterTargets(rows: GettersRow[] = []): Target[] {
+  return rows.flatMap(({ sessions, perSession, ratio, one, stats }) => [
+    {
+      what: `\`getSessions()\` ÷ its copy as JSON, ${sessions} sessions`,
+      promised: '≤ 0.50',
+      measured: `${show(ratio)} (${show(perSession)} µs for each session)`,
+      met: ratio.median <= 0.5,
+    },
+    atMost(`\`getSession()\` of ${sessions}`, one, 20, ' µs', 0),
+    atMost(`\`stats()\`, ${sessions} sessions`, stats, 1_000, ' µs', 0),
+  ]);
 }
 
 function growthTargets(results: Readonly<Record<string, Kept>>): Target[] {

@@ -26,7 +26,7 @@ export interface RealtimeOptions {
   priority?: number | undefined;
   /** The one CPU to run on, from 0. Default: any. */
   cpu?: number | undefined;
-  /** Keep the process in memory. Needs CAP_IPC_LOCK or RLIMIT_MEMLOCK. Default: false. */
+  /** Keep the thread’s code, stack and heap in memory; not JavaScript’s heap. Needs CAP_IPC_LOCK or RLIMIT_MEMLOCK. Default: false. */
   lockMemory?: boolean | undefined;
 }
 

@@ -1,7 +1,7 @@
 /** The public API: lifecycle, registration, events. */
 import type { AddressInfo } from 'node:net';
 
-import { toMicros } from './clock.js';
+import { toMicros, wallOffset } from './clock.js';
 import { type CloseOptions, type ManagerConfig, type RegisterOptions, type ResolvedConfig, validateConfig } from './config.js';
 import type { Capabilities, Engine, EngineListener, EngineOptions, EngineStats, SessionRecord } from './engine/engine.js';
 import { Relay } from './engine/relay.js';
@@ -12,7 +12,7 @@ import { ArmedInstaller } from './installer/armed-installer.js';
 import { BackendInstaller } from './installer/backend-installer.js';
 import type { RouteInstaller, RouteOperation } from './installer/installer.js';
 import { type Logger, SILENT } from './logger.js';
-import { checkRegistry, type MetricsReading, type PeerReading, showMetrics } from './metrics-feed.js';
+import { checkRegistry, type MetricsReading, NOTHING, type PeerReading, showMetrics } from './metrics-feed.js';
 import { NetlinkRoutes } from './netlinker/netlink.js';
 import { parseClientVersion } from './protocol/client-version.js';
 import { maxSessions, type Registration } from './registration.js';
@@ -323,10 +323,14 @@ export class Manager extends SafeEmitter<ManagerEvents> implements AsyncDisposab
 
   #snapshots(ids?: readonly number[]): SessionSnapshot[] {
     const status = this.#installer.status.bind(this.#installer);
-    return this.#engine.snapshots(ids).flatMap((seen) => {
+    const offset = wallOffset();
+    const snapshots: SessionSnapshot[] = [];
+    for (const seen of this.#engine.snapshots(ids)) {
       const session = this.#roster.registry.sessionById(seen.id);
-      return (session && toSnapshot(session, seen, status)) ?? [];
-    });
+      const snapshot = session && toSnapshot(session, seen, status, offset);
+      if (snapshot !== undefined) snapshots.push(snapshot);
+    }
+    return snapshots;
   }
 
   async #close(options: CloseOptions): Promise<void> {
@@ -353,16 +357,18 @@ export class Manager extends SafeEmitter<ManagerEvents> implements AsyncDisposab
     try {
       this.#lastReading = this.#readingOf(this.#engine.stats());
     } catch {
-      this.#lastReading ??= { scopes: [], routes: [], queueLength: 0, readErrors: {}, peers: [] };
+      this.#lastReading ??= NOTHING;
     }
     return this.#lastReading;
   }
 
-  #readingOf({ scopes, routes, queueLength, readErrors }: EngineStats): MetricsReading {
+  #readingOf({ scopes, routes, queueLength, sendBufferBytes, sendBufferFull, readErrors }: EngineStats): MetricsReading {
     return {
       scopes,
       routes: [...routes, ...this.#installer.stats()],
       queueLength,
+      sendBufferBytes,
+      sendBufferFull,
       readErrors: { [this.#config.bindIP]: readErrors },
       peers: this.#config.enablePeerMetrics && this.#closing === undefined ? this.#peerReadings() : [],
     };

@@ -40,6 +40,8 @@ export interface MetricsReading {
   readonly scopes: readonly ScopeStats[];
   readonly routes: readonly RouteScopeStats[];
   readonly queueLength: number;
+  readonly sendBufferBytes: number;
+  readonly sendBufferFull: number;
   /** By the address that the socket is bound to: a read that fails belongs to no interface. */
   readonly readErrors: Readonly<Record<string, number>>;
   readonly peers: readonly PeerReading[];
@@ -48,7 +50,15 @@ export interface MetricsReading {
 /** Reads one manager. Never throws: a collector that does fails the whole scrape. */
 export type MetricsSource = () => MetricsReading;
 
-const NOTHING: MetricsReading = { scopes: [], routes: [], queueLength: 0, readErrors: {}, peers: [] };
+export const NOTHING: MetricsReading = {
+  scopes: [],
+  routes: [],
+  queueLength: 0,
+  sendBufferBytes: 0,
+  sendBufferFull: 0,
+  readErrors: {},
+  peers: [],
+};
 
 const feeds = new WeakMap<Registry, Map<string, RegistryFeed>>();
 
@@ -162,6 +172,8 @@ const SCALARS: Record<ScalarName, (reading: MetricsReading) => Series<number>> =
       count,
     ]),
   writeSocketErrors: spread(LABEL_OPERATION, (scope) => ({ write_to: scope.writeErrors })),
+  sendBufferBytes: (reading) => [[{}, reading.sendBufferBytes]],
+  sendBufferFull: (reading) => [[{}, reading.sendBufferFull]],
   peerSessions: ({ peers }) => peers.map(({ peer, state }) => [{ ...peerLabels(peer), [LABEL_STATE]: state }, 1]),
   peerDetectTime: ({ peers }) => peers.map(({ peer, detectTime }) => [peerLabels(peer), detectTime]),
 };
@@ -179,6 +191,7 @@ function ended(last: MetricsReading): MetricsReading {
     scopes: last.scopes.map((scope) => ({ ...scope, sessions: { admin_down: 0, down: 0, init: 0, up: 0 }, queued: 0 })),
     routes: last.routes.map((scope) => ({ ...scope, installed: 0 })),
     queueLength: 0,
+    sendBufferBytes: 0,
     peers: [],
   };
 }
@@ -190,7 +203,7 @@ function merged(readings: readonly MetricsReading[]): MetricsReading {
     (sum, reading) => ({
       scopes: joined(sum.scopes, reading.scopes, addScopes),
       routes: joined(sum.routes, reading.routes, addRouteScopes),
-      queueLength: sum.queueLength + reading.queueLength,
+      ...addedNumbers(sum, reading, ['queueLength', 'sendBufferBytes', 'sendBufferFull']),
       readErrors: addRecords(sum.readErrors, reading.readErrors),
       peers: [...sum.peers, ...reading.peers],
     }),

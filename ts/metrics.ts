@@ -72,7 +72,7 @@ const DEFINITIONS = {
   schedulerEventsDropped: {
     kind: 'counter',
     suffix: 'scheduler_events_dropped_total',
-    help: 'Transmits given up on since the socket took nothing for too long; timers are never dropped',
+    help: 'Transmits given up on since the send buffer had no room for them; timers are never dropped',
     labels: SCOPE,
   },
   schedulerTotalQueueLen: { kind: 'gauge', suffix: 'scheduler_total_queue_len', help: 'Entries in the scheduler’s queue', labels: [] },
@@ -121,6 +121,13 @@ const DEFINITIONS = {
     help: 'Failed writes to the socket',
     labels: [...SCOPE, LABEL_OPERATION],
   },
+  sendBufferBytes: { kind: 'gauge', suffix: 'send_buffer_bytes', help: 'The size of the socket’s send buffer', labels: [] },
+  sendBufferFull: {
+    kind: 'counter',
+    suffix: 'send_buffer_full_total',
+    help: 'How often the send buffer had no room for a packet: some wait for neighbours that do not answer, or for their device',
+    labels: [],
+  },
   peerSessions: {
     kind: 'gauge',
     suffix: 'peer_sessions',
@@ -153,7 +160,7 @@ export interface MetricsFeed {
 }
 
 /**
- * The 21 metrics of the reference (reference name: `Metrics`), on a registry of the user's once `register` is called.
+ * The 21 metrics of the reference (reference name: `Metrics`), and those of the send buffer, on a registry of the user's once `register` is called.
  * A manager makes and fills its own from `metricsRegistry`; this is for the building blocks.
  */
 export class Metrics {
@@ -179,6 +186,8 @@ export class Metrics {
   declare readonly unknownPeerPackets: Counter;
   declare readonly readSocketErrors: Counter;
   declare readonly writeSocketErrors: Counter;
+  declare readonly sendBufferBytes: Gauge;
+  declare readonly sendBufferFull: Counter;
   declare readonly peerSessions: Gauge;
   /** In seconds. */
   declare readonly peerDetectTime: Gauge;

@@ -25,15 +25,22 @@ export interface SessionSnapshot extends BareSnapshot {
   readonly routes: readonly RouteSnapshot[];
 }
 
-/** Joins what the engine and the installer know of a session. */
+/**
+ * Joins what the engine and the installer know of a session. There may be many thousands: nothing is copied twice.
+ *
+ * @param offset as `wallOffset` gives it, the same for all sessions that are shown together
+ */
 export function toSnapshot(
   session: Session,
   seen: EngineSnapshot,
   status: (entry: RouteEntry) => RouteStatus,
+  offset: number,
 ): SessionSnapshot | undefined {
-  const entries = [...session.routes].filter((entry) => !entry.leaving);
-  const [first] = entries;
+  const routes: RouteSnapshot[] = [];
+  for (const entry of session.routes) {
+    if (!entry.leaving) routes.push({ route: entry.route, adminDown: entry.adminDown, ...status(entry) });
+  }
+  const [first] = routes;
   if (first === undefined) return undefined;
-  const routes = entries.map((entry) => ({ route: entry.route, adminDown: entry.adminDown, ...status(entry) }));
-  return { ...bareSnapshot(session.peer, seen), route: first.route, routes };
+  return Object.assign(bareSnapshot(session.peer, seen, offset), { route: first.route, routes });
 }

@@ -20,6 +20,13 @@ export interface ManagerStats {
    * an overflow until a second without drops.
    */
   readonly socketDrops: number;
+  /**
+   * How much the system lets wait to be sent, in bytes: the size of the socket's send buffer, of the smallest where the engine
+   * has several. 0 where the transport is the user's, or no socket is open yet.
+   */
+  readonly sendBufferBytes: number;
+  /** How often there was no room in the send buffer: packets wait for neighbours that do not answer, or for their device. */
+  readonly sendBufferFull: number;
   /** How often the engine woke up. */
   readonly turns: number;
   /** The worst lateness of a turn so far, in milliseconds. */
@@ -39,13 +46,15 @@ export type LatenessHistogram = readonly { readonly below: number; readonly coun
 export function toStats(engine: EngineStats, registered: number, routeScopes: readonly RouteScopeStats[]): ManagerStats {
   const installed = routeScopes.reduce((sum, scope) => sum + scope.installed, 0);
   const routes = { registered, installed, scopes: routeScopes };
-  const { scopes, queueLength, readErrors, socketDrops, turns, worstLatenessUs } = engine;
+  const { scopes, queueLength, readErrors, socketDrops, sendBufferBytes, sendBufferFull, turns, worstLatenessUs } = engine;
   return {
     scopes,
     routes,
     queueLength,
     readErrors,
     socketDrops,
+    sendBufferBytes,
+    sendBufferFull,
     turns,
     worstLateness: worstLatenessUs / 1_000,
     turnLateness: toHistogram(engine.turnLateness),

@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 use nix::net::if_::if_nametoindex;
 use route_liveness::jitter::Xorshift32;
 use route_liveness::packet::{ControlPacket, PACKET_LEN, State};
-use route_liveness::socket::{BATCH, Outgoing, UdpSocket};
+use route_liveness::socket::{BATCH, Outgoing, UdpSocket, Wire};
 use serde::{Deserialize, Serialize};
 
 #[derive(Deserialize, Serialize)]

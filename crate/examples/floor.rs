@@ -19,7 +19,7 @@ use nix::time::{ClockId, ClockNanosleepFlags, clock_nanosleep};
 use route_liveness::clock;
 use route_liveness::jitter::{Xorshift32, jittered};
 use route_liveness::packet::{ControlPacket, PACKET_LEN, State};
-use route_liveness::socket::{BATCH, Outgoing, UdpSocket};
+use route_liveness::socket::{BATCH, Outgoing, UdpSocket, Wire};
 use route_liveness::time::Time;
 use serde::{Deserialize, Serialize};
 

@@ -35,6 +35,12 @@ const BUCKET_BITS: u32 = 12;
 /// it will be due.
 const ROUND: usize = 1 << 10;
 
+/// What is set so many buckets before the bucket at hand begins anew from there, a quarter of a second; what is nearer is late.
+const REWIND_BUCKETS: u64 = 64;
+
+/// With more entries at hand they stay there: they would have to be sorted again and again.
+const MOST_REWOUND: usize = 32;
+
 /// Emptied buckets whose memory is kept for the next.
 const MOST_SPARE: usize = 64;
 
@@ -118,8 +124,7 @@ impl Calendar {
         }
         let is_new = !self.detach(entry.slot);
         if bucket_of(entry.at) < self.horizon {
-            self.records[slot] = Record { at: Some(entry.at), order: entry.order, place: 0 };
-            self.late.insert(entry);
+            self.set_early(entry);
         } else {
             self.push_far(entry);
         }
@@ -135,6 +140,28 @@ impl Calendar {
             self.refill();
         }
         was_there
+    }
+
+    /// Puts in what is due before the horizon.
+    fn set_early(&mut self, entry: Entry) {
+        if bucket_of(entry.at) + REWIND_BUCKETS < self.horizon && self.near.len() + self.late.len() <= MOST_REWOUND {
+            self.rewind(bucket_of(entry.at));
+            self.push_far(entry);
+        } else {
+            self.records[entry.slot as usize] = Record { at: Some(entry.at), order: entry.order, place: 0 };
+            self.late.insert(entry);
+        }
+    }
+
+    /// Puts back what is at hand, and begins at an earlier bucket: else everything that is set from now
+    /// on would be late until the bucket at hand has come.
+    fn rewind(&mut self, bucket: u64) {
+        self.horizon = bucket;
+        let mut near = std::mem::take(&mut self.near);
+        for entry in near.drain(..).chain(std::mem::take(&mut self.late)) {
+            self.push_far(entry);
+        }
+        self.near = near;
     }
 
     fn push_far(&mut self, entry: Entry) {
@@ -255,6 +282,19 @@ mod tests {
             calendar.set(entry(slot, us));
         }
         assert_eq!(drain(&mut calendar), [2, 4, 0, 3, 1]);
+    }
+
+    #[test]
+    fn a_first_deadline_far_ahead_makes_no_later_one_late() {
+        for far_us in [60_000_000, 600_000_000, 1 << 50] {
+            let mut calendar = Calendar::default();
+            calendar.set(entry(0, far_us));
+            for slot in 1..1_000 {
+                calendar.set(entry(slot, 10_000 + u64::from(slot) * 4_000));
+                assert!(calendar.late.len() <= 1, "{slot} before {far_us}");
+            }
+            assert_eq!(drain(&mut calendar), (1..1_000).chain([0]).collect::<Vec<_>>());
+        }
     }
 
     #[test]

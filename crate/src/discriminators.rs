@@ -1,9 +1,9 @@
 //! Discriminators that carry the slot of their session, hidden by a key: a packet that names one finds its session by an
 //! index, and who does not have the key cannot tell the next from the last.
 
-/// Bits of a discriminator that are the slot; the others tell its tenants apart.
-const SLOT_BITS: u32 = 24;
-const SLOT_MASK: u32 = (1 << SLOT_BITS) - 1;
+/// Bits of a discriminator that are the slot, at most and at least; the others tell its tenants apart.
+const MOST_SLOT_BITS: u32 = 24;
+const LEAST_SLOT_BITS: u32 = 8;
 
 /// Words of the key, one to a round.
 const ROUNDS: usize = 4;
@@ -15,21 +15,32 @@ pub type Key = [u64; ROUNDS];
 #[derive(Clone, Debug)]
 pub struct Discriminators {
     key: Key,
+    slot_bits: u32,
+    slot_mask: u32,
     drawn: u32,
 }
 
 impl Discriminators {
+    /// For so many slots.
     #[must_use]
-    pub const fn new(key: Key) -> Self {
-        Self { key, drawn: 0 }
+    pub fn new(key: Key, slots: usize) -> Self {
+        let slot_bits = slots.next_power_of_two().ilog2().clamp(LEAST_SLOT_BITS, MOST_SLOT_BITS);
+        Self { key, slot_bits, slot_mask: (1 << slot_bits) - 1, drawn: 0 }
     }
 
     /// A discriminator for the next tenant of a slot, never 0 (RFC 5880 §6.8.1). Slots from 2^24 on share theirs with
     /// smaller ones: whoever draws looks whether it is taken.
+    ///
+    /// When the numbers that tell tenants apart have all been used (524 288 with the slots of 5 120 sessions), the key is
+    /// changed: tenants that have theirs from before are no longer found by it.
     pub fn draw(&mut self, slot: u32) -> u32 {
         loop {
-            self.drawn = self.drawn.wrapping_add(1);
-            let discr = self.hide(self.drawn << SLOT_BITS | slot & SLOT_MASK);
+            self.drawn += 1;
+            if self.drawn >> (u32::BITS - self.slot_bits) != 0 {
+                self.drawn = 0;
+                self.key = self.key.map(next_word);
+            }
+            let discr = self.hide(self.drawn << self.slot_bits | slot & self.slot_mask);
             if discr != 0 {
                 return discr;
             }
@@ -43,7 +54,7 @@ impl Discriminators {
         for key in self.key.iter().rev() {
             (left, right) = (right ^ mixed(left, *key), left);
         }
-        joined(left, right) & SLOT_MASK
+        joined(left, right) & self.slot_mask
     }
 
     fn hide(&self, plain: u32) -> u32 {
@@ -53,6 +64,14 @@ impl Discriminators {
         }
         joined(left, right)
     }
+}
+
+/// Another word, which follows from this one: a step of splitmix64.
+const fn next_word(word: u64) -> u64 {
+    let sum = word.wrapping_add(0x9E37_79B9_7F4A_7C15);
+    let once = (sum ^ sum >> 30).wrapping_mul(0xBF58_476D_1CE4_E5B9);
+    let twice = (once ^ once >> 27).wrapping_mul(0x94D0_49BB_1331_11EB);
+    twice ^ twice >> 31
 }
 
 const fn halves(word: u32) -> (u16, u16) {
@@ -77,8 +96,8 @@ mod tests {
 
     #[test]
     fn two_tenants_of_a_slot_have_two_discriminators_and_two_keys_have_others() {
-        let mut one = Discriminators::new([1, 2, 3, 4]);
-        let mut other = Discriminators::new([1, 2, 3, 5]);
+        let mut one = Discriminators::new([1, 2, 3, 4], 1_000);
+        let mut other = Discriminators::new([1, 2, 3, 5], 1_000);
         let (first, second) = (one.draw(7), one.draw(7));
         assert_ne!(first, second);
         assert_ne!(first, other.draw(7));
@@ -87,17 +106,31 @@ mod tests {
 
     #[test]
     fn neighbouring_slots_have_discriminators_that_differ_in_half_of_their_bits() {
-        let mut discriminators = Discriminators::new([11, 22, 33, 44]);
+        let mut discriminators = Discriminators::new([11, 22, 33, 44], 5_120);
         let drawn: Vec<u32> = (0..4_096).map(|slot| discriminators.draw(slot)).collect();
         let differing: u32 = drawn.windows(2).map(|pair| (pair[0] ^ pair[1]).count_ones()).sum();
         let share = f64::from(differing) / (4_095.0 * 32.0);
         assert!((0.49..0.51).contains(&share), "{share}");
     }
 
+    #[test]
+    fn the_tenants_of_a_slot_have_each_another_one_however_many_there_are() {
+        // With 2^24 slots there are 256 numbers for tenants, then another key.
+        for slots in [1 << 24, 5_120] {
+            let mut discriminators = Discriminators::new([1, 2, 3, 4], slots);
+            let mut drawn: Vec<u32> = (0..10_000).map(|_| discriminators.draw(7)).collect();
+            let last = drawn[9_999];
+            assert_eq!(discriminators.slot_of(last), 7, "the newest is found by it");
+            drawn.sort_unstable();
+            drawn.dedup();
+            assert!(drawn.len() >= 9_998, "{} of 10 000, of which chance repeats one in a hundred runs", drawn.len());
+        }
+    }
+
     proptest! {
         #[test]
-        fn a_slot_is_found_again_by_its_discriminator(key: Key, slot in 0u32..=SLOT_MASK) {
-            let mut discriminators = Discriminators::new(key);
+        fn a_slot_is_found_again_by_its_discriminator(key: Key, slot in 0u32..1 << 24) {
+            let mut discriminators = Discriminators::new(key, 1 << 24);
             let discr = discriminators.draw(slot);
             prop_assert_ne!(discr, 0);
             prop_assert_eq!(discriminators.slot_of(discr), slot);

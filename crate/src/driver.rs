@@ -29,8 +29,8 @@ use crate::refusals::Refusals;
 use crate::route_stats::RouteCounters;
 use crate::session::Policy;
 use crate::shield::{self, Move, Shield};
-use crate::snapshot::{RouteScopeReport, ScopeReport, Snapshot, StatsReport};
-use crate::socket::{BATCH, Outgoing, UdpSocket};
+use crate::snapshot::{Portion, RouteScopeReport, ScopeReport, StatsReport};
+use crate::socket::{BATCH, Outgoing, UdpSocket, Wire};
 use crate::stats::{Counters, Invalid, Scope};
 use crate::time::Time;
 
@@ -120,6 +120,8 @@ pub(crate) struct Driver {
     planned: Option<Time>,
     arrivals: Arrivals,
     outbox: Outbox,
+    /// Up to when everything that arrived was read.
+    read_until: Time,
     read_errors: u64,
     read_errors_in_a_row: u32,
     socket_drops: u32,
@@ -127,6 +129,7 @@ pub(crate) struct Driver {
     min_ttl: Option<u8>,
     shield: Shield,
     refusals: Refusals,
+    told_small_buffer: bool,
     turns: u64,
     life: Life,
 }
@@ -169,6 +172,7 @@ impl Driver {
             planned: None,
             arrivals: Arrivals::new(clock::reading()),
             outbox: Outbox::new(max_sessions.max(BATCH) * 2),
+            read_until: clock::now(),
             read_errors: 0,
             read_errors_in_a_row: 0,
             socket_drops: 0,
@@ -176,6 +180,7 @@ impl Driver {
             min_ttl,
             shield: Shield::default(),
             refusals: Refusals::default(),
+            told_small_buffer: false,
             turns: 0,
             life: Life::Running,
         })
@@ -187,7 +192,7 @@ impl Driver {
     }
 
     pub(crate) fn run(mut self) -> Option<StatsReport> {
-        let mailbox = Arc::clone(&self.mailbox);
+        let (mailbox, inbox) = (Arc::clone(&self.mailbox), Arc::clone(&self.inbox));
         let outcome = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
             realtime::ask_to_run_soon();
             for warning in self.realtime.apply() {
@@ -198,6 +203,8 @@ impl Driver {
             }
             Ok::<StatsReport, Errno>(self.stats())
         }));
+        // From here on nobody answers; whoever asks is to hear that before anything else.
+        inbox.close();
         let fatal = match outcome {
             Ok(Ok(last)) => return Some(last),
             Ok(Err(errno)) => Trouble {
@@ -279,7 +286,7 @@ impl Driver {
         for _ in 0..READS_PER_TURN {
             let count = match self.socket.receive() {
                 Ok(count) => count,
-                Err(errno) => return self.after_read_error(errno, asked_at),
+                Err(errno) => return self.after_read_error(errno),
             };
             self.read_errors_in_a_row = 0;
             if count > 0 {
@@ -295,6 +302,7 @@ impl Driver {
             }
             asked_at = clock::now();
         }
+        self.read_until = read_until;
         Ok(read_until)
     }
 
@@ -334,13 +342,14 @@ impl Driver {
         }
     }
 
-    fn after_read_error(&mut self, errno: Errno, at: Time) -> nix::Result<Time> {
+    /// What waits in the socket is still there: nobody is judged by more than what was read before.
+    fn after_read_error(&mut self, errno: Errno) -> nix::Result<Time> {
         self.read_errors += 1;
         self.read_errors_in_a_row += 1;
         if self.read_errors_in_a_row >= FATAL_READ_ERRORS {
             return Err(errno);
         }
-        Ok(at)
+        Ok(self.read_until)
     }
 
     /// Asks the kernel for drops where a session is about to be judged, and now and then: a drop that is noted late is taken
@@ -389,18 +398,40 @@ impl Driver {
             self.enqueue(&transmit);
         }
         self.outbox.flush(now, &mut self.socket, self.engine.stats_mut());
+        for fault in self.outbox.faults().news(now) {
+            self.mailbox.put_warning(fault);
+        }
+    }
+
+    /// Makes room for what the sessions send, and tells where the system grants less than they need.
+    fn fit_send_buffer(&mut self) {
+        let sessions = self.engine.session_count();
+        let needed = UdpSocket::send_buffer_for(sessions);
+        let granted = self.socket.fit_send_buffer(sessions).unwrap_or_else(|_| self.socket.send_buffer().size);
+        if granted < needed && !self.told_small_buffer {
+            self.told_small_buffer = true;
+            let limit = needed / 2;
+            let message = format!(
+                "the system grants a send buffer of {granted} bytes, and {sessions} sessions need {needed}: it takes CAP_NET_ADMIN, \
+                 or net.core.wmem_max of {limit}"
+            );
+            self.mailbox.put_warning(Trouble { code: "send_buffer_small".into(), message });
+        }
     }
 
     fn enqueue(&mut self, transmit: &Transmit) {
-        let Transmit { scope, path, peer_port, bytes } = *transmit;
+        let Transmit { scope, path, peer_port, is_probe, bytes } = *transmit;
+        let destination = SocketAddrV4::new(path.peer, peer_port);
         let Some(ifindex) = self.links.index(path.link) else {
             // The interface does not exist now. The session keeps trying: it may be made again.
             self.engine.stats_mut().at(scope).write_errors += 1;
+            self.outbox.faults().refused(Errno::ENODEV, destination);
             return;
         };
-        let destination = SocketAddrV4::new(path.peer, peer_port);
         let packet = Outgoing { bytes, destination, source: path.local, ifindex };
-        if let Some(stale) = self.outbox.put(packet, scope) {
+        if is_probe {
+            self.outbox.put_probe(packet, scope);
+        } else if let Some(stale) = self.outbox.put(packet, scope) {
             self.engine.stats_mut().at(stale).dropped += 1;
         }
     }
@@ -439,6 +470,7 @@ impl Driver {
             match command {
                 Command::AddSessions(orders) => {
                     orders.into_iter().for_each(|order| self.add_session(now, order));
+                    self.fit_send_buffer();
                     if self.shield.is_raised() {
                         self.raise_shield();
                     }
@@ -448,7 +480,13 @@ impl Driver {
                         self.engine.update_session(now, order.id, order.timers, order.peer_port);
                     }
                 }
-                Command::RemoveSessions(ids) => ids.into_iter().for_each(|id| self.engine.remove_session(id)),
+                Command::RemoveSessions(ids) => {
+                    for id in ids {
+                        if let Some(link) = self.engine.remove_session(id) {
+                            self.links.forget(link);
+                        }
+                    }
+                }
                 Command::AdminDown(ids) => ids.into_iter().for_each(|id| self.engine.admin_down(now, id)),
                 Command::AdminUp(ids) => ids.into_iter().for_each(|id| self.engine.admin_up(now, id)),
                 Command::Arm(routes) => self.arm(now, routes),
@@ -467,9 +505,11 @@ impl Driver {
                     }
                 }
                 // Whoever asked may have given up waiting.
-                Command::Snapshots(ids, answer) => drop(answer.send(self.snapshots(ids))),
+                Command::Snapshots(wanted, answer) => drop(answer.send(Portion::of(&self.engine, &wanted))),
                 Command::Stats(answer) => drop(answer.send(self.stats())),
                 Command::Close { admin_down } => self.leave(now, admin_down),
+                #[cfg(test)]
+                Command::Panic => panic!("asked to"),
             }
         }
     }
@@ -505,7 +545,8 @@ impl Driver {
 
     fn arm(&mut self, now: Time, routes: Vec<ArmedRoute>) {
         if self.arming.is_none() {
-            match Arming::start(self.arming_policy, Arc::clone(&self.mailbox)) {
+            // Threads that are started from here run where the process may, not where this one is pinned to.
+            match realtime::unpinned(|| Arming::start(self.arming_policy, Arc::clone(&self.mailbox))) {
                 Ok(arming) => self.arming = Some(arming),
                 Err(error) => {
                     let cannot_start =
@@ -524,11 +565,6 @@ impl Driver {
                 (route, scope, self.view(route.session, None))
             }));
         }
-    }
-
-    fn snapshots(&self, ids: Option<Vec<SessionId>>) -> Vec<Snapshot> {
-        let ids = ids.unwrap_or_else(|| self.engine.session_ids().collect());
-        ids.into_iter().filter_map(|id| Snapshot::of(&self.engine, id)).collect()
     }
 
     fn stats(&self) -> StatsReport {
@@ -550,6 +586,8 @@ impl Driver {
             read_errors: self.read_errors,
             // Now, not when it was looked at last.
             socket_drops: self.socket.drops(),
+            send_buffer_bytes: self.socket.send_buffer().size,
+            send_buffer_full: self.outbox.times_full(),
             turns: self.turns,
             worst_lateness_us: self.engine.worst_lateness_us(),
             turn_lateness: self.engine.turn_lateness().clone(),
@@ -676,6 +714,16 @@ pub(crate) mod tests {
     }
 
     #[test]
+    fn nobody_is_judged_by_a_read_that_failed() {
+        let mut driver = driver();
+        let before = driver.read(clock::now()).unwrap();
+        driver.socket = UdpSocket::broken();
+        thread::sleep(Duration::from_millis(2));
+        assert_eq!(driver.read(clock::now()).unwrap(), before);
+        assert_eq!(driver.read_errors, 1);
+    }
+
+    #[test]
     fn a_session_on_an_interface_that_does_not_exist_keeps_its_timers_and_counts_its_errors() {
         let mut driver = driver();
         driver.add_session(clock::now(), order(9, "nosuch0"));
@@ -683,6 +731,9 @@ pub(crate) mod tests {
         assert!(driver.engine.poll_deadline().is_some());
         let errors: u64 = driver.engine.stats().iter().map(|(_, counters)| counters.write_errors).sum();
         assert_eq!(errors, 1);
+        let told = driver.mailbox.drain().warnings;
+        assert_eq!(told.iter().map(|it| it.code.as_str()).collect::<Vec<_>>(), ["ENODEV"]);
+        assert!(told[0].message.contains("127.0.0.1:9"), "{}", told[0].message);
     }
 
     #[test]

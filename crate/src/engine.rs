@@ -75,6 +75,8 @@ pub struct Transmit {
     pub scope: ScopeId,
     pub path: Path,
     pub peer_port: u16,
+    /// The session is Down or AdminDown: no peer counts the time to this packet.
+    pub is_probe: bool,
     pub bytes: [u8; PACKET_LEN],
 }
 
@@ -169,7 +171,7 @@ impl Engine {
             free: Vec::new(),
             by_id: SlotIndex::default(),
             by_path: SlotIndex::default(),
-            names: Discriminators::new([seed.into(); 4]),
+            names: Discriminators::new([seed.into(); 4], max_sessions),
             discriminators: FxHashSet::default(),
             queue: DeadlineQueue::new(),
             transmits: VecDeque::new(),
@@ -194,7 +196,7 @@ impl Engine {
     /// An engine whose discriminators nobody can guess who does not have the key.
     #[must_use]
     pub fn with_key(self, key: Key) -> Self {
-        Self { names: Discriminators::new(key), ..self }
+        Self { names: Discriminators::new(key, self.max_sessions), ..self }
     }
 
     /// A discriminator for the session that is added next. Its packets are found without a search; with any other one they
@@ -266,9 +268,9 @@ impl Engine {
         true
     }
 
-    /// Ends a session without a farewell.
-    pub fn remove_session(&mut self, id: SessionId) {
-        let Some(index) = self.slot_of(id) else { return };
+    /// Ends a session without a farewell. Gives a link that nothing in the engine refers to any more, where there is one.
+    pub fn remove_session(&mut self, id: SessionId) -> Option<LinkId> {
+        let index = self.slot_of(id)?;
         self.by_id.remove(index, &id);
         let slot = self.slots[index as usize].take().expect("ids name occupied slots");
         self.by_path.remove(index, &slot.path);
@@ -279,6 +281,7 @@ impl Engine {
         }
         counters.sessions[slot.session.state() as usize] -= 1;
         self.free.push(index);
+        self.stats.left(slot.scope)
     }
 
     /// Takes a session out of service: it says AdminDown for one detection time, then is silent.
@@ -405,9 +408,20 @@ impl Engine {
         Some(Scope { link: slot.path.link, local: slot.path.local })
     }
 
+    #[must_use]
+    pub fn session_count(&self) -> usize {
+        self.by_id.len()
+    }
+
     /// The ids of all sessions, in no order.
     pub fn session_ids(&self) -> impl Iterator<Item = SessionId> + '_ {
         self.slots.iter().flatten().map(|slot| slot.id)
+    }
+
+    /// All sessions from a slot of the table on, in its order: each with its slot, its id, and as `session` gives it.
+    pub fn sessions_from(&self, slot: u32) -> impl Iterator<Item = (u32, SessionId, (&Session, Option<Time>))> + '_ {
+        let rest = self.slots.iter().zip(0u32..).skip(slot as usize);
+        rest.filter_map(|(slot, index)| slot.as_ref().map(|it| (index, it.id, (&it.session, it.detect_scheduled))))
     }
 
     /// The addresses of all peers, in no order, one for each session.
@@ -492,6 +506,7 @@ impl Engine {
             scope: slot.scope,
             path: slot.path,
             peer_port: slot.peer_port,
+            is_probe: slot.session.state() <= State::Down,
             bytes: slot.session.packet(now).marshal(),
         });
         match slot.session.compute_next_tx_with_slack(now, self.tx_slack_us, &mut self.random) {

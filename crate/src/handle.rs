@@ -53,7 +53,7 @@ impl DriverHandle {
     /// Asks the thread something and waits for the answer. The thread never waits for the one who asks.
     ///
     /// # Errors
-    /// `NoAnswer` where the thread has ended.
+    /// `NoAnswer` where the thread has ended, at once.
     pub fn ask<T>(&self, question: impl FnOnce(mpsc::Sender<T>) -> Command) -> Result<T, NoAnswer> {
         let (sender, receiver) = mpsc::channel();
         self.inbox.put(question(sender));
@@ -84,19 +84,39 @@ impl Drop for DriverHandle {
 #[cfg(test)]
 mod tests {
     use std::net::UdpSocket as StdSocket;
+    use std::time::Instant;
 
     use super::*;
     use crate::driver::tests::{mailbox, options, order};
+    use crate::snapshot::Wanted;
 
     #[test]
     fn a_driver_answers_until_it_is_closed_and_then_its_port_is_free() {
         let handle = DriverHandle::start(options(), mailbox()).unwrap();
         handle.send(Command::AddSessions(vec![order(9, "lo")]));
-        let snapshots = handle.ask(|answer| Command::Snapshots(None, answer)).unwrap();
-        assert_eq!(snapshots.len(), 1);
+        let all = handle.ask(|answer| Command::Snapshots(Wanted::From(0), answer)).unwrap();
+        assert_eq!(all.sessions.len(), 1);
         assert_eq!(handle.ask(Command::Stats).unwrap().queue_len, 1);
         let address = handle.local_addr();
         assert!(handle.close(false).is_some());
         StdSocket::bind(address).expect("the port is free again");
+    }
+
+    #[test]
+    fn the_end_of_the_thread_is_told_as_fatal_and_whoever_asks_it_fails_at_once() {
+        let (ring, rung) = mpsc::channel();
+        let mailbox = Arc::new(Mailbox::new(Box::new(move || ring.send(()).unwrap())));
+        let handle = DriverHandle::start(options(), Arc::clone(&mailbox)).unwrap();
+        handle.send(Command::Panic);
+        // Waits in the inbox of a thread that panics, or comes after its end.
+        let began = Instant::now();
+        assert!(handle.ask(Command::Stats).is_err());
+        assert!(began.elapsed() < ANSWER_WITHIN, "it did not wait for an answer that nobody will give");
+        rung.recv_timeout(Duration::from_secs(60)).unwrap();
+        assert!(mailbox.drain().fatal.is_some());
+        let began = Instant::now();
+        assert!(handle.ask(|answer| Command::Snapshots(Wanted::From(0), answer)).is_err());
+        assert!(began.elapsed() < ANSWER_WITHIN);
+        assert!(handle.close(false).is_none());
     }
 }

@@ -48,6 +48,12 @@ impl Histogram {
         self.sum_ns = self.sum_ns.saturating_add(ns);
     }
 
+    /// Adds what was observed by another of the same bounds.
+    pub fn add(&mut self, other: &Self) {
+        self.counts.iter_mut().zip(&other.counts).for_each(|(sum, count)| *sum += count);
+        self.sum_ns = self.sum_ns.saturating_add(other.sum_ns);
+    }
+
     #[must_use]
     pub fn bounds_ns(&self) -> &'static [u64] {
         self.bounds_ns

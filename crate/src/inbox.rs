@@ -10,7 +10,7 @@ use nix::sys::eventfd::{EfdFlags, EventFd};
 use crate::armed::{ArmedRoute, RouteId};
 use crate::engine::SessionId;
 use crate::session::Timers;
-use crate::snapshot::{Snapshot, StatsReport};
+use crate::snapshot::{Portion, StatsReport, Wanted};
 use crate::sync::Mutex;
 
 /// A session as the outside names it.
@@ -35,12 +35,14 @@ pub enum Command {
     Arm(Vec<ArmedRoute>),
     Disarm(Vec<Disarm>),
     Retry(Vec<(RouteId, u32)>),
-    /// The given sessions, or all.
-    Snapshots(Option<Vec<SessionId>>, Sender<Vec<Snapshot>>),
+    Snapshots(Wanted, Sender<Portion>),
     Stats(Sender<StatsReport>),
     Close {
         admin_down: bool,
     },
+    /// Has the thread panic.
+    #[cfg(test)]
+    Panic,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -52,7 +54,8 @@ pub struct Disarm {
 
 #[derive(Debug)]
 pub struct Inbox {
-    commands: Mutex<Vec<Command>>,
+    /// `None` where nobody will take them any more.
+    commands: Mutex<Option<Vec<Command>>>,
     wake: EventFd,
 }
 
@@ -61,11 +64,14 @@ impl Inbox {
     /// What the system says about an event descriptor.
     pub fn new() -> nix::Result<Self> {
         let wake = EventFd::from_flags(EfdFlags::EFD_CLOEXEC | EfdFlags::EFD_NONBLOCK)?;
-        Ok(Self { commands: Mutex::new(Vec::new()), wake })
+        Ok(Self { commands: Mutex::new(Some(Vec::new())), wake })
     }
 
+    /// Leaves a command for the thread. One that comes after `close` is dropped: whoever waits for its answer hears at once
+    /// that there is none.
     pub fn put(&self, command: Command) {
         let mut commands = self.commands.lock().expect("no holder of this lock panics");
+        let Some(commands) = commands.as_mut() else { return };
         commands.push(command);
         // Written under the lock, so that it never wakes for a queue that was just emptied. It fails only where the
         // counter is full, and then the thread has long been woken.
@@ -77,7 +83,12 @@ impl Inbox {
         let mut commands = self.commands.lock().expect("no holder of this lock panics");
         // Fails only where nothing was written since.
         let _ = self.wake.read();
-        std::mem::take(&mut commands)
+        commands.as_mut().map(std::mem::take).unwrap_or_default()
+    }
+
+    /// Drops all commands that wait, and those to come: the thread has ended.
+    pub fn close(&self) {
+        *self.commands.lock().expect("no holder of this lock panics") = None;
     }
 }
 

@@ -66,6 +66,8 @@ pub mod listener;
 #[cfg(target_os = "linux")]
 pub mod mailbox;
 #[cfg(target_os = "linux")]
+mod netlink;
+#[cfg(target_os = "linux")]
 pub mod orders;
 #[cfg(target_os = "linux")]
 pub mod outbox;
@@ -75,6 +77,8 @@ pub mod realtime;
 pub mod route_stats;
 #[cfg(target_os = "linux")]
 pub mod routes;
+#[cfg(target_os = "linux")]
+pub mod send_faults;
 #[cfg(target_os = "linux")]
 pub mod socket;
 #[cfg(target_os = "linux")]

@@ -3,13 +3,14 @@
 
 use std::os::fd::{AsFd, BorrowedFd};
 
-use netlink_packet_core::{NetlinkMessage, NetlinkPayload};
+use netlink_packet_core::NetlinkPayload;
 use netlink_packet_route::RouteNetlinkMessage;
 use netlink_packet_route::link::LinkAttribute;
 use netlink_sys::{Socket, SocketAddr, protocols::NETLINK_ROUTE};
 use nix::net::if_::{if_indextoname, if_nametoindex};
 use rustc_hash::FxHashMap;
 
+use crate::netlink::each_message;
 use crate::stats::LinkId;
 
 /// linux/rtnetlink.h: RTMGRP_LINK.
@@ -54,6 +55,22 @@ impl Links {
         id
     }
 
+    /// Forgets the name of an interface that nobody refers to any more; its number is not given to another.
+    pub fn forget(&mut self, id: LinkId) {
+        self.assign(id, 0);
+        let name = std::mem::take(&mut self.known[id.0 as usize].name);
+        self.ids.remove(&name);
+    }
+
+    /// Forgets the names of all interfaces that do not exist now.
+    pub fn forget_absent(&mut self) {
+        for id in (1..self.known.len()).map(|id| LinkId(id as u32)) {
+            if self.index(id).is_none() {
+                self.forget(id);
+            }
+        }
+    }
+
     /// The number of the interface that a packet came in by.
     #[must_use]
     pub fn by_index(&self, index: u32) -> LinkId {
@@ -88,32 +105,33 @@ impl Links {
         self.name(id)
     }
 
-    /// Takes in all notifications that wait. Where the kernel lost some, or sent what cannot be read, every name
-    /// is looked up anew.
+    /// Takes in all notifications that wait. Where the kernel lost some, or sent what cannot be read, every name is looked
+    /// up anew; after the others were taken in, since those are older than what is looked up.
     pub fn refresh(&mut self) {
+        if !self.take_in_all() {
+            self.look_up_all();
+        }
+    }
+
+    /// Reads until nothing waits; false where something was missed.
+    fn take_in_all(&mut self) -> bool {
+        let mut is_complete = true;
         let mut buffer = Vec::with_capacity(64 * 1024);
         loop {
             buffer.clear();
             match self.notifications.recv(&mut buffer, 0) {
-                Ok(_) => {
-                    if self.take_in(&buffer).is_none() {
-                        self.look_up_all();
-                    }
-                }
-                Err(error) if error.kind() == std::io::ErrorKind::WouldBlock => return,
+                Ok(_) => is_complete &= self.take_in(&buffer),
+                Err(error) if error.kind() == std::io::ErrorKind::WouldBlock => return is_complete,
                 Err(error) if error.kind() == std::io::ErrorKind::Interrupted => {}
-                Err(error) => {
-                    self.look_up_all();
-                    if error.raw_os_error() != Some(libc::ENOBUFS) {
-                        return;
-                    }
-                }
+                Err(error) if error.raw_os_error() == Some(libc::ENOBUFS) => is_complete = false,
+                Err(_) => return false,
             }
         }
     }
 
-    fn take_in(&mut self, buffer: &[u8]) -> Option<()> {
-        for LinkNews { name, index, exists } in read_news(buffer)? {
+    fn take_in(&mut self, datagram: &[u8]) -> bool {
+        let (news, is_complete) = read_news(datagram);
+        for LinkNews { name, index, exists } in news {
             // What had this index has another name now, or is gone.
             if let Some(id) = self.by_index.get(&index).copied() {
                 self.assign(id, 0);
@@ -122,12 +140,15 @@ impl Links {
                 self.assign(id, index);
             }
         }
-        Some(())
+        is_complete
     }
 
     fn look_up_all(&mut self) {
         self.by_index.clear();
         for id in 1..self.known.len() {
+            if self.known[id].name.is_empty() {
+                continue;
+            }
             let index = index_of(&self.known[id].name);
             self.known[id].index = 0;
             self.assign(LinkId(id as u32), index);
@@ -160,27 +181,34 @@ pub struct LinkNews {
     pub exists: bool,
 }
 
-/// Reads notifications as the kernel wrote them; `None` where one of them cannot be read.
+/// Reads notifications as the kernel wrote them, and gives whether all of them could be read.
 #[must_use]
-pub fn read_news(mut messages: &[u8]) -> Option<Vec<LinkNews>> {
+pub fn read_news(datagram: &[u8]) -> (Vec<LinkNews>, bool) {
     let mut news = Vec::new();
-    while !messages.is_empty() {
-        let message = NetlinkMessage::<RouteNetlinkMessage>::deserialize(messages).ok()?;
-        // Messages are padded to four bytes.
-        let length = (message.header.length as usize).next_multiple_of(4).min(messages.len());
-        messages = &messages[length..];
+    let mut is_named = true;
+    let is_complete = each_message(datagram, |message| {
         let (link, exists) = match message.payload {
             NetlinkPayload::InnerMessage(RouteNetlinkMessage::NewLink(link)) => (link, true),
             NetlinkPayload::InnerMessage(RouteNetlinkMessage::DelLink(link)) => (link, false),
-            _ => continue,
+            _ => return,
         };
         let name = link.attributes.into_iter().find_map(|attribute| match attribute {
             LinkAttribute::IfName(name) => Some(name),
             _ => None,
-        })?;
-        news.push(LinkNews { name, index: link.header.index, exists });
-    }
-    Some(news)
+        });
+        match name {
+            Some(name) => news.push(LinkNews { name, index: link.header.index, exists }),
+            None => is_named = false,
+        }
+    });
+    (news, is_complete && is_named)
+}
+
+/// The name of the interface that goes by this name among others, or by a label of one of its addresses (`eth0:1`); `None`
+/// where there is no such interface.
+#[must_use]
+pub fn real_name(name: &str) -> Option<String> {
+    name_of(if_nametoindex(name).ok()?)
 }
 
 fn name_of(index: u32) -> Option<String> {
@@ -189,4 +217,83 @@ fn name_of(index: u32) -> Option<String> {
 
 fn index_of(name: &str) -> u32 {
     if_nametoindex(name).unwrap_or(0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::netlink::captured::{LINK_ADDED, LINK_LIST, LINK_REMOVED, LINK_RENAMED, bytes, message};
+
+    fn news(name: &str, index: u32, exists: bool) -> LinkNews {
+        LinkNews { name: name.into(), index, exists }
+    }
+
+    fn links() -> Links {
+        let mut links = Links::new().unwrap();
+        links.intern("v1");
+        links
+    }
+
+    #[test]
+    fn an_interface_that_is_added_renamed_and_removed_is_told_with_its_index() {
+        assert_eq!(read_news(&bytes(LINK_ADDED)), (vec![news("v1", 3, true)], true));
+        assert_eq!(read_news(&bytes(LINK_RENAMED)), (vec![news("w1", 3, true)], true));
+        assert_eq!(read_news(&bytes(LINK_REMOVED)), (vec![news("w1", 3, false)], true));
+    }
+
+    #[test]
+    fn a_list_names_all_interfaces() {
+        let (listed, is_complete) = read_news(&bytes(LINK_LIST));
+        assert_eq!(listed, [news("lo", 1, true), news("v2", 4, true), news("v1", 5, true)]);
+        assert!(is_complete);
+    }
+
+    #[test]
+    fn attributes_that_nobody_knows_do_not_matter() {
+        let added = bytes(LINK_ADDED);
+        // Eight bytes of an attribute of the type 1023, before the others: linux/rtnetlink.h.
+        let body = [&added[16..32], &[8, 0, 0xFF, 3, 1, 2, 3, 4], &added[32..]].concat();
+        assert_eq!(read_news(&message(16, 0, &body)), (vec![news("v1", 3, true)], true));
+    }
+
+    #[test]
+    fn what_can_be_read_of_a_datagram_counts_although_another_message_in_it_cannot() {
+        let datagram = [message(16, 0, &[0; 3]), bytes(LINK_ADDED)].concat();
+        assert_eq!(read_news(&datagram), (vec![news("v1", 3, true)], false));
+        // A link without a name.
+        assert_eq!(read_news(&message(16, 0, &bytes(LINK_ADDED)[16..32])), (Vec::new(), false));
+    }
+
+    #[test]
+    fn a_name_that_is_forgotten_is_another_number_when_it_is_met_again() {
+        let mut links = links();
+        let first = links.intern("v1");
+        links.take_in(&bytes(LINK_ADDED));
+        links.forget(first);
+        assert_eq!((links.name(first), links.index(first), links.by_index(3)), ("", None, LinkId::OTHER));
+        assert!(links.ids.is_empty());
+        let second = links.intern("v1");
+        assert_ne!(first, second);
+        links.take_in(&bytes(LINK_ADDED));
+        assert_eq!((links.name(second), links.by_index(3)), ("v1", second));
+        links.forget_absent();
+        assert_eq!(links.name(second), "v1", "it exists");
+        links.take_in(&bytes(LINK_REMOVED));
+        links.forget_absent();
+        assert!(links.ids.is_empty());
+    }
+
+    #[test]
+    fn an_index_follows_its_interface() {
+        let mut links = links();
+        let id = links.intern("v1");
+        let index = |links: &Links| links.index(id);
+        assert!(links.take_in(&bytes(LINK_ADDED)));
+        assert_eq!((index(&links), links.by_index(3)), (Some(3), id));
+        assert!(links.take_in(&bytes(LINK_RENAMED)));
+        assert_eq!((index(&links), links.by_index(3)), (None, LinkId::OTHER));
+        links.take_in(&bytes(LINK_ADDED));
+        links.take_in(&bytes(LINK_REMOVED));
+        assert_eq!(index(&links), None);
+    }
 }

@@ -99,7 +99,9 @@ impl Listener {
     /// # Errors
     /// What the system says, `Bind` where the address was the trouble.
     pub fn start(address: SocketAddrV4, bell: Bell) -> Result<Self, StartError> {
-        let socket = UdpSocket::bind(address, EXPECTED_PEERS).map_err(StartError::Bind)?;
+        let mut socket = UdpSocket::bind(address, EXPECTED_PEERS).map_err(StartError::Bind)?;
+        // Whoever drives sessions over it shares it among them, those whose neighbours are dead included.
+        socket.fit_send_buffer(EXPECTED_PEERS)?;
         let fd = Arc::new(OwnedFd::from(socket));
         let links = Links::new()?;
         let wake = EventFd::from_flags(EfdFlags::EFD_CLOEXEC | EfdFlags::EFD_NONBLOCK)?;
@@ -191,13 +193,15 @@ impl Reader {
         }
         if ready[1].any() == Some(true) {
             self.links.refresh();
+            // Only packets refer to them, and there are none of interfaces that are gone.
+            self.links.forget_absent();
         }
         self.read_all()
     }
 
-    /// Reads until the socket is empty.
+    /// Reads until the socket is empty, or the reader is to stop, however much more comes.
     fn read_all(&mut self) -> nix::Result<()> {
-        loop {
+        while !self.shared.stop.load(Ordering::SeqCst) {
             match self.read_one() {
                 Ok(arrived) => self.shared.tray.keep(|kept| {
                     if kept.datagrams.len() < MOST_KEPT {
@@ -212,6 +216,7 @@ impl Reader {
                 Err(errno) => return Err(errno),
             }
         }
+        Ok(())
     }
 
     fn read_one(&mut self) -> nix::Result<Arrived> {
@@ -257,8 +262,9 @@ fn packet_info(ifindex: u32, source: Ipv4Addr) -> libc::in_pktinfo {
 #[cfg(test)]
 mod tests {
     use std::net::UdpSocket as StdSocket;
+    use std::sync::atomic::AtomicUsize;
     use std::sync::mpsc;
-    use std::time::Duration;
+    use std::time::{Duration, Instant};
 
     use super::*;
 
@@ -276,6 +282,35 @@ mod tests {
         assert_eq!((arrived.local, arrived.interface.as_str()), (Ipv4Addr::new(127, 0, 0, 3), "lo"));
         assert_eq!(arrived.bytes, [7; 60]);
         assert!(arrived.arrival >= before.minus(1_000) && arrived.arrival <= clock::now());
+    }
+
+    #[test]
+    fn it_stops_at_once_while_datagrams_keep_coming() {
+        let listener = Listener::start("127.0.0.1:0".parse().unwrap(), Box::new(|| {})).unwrap();
+        let address = listener.local_addr().unwrap();
+        let (stop, running) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicUsize::new(0)));
+        let floods = [(); 2].map(|()| {
+            let (stop, running) = (Arc::clone(&stop), Arc::clone(&running));
+            thread::spawn(move || {
+                let peer = StdSocket::bind("127.0.0.1:0").unwrap();
+                running.fetch_add(1, Ordering::SeqCst);
+                // Ends by itself, so that a listener which waits for the end is told from one that hangs.
+                let until = Instant::now() + Duration::from_secs(20);
+                while !stop.load(Ordering::SeqCst) && Instant::now() < until {
+                    // Refused once nobody listens any more.
+                    let _ = peer.send_to(&[7; 40], address);
+                }
+                running.fetch_sub(1, Ordering::SeqCst);
+            })
+        });
+        while running.load(Ordering::SeqCst) < floods.len() {
+            thread::yield_now();
+        }
+        thread::sleep(Duration::from_millis(100));
+        drop(listener);
+        assert_eq!(running.load(Ordering::SeqCst), floods.len(), "it did not wait for the end of the flood");
+        stop.store(true, Ordering::SeqCst);
+        floods.into_iter().for_each(|flood| flood.join().unwrap());
     }
 
     #[test]

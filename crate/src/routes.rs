@@ -21,14 +21,13 @@ use nix::sys::socket::{setsockopt, sockopt};
 use rustc_hash::FxHashMap;
 
 use crate::kernel_route::{KernelRoute, Occupant, Presence, Result, RouteError, Slot};
+use crate::netlink::each_message;
 use crate::tables::{Settled, Tables, Wanted, install};
 
 /// Requests per system call. The answers to a thousand do not fit into the socket's buffer and are lost.
 const MOST_REQUESTS: usize = 128;
 
 const RECEIVE_BUFFER: usize = 4 << 20;
-
-const NETLINK_HEADER_LEN: usize = 16;
 
 /// A dump that a change of the tables overtook is repeated so often before it is taken as it is.
 const DUMP_TRIES: usize = 5;
@@ -547,24 +546,13 @@ pub fn enlarge_receive_buffer(socket: &Socket) -> std::io::Result<()> {
     Ok(())
 }
 
-/// Shows every message of a buffer that can be read: the kernel may list routes of kinds that are not known here.
-pub(crate) fn each_message(mut buffer: &[u8], mut show: impl FnMut(NetlinkMessage<RouteNetlinkMessage>)) {
-    while let Some(length) = buffer.first_chunk().map(|bytes| u32::from_ne_bytes(*bytes) as usize) {
-        if length < NETLINK_HEADER_LEN || length > buffer.len() {
-            return;
-        }
-        if let Ok(message) = NetlinkMessage::deserialize(&buffer[..length]) {
-            show(message);
-        }
-        buffer = &buffer[length.next_multiple_of(4).min(buffer.len())..];
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use netlink_packet_core::ErrorMessage;
 
     use super::*;
+    use crate::netlink::NETLINK_HEADER_LEN;
+    use crate::netlink::captured;
 
     fn answer(sequence: u32, code: i32) -> Vec<u8> {
         let mut error = ErrorMessage::default();
@@ -577,6 +565,61 @@ mod tests {
         let mut bytes = vec![0; message.buffer_len()];
         message.serialize(&mut bytes);
         bytes
+    }
+
+    fn captured_routes(text: &str) -> (Vec<Option<KernelRoute>>, Result<bool>) {
+        let mut listed = Vec::new();
+        let datagram = captured::bytes(text);
+        let sequence = u32::from_ne_bytes(datagram[8..12].try_into().unwrap());
+        let mut listing = Listing::new(sequence, &mut listed);
+        listing.take_in(&datagram);
+        let is_consistent = listing.is_consistent();
+        (listed.iter().map(from_message).collect(), is_consistent)
+    }
+
+    #[test]
+    fn only_a_plain_route_through_one_gateway_is_of_our_kind() {
+        let (routes, _) = captured_routes(captured::ROUTE_ADDED);
+        let [Some(route)] = routes[..] else { panic!("{routes:?}") };
+        assert_eq!((route.destination, route.prefix_length), (Ipv4Addr::new(10, 9, 0, 7), 32));
+        assert_eq!((route.next_hop, route.source), (Ipv4Addr::new(10, 1, 0, 2), Ipv4Addr::new(10, 1, 0, 1)));
+        assert_eq!((route.table, route.protocol, route.priority), (254, 186, 0));
+        for other in [captured::ROUTE_OTHER_TOS, captured::ROUTE_WITH_METRICS, captured::ROUTE_MULTIPATH] {
+            assert_eq!(captured_routes(other).0, [None]);
+        }
+    }
+
+    #[test]
+    fn a_list_is_read_to_its_end_with_the_routes_of_a_slot_in_their_order() {
+        let (routes, is_consistent) = captured_routes(captured::ROUTE_LIST);
+        assert_eq!(is_consistent, Ok(true));
+        let slot = Slot { table: 254, destination: Ipv4Addr::new(10, 9, 0, 7), prefix_length: 32, priority: 0 };
+        let hops: Vec<u8> = routes
+            .iter()
+            .flatten()
+            .filter(|route| route.slot() == slot)
+            .map(|route| route.next_hop.octets()[3])
+            .collect();
+        // The prepended one was replaced by that of next hop 5, and ours was deleted.
+        assert_eq!(hops, [5, 3]);
+    }
+
+    #[test]
+    fn a_list_that_the_kernel_interrupted_is_not_of_one_moment_and_one_that_is_cut_off_has_no_end() {
+        let mut datagram = captured::bytes(captured::ROUTE_LIST);
+        let sequence = u32::from_ne_bytes(datagram[8..12].try_into().unwrap());
+        datagram[6] |= NLM_F_DUMP_INTR as u8;
+        let mut listed = Vec::new();
+        let mut listing = Listing::new(sequence, &mut listed);
+        listing.take_in(&datagram);
+        assert_eq!(listing.is_consistent(), Ok(false));
+        let mut listed = Vec::new();
+        let mut listing = Listing::new(sequence, &mut listed);
+        listing.take_in(&datagram[..datagram.len() - 8]);
+        assert!(!listing.done);
+        let mut listing = Listing::new(sequence + 1, &mut listed);
+        listing.take_in(&datagram);
+        assert!(!listing.done, "the answer to another question");
     }
 
     #[test]

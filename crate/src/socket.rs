@@ -6,7 +6,9 @@ use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 use std::ptr;
 
 use nix::errno::Errno;
-use nix::sys::socket::{AddressFamily, SockFlag, SockType, SockaddrIn, bind, getsockname, setsockopt, socket, sockopt};
+use nix::sys::socket::{
+    AddressFamily, SockFlag, SockType, SockaddrIn, bind, getsockname, getsockopt, setsockopt, socket, sockopt,
+};
 
 use crate::packet::PACKET_LEN;
 
@@ -23,6 +25,20 @@ const TTL: i32 = 255;
 const RX_BUFFER_PER_DATAGRAM: usize = 1024;
 const RX_BUFFER_MIN: usize = 1 << 20;
 const RX_BUFFER_MAX: usize = 64 << 20;
+
+/// What one datagram of this size takes of the send buffer until it has left, rounded up (measured: 832 bytes).
+pub const TX_CHARGE: usize = 1024;
+
+/// For each session the send buffer has room for so many datagrams. A session that is Down sends about one a second, and
+/// one that waits for its neighbour's address is given up by the kernel after three seconds.
+const TX_BUFFER_DATAGRAMS: usize = 8;
+const TX_BUFFER_MIN: usize = 4 << 20;
+const TX_BUFFER_MAX: usize = 256 << 20;
+
+/// linux/sock_diag.h: what SO_MEMINFO tells, of which these are the third and the ninth.
+const SK_MEMINFO_VARS: usize = 9;
+const SK_MEMINFO_WMEM_ALLOC: usize = 2;
+const SK_MEMINFO_DROPS: usize = 8;
 
 /// Room for IP_PKTINFO, SCM_TIMESTAMPNS and IP_TTL, each with its header, in words for their alignment.
 const RX_CONTROL_WORDS: usize = 11;
@@ -53,9 +69,27 @@ pub struct Outgoing {
     pub ifindex: u32,
 }
 
+/// How much room the send buffer has, and how much of it is taken, in bytes: by datagrams that wait for their neighbours'
+/// addresses, in the queue of a device, or for the device to be done with them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct SendBuffer {
+    pub size: usize,
+    pub used: usize,
+}
+
+/// What datagrams leave by.
+pub trait Wire {
+    /// Sends what it can of `packets`, in order, and gives how many are dealt with: the rest has to wait until there is
+    /// room. A packet that is refused is reported by its index and skipped.
+    fn send(&mut self, packets: &[Outgoing], refused: impl FnMut(usize, Errno)) -> usize;
+
+    fn send_buffer(&self) -> SendBuffer;
+}
+
 /// A bound, non-blocking IPv4 UDP socket.
 pub struct UdpSocket {
     fd: OwnedFd,
+    tx_buffer: usize,
     rx: RxBatch,
     tx: TxBatch,
 }
@@ -78,7 +112,32 @@ impl UdpSocket {
             setsockopt(&fd, sockopt::RcvBuf, &buffer)?;
         }
         bind(fd.as_raw_fd(), &SockaddrIn::from(address))?;
-        Ok(Self { fd, rx: RxBatch::new(), tx: TxBatch::new() })
+        let tx_buffer = getsockopt(&fd, sockopt::SndBuf)?;
+        Ok(Self { fd, tx_buffer, rx: RxBatch::new(), tx: TxBatch::new() })
+    }
+
+    /// How large the send buffer has to be for so many sessions, in bytes.
+    #[must_use]
+    pub fn send_buffer_for(sessions: usize) -> usize {
+        (sessions * TX_BUFFER_DATAGRAMS * TX_CHARGE).min(TX_BUFFER_MAX)
+    }
+
+    /// Makes the send buffer large enough for so many sessions, and gives the size that the system grants: beyond the
+    /// host's limit only with CAP_NET_ADMIN. It never becomes smaller.
+    ///
+    /// # Errors
+    /// None that a UDP socket is known to give.
+    pub fn fit_send_buffer(&mut self, sessions: usize) -> nix::Result<usize> {
+        // By doubling, so that sessions which are added one by one cost few calls.
+        let wanted = Self::send_buffer_for(sessions).next_power_of_two().max(TX_BUFFER_MIN);
+        if wanted > self.tx_buffer {
+            // The kernel doubles what is asked for: socket(7).
+            if setsockopt(&self.fd, sockopt::SndBufForce, &(wanted / 2)).is_err() {
+                setsockopt(&self.fd, sockopt::SndBuf, &(wanted / 2))?;
+            }
+            self.tx_buffer = getsockopt(&self.fd, sockopt::SndBuf)?;
+        }
+        Ok(self.tx_buffer)
     }
 
     /// Has the kernel tell the TTL of each datagram that comes from now on.
@@ -114,25 +173,6 @@ impl UdpSocket {
         (0..self.rx.told.len()).filter_map(|index| self.rx.datagram(index))
     }
 
-    /// Sends what it can of `packets`, in order, and gives how many are dealt with: the rest has to wait until the
-    /// socket takes more. A packet that the system refuses is reported by its index and skipped.
-    pub fn send(&mut self, packets: &[Outgoing], mut refused: impl FnMut(usize, Errno)) -> usize {
-        let mut done = 0;
-        while done < packets.len() {
-            match self.tx.flush(self.fd.as_fd(), &packets[done..]) {
-                Ok(sent) => done += sent,
-                Err(Errno::EINTR) => {}
-                Err(Errno::EAGAIN | Errno::ENOBUFS) => break,
-                Err(errno) => {
-                    // sendmmsg stops at the first message that fails, and that is the first of this call.
-                    refused(done, errno);
-                    done += 1;
-                }
-            }
-        }
-        done
-    }
-
     /// Has the kernel drop, from now on, what a classic BPF program says, in place of an earlier one.
     ///
     /// # Errors
@@ -156,8 +196,12 @@ impl UdpSocket {
     /// next datagram that is queued after the drop, which is too late to judge a silence by.)
     #[must_use]
     pub fn drops(&self) -> u32 {
-        // linux/sock_diag.h: SK_MEMINFO_VARS values, of which SK_MEMINFO_DROPS is the ninth.
-        let mut info = [0u32; 9];
+        self.memory()[SK_MEMINFO_DROPS]
+    }
+
+    /// What the kernel says of the socket's memory; zeros where it says nothing.
+    fn memory(&self) -> [u32; SK_MEMINFO_VARS] {
+        let mut info = [0u32; SK_MEMINFO_VARS];
         let mut length = mem::size_of_val(&info) as libc::socklen_t;
         // SAFETY: `info` is writable for `length` bytes, and both outlive the call.
         let result = unsafe {
@@ -169,7 +213,37 @@ impl UdpSocket {
                 &raw mut length,
             )
         };
-        if result == 0 { info[8] } else { 0 }
+        if result == 0 { info } else { [0; SK_MEMINFO_VARS] }
+    }
+
+    /// One that cannot be read: its descriptor is no socket.
+    #[cfg(test)]
+    pub fn broken() -> Self {
+        let fd = nix::sys::eventfd::EventFd::new().unwrap().into();
+        Self { fd, tx_buffer: 0, rx: RxBatch::new(), tx: TxBatch::new() }
+    }
+}
+
+impl Wire for UdpSocket {
+    fn send(&mut self, packets: &[Outgoing], mut refused: impl FnMut(usize, Errno)) -> usize {
+        let mut done = 0;
+        while done < packets.len() {
+            match self.tx.flush(self.fd.as_fd(), &packets[done..]) {
+                Ok(sent) => done += sent,
+                Err(Errno::EINTR) => {}
+                Err(Errno::EAGAIN | Errno::ENOBUFS) => break,
+                Err(errno) => {
+                    // sendmmsg stops at the first message that fails, and that is the first of this call.
+                    refused(done, errno);
+                    done += 1;
+                }
+            }
+        }
+        done
+    }
+
+    fn send_buffer(&self) -> SendBuffer {
+        SendBuffer { size: self.tx_buffer, used: self.memory()[SK_MEMINFO_WMEM_ALLOC] as usize }
     }
 }
 

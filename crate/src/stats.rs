@@ -1,5 +1,6 @@
 //! Counters per (interface, local IP), in plain memory: counting is an addition, reading is a copy.
 
+use std::collections::VecDeque;
 use std::net::Ipv4Addr;
 
 use rustc_hash::FxHashMap;
@@ -123,20 +124,43 @@ impl Default for Counters {
     }
 }
 
-/// All counters. A scope, once seen, stays: counters never fall.
+/// So many scopes without a session are kept, for sessions that come again; of others what was counted is kept in one sum.
+const MOST_IDLE: usize = 1_024;
+
+/// All counters. The sums over all scopes never fall.
 #[derive(Debug, Default)]
 pub struct Stats {
     ids: FxHashMap<Scope, ScopeId>,
     scopes: Vec<(Scope, Counters)>,
+    /// Beside each scope: what becomes of it.
+    uses: Vec<Use>,
+    free: Vec<ScopeId>,
+    /// Scopes whose last session has left, each once; the first has waited longest.
+    idle: VecDeque<ScopeId>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Use {
+    Used,
+    Idle,
+    Free,
 }
 
 impl Stats {
     /// The scope of a session, made where it is new.
     pub fn scope(&mut self, scope: Scope) -> ScopeId {
-        *self.ids.entry(scope).or_insert_with(|| {
+        if let Some(id) = self.ids.get(&scope) {
+            return *id;
+        }
+        let id = self.free.pop().unwrap_or_else(|| {
             self.scopes.push((scope, Counters::default()));
+            self.uses.push(Use::Used);
             ScopeId(u32::try_from(self.scopes.len() - 1).expect("fewer scopes than addresses"))
-        })
+        });
+        self.scopes[id.0 as usize].0 = scope;
+        self.uses[id.0 as usize] = Use::Used;
+        self.ids.insert(scope, id);
+        id
     }
 
     /// The scope that a packet is counted in which belongs to no session. Destination addresses without a session
@@ -153,6 +177,126 @@ impl Stats {
     }
 
     pub fn iter(&self) -> impl Iterator<Item = &(Scope, Counters)> {
-        self.scopes.iter()
+        self.scopes.iter().zip(&self.uses).filter(|(_, it)| **it != Use::Free).map(|(scope, _)| scope)
+    }
+
+    /// A session has left a scope. Where there are too many scopes without one, the counts of the one that has waited
+    /// longest go into the sum of `Scope::OTHER`; gives the link that no scope refers to any more, then.
+    pub fn left(&mut self, id: ScopeId) -> Option<LinkId> {
+        if self.has_sessions(id) || self.uses[id.0 as usize] != Use::Used {
+            return None;
+        }
+        self.uses[id.0 as usize] = Use::Idle;
+        self.idle.push_back(id);
+        if self.idle.len() <= MOST_IDLE {
+            return None;
+        }
+        let oldest = self.idle.pop_front()?;
+        self.uses[oldest.0 as usize] = Use::Used;
+        if self.has_sessions(oldest) {
+            return None;
+        }
+        let link = self.scopes[oldest.0 as usize].0.link;
+        self.sum_up(oldest);
+        let mut others = self.iter().map(|(scope, _)| *scope).filter(|scope| scope.link == link);
+        let first_two = [others.next(), others.next()];
+        drop(others);
+        match first_two {
+            [None, _] => {}
+            // What comes by that link is no peer's.
+            [Some(last), None] if last.local.is_unspecified() => {
+                let last = self.ids[&last];
+                self.sum_up(last);
+            }
+            _ => return None,
+        }
+        (link != LinkId::OTHER).then_some(link)
+    }
+
+    fn has_sessions(&self, id: ScopeId) -> bool {
+        self.scopes[id.0 as usize].1.sessions.iter().any(|count| *count > 0)
+    }
+
+    fn sum_up(&mut self, id: ScopeId) {
+        let scope = self.scopes[id.0 as usize].0;
+        if scope == Scope::OTHER {
+            return;
+        }
+        self.ids.remove(&scope);
+        self.uses[id.0 as usize] = Use::Free;
+        let counters = std::mem::take(&mut self.scopes[id.0 as usize].1);
+        let other = self.scope(Scope::OTHER);
+        self.at(other).add(&counters);
+        self.free.push(id);
+    }
+}
+
+impl Counters {
+    /// Adds what was counted elsewhere.
+    fn add(&mut self, other: &Self) {
+        let add = |sums: &mut [u64], counts: &[u64]| sums.iter_mut().zip(counts).for_each(|(sum, count)| *sum += count);
+        add(&mut self.rx_invalid, &other.rx_invalid);
+        add(self.transitions.as_flattened_mut().as_flattened_mut(), other.transitions.as_flattened().as_flattened());
+        self.handle_rx.add(&other.handle_rx);
+        for (sum, count) in [
+            (&mut self.tx, other.tx),
+            (&mut self.rx, other.rx),
+            (&mut self.unknown_peer, other.unknown_peer),
+            (&mut self.write_errors, other.write_errors),
+            (&mut self.dropped, other.dropped),
+            (&mut self.timeouts, other.timeouts),
+            (&mut self.graces, other.graces),
+        ] {
+            *sum += count;
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn scope(number: u32) -> Scope {
+        Scope { link: LinkId(number), local: Ipv4Addr::from(number) }
+    }
+
+    #[test]
+    fn scopes_whose_sessions_have_left_are_given_up_and_what_they_counted_is_not() {
+        let mut stats = Stats::default();
+        let stays = stats.scope(scope(1));
+        stats.at(stays).sessions[0] = 1;
+        let mut freed = Vec::new();
+        for number in 2..=10_001 {
+            let id = stats.scope(scope(number));
+            stats.at(id).tx += 1;
+            stats.at(id).transitions[1][2][1] += 1;
+            let stranger = stats.scope_of_stranger(Scope { link: LinkId(number), local: Ipv4Addr::BROADCAST });
+            stats.at(stranger).unknown_peer += 1;
+            freed.extend(stats.left(id));
+        }
+        let kept = 10_000 - freed.len();
+        assert_eq!(kept, MOST_IDLE);
+        assert_eq!(freed, (2..=10_001 - MOST_IDLE as u32).map(LinkId).collect::<Vec<_>>(), "the oldest first");
+        assert!(stats.scopes.len() < 2 * MOST_IDLE + 10, "{} rooms", stats.scopes.len());
+        assert_eq!(stats.iter().count(), 2 * MOST_IDLE + 2, "two for each link, the one in use, and the sum");
+        let sum = |count: fn(&Counters) -> u64| stats.iter().map(|(_, counters)| count(counters)).sum::<u64>();
+        assert_eq!(sum(|it| it.tx), 10_000);
+        assert_eq!(sum(|it| it.unknown_peer), 10_000);
+        assert_eq!(sum(|it| it.transitions[1][2][1]), 10_000);
+        assert!(stats.iter().any(|(it, _)| *it == scope(1)));
+    }
+
+    #[test]
+    fn a_scope_that_a_session_came_back_to_stays() {
+        let mut stats = Stats::default();
+        let first = stats.scope(scope(1));
+        stats.left(first);
+        stats.at(first).sessions[0] = 1;
+        for number in 2..=5_000 {
+            let id = stats.scope(scope(number));
+            stats.left(id);
+        }
+        assert_eq!(stats.scope(scope(1)), first);
+        assert_eq!(stats.at(first).sessions[0], 1);
     }
 }

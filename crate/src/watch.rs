@@ -17,7 +17,8 @@ use nix::sys::eventfd::{EfdFlags, EventFd};
 use crate::armed::Suspicion;
 use crate::clock;
 use crate::kernel_route::{KernelRoute, Slot};
-use crate::routes::{each_message, enlarge_receive_buffer, from_message, slot_of};
+use crate::netlink::each_message;
+use crate::routes::{enlarge_receive_buffer, from_message, slot_of};
 use crate::time::Time;
 
 /// linux/rtnetlink.h: RTMGRP_LINK, RTMGRP_IPV4_IFADDR and RTMGRP_IPV4_ROUTE.
@@ -25,6 +26,9 @@ const GROUPS: u32 = 0x1 | 0x10 | 0x40;
 
 /// Changes of links and addresses come in bursts: what they cast doubt on is looked at once, so long after the first.
 const GATHER_US: u64 = 10_000;
+
+/// All routes are looked at no more often than this, however many notices are lost.
+const LOOK_AT_ALL_US: u64 = 1_000_000;
 
 /// What a batch of notifications says.
 #[derive(Debug, Default, PartialEq, Eq)]
@@ -41,7 +45,7 @@ pub struct Notices {
 impl Notices {
     /// Reads notifications; what `own_port` asked for is no news.
     pub fn read(&mut self, bytes: &[u8], own_port: u32) {
-        each_message(bytes, |message| {
+        let is_complete = each_message(bytes, |message| {
             let (flags, is_own) = (message.header.flags, message.header.port_number == own_port);
             let NetlinkPayload::InnerMessage(told) = message.payload else { return };
             match told {
@@ -59,6 +63,8 @@ impl Notices {
                 _ => {}
             }
         });
+        // What could not be read may have been about any route.
+        self.suspicion.all |= !is_complete;
     }
 
     fn suspect_interface(&mut self, index: u32) {
@@ -131,6 +137,7 @@ impl Watch {
             wake: waker.clone(),
             suspicion: Suspicion::default(),
             suspect_at: None,
+            looked_at_all: None,
             work_at: None,
         };
         let thread = thread::Builder::new().name("liveness-watch".into()).spawn(move || {
@@ -167,6 +174,7 @@ struct Listener {
     suspicion: Suspicion,
     /// When the suspicion is to be followed.
     suspect_at: Option<Time>,
+    looked_at_all: Option<Time>,
     work_at: Option<Time>,
 }
 
@@ -190,7 +198,9 @@ impl Listener {
             }
             if self.suspect_at.is_some_and(|at| at <= clock::now()) {
                 self.suspect_at = None;
-                self.watcher.suspect(&std::mem::take(&mut self.suspicion));
+                let suspicion = std::mem::take(&mut self.suspicion);
+                self.looked_at_all = if suspicion.all { Some(clock::now()) } else { self.looked_at_all };
+                self.watcher.suspect(&suspicion);
             }
             self.work_at = self.watcher.work();
         }
@@ -224,9 +234,85 @@ impl Listener {
             self.watcher.heard(&gone, &taken);
         }
         if !suspicion.is_empty() {
+            let now = clock::now();
+            let soon = now.plus(GATHER_US);
+            let is_all = suspicion.all;
             self.suspicion.add(suspicion);
-            self.suspect_at.get_or_insert_with(|| clock::now().plus(GATHER_US));
+            let at = self.suspect_at.get_or_insert(soon);
+            if is_all {
+                *at = soon.max(self.looked_at_all.map_or(soon, |at| at.plus(LOOK_AT_ALL_US)));
+            }
         }
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use netlink_packet_core::NLMSG_OVERRUN;
+
+    use super::*;
+    use crate::netlink::captured::{self, bytes, message};
+
+    fn heard(datagrams: &[&[u8]], own_port: u32) -> Notices {
+        let mut notices = Notices::default();
+        datagrams.iter().for_each(|datagram| notices.read(datagram, own_port));
+        notices
+    }
+
+    fn port_of(datagram: &[u8]) -> u32 {
+        u32::from_ne_bytes(datagram[12..16].try_into().unwrap())
+    }
+
+    #[test]
+    fn a_route_that_was_added_or_replaced_takes_its_slot_and_one_that_was_appended_or_prepended_does_not() {
+        for (text, takes) in [
+            (captured::ROUTE_ADDED, 1),
+            (captured::ROUTE_REPLACED, 1),
+            (captured::ROUTE_APPENDED, 0),
+            (captured::ROUTE_PREPENDED, 0),
+            (captured::ROUTE_OTHER_TOS, 0),
+        ] {
+            let notices = heard(&[&bytes(text)], 0);
+            assert_eq!((notices.taken.len(), notices.gone.len()), (takes, 0), "{text}");
+            assert!(notices.suspicion.is_empty());
+            let expected = Slot { table: 254, destination: Ipv4Addr::new(10, 9, 0, 7), prefix_length: 32, priority: 0 };
+            assert!(notices.taken.iter().all(|slot| *slot == expected));
+        }
+    }
+
+    #[test]
+    fn a_deleted_route_is_told_with_all_that_tells_it_apart_and_our_own_deletion_is_no_news() {
+        let datagram = bytes(captured::ROUTE_DELETED);
+        let notices = heard(&[&datagram], 0);
+        let [gone] = notices.gone[..] else { panic!("{notices:?}") };
+        assert_eq!((gone.next_hop, gone.source), (Ipv4Addr::new(10, 1, 0, 2), Ipv4Addr::new(10, 1, 0, 1)));
+        assert_eq!((gone.protocol, gone.priority), (186, 0));
+        assert_ne!(gone.interface, 0);
+        assert_eq!(heard(&[&datagram], port_of(&datagram)), Notices::default());
+    }
+
+    #[test]
+    fn an_address_that_goes_casts_doubt_on_the_routes_with_it_and_a_link_on_those_over_it() {
+        let notices = heard(&[&bytes(captured::ADDRESS_REMOVED)], 0);
+        assert_eq!(notices.suspicion.sources, [Ipv4Addr::new(10, 3, 0, 1)]);
+        assert_eq!(notices.suspicion.interfaces.len(), 1);
+        let notices = heard(&[&bytes(captured::LINK_ADDED), &bytes(captured::LINK_REMOVED)], 0);
+        assert_eq!(notices.suspicion.interfaces, [3], "told once");
+        assert!(!notices.suspicion.all);
+    }
+
+    #[test]
+    fn what_cannot_be_read_or_was_lost_casts_doubt_on_all_routes_and_what_comes_with_it_is_heard() {
+        let deleted = bytes(captured::ROUTE_DELETED);
+        let cut = &deleted[..deleted.len() - 4];
+        let overrun = message(NLMSG_OVERRUN, 0, &[]);
+        // A message about a route with less than a header of its own.
+        let unreadable = message(24, 0, &[2]);
+        for rest in [cut, &overrun, &unreadable] {
+            let notices = heard(&[&[&deleted, rest].concat()], 0);
+            assert!(notices.suspicion.all);
+            assert_eq!(notices.gone.len(), 1);
+        }
     }
 }

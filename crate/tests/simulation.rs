@@ -63,3 +63,25 @@ fn a_scenario_that_cannot_be_run_is_refused_with_the_name_of_the_field() {
     let text = changed(|it| it.hosts[1].read_budget = 0);
     assert_eq!(text, "`hosts[1].read_budget` is 0, and has to be from 1 to 1048576");
 }
+
+/// One host watches many that have died, and two that live: what is sent to the dead waits in the send buffer.
+fn among_the_dead(send_room: usize) -> Scenario {
+    const DEAD: usize = 30;
+    let timers = Timers { tx_min_us: 100_000, rx_min_us: 100_000, detect_mult: 3 };
+    let pair = |host: usize| PairSpec { hosts: [0, host], timers: [timers; 2], routes: [Vec::new(), Vec::new()] };
+    let cut = |host: usize| Timed { at_us: 10_000_000, fault: Fault::CutBoth { hosts: [0, host] } };
+    Scenario {
+        hosts: [vec![HostSpec { send_room, ..HostSpec::default() }], vec![HostSpec::default(); DEAD + 2]].concat(),
+        pairs: (1..DEAD + 3).map(pair).collect(),
+        faults: (1..=DEAD).map(cut).collect(),
+        ..scenario()
+    }
+}
+
+#[test]
+fn neighbours_that_are_dead_fill_the_send_buffer_and_no_live_session_changes_its_state() {
+    // They are sent a packet a second each, which waits for three: more than the room.
+    let totals = among_the_dead(60).run().unwrap_or_else(|error| panic!("{error}"));
+    let without_limit = among_the_dead(1 << 20).run().unwrap();
+    assert_eq!(totals.session_us, without_limit.session_us);
+}

@@ -128,6 +128,18 @@ describe.skipIf(cannotRun())('two hosts, when', () => {
     },
   );
 
+  it('notifications of links overflow while the process is stopped, and its link is made anew: the session comes back', async () => {
+    const agents = await startPair(lab);
+    const [one] = agents;
+    one.signal('SIGSTOP');
+    const changes = Array.from({ length: 600 }, (_, index) => `link set ${lab.one.iface} mtu ${1_400 + (index % 2)}`);
+    run('ip', ['-n', lab.one.name, '-batch', '-'], `${changes.join('\n')}\n`);
+    lab.removeLink();
+    lab.makeLink();
+    one.signal('SIGCONT');
+    await until('both are back', () => settled(agents));
+  });
+
   it('the peer’s packets cross a router of late, and only neighbours are heard: it is Down, counted, and back with the short way', async () => {
     const agents = await startPair(lab, () => ({ minTtl: 255 }));
     const [one] = agents;

@@ -1,4 +1,6 @@
 /** What only the native engine does: sessions and withdrawals that do not depend on the event loop. */
+import { readdirSync, readFileSync } from 'node:fs';
+
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 
 import { isAdd, isDelete, pause, startPair } from './agent.js';
@@ -31,6 +33,21 @@ describe.skipIf(cannotRun())('two hosts on the native engine', () => {
       const healedAt = Date.now();
       const back = await Promise.all(agents.map((agent, index) => agent.event(isAdd, marks[index])));
       for (const { at } of back) expect(at - healedAt).toBeLessThan(1_300);
+    }
+  });
+
+  it('pin the thread of their sessions to a CPU, and no other thread', async () => {
+    const agents = await startPair(lab, () => ({ realtime: { cpu: 0 } }));
+    for (const { pid } of agents) {
+      const threads = new Map(
+        readdirSync(`/proc/${pid}/task`).map((tid) => {
+          const status = readFileSync(`/proc/${pid}/task/${tid}/status`, 'utf8');
+          const field = (name: string): string => new RegExp(`^${name}:\\s+(\\S+)$`, 'm').exec(status)?.[1] ?? '';
+          return [tid === String(pid) ? 'main' : field('Name'), field('Cpus_allowed_list')];
+        }),
+      );
+      expect(threads.get('liveness')).toBe('0');
+      for (const name of ['liveness-routes', 'liveness-watch']) expect(threads.get(name), name).toBe(threads.get('main'));
     }
   });
 

@@ -2,6 +2,7 @@
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 
 import { Agent, registerService, serviceRoute } from './agent.js';
+import { run } from './command.js';
 import { cannotRun, Lab } from './lab.js';
 
 const CONFIG = { txMin: 50, rxMin: 50, detectMult: 3 };
@@ -43,6 +44,19 @@ describe.skipIf(cannotRun())('on a real host', () => {
     ];
     await expect(agent.call('registerRoutes', many)).rejects.toThrow(/\[1\] EADDRNOTAVAIL/);
     expect(await agent.sessions()).toEqual([]);
+  });
+
+  it.each(['native', 'js'])('an alternative name of an interface and a label of an address register nothing (%s)', async (engine) => {
+    run('ip', ['-n', lab.one.name, 'link', 'property', 'add', 'dev', lab.one.iface, 'altname', 'enp0s3']);
+    run('ip', ['-n', lab.one.name, 'addr', 'add', '10.201.0.9/24', 'dev', lab.one.iface, 'label', `${lab.one.iface}:1`]);
+    const agent = await Agent.start(lab, lab.one, { engine });
+    const route = serviceRoute(lab, lab.one);
+    for (const iface of ['enp0s3', `${lab.one.iface}:1`]) {
+      const refused = agent.call('registerRoute', route, iface, { peerIP: lab.two.address });
+      await expect(refused, iface).rejects.toMatchObject({ code: 'ERR_NO_SUCH_INTERFACE' });
+    }
+    expect(await agent.sessions()).toEqual([]);
+    await agent.register(route, { peerIP: lab.two.address });
   });
 
   it('in passive mode a route that the kernel refuses is not registered', async () => {

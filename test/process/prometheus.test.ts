@@ -202,6 +202,7 @@ describe.skipIf(!hasPrometheus && process.env['CI'] === undefined).each(['native
       await reaches('session_transitions_total', 1, { state_from: 'admin_down', state_to: 'down', reason: 'register_route' });
       await reaches('session_transitions_total', 1, { state_to: 'up', reason: 'handle_rx' });
       await is('scheduler_events_dropped_total', 0, SCOPE);
+      await is('send_buffer_full_total', 0);
       await is('write_socket_errors_total', 0, { ...SCOPE, operation: 'write_to' });
       await is('read_socket_errors_total', 0, { local_ip: '127.0.6.1', operation: 'read_from' });
 
@@ -237,9 +238,10 @@ describe.skipIf(!hasPrometheus && process.env['CI'] === undefined).each(['native
       const all = await prometheus.until('{__name__=~"liveness_.*"}', (samples) => samples.length > 0);
       const names = new Set(all.map(({ metric }) => metric['__name__']?.replace(/_(bucket|sum|count)$/, '')));
       // The two per-peer metrics went with the session.
-      expect([...names].sort()).toHaveLength(19);
+      expect([...names].sort()).toHaveLength(21);
+      const ofTheManager = ['scheduler_total_queue_len', 'send_buffer_bytes', 'send_buffer_full_total'].map((name) => `liveness_${name}`);
       for (const { metric } of all) {
-        if (metric['__name__'] !== 'liveness_scheduler_total_queue_len') expect(metric).toHaveProperty('local_ip');
+        if (!ofTheManager.includes(metric['__name__'] ?? '')) expect(metric).toHaveProperty('local_ip');
       }
     });
   },

@@ -97,6 +97,8 @@ export class FakeEngine implements Engine {
       queueLength: 0,
       readErrors: 0,
       socketDrops: 0,
+      sendBufferBytes: 0,
+      sendBufferFull: 0,
       turns: 0,
       worstLatenessUs: 0,
       turnLateness: [],

@@ -130,9 +130,9 @@ describe('over a transport of the user’s', () => {
     expect(records.filter(({ cause }) => cause === 'detect_timeout')).toMatchObject([{ from: 'up', to: 'down', reason: 'timeout' }]);
   });
 
-  it('a write that throws at once is a failed write, and costs nothing else', async () => {
+  it('a write that throws at once is a failed write, told once with the peer, and costs nothing else', async () => {
     const udp = new FakeUDP();
-    const { engine, localDiscr } = await upOver(udp, 255);
+    const { engine, localDiscr, warnings } = await upOver(udp, 255);
     udp.writeTo = () => {
       throw new Error('not today');
     };
@@ -142,6 +142,7 @@ describe('over a transport of the user’s', () => {
       await delay(5);
     }
     expect(stateOf(engine, 1)).toBe('up');
+    expect(warnings.filter((text) => text.includes('cannot send'))).toEqual(['cannot send to 127.0.0.2: not today']);
   });
 
   it('a datagram that says nothing sensible of itself is counted, and harms no session', async () => {

@@ -56,7 +56,8 @@ function routeScope(changes: Partial<RouteScopeStats> = {}): RouteScopeStats {
 }
 
 function reading(changes: Partial<MetricsReading> = {}): MetricsReading {
-  return { scopes: [scope()], routes: [routeScope()], queueLength: 5, readErrors: { '0.0.0.0': 2 }, peers: [], ...changes };
+  const counted = { queueLength: 5, sendBufferBytes: 4_096, sendBufferFull: 6, readErrors: { '0.0.0.0': 2 } };
+  return { scopes: [scope()], routes: [routeScope()], ...counted, peers: [], ...changes };
 }
 
 describe('a scrape', () => {
@@ -83,13 +84,15 @@ describe('a scrape', () => {
       [`liveness_unknown_peer_packets_total{${at}}`]: 4,
       [`liveness_read_socket_errors_total{iface="",local_ip="0.0.0.0",operation="read_from"}`]: 2,
       [`liveness_write_socket_errors_total{${at},operation="write_to"}`]: 3,
+      liveness_send_buffer_bytes: 4_096,
+      liveness_send_buffer_full_total: 6,
       [`liveness_peer_sessions{${at},peer_ip="10.0.0.2",state="up"}`]: 1,
       [`liveness_peer_session_detect_time_seconds{${at},peer_ip="10.0.0.2"}`]: 0.15,
       [`liveness_convergence_to_up_seconds_count{${at}}`]: 3,
       [`liveness_convergence_to_down_seconds_count{${at}}`]: 0,
       [`liveness_handle_rx_duration_seconds_count{${at}}`]: 0,
     });
-    expect(registry.getMetricsAsArray()).toHaveLength(21);
+    expect(registry.getMetricsAsArray()).toHaveLength(23);
   });
 
   it('adds the buckets of a histogram up, to infinity', async () => {

@@ -1,7 +1,7 @@
 /**
  * The addon as TypeScript sees it. `crate/src/addon/` implements these shapes; both sides change together.
  */
-import type { EngineOptions, EngineSnapshot, EngineStats, PathFault, RouteOutcome, SessionPath, SessionRecord } from './engine.js';
+import type { EngineOptions, EngineStats, PathFault, RouteOutcome, SessionPath, SessionRecord } from './engine.js';
 import type { State } from '../protocol/state.js';
 import type { LinkQuality, SimulatedHost, SimulatedTimers, SimulatedTransition } from './simulation.js';
 
@@ -22,7 +22,8 @@ export interface NativeEngineHandle {
   updateSessions(rows: Uint32Array, interfaces: readonly string[]): void;
   removeSessions(ids: readonly number[]): void;
   setAdminDown(ids: readonly number[], down: boolean): void;
-  snapshots(ids: readonly number[] | null): EngineSnapshot[];
+  /** `rows.ts` reads what this gives. */
+  snapshots(ids: readonly number[] | null): Float64Array;
   stats(): EngineStats;
   arm(rows: Uint32Array): void;
   disarm(routes: readonly { id: number; generation: number; remove: boolean }[]): void;

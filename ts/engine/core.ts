@@ -21,6 +21,8 @@ export interface Path {
 export interface Transmit {
   readonly path: Path;
   readonly peerPort: number;
+  /** The session is Down or AdminDown: no peer counts the time to this packet. */
+  readonly isProbe: boolean;
   readonly bytes: Uint8Array;
 }
 
@@ -214,6 +216,10 @@ export class EngineCore implements TimelineListener<Slot> {
     return this.#timeline.worstLatenessUs;
   }
 
+  get sessionCount(): number {
+    return this.#byId.size;
+  }
+
   get sessionIds(): IterableIterator<SessionId> {
     return this.#byId.keys();
   }
@@ -229,11 +235,12 @@ export class EngineCore implements TimelineListener<Slot> {
   }
 
   /** @internal */
-  transmit({ path, peerPort }: Slot, packet: ControlPacket): void {
+  transmit({ path, peerPort, session }: Slot, packet: ControlPacket): void {
     // Of Node's pool: a buffer of its own would cost more than all that is in it.
     const bytes = Buffer.allocUnsafe(PACKET_LENGTH);
     packet.marshalInto(bytes);
-    this.#transmits.push({ path, peerPort, bytes });
+    const isProbe = session.state === 'down' || session.state === 'admin_down';
+    this.#transmits.push({ path, peerPort, isProbe, bytes });
   }
 
   /** @internal */

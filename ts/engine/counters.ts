@@ -25,6 +25,7 @@ class Scope {
   rx = 0;
   unknownPeer = 0;
   writeErrors = 0;
+  dropped = 0;
   timeouts = 0;
   graces = 0;
   queued = 0;
@@ -37,7 +38,7 @@ class Scope {
   }
 
   stats(): ScopeStats {
-    const { tx, rx, unknownPeer, writeErrors, timeouts, graces, queued } = this;
+    const { tx, rx, unknownPeer, writeErrors, dropped, timeouts, graces, queued } = this;
     return {
       iface: this.#iface,
       localIP: this.#localIP,
@@ -47,8 +48,7 @@ class Scope {
       rxInvalid: { ...this.rxInvalid },
       unknownPeer,
       writeErrors,
-      // Node's sockets take everything; what they cannot send comes back as a write error.
-      dropped: 0,
+      dropped,
       timeouts,
       graces,
       queued,
@@ -82,6 +82,10 @@ export class Counters implements Counting {
 
   writeError(path: Path): void {
     this.#at(path).writeErrors += 1;
+  }
+
+  dropped(path: Path): void {
+    this.#at(path).dropped += 1;
   }
 
   invalid(path: Path, reason: InvalidReason): void {

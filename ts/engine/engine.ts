@@ -83,6 +83,8 @@ export interface SessionPath {
 export interface PathFault {
   readonly index: number;
   readonly code: 'ERR_NO_SUCH_INTERFACE' | 'EADDRNOTAVAIL';
+  /** What the interface is called whose alternative name was given, or a label of one of its addresses (`eth0:1`). */
+  readonly realName?: string | undefined;
 }
 
 export interface EngineSnapshot extends CoreSnapshot {
@@ -203,7 +205,7 @@ export interface ScopeStats {
   readonly rxInvalid: Readonly<Record<InvalidReason, number>>;
   readonly unknownPeer: number;
   readonly writeErrors: number;
-  /** Transmits that were given up on, since the socket took nothing for too long. */
+  /** Transmits that were given up on, since the send buffer had no room for them. */
   readonly dropped: number;
   readonly timeouts: number;
   /** Detection timeouts put off because the silence may have been our own fault. */
@@ -245,6 +247,9 @@ export interface EngineStats {
   readonly readErrors: number;
   /** Datagrams the kernel dropped: as `ManagerStats.socketDrops` says. */
   readonly socketDrops: number;
+  /** As `ManagerStats` says. */
+  readonly sendBufferBytes: number;
+  readonly sendBufferFull: number;
   readonly turns: number;
   /** The worst lateness of a turn so far. */
   readonly worstLatenessUs: number;

@@ -30,6 +30,7 @@ import type {
   SessionSpec,
 } from './engine.js';
 import { Refusals } from './refusals.js';
+import { sendBufferFor } from './send-buffer.js';
 import { DgramTransport, ServiceTransport, type Transport, type TransportListener } from './transport.js';
 
 /** An AdminDown to all peers is repeated no longer than this. */
@@ -55,6 +56,8 @@ export class JsEngine implements Engine {
   #reads = 0;
   #readErrors = 0;
   #turns = 0;
+  #sendBufferFull = 0;
+  #toldSmallBuffer = false;
   #isDraining = false;
   #closing: Promise<EngineStats> | undefined;
   #ended = false;
@@ -117,6 +120,7 @@ export class JsEngine implements Engine {
       this.#transport.open(localIP);
       this.#core.addSession(now, id, { iface, localIP, peerIP }, peerPort, timers, this.#newDiscriminator());
     }
+    this.#transport.fitSendBuffer(this.#core.sessionCount);
     this.#soon();
   }
 
@@ -171,6 +175,8 @@ export class JsEngine implements Engine {
       queueLength: this.#core.queueLength,
       readErrors: this.#readErrors,
       socketDrops: 0,
+      sendBufferBytes: this.#transport.sendBufferBytes,
+      sendBufferFull: this.#sendBufferFull,
       turns: this.#turns,
       worstLatenessUs: this.#core.worstLatenessUs,
       turnLateness: this.#core.turnLateness.buckets(),
@@ -222,7 +228,24 @@ export class JsEngine implements Engine {
         this.#flush();
       },
       sent: (path) => this.#counters.sent(path),
-      writeError: (path) => this.#counters.writeError(path),
+      writeError: (path, error) => {
+        this.#counters.writeError(path);
+        this.#throttle.log('write', (skipped) => {
+          const others = skipped === 0 ? '' : `; nor could ${skipped} other packets be sent`;
+          this.#listener.warning(codeOf(error) ?? 'ERR_SOCKET', `cannot send to ${path.peerIP}: ${error.message}${others}`);
+        });
+      },
+      heldBack: (path, size) => {
+        this.#counters.dropped(path);
+        this.#sendBufferFull += 1;
+        this.#throttle.log('heldBack', (skipped) =>
+          this.#listener.warning(
+            'send_buffer_full',
+            `${skipped + 1} packets of sessions that are Down were not sent, to leave the other half of the send buffer (${size} bytes) to sessions that are Up: ` +
+              'packets wait for the link addresses of neighbours that do not answer, or for a device that does not send',
+          ),
+        );
+      },
       readError: () => {
         this.#readErrors += 1;
       },
@@ -251,10 +274,24 @@ export class JsEngine implements Engine {
     }
   }
 
+  /** Tells once where the system grants less room than the sessions need. */
+  #tellSmallBuffer(): void {
+    if (this.#toldSmallBuffer) return;
+    const [granted, sessions] = [this.#transport.sendBufferBytes, this.#core.sessionCount];
+    const needed = sendBufferFor(sessions);
+    if (granted === 0 || granted >= needed) return;
+    this.#toldSmallBuffer = true;
+    this.#listener.warning(
+      'send_buffer_small',
+      `the system grants a send buffer of ${granted} bytes, and ${sessions} sessions need ${needed}: it takes a net.core.wmem_max of ${needed / 2}`,
+    );
+  }
+
   /** One turn: what is due, what is to be sent, what is to be told. A session is judged only after the sockets were empty. */
   #turn(readUntil: number): void {
     if (this.#ended) return;
     this.#turns += 1;
+    this.#tellSmallBuffer();
     const now = nowUs();
     const planned = this.#core.deadline;
     if (planned !== undefined && planned < now) this.#core.noteLateness(now, now - planned);

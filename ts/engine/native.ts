@@ -16,7 +16,7 @@ import type {
   SessionPath,
   SessionSpec,
 } from './engine.js';
-import { routeRows, sessionRows } from './rows.js';
+import { routeRows, sessionRows, snapshotsOf } from './rows.js';
 
 const CAPABILITIES: Capabilities = Object.freeze({
   pktinfo: true,
@@ -83,7 +83,7 @@ export class NativeEngine implements Engine {
   }
 
   snapshots(ids?: readonly SessionId[]): EngineSnapshot[] {
-    return this.#open().snapshots(ids ?? null);
+    return snapshotsOf(this.#open().snapshots(ids ?? null));
   }
 
   stats(): EngineStats {

@@ -7,13 +7,16 @@ import { monotonicNow, toMicros } from '../clock.js';
 import { codeOf, expected, LivenessError, messageOf } from '../errors.js';
 import type { Datagram, UDPService } from '../protocol/udp.js';
 import type { Path, Transmit } from './core.js';
+import { SendBufferShare, sendBufferToAskFor } from './send-buffer.js';
 
 /** Where a transport delivers. */
 export interface TransportListener {
   /** `iface` is empty where the transport cannot tell; `nowUs` and `arrivalUs` are on CLOCK_MONOTONIC. */
   datagram(nowUs: number, arrivalUs: number, bytes: Uint8Array, from: string, localIP: string, iface: string): void;
   sent(path: Path): void;
-  writeError(path: Path): void;
+  writeError(path: Path, error: Error): void;
+  /** A packet of a session that is Down was not sent: its share of the send buffer, which has so many bytes, is used up. */
+  heldBack(path: Path, size: number): void;
   readError(error: Error): void;
   /** A local address cannot be used, now. */
   failed(localIP: string, error: Error): void;
@@ -23,6 +26,10 @@ export interface Transport {
   /** Gets ready to use a local address; failures come as write errors of what is sent from it. */
   open(localIP: string): void;
   send(transmit: Transmit): void;
+  /** Makes room for what so many sessions send. */
+  fitSendBuffer(sessions: number): void;
+  /** In bytes, of the smallest there is; 0 where none is known. */
+  readonly sendBufferBytes: number;
   localAddr(): AddressInfo | undefined;
   close(): Promise<void>;
 }
@@ -39,6 +46,10 @@ export class DgramTransport implements Transport {
   readonly #bindIP: string;
   readonly #listener: TransportListener;
   readonly #sockets = new Map<string, Socket>();
+  readonly #shares = new WeakMap<Socket, SendBufferShare>();
+  /** Of each socket, what the system granted. */
+  readonly #sendBuffers = new WeakMap<Socket, number>();
+  #sessions = 0;
   #port: number;
   /** Where the system chooses the port: settles when the first socket has it, or has failed. The others take the same. */
   #choice: Promise<void> | undefined;
@@ -81,10 +92,46 @@ export class DgramTransport implements Transport {
     }
     // One that could not be bound, or has failed since, is tried again with every packet.
     const socket = bound ?? this.#bind(path.localIP);
+    const size = this.#sendBuffers.get(socket);
+    if (transmit.isProbe && size !== undefined && !this.#hasRoom(socket, size, path.localIP)) {
+      this.#listener.heldBack(path, size);
+      return;
+    }
     socket.send(bytes, peerPort, path.peerIP, (error) => {
       if (error === null) this.#listener.sent(path);
-      else this.#listener.writeError(path);
+      else this.#listener.writeError(path, error);
     });
+  }
+
+  fitSendBuffer(sessions: number): void {
+    if (sendBufferToAskFor(sessions) === sendBufferToAskFor(this.#sessions)) return;
+    this.#sessions = sessions;
+    for (const socket of this.#sockets.values()) {
+      if (this.#sendBuffers.has(socket)) this.#askForSendBuffer(socket);
+    }
+  }
+
+  get sendBufferBytes(): number {
+    const sizes = [...this.#sockets.values()].map((socket) => this.#sendBuffers.get(socket) ?? Infinity);
+    const least = Math.min(...sizes);
+    return least === Infinity ? 0 : least;
+  }
+
+  /** Whether a packet of a session that is Down may go into the send buffer: what waits in Node found no room in it. */
+  #hasRoom(socket: Socket, size: number, localIP: string): boolean {
+    const share = this.#shares.get(socket) ?? new SendBufferShare();
+    this.#shares.set(socket, share);
+    return socket.getSendQueueCount() === 0 && share.take(monotonicNow(), size, localIP, this.#port);
+  }
+
+  #askForSendBuffer(socket: Socket): void {
+    try {
+      // Linux doubles what is asked for, and gives what the host's limit allows: socket(7).
+      socket.setSendBufferSize(sendBufferToAskFor(this.#sessions) / 2);
+    } catch {
+      // A system that refuses more than its limit: the buffer is as large as before.
+    }
+    this.#sendBuffers.set(socket, socket.getSendBufferSize());
   }
 
   localAddr(): AddressInfo | undefined {
@@ -121,6 +168,7 @@ export class DgramTransport implements Transport {
       isBound = true;
       // A peer that hears neighbours only knows them by it (RFC 5082). What waited for the binding leaves after this.
       socket.setTTL(TTL);
+      this.#askForSendBuffer(socket);
       this.#port = socket.address().port;
     });
     if (this.#port === 0) {
@@ -159,9 +207,15 @@ export class ServiceTransport implements Transport {
     const write = async (): Promise<number> => this.#udp.writeTo(bytes, { address: path.peerIP, port: peerPort }, path.iface, path.localIP);
     write().then(
       () => this.#listener.sent(path),
-      () => this.#listener.writeError(path),
+      (thrown: unknown) => this.#listener.writeError(path, thrown instanceof Error ? thrown : new Error(String(thrown))),
     );
   }
+
+  fitSendBuffer(): void {
+    // The user's transport has what it has.
+  }
+
+  readonly sendBufferBytes = 0;
 
   localAddr(): AddressInfo | undefined {
     return this.#closed ? undefined : this.#udp.localAddr();

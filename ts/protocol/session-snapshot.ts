@@ -78,10 +78,12 @@ export function coreSnapshot(session: SessionCore, nextDetectScheduledUs: number
   };
 }
 
-/** In the user's units. */
-export function bareSnapshot(peer: Readonly<Peer>, seen: CoreSnapshot): BareSnapshot {
-  // One reading for all: times of one snapshot stay as far apart as they were.
-  const offset = wallOffset();
+/**
+ * In the user's units.
+ *
+ * @param offset one reading for all: times of one snapshot stay as far apart as they were
+ */
+export function bareSnapshot(peer: Readonly<Peer>, seen: CoreSnapshot, offset = wallOffset()): BareSnapshot {
   const date = (micros: number | undefined): Date | undefined => (micros === undefined ? undefined : toDate(micros, offset));
   return {
     peer,

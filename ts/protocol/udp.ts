@@ -163,13 +163,20 @@ export function checkWrite(bytes: Uint8Array, to: Destination, src: string | und
 /** The interface that has an address; the first loopback interface for the loopback net. */
 export function interfaceOf(address: string): string {
   for (const [name, addresses = []] of Object.entries(networkInterfaces())) {
-    if (addresses.some((it) => it.address === address || (it.internal && isLoopback(address)))) return name;
+    if (addresses.some((it) => it.address === address || (it.internal && isLoopback(address)))) return withoutLabel(name);
   }
   return '';
 }
 
+/** Node calls an interface by the label of its address, where that has one: `eth0:1`. */
+function withoutLabel(name: string): string {
+  return name.replace(/:.*/, '');
+}
+
 /** Whether the host has an interface of that name, with an address or without. */
 export function hasInterface(name: string): boolean {
+  // Node lists the labels of addresses, too (`eth0:1`); an interface has no colon in its name.
+  if (name.includes(':')) return false;
   // Of what lies in that folder, only interfaces have an index.
   return isInterfaceName(name) && (existsSync(`/sys/class/net/${name}/ifindex`) || networkInterfaces()[name] !== undefined);
 }

@@ -7,7 +7,6 @@ use std::sync::mpsc::Sender;
 
 use napi::bindgen_prelude::*;
 use napi_derive::napi;
-use nix::net::if_::if_nametoindex;
 use rustc_hash::FxHashMap;
 
 use crate::addon::delivery::Parcel;
@@ -15,22 +14,21 @@ use crate::addon::doorbell::Doorbell;
 use crate::addon::errors::{Coded, closed, coded, from_start};
 use crate::addon::objects::{
     LocalAddr, NativeDelivery, NativeDisarm, NativeEngineOptions, NativePathFault, NativeRetry, NativeSessionPath,
-    NativeSnapshot, address,
+    address,
 };
 use crate::addon::rows;
+use crate::addon::snapshots::SnapshotRows;
 use crate::addon::statistics::NativeStats;
 use crate::armed::{ArmingPolicy, RouteId};
 use crate::driver::DriverOptions;
 use crate::engine::SessionId;
 use crate::handle::DriverHandle;
 use crate::inbox::Command;
+use crate::links::real_name;
 use crate::mailbox::Mailbox;
 use crate::rules::ROBUST;
 use crate::session::{Identity, Policy};
-use crate::snapshot::StatsReport;
-
-/// Sessions copied in one turn of the engine's thread: enough to be quick, few enough to delay nobody.
-const SNAPSHOTS_AT_ONCE: usize = 512;
+use crate::snapshot::{SNAPSHOTS_AT_ONCE, StatsReport, Wanted};
 
 #[napi]
 pub struct NativeEngine {
@@ -59,11 +57,14 @@ impl NativeEngine {
     /// Which of the paths cannot work on this host now.
     #[napi]
     pub fn check_paths(&self, paths: Vec<NativeSessionPath>) -> std::result::Result<Vec<NativePathFault>, Coded> {
-        let mut interfaces: FxHashMap<String, bool> = FxHashMap::default();
+        let mut interfaces: FxHashMap<String, Option<String>> = FxHashMap::default();
         let mut addresses: FxHashMap<String, bool> = FxHashMap::default();
         let mut faults = Vec::new();
         for (path, index) in paths.into_iter().zip(0u32..) {
-            let exists = *interfaces.entry(path.iface).or_insert_with_key(|name| if_nametoindex(name.as_str()).is_ok());
+            // Sessions and notifications go by the one name that stays an interface's own, not by others or by labels.
+            let known = interfaces.entry(path.iface.clone()).or_insert_with_key(|name| real_name(name));
+            let real_name = known.as_ref().filter(|name| **name != path.iface).cloned();
+            let exists = known.is_some() && real_name.is_none();
             let wanted = address(&path.local_ip)?;
             // Who may bind to an address may send from it: the kernel's own judgement, loopback net included.
             let is_local = *addresses
@@ -74,7 +75,7 @@ impl NativeEngine {
                 (true, false) => "EADDRNOTAVAIL",
                 (true, true) => continue,
             };
-            faults.push(NativePathFault { index, code: code.to_owned() });
+            faults.push(NativePathFault { index, code: code.to_owned(), real_name });
         }
         Ok(faults)
     }
@@ -100,19 +101,29 @@ impl NativeEngine {
         self.send(if down { Command::AdminDown(ids) } else { Command::AdminUp(ids) })
     }
 
-    /// The given sessions, or all; unknown ids are left out.
+    /// A row for each of the given sessions, or of all; unknown ids are left out. In portions, since the thread has other
+    /// things to do than to copy sessions.
     #[napi]
-    pub fn snapshots(&self, ids: Either<Vec<u32>, Null>) -> std::result::Result<Vec<NativeSnapshot>, Coded> {
-        let Either::A(ids) = ids else {
-            let all = self.ask(|answer| Command::Snapshots(None, answer))?;
-            return Ok(all.into_iter().map(Into::into).collect());
-        };
-        let mut snapshots = Vec::with_capacity(ids.len());
-        for some in ids.chunks(SNAPSHOTS_AT_ONCE) {
-            let some = session_ids(some.to_vec());
-            snapshots.extend(self.ask(|answer| Command::Snapshots(Some(some), answer))?.into_iter().map(Into::into));
+    pub fn snapshots(&self, ids: Either<Vec<u32>, Null>) -> std::result::Result<Float64Array, Coded> {
+        let mut rows = SnapshotRows::default();
+        match ids {
+            Either::A(ids) => {
+                rows = SnapshotRows::with_room_for(ids.len());
+                for some in ids.chunks(SNAPSHOTS_AT_ONCE) {
+                    let wanted = Wanted::These(session_ids(some.to_vec()));
+                    self.ask(|answer| Command::Snapshots(wanted, answer))?.sessions.iter().for_each(|it| rows.push(it));
+                }
+            }
+            Either::B(Null) => {
+                let mut next = Some(0);
+                while let Some(slot) = next {
+                    let portion = self.ask(|answer| Command::Snapshots(Wanted::From(slot), answer))?;
+                    portion.sessions.iter().for_each(|it| rows.push(it));
+                    next = portion.next;
+                }
+            }
         }
-        Ok(snapshots)
+        Ok(rows.into_numbers().into())
     }
 
     #[napi]

@@ -9,6 +9,7 @@ mod objects;
 mod routes;
 mod rows;
 mod simulation;
+mod snapshots;
 mod statistics;
 mod udp;
 

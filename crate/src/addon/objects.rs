@@ -12,7 +12,6 @@ use crate::inbox::Disarm;
 use crate::kernel_route::KernelRoute;
 use crate::mailbox::{Delivery, RouteOp, RouteOutcome, SessionRecord, Trouble};
 use crate::realtime::Realtime;
-use crate::snapshot::Snapshot;
 use crate::time::Time;
 
 /// Microseconds as JavaScript has them: whole, and exact for the next two hundred years.
@@ -83,50 +82,7 @@ pub struct NativeSessionPath {
 pub struct NativePathFault {
     pub index: u32,
     pub code: String,
-}
-
-#[napi(object, object_from_js = false)]
-pub struct NativeSnapshot {
-    pub id: u32,
-    pub state: &'static str,
-    pub local_discr: u32,
-    pub peer_discr: u32,
-    pub last_down_reason: &'static str,
-    pub conv_up_start_us: Option<f64>,
-    pub conv_down_start_us: Option<f64>,
-    pub up_since_us: Option<f64>,
-    pub down_since_us: Option<f64>,
-    pub detect_deadline_us: Option<f64>,
-    pub next_detect_scheduled_us: Option<f64>,
-    pub last_updated_us: Option<f64>,
-    pub detect_time_us: f64,
-    pub tx_interval_us: f64,
-    pub peer_passive: bool,
-    pub peer_version: Option<Vec<u8>>,
-}
-
-impl From<Snapshot> for NativeSnapshot {
-    fn from(session: Snapshot) -> Self {
-        let said_version = session.peer_version != [0; 4];
-        Self {
-            id: session.id.0,
-            state: session.state.name(),
-            local_discr: session.local_discr,
-            peer_discr: session.peer_discr,
-            last_down_reason: session.last_down_reason.name(),
-            conv_up_start_us: session.moments.conv_up_start.map(time),
-            conv_down_start_us: session.moments.conv_down_start.map(time),
-            up_since_us: session.moments.up_since.map(time),
-            down_since_us: session.moments.down_since.map(time),
-            detect_deadline_us: session.detect_deadline.map(time),
-            next_detect_scheduled_us: session.next_detect_scheduled.map(time),
-            last_updated_us: session.moments.last_updated.map(time),
-            detect_time_us: number(session.detect_time_us),
-            tx_interval_us: number(session.tx_interval_us),
-            peer_passive: session.peer_passive,
-            peer_version: said_version.then(|| session.peer_version.to_vec()),
-        }
-    }
+    pub real_name: Option<String>,
 }
 
 #[napi(object, object_from_js = false)]

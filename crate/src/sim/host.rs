@@ -1,12 +1,15 @@
 //! One host: an engine, the socket before it, the routes behind it, and a thread whose turns come late.
 
 use std::collections::VecDeque;
-use std::net::Ipv4Addr;
+use std::net::{Ipv4Addr, SocketAddrV4};
+
+use nix::errno::Errno;
 
 use crate::armed::{ArmedRoute, ArmingPolicy, HOLD_US, RouteId, SessionView, Suspicion};
 use crate::engine::{Datagram, Engine, Event, Path, SessionId, SessionSpec, Transition, Transmit};
 use crate::kernel_route::{KernelRoute, Occupant};
 use crate::orders::Orders;
+use crate::outbox::Outbox;
 use crate::packet::{ControlPacket, State};
 use crate::rules::{ROBUST, Rules};
 use crate::session::{Identity, Policy};
@@ -16,6 +19,7 @@ use crate::sim::kernel::{Kernel, KernelFaults, Notice, RivalAct};
 use crate::sim::network::{Flight, HostId};
 use crate::sim::random::Random;
 use crate::sim::{Violation, Witness};
+use crate::socket::{Outgoing, SendBuffer, TX_CHARGE, Wire};
 use crate::stats::Scope;
 use crate::time::Time;
 
@@ -25,6 +29,12 @@ pub const THEIRS: u8 = 4;
 
 /// As the driver's: entries that would surface so soon are put back where they belong.
 const QUIET_US: u64 = 1_500;
+
+/// So long the kernel keeps a packet for a neighbour that does not answer: three requests, a second apart.
+const NEIGHBOUR_WAIT_US: u64 = 3_000_000;
+
+/// Packets of live sessions that wait for room at most.
+const MOST_OUT: usize = 1_024;
 
 /// What somebody else does in the kernel is heard of so much later at most.
 const NOTICE_US: u64 = 5_000;
@@ -51,6 +61,8 @@ pub struct HostSpec {
     pub read_budget: usize,
     /// So many datagrams wait in the socket at most.
     pub socket_room: usize,
+    /// So many datagrams to hosts that do not answer wait in the socket's send buffer at most.
+    pub send_room: usize,
     pub kernel: KernelFaults,
 }
 
@@ -69,6 +81,7 @@ impl Default for HostSpec {
             tx_slack_us: 0,
             read_budget: 1_024,
             socket_room: 1_024,
+            send_room: 4_096,
             kernel: KernelFaults::default(),
         }
     }
@@ -117,6 +130,9 @@ pub struct Host {
     wake_at: Option<Time>,
     kernel_at: Option<Time>,
     socket: VecDeque<Waiting>,
+    outbox: Outbox,
+    /// When each datagram in the send buffer is given up, and where it is to go.
+    unsent: VecDeque<(Time, HostId)>,
     dropped: bool,
     /// Datagrams read in this turn.
     read: Vec<Waiting>,
@@ -152,6 +168,8 @@ impl Host {
             wake_at: None,
             kernel_at: None,
             socket: VecDeque::new(),
+            outbox: Outbox::new(MOST_OUT),
+            unsent: VecDeque::new(),
             dropped: false,
             read: Vec::new(),
             touched: Vec::new(),
@@ -270,6 +288,8 @@ impl Host {
             self.engine.remove_session(spec.id);
         }
         self.socket.clear();
+        self.outbox = Outbox::new(MOST_OUT);
+        self.unsent.clear();
         self.dropped = false;
         self.kernel.abandon();
         self.notices.clear();
@@ -379,8 +399,14 @@ impl Host {
         [turn_at, self.kernel_at, heard_at, hold_end].into_iter().flatten().min()
     }
 
-    /// Runs what is due. What is sent goes to `send`.
-    pub(super) fn run(&mut self, now: Time, mut send: impl FnMut(&Transmit)) -> Result<(), Violation> {
+    /// Another host answers again: what waited for its address has no use for it any more, and leaves the send buffer.
+    pub(super) fn answered(&mut self, other: HostId) {
+        self.unsent.retain(|(_, to)| *to != other);
+    }
+
+    /// Runs what is due. What is sent goes to `send`, which tells whether the other host's address is known: a packet waits
+    /// for it else.
+    pub(super) fn run(&mut self, now: Time, mut send: impl FnMut(&Outgoing) -> bool) -> Result<(), Violation> {
         let mut changed = false;
         if self.stalled_until.is_some_and(|until| until <= now) {
             self.stalled_until = None;
@@ -396,7 +422,7 @@ impl Host {
     }
 
     /// One turn, in the driver's order: lateness, socket, deadlines, news, packets.
-    fn turn(&mut self, now: Time, send: &mut impl FnMut(&Transmit)) -> Result<bool, Violation> {
+    fn turn(&mut self, now: Time, send: &mut impl FnMut(&Outgoing) -> bool) -> Result<bool, Violation> {
         let local = self.clock.local(now);
         let lateness_us = self.engine.poll_deadline().map_or(0, |planned| local.since(planned));
         if lateness_us > 0 {
@@ -414,8 +440,13 @@ impl Host {
             if self.record {
                 self.sent.push((now, ControlPacket::unmarshal(&transmit.bytes).expect("the witness has read it")));
             }
-            send(&transmit);
+            self.enqueue(&transmit);
         }
+        while self.unsent.front().is_some_and(|(until, _)| *until <= now) {
+            self.unsent.pop_front();
+        }
+        let mut wire = SimulatedWire { now, room: self.spec.send_room, unsent: &mut self.unsent, send };
+        self.outbox.flush(local, &mut wire, self.engine.stats_mut());
         if changed {
             self.witness.balances(&self.engine, local)?;
         }
@@ -424,13 +455,26 @@ impl Host {
         }
         self.engine.put_back_detections(local.plus(QUIET_US));
         self.wake_at = if self.socket.is_empty() {
-            let deadline = self.engine.poll_deadline().map(|deadline| self.clock.world(deadline).max(now));
+            let deadline = [self.engine.poll_deadline(), self.outbox.retry_at()].into_iter().flatten().min();
+            let deadline = deadline.map(|deadline| self.clock.world(deadline).max(now));
             deadline.map(|at| at.plus(self.random.up_to(self.spec.lateness_us)))
         } else {
             // The next turn follows at once, and a turn takes some time.
             Some(now.plus(50))
         };
         Ok(changed)
+    }
+
+    fn enqueue(&mut self, transmit: &Transmit) {
+        let Transmit { scope, path, peer_port, is_probe, bytes } = *transmit;
+        let destination = SocketAddrV4::new(path.peer, peer_port);
+        // The links of the simulator have the numbers of their pairs.
+        let packet = Outgoing { bytes, destination, source: path.local, ifindex: path.link.0 };
+        if is_probe {
+            self.outbox.put_probe(packet, scope);
+        } else if let Some(stale) = self.outbox.put(packet, scope) {
+            self.engine.stats_mut().at(stale).dropped += 1;
+        }
     }
 
     /// Reads what the turn's budget allows; gives the time up to which nothing is left unread.
@@ -568,6 +612,33 @@ impl Host {
     }
 }
 
+/// The socket's other side: a network in which a packet to a host that does not answer ARP waits in the send buffer, until
+/// the kernel gives it up.
+struct SimulatedWire<'a, S> {
+    now: Time,
+    room: usize,
+    unsent: &'a mut VecDeque<(Time, HostId)>,
+    send: &'a mut S,
+}
+
+impl<S: FnMut(&Outgoing) -> bool> Wire for SimulatedWire<'_, S> {
+    fn send(&mut self, packets: &[Outgoing], _: impl FnMut(usize, Errno)) -> usize {
+        for (at, packet) in packets.iter().enumerate() {
+            if self.unsent.len() >= self.room {
+                return at;
+            }
+            if !(self.send)(packet) {
+                self.unsent.push_back((self.now.plus(NEIGHBOUR_WAIT_US), destination(packet)));
+            }
+        }
+        packets.len()
+    }
+
+    fn send_buffer(&self) -> SendBuffer {
+        SendBuffer { size: self.room * TX_CHARGE, used: self.unsent.len() * TX_CHARGE }
+    }
+}
+
 fn view(engine: &Engine, id: SessionId, conv_start: Option<Time>) -> SessionView {
     engine.session(id).map_or_else(SessionView::default, |(session, _)| SessionView {
         up: session.state() == State::Up,
@@ -591,6 +662,11 @@ fn new_engine(spec: &HostSpec, random: &mut Random) -> Engine {
 
 fn arming(spec: &HostSpec) -> ArmingPolicy {
     ArmingPolicy { take_over: false, honor_peer_passive: spec.honor_peer_passive }
+}
+
+/// The host that a packet goes to: `path_of` has made its address.
+pub(super) fn destination(packet: &Outgoing) -> HostId {
+    HostId(packet.destination.ip().octets()[3])
 }
 
 /// The path of a session between two hosts over the link of this number.

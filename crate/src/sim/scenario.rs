@@ -292,6 +292,7 @@ impl HostSpec {
         within("clock_ppm", self.clock_ppm.unsigned_abs().into(), 0, 500)?;
         within("read_budget", self.read_budget as u64, 1, 1 << 20)?;
         within("socket_room", self.socket_room as u64, 1, 1 << 20)?;
+        within("send_room", self.send_room as u64, 2, 1 << 20)?;
         self.kernel.validate().map_err(|error| error.inside("kernel"))
     }
 }

@@ -9,7 +9,7 @@ use crate::engine::{SessionId, SessionSpec, Transition};
 use crate::packet::State;
 use crate::session::Timers;
 use crate::sim::Violation;
-use crate::sim::host::{Host, HostSpec, RouteKind, path_of};
+use crate::sim::host::{Host, HostSpec, RouteKind, destination, path_of};
 use crate::sim::kernel::{KernelFaults, RivalAct};
 use crate::sim::network::{HostId, Network, Quality};
 use crate::sim::random::Random;
@@ -151,6 +151,7 @@ impl World {
 
     pub fn heal(&mut self, from: HostId, to: HostId) {
         self.network.heal(from, to);
+        self.host_mut(from).answered(to);
         self.disturbed_between(from, to);
     }
 
@@ -358,9 +359,10 @@ impl World {
         let Self { now, hosts, network, .. } = self;
         let host = &mut hosts[at];
         let from = host.id;
-        let outcome = host.run(*now, |transmit| {
-            let to = HostId(transmit.path.peer.octets()[3]);
-            network.send(*now, from, to, path_of(to, from, transmit.path.link.0), transmit.bytes);
+        let outcome = host.run(*now, |packet| {
+            let to = destination(packet);
+            network.send(*now, from, to, path_of(to, from, packet.ifindex), packet.bytes);
+            network.cut_since(from, to).is_none()
         });
         if let Err(violation) = outcome {
             return Err(self.locate(from, &violation));

@@ -97,7 +97,7 @@ fn without_pair(scenario: &Scenario, at: usize) -> Option<Scenario> {
 }
 
 /// What makes a scenario easier to read.
-const PLAINER: [fn(&mut Scenario); 9] = [
+const PLAINER: [fn(&mut Scenario); 10] = [
     |scenario| scenario.duration_us = scenario.faults.iter().map(|timed| timed.at_us).max().unwrap_or(0),
     |scenario| scenario.quality = Quality { delay_us: MS, ..Quality::default() },
     |scenario| scenario.pairs.iter_mut().for_each(|pair| pair.routes = [Vec::new(), Vec::new()]),
@@ -105,6 +105,7 @@ const PLAINER: [fn(&mut Scenario); 9] = [
     |scenario| scenario.hosts.iter_mut().for_each(|host| host.clock_ppm = 0),
     |scenario| scenario.hosts.iter_mut().for_each(|host| (host.lateness_us, host.tx_slack_us) = (0, 0)),
     |scenario| scenario.hosts.iter_mut().for_each(|host| (host.socket_room, host.read_budget) = (1_024, 1_024)),
+    |scenario| scenario.hosts.iter_mut().for_each(|host| host.send_room = 4_096),
     |scenario| scenario.hosts.iter_mut().for_each(|host| (host.passive, host.honor_peer_passive) = (false, false)),
     |scenario| scenario.hosts.iter_mut().for_each(|host| host.require_discriminator = false),
 ];
@@ -141,6 +142,7 @@ fn hosts() -> impl Strategy<Value = HostSpec> {
         prop_oneof![3 => Just(1_024usize), 1 => 4usize..16],
         prop_oneof![3 => Just(0u64), 1 => 0..20 * MS],
         prop_oneof![1 => Just(0u16), 3 => Just(1_000u16)],
+        prop_oneof![3 => Just(4_096usize), 1 => 512usize..1_024],
     );
     let flags = (prop::bool::weighted(0.15), prop::bool::weighted(0.4), prop::bool::weighted(0.25));
     (rules, ceil_us, backoff_us, flags, -200i32..=200, socket, kernels()).prop_map(
@@ -157,6 +159,7 @@ fn hosts() -> impl Strategy<Value = HostSpec> {
             tx_slack_us: socket.3,
             read_budget: socket.0,
             socket_room: socket.1,
+            send_room: socket.4,
             kernel,
         },
     )

@@ -1,0 +1,42 @@
+/** What comes from the addon in rows of numbers. */
+import { describe, expect, it } from 'vitest';
+
+import { snapshotsOf } from '../../ts/engine/rows.js';
+
+const FULL = [7, 3, 0xfedcba98, 0xffffffff, 4, 1, 2, 3, 4, 5, 6, 2 ** 50 + 1, 150_000, 50_000, 1, 0x0102_03ff];
+
+describe('a row of the addon', () => {
+  it('is a session with all of its fields, exact to the microsecond', () => {
+    const [seen] = snapshotsOf(new Float64Array(FULL));
+    expect(seen).toMatchObject({
+      id: 7,
+      state: 'up',
+      localDiscr: 0xfedcba98,
+      peerDiscr: 0xffffffff,
+      lastDownReason: 'remote_down',
+      convUpStartUs: 1,
+      convDownStartUs: 2,
+      upSinceUs: 3,
+      downSinceUs: 4,
+      detectDeadlineUs: 5,
+      nextDetectScheduledUs: 6,
+      lastUpdatedUs: 2 ** 50 + 1,
+      detectTimeUs: 150_000,
+      txIntervalUs: 50_000,
+      peerPassive: true,
+      peerVersion: [1, 2, 3, 255],
+    });
+  });
+
+  it('has no number where something has not happened, and zero for a peer that said no version', () => {
+    const nothing = [8, 0, 1, 0, 0, NaN, NaN, NaN, NaN, NaN, NaN, NaN, 0, 0, 0, 0];
+    const [, seen] = snapshotsOf(new Float64Array([...FULL, ...nothing]));
+    expect(seen).toMatchObject({ id: 8, state: 'admin_down', lastDownReason: 'none', peerPassive: false });
+    expect([seen?.convUpStartUs, seen?.detectDeadlineUs, seen?.lastUpdatedUs, seen?.peerVersion]).toEqual(Array(4).fill(undefined));
+  });
+
+  it('comes for each session, and none where there are none', () => {
+    expect(snapshotsOf(new Float64Array([...FULL, ...FULL]))).toHaveLength(2);
+    expect(snapshotsOf(new Float64Array())).toEqual([]);
+  });
+});
