@@ -14,9 +14,11 @@ const FLOORS = [
   ['engine'],
   ['protocol'],
   ['route', 'logger', 'intervals'],
+  ['metrics-sink'],
   ['metrics'],
   ['clock', 'histogram'],
   ['fields'],
+  ['guard'],
   ['address', 'errors'],
 ];
 

@@ -14,7 +14,7 @@ import {
   outsideIssues,
   type SessionTimerOptions,
 } from './intervals.js';
-import type { Logger } from './logger.js';
+import { type Logger, LOGGER_METHODS } from './logger.js';
 import { DEFAULT_METRICS_PREFIX } from './metrics.js';
 import type { RouteReaderWriter } from './netlinker/reader-writer.js';
 import { parseClientVersion } from './protocol/client-version.js';
@@ -118,7 +118,6 @@ const DEFAULTS = {
   engine: 'auto',
 } as const;
 
-const LOGGER_METHODS = ['child', 'trace', 'debug', 'info', 'warn', 'error'] as const;
 const UDP_METHODS = ['readFrom', 'writeTo', 'setReadDeadline', 'localAddr', 'close'] as const;
 const REGISTRY_METHODS = ['registerMetric', 'getSingleMetric', 'removeSingleMetric'] as const;
 const BACKEND_METHODS = ['routeAdd', 'routeDelete', 'routeByProtocol'] as const;

@@ -2,6 +2,7 @@
 import * as v from 'valibot';
 
 import { type ConfigIssue, expected } from './errors.js';
+import { readGuarded } from './guard.js';
 
 /** A field that is what it should be, or an issue whose message says what that is. */
 export function field<T>(what: string, holds: (value: unknown) => boolean) {
@@ -33,7 +34,8 @@ export function worded(found: readonly v.BaseIssue<unknown>[] | undefined): Conf
 
 export function hasMethods(value: unknown, names: readonly string[]): boolean {
   if ((typeof value !== 'object' && typeof value !== 'function') || value === null) return false;
-  return names.every((name) => typeof (value as Record<string, unknown>)[name] === 'function');
+  // A getter of the user's may throw.
+  return readGuarded(() => names.every((name) => typeof (value as Record<string, unknown>)[name] === 'function'), false);
 }
 
 function isNumberIn(value: unknown, least: number, most: number): boolean {

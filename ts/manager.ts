@@ -6,16 +6,18 @@ import { type CloseOptions, type ManagerConfig, type RegisterOptions, type Resol
 import type { Capabilities, Engine, EngineListener, EngineOptions, EngineStats, SessionRecord } from './engine/engine.js';
 import { Relay } from './engine/relay.js';
 import { type EngineFactory, startEngine } from './engine/select.js';
-import { closedError, LivenessError, messageOf } from './errors.js';
+import { closedError, ConfigError, LivenessError, messageOf } from './errors.js';
 import { SafeEmitter } from './events.js';
+import { warnProcess } from './guard.js';
 import { ArmedInstaller } from './installer/armed-installer.js';
 import { BackendInstaller } from './installer/backend-installer.js';
 import type { RouteInstaller, RouteOperation } from './installer/installer.js';
-import { type Logger, SILENT } from './logger.js';
+import { componentLogger, type Logger } from './logger.js';
 import { checkRegistry, type MetricsReading, type PeerReading, showMetrics } from './metrics-feed.js';
 import { NetlinkRoutes } from './netlinker/netlink.js';
 import { parseClientVersion } from './protocol/client-version.js';
 import { maxSessions, type Registration } from './registration.js';
+import type { Session } from './registry/session.js';
 import { type LeftRoutes, Roster, type RouteRef } from './roster.js';
 import { formatRoute, type Peer, type Route } from './route.js';
 import { type SessionSnapshot, toSnapshot } from './snapshot.js';
@@ -28,9 +30,15 @@ export interface ManagerEvents {
   transition: [Transition];
   /** An operation on a route has ended, well or not. */
   route: [RouteOperation];
-  /** The engine has stopped by itself; nothing is watched any more. At most once, and only if somebody listens. */
+  /**
+   * The engine has stopped by itself; nothing is watched any more. At most once, and only if somebody listens. Where nobody
+   * does and there is no logger it is a warning of the process, `ERR_ENGINE_STOPPED`.
+   */
   error: [Error];
 }
+
+/** What nobody outside of this file can do: the constructor is private. */
+let assemble: (config: ResolvedConfig, engine: Engine, relay: Relay) => Manager;
 
 /**
  * Sessions and the routes that depend on them (reference name: `Manager`).
@@ -68,9 +76,15 @@ export class Manager extends SafeEmitter<ManagerEvents> implements AsyncDisposab
     return startManager(config, options.signal, startEngine);
   }
 
-  /** @internal `Manager.start` is how to get one. */
-  constructor(config: ResolvedConfig, engine: Engine, relay: Relay) {
-    const log = config.logger?.child({ component: 'liveness' }) ?? SILENT;
+  static {
+    assemble = (config, engine, relay) => new Manager(config, engine, relay);
+  }
+
+  private constructor(config: ResolvedConfig, engine: Engine, relay: Relay) {
+    // For those who have no types to tell them.
+    if (!(relay instanceof Relay))
+      throw new ConfigError([{ path: '', message: 'A manager is made by `await Manager.start(config)`, not by `new`' }]);
+    const log = componentLogger(config.logger, 'liveness');
     super((error, event) => {
       reportListenerFailure(log, config.logger !== undefined, error, event);
     });
@@ -217,17 +231,32 @@ export class Manager extends SafeEmitter<ManagerEvents> implements AsyncDisposab
 
   /**
    * Every transition from now on. A consumer that is slow gets one record per session, with the newest state and the
-   * count. Ends when the manager closes or the signal aborts.
+   * count; beyond `maxEvents` records those of sessions that have ended are dropped, which is logged. Ends when the manager
+   * closes or the signal aborts; throws where the engine has stopped by itself.
    */
   transitions(options: { signal?: AbortSignal | undefined } = {}): AsyncIterableIterator<Transition> {
-    const stream = new TransitionStream((ended) => this.#streams.delete(ended));
     const { signal } = options;
-    if (this.#closing !== undefined || this.#failed !== undefined || signal?.aborted === true) {
+    const stop = (): void => stream.end();
+    const stream = new TransitionStream({
+      most: this.#config.maxEvents,
+      exists: (peer) => this.#roster.registry.session(peer) !== undefined,
+      onDropped: (count) => {
+        const message = `nobody reads a stream of transitions: ${count} records of sessions that have ended were dropped`;
+        this.#log.warn({ code: 'ERR_TRANSITIONS_DROPPED', count }, message);
+      },
+      onEnd: () => {
+        this.#streams.delete(stream);
+        signal?.removeEventListener('abort', stop);
+      },
+    });
+    if (this.#failed !== undefined) {
+      stream.fail(this.#failed);
+    } else if (this.#closing !== undefined || signal?.aborted === true) {
       stream.end();
-      return stream;
+    } else {
+      this.#streams.add(stream);
+      signal?.addEventListener('abort', stop, { once: true });
     }
-    this.#streams.add(stream);
-    signal?.addEventListener('abort', () => stream.end(), { once: true });
     return stream;
   }
 
@@ -256,6 +285,14 @@ export class Manager extends SafeEmitter<ManagerEvents> implements AsyncDisposab
     return this.close();
   }
 
+  /** @internal Closes when the signal aborts. */
+  closeWith(signal: AbortSignal): void {
+    const abort = (): void => this.#closeUnasked({});
+    signal.addEventListener('abort', abort, { once: true });
+    const forget = (): void => signal.removeEventListener('abort', abort);
+    this.closed.then(forget, forget);
+  }
+
   #newInstaller(): RouteInstaller {
     const report = (operation: RouteOperation): void => {
       this.#reportOperation(operation);
@@ -270,7 +307,7 @@ export class Manager extends SafeEmitter<ManagerEvents> implements AsyncDisposab
   #listener(): EngineListener {
     return {
       sessions: (records) => {
-        for (const record of records) this.#sessionChanged(record);
+        this.#sessionsChanged(records);
       },
       routes: (outcomes) => {
         if (this.#installer instanceof ArmedInstaller) this.#installer.outcomes(outcomes);
@@ -284,14 +321,24 @@ export class Manager extends SafeEmitter<ManagerEvents> implements AsyncDisposab
     };
   }
 
-  #sessionChanged(record: SessionRecord): void {
-    const session = this.#roster.registry.sessionById(record.id);
-    if (session === undefined) return;
-    // Armed routes hear of their sessions from the engine itself, and sooner.
-    if (this.#installer instanceof BackendInstaller) {
-      session.heard(record);
-      for (const entry of session.routes) this.#installer.changed(entry);
-    }
+  /** All routes move before anybody is told: a logger or a listener that takes its time delays none. */
+  #sessionsChanged(records: readonly SessionRecord[]): void {
+    const known = records.flatMap((record) => {
+      const session = this.#roster.registry.sessionById(record.id);
+      return session === undefined ? [] : [{ session, record }];
+    });
+    for (const { session, record } of known) this.#moveRoutes(session, record);
+    for (const { session, record } of known) this.#tell(session, record);
+  }
+
+  /** Armed routes hear of their sessions from the engine itself, and sooner. */
+  #moveRoutes(session: Session, record: SessionRecord): void {
+    if (!(this.#installer instanceof BackendInstaller)) return;
+    session.heard(record);
+    for (const entry of session.routes) this.#installer.changed(entry);
+  }
+
+  #tell(session: Session, record: SessionRecord): void {
     if (record.longRoundTripUs !== undefined) {
       const roundTrip = record.longRoundTripUs / 1_000;
       this.#log.warn({ ...session.peer, roundTrip }, `the round trip, ${roundTrip} ms at least, is longer than the detection time`);
@@ -370,10 +417,20 @@ export class Manager extends SafeEmitter<ManagerEvents> implements AsyncDisposab
   #fail(error: Error): void {
     if (this.#failed !== undefined || this.#closing !== undefined) return;
     this.#failed = error;
-    this.#log.error({ err: error }, `the engine has stopped: ${error.message}`);
+    const message = `the engine has stopped: ${messageOf(error)}`;
+    this.#log.error({ err: error }, message);
+    if (this.#config.logger === undefined && this.listenerCount('error') === 0) warnProcess('ERR_ENGINE_STOPPED', message);
     this.#settleClosed.reject(error);
-    if (this.listenerCount('error') > 0) this.deliver('error', error);
-    void this.close({ adminDown: false, withdrawRoutes: false });
+    for (const stream of this.#streams) stream.fail(error);
+    this.deliver('error', error);
+    this.#closeUnasked({ adminDown: false, withdrawRoutes: false });
+  }
+
+  /** Nobody waits for this: what fails is logged, and rejects for those who call `close` themselves. */
+  #closeUnasked(options: CloseOptions): void {
+    this.close(options).catch((error: unknown) => {
+      this.#log.error({ err: error }, `closing failed: ${messageOf(error)}`);
+    });
   }
 
   #assertOpen(): void {
@@ -391,23 +448,16 @@ export async function startManager(config: ManagerConfig, signal: AbortSignal | 
   if (netlinker instanceof NetlinkRoutes) netlinker.checkAccess();
   const relay = new Relay();
   const engine = await startWith({ choice, udp }, engineOptions(resolved), relay);
-  const manager = await assembled(resolved, engine, relay);
-  if (signal?.aborted === true) {
-    await manager.close({ adminDown: false, withdrawRoutes: false });
-    signal.throwIfAborted();
-  }
-  const abort = (): void => {
-    void manager.close();
-  };
-  signal?.addEventListener('abort', abort, { once: true });
-  void manager.closed.catch(() => undefined).then(() => signal?.removeEventListener('abort', abort));
+  const manager = await assembled(resolved, engine, relay, signal);
+  if (signal !== undefined) manager.closeWith(signal);
   return manager;
 }
 
 /** A manager over an engine that runs; where there can be none, because a logger or a registry throws, the engine ends. */
-async function assembled(config: ResolvedConfig, engine: Engine, relay: Relay): Promise<Manager> {
+async function assembled(config: ResolvedConfig, engine: Engine, relay: Relay, signal: AbortSignal | undefined): Promise<Manager> {
   try {
-    return new Manager(config, engine, relay);
+    signal?.throwIfAborted();
+    return assemble(config, engine, relay);
   } catch (error) {
     await engine.close({ adminDown: false });
     throw error;
@@ -435,6 +485,7 @@ function engineOptions(config: ResolvedConfig): EngineOptions {
 
 /** A listener's failure is never lost: it is logged, or, without a logger, a warning of the process. */
 function reportListenerFailure(log: Logger, logs: boolean, error: Error, event: string): void {
-  if (logs) log.error({ err: error, event }, `a listener of '${event}' threw: ${error.message}`);
-  else process.emitWarning(`a listener of '${event}' threw: ${error.stack ?? error.message}`, 'LivenessWarning');
+  const message = `a listener of '${event}' failed: ${messageOf(error)}`;
+  if (logs) log.error({ err: error, event }, message);
+  else warnProcess('ERR_LISTENER', message);
 }

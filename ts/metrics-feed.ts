@@ -6,7 +6,7 @@
 import type { Registry } from 'prom-client';
 
 import type { RouteScopeStats, ScopeStats, TransitionCount } from './engine/engine.js';
-import { ConfigError } from './errors.js';
+import { ConfigError, messageOf } from './errors.js';
 import type { HistogramStats } from './histogram.js';
 import {
   type HistogramName,
@@ -55,9 +55,11 @@ const feeds = new WeakMap<Registry, Map<string, RegistryFeed>>();
 /** @throws ConfigError where a metric of somebody else's has one of our names */
 export function checkRegistry(registry: Registry, prefix: string): void {
   if (knownFeed(registry, prefix) !== undefined) return;
-  const taken = metricNames()
-    .map((name) => prometheusName(name, prefix))
-    .filter((name) => registry.getSingleMetric(name) !== undefined);
+  const taken = fromRegistry(() =>
+    metricNames()
+      .map((name) => prometheusName(name, prefix))
+      .filter((name) => registry.getSingleMetric(name) !== undefined),
+  );
   if (taken.length === 0) return;
   const message = `Expected \`metricsRegistry\` to have no metrics of these names, got ${taken.join(', ')}: choose another \`metricsPrefix\``;
   throw new ConfigError([{ path: 'metricsPrefix', message }]);
@@ -73,12 +75,23 @@ export function showMetrics(registry: Registry, prefix: string, source: MetricsS
 /** A registry that was cleared has lost our metrics: then there is none. */
 function knownFeed(registry: Registry, prefix: string): RegistryFeed | undefined {
   const feed = feeds.get(registry)?.get(prefix);
-  return feed !== undefined && registry.getSingleMetric(prometheusName('schedulerTotalQueueLen', prefix)) !== undefined ? feed : undefined;
+  if (feed === undefined) return undefined;
+  const known = fromRegistry(() => registry.getSingleMetric(prometheusName('schedulerTotalQueueLen', prefix)));
+  return known === undefined ? undefined : feed;
+}
+
+/** What a registry of the user's gives. @throws ConfigError where it throws */
+function fromRegistry<T>(call: () => T): T {
+  try {
+    return call();
+  } catch (cause) {
+    throw new ConfigError([{ path: 'metricsRegistry', message: `\`metricsRegistry\` failed: ${messageOf(cause)}` }], { cause });
+  }
 }
 
 function newFeed(registry: Registry, prefix: string): RegistryFeed {
   const feed = new RegistryFeed();
-  new Metrics({ prefix }, feed).register(registry);
+  fromRegistry(() => new Metrics({ prefix }, feed).register(registry));
   const ofRegistry = feeds.get(registry) ?? new Map<string, RegistryFeed>();
   feeds.set(registry, ofRegistry.set(prefix, feed));
   return feed;

@@ -3,6 +3,7 @@ import { createRequire } from 'node:module';
 
 import type { Counter, Gauge, Histogram as PromHistogram, Registry } from 'prom-client';
 
+import { readGuarded } from './guard.js';
 import { CONVERGENCE_BOUNDS, HANDLE_RX_BOUNDS, type HistogramStats } from './histogram.js';
 
 /** The interface (reference name: `LabelIface`). */
@@ -203,7 +204,7 @@ export class Metrics {
         done.push((metric as unknown as { name: string }).name);
       }
     } catch (error) {
-      for (const name of done) registry.removeSingleMetric(name);
+      for (const name of done) readGuarded(() => registry.removeSingleMetric(name), undefined);
       throw error;
     }
     return this;

@@ -16,6 +16,8 @@ declare const route: api.Route;
 declare const registry: Registry;
 
 export async function lifecycle(): Promise<void> {
+  // @ts-expect-error the constructor is private: `Manager.start` is the way
+  new api.Manager(config);
   expectTypeOf<(typeof api.Manager)['start']>().parameters.toEqualTypeOf<
     [api.ManagerConfig, ({ signal?: AbortSignal | undefined } | undefined)?]
   >();

@@ -5,7 +5,7 @@
 import type { AddressInfo } from 'node:net';
 
 import { LONGEST_WAIT_MS, monotonicNow } from '../clock.js';
-import { closedError, codeOf } from '../errors.js';
+import { closedError, codeOf, messageOf } from '../errors.js';
 import { Xorshift32 } from '../protocol/jitter.js';
 import { randomWord } from '../protocol/random.js';
 import { ROBUST } from '../protocol/rules.js';
@@ -229,6 +229,9 @@ export class JsEngine implements Engine {
       failed: (localIP, error) => {
         this.#readErrors += 1;
         this.#throttle.log(localIP, () => this.#listener.warning(codeOf(error) ?? 'ERR_SOCKET', `cannot use ${localIP}: ${error.message}`));
+      },
+      notClosed: (error) => {
+        this.#listener.warning('ERR_UDP', `the transport (\`udp\`) could not be closed: ${messageOf(error)}`);
       },
     };
   }

@@ -4,8 +4,9 @@ import { once } from 'node:events';
 import type { AddressInfo } from 'node:net';
 
 import { monotonicNow, toMicros } from '../clock.js';
-import { codeOf, expected, LivenessError, messageOf } from '../errors.js';
-import type { Datagram, UDPService } from '../protocol/udp.js';
+import { codeOf, LivenessError, messageOf, toError } from '../errors.js';
+import { promised, readGuarded } from '../guard.js';
+import { checkDatagram, type UDPService } from '../protocol/udp.js';
 import type { Path, Transmit } from './core.js';
 
 /** Where a transport delivers. */
@@ -17,6 +18,8 @@ export interface TransportListener {
   readError(error: Error): void;
   /** A local address cannot be used, now. */
   failed(localIP: string, error: Error): void;
+  /** A transport of the user's could not be closed. */
+  notClosed(error: Error): void;
 }
 
 export interface Transport {
@@ -33,6 +36,9 @@ const TTL = 255;
 const RECEIVE_BUFFER = 4 << 20;
 
 const WILDCARD = '0.0.0.0';
+
+/** So long a transport of the user's may take to close, in milliseconds. */
+const CLOSE_PATIENCE_MS = 2_000;
 
 /** One socket per local address, since Node shows no packet info; the first one that is bound chooses the port. */
 export class DgramTransport implements Transport {
@@ -156,32 +162,40 @@ export class ServiceTransport implements Transport {
   send({ path, peerPort, bytes }: Transmit): void {
     if (this.#closed) return;
     // Whatever the user's transport throws, at once or later, is a failed write.
-    const write = async (): Promise<number> => this.#udp.writeTo(bytes, { address: path.peerIP, port: peerPort }, path.iface, path.localIP);
-    write().then(
+    promised(() => this.#udp.writeTo(bytes, { address: path.peerIP, port: peerPort }, path.iface, path.localIP)).then(
       () => this.#listener.sent(path),
       () => this.#listener.writeError(path),
     );
   }
 
   localAddr(): AddressInfo | undefined {
-    return this.#closed ? undefined : this.#udp.localAddr();
+    return this.#closed ? undefined : readGuarded(() => this.#udp.localAddr(), undefined);
   }
 
+  /** Whether the user's transport could be closed or not, nothing is read from it or written to it any more. */
   async close(): Promise<void> {
     this.#closed = true;
-    await this.#udp.close();
+    try {
+      await inTime(
+        promised(() => this.#udp.close()),
+        CLOSE_PATIENCE_MS,
+      );
+    } catch (thrown) {
+      this.#listener.notClosed(toError(thrown));
+    }
   }
 
   async #receive(): Promise<void> {
     for (;;) {
       try {
-        const { data, remote, localIP, iface, arrival } = checked(await this.#udp.readFrom());
+        const { data, remote, localIP, iface, arrival } = checkDatagram(await promised(() => this.#udp.readFrom()));
+        if (this.#closed) return;
         // Nothing arrives in the future: an arrival of another clock's must not keep a session Up for ever.
         const now = monotonicNow();
         this.#listener.datagram(toMicros(now), toMicros(Math.min(arrival, now)), data, remote.address, localIP, iface);
       } catch (error) {
         if (this.isClosed || codeOf(error) === 'ERR_CLOSED') return;
-        this.#listener.readError(error as Error);
+        this.#listener.readError(toError(error));
         // A transport that fails at once, again and again, must not spin.
         await new Promise((resolve) => setTimeout(resolve, 10).unref());
       }
@@ -193,10 +207,15 @@ export class ServiceTransport implements Transport {
   }
 }
 
-/** What a transport of the user's has read. @throws LivenessError `ERR_INVALID_PACKET` */
-function checked(datagram: Datagram): Datagram {
-  const { data, arrival } = datagram;
-  if (!(data instanceof Uint8Array)) throw new LivenessError('ERR_INVALID_PACKET', expected('data', 'a Uint8Array', data));
-  if (!Number.isFinite(arrival)) throw new LivenessError('ERR_INVALID_PACKET', expected('arrival', 'a number of milliseconds', arrival));
-  return datagram;
+/** @throws LivenessError `ETIMEDOUT` where the end does not come in time */
+async function inTime(end: Promise<void>, milliseconds: number): Promise<void> {
+  let timer: NodeJS.Timeout | undefined;
+  const late = new Promise<never>((_, reject) => {
+    timer = setTimeout(() => reject(new LivenessError('ETIMEDOUT', `no answer within ${milliseconds} ms`)), milliseconds);
+  });
+  try {
+    await Promise.race([end, late]);
+  } finally {
+    clearTimeout(timer);
+  }
 }

@@ -3,7 +3,8 @@
 import { givenMicros, LONGEST_WAIT_MS, monotonicNow, toMicros } from '../clock.js';
 import { expected, LivenessError, messageOf } from '../errors.js';
 import { hasMethods } from '../fields.js';
-import { type Logger, SILENT } from '../logger.js';
+import { callGuarded, promised } from '../guard.js';
+import { componentLogger, type Logger } from '../logger.js';
 import {
   LABEL_OPERATION,
   LABEL_REASON,
@@ -14,6 +15,7 @@ import {
   peerLabels,
   scopeLabels,
 } from '../metrics.js';
+import { MetricsSink } from '../metrics-sink.js';
 import { formatPeer } from '../route.js';
 import { Xorshift32 } from './jitter.js';
 import { randomWord } from './random.js';
@@ -79,7 +81,7 @@ export class Scheduler {
   readonly #maxSessions: number;
   readonly #maxEvents: number;
   readonly #log: Logger;
-  readonly #metrics: Metrics | undefined;
+  readonly #metrics: MetricsSink;
   readonly #hasPeerMetrics: boolean;
   readonly #throttle = new Throttle();
   readonly #slots = new Map<Session, Slot>();
@@ -103,8 +105,8 @@ export class Scheduler {
     this.#maxEvents = maxEvents;
     this.#maxSessions = Math.floor(maxEvents / 2);
     this.#hasPeerMetrics = enablePeerMetrics;
-    this.#log = logger?.child({ component: 'liveness.scheduler' }) ?? SILENT;
-    this.#metrics = metrics;
+    this.#log = componentLogger(logger, 'liveness.scheduler');
+    this.#metrics = new MetricsSink(metrics, (thrown) => this.#metricsFailed(thrown));
     const random = new Xorshift32(randomWord());
     this.#timeline = new Timeline(this.#maxSessions, () => random.next(), this.#listener());
   }
@@ -127,7 +129,7 @@ export class Scheduler {
     this.#slots.set(session, slot);
     core.nextTx = this.#timeline.paced(nowUs());
     this.#timeline.add(slot);
-    this.#metrics?.sessions.inc({ ...scopeLabels(session.peer), [LABEL_STATE]: core.state });
+    this.#metrics.add('sessions', { ...scopeLabels(session.peer), [LABEL_STATE]: core.state });
     this.#showPeer(session, undefined);
     this.#wake();
   }
@@ -138,10 +140,10 @@ export class Scheduler {
     if (slot === undefined) return;
     this.#slots.delete(session);
     this.#timeline.remove(slot);
-    this.#metrics?.sessions.dec({ ...scopeLabels(session.peer), [LABEL_STATE]: slot.told });
+    this.#metrics.add('sessions', { ...scopeLabels(session.peer), [LABEL_STATE]: slot.told }, -1);
     if (this.#hasPeerMetrics) {
-      this.#metrics?.peerSessions.remove({ ...peerLabels(session.peer), [LABEL_STATE]: slot.told });
-      this.#metrics?.peerDetectTime.remove(peerLabels(session.peer));
+      this.#metrics.remove('peerSessions', { ...peerLabels(session.peer), [LABEL_STATE]: slot.told });
+      this.#metrics.remove('peerDetectTime', peerLabels(session.peer));
     }
   }
 
@@ -230,8 +232,8 @@ export class Scheduler {
         this.#log.debug({ ...owner.peer }, 'a timeout was put off: this process was late itself');
       },
       queued: ({ owner }, change) => {
-        this.#metrics?.schedulerServiceQueueLen.inc(scopeLabels(owner.peer), change);
-        this.#metrics?.schedulerTotalQueueLen.inc(change);
+        this.#metrics.add('schedulerServiceQueueLen', scopeLabels(owner.peer), change);
+        this.#metrics.add('schedulerTotalQueueLen', {}, change);
       },
     };
   }
@@ -239,12 +241,12 @@ export class Scheduler {
   async #send(session: Session, bytes: Uint8Array): Promise<void> {
     const { iface, localIP, peerIP } = session.peer;
     try {
-      await this.#udp.writeTo(bytes, { address: peerIP, port: session.port }, iface, localIP);
+      await promised(() => this.#udp.writeTo(bytes, { address: peerIP, port: session.port }, iface, localIP));
       this.#stats.sent += 1;
-      this.#metrics?.controlPacketsTX.inc(scopeLabels(session.peer));
+      this.#metrics.add('controlPacketsTX', scopeLabels(session.peer));
     } catch (thrown) {
       this.#stats.writeErrors += 1;
-      this.#metrics?.writeSocketErrors.inc({ ...scopeLabels(session.peer), [LABEL_OPERATION]: 'write_to' });
+      this.#metrics.add('writeSocketErrors', { ...scopeLabels(session.peer), [LABEL_OPERATION]: 'write_to' });
       this.#throttle.log('write', (skipped) =>
         this.#log.warn({ err: thrown, skipped, ...session.peer }, `cannot send: ${messageOf(thrown)}`),
       );
@@ -257,34 +259,38 @@ export class Scheduler {
     const to = session.state;
     slot.told = to;
     const labels = scopeLabels(owner.peer);
-    this.#metrics?.sessions.dec({ ...labels, [LABEL_STATE]: from });
-    this.#metrics?.sessions.inc({ ...labels, [LABEL_STATE]: to });
-    this.#metrics?.sessionTransitions.inc({ ...labels, [LABEL_STATE_FROM]: from, [LABEL_STATE_TO]: to, [LABEL_REASON]: cause });
+    this.#metrics.add('sessions', { ...labels, [LABEL_STATE]: from }, -1);
+    this.#metrics.add('sessions', { ...labels, [LABEL_STATE]: to });
+    this.#metrics.add('sessionTransitions', { ...labels, [LABEL_STATE_FROM]: from, [LABEL_STATE_TO]: to, [LABEL_REASON]: cause });
     this.#showPeer(owner, from);
     this.#log.info({ ...owner.peer, from, to, cause }, `session went from ${from} to ${to}`);
     // Not from inside of the turn: whoever is told may remove the session.
-    if (cause === 'detect_timeout') queueMicrotask(() => void this.#tellDown(owner));
+    if (cause === 'detect_timeout') queueMicrotask(() => this.#tellDown(owner));
   }
 
-  async #tellDown(session: Session): Promise<void> {
-    try {
-      // A handler may give a promise although nobody asks for one.
-      await this.#onSessionDown(session);
-    } catch (thrown) {
-      this.#stats.handlerErrors += 1;
-      this.#throttle.log('handler', (skipped) =>
-        this.#log.error({ err: thrown, skipped }, `onSessionDown threw for ${formatPeer(session.peer)}: ${messageOf(thrown)}`),
-      );
-    }
+  #tellDown(session: Session): void {
+    callGuarded(
+      () => this.#onSessionDown(session),
+      (thrown) => {
+        this.#stats.handlerErrors += 1;
+        this.#throttle.log('handler', (skipped) =>
+          this.#log.error({ err: thrown, skipped }, `onSessionDown threw for ${formatPeer(session.peer)}: ${messageOf(thrown)}`),
+        );
+      },
+    );
+  }
+
+  #metricsFailed(thrown: unknown): void {
+    this.#throttle.log('metrics', (skipped) => this.#log.warn({ err: thrown, skipped }, `a metric failed: ${messageOf(thrown)}`));
   }
 
   #showPeer(session: Session, from: State | undefined): void {
-    if (!this.#hasPeerMetrics || this.#metrics === undefined) return;
+    if (!this.#hasPeerMetrics) return;
     const { state, detectTimeUs }: SessionCore = session.core;
     const labels = peerLabels(session.peer);
-    if (from !== undefined && from !== state) this.#metrics.peerSessions.remove({ ...labels, [LABEL_STATE]: from });
-    this.#metrics.peerSessions.set({ ...labels, [LABEL_STATE]: state }, 1);
-    this.#metrics.peerDetectTime.set(labels, detectTimeUs / 1_000_000);
+    if (from !== undefined && from !== state) this.#metrics.remove('peerSessions', { ...labels, [LABEL_STATE]: from });
+    this.#metrics.set('peerSessions', { ...labels, [LABEL_STATE]: state }, 1);
+    this.#metrics.set('peerDetectTime', labels, detectTimeUs / 1_000_000);
   }
 }
 

@@ -147,6 +147,22 @@ function boundAddress(socket: Socket): string {
   throw new LivenessError('ERR_INVALID_ADDRESS', expected('socket', 'bound to one IPv4 address, since Node shows no packet info', address));
 }
 
+/** What a transport of the user's has read. @throws LivenessError `ERR_INVALID_PACKET` */
+export function checkDatagram(given: unknown): Datagram {
+  const { data, remote, localIP, iface, arrival } = (typeof given === 'object' && given !== null ? given : {}) as Partial<Datagram>;
+  checkRead(data instanceof Uint8Array, 'data', 'a Uint8Array', data);
+  const address: unknown = typeof remote === 'object' ? (remote as Destination | null)?.address : undefined;
+  checkRead(typeof address === 'string' && isIPv4(address), 'remote.address', 'an IPv4 address', address);
+  checkRead(typeof localIP === 'string' && isIPv4(localIP), 'localIP', 'an IPv4 address', localIP);
+  checkRead(typeof iface === 'string', 'iface', 'a string', iface);
+  checkRead(typeof arrival === 'number' && Number.isFinite(arrival), 'arrival', 'a number of milliseconds', arrival);
+  return given as Datagram;
+}
+
+function checkRead(holds: boolean, path: string, what: string, got: unknown): void {
+  if (!holds) throw new LivenessError('ERR_INVALID_PACKET', expected(path, what, got));
+}
+
 /** @throws LivenessError `ERR_INVALID_PACKET`, `ERR_INVALID_ADDRESS` */
 export function checkWrite(bytes: Uint8Array, to: Destination, src: string | undefined): void {
   if (!(bytes instanceof Uint8Array)) throw new LivenessError('ERR_INVALID_PACKET', expected('bytes', 'a Uint8Array', bytes));
