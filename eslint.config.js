@@ -6,6 +6,7 @@ const FLOORS = [
   ['cli'],
   ['index', 'building-blocks', 'sim'],
   ['manager'],
+  ['arguments'],
   ['registration', 'roster', 'snapshot', 'transitions', 'events', 'stats', 'metrics-feed'],
   ['config'],
   ['registry'],

@@ -1,7 +1,7 @@
 /** Where lines of the log go, and what keeps a logger that fails from costing anybody anything else. */
 import { ConfigError, messageOf } from './errors.js';
 import { callGuarded, warnProcess } from './guard.js';
-import { hasMethods } from './fields.js';
+import { field, hasMethods } from './fields.js';
 
 /** What is asked of a logger: pino's `child` and its levels. */
 export interface Logger {
@@ -21,7 +21,9 @@ export const SILENT: Logger = { child: () => SILENT, trace: nothing, debug: noth
 
 type Level = Exclude<keyof Logger, 'child'>;
 
-export const LOGGER_METHODS = ['child', 'trace', 'debug', 'info', 'warn', 'error'] as const;
+const METHODS = ['child', 'trace', 'debug', 'info', 'warn', 'error'] as const;
+
+export const loggerField = field<Logger>(`a logger with ${METHODS.join(', ')}`, (value) => hasMethods(value, METHODS));
 
 /**
  * The logger of a component: a child of the user's, or one that writes nothing. No call to it throws: the first failure of
@@ -37,7 +39,7 @@ function childOf(logger: Logger, bindings: Record<string, unknown>): Logger {
   let why = 'it gave something else';
   try {
     const child: unknown = logger.child(bindings);
-    if (hasMethods(child, LOGGER_METHODS)) return child as Logger;
+    if (hasMethods(child, METHODS)) return child as Logger;
   } catch (thrown) {
     why = messageOf(thrown);
   }

@@ -1,13 +1,23 @@
 /** The public API: lifecycle, registration, events. */
 import type { AddressInfo } from 'node:net';
 
+import { checkedArray, checkedLeft, checkedPeer, checkedRefs, checkedSweep } from './arguments.js';
 import { toMicros } from './clock.js';
-import { type CloseOptions, type ManagerConfig, type RegisterOptions, type ResolvedConfig, validateConfig } from './config.js';
+import {
+  closeOptions,
+  type CloseOptions,
+  type ManagerConfig,
+  type RegisterOptions,
+  type ResolvedConfig,
+  validateConfig,
+  validateRegisterOptions,
+} from './config.js';
 import type { Capabilities, Engine, EngineListener, EngineOptions, EngineStats, SessionRecord } from './engine/engine.js';
 import { Relay } from './engine/relay.js';
 import { type EngineFactory, startEngine } from './engine/select.js';
 import { closedError, ConfigError, LivenessError, messageOf } from './errors.js';
 import { SafeEmitter } from './events.js';
+import { optionsOf, SIGNAL_SCHEMA } from './fields.js';
 import { warnProcess } from './guard.js';
 import { ArmedInstaller } from './installer/armed-installer.js';
 import { BackendInstaller } from './installer/backend-installer.js';
@@ -72,8 +82,9 @@ export class Manager extends SafeEmitter<ManagerEvents> implements AsyncDisposab
    * @throws LivenessError `ERR_ENGINE_UNAVAILABLE`; `EADDRINUSE`, `EADDRNOTAVAIL`, `EACCES` where the address cannot be
    * bound; `EPERM` where the backend is `NetlinkRoutes` and the process lacks CAP_NET_ADMIN
    */
-  static async start(config: ManagerConfig, options: { signal?: AbortSignal | undefined } = {}): Promise<Manager> {
-    return startManager(config, options.signal, startEngine);
+  static async start(config: ManagerConfig, options?: { signal?: AbortSignal | undefined }): Promise<Manager> {
+    const { signal } = optionsOf(SIGNAL_SCHEMA, options);
+    return startManager(config, signal, startEngine);
   }
 
   static {
@@ -132,9 +143,10 @@ export class Manager extends SafeEmitter<ManagerEvents> implements AsyncDisposab
    * `ERR_NO_SUCH_INTERFACE`, `EADDRNOTAVAIL` (`src` is not ours), `ERR_TOO_MANY_SESSIONS`, `ERR_ROUTE_BACKEND` (passive
    * mode), `ERR_CLOSED`. Nothing is registered then.
    */
-  async registerRoute(route: Route, iface: string, options: RegisterOptions = {}): Promise<void> {
+  async registerRoute(route: Route, iface: string, options?: RegisterOptions): Promise<void> {
     this.#assertOpen();
-    await this.#roster.register([{ ...options, route, iface }], (errors) => errors.get(0));
+    const own = validateRegisterOptions(options, this.#config);
+    await this.#roster.register([{ ...own, route, iface }], (errors) => errors.get(0));
   }
 
   /**
@@ -144,8 +156,7 @@ export class Manager extends SafeEmitter<ManagerEvents> implements AsyncDisposab
    */
   async registerRoutes(registrations: readonly Registration[]): Promise<void> {
     this.#assertOpen();
-    if (!Array.isArray(registrations)) throw new LivenessError('ERR_INVALID_ROUTE', 'Expected an array of registrations');
-    await this.#roster.register(registrations, () => undefined);
+    await this.#roster.register(checkedArray(registrations, 'registrations') as Registration[], () => undefined);
   }
 
   /**
@@ -161,10 +172,14 @@ export class Manager extends SafeEmitter<ManagerEvents> implements AsyncDisposab
     await this.#roster.withdraw([{ route, iface }]);
   }
 
-  /** Withdraws many routes at once. Rejects with the first failure, when all have ended. */
+  /**
+   * Withdraws many routes at once. Rejects with the first failure, when all have ended.
+   *
+   * @throws RoutesError with `{ index, code, message }` of each that is no route: then nothing was withdrawn
+   */
   async withdrawRoutes(routes: readonly RouteRef[]): Promise<void> {
     this.#assertOpen();
-    await this.#roster.withdraw(routes);
+    await this.#roster.withdraw(checkedRefs(routes));
   }
 
   /**
@@ -192,7 +207,8 @@ export class Manager extends SafeEmitter<ManagerEvents> implements AsyncDisposab
    * @throws LivenessError `ERR_CONFIG`, `ERR_ROUTE_BACKEND`, `ERR_CLOSED`
    */
   async adoptRoutes(left: LeftRoutes): Promise<Route[]> {
-    return this.#roster.adopt(left);
+    this.#assertOpen();
+    return this.#roster.adopt(checkedLeft(left));
   }
 
   /**
@@ -203,7 +219,9 @@ export class Manager extends SafeEmitter<ManagerEvents> implements AsyncDisposab
    * @throws RoutesError of the routes that could not be deleted, when all were tried; LivenessError `ERR_CONFIG`,
    * `ERR_ROUTE_BACKEND`, `ERR_CLOSED`
    */
-  async sweepRoutes({ dryRun = false, ...left }: LeftRoutes & { dryRun?: boolean | undefined }): Promise<Route[]> {
+  async sweepRoutes(which: LeftRoutes & { dryRun?: boolean | undefined }): Promise<Route[]> {
+    this.#assertOpen();
+    const { left, dryRun } = checkedSweep(which);
     return this.#roster.sweep(left, dryRun);
   }
 
@@ -213,10 +231,14 @@ export class Manager extends SafeEmitter<ManagerEvents> implements AsyncDisposab
     return this.#snapshots();
   }
 
-  /** One session, if there is one (reference name: `GetSession`). @throws LivenessError `ERR_CLOSED` */
+  /**
+   * One session, if there is one (reference name: `GetSession`).
+   *
+   * @throws ConfigError `ERR_CONFIG` where it is no interface and no two IPv4 addresses; LivenessError `ERR_CLOSED`
+   */
   getSession(peer: Peer): SessionSnapshot | undefined {
     this.#assertOpen();
-    const session = this.#roster.registry.session(peer);
+    const session = this.#roster.registry.session(checkedPeer(peer));
     return session === undefined ? undefined : this.#snapshots([session.id])[0];
   }
 
@@ -233,9 +255,11 @@ export class Manager extends SafeEmitter<ManagerEvents> implements AsyncDisposab
    * Every transition from now on. A consumer that is slow gets one record per session, with the newest state and the
    * count; beyond `maxEvents` records those of sessions that have ended are dropped, which is logged. Ends when the manager
    * closes or the signal aborts; throws where the engine has stopped by itself.
+   *
+   * @throws ConfigError `ERR_CONFIG`
    */
-  transitions(options: { signal?: AbortSignal | undefined } = {}): AsyncIterableIterator<Transition> {
-    const { signal } = options;
+  transitions(options?: { signal?: AbortSignal | undefined }): AsyncIterableIterator<Transition> {
+    const { signal } = optionsOf(SIGNAL_SCHEMA, options);
     const stop = (): void => stream.end();
     const stream = new TransitionStream({
       most: this.#config.maxEvents,
@@ -275,10 +299,13 @@ export class Manager extends SafeEmitter<ManagerEvents> implements AsyncDisposab
   /**
    * Ends threads, socket and timers (reference name: `Close`). What is not given comes from `config.onClose`. Routes stay
    * in the kernel, unwatched, unless `withdrawRoutes` is set. Idempotent; every call waits for the one closing.
+   *
+   * @throws ConfigError `ERR_CONFIG`: the manager stays open
    */
-  close(options: CloseOptions = {}): Promise<void> {
-    this.#closing ??= this.#close({ ...this.#config.onClose, ...options });
-    return this.#closing;
+  async close(options?: CloseOptions): Promise<void> {
+    const given = closeOptions(options);
+    this.#closing ??= this.#close({ ...this.#config.onClose, ...given });
+    await this.#closing;
   }
 
   [Symbol.asyncDispose](): Promise<void> {
@@ -441,7 +468,7 @@ export class Manager extends SafeEmitter<ManagerEvents> implements AsyncDisposab
 
 /** @internal `Manager.start` with an engine of the caller's choice. */
 export async function startManager(config: ManagerConfig, signal: AbortSignal | undefined, startWith: EngineFactory): Promise<Manager> {
-  signal?.throwIfAborted();
+  throwIfAborted(signal);
   const resolved = validateConfig(config);
   const { netlinker, engine: choice, udp, metricsRegistry, metricsPrefix } = resolved;
   if (metricsRegistry !== undefined) checkRegistry(metricsRegistry, metricsPrefix);
@@ -456,7 +483,7 @@ export async function startManager(config: ManagerConfig, signal: AbortSignal | 
 /** A manager over an engine that runs; where there can be none, because a logger or a registry throws, the engine ends. */
 async function assembled(config: ResolvedConfig, engine: Engine, relay: Relay, signal: AbortSignal | undefined): Promise<Manager> {
   try {
-    signal?.throwIfAborted();
+    throwIfAborted(signal);
     return assemble(config, engine, relay);
   } catch (error) {
     await engine.close({ adminDown: false });
@@ -481,6 +508,10 @@ function engineOptions(config: ResolvedConfig): EngineOptions {
     takeOver: netlinker instanceof NetlinkRoutes && netlinker.takeOver,
     realtime,
   };
+}
+
+function throwIfAborted(signal: AbortSignal | undefined): void {
+  if (signal?.aborted === true) throw signal.reason;
 }
 
 /** A listener's failure is never lost: it is logged, or, without a logger, a warning of the process. */

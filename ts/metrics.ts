@@ -1,8 +1,10 @@
 /** The metrics of the reference, as prom-client has them. */
 import { createRequire } from 'node:module';
 
+import * as v from 'valibot';
 import type { Counter, Gauge, Histogram as PromHistogram, Registry } from 'prom-client';
 
+import { field, hasMethods, object, optionsOf } from './fields.js';
 import { readGuarded } from './guard.js';
 import { CONVERGENCE_BOUNDS, HANDLE_RX_BOUNDS, type HistogramStats } from './histogram.js';
 
@@ -24,6 +26,17 @@ export const LABEL_REASON = 'reason';
 export const LABEL_OPERATION = 'operation';
 
 export const DEFAULT_METRICS_PREFIX = 'liveness_';
+
+const REGISTRY_METHODS = ['registerMetric', 'getSingleMetric', 'removeSingleMetric'] as const;
+
+export const registryField = field<Registry>('a Registry of prom-client', (value) => hasMethods(value, REGISTRY_METHODS));
+export const prefixField = field<string>('the beginning of a Prometheus name: letters, digits, `_` and `:`, no digit first', (value) => {
+  return typeof value === 'string' && /^[a-zA-Z_:][a-zA-Z0-9_:]*$/.test(value);
+});
+/** What the building blocks write to. */
+export const metricsField = field<Metrics>('a Metrics', (value) => typeof value === 'object' && value !== null);
+const REGISTER_SCHEMA = object({ registry: registryField });
+const METRICS_SCHEMA = object({ prefix: v.optional(prefixField) });
 
 type Kind = 'gauge' | 'counter' | 'histogram';
 
@@ -184,9 +197,12 @@ export class Metrics {
   /** In seconds. */
   declare readonly peerDetectTime: Gauge;
 
-  /** @param options.prefix what their names begin with. Default: `liveness_` */
-  constructor(options: { prefix?: string | undefined } = {}, feed?: MetricsFeed) {
-    const { prefix = DEFAULT_METRICS_PREFIX } = options;
+  /**
+   * @param options.prefix what their names begin with. Default: `liveness_`
+   * @throws ConfigError `ERR_CONFIG`
+   */
+  constructor(options?: { prefix?: string | undefined }, feed?: MetricsFeed) {
+    const { prefix = DEFAULT_METRICS_PREFIX } = optionsOf(METRICS_SCHEMA, options);
     const metrics = metricNames().map((name) => [name, newMetric(name, prefix, feed)]);
     Object.assign(this, Object.fromEntries(metrics));
   }
@@ -194,9 +210,11 @@ export class Metrics {
   /**
    * Registers all of them (reference name: `Metrics.Register`).
    *
-   * @throws Error of prom-client's where the registry has one of these names already; none is registered then
+   * @throws ConfigError `ERR_CONFIG` where it is no registry; Error of prom-client's where it has one of these names already.
+   * None is registered then
    */
   register(registry: Registry): this {
+    optionsOf(REGISTER_SCHEMA, { registry });
     const done: string[] = [];
     try {
       for (const metric of this.all()) {

@@ -1,7 +1,7 @@
 /** What one call registers: everything is checked first, so that it is done as a whole or not at all. */
 import { addressToNumber } from './address.js';
 import { toMicros } from './clock.js';
-import { type RegisterOptions, type ResolvedConfig, validateRegisterOptions } from './config.js';
+import { NO_OPTIONS, type RegisterOptions, type ResolvedConfig, validateRegisterOptions } from './config.js';
 import type { PathFault, SessionPath, SessionTimers } from './engine/engine.js';
 import { codeOf, ConfigError, expected, LivenessError, messageOf, type RouteIssue } from './errors.js';
 import type { SessionTimerOptions } from './intervals.js';
@@ -95,7 +95,8 @@ class Enroller {
     if (typeof registration !== 'object' || (registration as unknown) === null) {
       throw new LivenessError('ERR_INVALID_ROUTE', expected('', 'an object with `route` and `iface`', registration));
     }
-    const { route: given, iface: name, ...options } = registration;
+    const { route: given, iface: name, ...rest } = registration;
+    const options = isEmpty(rest) ? NO_OPTIONS : rest;
     const route = parseRoute(given);
     const iface = parseInterface(name);
     const { port = DEFAULT_LIVENESS_PORT, peerIP: named, ...own } = validateRegisterOptions(options, this.#config);
@@ -176,6 +177,10 @@ class Enroller {
     const message = `${needed} sessions are more than ${most}, half of \`maxEvents\` (${this.#config.maxEvents}): set \`maxEvents\` to at least ${needed * 2}`;
     throw new LivenessError('ERR_TOO_MANY_SESSIONS', message);
   }
+}
+
+function isEmpty(options: object): boolean {
+  return Object.keys(options).length === 0;
 }
 
 /** Each session has two entries in the scheduler's queue. */

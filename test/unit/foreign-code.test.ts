@@ -298,10 +298,10 @@ describe('the building blocks', () => {
     for (const metric of metrics.all()) {
       for (const name of ['inc', 'dec', 'set', 'observe', 'remove']) Object.assign(metric, { [name]: failure });
     }
-    const options = { udp, metrics, logger: failingLogger(failure), enablePeerMetrics: true };
+    const options = { udp, metrics, logger: failingLogger(failure) };
     const controller = new AbortController();
     const receiver = new Receiver({ ...options, handleRx: failure });
-    const scheduler = new Scheduler({ ...options, onSessionDown: failure });
+    const scheduler = new Scheduler({ ...options, enablePeerMetrics: true, onSessionDown: failure });
     scheduler.add(new Session(sessionOptions()));
     const running = Promise.all([receiver.run({ signal: controller.signal }), scheduler.run({ signal: controller.signal })]);
     udp.failReads(new Error('once'));

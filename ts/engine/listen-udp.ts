@@ -72,7 +72,7 @@ class NativeUdpService implements UDPService {
     // What is wrong rejects, as what fails does.
     return new Promise((resolve) => {
       if (this.#closed) throw closedTransport();
-      checkWrite(bytes, to, src);
+      checkWrite(bytes, to, iface, src);
       resolve(this.#send(bytes, to, iface === '' ? undefined : iface, src));
     });
   }

@@ -1,6 +1,7 @@
 /** Routing tables in memory, for trials and tests, by the rules of the kernel backend. */
 import { LivenessError } from '../errors.js';
 import { formatSlot, parseListedRoute, parseRoute, type Route } from '../route.js';
+import { type BackendOptions, checkProtocol, takesOver } from './options.js';
 import type { RouteReaderWriter } from './reader-writer.js';
 
 /**
@@ -11,9 +12,9 @@ export class MemoryRoutes implements RouteReaderWriter {
   readonly #routes = new Map<string, Route>();
   readonly #takeOver: boolean;
 
-  /** @param options.takeOver replace whatever occupies a slot. Default: false */
-  constructor(options: { takeOver?: boolean } = {}) {
-    this.#takeOver = options.takeOver ?? false;
+  /** @throws ConfigError `ERR_CONFIG` */
+  constructor(options?: BackendOptions) {
+    this.#takeOver = takesOver(options);
   }
 
   /** @throws LivenessError `ERR_INVALID_ROUTE`, `ERR_ROUTE_CONFLICT` */
@@ -35,7 +36,9 @@ export class MemoryRoutes implements RouteReaderWriter {
     if (occupant?.protocol === unwanted.protocol && occupant.nextHop === unwanted.nextHop) this.#routes.delete(slot);
   }
 
+  /** @throws ConfigError `ERR_CONFIG` where it is no protocol number */
   routeByProtocol(protocol: number): Route[] {
+    checkProtocol(protocol);
     return [...this.#routes.values()].filter((route) => route.protocol === protocol).map((route) => ({ ...route }));
   }
 }

@@ -1,3 +1,5 @@
+import { expected, LivenessError } from '../errors.js';
+
 /** The sender's version in bytes 21 to 24 of a packet: major, minor, patch, channel. */
 export type VersionBytes = readonly [major: number, minor: number, patch: number, channel: number];
 
@@ -22,10 +24,26 @@ export function parseClientVersion(text: string): VersionBytes | undefined {
   return [major, minor, patch, channelOf(match[4])];
 }
 
-/** The version that bytes stand for: `1.2.3`, `1.2.3-rc`; an unknown channel is `other`. */
-export function formatClientVersion([major, minor, patch, channel]: VersionBytes): string {
+/**
+ * The version that bytes stand for: `1.2.3`, `1.2.3-rc`; an unknown channel is `other`.
+ *
+ * @throws LivenessError `ERR_INVALID_PACKET` where they are no four bytes
+ */
+export function formatClientVersion(version: VersionBytes): string {
+  if (!isVersionBytes(version)) {
+    throw new LivenessError('ERR_INVALID_PACKET', expected('version', 'four integers from 0 to 255', version));
+  }
+  const [major, minor, patch, channel] = version;
   const name = channel === STABLE ? '' : `-${CHANNELS[channel] ?? CHANNELS[OTHER]}`;
   return `${major}.${minor}.${patch}${name}`;
+}
+
+export function isVersionBytes(value: unknown): value is VersionBytes {
+  return value === NO_VERSION || (Array.isArray(value) && value.length === 4 && value.every(isByte));
+}
+
+function isByte(value: unknown): boolean {
+  return typeof value === 'number' && Number.isInteger(value) && value >= 0 && value <= 255;
 }
 
 function channelOf(suffix: string | undefined): number {

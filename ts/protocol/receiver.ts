@@ -1,10 +1,12 @@
 /** The loop that reads a transport and hands packets on. */
 import { monotonicNow } from '../clock.js';
-import { codeOf, expected, LivenessError, messageOf, toError } from '../errors.js';
-import { hasMethods } from '../fields.js';
+import * as v from 'valibot';
+
+import { codeOf, messageOf, toError } from '../errors.js';
+import { field, functionField, hasMethods, object, optionsOf, SIGNAL_SCHEMA } from '../fields.js';
 import { callGuarded, promised, readGuarded } from '../guard.js';
-import { componentLogger, type Logger } from '../logger.js';
-import { LABEL_IFACE, LABEL_LOCAL_IP, LABEL_OPERATION, LABEL_REASON, type Metrics } from '../metrics.js';
+import { componentLogger, type Logger, loggerField } from '../logger.js';
+import { LABEL_IFACE, LABEL_LOCAL_IP, LABEL_OPERATION, LABEL_REASON, type Metrics, metricsField } from '../metrics.js';
 import { MetricsSink } from '../metrics-sink.js';
 import type { Peer } from '../route.js';
 import { ControlPacket, type InvalidReason, receivable } from './packet.js';
@@ -41,6 +43,13 @@ const PAUSE_AFTER_ERROR = 10;
 /** What no further read will mend. */
 const FATAL_CODES: ReadonlySet<string | undefined> = new Set(['ERR_CLOSED', 'EBADF', 'ENOTSOCK', 'ENODEV', 'ERR_SOCKET_DGRAM_NOT_RUNNING']);
 
+const SCHEMA = object({
+  udp: field<UDPService>('a UDPService', (value) => hasMethods(value, ['readFrom', 'setReadDeadline'])),
+  handleRx: functionField<HandleRx>(),
+  logger: v.optional(loggerField),
+  metrics: v.optional(metricsField),
+});
+
 /** Reads a transport and passes packets to a handler (reference name: `Receiver`). */
 export class Receiver {
   readonly #udp: UDPService;
@@ -51,9 +60,8 @@ export class Receiver {
   readonly #stats = { received: 0, invalid: 0, readErrors: 0, handlerErrors: 0 };
 
   /** @throws LivenessError `ERR_CONFIG` */
-  constructor({ udp, handleRx, logger, metrics }: ReceiverOptions) {
-    if (!hasMethods(udp, ['readFrom', 'setReadDeadline'])) throw new LivenessError('ERR_CONFIG', expected('udp', 'a UDPService', udp));
-    if (typeof handleRx !== 'function') throw new LivenessError('ERR_CONFIG', expected('handleRx', 'a function', handleRx));
+  constructor(options: ReceiverOptions) {
+    const { udp, handleRx, logger, metrics } = optionsOf(SCHEMA, options);
     this.#udp = udp;
     this.#handleRx = handleRx;
     this.#log = componentLogger(logger, 'liveness.receiver');
@@ -64,7 +72,8 @@ export class Receiver {
    * Reads until the signal aborts: resolves then (reference name: `Receiver.Run`). Failed reads are counted and logged, and
    * the loop goes on; rejects where the transport is closed or gone.
    */
-  async run({ signal }: { signal?: AbortSignal | undefined } = {}): Promise<void> {
+  async run(options?: { signal?: AbortSignal | undefined }): Promise<void> {
+    const { signal } = optionsOf(SIGNAL_SCHEMA, options);
     const aborted = (): boolean => signal?.aborted === true;
     // A read that is under way ends at its deadline.
     const stop = (): void => this.#setReadDeadline(monotonicNow());

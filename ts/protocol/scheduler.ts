@@ -1,10 +1,11 @@
 /** The loop that sends what is due and declares Down what has been silent for too long. */
+import * as v from 'valibot';
 
 import { givenMicros, LONGEST_WAIT_MS, monotonicNow, toMicros } from '../clock.js';
 import { expected, LivenessError, messageOf } from '../errors.js';
-import { hasMethods } from '../fields.js';
+import { field, flag, functionField, hasMethods, integer, object, optionsOf, SIGNAL_SCHEMA } from '../fields.js';
 import { callGuarded, promised } from '../guard.js';
-import { componentLogger, type Logger } from '../logger.js';
+import { componentLogger, type Logger, loggerField } from '../logger.js';
 import {
   LABEL_OPERATION,
   LABEL_REASON,
@@ -12,6 +13,7 @@ import {
   LABEL_STATE_FROM,
   LABEL_STATE_TO,
   type Metrics,
+  metricsField,
   peerLabels,
   scopeLabels,
 } from '../metrics.js';
@@ -55,6 +57,15 @@ export interface SchedulerStats {
 
 const DEFAULT_MAX_EVENTS = 10_240;
 
+const SCHEMA = object({
+  udp: field<UDPService>('a UDPService', (value) => hasMethods(value, ['writeTo'])),
+  onSessionDown: functionField<SessionDown>(),
+  maxEvents: v.optional(integer(2, Number.MAX_SAFE_INTEGER)),
+  enablePeerMetrics: v.optional(flag),
+  logger: v.optional(loggerField),
+  metrics: v.optional(metricsField),
+});
+
 class Slot extends Tracked {
   readonly owner: Session;
   /** The state as it was told last. */
@@ -94,12 +105,7 @@ export class Scheduler {
 
   /** @throws LivenessError `ERR_CONFIG` */
   constructor(options: SchedulerOptions) {
-    const { udp, onSessionDown, maxEvents = DEFAULT_MAX_EVENTS, enablePeerMetrics = false, logger, metrics } = options;
-    if (!hasMethods(udp, ['writeTo'])) throw new LivenessError('ERR_CONFIG', expected('udp', 'a UDPService', udp));
-    if (typeof onSessionDown !== 'function') throw new LivenessError('ERR_CONFIG', expected('onSessionDown', 'a function', onSessionDown));
-    if (!Number.isInteger(maxEvents) || maxEvents < 2) {
-      throw new LivenessError('ERR_CONFIG', expected('maxEvents', 'an integer of at least 2', maxEvents));
-    }
+    const { udp, onSessionDown, maxEvents = DEFAULT_MAX_EVENTS, enablePeerMetrics = false, logger, metrics } = optionsOf(SCHEMA, options);
     this.#udp = udp;
     this.#onSessionDown = onSessionDown;
     this.#maxEvents = maxEvents;
@@ -117,7 +123,7 @@ export class Scheduler {
    * @throws LivenessError `ERR_TOO_MANY_SESSIONS`, naming the value to set; `ERR_CONFIG` where it is no session
    */
   add(session: Session): void {
-    if (!(session instanceof Session)) throw new LivenessError('ERR_CONFIG', expected('session', 'a Session', session));
+    checkSession(session);
     if (this.#slots.has(session)) return;
     if (this.#slots.size >= this.#maxSessions) {
       const needed = 2 * (this.#slots.size + 1);
@@ -134,8 +140,9 @@ export class Scheduler {
     this.#wake();
   }
 
-  /** Lets a session go, without a farewell. One that is not there is gone already. */
+  /** Lets a session go, without a farewell. One that is not there is gone already. @throws LivenessError `ERR_CONFIG` */
   remove(session: Session): void {
+    checkSession(session);
     const slot = this.#slots.get(session);
     if (slot === undefined) return;
     this.#slots.delete(session);
@@ -151,9 +158,11 @@ export class Scheduler {
    * To be called after `session.handleRx(now, packet)`, with what that gave: a change is announced, and silence is counted
    * from here. A packet that the session ignored changes nothing.
    *
-   * @throws LivenessError `ERR_CONFIG` where `now` is no time
+   * @throws LivenessError `ERR_CONFIG` where `now` is no time, `session` no session or `changed` no boolean
    */
   handled(session: Session, changed: boolean, now: number): void {
+    checkSession(session);
+    if (typeof changed !== 'boolean') throw new LivenessError('ERR_CONFIG', expected('changed', 'a boolean', changed));
     const at = givenMicros('now', now);
     this.#handled += 1;
     const slot = this.#slots.get(session);
@@ -171,7 +180,8 @@ export class Scheduler {
   }
 
   /** Works until the signal aborts: resolves then (reference name: `Scheduler.Run`). */
-  async run({ signal }: { signal?: AbortSignal | undefined } = {}): Promise<void> {
+  async run(options?: { signal?: AbortSignal | undefined }): Promise<void> {
+    const { signal } = optionsOf(SIGNAL_SCHEMA, options);
     const isRunning = (): boolean => signal?.aborted !== true;
     const stop = (): void => this.#wake();
     signal?.addEventListener('abort', stop);
@@ -292,6 +302,10 @@ export class Scheduler {
     this.#metrics.set('peerSessions', { ...labels, [LABEL_STATE]: state }, 1);
     this.#metrics.set('peerDetectTime', labels, detectTimeUs / 1_000_000);
   }
+}
+
+function checkSession(session: unknown): void {
+  if (!(session instanceof Session)) throw new LivenessError('ERR_CONFIG', expected('session', 'a Session', session));
 }
 
 function nowUs(): number {

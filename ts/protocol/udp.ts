@@ -6,6 +6,7 @@ import { networkInterfaces } from 'node:os';
 
 import { monotonicNow } from '../clock.js';
 import { expected, LivenessError, messageOf } from '../errors.js';
+import { hasMethods } from '../fields.js';
 import { isInterfaceName } from '../route.js';
 import { closedTransport, DatagramInbox } from './datagram-inbox.js';
 
@@ -84,7 +85,7 @@ class DgramService implements UDPService {
 
   async writeTo(bytes: Uint8Array, to: Destination, iface?: string, src?: string): Promise<number> {
     if (this.#closed) throw closedTransport();
-    checkWrite(bytes, to, src);
+    checkWrite(bytes, to, iface, src);
     this.#checkInterface(iface);
     if (src !== undefined && src !== this.#localIP) {
       throw new LivenessError('ERR_INVALID_ADDRESS', expected('src', `the socket’s own address, ${this.#localIP}`, src));
@@ -137,6 +138,9 @@ class DgramService implements UDPService {
 }
 
 function boundAddress(socket: Socket): string {
+  if (!hasMethods(socket, ['address', 'on', 'once', 'send', 'close'])) {
+    throw new LivenessError('ERR_INVALID_ADDRESS', expected('socket', 'a socket of node:dgram', socket));
+  }
   let address: string;
   try {
     ({ address } = socket.address());
@@ -163,8 +167,8 @@ function checkRead(holds: boolean, path: string, what: string, got: unknown): vo
   if (!holds) throw new LivenessError('ERR_INVALID_PACKET', expected(path, what, got));
 }
 
-/** @throws LivenessError `ERR_INVALID_PACKET`, `ERR_INVALID_ADDRESS` */
-export function checkWrite(bytes: Uint8Array, to: Destination, src: string | undefined): void {
+/** @throws LivenessError `ERR_INVALID_PACKET`, `ERR_INVALID_ADDRESS`, `ERR_NO_SUCH_INTERFACE` */
+export function checkWrite(bytes: Uint8Array, to: Destination, iface: unknown, src: unknown): void {
   if (!(bytes instanceof Uint8Array)) throw new LivenessError('ERR_INVALID_PACKET', expected('bytes', 'a Uint8Array', bytes));
   const { address, port }: { address?: unknown; port?: unknown } = typeof to === 'object' && (to as unknown) !== null ? to : {};
   if (typeof address !== 'string' || !isIPv4(address)) {
@@ -173,7 +177,11 @@ export function checkWrite(bytes: Uint8Array, to: Destination, src: string | und
   if (typeof port !== 'number' || !Number.isInteger(port) || port < 1 || port > 65_535) {
     throw new LivenessError('ERR_INVALID_ADDRESS', expected('port', 'an integer from 1 to 65535', port));
   }
-  if (src !== undefined && !isIPv4(src)) throw new LivenessError('ERR_INVALID_ADDRESS', expected('src', 'an IPv4 address', src));
+  if (iface !== undefined && typeof iface !== 'string') {
+    throw new LivenessError('ERR_NO_SUCH_INTERFACE', expected('iface', 'the name of an interface', iface));
+  }
+  if (src !== undefined && (typeof src !== 'string' || !isIPv4(src)))
+    throw new LivenessError('ERR_INVALID_ADDRESS', expected('src', 'an IPv4 address', src));
 }
 
 /** The interface that has an address; the first loopback interface for the loopback net. */
