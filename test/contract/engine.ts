@@ -1,8 +1,8 @@
 /** What two hosts have to do for each other, whichever engines they run: real sockets, real kernel routes. */
-import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { afterEach, beforeEach, expect, it } from 'vitest';
 
 import { Agent, isAdd, isDelete, pause, registerService, serviceRoute, startPair as startPairOn } from '../netns/agent.js';
-import { cannotRun, type Host, Lab } from '../netns/lab.js';
+import { describeLab, type Host, Lab } from '../netns/lab.js';
 import { ArrivalMonitor, RouteMonitor } from '../netns/monitor.js';
 
 export type EngineKind = 'native' | 'js';
@@ -12,7 +12,7 @@ const WITHDRAWAL_SLACK_MS = 250;
 const DETECT_MS = 150;
 
 export function engineContract(engineOne: EngineKind, engineTwo: EngineKind): void {
-  describe.skipIf(cannotRun())(`two hosts, ${engineOne} and ${engineTwo}`, () => {
+  describeLab(`two hosts, ${engineOne} and ${engineTwo}`, ['nft', 'tcpdump'], () => {
     let lab: Lab;
 
     beforeEach(() => {
