@@ -7,7 +7,7 @@ const FLOORS = [
   ['index', 'building-blocks', 'sim'],
   ['manager'],
   ['arguments'],
-  ['registration', 'roster', 'snapshot', 'transitions', 'events', 'stats', 'metrics-feed'],
+  ['registration', 'roster', 'snapshot', 'transitions', 'events', 'stats', 'metrics-feed', 'living-scopes'],
   ['config'],
   ['registry'],
   ['installer'],

@@ -54,13 +54,19 @@ export interface ManagerConfig {
   port?: number | undefined;
   /** A UDP transport of your own, on the JavaScript engine. Default: sockets of the engine's. */
   udp?: UDPService | undefined;
-  /** Only observe: routes are installed at registration and deleted at withdrawal, whatever their sessions do. Default: false. */
+  /**
+   * Only observe: routes are installed at registration and deleted at withdrawal, whatever their sessions do. Peers are told so,
+   * by a flag in byte 20. Default: false.
+   */
   passiveMode?: boolean | undefined;
   /** The shortest interval there is, above 0 and at most 60 000. Default: 50. */
   minTxFloor?: number | undefined;
   /** The longest interval that we send at, at most 60 000. Default: 1 000. */
   maxTxCeil?: number | undefined;
-  /** The longest interval between two packets while Down, at most 600 000. Default: maxTxCeil. */
+  /**
+   * The longest interval between two packets while Down, at most 600 000. One below the agreed interval of a session makes it send
+   * no faster: `max(interval, backoffMax)` counts. Default: maxTxCeil.
+   */
   backoffMax?: number | undefined;
   /** Entries in the scheduler's queue, 2 to 4 000 000; two per session. Default: 10 240, which is 5 120 sessions. */
   maxEvents?: number | undefined;
@@ -72,7 +78,10 @@ export interface ManagerConfig {
   metricsPrefix?: string | undefined;
   /** Show series per peer too: two for each session, gone with it. Default: false. */
   enablePeerMetrics?: boolean | undefined;
-  /** The version that we tell our peers, like `1.2.3-rc.1`. Default: bytes 20 to 24 are zero, as the reference sends them. */
+  /**
+   * The version that we tell our peers, in bytes 21 to 24: `1.2.3`, or what build systems make of it (`v1.2.3`, `1.2.3-rc.1`,
+   * `0.8.1~git2025`, `1.2.3+git.abc`). Default: these are zero, as the reference sends them.
+   */
   clientVersion?: string | undefined;
   /** Keep the route of a session that goes Down while its peer says that it is passive. Default: false. */
   honorPeerAdvertisedPassive?: boolean | undefined;
@@ -140,7 +149,7 @@ const SCHEMA = object({
   metricsPrefix: v.optional(prefixField),
   enablePeerMetrics: v.optional(flag),
   clientVersion: v.optional(
-    field<string>('a version like `1.2.3` or `1.2.3-rc.1`, each number at most 255', (value) => {
+    field<string>('a version like `1.2.3`, `1.2.3-rc.1` or `1.2.3~git2025`, each number at most 255', (value) => {
       return typeof value === 'string' && parseClientVersion(value) !== undefined;
     }),
   ),

@@ -23,10 +23,13 @@ import { ArmedInstaller } from './installer/armed-installer.js';
 import { BackendInstaller } from './installer/backend-installer.js';
 import type { RouteInstaller, RouteOperation } from './installer/installer.js';
 import { componentLogger, type Logger } from './logger.js';
-import { checkRegistry, type MetricsReading, type PeerReading, showMetrics } from './metrics-feed.js';
+import { LivingScopes } from './living-scopes.js';
+import { checkRegistry, type DesiredRoutes, type MetricsReading, NOTHING, type PeerReading, showMetrics } from './metrics-feed.js';
 import { NetlinkRoutes } from './netlinker/netlink.js';
 import { parseClientVersion } from './protocol/client-version.js';
 import { maxSessions, type Registration } from './registration.js';
+import { bareSnapshot } from './protocol/session-snapshot.js';
+import type { Scope } from './registry/scope.js';
 import type { Session } from './registry/session.js';
 import { type LeftRoutes, Roster, type RouteRef } from './roster.js';
 import { formatRoute, type Peer, type Route } from './route.js';
@@ -68,6 +71,7 @@ export class Manager extends SafeEmitter<ManagerEvents> implements AsyncDisposab
   readonly #installer: RouteInstaller;
   readonly #roster: Roster;
   readonly #streams = new Set<TransitionStream>();
+  readonly #livingScopes = new LivingScopes();
   readonly #endMetrics: (last: MetricsReading) => void;
   #lastReading: MetricsReading | undefined;
   #settleClosed!: { resolve: () => void; reject: (error: Error) => void };
@@ -360,8 +364,8 @@ export class Manager extends SafeEmitter<ManagerEvents> implements AsyncDisposab
 
   /** Armed routes hear of their sessions from the engine itself, and sooner. */
   #moveRoutes(session: Session, record: SessionRecord): void {
-    if (!(this.#installer instanceof BackendInstaller)) return;
     session.heard(record);
+    if (!(this.#installer instanceof BackendInstaller)) return;
     for (const entry of session.routes) this.#installer.changed(entry);
   }
 
@@ -419,15 +423,21 @@ export class Manager extends SafeEmitter<ManagerEvents> implements AsyncDisposab
     try {
       this.#lastReading = this.#readingOf(this.#engine.stats());
     } catch {
-      this.#lastReading ??= { scopes: [], routes: [], queueLength: 0, readErrors: {}, peers: [] };
+      this.#lastReading ??= NOTHING;
     }
     return this.#lastReading;
   }
 
   #readingOf({ scopes, routes, queueLength, readErrors }: EngineStats): MetricsReading {
+    const allRoutes = [...routes, ...this.#installer.stats()];
+    const desired = this.#desiredRoutes();
+    const inUse = scopes.filter(({ sessions }) => sessions.admin_down + sessions.down + sessions.init + sessions.up > 0);
+    const installed = allRoutes.filter((scope) => scope.installed > 0);
+    const isShown = this.#livingScopes.look([...inUse, ...installed, ...desired], [...scopes, ...allRoutes]);
     return {
-      scopes,
-      routes: [...routes, ...this.#installer.stats()],
+      scopes: scopes.filter(isShown),
+      routes: allRoutes.filter(isShown),
+      desired,
       queueLength,
       readErrors: { [this.#config.bindIP]: readErrors },
       peers: this.#config.enablePeerMetrics && this.#closing === undefined ? this.#peerReadings() : [],
@@ -435,10 +445,22 @@ export class Manager extends SafeEmitter<ManagerEvents> implements AsyncDisposab
   }
 
   #peerReadings(): PeerReading[] {
-    return this.#engine.snapshots().flatMap(({ id, state, detectTimeUs }) => {
-      const session = this.#roster.registry.sessionById(id);
-      return session === undefined ? [] : { peer: session.peer, state, detectTime: detectTimeUs / 1_000_000 };
+    return this.#engine.snapshots().flatMap((seen) => {
+      const session = this.#roster.registry.sessionById(seen.id);
+      if (session === undefined) return [];
+      const { peer, state, detectTime, peerMode: mode, peerVersion: version } = bareSnapshot(session.peer, seen);
+      return { peer, state, detectTime: detectTime / 1_000, mode, version };
     });
+  }
+
+  /** By interface and local address. */
+  #desiredRoutes(): DesiredRoutes[] {
+    const counts = new Map<Scope, number>();
+    for (const { session, adminDown, leaving } of this.#roster.registry.routes()) {
+      const isDesired = !leaving && !adminDown && (session.up || this.#config.passiveMode);
+      counts.set(session.scope, (counts.get(session.scope) ?? 0) + Number(isDesired));
+    }
+    return [...counts].map(([{ iface, localIP }, count]) => ({ iface, localIP, count }));
   }
 
   #fail(error: Error): void {

@@ -10,14 +10,16 @@ import { ConfigError, messageOf } from './errors.js';
 import type { HistogramStats } from './histogram.js';
 import {
   type HistogramName,
+  LABEL_MODE,
   LABEL_OPERATION,
   LABEL_REASON,
   LABEL_STATE,
   LABEL_STATE_FROM,
   LABEL_STATE_TO,
+  LABEL_VERSION,
   type Labels,
-  metricNames,
-  Metrics,
+  ManagerMetrics,
+  managerMetricNames,
   type MetricsFeed,
   peerLabels,
   prometheusName,
@@ -33,12 +35,23 @@ export interface PeerReading {
   readonly state: State;
   /** In seconds. */
   readonly detectTime: number;
+  /** What the peer says of itself; `undefined` while it has said nothing. */
+  readonly mode: 'active' | 'passive' | undefined;
+  readonly version: string | undefined;
+}
+
+/** How many routes of one (interface, local IP) should be installed. */
+export interface DesiredRoutes {
+  readonly iface: string;
+  readonly localIP: string;
+  readonly count: number;
 }
 
 /** One manager at one moment. */
 export interface MetricsReading {
   readonly scopes: readonly ScopeStats[];
   readonly routes: readonly RouteScopeStats[];
+  readonly desired: readonly DesiredRoutes[];
   readonly queueLength: number;
   /** By the address that the socket is bound to: a read that fails belongs to no interface. */
   readonly readErrors: Readonly<Record<string, number>>;
@@ -48,7 +61,7 @@ export interface MetricsReading {
 /** Reads one manager. Never throws: a collector that does fails the whole scrape. */
 export type MetricsSource = () => MetricsReading;
 
-const NOTHING: MetricsReading = { scopes: [], routes: [], queueLength: 0, readErrors: {}, peers: [] };
+export const NOTHING: MetricsReading = { scopes: [], routes: [], desired: [], queueLength: 0, readErrors: {}, peers: [] };
 
 const feeds = new WeakMap<Registry, Map<string, RegistryFeed>>();
 
@@ -56,7 +69,7 @@ const feeds = new WeakMap<Registry, Map<string, RegistryFeed>>();
 export function checkRegistry(registry: Registry, prefix: string): void {
   if (knownFeed(registry, prefix) !== undefined) return;
   const taken = fromRegistry(() =>
-    metricNames()
+    managerMetricNames()
       .map((name) => prometheusName(name, prefix))
       .filter((name) => registry.getSingleMetric(name) !== undefined),
   );
@@ -91,7 +104,7 @@ function fromRegistry<T>(call: () => T): T {
 
 function newFeed(registry: Registry, prefix: string): RegistryFeed {
   const feed = new RegistryFeed();
-  fromRegistry(() => new Metrics({ prefix }, feed).register(registry));
+  fromRegistry(() => new ManagerMetrics({ prefix }, feed).register(registry));
   const ofRegistry = feeds.get(registry) ?? new Map<string, RegistryFeed>();
   feeds.set(registry, ofRegistry.set(prefix, feed));
   return feed;
@@ -158,6 +171,7 @@ const SCALARS: Record<ScalarName, (reading: MetricsReading) => Series<number>> =
       }),
     ),
   routesInstalled: ofRoutes((scope) => scope.installed),
+  routesDesired: ({ desired }) => desired.map((scope) => [scopeLabels(scope), scope.count]),
   routeInstalls: ofRoutes((scope) => scope.adds),
   routeWithdraws: ofRoutes((scope) => scope.deletes),
   schedulerServiceQueueLen: ofScopes((scope) => scope.queued),
@@ -166,7 +180,8 @@ const SCALARS: Record<ScalarName, (reading: MetricsReading) => Series<number>> =
   routeInstallFailures: ofRoutes((scope) => scope.addFailures),
   routeUninstallFailures: ofRoutes((scope) => scope.deleteFailures),
   controlPacketsTX: ofScopes((scope) => scope.tx),
-  controlPacketsRX: ofScopes((scope) => scope.rx),
+  // As the reference counts: every packet that can be read, whoever sent it.
+  controlPacketsRX: ofScopes((scope) => scope.rx + scope.unknownPeer),
   controlPacketsRxInvalid: spread(LABEL_REASON, (scope) => scope.rxInvalid),
   unknownPeerPackets: ofScopes((scope) => scope.unknownPeer),
   readSocketErrors: ({ readErrors }) =>
@@ -176,6 +191,8 @@ const SCALARS: Record<ScalarName, (reading: MetricsReading) => Series<number>> =
     ]),
   writeSocketErrors: spread(LABEL_OPERATION, (scope) => ({ write_to: scope.writeErrors })),
   peerSessions: ({ peers }) => peers.map(({ peer, state }) => [{ ...peerLabels(peer), [LABEL_STATE]: state }, 1]),
+  peerInfo: ({ peers }) =>
+    peers.map(({ peer, mode = '', version = '' }) => [{ ...peerLabels(peer), [LABEL_MODE]: mode, [LABEL_VERSION]: version }, 1]),
   peerDetectTime: ({ peers }) => peers.map(({ peer, detectTime }) => [peerLabels(peer), detectTime]),
 };
 
@@ -191,6 +208,7 @@ function ended(last: MetricsReading): MetricsReading {
     ...last,
     scopes: last.scopes.map((scope) => ({ ...scope, sessions: { admin_down: 0, down: 0, init: 0, up: 0 }, queued: 0 })),
     routes: last.routes.map((scope) => ({ ...scope, installed: 0 })),
+    desired: last.desired.map((scope) => ({ ...scope, count: 0 })),
     queueLength: 0,
     peers: [],
   };
@@ -203,6 +221,7 @@ function merged(readings: readonly MetricsReading[]): MetricsReading {
     (sum, reading) => ({
       scopes: joined(sum.scopes, reading.scopes, addScopes),
       routes: joined(sum.routes, reading.routes, addRouteScopes),
+      desired: joined(sum.desired, reading.desired, (one, other) => ({ ...one, count: one.count + other.count })),
       queueLength: sum.queueLength + reading.queueLength,
       readErrors: addRecords(sum.readErrors, reading.readErrors),
       peers: [...sum.peers, ...reading.peers],

@@ -1,6 +1,6 @@
 /** Where the building blocks write their metrics: a metric that fails costs them nothing else. */
 import { callGuarded } from './guard.js';
-import type { HistogramName, Labels, Metrics, ScalarName } from './metrics.js';
+import type { HistogramName, Labels, Metrics, ReferenceScalarName } from './metrics.js';
 
 export class MetricsSink {
   readonly #metrics: Metrics | undefined;
@@ -13,7 +13,7 @@ export class MetricsSink {
   }
 
   /** Adds to a counter, or to a gauge: there it may be negative. */
-  add(name: ScalarName, labels: Labels, value = 1): void {
+  add(name: ReferenceScalarName, labels: Labels, value = 1): void {
     this.#write((metrics) => metrics[name].inc(labels, value));
   }
 

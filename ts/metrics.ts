@@ -24,6 +24,10 @@ export const LABEL_STATE_FROM = 'state_from';
 export const LABEL_REASON = 'reason';
 /** What failed (reference name: `LabelOperation`). */
 export const LABEL_OPERATION = 'operation';
+/** What a peer says of itself: `active`, `passive`, or nothing yet. */
+export const LABEL_MODE = 'mode';
+/** A peer's version, or nothing where it says none. */
+export const LABEL_VERSION = 'version';
 
 export const DEFAULT_METRICS_PREFIX = 'liveness_';
 
@@ -149,14 +153,36 @@ const DEFINITIONS = {
   },
 } as const satisfies Record<string, Definition>;
 
-/** A metric by the name of its property. */
-export type MetricName = keyof typeof DEFINITIONS;
+/** What a manager shows beside the reference's metrics. */
+const FURTHER = {
+  routesDesired: {
+    kind: 'gauge',
+    suffix: 'routes_desired',
+    help: 'Routes that should be installed: those of sessions that are Up; in passive mode all',
+    labels: SCOPE,
+  },
+  peerInfo: {
+    kind: 'gauge',
+    suffix: 'peer_info',
+    help: 'What a peer says of itself: 1',
+    labels: [...PEER, LABEL_MODE, LABEL_VERSION],
+  },
+} as const satisfies Record<string, Definition>;
 
-type NamesOf<K extends Kind> = { [N in MetricName]: (typeof DEFINITIONS)[N]['kind'] extends K ? N : never }[MetricName];
+const ALL = { ...DEFINITIONS, ...FURTHER };
+
+/** A metric by the name of its property. */
+export type MetricName = keyof typeof ALL;
+type ReferenceName = keyof typeof DEFINITIONS;
+
+type NamesOf<K extends Kind> = { [N in MetricName]: (typeof ALL)[N]['kind'] extends K ? N : never }[MetricName];
+type ReferenceNamesOf<K extends Kind> = Extract<NamesOf<K>, ReferenceName>;
 
 /** Series whose value is one number. */
 export type ScalarName = NamesOf<'gauge' | 'counter'>;
 export type HistogramName = NamesOf<'histogram'>;
+/** Those that the building blocks write. */
+export type ReferenceScalarName = ReferenceNamesOf<'gauge' | 'counter'>;
 
 export type Labels = Readonly<Record<string, string>>;
 
@@ -203,8 +229,13 @@ export class Metrics {
    */
   constructor(options?: { prefix?: string | undefined }, feed?: MetricsFeed) {
     const { prefix = DEFAULT_METRICS_PREFIX } = optionsOf(METRICS_SCHEMA, options);
-    const metrics = metricNames().map((name) => [name, newMetric(name, prefix, feed)]);
+    const metrics = this.names().map((name) => [name, newMetric(name, prefix, feed)]);
     Object.assign(this, Object.fromEntries(metrics));
+  }
+
+  /** @internal */
+  protected names(): MetricName[] {
+    return Object.keys(DEFINITIONS) as MetricName[];
   }
 
   /**
@@ -230,7 +261,7 @@ export class Metrics {
 
   /** All of them. */
   all(): (Gauge | Counter | PromHistogram)[] {
-    return metricNames().map((name) => this[name]);
+    return this.names().map((name) => this[name as ReferenceName]);
   }
 }
 
@@ -246,11 +277,18 @@ export function peerLabels(peer: { readonly iface: string; readonly localIP: str
 
 /** The name in Prometheus. */
 export function prometheusName(name: MetricName, prefix: string): string {
-  return `${prefix}${DEFINITIONS[name].suffix}`;
+  return `${prefix}${ALL[name].suffix}`;
 }
 
-export function metricNames(): MetricName[] {
-  return Object.keys(DEFINITIONS) as MetricName[];
+export function managerMetricNames(): MetricName[] {
+  return Object.keys(ALL) as MetricName[];
+}
+
+/** What a manager shows: the metrics of the reference, and its own. */
+export class ManagerMetrics extends Metrics {
+  protected override names(): MetricName[] {
+    return managerMetricNames();
+  }
 }
 
 type PromClient = typeof import('prom-client');
@@ -261,7 +299,7 @@ function promClient(): PromClient {
 }
 
 function newMetric(name: MetricName, prefix: string, feed: MetricsFeed | undefined): Gauge | Counter | PromHistogram {
-  const { kind, help, labels } = DEFINITIONS[name];
+  const { kind, help, labels } = ALL[name];
   const prom = promClient();
   const options = { name: prometheusName(name, prefix), help, labelNames: [...labels], registers: [] };
   if (kind === 'histogram') return newHistogram(prom, name as HistogramName, options, feed);
@@ -289,7 +327,7 @@ interface MetricOptions {
 }
 
 function newHistogram(prom: PromClient, name: HistogramName, options: MetricOptions, feed: MetricsFeed | undefined): PromHistogram {
-  const config = { ...options, buckets: [...DEFINITIONS[name].bounds] };
+  const config = { ...options, buckets: [...ALL[name].bounds] };
   if (feed === undefined) return new prom.Histogram(config);
   // prom-client has no way to set a histogram whose buckets were counted elsewhere: both readers are overridden.
   class FedHistogram extends prom.Histogram {

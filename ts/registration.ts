@@ -45,6 +45,7 @@ export function enrol(
   registry: Registry,
   config: ResolvedConfig,
   checkPaths: (paths: readonly SessionPath[]) => readonly PathFault[],
+  indistinct: (sessions: readonly Session[]) => readonly number[] = () => [],
 ): Enrolment {
   const enroller = new Enroller(registry, config);
   const errors = new Map<number, unknown>();
@@ -56,6 +57,7 @@ export function enrol(
     }
   });
   for (const [index, error] of enroller.pathErrors(checkPaths)) errors.set(index, error);
+  for (const [index, error] of enroller.indistinctErrors(indistinct)) errors.set(index, error);
   const issues = [...errors].sort(([one], [other]) => one - other).map(([index, error]) => toIssue(index, error));
   if (issues.length > 0) enroller.takeBack();
   else enroller.renew();
@@ -104,6 +106,7 @@ class Enroller {
     if (peer.localIP === peer.peerIP) {
       throw new LivenessError('ERR_INVALID_ROUTE', expected('route.src', 'another address than the peer', route.src));
     }
+    checkSource(route, this.#config);
     const occupant = this.#registry.occupant(route);
     if (occupant !== undefined) checkOccupant(occupant, route, peer);
     const session = this.#session(peer, { peerPort: port, timers: this.#timers(own) }, occupant);
@@ -119,6 +122,16 @@ class Enroller {
     for (const [index, session] of this.#begun.entries()) {
       const fault = faults.get(session?.scope);
       if (session !== undefined && fault !== undefined) yield [index, pathError(session, fault)];
+    }
+  }
+
+  /** Sessions that begin and that the engine could not tell from others. */
+  *indistinctErrors(indistinct: (sessions: readonly Session[]) => readonly number[]): Iterable<[number, LivenessError]> {
+    const added = [...this.added];
+    const wrong = new Set(indistinct(added).map((at) => added[at]));
+    if (wrong.size === 0) return;
+    for (const [index, session] of this.#begun.entries()) {
+      if (session !== undefined && wrong.has(session)) yield [index, indistinctError(session)];
     }
   }
 
@@ -188,6 +201,12 @@ export function maxSessions(config: ResolvedConfig): number {
   return Math.floor(config.maxEvents / 2);
 }
 
+/** A socket of ours that is bound to one address hears nothing that comes to another. */
+function checkSource(route: Readonly<Route>, { bindIP, udp }: ResolvedConfig): void {
+  if (udp !== undefined || bindIP === '0.0.0.0' || bindIP === route.src) return;
+  throw new LivenessError('ERR_INVALID_ROUTE', expected('route.src', `${bindIP}, which the manager is bound to (\`bindIP\`)`, route.src));
+}
+
 /** Whether other routes than its own one depend on the session as it is. */
 function isSharedBeyond(session: Session, own: RouteEntry | undefined): boolean {
   for (const entry of session.routes) if (!entry.leaving && entry !== own) return true;
@@ -240,6 +259,11 @@ function pathError({ iface, localIP }: Session, fault: PathFault): LivenessError
     return new LivenessError('ERR_NO_SUCH_INTERFACE', expected('iface', 'the name of an interface of this host', iface));
   }
   return new LivenessError(fault.code, expected('route.src', 'an address of this host', localIP));
+}
+
+function indistinctError({ iface, localIP, peerIP }: Session): LivenessError {
+  const message = `A session between ${localIP} and ${peerIP} is on another interface than ${iface} already: only the native engine can tell them apart`;
+  return new LivenessError('ERR_ENGINE_UNAVAILABLE', message);
 }
 
 function toIssue(index: number, error: unknown): RouteIssue {

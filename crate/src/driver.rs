@@ -328,7 +328,7 @@ impl Driver {
     fn tell_refusals(&mut self, now: Time) {
         for (kind, count) in self.refusals.news(self.engine.stats(), now) {
             let message = format!("{count} received packets were dropped: {kind}");
-            self.mailbox.put_warning(Trouble { code: "packets_dropped".into(), message });
+            self.mailbox.put_warning(Trouble { code: "ERR_PACKETS_DROPPED".into(), message });
         }
     }
 
@@ -377,7 +377,7 @@ impl Driver {
         if self.shield.is_news(now) {
             let message =
                 "the socket overflows with what is no packet of a peer's: the kernel drops it unread until that ends";
-            self.mailbox.put_warning(Trouble { code: "socket_overflow".into(), message: message.into() });
+            self.mailbox.put_warning(Trouble { code: "ERR_SOCKET_OVERFLOW".into(), message: message.into() });
         }
     }
 

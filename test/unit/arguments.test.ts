@@ -234,7 +234,7 @@ describe('any argument', () => {
     const one = world.addHost();
     world.connect(one, world.addHost(), { txMin: 100, rxMin: 100, detectMult: 3 });
     const calls = (['addHost', 'connect', 'setQuality', 'cut', 'heal', 'restart', 'stall', 'adminDown', 'adminUp', 'states'] as const).map(
-      (name): [string, Call] => [name, (world[name]).bind(world)],
+      (name): [string, Call] => [name, world[name].bind(world)],
     );
     await everyCallOf({ Simulation: (...values) => new Simulation(...values), ...Object.fromEntries(calls) }, 150);
   });

@@ -2,8 +2,9 @@
 import { getEventListeners } from 'node:events';
 
 import { Registry } from 'prom-client';
-import { describe, expect, it } from 'vitest';
+import { describe, expect, it, vi } from 'vitest';
 
+import type { ScopeStats } from '../../ts/engine/engine.js';
 import { MemoryRoutes, type Route, type Transition } from '../../ts/index.js';
 import { startManager } from '../../ts/manager.js';
 import { CONFIG, FakeEngine, settle, startFake } from './fake-engine.js';
@@ -52,6 +53,57 @@ describe('a stream of transitions', () => {
     const dropped = log.of('warn').filter(({ fields }) => fields['code'] === 'ERR_TRANSITIONS_DROPPED');
     const count = dropped.reduce((sum, { fields }) => sum + Number(fields['count']), 0);
     expect(count + taken.length, 'what was dropped is told').toBe(199);
+  });
+});
+
+describe('the series of an address', () => {
+  it('go five minutes after its last session and route, and come back, no lower, with the next', async () => {
+    vi.useFakeTimers({ toFake: ['hrtime'] });
+    try {
+      const registry = new Registry();
+      const { manager, engine } = await startFake({ metricsRegistry: registry });
+      let tx = 100;
+      const histogram = { bounds: [], counts: [0], sum: 0 };
+      const none = {
+        short: 0,
+        bad_version: 0,
+        bad_len: 0,
+        bad_detect_mult: 0,
+        bad_discr: 0,
+        bad_interval: 0,
+        foreign_discr: 0,
+        bad_ttl: 0,
+      };
+      const scope = (localIP: string, up: number): ScopeStats => ({
+        iface: 'eth0',
+        localIP,
+        sessions: { admin_down: 0, down: 0, init: 0, up },
+        ...{ tx, rx: 0, rxInvalid: none, unknownPeer: 1, writeErrors: 0, dropped: 0, timeouts: 0, graces: 0, queued: 0 },
+        transitions: [],
+        handleRx: histogram,
+      });
+      const stats = engine.stats.bind(engine);
+      const show = (scopes: ScopeStats[]): void => void Object.assign(engine, { stats: () => ({ ...stats(), scopes }) });
+      const sent = async (localIP: string): Promise<string | undefined> =>
+        (await registry.metrics())
+          .split('\n')
+          .find((line) => line.startsWith(`liveness_control_packets_tx_total{iface="eth0",local_ip="${localIP}"}`));
+      show([scope('10.0.0.1', 1), scope('10.0.0.9', 1), scope('0.0.0.0', 0)]);
+      expect(await sent('10.0.0.9')).toContain('} 100');
+      show([scope('10.0.0.1', 1), scope('10.0.0.9', 0), scope('0.0.0.0', 0)]);
+      vi.advanceTimersByTime(299_000);
+      expect(await sent('10.0.0.9'), 'its last values are read').toContain('} 100');
+      vi.advanceTimersByTime(2_000);
+      expect(await sent('10.0.0.9')).toBeUndefined();
+      expect(await sent('10.0.0.1')).toContain('} 100');
+      expect(await sent('0.0.0.0'), 'what belongs to no session stays').toContain('} 100');
+      tx = 101;
+      show([scope('10.0.0.9', 1)]);
+      expect(await sent('10.0.0.9')).toContain('} 101');
+      await manager.close();
+    } finally {
+      vi.useRealTimers();
+    }
   });
 });
 

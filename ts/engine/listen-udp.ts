@@ -45,9 +45,9 @@ function bindingIfAny(): Binding | undefined {
 
 async function listenDgram(bindIP: string, port: number): Promise<UDPService> {
   const socket = createSocket('udp4');
-  socket.bind({ address: bindIP, port, exclusive: true });
-  await once(socket, 'listening');
   try {
+    socket.bind({ address: bindIP, port, exclusive: true });
+    await once(socket, 'listening');
     return newUDPService(socket);
   } catch (error) {
     socket.close();

@@ -6,7 +6,7 @@ import type { AddressInfo } from 'node:net';
 import { monotonicNow, toMicros } from '../clock.js';
 import { codeOf, LivenessError, messageOf, toError } from '../errors.js';
 import { promised, readGuarded } from '../guard.js';
-import { checkDatagram, type UDPService } from '../protocol/udp.js';
+import { cannotWrite, checkDatagram, isGone, type UDPService } from '../protocol/udp.js';
 import type { Path, Transmit } from './core.js';
 
 /** Where a transport delivers. */
@@ -16,8 +16,10 @@ export interface TransportListener {
   sent(path: Path): void;
   writeError(path: Path): void;
   readError(error: Error): void;
-  /** A local address cannot be used, now. */
-  failed(localIP: string, error: Error): void;
+  /** A local address cannot be bound, now. */
+  notBound(localIP: string, error: Error): void;
+  /** The transport is gone, and nothing will bring it back. */
+  died(error: Error): void;
   /** A transport of the user's could not be closed. */
   notClosed(error: Error): void;
 }
@@ -25,6 +27,8 @@ export interface TransportListener {
 export interface Transport {
   /** Gets ready to use a local address; failures come as write errors of what is sent from it. */
   open(localIP: string): void;
+  /** Lets go of what was opened for local addresses that are used no more. */
+  retain(isUsed: (localIP: string) => boolean): void;
   send(transmit: Transmit): void;
   localAddr(): AddressInfo | undefined;
   close(): Promise<void>;
@@ -45,6 +49,8 @@ export class DgramTransport implements Transport {
   readonly #bindIP: string;
   readonly #listener: TransportListener;
   readonly #sockets = new Map<string, Socket>();
+  /** Whose packets wait for a socket to be bound: Node forgets them, and those who sent them, where it cannot be. */
+  readonly #unbound = new Map<Socket, Path[]>();
   #port: number;
   /** Where the system chooses the port: settles when the first socket has it, or has failed. The others take the same. */
   #choice: Promise<void> | undefined;
@@ -77,6 +83,21 @@ export class DgramTransport implements Transport {
     else void this.#choice.then(() => this.open(localIP));
   }
 
+  retain(isUsed: (localIP: string) => boolean): void {
+    if (this.#closed) return;
+    if (this.#choice !== undefined) {
+      // The first socket is needed until it has the port.
+      void this.#choice.then(() => this.retain(isUsed));
+      return;
+    }
+    for (const [localIP, socket] of this.#sockets) {
+      if (localIP === this.#bindIP || isUsed(localIP)) continue;
+      this.#sockets.delete(localIP);
+      this.#unbound.delete(socket);
+      socket.close();
+    }
+  }
+
   send(transmit: Transmit): void {
     const { path, peerPort, bytes } = transmit;
     if (this.#closed) return;
@@ -87,6 +108,7 @@ export class DgramTransport implements Transport {
     }
     // One that could not be bound, or has failed since, is tried again with every packet.
     const socket = bound ?? this.#bind(path.localIP);
+    this.#unbound.get(socket)?.push(path);
     socket.send(bytes, peerPort, path.peerIP, (error) => {
       if (error === null) this.#listener.sent(path);
       else this.#listener.writeError(path);
@@ -113,6 +135,7 @@ export class DgramTransport implements Transport {
     };
     const socket = createSocket({ type: 'udp4', recvBufferSize: RECEIVE_BUFFER, lookup });
     this.#sockets.set(localIP, socket);
+    this.#unbound.set(socket, []);
     socket.unref();
     socket.on('message', (data, { address }) => {
       const now = toMicros(monotonicNow());
@@ -121,10 +144,14 @@ export class DgramTransport implements Transport {
     socket.on('error', (error) => {
       this.#sockets.delete(localIP);
       socket.close();
-      this.#listener.failed(localIP, error);
+      for (const path of this.#unbound.get(socket) ?? []) this.#listener.writeError(path);
+      this.#unbound.delete(socket);
+      if (isBound) this.#listener.readError(error);
+      else this.#listener.notBound(localIP, error);
     });
     socket.on('listening', () => {
       isBound = true;
+      this.#unbound.delete(socket);
       // A peer that hears neighbours only knows them by it (RFC 5082). What waited for the binding leaves after this.
       socket.setTTL(TTL);
       this.#port = socket.address().port;
@@ -159,12 +186,19 @@ export class ServiceTransport implements Transport {
     // The user's transport is open already, for whatever addresses it serves.
   }
 
+  retain(): void {
+    // Which addresses the user's transport serves is the user's matter.
+  }
+
   send({ path, peerPort, bytes }: Transmit): void {
     if (this.#closed) return;
     // Whatever the user's transport throws, at once or later, is a failed write.
     promised(() => this.#udp.writeTo(bytes, { address: path.peerIP, port: peerPort }, path.iface, path.localIP)).then(
       () => this.#listener.sent(path),
-      () => this.#listener.writeError(path),
+      (thrown: unknown) => {
+        this.#listener.writeError(path);
+        if (cannotWrite(thrown)) this.#die(thrown);
+      },
     );
   }
 
@@ -194,12 +228,23 @@ export class ServiceTransport implements Transport {
         const now = monotonicNow();
         this.#listener.datagram(toMicros(now), toMicros(Math.min(arrival, now)), data, remote.address, localIP, iface);
       } catch (error) {
-        if (this.isClosed || codeOf(error) === 'ERR_CLOSED') return;
+        if (this.isClosed) return;
+        if (isGone(error)) {
+          this.#die(error);
+          return;
+        }
         this.#listener.readError(toError(error));
         // A transport that fails at once, again and again, must not spin.
         await new Promise((resolve) => setTimeout(resolve, 10).unref());
       }
     }
+  }
+
+  #die(cause: unknown): void {
+    if (this.#closed) return;
+    this.#closed = true;
+    const code = codeOf(cause) ?? 'ERR_CLOSED';
+    this.#listener.died(new LivenessError(code, `the transport (\`udp\`) is gone: ${messageOf(cause)}`, { cause }));
   }
 
   get isClosed(): boolean {

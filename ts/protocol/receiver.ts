@@ -11,7 +11,7 @@ import { MetricsSink } from '../metrics-sink.js';
 import type { Peer } from '../route.js';
 import { ControlPacket, type InvalidReason, receivable } from './packet.js';
 import { Throttle } from './throttle.js';
-import { checkDatagram, type Datagram, type UDPService } from './udp.js';
+import { checkDatagram, type Datagram, isGone, type UDPService } from './udp.js';
 
 /**
  * Called with every well-formed packet, whom it is from and to, and when it arrived, in milliseconds of CLOCK_MONOTONIC
@@ -39,9 +39,6 @@ export interface ReceiverStats {
 
 /** After a failed read there is a pause: a transport that fails at once, again and again, must not spin. In milliseconds. */
 const PAUSE_AFTER_ERROR = 10;
-
-/** What no further read will mend. */
-const FATAL_CODES: ReadonlySet<string | undefined> = new Set(['ERR_CLOSED', 'EBADF', 'ENOTSOCK', 'ENODEV', 'ERR_SOCKET_DGRAM_NOT_RUNNING']);
 
 const SCHEMA = object({
   udp: field<UDPService>('a UDPService', (value) => hasMethods(value, ['readFrom', 'setReadDeadline'])),
@@ -103,7 +100,7 @@ export class Receiver {
         await this.#passDeadline();
         return undefined;
       }
-      if (FATAL_CODES.has(code)) throw toError(thrown);
+      if (isGone(thrown)) throw toError(thrown);
       this.#stats.readErrors += 1;
       const address = readGuarded(() => this.#udp.localAddr()?.address, undefined) ?? '';
       this.#metrics.add('readSocketErrors', { [LABEL_IFACE]: '', [LABEL_LOCAL_IP]: address, [LABEL_OPERATION]: 'read_from' });

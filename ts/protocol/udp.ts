@@ -5,7 +5,7 @@ import { type AddressInfo, isIPv4 } from 'node:net';
 import { networkInterfaces } from 'node:os';
 
 import { monotonicNow } from '../clock.js';
-import { expected, LivenessError, messageOf } from '../errors.js';
+import { codeOf, expected, LivenessError, messageOf } from '../errors.js';
 import { hasMethods } from '../fields.js';
 import { isInterfaceName } from '../route.js';
 import { closedTransport, DatagramInbox } from './datagram-inbox.js';
@@ -23,6 +23,19 @@ export interface Datagram {
   readonly iface: string;
   /** When it arrived, in milliseconds of CLOCK_MONOTONIC. */
   readonly arrival: number;
+}
+
+/** What no further read or write of a transport will mend. */
+const GONE: ReadonlySet<string | undefined> = new Set(['ERR_CLOSED', 'EBADF', 'ENOTSOCK', 'ERR_SOCKET_DGRAM_NOT_RUNNING']);
+
+/** Whether a read failed since the transport is gone. */
+export function isGone(thrown: unknown): boolean {
+  return cannotWrite(thrown) || codeOf(thrown) === 'ENODEV';
+}
+
+/** Whether a write failed since the transport is gone. What has no device may be one of its interfaces. */
+export function cannotWrite(thrown: unknown): boolean {
+  return GONE.has(codeOf(thrown));
 }
 
 /** Where a datagram goes. */

@@ -100,7 +100,7 @@ pub struct NativeSnapshot {
     pub last_updated_us: Option<f64>,
     pub detect_time_us: f64,
     pub tx_interval_us: f64,
-    pub peer_passive: bool,
+    pub peer_passive: Option<bool>,
     pub peer_version: Option<Vec<u8>>,
 }
 
