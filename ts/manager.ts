@@ -144,7 +144,7 @@ export class Manager extends SafeEmitter<ManagerEvents> implements AsyncDisposab
    *
    * @param iface the interface that the peer is reached by
    * @throws LivenessError `ERR_INVALID_ROUTE`, `ERR_ROUTE_CONFLICT` (slot or protocol), `ERR_CONFIG` (options),
-   * `ERR_NO_SUCH_INTERFACE`, `EADDRNOTAVAIL` (`src` is not ours), `ERR_TOO_MANY_SESSIONS`, `ERR_ROUTE_BACKEND` (passive
+   * `ERR_NO_SUCH_INTERFACE`, `EADDRNOTAVAIL` (`src` is not ours, or not what `bindIP` names), `ERR_TOO_MANY_SESSIONS`, `ERR_ROUTE_BACKEND` (passive
    * mode), `ERR_CLOSED`. Nothing is registered then.
    */
   async registerRoute(route: Route, iface: string, options?: RegisterOptions): Promise<void> {

@@ -204,7 +204,7 @@ export function maxSessions(config: ResolvedConfig): number {
 /** A socket of ours that is bound to one address hears nothing that comes to another. */
 function checkSource(route: Readonly<Route>, { bindIP, udp }: ResolvedConfig): void {
   if (udp !== undefined || bindIP === '0.0.0.0' || bindIP === route.src) return;
-  throw new LivenessError('ERR_INVALID_ROUTE', expected('route.src', `${bindIP}, which the manager is bound to (\`bindIP\`)`, route.src));
+  throw new LivenessError('EADDRNOTAVAIL', expected('route.src', `${bindIP}, which the manager is bound to (\`bindIP\`)`, route.src));
 }
 
 /** Whether other routes than its own one depend on the session as it is. */

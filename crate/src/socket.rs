@@ -29,6 +29,14 @@ const RX_CONTROL_WORDS: usize = 11;
 /// Room for IP_PKTINFO.
 const TX_CONTROL_WORDS: usize = 4;
 
+/// Gives what a socket sends the mark of network control.
+///
+/// # Errors
+/// What the system says: `EBADF`, `ENOTSOCK`.
+pub fn mark(socket: &impl AsFd) -> nix::Result<()> {
+    setsockopt(socket, sockopt::Ipv4Tos, &TOS_NETWORK_CONTROL)
+}
+
 /// A datagram as the kernel handed it over.
 #[derive(Clone, Copy, Debug)]
 pub struct Received<'a> {
@@ -70,7 +78,7 @@ impl UdpSocket {
         let fd = socket(AddressFamily::Inet, SockType::Datagram, flags, None)?;
         setsockopt(&fd, sockopt::Ipv4PacketInfo, &true)?;
         setsockopt(&fd, sockopt::ReceiveTimestampns, &true)?;
-        setsockopt(&fd, sockopt::Ipv4Tos, &TOS_NETWORK_CONTROL)?;
+        mark(&fd)?;
         set_option(&fd, libc::IPPROTO_IP, libc::IP_TTL, TTL)?;
         let buffer = (2 * sessions * RX_BUFFER_PER_DATAGRAM).clamp(RX_BUFFER_MIN, RX_BUFFER_MAX);
         // Beyond the host's limit only with CAP_NET_ADMIN; up to it otherwise.

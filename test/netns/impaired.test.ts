@@ -66,10 +66,10 @@ describeLab(`sessions at 100 ms × 3 over a bad path (seed ${SEED})`, [], () => 
     return scopes.flatMap(({ rxInvalid }) => Object.values(rxInvalid)).reduce((total, count) => total + count, 0);
   };
 
-  // What is lost is never two packets in a row: with the longest delay after the shortest that is a silence of 280 ms.
-  const bad = { delayMs: 40, jitterMs: 30, duplicate: 20 };
-  // The longest delay after the shortest is a silence of 260 ms; every twentieth packet overtakes the one before.
-  const disordered = { delayMs: 75, jitterMs: 75, duplicate: 20 };
+  // What is lost is never two packets in a row: with the longest delay after the shortest that is a silence of 250 ms.
+  const bad = { delayMs: 40, jitterMs: 15, duplicate: 20 };
+  // The longest delay after the shortest is a silence of 240 ms; some packets overtake the one before.
+  const disordered = { delayMs: 65, jitterMs: 65, duplicate: 20 };
   it.each<[string, { setup: object; happens: (keyof Counts)[]; reaches?: boolean }]>([
     ['late, overtaking each other and doubled', { setup: disordered, happens: ['overtaken', 'duplicated'] }],
     [

@@ -123,7 +123,7 @@ describe('a source address', () => {
   it('that the manager is not bound to is refused: nothing could come to it', async () => {
     const { manager, engine } = await startFake();
     await expect(manager.registerRoute(route({ src: '10.0.0.3' }), 'eth0')).rejects.toMatchObject({
-      code: 'ERR_INVALID_ROUTE',
+      code: 'EADDRNOTAVAIL',
       message: expect.stringContaining('bindIP') as string,
     });
     expect(engine.calls).toEqual([]);

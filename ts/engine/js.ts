@@ -215,7 +215,7 @@ export class JsEngine implements Engine {
       routes: [],
       queueLength: this.#core.queueLength,
       readErrors: this.#readErrors,
-      socketDrops: 0,
+      socketDrops: this.#transport.dropped,
       turns: this.#turns,
       worstLatenessUs: this.#core.worstLatenessUs,
       turnLateness: this.#core.turnLateness.buckets(),

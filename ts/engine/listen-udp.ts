@@ -64,6 +64,10 @@ class NativeUdpService implements UDPService {
     this.#handle = new binding.NativeUdp(bindIP, port, () => this.#receive());
   }
 
+  get dropped(): number {
+    return this.#inbox.dropped;
+  }
+
   readFrom(): Promise<Datagram> {
     return this.#inbox.read();
   }

@@ -8,6 +8,7 @@ import { codeOf, LivenessError, messageOf, toError } from '../errors.js';
 import { promised, readGuarded } from '../guard.js';
 import { cannotWrite, checkDatagram, isGone, type UDPService } from '../protocol/udp.js';
 import type { Path, Transmit } from './core.js';
+import { loadBinding } from './load.js';
 
 /** Where a transport delivers. */
 export interface TransportListener {
@@ -31,6 +32,8 @@ export interface Transport {
   retain(isUsed: (localIP: string) => boolean): void;
   send(transmit: Transmit): void;
   localAddr(): AddressInfo | undefined;
+  /** Datagrams that were dropped before they were read, as far as the transport counts them. */
+  readonly dropped: number;
   close(): Promise<void>;
 }
 /** What the packets leave with, as the native engine's do: the most there is. */
@@ -46,6 +49,8 @@ const CLOSE_PATIENCE_MS = 2_000;
 
 /** One socket per local address, since Node shows no packet info; the first one that is bound chooses the port. */
 export class DgramTransport implements Transport {
+  /** Node does not tell. */
+  readonly dropped = 0;
   readonly #bindIP: string;
   readonly #listener: TransportListener;
   readonly #sockets = new Map<string, Socket>();
@@ -154,6 +159,7 @@ export class DgramTransport implements Transport {
       this.#unbound.delete(socket);
       // A peer that hears neighbours only knows them by it (RFC 5082). What waited for the binding leaves after this.
       socket.setTTL(TTL);
+      mark(socket);
       this.#port = socket.address().port;
     });
     if (this.#port === 0) {
@@ -167,6 +173,20 @@ export class DgramTransport implements Transport {
     }
     socket.bind({ address: localIP, port: this.#port, exclusive: true });
     return socket;
+  }
+}
+
+/**
+ * As the native engine's packets are marked. Node can set no TOS: the addon does, where it loads; else routers treat the
+ * packets as any other's.
+ */
+function mark(socket: Socket): void {
+  const { _handle: handle } = socket as unknown as { _handle?: { fd?: number } };
+  if (handle?.fd === undefined) return;
+  try {
+    loadBinding().markPackets(handle.fd);
+  } catch {
+    // Told at the start: `auto` warns where the addon does not load.
   }
 }
 
@@ -204,6 +224,11 @@ export class ServiceTransport implements Transport {
 
   localAddr(): AddressInfo | undefined {
     return this.#closed ? undefined : readGuarded(() => this.#udp.localAddr(), undefined);
+  }
+
+  get dropped(): number {
+    const dropped: unknown = readGuarded(() => this.#udp.dropped, undefined);
+    return typeof dropped === 'number' && Number.isFinite(dropped) ? dropped : 0;
   }
 
   /** Whether the user's transport could be closed or not, nothing is read from it or written to it any more. */

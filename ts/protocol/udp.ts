@@ -58,6 +58,8 @@ export interface UDPService {
   setReadDeadline(deadline: number | undefined): void;
   localAddr(): AddressInfo | undefined;
   close(): void | Promise<void>;
+  /** How many datagrams were dropped since nobody had read those before; not there where the transport does not count. */
+  readonly dropped?: number | undefined;
 }
 
 /**
@@ -90,6 +92,10 @@ class DgramService implements UDPService {
       this.#closed = true;
       this.#inbox.end();
     });
+  }
+
+  get dropped(): number {
+    return this.#inbox.dropped;
   }
 
   readFrom(): Promise<Datagram> {

@@ -2,6 +2,7 @@
 
 use std::cell::RefCell;
 use std::net::SocketAddrV4;
+use std::os::fd::BorrowedFd;
 
 use napi::bindgen_prelude::*;
 use napi_derive::napi;
@@ -10,6 +11,7 @@ use crate::addon::doorbell::Doorbell;
 use crate::addon::errors::{Coded, closed, coded, from_start, name_of};
 use crate::addon::objects::{LocalAddr, address, time};
 use crate::listener::{Arrived, Listener};
+use crate::socket;
 
 #[napi]
 pub struct NativeUdp {
@@ -66,6 +68,17 @@ impl NativeUdp {
         drop(self.listener.borrow_mut().take());
         self.doorbell.let_go();
     }
+}
+
+/// Gives what a socket of Node's sends the mark that ours have: Node cannot.
+#[napi]
+pub fn mark_packets(fd: i32) -> std::result::Result<(), Coded> {
+    if fd < 0 {
+        return Err(coded("EBADF", "a descriptor is not negative"));
+    }
+    // SAFETY: the object that owns the descriptor is JavaScript's, which waits for the end of this call: it stays open.
+    let fd = unsafe { BorrowedFd::borrow_raw(fd) };
+    socket::mark(&fd).map_err(|errno| coded(name_of(errno), errno.desc()))
 }
 
 #[napi(object, object_from_js = false)]
