@@ -10,7 +10,7 @@ interface Named {
 }
 
 /** Addresses that no session ever had share this one on each interface. */
-const STRANGERS = '0.0.0.0';
+export const STRANGERS = '0.0.0.0';
 
 export class LivingScopes {
   /** When each was last seen with a session or a route. */

@@ -23,13 +23,12 @@ import { ArmedInstaller } from './installer/armed-installer.js';
 import { BackendInstaller } from './installer/backend-installer.js';
 import type { RouteInstaller, RouteOperation } from './installer/installer.js';
 import { componentLogger, type Logger } from './logger.js';
-import { LivingScopes } from './living-scopes.js';
+import { LivingScopes, STRANGERS } from './living-scopes.js';
 import { checkRegistry, type DesiredRoutes, type MetricsReading, NOTHING, type PeerReading, showMetrics } from './metrics-feed.js';
 import { NetlinkRoutes } from './netlinker/netlink.js';
 import { parseClientVersion } from './protocol/client-version.js';
 import { maxSessions, type Registration } from './registration.js';
 import { bareSnapshot } from './protocol/session-snapshot.js';
-import type { Scope } from './registry/scope.js';
 import type { Session } from './registry/session.js';
 import { type LeftRoutes, Roster, type RouteRef } from './roster.js';
 import { formatRoute, type Peer, type Route } from './route.js';
@@ -430,14 +429,15 @@ export class Manager extends SafeEmitter<ManagerEvents> implements AsyncDisposab
 
   #readingOf({ scopes, routes, queueLength, readErrors }: EngineStats): MetricsReading {
     const allRoutes = [...routes, ...this.#installer.stats()];
-    const desired = this.#desiredRoutes();
+    const desired = this.#desiredRoutes(scopes);
     const inUse = scopes.filter(({ sessions }) => sessions.admin_down + sessions.down + sessions.init + sessions.up > 0);
     const installed = allRoutes.filter((scope) => scope.installed > 0);
-    const isShown = this.#livingScopes.look([...inUse, ...installed, ...desired], [...scopes, ...allRoutes]);
+    const wanted = desired.filter(({ count }) => count > 0);
+    const isShown = this.#livingScopes.look([...inUse, ...installed, ...wanted], [...scopes, ...allRoutes]);
     return {
       scopes: scopes.filter(isShown),
       routes: allRoutes.filter(isShown),
-      desired,
+      desired: desired.filter(isShown),
       queueLength,
       readErrors: { [this.#config.bindIP]: readErrors },
       peers: this.#config.enablePeerMetrics && this.#closing === undefined ? this.#peerReadings() : [],
@@ -453,14 +453,21 @@ export class Manager extends SafeEmitter<ManagerEvents> implements AsyncDisposab
     });
   }
 
-  /** By interface and local address. */
-  #desiredRoutes(): DesiredRoutes[] {
-    const counts = new Map<Scope, number>();
+  /** By interface and local address: 0 where there was a session and is no route. */
+  #desiredRoutes(scopes: EngineStats['scopes']): DesiredRoutes[] {
+    const counts = new Map<string, { iface: string; localIP: string; count: number }>();
+    const at = ({ iface, localIP }: { iface: string; localIP: string }): { count: number } => {
+      const key = `${iface} ${localIP}`;
+      const counted = counts.get(key) ?? { iface, localIP, count: 0 };
+      counts.set(key, counted);
+      return counted;
+    };
+    for (const scope of scopes) if (scope.localIP !== STRANGERS) at(scope);
     for (const { session, adminDown, leaving } of this.#roster.registry.routes()) {
       const isDesired = !leaving && !adminDown && (session.up || this.#config.passiveMode);
-      counts.set(session.scope, (counts.get(session.scope) ?? 0) + Number(isDesired));
+      at(session).count += Number(isDesired);
     }
-    return [...counts].map(([{ iface, localIP }, count]) => ({ iface, localIP, count }));
+    return [...counts.values()];
   }
 
   #fail(error: Error): void {

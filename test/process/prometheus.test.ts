@@ -190,7 +190,7 @@ for (const engine of ['native', 'js'] as const) {
       await is('peer_session_detect_time_seconds', 0.15, peer);
       await is('routes_desired', 1, SCOPE);
       await is('routes_installed', 1, SCOPE);
-      await is('peer_info', 1, { ...peer, mode: 'active', version: '' });
+      await is('peer_info', 1, { ...peer, mode: 'active' });
       await is('route_install_failures_total', 1, SCOPE);
       await is('route_installs_total', 1, SCOPE);
       await is('convergence_to_up_seconds_count', 1, SCOPE);

@@ -7,7 +7,7 @@ import { codeOf, expected, LivenessError, messageOf, toError } from '../errors.j
 import { closedTransport, DatagramInbox } from '../protocol/datagram-inbox.js';
 import { checkWrite, type Datagram, type Destination, newUDPService, type UDPService } from '../protocol/udp.js';
 import type { Binding, NativeUdpHandle } from './binding.js';
-import { loadBinding } from './load.js';
+import { bindingIfAny } from './load.js';
 
 /**
  * Binds an IPv4 UDP socket to `bindIP:port` (reference name: `ListenUDP`). With the addon every datagram carries its
@@ -31,15 +31,6 @@ export async function listenUDP(bindIP: string, port: number): Promise<UDPServic
     throw new LivenessError(codeOf(cause) ?? 'ERR_ENGINE_UNAVAILABLE', `Cannot listen on ${bindIP}:${port}: ${messageOf(cause)}`, {
       cause,
     });
-  }
-}
-
-/** Where the addon does not load there is another way, with less to offer. */
-function bindingIfAny(): Binding | undefined {
-  try {
-    return loadBinding();
-  } catch {
-    return undefined;
   }
 }
 

@@ -8,7 +8,7 @@ import { codeOf, LivenessError, messageOf, toError } from '../errors.js';
 import { promised, readGuarded } from '../guard.js';
 import { cannotWrite, checkDatagram, isGone, type UDPService } from '../protocol/udp.js';
 import type { Path, Transmit } from './core.js';
-import { loadBinding } from './load.js';
+import { bindingIfAny } from './load.js';
 
 /** Where a transport delivers. */
 export interface TransportListener {
@@ -184,9 +184,9 @@ function mark(socket: Socket): void {
   const { _handle: handle } = socket as unknown as { _handle?: { fd?: number } };
   if (handle?.fd === undefined) return;
   try {
-    loadBinding().markPackets(handle.fd);
+    bindingIfAny()?.markPackets(handle.fd);
   } catch {
-    // Told at the start: `auto` warns where the addon does not load.
+    // It is closed by now.
   }
 }
 
