@@ -89,10 +89,12 @@ export interface NativeSimulationHandle {
 export interface Binding {
   /** The version of the package that the addon was built for. */
   version(): string;
-  /** Gives what the socket of a descriptor sends the mark of network control, as the native engine's packets have it. */
-  markPackets(fd: number): void;
   NativeEngine: new (options: EngineOptions, doorbell: () => void) => NativeEngineHandle;
   NativeRoutes: new () => NativeRoutesHandle;
   NativeSimulation: new (seed: number, quality: LinkQuality) => NativeSimulationHandle;
-  NativeUdp: new (bindIP: string, port: number, doorbell: () => void) => NativeUdpHandle;
+  NativeUdp: {
+    new (bindIP: string, port: number, doorbell: () => void): NativeUdpHandle;
+    /** Gives what the socket of a descriptor sends the mark of network control, as the native engine's packets have it. */
+    markPackets(fd: number): void;
+  };
 }

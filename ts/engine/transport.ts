@@ -184,7 +184,7 @@ function mark(socket: Socket): void {
   const { _handle: handle } = socket as unknown as { _handle?: { fd?: number } };
   if (handle?.fd === undefined) return;
   try {
-    bindingIfAny()?.markPackets(handle.fd);
+    bindingIfAny()?.NativeUdp.markPackets(handle.fd);
   } catch {
     // It is closed by now.
   }

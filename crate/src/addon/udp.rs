@@ -62,23 +62,23 @@ impl NativeUdp {
         Ok(u32::try_from(sent).expect("a datagram has fewer bytes"))
     }
 
+    /// Gives what a socket of Node's sends the mark that ours have: Node cannot.
+    #[napi]
+    pub fn mark_packets(fd: i32) -> std::result::Result<(), Coded> {
+        if fd < 0 {
+            return Err(coded("EBADF", "a descriptor is not negative"));
+        }
+        // SAFETY: the object that owns the descriptor is JavaScript's, which waits for the end of this call: it stays open.
+        let fd = unsafe { BorrowedFd::borrow_raw(fd) };
+        socket::mark(&fd).map_err(|errno| coded(name_of(errno), errno.desc()))
+    }
+
     /// Ends the thread and closes the socket.
     #[napi]
     pub fn close(&self) {
         drop(self.listener.borrow_mut().take());
         self.doorbell.let_go();
     }
-}
-
-/// Gives what a socket of Node's sends the mark that ours have: Node cannot.
-#[napi]
-pub fn mark_packets(fd: i32) -> std::result::Result<(), Coded> {
-    if fd < 0 {
-        return Err(coded("EBADF", "a descriptor is not negative"));
-    }
-    // SAFETY: the object that owns the descriptor is JavaScript's, which waits for the end of this call: it stays open.
-    let fd = unsafe { BorrowedFd::borrow_raw(fd) };
-    socket::mark(&fd).map_err(|errno| coded(name_of(errno), errno.desc()))
 }
 
 #[napi(object, object_from_js = false)]
