@@ -6,7 +6,8 @@ const FLOORS = [
   ['cli'],
   ['index', 'building-blocks', 'sim'],
   ['manager'],
-  ['registration', 'roster', 'snapshot', 'transitions', 'events', 'stats', 'metrics-feed'],
+  ['arguments'],
+  ['registration', 'roster', 'snapshot', 'transitions', 'events', 'stats', 'metrics-feed', 'living-scopes'],
   ['config'],
   ['registry'],
   ['installer'],
@@ -14,9 +15,11 @@ const FLOORS = [
   ['engine'],
   ['protocol'],
   ['route', 'logger', 'intervals'],
+  ['metrics-sink'],
   ['metrics'],
   ['clock', 'histogram'],
   ['fields'],
+  ['guard'],
   ['address', 'errors'],
 ];
 

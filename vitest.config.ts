@@ -5,6 +5,7 @@ const ON_REQUEST = process.env['CLOCK_STEP'] === '1' ? [] : ['test/netns/clock.t
 
 export default defineConfig({
   test: {
+    reporters: ['default', './.ci/skipped.mjs'],
     // The addon has threads of its own: each file gets a process.
     pool: 'forks',
     projects: [

@@ -1,5 +1,5 @@
 // Sums the results of all test runners, prints `N passed, N failed, N skipped` as the last line, and fails where
-// anything failed: a test, a section of the run, or, under CI, a test between namespaces that was skipped.
+// anything failed: a test, a section of the run, or, under CI, a test between namespaces or processes that was skipped.
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 
@@ -34,7 +34,7 @@ function countNode(text) {
     failed: report.testResults.filter((file) => file.status === 'failed' && file.assertionResults.length === 0).length,
     skipped: 0,
   });
-  for (const file of report.testResults.filter((it) => it.name.includes('/test/netns/'))) {
+  for (const file of report.testResults.filter((it) => /\/test\/(netns|process)\//.test(it.name))) {
     const skipped = file.assertionResults.filter((it) => it.status !== 'passed' && it.status !== 'failed').length;
     if (skipped > 0 && process.env.CI) {
       console.log(`${skipped} tests of ${file.name} were skipped: under CI that is a failure`);

@@ -29,9 +29,9 @@ export function isUnicast(address: string): boolean {
   return first !== 0 && first < 224;
 }
 
-/** The parts of `10.9.0.0/24`, or `undefined` where the text is no prefix or has bits set beyond its length. */
+/** The parts of `10.9.0.0/24`, or `undefined` where the text is no prefix, in its one spelling, or has bits set beyond its length. */
 export function parsePrefix(text: string): { address: string; length: number } | undefined {
-  const match = /^([\d.]+)\/(\d{1,2})$/.exec(text);
+  const match = /^([\d.]+)\/(\d|[1-3]\d)$/.exec(text);
   const [address, length] = [match?.[1] ?? '', Number(match?.[2])];
   if (!isIPv4(address) || !(length <= 32)) return undefined;
   const hostBits = 2 ** (32 - length);

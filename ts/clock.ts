@@ -13,9 +13,29 @@ export function monotonicNow(): number {
 /** The longest wait that a timer can take, in milliseconds. */
 export const LONGEST_WAIT_MS = 2 ** 31 - 1;
 
-/** How far the wall clock is ahead of CLOCK_MONOTONIC now, in milliseconds. */
+/** Readings of the offset differ by up to a millisecond, which the wall clock leaves out, and by what comes between two clocks. */
+const READING_ERROR_MS = 2;
+
+let lastOffset = Number.NaN;
+
+/**
+ * How far the wall clock is ahead of CLOCK_MONOTONIC now, in milliseconds. The same each time until the wall clock is set: a
+ * moment has one date.
+ */
 export function wallOffset(): number {
-  return Date.now() - monotonicNow();
+  const read = readOffset();
+  if (!(Math.abs(read - lastOffset) < READING_ERROR_MS)) lastOffset = read;
+  return lastOffset;
+}
+
+/** Where the process was interrupted between the two clocks, the reading is worth nothing. */
+function readOffset(): number {
+  for (let attempt = 0; ; attempt += 1) {
+    const before = monotonicNow();
+    const wall = Date.now();
+    const after = monotonicNow();
+    if (after - before < 0.5 || attempt === 10) return wall - after;
+  }
 }
 
 /** The wall clock's time of something that happened, or will happen, at so many microseconds of CLOCK_MONOTONIC. */

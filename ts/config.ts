@@ -3,8 +3,8 @@ import type { Registry } from 'prom-client';
 import * as v from 'valibot';
 
 import { isIPv4 } from './address.js';
-import { ConfigError } from './errors.js';
-import { duration, field, flag, hasMethods, integer, object, worded } from './fields.js';
+import { ConfigError, messageOf } from './errors.js';
+import { definedOf, duration, field, flag, hasMethods, integer, object, optionsOf, parsed } from './fields.js';
 import {
   boundIssues,
   DEFAULT_BOUNDS,
@@ -14,9 +14,9 @@ import {
   outsideIssues,
   type SessionTimerOptions,
 } from './intervals.js';
-import type { Logger } from './logger.js';
-import { DEFAULT_METRICS_PREFIX } from './metrics.js';
-import type { RouteReaderWriter } from './netlinker/reader-writer.js';
+import { type Logger, loggerField } from './logger.js';
+import { DEFAULT_METRICS_PREFIX, prefixField, registryField } from './metrics.js';
+import { BACKEND_METHODS, type RouteReaderWriter } from './netlinker/reader-writer.js';
 import { parseClientVersion } from './protocol/client-version.js';
 import { DEFAULT_LIVENESS_PORT, type UDPService } from './protocol/udp.js';
 
@@ -54,13 +54,19 @@ export interface ManagerConfig {
   port?: number | undefined;
   /** A UDP transport of your own, on the JavaScript engine. Default: sockets of the engine's. */
   udp?: UDPService | undefined;
-  /** Only observe: routes are installed at registration and deleted at withdrawal, whatever their sessions do. Default: false. */
+  /**
+   * Only observe: routes are installed at registration and deleted at withdrawal, whatever their sessions do. Peers are told so,
+   * by a flag in byte 20. Default: false.
+   */
   passiveMode?: boolean | undefined;
   /** The shortest interval there is, above 0 and at most 60 000. Default: 50. */
   minTxFloor?: number | undefined;
   /** The longest interval that we send at, at most 60 000. Default: 1 000. */
   maxTxCeil?: number | undefined;
-  /** The longest interval between two packets while Down, at most 600 000. Default: maxTxCeil. */
+  /**
+   * The longest interval between two packets while Down, at most 600 000. One below the agreed interval of a session makes it send
+   * no faster: `max(interval, backoffMax)` counts. Default: maxTxCeil.
+   */
   backoffMax?: number | undefined;
   /** Entries in the scheduler's queue, 2 to 4 000 000; two per session. Default: 10 240, which is 5 120 sessions. */
   maxEvents?: number | undefined;
@@ -72,7 +78,10 @@ export interface ManagerConfig {
   metricsPrefix?: string | undefined;
   /** Show series per peer too: two for each session, gone with it. Default: false. */
   enablePeerMetrics?: boolean | undefined;
-  /** The version that we tell our peers, like `1.2.3-rc.1`. Default: bytes 20 to 24 are zero, as the reference sends them. */
+  /**
+   * The version that we tell our peers, in bytes 21 to 24: `1.2.3`, or what build systems make of it (`v1.2.3`, `1.2.3-rc.1`,
+   * `0.8.1~git2025`, `1.2.3+git.abc`). Default: these are zero, as the reference sends them.
+   */
   clientVersion?: string | undefined;
   /** Keep the route of a session that goes Down while its peer says that it is passive. Default: false. */
   honorPeerAdvertisedPassive?: boolean | undefined;
@@ -118,10 +127,9 @@ const DEFAULTS = {
   engine: 'auto',
 } as const;
 
-const LOGGER_METHODS = ['child', 'trace', 'debug', 'info', 'warn', 'error'] as const;
 const UDP_METHODS = ['readFrom', 'writeTo', 'setReadDeadline', 'localAddr', 'close'] as const;
-const REGISTRY_METHODS = ['registerMetric', 'getSingleMetric', 'removeSingleMetric'] as const;
-const BACKEND_METHODS = ['routeAdd', 'routeDelete', 'routeByProtocol'] as const;
+
+const CLOSE_ENTRIES = { adminDown: v.optional(flag), withdrawRoutes: v.optional(flag) };
 
 const SCHEMA = object({
   netlinker: field<RouteReaderWriter>(`an object with ${BACKEND_METHODS.join(', ')}`, (value) => hasMethods(value, BACKEND_METHODS)),
@@ -136,16 +144,12 @@ const SCHEMA = object({
   maxTxCeil: v.optional(duration(MAX_INTERVAL)),
   backoffMax: v.optional(duration(MAX_BACKOFF)),
   maxEvents: v.optional(integer(2, 4_000_000)),
-  logger: v.optional(field<Logger>(`a logger with ${LOGGER_METHODS.join(', ')}`, (value) => hasMethods(value, LOGGER_METHODS))),
-  metricsRegistry: v.optional(field<Registry>('a Registry of prom-client', (value) => hasMethods(value, REGISTRY_METHODS))),
-  metricsPrefix: v.optional(
-    field<string>('the beginning of a Prometheus name: letters, digits, `_` and `:`, no digit first', (value) => {
-      return typeof value === 'string' && /^[a-zA-Z_:][a-zA-Z0-9_:]*$/.test(value);
-    }),
-  ),
+  logger: v.optional(loggerField),
+  metricsRegistry: v.optional(registryField),
+  metricsPrefix: v.optional(prefixField),
   enablePeerMetrics: v.optional(flag),
   clientVersion: v.optional(
-    field<string>('a version like `1.2.3` or `1.2.3-rc.1`, each number at most 255', (value) => {
+    field<string>('a version like `1.2.3`, `1.2.3-rc.1` or `1.2.3~git2025`, each number at most 255', (value) => {
       return typeof value === 'string' && parseClientVersion(value) !== undefined;
     }),
   ),
@@ -153,7 +157,7 @@ const SCHEMA = object({
   requireDiscriminator: v.optional(flag),
   minTtl: v.optional(integer(1, 255)),
   routeTimeout: v.optional(duration(600_000)),
-  onClose: v.optional(object({ adminDown: v.optional(flag), withdrawRoutes: v.optional(flag) })),
+  onClose: v.optional(object(CLOSE_ENTRIES)),
   engine: v.optional(
     field<'auto' | 'native' | 'js'>("'auto', 'native' or 'js'", (value) => value === 'auto' || value === 'native' || value === 'js'),
   ),
@@ -168,8 +172,7 @@ const SCHEMA = object({
  */
 export function validateConfig(config: ManagerConfig): ResolvedConfig {
   const read = fieldsOf(config);
-  const parsed = v.safeParse(SCHEMA, read);
-  const issues = worded(parsed.issues);
+  const { issues } = parsed(SCHEMA, read, '');
   const given = typeof read === 'object' && read !== null ? definedOf(read as Partial<ManagerConfig>) : {};
   const wrong = new Set(issues.map((issue) => issue.path));
   const filled = { ...DEFAULTS, backoffMax: given.maxTxCeil ?? DEFAULTS.maxTxCeil, ...given } as Partial<ManagerConfig> & IntervalBounds;
@@ -195,22 +198,33 @@ const REGISTER_SCHEMA = object({
   detectMult: v.optional(integer(1, 255)),
 });
 
+/** What a route has that was given none. */
+export const NO_OPTIONS: RegisterOptions = Object.freeze({});
+
 /** @throws ConfigError `ERR_CONFIG`, with every issue at once */
-export function validateRegisterOptions(options: RegisterOptions, bounds: IntervalBounds): RegisterOptions {
-  const parsed = v.safeParse(REGISTER_SCHEMA, options);
-  const issues = worded(parsed.issues);
-  if (parsed.success) issues.push(...outsideIssues(options, bounds));
+export function validateRegisterOptions(options: RegisterOptions | undefined, bounds: IntervalBounds): RegisterOptions {
+  // Most routes have none, and there may be many.
+  if (options === undefined || options === NO_OPTIONS) return NO_OPTIONS;
+  const { output, issues } = parsed(REGISTER_SCHEMA, options, 'options');
+  if (issues.length === 0) issues.push(...outsideIssues(output, bounds));
   if (issues.length > 0) throw new ConfigError(issues);
-  return options;
+  return output as RegisterOptions;
+}
+
+const CLOSE_SCHEMA = object(CLOSE_ENTRIES);
+
+/** What `close()` was told; what is not said is left out. @throws ConfigError `ERR_CONFIG` */
+export function closeOptions(options: CloseOptions | undefined): CloseOptions {
+  return optionsOf(CLOSE_SCHEMA, options);
 }
 
 /** Reads every field once, inherited ones as well: what was checked is what is used. */
 function fieldsOf(config: unknown): unknown {
   if (typeof config !== 'object' || config === null) return config;
-  const names = new Set([...Object.keys(SCHEMA.entries).filter((name) => name in config), ...Object.keys(config)]);
-  return Object.fromEntries([...names].map((name) => [name, (config as Record<string, unknown>)[name]]));
-}
-
-function definedOf<T extends object>(given: T): Partial<T> {
-  return Object.fromEntries(Object.entries(given).filter(([, value]) => value !== undefined)) as Partial<T>;
+  try {
+    const names = new Set([...Object.keys(SCHEMA.entries).filter((name) => name in config), ...Object.keys(config)]);
+    return Object.fromEntries([...names].map((name) => [name, (config as Record<string, unknown>)[name]]));
+  } catch (cause) {
+    throw new ConfigError([{ path: '', message: `The configuration cannot be read: ${messageOf(cause)}` }], { cause });
+  }
 }

@@ -40,8 +40,8 @@ export interface ConfigIssue {
 export class ConfigError extends LivenessError {
   readonly issues: readonly ConfigIssue[];
 
-  constructor(issues: readonly ConfigIssue[]) {
-    super('ERR_CONFIG', issues.length === 1 ? (issues[0]?.message ?? '') : listed(issues.map((issue) => issue.message)));
+  constructor(issues: readonly ConfigIssue[], options?: { cause?: unknown }) {
+    super('ERR_CONFIG', issues.length === 1 ? (issues[0]?.message ?? '') : listed(issues.map((issue) => issue.message)), options);
     this.issues = issues;
   }
 }
@@ -78,20 +78,33 @@ export function closedError(): LivenessError {
   return new LivenessError('ERR_CLOSED', 'The manager is closed');
 }
 
-/** What anything thrown says, whatever it is. */
+/** What anything thrown says, whatever it is. Never throws: users' code may throw what cannot be turned into text. */
 export function messageOf(thrown: unknown): string {
-  return thrown instanceof Error ? thrown.message : String(thrown);
+  try {
+    return String(thrown instanceof Error ? thrown.message : thrown);
+  } catch {
+    return 'something that has no text';
+  }
 }
 
-/** The `code` of anything thrown, if it has one. */
+/** The `code` of anything thrown, if it has one. Never throws. */
 export function codeOf(thrown: unknown): string | undefined {
-  if (typeof thrown !== 'object' || thrown === null || !('code' in thrown)) return undefined;
-  return typeof thrown.code === 'string' ? thrown.code : undefined;
+  try {
+    const code = typeof thrown === 'object' && thrown !== null && 'code' in thrown ? thrown.code : undefined;
+    return typeof code === 'string' ? code : undefined;
+  } catch {
+    return undefined;
+  }
 }
 
-/** Anything thrown as an `Error`. */
+/** Anything thrown as an `Error`. Never throws. */
 export function toError(thrown: unknown): Error {
-  return thrown instanceof Error ? thrown : new Error(String(thrown), { cause: thrown });
+  try {
+    if (thrown instanceof Error) return thrown;
+  } catch {
+    // A proxy that throws when it is asked: it becomes a cause like everything else.
+  }
+  return new Error(messageOf(thrown), { cause: thrown });
 }
 
 function listed(lines: readonly string[]): string {

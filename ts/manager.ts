@@ -1,21 +1,35 @@
 /** The public API: lifecycle, registration, events. */
 import type { AddressInfo } from 'node:net';
 
+import { checkedArray, checkedLeft, checkedPeer, checkedRefs, checkedSweep } from './arguments.js';
 import { toMicros, wallOffset } from './clock.js';
-import { type CloseOptions, type ManagerConfig, type RegisterOptions, type ResolvedConfig, validateConfig } from './config.js';
+import {
+  closeOptions,
+  type CloseOptions,
+  type ManagerConfig,
+  type RegisterOptions,
+  type ResolvedConfig,
+  validateConfig,
+  validateRegisterOptions,
+} from './config.js';
 import type { Capabilities, Engine, EngineListener, EngineOptions, EngineStats, SessionRecord } from './engine/engine.js';
 import { Relay } from './engine/relay.js';
 import { type EngineFactory, startEngine } from './engine/select.js';
-import { closedError, LivenessError, messageOf, toError } from './errors.js';
+import { closedError, ConfigError, LivenessError, messageOf, toError } from './errors.js';
 import { SafeEmitter } from './events.js';
+import { optionsOf, SIGNAL_SCHEMA } from './fields.js';
+import { warnProcess } from './guard.js';
 import { ArmedInstaller } from './installer/armed-installer.js';
 import { BackendInstaller } from './installer/backend-installer.js';
 import type { RouteInstaller, RouteOperation } from './installer/installer.js';
-import { type Logger, SILENT } from './logger.js';
-import { checkRegistry, type MetricsReading, NOTHING, type PeerReading, showMetrics } from './metrics-feed.js';
+import { componentLogger, type Logger } from './logger.js';
+import { LivingScopes, STRANGERS } from './living-scopes.js';
+import { checkRegistry, type DesiredRoutes, type MetricsReading, NOTHING, type PeerReading, showMetrics } from './metrics-feed.js';
 import { NetlinkRoutes } from './netlinker/netlink.js';
 import { parseClientVersion } from './protocol/client-version.js';
 import { maxSessions, type Registration } from './registration.js';
+import { bareSnapshot } from './protocol/session-snapshot.js';
+import type { Session } from './registry/session.js';
 import { type LeftRoutes, Roster, type RouteRef } from './roster.js';
 import { formatRoute, type Peer, type Route } from './route.js';
 import { type SessionSnapshot, toSnapshot } from './snapshot.js';
@@ -28,9 +42,15 @@ export interface ManagerEvents {
   transition: [Transition];
   /** An operation on a route has ended, well or not. */
   route: [RouteOperation];
-  /** The engine has stopped by itself; nothing is watched any more. At most once, and only if somebody listens. */
+  /**
+   * The engine has stopped by itself; nothing is watched any more. At most once, and only if somebody listens. Where nobody
+   * does and there is no logger it is a warning of the process, `ERR_ENGINE_STOPPED`.
+   */
   error: [Error];
 }
+
+/** What nobody outside of this file can do: the constructor is private. */
+let assemble: (config: ResolvedConfig, engine: Engine, relay: Relay) => Manager;
 
 /**
  * Sessions and the routes that depend on them (reference name: `Manager`).
@@ -50,6 +70,7 @@ export class Manager extends SafeEmitter<ManagerEvents> implements AsyncDisposab
   readonly #installer: RouteInstaller;
   readonly #roster: Roster;
   readonly #streams = new Set<TransitionStream>();
+  readonly #livingScopes = new LivingScopes();
   readonly #endMetrics: (last: MetricsReading) => void;
   #lastReading: MetricsReading | undefined;
   #settleClosed!: { resolve: () => void; reject: (error: Error) => void };
@@ -64,13 +85,20 @@ export class Manager extends SafeEmitter<ManagerEvents> implements AsyncDisposab
    * @throws LivenessError `ERR_ENGINE_UNAVAILABLE`; `EADDRINUSE`, `EADDRNOTAVAIL`, `EACCES` where the address cannot be
    * bound; `EPERM` where the backend is `NetlinkRoutes` and the process lacks CAP_NET_ADMIN
    */
-  static async start(config: ManagerConfig, options: { signal?: AbortSignal | undefined } = {}): Promise<Manager> {
-    return startManager(config, options.signal, startEngine);
+  static async start(config: ManagerConfig, options?: { signal?: AbortSignal | undefined }): Promise<Manager> {
+    const { signal } = optionsOf(SIGNAL_SCHEMA, options);
+    return startManager(config, signal, startEngine);
   }
 
-  /** @internal `Manager.start` is how to get one. */
-  constructor(config: ResolvedConfig, engine: Engine, relay: Relay) {
-    const log = config.logger?.child({ component: 'liveness' }) ?? SILENT;
+  static {
+    assemble = (config, engine, relay) => new Manager(config, engine, relay);
+  }
+
+  private constructor(config: ResolvedConfig, engine: Engine, relay: Relay) {
+    // For those who have no types to tell them.
+    if (!(relay instanceof Relay))
+      throw new ConfigError([{ path: '', message: 'A manager is made by `await Manager.start(config)`, not by `new`' }]);
+    const log = componentLogger(config.logger, 'liveness');
     super((error, event) => {
       reportListenerFailure(log, config.logger !== undefined, error, event);
     });
@@ -115,12 +143,13 @@ export class Manager extends SafeEmitter<ManagerEvents> implements AsyncDisposab
    *
    * @param iface the interface that the peer is reached by
    * @throws LivenessError `ERR_INVALID_ROUTE`, `ERR_ROUTE_CONFLICT` (slot or protocol), `ERR_CONFIG` (options),
-   * `ERR_NO_SUCH_INTERFACE`, `EADDRNOTAVAIL` (`src` is not ours), `ERR_TOO_MANY_SESSIONS`, `ERR_ROUTE_BACKEND` (passive
+   * `ERR_NO_SUCH_INTERFACE`, `EADDRNOTAVAIL` (`src` is not ours, or not what `bindIP` names), `ERR_TOO_MANY_SESSIONS`, `ERR_ROUTE_BACKEND` (passive
    * mode), `ERR_CLOSED`. Nothing is registered then.
    */
-  async registerRoute(route: Route, iface: string, options: RegisterOptions = {}): Promise<void> {
+  async registerRoute(route: Route, iface: string, options?: RegisterOptions): Promise<void> {
     this.#assertOpen();
-    await this.#roster.register([{ ...options, route, iface }], (errors) => errors.get(0));
+    const own = validateRegisterOptions(options, this.#config);
+    await this.#roster.register([{ ...own, route, iface }], (errors) => errors.get(0));
   }
 
   /**
@@ -130,8 +159,7 @@ export class Manager extends SafeEmitter<ManagerEvents> implements AsyncDisposab
    */
   async registerRoutes(registrations: readonly Registration[]): Promise<void> {
     this.#assertOpen();
-    if (!Array.isArray(registrations)) throw new LivenessError('ERR_INVALID_ROUTE', 'Expected an array of registrations');
-    await this.#roster.register(registrations, () => undefined);
+    await this.#roster.register(checkedArray(registrations, 'registrations') as Registration[], () => undefined);
   }
 
   /**
@@ -147,10 +175,14 @@ export class Manager extends SafeEmitter<ManagerEvents> implements AsyncDisposab
     await this.#roster.withdraw([{ route, iface }]);
   }
 
-  /** Withdraws many routes at once. Rejects with the first failure, when all have ended. */
+  /**
+   * Withdraws many routes at once. Rejects with the first failure, when all have ended.
+   *
+   * @throws RoutesError with `{ index, code, message }` of each that is no route: then nothing was withdrawn
+   */
   async withdrawRoutes(routes: readonly RouteRef[]): Promise<void> {
     this.#assertOpen();
-    await this.#roster.withdraw(routes);
+    await this.#roster.withdraw(checkedRefs(routes));
   }
 
   /**
@@ -178,7 +210,8 @@ export class Manager extends SafeEmitter<ManagerEvents> implements AsyncDisposab
    * @throws LivenessError `ERR_CONFIG`, `ERR_ROUTE_BACKEND`, `ERR_CLOSED`
    */
   async adoptRoutes(left: LeftRoutes): Promise<Route[]> {
-    return this.#roster.adopt(left);
+    this.#assertOpen();
+    return this.#roster.adopt(checkedLeft(left));
   }
 
   /**
@@ -189,7 +222,9 @@ export class Manager extends SafeEmitter<ManagerEvents> implements AsyncDisposab
    * @throws RoutesError of the routes that could not be deleted, when all were tried; LivenessError `ERR_CONFIG`,
    * `ERR_ROUTE_BACKEND`, `ERR_CLOSED`
    */
-  async sweepRoutes({ dryRun = false, ...left }: LeftRoutes & { dryRun?: boolean | undefined }): Promise<Route[]> {
+  async sweepRoutes(which: LeftRoutes & { dryRun?: boolean | undefined }): Promise<Route[]> {
+    this.#assertOpen();
+    const { left, dryRun } = checkedSweep(which);
     return this.#roster.sweep(left, dryRun);
   }
 
@@ -199,10 +234,14 @@ export class Manager extends SafeEmitter<ManagerEvents> implements AsyncDisposab
     return this.#snapshots();
   }
 
-  /** One session, if there is one (reference name: `GetSession`). @throws LivenessError `ERR_CLOSED` */
+  /**
+   * One session, if there is one (reference name: `GetSession`).
+   *
+   * @throws ConfigError `ERR_CONFIG` where it is no interface and no two IPv4 addresses; LivenessError `ERR_CLOSED`
+   */
   getSession(peer: Peer): SessionSnapshot | undefined {
     this.#assertOpen();
-    const session = this.#roster.registry.session(peer);
+    const session = this.#roster.registry.session(checkedPeer(peer));
     return session === undefined ? undefined : this.#snapshots([session.id])[0];
   }
 
@@ -217,17 +256,34 @@ export class Manager extends SafeEmitter<ManagerEvents> implements AsyncDisposab
 
   /**
    * Every transition from now on. A consumer that is slow gets one record per session, with the newest state and the
-   * count. Ends when the manager closes or the signal aborts.
+   * count; beyond `maxEvents` records those of sessions that have ended are dropped, which is logged. Ends when the manager
+   * closes or the signal aborts; throws where the engine has stopped by itself.
+   *
+   * @throws ConfigError `ERR_CONFIG`
    */
-  transitions(options: { signal?: AbortSignal | undefined } = {}): AsyncIterableIterator<Transition> {
-    const stream = new TransitionStream((ended) => this.#streams.delete(ended));
-    const { signal } = options;
-    if (this.#closing !== undefined || this.#failed !== undefined || signal?.aborted === true) {
+  transitions(options?: { signal?: AbortSignal | undefined }): AsyncIterableIterator<Transition> {
+    const { signal } = optionsOf(SIGNAL_SCHEMA, options);
+    const stop = (): void => stream.end();
+    const stream = new TransitionStream({
+      most: this.#config.maxEvents,
+      exists: (peer) => this.#roster.registry.session(peer) !== undefined,
+      onDropped: (count) => {
+        const message = `nobody reads a stream of transitions: ${count} records of sessions that have ended were dropped`;
+        this.#log.warn({ code: 'ERR_TRANSITIONS_DROPPED', count }, message);
+      },
+      onEnd: () => {
+        this.#streams.delete(stream);
+        signal?.removeEventListener('abort', stop);
+      },
+    });
+    if (this.#failed !== undefined) {
+      stream.fail(this.#failed);
+    } else if (this.#closing !== undefined || signal?.aborted === true) {
       stream.end();
-      return stream;
+    } else {
+      this.#streams.add(stream);
+      signal?.addEventListener('abort', stop, { once: true });
     }
-    this.#streams.add(stream);
-    signal?.addEventListener('abort', () => stream.end(), { once: true });
     return stream;
   }
 
@@ -246,14 +302,25 @@ export class Manager extends SafeEmitter<ManagerEvents> implements AsyncDisposab
   /**
    * Ends threads, socket and timers (reference name: `Close`). What is not given comes from `config.onClose`. Routes stay
    * in the kernel, unwatched, unless `withdrawRoutes` is set. Idempotent; every call waits for the one closing.
+   *
+   * @throws ConfigError `ERR_CONFIG`: the manager stays open
    */
-  close(options: CloseOptions = {}): Promise<void> {
-    this.#closing ??= this.#close({ ...this.#config.onClose, ...options });
-    return this.#closing;
+  async close(options?: CloseOptions): Promise<void> {
+    const given = closeOptions(options);
+    this.#closing ??= this.#close({ ...this.#config.onClose, ...given });
+    await this.#closing;
   }
 
   [Symbol.asyncDispose](): Promise<void> {
     return this.close();
+  }
+
+  /** @internal Closes when the signal aborts. */
+  closeWith(signal: AbortSignal): void {
+    const abort = (): void => this.#closeUnasked({});
+    signal.addEventListener('abort', abort, { once: true });
+    const forget = (): void => signal.removeEventListener('abort', abort);
+    this.closed.then(forget, forget);
   }
 
   #newInstaller(): RouteInstaller {
@@ -273,7 +340,7 @@ export class Manager extends SafeEmitter<ManagerEvents> implements AsyncDisposab
   #listener(): EngineListener {
     return {
       sessions: (records) => {
-        for (const record of records) this.#sessionChanged(record);
+        this.#sessionsChanged(records);
       },
       routes: (outcomes) => {
         if (this.#installer instanceof ArmedInstaller) this.#installer.outcomes(outcomes);
@@ -287,14 +354,24 @@ export class Manager extends SafeEmitter<ManagerEvents> implements AsyncDisposab
     };
   }
 
-  #sessionChanged(record: SessionRecord): void {
-    const session = this.#roster.registry.sessionById(record.id);
-    if (session === undefined) return;
-    // Armed routes hear of their sessions from the engine itself, and sooner.
-    if (this.#installer instanceof BackendInstaller) {
-      session.heard(record);
-      for (const entry of session.routes) this.#installer.changed(entry);
-    }
+  /** All routes move before anybody is told: a logger or a listener that takes its time delays none. */
+  #sessionsChanged(records: readonly SessionRecord[]): void {
+    const known = records.flatMap((record) => {
+      const session = this.#roster.registry.sessionById(record.id);
+      return session === undefined ? [] : [{ session, record }];
+    });
+    for (const { session, record } of known) this.#moveRoutes(session, record);
+    for (const { session, record } of known) this.#tell(session, record);
+  }
+
+  /** Armed routes hear of their sessions from the engine itself, and sooner. */
+  #moveRoutes(session: Session, record: SessionRecord): void {
+    session.heard(record);
+    if (!(this.#installer instanceof BackendInstaller)) return;
+    for (const entry of session.routes) this.#installer.changed(entry);
+  }
+
+  #tell(session: Session, record: SessionRecord): void {
     if (record.longRoundTripUs !== undefined) {
       const roundTrip = record.longRoundTripUs / 1_000;
       this.#log.warn({ ...session.peer, roundTrip }, `the round trip, ${roundTrip} ms at least, is longer than the detection time`);
@@ -363,9 +440,16 @@ export class Manager extends SafeEmitter<ManagerEvents> implements AsyncDisposab
   }
 
   #readingOf({ scopes, routes, queueLength, sendBufferBytes, sendBufferFull, readErrors }: EngineStats): MetricsReading {
+    const allRoutes = [...routes, ...this.#installer.stats()];
+    const desired = this.#desiredRoutes(scopes);
+    const inUse = scopes.filter(({ sessions }) => sessions.admin_down + sessions.down + sessions.init + sessions.up > 0);
+    const installed = allRoutes.filter((scope) => scope.installed > 0);
+    const wanted = desired.filter(({ count }) => count > 0);
+    const isShown = this.#livingScopes.look([...inUse, ...installed, ...wanted], [...scopes, ...allRoutes]);
     return {
-      scopes,
-      routes: [...routes, ...this.#installer.stats()],
+      scopes: scopes.filter(isShown),
+      routes: allRoutes.filter(isShown),
+      desired: desired.filter(isShown),
       queueLength,
       sendBufferBytes,
       sendBufferFull,
@@ -375,19 +459,48 @@ export class Manager extends SafeEmitter<ManagerEvents> implements AsyncDisposab
   }
 
   #peerReadings(): PeerReading[] {
-    return this.#engine.snapshots().flatMap(({ id, state, detectTimeUs }) => {
-      const session = this.#roster.registry.sessionById(id);
-      return session === undefined ? [] : { peer: session.peer, state, detectTime: detectTimeUs / 1_000_000 };
+    return this.#engine.snapshots().flatMap((seen) => {
+      const session = this.#roster.registry.sessionById(seen.id);
+      if (session === undefined) return [];
+      const { peer, state, detectTime, peerMode: mode, peerVersion: version } = bareSnapshot(session.peer, seen);
+      return { peer, state, detectTime: detectTime / 1_000, mode, version };
     });
+  }
+
+  /** By interface and local address: 0 where there was a session and is no route. */
+  #desiredRoutes(scopes: EngineStats['scopes']): DesiredRoutes[] {
+    const counts = new Map<string, { iface: string; localIP: string; count: number }>();
+    const at = ({ iface, localIP }: { iface: string; localIP: string }): { count: number } => {
+      const key = `${iface} ${localIP}`;
+      const counted = counts.get(key) ?? { iface, localIP, count: 0 };
+      counts.set(key, counted);
+      return counted;
+    };
+    for (const scope of scopes) if (scope.localIP !== STRANGERS) at(scope);
+    for (const { session, adminDown, leaving } of this.#roster.registry.routes()) {
+      const isDesired = !leaving && !adminDown && (session.up || this.#config.passiveMode);
+      at(session).count += Number(isDesired);
+    }
+    return [...counts.values()];
   }
 
   #fail(error: Error): void {
     if (this.#failed !== undefined || this.#closing !== undefined) return;
     this.#failed = error;
-    this.#log.error({ err: error }, `the engine has stopped: ${error.message}`);
+    const message = `the engine has stopped: ${messageOf(error)}`;
+    this.#log.error({ err: error }, message);
+    if (this.#config.logger === undefined && this.listenerCount('error') === 0) warnProcess('ERR_ENGINE_STOPPED', message);
     this.#settleClosed.reject(error);
-    if (this.listenerCount('error') > 0) this.deliver('error', error);
-    void this.close({ adminDown: false, withdrawRoutes: false });
+    for (const stream of this.#streams) stream.fail(error);
+    this.deliver('error', error);
+    this.#closeUnasked({ adminDown: false, withdrawRoutes: false });
+  }
+
+  /** Nobody waits for this: what fails is logged, and rejects for those who call `close` themselves. */
+  #closeUnasked(options: CloseOptions): void {
+    this.close(options).catch((error: unknown) => {
+      this.#log.error({ err: error }, `closing failed: ${messageOf(error)}`);
+    });
   }
 
   #assertOpen(): void {
@@ -398,30 +511,23 @@ export class Manager extends SafeEmitter<ManagerEvents> implements AsyncDisposab
 
 /** @internal `Manager.start` with an engine of the caller's choice. */
 export async function startManager(config: ManagerConfig, signal: AbortSignal | undefined, startWith: EngineFactory): Promise<Manager> {
-  signal?.throwIfAborted();
+  throwIfAborted(signal);
   const resolved = validateConfig(config);
   const { netlinker, engine: choice, udp, metricsRegistry, metricsPrefix } = resolved;
   if (metricsRegistry !== undefined) checkRegistry(metricsRegistry, metricsPrefix);
   if (netlinker instanceof NetlinkRoutes) netlinker.checkAccess();
   const relay = new Relay();
   const engine = await startWith({ choice, udp }, engineOptions(resolved), relay);
-  const manager = await assembled(resolved, engine, relay);
-  if (signal?.aborted === true) {
-    await manager.close({ adminDown: false, withdrawRoutes: false });
-    signal.throwIfAborted();
-  }
-  const abort = (): void => {
-    void manager.close();
-  };
-  signal?.addEventListener('abort', abort, { once: true });
-  void manager.closed.catch(() => undefined).then(() => signal?.removeEventListener('abort', abort));
+  const manager = await assembled(resolved, engine, relay, signal);
+  if (signal !== undefined) manager.closeWith(signal);
   return manager;
 }
 
 /** A manager over an engine that runs; where there can be none, because a logger or a registry throws, the engine ends. */
-async function assembled(config: ResolvedConfig, engine: Engine, relay: Relay): Promise<Manager> {
+async function assembled(config: ResolvedConfig, engine: Engine, relay: Relay, signal: AbortSignal | undefined): Promise<Manager> {
   try {
-    return new Manager(config, engine, relay);
+    throwIfAborted(signal);
+    return assemble(config, engine, relay);
   } catch (error) {
     await engine.close({ adminDown: false });
     throw error;
@@ -447,8 +553,13 @@ function engineOptions(config: ResolvedConfig): EngineOptions {
   };
 }
 
+function throwIfAborted(signal: AbortSignal | undefined): void {
+  if (signal?.aborted === true) throw signal.reason;
+}
+
 /** A listener's failure is never lost: it is logged, or, without a logger, a warning of the process. */
 function reportListenerFailure(log: Logger, logs: boolean, error: Error, event: string): void {
-  if (logs) log.error({ err: error, event }, `a listener of '${event}' threw: ${error.message}`);
-  else process.emitWarning(`a listener of '${event}' threw: ${error.stack ?? error.message}`, 'LivenessWarning');
+  const message = `a listener of '${event}' failed: ${messageOf(error)}`;
+  if (logs) log.error({ err: error, event }, message);
+  else warnProcess('ERR_LISTENER', message);
 }

@@ -6,18 +6,20 @@
 import type { Registry } from 'prom-client';
 
 import type { RouteScopeStats, ScopeStats, TransitionCount } from './engine/engine.js';
-import { ConfigError } from './errors.js';
+import { ConfigError, messageOf } from './errors.js';
 import type { HistogramStats } from './histogram.js';
 import {
   type HistogramName,
+  LABEL_MODE,
   LABEL_OPERATION,
   LABEL_REASON,
   LABEL_STATE,
   LABEL_STATE_FROM,
   LABEL_STATE_TO,
+  LABEL_VERSION,
   type Labels,
-  metricNames,
-  Metrics,
+  ManagerMetrics,
+  managerMetricNames,
   type MetricsFeed,
   peerLabels,
   prometheusName,
@@ -33,12 +35,23 @@ export interface PeerReading {
   readonly state: State;
   /** In seconds. */
   readonly detectTime: number;
+  /** What the peer says of itself; `undefined` while it has said nothing. */
+  readonly mode: 'active' | 'passive' | undefined;
+  readonly version: string | undefined;
+}
+
+/** How many routes of one (interface, local IP) should be installed. */
+export interface DesiredRoutes {
+  readonly iface: string;
+  readonly localIP: string;
+  readonly count: number;
 }
 
 /** One manager at one moment. */
 export interface MetricsReading {
   readonly scopes: readonly ScopeStats[];
   readonly routes: readonly RouteScopeStats[];
+  readonly desired: readonly DesiredRoutes[];
   readonly queueLength: number;
   readonly sendBufferBytes: number;
   readonly sendBufferFull: number;
@@ -53,6 +66,7 @@ export type MetricsSource = () => MetricsReading;
 export const NOTHING: MetricsReading = {
   scopes: [],
   routes: [],
+  desired: [],
   queueLength: 0,
   sendBufferBytes: 0,
   sendBufferFull: 0,
@@ -65,9 +79,11 @@ const feeds = new WeakMap<Registry, Map<string, RegistryFeed>>();
 /** @throws ConfigError where a metric of somebody else's has one of our names */
 export function checkRegistry(registry: Registry, prefix: string): void {
   if (knownFeed(registry, prefix) !== undefined) return;
-  const taken = metricNames()
-    .map((name) => prometheusName(name, prefix))
-    .filter((name) => registry.getSingleMetric(name) !== undefined);
+  const taken = fromRegistry(() =>
+    managerMetricNames()
+      .map((name) => prometheusName(name, prefix))
+      .filter((name) => registry.getSingleMetric(name) !== undefined),
+  );
   if (taken.length === 0) return;
   const message = `Expected \`metricsRegistry\` to have no metrics of these names, got ${taken.join(', ')}: choose another \`metricsPrefix\``;
   throw new ConfigError([{ path: 'metricsPrefix', message }]);
@@ -83,12 +99,23 @@ export function showMetrics(registry: Registry, prefix: string, source: MetricsS
 /** A registry that was cleared has lost our metrics: then there is none. */
 function knownFeed(registry: Registry, prefix: string): RegistryFeed | undefined {
   const feed = feeds.get(registry)?.get(prefix);
-  return feed !== undefined && registry.getSingleMetric(prometheusName('schedulerTotalQueueLen', prefix)) !== undefined ? feed : undefined;
+  if (feed === undefined) return undefined;
+  const known = fromRegistry(() => registry.getSingleMetric(prometheusName('schedulerTotalQueueLen', prefix)));
+  return known === undefined ? undefined : feed;
+}
+
+/** What a registry of the user's gives. @throws ConfigError where it throws */
+function fromRegistry<T>(call: () => T): T {
+  try {
+    return call();
+  } catch (cause) {
+    throw new ConfigError([{ path: 'metricsRegistry', message: `\`metricsRegistry\` failed: ${messageOf(cause)}` }], { cause });
+  }
 }
 
 function newFeed(registry: Registry, prefix: string): RegistryFeed {
   const feed = new RegistryFeed();
-  new Metrics({ prefix }, feed).register(registry);
+  fromRegistry(() => new ManagerMetrics({ prefix }, feed).register(registry));
   const ofRegistry = feeds.get(registry) ?? new Map<string, RegistryFeed>();
   feeds.set(registry, ofRegistry.set(prefix, feed));
   return feed;
@@ -155,6 +182,7 @@ const SCALARS: Record<ScalarName, (reading: MetricsReading) => Series<number>> =
       }),
     ),
   routesInstalled: ofRoutes((scope) => scope.installed),
+  routesDesired: ({ desired }) => desired.map((scope) => [scopeLabels(scope), scope.count]),
   routeInstalls: ofRoutes((scope) => scope.adds),
   routeWithdraws: ofRoutes((scope) => scope.deletes),
   schedulerServiceQueueLen: ofScopes((scope) => scope.queued),
@@ -163,7 +191,8 @@ const SCALARS: Record<ScalarName, (reading: MetricsReading) => Series<number>> =
   routeInstallFailures: ofRoutes((scope) => scope.addFailures),
   routeUninstallFailures: ofRoutes((scope) => scope.deleteFailures),
   controlPacketsTX: ofScopes((scope) => scope.tx),
-  controlPacketsRX: ofScopes((scope) => scope.rx),
+  // As the reference counts: every packet that can be read, whoever sent it.
+  controlPacketsRX: ofScopes((scope) => scope.rx + scope.unknownPeer),
   controlPacketsRxInvalid: spread(LABEL_REASON, (scope) => scope.rxInvalid),
   unknownPeerPackets: ofScopes((scope) => scope.unknownPeer),
   readSocketErrors: ({ readErrors }) =>
@@ -175,6 +204,8 @@ const SCALARS: Record<ScalarName, (reading: MetricsReading) => Series<number>> =
   sendBufferBytes: (reading) => [[{}, reading.sendBufferBytes]],
   sendBufferFull: (reading) => [[{}, reading.sendBufferFull]],
   peerSessions: ({ peers }) => peers.map(({ peer, state }) => [{ ...peerLabels(peer), [LABEL_STATE]: state }, 1]),
+  peerInfo: ({ peers }) =>
+    peers.map(({ peer, mode = '', version = '' }) => [{ ...peerLabels(peer), [LABEL_MODE]: mode, [LABEL_VERSION]: version }, 1]),
   peerDetectTime: ({ peers }) => peers.map(({ peer, detectTime }) => [peerLabels(peer), detectTime]),
 };
 
@@ -190,6 +221,7 @@ function ended(last: MetricsReading): MetricsReading {
     ...last,
     scopes: last.scopes.map((scope) => ({ ...scope, sessions: { admin_down: 0, down: 0, init: 0, up: 0 }, queued: 0 })),
     routes: last.routes.map((scope) => ({ ...scope, installed: 0 })),
+    desired: last.desired.map((scope) => ({ ...scope, count: 0 })),
     queueLength: 0,
     sendBufferBytes: 0,
     peers: [],
@@ -203,6 +235,7 @@ function merged(readings: readonly MetricsReading[]): MetricsReading {
     (sum, reading) => ({
       scopes: joined(sum.scopes, reading.scopes, addScopes),
       routes: joined(sum.routes, reading.routes, addRouteScopes),
+      desired: joined(sum.desired, reading.desired, (one, other) => ({ ...one, count: one.count + other.count })),
       ...addedNumbers(sum, reading, ['queueLength', 'sendBufferBytes', 'sendBufferFull']),
       readErrors: addRecords(sum.readErrors, reading.readErrors),
       peers: [...sum.peers, ...reading.peers],

@@ -1,8 +1,11 @@
 /** The metrics of the reference, as prom-client has them. */
 import { createRequire } from 'node:module';
 
+import * as v from 'valibot';
 import type { Counter, Gauge, Histogram as PromHistogram, Registry } from 'prom-client';
 
+import { field, hasMethods, object, optionsOf } from './fields.js';
+import { readGuarded } from './guard.js';
 import { CONVERGENCE_BOUNDS, HANDLE_RX_BOUNDS, type HistogramStats } from './histogram.js';
 
 /** The interface (reference name: `LabelIface`). */
@@ -21,8 +24,23 @@ export const LABEL_STATE_FROM = 'state_from';
 export const LABEL_REASON = 'reason';
 /** What failed (reference name: `LabelOperation`). */
 export const LABEL_OPERATION = 'operation';
+/** What a peer says of itself: `active`, `passive`, or nothing yet. */
+export const LABEL_MODE = 'mode';
+/** A peer's version, or nothing where it says none. */
+export const LABEL_VERSION = 'version';
 
 export const DEFAULT_METRICS_PREFIX = 'liveness_';
+
+const REGISTRY_METHODS = ['registerMetric', 'getSingleMetric', 'removeSingleMetric'] as const;
+
+export const registryField = field<Registry>('a Registry of prom-client', (value) => hasMethods(value, REGISTRY_METHODS));
+export const prefixField = field<string>('the beginning of a Prometheus name: letters, digits, `_` and `:`, no digit first', (value) => {
+  return typeof value === 'string' && /^[a-zA-Z_:][a-zA-Z0-9_:]*$/.test(value);
+});
+/** What the building blocks write to. */
+export const metricsField = field<Metrics>('a Metrics', (value) => typeof value === 'object' && value !== null);
+const REGISTER_SCHEMA = object({ registry: registryField });
+const METRICS_SCHEMA = object({ prefix: v.optional(prefixField) });
 
 type Kind = 'gauge' | 'counter' | 'histogram';
 
@@ -142,14 +160,36 @@ const DEFINITIONS = {
   },
 } as const satisfies Record<string, Definition>;
 
-/** A metric by the name of its property. */
-export type MetricName = keyof typeof DEFINITIONS;
+/** What a manager shows beside the reference's metrics. */
+const FURTHER = {
+  routesDesired: {
+    kind: 'gauge',
+    suffix: 'routes_desired',
+    help: 'Routes that should be installed: those of sessions that are Up; in passive mode all',
+    labels: SCOPE,
+  },
+  peerInfo: {
+    kind: 'gauge',
+    suffix: 'peer_info',
+    help: 'What a peer says of itself: 1',
+    labels: [...PEER, LABEL_MODE, LABEL_VERSION],
+  },
+} as const satisfies Record<string, Definition>;
 
-type NamesOf<K extends Kind> = { [N in MetricName]: (typeof DEFINITIONS)[N]['kind'] extends K ? N : never }[MetricName];
+const ALL = { ...DEFINITIONS, ...FURTHER };
+
+/** A metric by the name of its property. */
+export type MetricName = keyof typeof ALL;
+type ReferenceName = keyof typeof DEFINITIONS;
+
+type NamesOf<K extends Kind> = { [N in MetricName]: (typeof ALL)[N]['kind'] extends K ? N : never }[MetricName];
+type ReferenceNamesOf<K extends Kind> = Extract<NamesOf<K>, ReferenceName>;
 
 /** Series whose value is one number. */
 export type ScalarName = NamesOf<'gauge' | 'counter'>;
 export type HistogramName = NamesOf<'histogram'>;
+/** Those that the building blocks write. */
+export type ReferenceScalarName = ReferenceNamesOf<'gauge' | 'counter'>;
 
 export type Labels = Readonly<Record<string, string>>;
 
@@ -192,19 +232,29 @@ export class Metrics {
   /** In seconds. */
   declare readonly peerDetectTime: Gauge;
 
-  /** @param options.prefix what their names begin with. Default: `liveness_` */
-  constructor(options: { prefix?: string | undefined } = {}, feed?: MetricsFeed) {
-    const { prefix = DEFAULT_METRICS_PREFIX } = options;
-    const metrics = metricNames().map((name) => [name, newMetric(name, prefix, feed)]);
+  /**
+   * @param options.prefix what their names begin with. Default: `liveness_`
+   * @throws ConfigError `ERR_CONFIG`
+   */
+  constructor(options?: { prefix?: string | undefined }, feed?: MetricsFeed) {
+    const { prefix = DEFAULT_METRICS_PREFIX } = optionsOf(METRICS_SCHEMA, options);
+    const metrics = this.names().map((name) => [name, newMetric(name, prefix, feed)]);
     Object.assign(this, Object.fromEntries(metrics));
+  }
+
+  /** @internal */
+  protected names(): MetricName[] {
+    return Object.keys(DEFINITIONS) as MetricName[];
   }
 
   /**
    * Registers all of them (reference name: `Metrics.Register`).
    *
-   * @throws Error of prom-client's where the registry has one of these names already; none is registered then
+   * @throws ConfigError `ERR_CONFIG` where it is no registry; Error of prom-client's where it has one of these names already.
+   * None is registered then
    */
   register(registry: Registry): this {
+    optionsOf(REGISTER_SCHEMA, { registry });
     const done: string[] = [];
     try {
       for (const metric of this.all()) {
@@ -212,7 +262,7 @@ export class Metrics {
         done.push((metric as unknown as { name: string }).name);
       }
     } catch (error) {
-      for (const name of done) registry.removeSingleMetric(name);
+      for (const name of done) readGuarded(() => registry.removeSingleMetric(name), undefined);
       throw error;
     }
     return this;
@@ -220,7 +270,7 @@ export class Metrics {
 
   /** All of them. */
   all(): (Gauge | Counter | PromHistogram)[] {
-    return metricNames().map((name) => this[name]);
+    return this.names().map((name) => this[name as ReferenceName]);
   }
 }
 
@@ -236,11 +286,18 @@ export function peerLabels(peer: { readonly iface: string; readonly localIP: str
 
 /** The name in Prometheus. */
 export function prometheusName(name: MetricName, prefix: string): string {
-  return `${prefix}${DEFINITIONS[name].suffix}`;
+  return `${prefix}${ALL[name].suffix}`;
 }
 
-export function metricNames(): MetricName[] {
-  return Object.keys(DEFINITIONS) as MetricName[];
+export function managerMetricNames(): MetricName[] {
+  return Object.keys(ALL) as MetricName[];
+}
+
+/** What a manager shows: the metrics of the reference, and its own. */
+export class ManagerMetrics extends Metrics {
+  protected override names(): MetricName[] {
+    return managerMetricNames();
+  }
 }
 
 type PromClient = typeof import('prom-client');
@@ -251,7 +308,7 @@ function promClient(): PromClient {
 }
 
 function newMetric(name: MetricName, prefix: string, feed: MetricsFeed | undefined): Gauge | Counter | PromHistogram {
-  const { kind, help, labels } = DEFINITIONS[name];
+  const { kind, help, labels } = ALL[name];
   const prom = promClient();
   const options = { name: prometheusName(name, prefix), help, labelNames: [...labels], registers: [] };
   if (kind === 'histogram') return newHistogram(prom, name as HistogramName, options, feed);
@@ -279,7 +336,7 @@ interface MetricOptions {
 }
 
 function newHistogram(prom: PromClient, name: HistogramName, options: MetricOptions, feed: MetricsFeed | undefined): PromHistogram {
-  const config = { ...options, buckets: [...DEFINITIONS[name].bounds] };
+  const config = { ...options, buckets: [...ALL[name].bounds] };
   if (feed === undefined) return new prom.Histogram(config);
   // prom-client has no way to set a histogram whose buckets were counted elsewhere: both readers are overridden.
   class FedHistogram extends prom.Histogram {

@@ -1,7 +1,7 @@
 /** What one call registers: everything is checked first, so that it is done as a whole or not at all. */
 import { addressToNumber } from './address.js';
 import { toMicros } from './clock.js';
-import { type RegisterOptions, type ResolvedConfig, validateRegisterOptions } from './config.js';
+import { NO_OPTIONS, type RegisterOptions, type ResolvedConfig, validateRegisterOptions } from './config.js';
 import type { PathFault, SessionPath, SessionTimers } from './engine/engine.js';
 import { codeOf, ConfigError, expected, LivenessError, messageOf, type RouteIssue } from './errors.js';
 import type { SessionTimerOptions } from './intervals.js';
@@ -49,6 +49,7 @@ export function enrol(
   registry: Registry,
   config: ResolvedConfig,
   checkPaths: (paths: readonly SessionPath[]) => readonly PathFault[],
+  indistinct: (sessions: readonly Session[]) => readonly number[] = () => [],
 ): Enrolment {
   const enroller = new Enroller(registry, config);
   const errors = new Map<number, unknown>();
@@ -61,6 +62,7 @@ export function enrol(
   });
   for (const [index, error] of enroller.sharingErrors()) errors.set(index, error);
   for (const [index, error] of enroller.pathErrors(checkPaths)) errors.set(index, error);
+  for (const [index, error] of enroller.indistinctErrors(indistinct)) errors.set(index, error);
   const issues = [...errors].sort(([one], [other]) => one - other).map(([index, error]) => toIssue(index, error));
   if (issues.length > 0) enroller.takeBack();
   else enroller.renew();
@@ -102,7 +104,8 @@ class Enroller {
     if (typeof registration !== 'object' || (registration as unknown) === null) {
       throw new LivenessError('ERR_INVALID_ROUTE', expected('', 'an object with `route` and `iface`', registration));
     }
-    const { route: given, iface: name, ...options } = registration;
+    const { route: given, iface: name, ...rest } = registration;
+    const options = isEmpty(rest) ? NO_OPTIONS : rest;
     const route = parseRoute(given);
     const iface = parseInterface(name);
     const { port = DEFAULT_LIVENESS_PORT, peerIP: named, ...own } = validateRegisterOptions(options, this.#config);
@@ -110,6 +113,7 @@ class Enroller {
     if (peer.localIP === peer.peerIP) {
       throw new LivenessError('ERR_INVALID_ROUTE', expected('route.src', 'another address than the peer', route.src));
     }
+    checkSource(route, this.#config);
     const occupant = this.#registry.occupant(route);
     if (occupant !== undefined) this.#checkOccupant(occupant, route, peer);
     const session = this.#session(peer, { peerPort: port, timers: this.#timers(own) }, index);
@@ -136,6 +140,16 @@ class Enroller {
         yield [this.#named.get(session) ?? 0, sharedError(session.peer, differences(session, wanted))];
         break;
       }
+    }
+  }
+
+  /** Sessions that begin and that the engine could not tell from others. */
+  *indistinctErrors(indistinct: (sessions: readonly Session[]) => readonly number[]): Iterable<[number, LivenessError]> {
+    const added = [...this.added];
+    const wrong = new Set(indistinct(added).map((at) => added[at]));
+    if (wrong.size === 0) return;
+    for (const [index, session] of this.#begun.entries()) {
+      if (session !== undefined && wrong.has(session)) yield [index, indistinctError(session)];
     }
   }
 
@@ -218,6 +232,10 @@ class Enroller {
   }
 }
 
+function isEmpty(options: object): boolean {
+  return Object.keys(options).length === 0;
+}
+
 /** Each session has two entries in the scheduler's queue. */
 export function maxSessions(config: ResolvedConfig): number {
   return Math.floor(config.maxEvents / 2);
@@ -225,6 +243,12 @@ export function maxSessions(config: ResolvedConfig): number {
 
 function conflict(message: string): LivenessError {
   return new LivenessError('ERR_ROUTE_CONFLICT', message);
+}
+
+/** A socket of ours that is bound to one address hears nothing that comes to another. */
+function checkSource(route: Readonly<Route>, { bindIP, udp }: ResolvedConfig): void {
+  if (udp !== undefined || bindIP === '0.0.0.0' || bindIP === route.src) return;
+  throw new LivenessError('EADDRNOTAVAIL', expected('route.src', `${bindIP}, which the manager is bound to (\`bindIP\`)`, route.src));
 }
 
 function timersOf(own: SessionTimerOptions, config: ResolvedConfig): SessionTimers {
@@ -254,9 +278,15 @@ function sharedError(peer: Peer, differing: readonly string[]): ConfigError {
 
 function pathError({ iface, localIP }: Session, fault: PathFault): LivenessError {
   if (fault.code === 'ERR_NO_SUCH_INTERFACE') {
-    return new LivenessError('ERR_NO_SUCH_INTERFACE', expected('iface', 'the name of an interface of this host', iface));
+    const what = fault.realName === undefined ? 'the name of an interface of this host' : `the interface's own name, \`${fault.realName}\``;
+    return new LivenessError('ERR_NO_SUCH_INTERFACE', expected('iface', what, iface));
   }
   return new LivenessError(fault.code, expected('route.src', 'an address of this host', localIP));
+}
+
+function indistinctError({ iface, localIP, peerIP }: Session): LivenessError {
+  const message = `A session between ${localIP} and ${peerIP} is on another interface than ${iface} already: only the native engine can tell them apart`;
+  return new LivenessError('ERR_ENGINE_UNAVAILABLE', message);
 }
 
 function toIssue(index: number, error: unknown): RouteIssue {

@@ -90,7 +90,13 @@ export class Roster {
    */
   async register(registrations: readonly Registration[], single: (errors: Map<number, unknown>) => unknown): Promise<void> {
     const check = this.#parts.engine.checkPaths.bind(this.#parts.engine);
-    const enrolment = enrol(registrations, this.registry, this.#parts.config, check);
+    const enrolment = enrol(
+      registrations,
+      this.registry,
+      this.#parts.config,
+      check,
+      this.#parts.engine.indistinct?.bind(this.#parts.engine),
+    );
     const { entries, issues, errors } = enrolment;
     if (issues.length > 0) throw toError(single(errors) ?? new RoutesError(issues));
     const former = new Map([...enrolment.changed.keys()].map((session) => [session, parametersOf(session)]));

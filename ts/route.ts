@@ -41,23 +41,27 @@ export interface Peer {
 
 /** The key of a route on an interface. */
 export function routeKey(iface: string, route: Route): RouteKey {
+  checkPrintable('route', route, ROUTE_FIELDS);
   const { src, table, dst, nextHop, priority } = route;
   return { iface, srcIP: src, table, dstPrefix: dst, nextHop, priority: priority ?? 0 };
 }
 
 /** The key as text, for use in a `Map`; equal keys give equal texts. */
 export function formatRouteKey(key: RouteKey): string {
+  checkPrintable('key', key, KEY_FIELDS);
   return `interface: ${key.iface}, srcIP: ${key.srcIP}, table: ${key.table}, dstPrefix: ${key.dstPrefix}, nextHop: ${key.nextHop}, priority: ${key.priority}`;
 }
 
 /** The route in the words of `ip route`: `10.9.0.7/32 via 10.0.0.2 src 10.0.0.1 table 254 proto 186`. */
 export function formatRoute(route: Route): string {
+  checkPrintable('route', route, ROUTE_FIELDS);
   const metric = route.priority === undefined || route.priority === 0 ? '' : ` metric ${route.priority}`;
   return `${route.dst} via ${route.nextHop} src ${route.src} table ${route.table} proto ${route.protocol}${metric}`;
 }
 
 /** `interface: eth0, localIP: 10.0.0.1, peerIP: 10.0.0.2` (reference name: `Peer.String`). */
 export function formatPeer(peer: Peer): string {
+  checkPrintable('peer', peer, PEER_FIELDS);
   return `interface: ${peer.iface}, localIP: ${peer.localIP}, peerIP: ${peer.peerIP}`;
 }
 
@@ -122,6 +126,20 @@ export function peerOf(route: Readonly<Route>, peerIP: unknown): string {
   require(length === 32 && isUnicast(address), 'route.dst', 'a unicast /32 where `peerIP` does not name the peer', route.dst);
   return address;
 }
+
+/** @throws LivenessError `ERR_INVALID_ROUTE` where it is no object, or a field of it has no text */
+function checkPrintable(path: string, value: unknown, names: readonly string[]): void {
+  if (typeof value !== 'object' || value === null) throw invalidRoute(path, 'an object', value);
+  for (const name of names) {
+    const field = (value as Record<string, unknown>)[name];
+    const isPrintable = field === undefined || typeof field === 'string' || typeof field === 'number';
+    if (!isPrintable) throw invalidRoute(`${path}.${name}`, 'a string or a number', field);
+  }
+}
+
+const ROUTE_FIELDS = ['table', 'dst', 'src', 'nextHop', 'protocol', 'priority'] as const;
+const KEY_FIELDS = ['iface', 'srcIP', 'table', 'dstPrefix', 'nextHop', 'priority'] as const;
+const PEER_FIELDS = ['iface', 'localIP', 'peerIP'] as const;
 
 function require(holds: boolean, path: string, what: string, got: unknown): asserts holds {
   if (!holds) throw invalidRoute(path, what, got);

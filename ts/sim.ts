@@ -3,13 +3,31 @@
  * and damages packets. Everything follows from the seed. While it runs, what must never happen is watched for: a false
  * Down, a pair that does not recover, a transmit rate beyond the agreed one.
  */
+import * as v from 'valibot';
+
 import type { NativeSimulationHandle } from './engine/binding.js';
 import { loadBinding } from './engine/load.js';
 import type { LinkQuality, SimulatedHost, SimulatedTimers, SimulatedTransition } from './engine/simulation.js';
 import { codeOf, LivenessError, messageOf } from './errors.js';
+import { flag, field, object, optionsOf } from './fields.js';
 import type { State } from './protocol/state.js';
 
 export type { LinkQuality, SimulatedHost, SimulatedTimers, SimulatedTransition } from './engine/simulation.js';
+
+/** The world itself knows what each may be; here it is seen to that it is a number, and that no name is misspelt. */
+const number = field<number>('a number', (value) => typeof value === 'number');
+const numbers = <const K extends string>(names: readonly K[]): Record<K, v.OptionalSchema<typeof number, undefined>> =>
+  Object.fromEntries(names.map((name) => [name, v.optional(number)])) as never;
+
+const QUALITY = numbers(['delay', 'jitter', 'loss', 'duplicate', 'reorder', 'corrupt']);
+const QUALITY_SCHEMA = object(QUALITY);
+const WORLD_SCHEMA = object({ seed: v.optional(number), ...QUALITY });
+const TIMERS_SCHEMA = object({ txMin: number, rxMin: number, detectMult: number });
+const HOST_SCHEMA = object({
+  rules: v.optional(field<'robust' | 'reference'>("'robust' or 'reference'", (value) => value === 'robust' || value === 'reference')),
+  passive: v.optional(flag),
+  ...numbers(['minTxFloor', 'maxTxCeil', 'backoffMax', 'clockPpm', 'lateness']),
+});
 
 /**
  * Hosts and the pairs of sessions between them. Hosts and pairs are numbers, as the methods that make them return.
@@ -21,7 +39,8 @@ export class Simulation {
   readonly #world: NativeSimulationHandle;
 
   /** A world without hosts. `seed` is a whole number; the quality is that of all links that were given none of their own. */
-  constructor({ seed = 1, ...quality }: { readonly seed?: number } & LinkQuality = {}) {
+  constructor(options?: { readonly seed?: number | undefined } & LinkQuality) {
+    const { seed = 1, ...quality } = optionsOf(WORLD_SCHEMA, options);
     const { NativeSimulation } = loadBinding();
     this.#world = guarded(() => new NativeSimulation(seed, quality));
   }
@@ -31,18 +50,22 @@ export class Simulation {
     return this.#world.now;
   }
 
-  addHost(host: SimulatedHost = {}): number {
-    return guarded(() => this.#world.addHost(host));
+  addHost(host?: SimulatedHost): number {
+    const given = optionsOf(HOST_SCHEMA, host, 'host');
+    return guarded(() => this.#world.addHost(given));
   }
 
   /** Has two hosts watch each other; the second has the first one's timers unless it is given its own. */
   connect(one: number, other: number, timers: SimulatedTimers, othersTimers: SimulatedTimers = timers): number {
-    return guarded(() => this.#world.connect(one, other, timers, othersTimers));
+    const given = optionsOf(TIMERS_SCHEMA, timers, 'timers');
+    const others = othersTimers === timers ? given : optionsOf(TIMERS_SCHEMA, othersTimers, 'othersTimers');
+    return guarded(() => this.#world.connect(one, other, given, others));
   }
 
   /** Changes one direction. */
   setQuality(from: number, to: number, quality: LinkQuality): void {
-    guarded(() => this.#world.setQuality(from, to, quality));
+    const given = optionsOf(QUALITY_SCHEMA, quality, 'quality');
+    guarded(() => this.#world.setQuality(from, to, given));
   }
 
   /** Nothing more gets from one host to the other; what is on its way arrives. */
@@ -93,6 +116,8 @@ function guarded<T>(call: () => T): T {
   try {
     return call();
   } catch (error) {
-    throw new LivenessError(codeOf(error) ?? 'ERR_CONFIG', messageOf(error), { cause: error });
+    // What is no number at all is refused before the world sees it, with a code of N-API's.
+    const code = codeOf(error);
+    throw new LivenessError(code?.startsWith('ERR_') === true ? code : 'ERR_CONFIG', messageOf(error), { cause: error });
   }
 }

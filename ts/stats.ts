@@ -16,7 +16,7 @@ export interface ManagerStats {
   readonly queueLength: number;
   readonly readErrors: number;
   /**
-   * Datagrams that the kernel dropped because the socket's buffer was full; and those that are no packet of a peer's, from such
+   * Datagrams that the kernel, or a transport of your own that counts them (`dropped`), dropped because the buffer was full; and those that are no packet of a peer's, from such
    * an overflow until a second without drops.
    */
   readonly socketDrops: number;

@@ -47,34 +47,57 @@ export function toTransition(peer: Readonly<Peer>, record: SessionRecord): Trans
   };
 }
 
+/** What a stream needs to know of those whom it serves. */
+export interface StreamParts {
+  /** It keeps no more records than this, but for those of sessions that exist. */
+  readonly most: number;
+  /** Whether there is a session with a peer. */
+  readonly exists: (peer: Peer) => boolean;
+  /** So many records of sessions that have ended were dropped: nobody had read them. */
+  readonly onDropped: (count: number) => void;
+  /** It has ended, one way or another. */
+  readonly onEnd: () => void;
+}
+
 /** Holds what one slow consumer has not taken yet: one record per session, with the newest state. */
 export class TransitionStream implements AsyncIterableIterator<Transition> {
   readonly #pending = new Map<string, Transition>();
-  readonly #waiting: ((result: IteratorResult<Transition, undefined>) => void)[] = [];
-  readonly #onEnd: (stream: TransitionStream) => void;
+  readonly #waiting: Reader[] = [];
+  readonly #parts: StreamParts;
   #ended = false;
+  #failure: Error | undefined;
 
-  constructor(onEnd: (stream: TransitionStream) => void) {
-    this.#onEnd = onEnd;
+  constructor(parts: StreamParts) {
+    this.#parts = parts;
   }
 
   push(transition: Transition): void {
     const reader = this.#waiting.shift();
     if (reader !== undefined) {
-      reader({ done: false, value: transition });
+      reader.resolve({ done: false, value: transition });
       return;
     }
     const key = formatPeer(transition.peer);
     const earlier = this.#pending.get(key);
     this.#pending.set(key, earlier === undefined ? transition : joined(earlier, transition));
+    if (this.#pending.size > this.#parts.most) this.#dropEnded();
   }
 
   /** Nothing follows but what is already here. */
   end(): void {
     if (this.#ended) return;
     this.#ended = true;
-    this.#onEnd(this);
-    for (const reader of this.#waiting.splice(0)) reader({ done: true, value: undefined });
+    this.#parts.onEnd();
+    for (const reader of this.#waiting.splice(0)) reader.resolve({ done: true, value: undefined });
+  }
+
+  /** As `end`, but whoever reads what follows is told of the failure, once. */
+  fail(error: Error): void {
+    if (this.#ended) return;
+    const first = this.#waiting.shift();
+    if (first === undefined) this.#failure = error;
+    else first.reject(error);
+    this.end();
   }
 
   next(): Promise<IteratorResult<Transition, undefined>> {
@@ -83,12 +106,16 @@ export class TransitionStream implements AsyncIterableIterator<Transition> {
       this.#pending.delete(first[0]);
       return Promise.resolve({ done: false, value: first[1] });
     }
+    const failure = this.#failure;
+    this.#failure = undefined;
+    if (failure !== undefined) return Promise.reject(failure);
     if (this.#ended) return Promise.resolve({ done: true, value: undefined });
-    return new Promise((resolve) => this.#waiting.push(resolve));
+    return new Promise((resolve, reject) => this.#waiting.push({ resolve, reject }));
   }
 
   return(): Promise<IteratorResult<Transition, undefined>> {
     this.#pending.clear();
+    this.#failure = undefined;
     this.end();
     return Promise.resolve({ done: true, value: undefined });
   }
@@ -96,6 +123,19 @@ export class TransitionStream implements AsyncIterableIterator<Transition> {
   [Symbol.asyncIterator](): this {
     return this;
   }
+
+  /** All of them at once, so that looking for them costs a transition little. */
+  #dropEnded(): void {
+    const before = this.#pending.size;
+    for (const [key, { peer }] of this.#pending) if (!this.#parts.exists(peer)) this.#pending.delete(key);
+    const count = before - this.#pending.size;
+    if (count > 0) this.#parts.onDropped(count);
+  }
+}
+
+interface Reader {
+  readonly resolve: (result: IteratorResult<Transition, undefined>) => void;
+  readonly reject: (error: Error) => void;
 }
 
 function joined(earlier: Transition, later: Transition): Transition {

@@ -4,8 +4,8 @@
 //!
 //! `relay '{"interfaces":["m1","m2"],"seed":7,"seconds":60,"delayMs":40,"jitterMs":30,"duplicate":20}'`
 //!
-//! Prints its settings, seed and all, then forwards. A line of input ends the impairment; the end of input, or its
-//! time, ends the relay, which prints what it did.
+//! Prints its settings, seed and all, then forwards. The line `counts` has it print what it did so far, any other line of
+//! input ends the impairment; the end of input, or its time, ends the relay, which prints what it did.
 
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
@@ -14,7 +14,7 @@ use std::mem;
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 use std::process::ExitCode;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU8, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU8, Ordering};
 use std::thread;
 
 use nix::errno::Errno;
@@ -142,9 +142,15 @@ fn run(setup: &Setup) -> Result<Counts, String> {
     let mut relay = Relay::new(setup)?;
     let asked = Arc::new(AtomicU8::new(IMPAIR));
     let heard = Arc::clone(&asked);
+    let wants_counts = Arc::new(AtomicBool::new(false));
+    let is_asked = Arc::clone(&wants_counts);
     thread::spawn(move || {
-        for _line in stdin().lock().lines() {
-            heard.store(FORWARD, Ordering::Relaxed);
+        for line in stdin().lock().lines().map_while(Result::ok) {
+            if line == "counts" {
+                is_asked.store(true, Ordering::Relaxed);
+            } else {
+                heard.store(FORWARD, Ordering::Relaxed);
+            }
         }
         heard.store(END, Ordering::Relaxed);
     });
@@ -153,6 +159,9 @@ fn run(setup: &Setup) -> Result<Counts, String> {
     while clock::now() < end && asked.load(Ordering::Relaxed) != END {
         relay.impairs = asked.load(Ordering::Relaxed) == IMPAIR;
         relay.turn().map_err(|errno| errno.to_string())?;
+        if wants_counts.swap(false, Ordering::Relaxed) {
+            println!("{}", serde_json::to_string(&relay.counts).expect("numbers"));
+        }
     }
     Ok(relay.counts)
 }

@@ -338,7 +338,7 @@ impl Driver {
     fn tell_refusals(&mut self, now: Time) {
         for (kind, count) in self.refusals.news(self.engine.stats(), now) {
             let message = format!("{count} received packets were dropped: {kind}");
-            self.mailbox.put_warning(Trouble { code: "packets_dropped".into(), message });
+            self.mailbox.put_warning(Trouble { code: "ERR_PACKETS_DROPPED".into(), message });
         }
     }
 
@@ -388,7 +388,7 @@ impl Driver {
         if self.shield.is_news(now) {
             let message =
                 "the socket overflows with what is no packet of a peer's: the kernel drops it unread until that ends";
-            self.mailbox.put_warning(Trouble { code: "socket_overflow".into(), message: message.into() });
+            self.mailbox.put_warning(Trouble { code: "ERR_SOCKET_OVERFLOW".into(), message: message.into() });
         }
     }
 
@@ -415,7 +415,7 @@ impl Driver {
                 "the system grants a send buffer of {granted} bytes, and {sessions} sessions need {needed}: it takes CAP_NET_ADMIN, \
                  or net.core.wmem_max of {limit}"
             );
-            self.mailbox.put_warning(Trouble { code: "send_buffer_small".into(), message });
+            self.mailbox.put_warning(Trouble { code: "ERR_SEND_BUFFER_SMALL".into(), message });
         }
     }
 

@@ -250,9 +250,11 @@ impl Engine {
         self.by_id.insert(index, |index| occupied(&self.slots, index).id);
         self.by_path.insert(index, |index| occupied(&self.slots, index).path);
         self.schedule(index, Due::Transmit, first_tx);
-        // A session enters the world out of service, and is put into it.
-        self.stats.at(scope).sessions[State::AdminDown as usize] += 1;
-        self.note_change(index, State::AdminDown, Cause::RegisterRoute, now, 0);
+        let counters = self.stats.at(scope);
+        counters.sessions[State::Down as usize] += 1;
+        counters.registered += 1;
+        // What is told has a state that it came from: out of service.
+        self.tell_change(index, State::AdminDown, Cause::RegisterRoute, now, 0);
         Ok(())
     }
 
@@ -566,12 +568,18 @@ impl Engine {
 
     fn note_change(&mut self, index: u32, from: State, cause: Cause, at: Time, local_stall_us: u64) {
         let slot = self.slots[index as usize].as_ref().expect("sessions change in occupied slots");
-        let session = &slot.session;
-        let to = session.state();
+        let to = slot.session.state();
         let counters = self.stats.at(slot.scope);
         counters.sessions[from as usize] -= 1;
         counters.sessions[to as usize] += 1;
         counters.transitions[from as usize][to as usize][cause as usize] += 1;
+        self.tell_change(index, from, cause, at, local_stall_us);
+    }
+
+    fn tell_change(&mut self, index: u32, from: State, cause: Cause, at: Time, local_stall_us: u64) {
+        let slot = self.slots[index as usize].as_ref().expect("sessions change in occupied slots");
+        let session = &slot.session;
+        let to = session.state();
         let moments = session.moments();
         self.events.push_back(Event::Transition(Transition {
             id: slot.id,

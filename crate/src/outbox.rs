@@ -220,7 +220,7 @@ mod tests {
         assert_eq!((counters.tx, counters.dropped, counters.write_errors), (18, 42, 0));
         assert_eq!(outbox.times_full(), 9);
         let told: Vec<_> = outbox.faults().news(Time::from_micros(1)).collect();
-        assert_eq!((told.len(), told[0].code.as_str()), (1, "send_buffer_full"));
+        assert_eq!((told.len(), told[0].code.as_str()), (1, "ERR_SEND_BUFFER_FULL"));
     }
 
     #[test]
@@ -238,6 +238,6 @@ mod tests {
         outbox.flush(Time::from_micros(1_010), &mut link, &mut stats);
         assert_eq!((link.left.as_slice(), outbox.retry_at()), ([2].as_slice(), None));
         let told: Vec<_> = outbox.faults().news(Time::from_micros(2_000)).collect();
-        assert_eq!(told.iter().map(|it| it.code.as_str()).collect::<Vec<_>>(), ["send_buffer_full"; 2]);
+        assert_eq!(told.iter().map(|it| it.code.as_str()).collect::<Vec<_>>(), ["ERR_SEND_BUFFER_FULL"; 2]);
     }
 }

@@ -74,14 +74,14 @@ impl SendFaults {
             },
         });
         let blocked = self.blocked.news(now).map(|(buffer, count)| Trouble {
-            code: "send_buffer_full".into(),
+            code: "ERR_SEND_BUFFER_FULL".into(),
             message: format!(
                 "the send buffer is full ({}), and sessions that are Up had to wait {count} times: {CAUSE}",
                 in_words(buffer)
             ),
         });
         let held_back = self.held_back.news(now).map(|(buffer, count)| Trouble {
-            code: "send_buffer_full".into(),
+            code: "ERR_SEND_BUFFER_FULL".into(),
             message: format!(
                 "{count} packets of sessions that are Down were not sent, to leave the other half of the send buffer to sessions \
                  that are Up ({}): {CAUSE}",
@@ -131,12 +131,10 @@ mod tests {
         faults.blocked(SendBuffer { size: 4_096, used: 4_000 });
         faults.held_back(SendBuffer { size: 4_096, used: 2_048 }, 3);
         let told = lines(&mut faults, 1);
-        assert!(
-            told[0].starts_with(
-                "send_buffer_full: the send buffer is full (4000 of 4096 bytes), and sessions that are Up"
-            )
-        );
-        assert!(told[1].starts_with("send_buffer_full: 3 packets of sessions that are Down were not sent"));
+        assert!(told[0].starts_with(
+            "ERR_SEND_BUFFER_FULL: the send buffer is full (4000 of 4096 bytes), and sessions that are Up"
+        ));
+        assert!(told[1].starts_with("ERR_SEND_BUFFER_FULL: 3 packets of sessions that are Down were not sent"));
         assert!(told.iter().all(|line| line.contains("neighbours that do not answer")));
     }
 }

@@ -59,7 +59,8 @@ pub struct Snapshot {
     pub next_detect_scheduled: Option<Time>,
     pub detect_time_us: u64,
     pub tx_interval_us: u64,
-    pub peer_passive: bool,
+    /// `None` before the first accepted packet.
+    pub peer_passive: Option<bool>,
     pub peer_version: [u8; 4],
 }
 
@@ -76,7 +77,7 @@ impl Snapshot {
             next_detect_scheduled,
             detect_time_us: session.detect_time_us(),
             tx_interval_us: session.tx_interval_us(),
-            peer_passive: session.peer().passive,
+            peer_passive: session.last_rx().map(|_| session.peer().passive),
             peer_version: session.peer().version,
         }
     }

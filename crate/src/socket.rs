@@ -45,6 +45,30 @@ const RX_CONTROL_WORDS: usize = 11;
 /// Room for IP_PKTINFO.
 const TX_CONTROL_WORDS: usize = 4;
 
+/// Gives what a socket sends the mark of network control.
+fn mark(socket: &impl AsFd) -> nix::Result<()> {
+    setsockopt(socket, sockopt::Ipv4Tos, &TOS_NETWORK_CONTROL)
+}
+
+/// Marks what the socket of this process sends that is bound to an address; false where there is none. It is somebody
+/// else's, Node's for example, which can set no TOS and does not tell its descriptor.
+///
+/// # Errors
+/// What the system says about listing the descriptors of this process, or about the mark.
+pub fn mark_bound(address: SocketAddrV4) -> std::io::Result<bool> {
+    for entry in std::fs::read_dir("/proc/self/fd")? {
+        let name = entry?.file_name();
+        let Some(fd) = name.to_str().and_then(|name| name.parse().ok()) else { continue };
+        if getsockname::<SockaddrIn>(fd).is_ok_and(|bound| SocketAddrV4::from(bound) == address) {
+            // SAFETY: it was open a moment ago. Where it was closed since, the call fails, or marks what took its number.
+            let socket = unsafe { BorrowedFd::borrow_raw(fd) };
+            mark(&socket)?;
+            return Ok(true);
+        }
+    }
+    Ok(false)
+}
+
 /// A datagram as the kernel handed it over.
 #[derive(Clone, Copy, Debug)]
 pub struct Received<'a> {
@@ -104,7 +128,7 @@ impl UdpSocket {
         let fd = socket(AddressFamily::Inet, SockType::Datagram, flags, None)?;
         setsockopt(&fd, sockopt::Ipv4PacketInfo, &true)?;
         setsockopt(&fd, sockopt::ReceiveTimestampns, &true)?;
-        setsockopt(&fd, sockopt::Ipv4Tos, &TOS_NETWORK_CONTROL)?;
+        mark(&fd)?;
         set_option(&fd, libc::IPPROTO_IP, libc::IP_TTL, TTL)?;
         let buffer = (2 * sessions * RX_BUFFER_PER_DATAGRAM).clamp(RX_BUFFER_MIN, RX_BUFFER_MAX);
         // Beyond the host's limit only with CAP_NET_ADMIN; up to it otherwise.

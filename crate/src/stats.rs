@@ -99,6 +99,8 @@ pub struct Counters {
     pub timeouts: u64,
     /// Detection timeouts put off because the silence may have been our own fault.
     pub graces: u64,
+    /// Sessions that began, in Down: they had no state before.
+    pub registered: u64,
     /// By old state, new state and cause.
     pub transitions: [[[u64; Cause::COUNT]; State::ALL.len()]; State::ALL.len()],
     /// How long the handling of a received packet took. Whoever has a clock observes it.
@@ -118,6 +120,7 @@ impl Default for Counters {
             dropped: 0,
             timeouts: 0,
             graces: 0,
+            registered: 0,
             transitions: Default::default(),
             handle_rx: Histogram::new(HANDLE_RX_BOUNDS_NS),
         }

@@ -1,8 +1,9 @@
 /** What two hosts have to do for each other, whichever engines they run: real sockets, real kernel routes. */
-import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { afterEach, beforeEach, expect, it } from 'vitest';
 
 import { Agent, isAdd, isDelete, pause, registerService, serviceRoute, startPair as startPairOn } from '../netns/agent.js';
-import { cannotRun, type Host, Lab } from '../netns/lab.js';
+import { describeLab, type Host, Lab } from '../netns/lab.js';
+import { run } from '../netns/command.js';
 import { ArrivalMonitor, RouteMonitor } from '../netns/monitor.js';
 
 export type EngineKind = 'native' | 'js';
@@ -12,7 +13,7 @@ const WITHDRAWAL_SLACK_MS = 250;
 const DETECT_MS = 150;
 
 export function engineContract(engineOne: EngineKind, engineTwo: EngineKind): void {
-  describe.skipIf(cannotRun())(`two hosts, ${engineOne} and ${engineTwo}`, () => {
+  describeLab(`two hosts, ${engineOne} and ${engineTwo}`, ['nft', 'tcpdump'], () => {
     let lab: Lab;
 
     beforeEach(() => {
@@ -38,6 +39,15 @@ export function engineContract(engineOne: EngineKind, engineTwo: EngineKind): vo
       expect(Date.now() - began).toBeLessThan(1_000);
       expect(lab.has(lab.one, lab.two.service)).toBe(true);
       expect(lab.routes(lab.two)).toMatchObject([{ dst: lab.one.service, gateway: lab.one.address, protocol: '186' }]);
+    });
+
+    it('send with the TOS of network control and the highest TTL, both', async () => {
+      await startPair();
+      for (const from of [lab.one, lab.two]) {
+        const args = ['-c', '5', '-v', '-n', '-i', from.iface, `udp dst port 44880 and src host ${from.address}`];
+        const seen = run('ip', ['netns', 'exec', from.name, 'tcpdump', ...args]);
+        expect(seen.match(/tos 0xc0, ttl 255/g), engineOf(from)).toHaveLength(5);
+      }
     });
 
     it('withdraw their routes the detection time after the last packet arrived, and not sooner', async () => {

@@ -2,16 +2,16 @@
  * The wall clock of this machine is stepped by an hour, for less than a second each way: everything that runs on it sees that,
  * so it is done only where CLOCK_STEP=1 asks for it (`vitest.config.ts`).
  */
-import { afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
+import { afterEach, beforeAll, beforeEach, expect, it } from 'vitest';
 
 import { pause, startPair } from './agent.js';
 import { BUILD_PATIENCE_MS, buildExamples, Example } from './example.js';
-import { cannotRun, Lab } from './lab.js';
+import { describeLab, Lab } from './lab.js';
 
 const HOUR_MS = 3_600_000;
 const FOR_MS = 400;
 
-describe.skipIf(cannotRun())('sessions at 100 ms × 10, while the wall clock is stepped', () => {
+describeLab('sessions at 100 ms × 10, while the wall clock is stepped', [], () => {
   let lab: Lab;
 
   beforeAll(() => {

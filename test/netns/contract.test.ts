@@ -1,6 +1,13 @@
 /** The contract of the engines on the wire, each against each. */
 import { type EngineKind, engineContract } from '../contract/engine.js';
+import { IS_LONG } from './needs.js';
 
-const KINDS: readonly EngineKind[] = ['native', 'js'];
+/** The mirror of the last one is for the night. */
+const PAIRS: readonly [EngineKind, EngineKind][] = [
+  ['native', 'native'],
+  ['js', 'js'],
+  ['native', 'js'],
+];
 
-for (const one of KINDS) for (const two of KINDS) engineContract(one, two);
+for (const [one, two] of PAIRS) engineContract(one, two);
+if (IS_LONG) engineContract('js', 'native');

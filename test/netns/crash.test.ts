@@ -2,11 +2,11 @@
  * An agent that is killed at any moment, again and again: after each restart and adoption the kernel's table holds exactly
  * the routes whose sessions are Up, and nothing of anybody else's was touched. CRASHES sets how often; a few by default.
  */
-import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { afterEach, beforeEach, expect, it } from 'vitest';
 
 import type { Route } from '../../ts/index.js';
 import { Agent, pause, registerService } from './agent.js';
-import { cannotRun, Lab } from './lab.js';
+import { describeLab, Lab } from './lab.js';
 
 const CRASHES = Number(process.env['CRASHES'] ?? 6);
 const LEFT = { protocol: 186, table: 254 };
@@ -23,7 +23,7 @@ function generator(seed: number): () => number {
   };
 }
 
-describe.skipIf(cannotRun())('an agent that is killed', () => {
+describeLab('an agent that is killed', [], () => {
   let lab: Lab;
 
   beforeEach(() => {

@@ -1,13 +1,14 @@
 /** What the kernel and its administrators do to a path and to its routes, between two hosts on the native engine. */
-import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { afterEach, beforeEach, expect, it } from 'vitest';
 
 import { type Agent, Agent as AgentProcess, isAdd, isDelete, pause, registerService, serviceRoute, startPair } from './agent.js';
 import { run } from './command.js';
-import { cannotRun, type Host, Lab } from './lab.js';
+import { describeLab, type Host, Lab } from './lab.js';
+import { IS_LONG } from './needs.js';
 
 const PATIENCE_MS = 15_000;
 
-describe.skipIf(cannotRun())('two hosts, when', () => {
+describeLab('two hosts, when', ['nft'], () => {
   let lab: Lab;
 
   beforeEach(() => {
@@ -107,7 +108,7 @@ describe.skipIf(cannotRun())('two hosts, when', () => {
     },
   );
 
-  it.each([3_000, 10_000])(
+  it.each(IS_LONG ? [3_000, 10_000] : [3_000])(
     'the peer is stopped for %i ms and goes on, it is Down meanwhile, and says afterwards that it was itself',
     async (stop) => {
       const agents = await startPair(lab);

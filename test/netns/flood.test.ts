@@ -1,16 +1,17 @@
 /** Floods from processes that send as fast as they can, against an agent with sessions at 100 ms × 3. */
 import { readFileSync } from 'node:fs';
 
-import { afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
+import { afterEach, beforeAll, beforeEach, expect, it } from 'vitest';
 
 import type { ManagerStats, Route } from '../../ts/index.js';
 import { Agent, isAdd, isDelete, type LogLine, pause } from './agent.js';
 import { run } from './command.js';
 import { BUILD_PATIENCE_MS, buildExamples, Example } from './example.js';
-import { cannotRun, type Host, Lab } from './lab.js';
+import { describeLab, type Host, Lab } from './lab.js';
+import { IS_LONG } from './needs.js';
 
 const SESSIONS = 8;
-const FLOOD_S = 4;
+const FLOOD_S = IS_LONG ? 4 : 2;
 /** Time to overflow, to register, and to die of silence at 1 s × 3 with a grace. */
 const FLOOD_PAST_DEATH_S = 20;
 const STOPS = 6;
@@ -32,7 +33,7 @@ interface Sent {
   readonly seconds: number;
 }
 
-describe.skipIf(cannotRun())('eight sessions at 100 ms × 3, while others send as fast as they can,', () => {
+describeLab('eight sessions at 100 ms × 3, while others send as fast as they can,', [], () => {
   let lab: Lab;
 
   beforeAll(() => {

@@ -3,6 +3,7 @@ import { type ChildProcess, spawn } from 'node:child_process';
 import { existsSync, readdirSync } from 'node:fs';
 
 import { attempt, run } from './command.js';
+import { describeWhere, LAB_PROGRAMS, lacking, type Program } from './needs.js';
 
 const PREFIX = 'rl-';
 
@@ -27,10 +28,14 @@ export interface ListedRoute {
   readonly metric?: number;
 }
 
-/** Whether namespaces can be made here; says why where not. */
+/** Why no suite can run between namespaces, with all the programs that any of them uses; `undefined` where they can. */
 export function cannotRun(): string | undefined {
-  if (process.platform !== 'linux') return 'network namespaces are a thing of Linux';
-  return process.getuid?.() === 0 ? undefined : 'network namespaces need root';
+  return lacking(LAB_PROGRAMS, { asRoot: true });
+}
+
+/** A suite between namespaces: skipped, with the reason, where those or the programs that it needs cannot be had. */
+export function describeLab(title: string, programs: readonly Program[], suite: () => void): void {
+  describeWhere(title, lacking(['ip', ...programs], { asRoot: true }), suite);
 }
 
 export class Lab {

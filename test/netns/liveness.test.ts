@@ -1,17 +1,17 @@
 /** What only the native engine does: sessions and withdrawals that do not depend on the event loop. */
 import { readdirSync, readFileSync } from 'node:fs';
 
-import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { afterEach, beforeEach, expect, it } from 'vitest';
 
 import { isAdd, isDelete, pause, startPair } from './agent.js';
-import { cannotRun, Lab } from './lab.js';
+import { describeLab, Lab } from './lab.js';
 import { ArrivalMonitor, RouteMonitor } from './monitor.js';
 
 /** What is promised on top of the detection time, with room for a busy machine: the figures are the bench's. */
 const WITHDRAWAL_SLACK_MS = 250;
 const DETECT_MS = 150;
 
-describe.skipIf(cannotRun())('two hosts on the native engine', () => {
+describeLab('two hosts on the native engine', ['nft', 'tcpdump'], () => {
   let lab: Lab;
 
   beforeEach(() => {

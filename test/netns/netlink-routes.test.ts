@@ -1,11 +1,9 @@
-import { describe } from 'vitest';
-
 import type { Route } from '../../ts/index.js';
 import { routeReaderWriterContract } from '../contract/route-reader-writer.js';
 import { Agent } from './agent.js';
-import { cannotRun, Lab } from './lab.js';
+import { describeLab, Lab } from './lab.js';
 
-describe.skipIf(cannotRun())('NetlinkRoutes', () => {
+describeLab('NetlinkRoutes', [], () => {
   routeReaderWriterContract('NetlinkRoutes, in the tables of a real kernel', async (test, options = { takeOver: false }) => {
     const lab = new Lab();
     try {

@@ -1,13 +1,13 @@
 /** What a host refuses: an error with its code, and nothing half done. */
-import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { afterEach, beforeEach, expect, it } from 'vitest';
 
 import { Agent, registerService, serviceRoute } from './agent.js';
 import { run } from './command.js';
-import { cannotRun, Lab } from './lab.js';
+import { describeLab, Lab } from './lab.js';
 
 const CONFIG = { txMin: 50, rxMin: 50, detectMult: 3 };
 
-describe.skipIf(cannotRun())('on a real host', () => {
+describeLab('on a real host', ['setpriv'], () => {
   let lab: Lab;
 
   beforeEach(() => {

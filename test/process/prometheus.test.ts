@@ -1,5 +1,5 @@
 /** A real Prometheus scrapes real managers, through everything that a session and a route can go through. */
-import { type ChildProcess, spawn, spawnSync } from 'node:child_process';
+import { type ChildProcess, spawn } from 'node:child_process';
 import { createSocket } from 'node:dgram';
 import { once } from 'node:events';
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
@@ -10,17 +10,16 @@ import { join } from 'node:path';
 import { setTimeout as pause } from 'node:timers/promises';
 
 import { Registry } from 'prom-client';
-import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { afterEach, beforeEach, expect, it } from 'vitest';
 
 import { Manager, MemoryRoutes, type Route } from '../../ts/index.js';
 import { ControlPacket } from '../../ts/building-blocks.js';
+import { describeWhere, lacking } from '../netns/needs.js';
 
 const PATIENCE_MS = 20_000;
 const SCOPE = { iface: 'lo', local_ip: '127.0.6.1' };
 const ROUTE: Route = { table: 254, dst: '127.0.6.2/32', src: '127.0.6.1', nextHop: '127.0.6.2', protocol: 186 };
 const BACK: Route = { ...ROUTE, dst: '127.0.6.1/32', src: '127.0.6.2', nextHop: '127.0.6.1' };
-
-const hasPrometheus = spawnSync('prometheus', ['--version'], { stdio: 'ignore' }).status === 0;
 
 type Sample = { metric: Record<string, string>; value: [number, string] };
 
@@ -134,9 +133,8 @@ async function flood(port: number): Promise<void> {
   }
 }
 
-describe.skipIf(!hasPrometheus && process.env['CI'] === undefined).each(['native', 'js'] as const)(
-  'Prometheus, scraping the %s engine',
-  (engine) => {
+for (const engine of ['native', 'js'] as const) {
+  describeWhere(`Prometheus, scraping the ${engine} engine`, lacking(['prometheus']), () => {
     let registry: Registry;
     let server: Server;
     let prometheus: Prometheus;
@@ -190,7 +188,9 @@ describe.skipIf(!hasPrometheus && process.env['CI'] === undefined).each(['native
       await is('sessions', 1, { ...SCOPE, state: 'up' });
       await is('peer_sessions', 1, { ...peer, state: 'up' });
       await is('peer_session_detect_time_seconds', 0.15, peer);
+      await is('routes_desired', 1, SCOPE);
       await is('routes_installed', 1, SCOPE);
+      await is('peer_info', 1, { ...peer, mode: 'active' });
       await is('route_install_failures_total', 1, SCOPE);
       await is('route_installs_total', 1, SCOPE);
       await is('convergence_to_up_seconds_count', 1, SCOPE);
@@ -199,7 +199,7 @@ describe.skipIf(!hasPrometheus && process.env['CI'] === undefined).each(['native
       await reaches('control_packets_tx_total', 10);
       await reaches('control_packets_rx_total', 10);
       await reaches('handle_rx_duration_seconds_count', 10);
-      await reaches('session_transitions_total', 1, { state_from: 'admin_down', state_to: 'down', reason: 'register_route' });
+      await reaches('session_transitions_total', 1, { state_from: 'new', state_to: 'down', reason: 'register_route' });
       await reaches('session_transitions_total', 1, { state_to: 'up', reason: 'handle_rx' });
       await is('scheduler_events_dropped_total', 0, SCOPE);
       await is('send_buffer_full_total', 0);
@@ -237,12 +237,12 @@ describe.skipIf(!hasPrometheus && process.env['CI'] === undefined).each(['native
       await reaches('control_packets_tx_total', 10);
       const all = await prometheus.until('{__name__=~"liveness_.*"}', (samples) => samples.length > 0);
       const names = new Set(all.map(({ metric }) => metric['__name__']?.replace(/_(bucket|sum|count)$/, '')));
-      // The two per-peer metrics went with the session.
-      expect([...names].sort()).toHaveLength(21);
+      // The three per-peer metrics went with the session.
+      expect([...names].sort()).toHaveLength(22);
       const ofTheManager = ['scheduler_total_queue_len', 'send_buffer_bytes', 'send_buffer_full_total'].map((name) => `liveness_${name}`);
       for (const { metric } of all) {
         if (!ofTheManager.includes(metric['__name__'] ?? '')) expect(metric).toHaveProperty('local_ip');
       }
     });
-  },
-);
+  });
+}

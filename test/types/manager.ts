@@ -16,6 +16,8 @@ declare const route: api.Route;
 declare const registry: Registry;
 
 export async function lifecycle(): Promise<void> {
+  // @ts-expect-error the constructor is private: `Manager.start` is the way
+  new api.Manager(config);
   expectTypeOf<(typeof api.Manager)['start']>().parameters.toEqualTypeOf<
     [api.ManagerConfig, ({ signal?: AbortSignal | undefined } | undefined)?]
   >();
@@ -153,7 +155,7 @@ export async function sessions(): Promise<void> {
   type Moment = 'convUpStart' | 'convDownStart' | 'upSince' | 'downSince' | 'detectDeadline' | 'nextDetectScheduled' | 'lastUpdated';
   expectTypeOf<api.SessionSnapshot[Moment]>().toEqualTypeOf<Date | undefined>();
   expectTypeOf<api.SessionSnapshot['localDiscr' | 'peerDiscr' | 'detectTime' | 'txInterval']>().toEqualTypeOf<number>();
-  expectTypeOf<api.SessionSnapshot['peerMode']>().toEqualTypeOf<'active' | 'passive'>();
+  expectTypeOf<api.SessionSnapshot['peerMode']>().toEqualTypeOf<'active' | 'passive' | undefined>();
   expectTypeOf<api.SessionSnapshot['peerVersion']>().toEqualTypeOf<string | undefined>();
   expectTypeOf<api.SessionSnapshot['route']>().toEqualTypeOf<Readonly<api.Route>>();
   expectTypeOf<api.RouteSnapshot>().toEqualTypeOf<{

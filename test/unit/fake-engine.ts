@@ -129,6 +129,15 @@ export class FakeEngine implements Engine {
   becomeById(id: SessionId, to: State, changes: Partial<SessionRecord> = {}): void {
     const session = this.sessions.get(id);
     if (session === undefined) throw new Error(`no session ${id}`);
+    this.listener.sessions([this.#changed(session, to, changes)]);
+  }
+
+  /** All sessions change their state, and that is told at once. */
+  becomeAll(to: State): void {
+    this.listener.sessions([...this.sessions.values()].map((session) => this.#changed(session, to, {})));
+  }
+
+  #changed(session: { id: SessionId; state: State }, to: State, changes: Partial<SessionRecord>): SessionRecord {
     const record: SessionRecord = {
       id: session.id,
       from: session.state,
@@ -146,7 +155,7 @@ export class FakeEngine implements Engine {
       ...changes,
     };
     session.state = to;
-    this.listener.sessions([record]);
+    return record;
   }
 }
 

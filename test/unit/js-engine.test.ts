@@ -1,4 +1,5 @@
 /** The JavaScript engine: what it does where Node shows less than the kernel knows, and over transports of the user's. */
+import { readFileSync } from 'node:fs';
 import { setImmediate as round, setTimeout as delay } from 'node:timers/promises';
 
 import { afterEach, describe, expect, it } from 'vitest';
@@ -76,6 +77,88 @@ describe('on sockets of its own', () => {
     expect([...seen.keys()].sort()).toEqual(locals);
     expect(new Set(seen.values()), 'one port').toEqual(new Set([engine.localAddr()?.port]));
     await peer.close();
+  });
+});
+
+/** The sockets of this process on a port. */
+function socketsOn(port: number): string[] {
+  const bound = readFileSync('/proc/self/net/udp', 'utf8').split('\n').slice(1);
+  const hex = port.toString(16).toUpperCase().padStart(4, '0');
+  return bound.flatMap((line) => line.trim().split(/\s+/)[1] ?? []).filter((local) => local.endsWith(`:${hex}`));
+}
+
+describe('the sockets of addresses', () => {
+  it('go with the last session of each, and come back with the next', async () => {
+    const { engine } = await start({ bindIP: '0.0.0.0' });
+    const locals = Array.from({ length: 20 }, (_, index) => `127.0.0.${index + 100}`);
+    engine.addSessions(locals.map((localIP, id) => spec(id, { localIP })));
+    await until(() => socketsOn(engine.localAddr()?.port ?? 0).length === 20);
+    const port = engine.localAddr()?.port ?? 0;
+    engine.removeSessions(locals.slice(1).map((_, index) => index + 1));
+    await until(() => socketsOn(port).length === 1);
+    engine.addSessions([spec(50, { localIP: '127.0.0.105' })]);
+    await until(() => socketsOn(port).length === 2);
+    expect(engine.localAddr()?.port).toBe(port);
+  });
+
+  it('that are removed before the system has chosen the port keep nobody waiting', async () => {
+    const { engine } = await start({ bindIP: '0.0.0.0' });
+    engine.addSessions([spec(1, { localIP: '127.0.0.100' })]);
+    engine.removeSessions([1]);
+    engine.addSessions([spec(2, { localIP: '127.0.0.101' })]);
+    await until(() => socketsOn(engine.localAddr()?.port ?? 0).length === 1);
+  });
+
+  it('of a manager that is bound to one stay', async () => {
+    const { engine } = await start();
+    const port = engine.localAddr()?.port ?? 0;
+    engine.addSessions([spec(1)]);
+    engine.removeSessions([1]);
+    await delay(50);
+    expect(socketsOn(port)).toHaveLength(1);
+  });
+
+  it('that cannot be bound are a warning and failed writes, and no failed reads', async () => {
+    const { engine, warnings } = await start({ bindIP: '0.0.0.0', port: 44_899 });
+    // An address that is not ours.
+    engine.addSessions([spec(1, { localIP: '192.0.2.1' })]);
+    await until(() => warnings.some((message) => message.includes('192.0.2.1')));
+    await until(() => engine.stats().scopes.some(({ writeErrors }) => writeErrors > 0));
+    expect(engine.stats().readErrors).toBe(0);
+  });
+});
+
+describe('many sessions', () => {
+  it('are begun in portions that leave the event loop its turns', async () => {
+    const { engine, records } = await start({ maxSessions: 2_000 });
+    let turns = 0;
+    let isOver = false;
+    const count = (): void => {
+      turns += 1;
+      if (!isOver) setImmediate(count);
+    };
+    setImmediate(count);
+    const specs = Array.from({ length: 1_000 }, (_, id) => spec(id, { peerIP: `127.1.${id >> 8}.${id & 255}`, peerPort: 9 }));
+    engine.addSessions(specs);
+    // What is asked meanwhile counts for those that have not begun, too.
+    engine.removeSessions([998]);
+    engine.setAdminDown([997], true);
+    engine.updateSessions([{ ...specs[996], detectMult: 7 } as SessionSpec]);
+    expect(stateOf(engine, 997)).toBe('admin_down');
+    expect(stateOf(engine, 995)).toBe('down');
+    await until(() => new Set(records.map(({ id }) => id)).size >= 999);
+    isOver = true;
+    expect(turns).toBeGreaterThanOrEqual(9);
+    expect(stateOf(engine, 998)).toBeUndefined();
+    expect(records.some(({ id }) => id === 998)).toBe(false);
+    expect(engine.snapshots([996])).toMatchObject([{ detectTimeUs: 140_000 }]);
+  });
+
+  it('are all there at once for who asks', async () => {
+    const { engine } = await start({ maxSessions: 2_000 });
+    engine.addSessions(Array.from({ length: 1_000 }, (_, id) => spec(id, { peerIP: `127.1.${id >> 8}.${id & 255}`, peerPort: 9 })));
+    expect(engine.snapshots()).toHaveLength(1_000);
+    expect(engine.snapshots([999])).toHaveLength(1);
   });
 });
 

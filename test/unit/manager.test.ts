@@ -122,6 +122,19 @@ describe('a registered route', () => {
   });
 });
 
+describe('a source address', () => {
+  it('that the manager is not bound to is refused: nothing could come to it', async () => {
+    const { manager, engine } = await startFake();
+    await expect(manager.registerRoute(route({ src: '10.0.0.3' }), 'eth0')).rejects.toMatchObject({
+      code: 'EADDRNOTAVAIL',
+      message: expect.stringContaining('bindIP') as string,
+    });
+    expect(engine.calls).toEqual([]);
+    const open = await startFake({ bindIP: '0.0.0.0' });
+    await open.manager.registerRoute(route({ src: '10.0.0.3' }), 'eth0');
+  });
+});
+
 describe('registering many', () => {
   it('is one crossing', async () => {
     const { manager, engine } = await startFake();

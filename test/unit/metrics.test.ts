@@ -56,15 +56,18 @@ function routeScope(changes: Partial<RouteScopeStats> = {}): RouteScopeStats {
 }
 
 function reading(changes: Partial<MetricsReading> = {}): MetricsReading {
+  const desired = [{ ...HERE, count: 3 }];
   const counted = { queueLength: 5, sendBufferBytes: 4_096, sendBufferFull: 6, readErrors: { '0.0.0.0': 2 } };
-  return { scopes: [scope()], routes: [routeScope()], ...counted, peers: [], ...changes };
+  return { scopes: [scope()], routes: [routeScope()], desired, ...counted, peers: [], ...changes };
 }
 
 describe('a scrape', () => {
   it('has every metric of the reference with its labels', async () => {
     const registry = new Registry();
     const peer = { ...HERE, peerIP: '10.0.0.2' };
-    showMetrics(registry, 'liveness_', () => reading({ peers: [{ peer, state: 'up', detectTime: 0.15 }] }));
+    showMetrics(registry, 'liveness_', () =>
+      reading({ peers: [{ peer, state: 'up', detectTime: 0.15, mode: 'passive', version: '1.2.3' }] }),
+    );
     const series = await scrape(registry);
     const at = 'iface="eth0",local_ip="10.0.0.1"';
     expect(Object.fromEntries(series)).toMatchObject({
@@ -79,7 +82,8 @@ describe('a scrape', () => {
       [`liveness_scheduler_events_dropped_total{${at}}`]: 0,
       liveness_scheduler_total_queue_len: 5,
       [`liveness_control_packets_tx_total{${at}}`]: 10,
-      [`liveness_control_packets_rx_total{${at}}`]: 9,
+      // Of sessions' peers, and of others.
+      [`liveness_control_packets_rx_total{${at}}`]: 13,
       [`liveness_control_packets_rx_invalid_total{${at},reason="short"}`]: 1,
       [`liveness_unknown_peer_packets_total{${at}}`]: 4,
       [`liveness_read_socket_errors_total{iface="",local_ip="0.0.0.0",operation="read_from"}`]: 2,
@@ -92,7 +96,53 @@ describe('a scrape', () => {
       [`liveness_convergence_to_down_seconds_count{${at}}`]: 0,
       [`liveness_handle_rx_duration_seconds_count{${at}}`]: 0,
     });
-    expect(registry.getMetricsAsArray()).toHaveLength(23);
+    expect(registry.getMetricsAsArray()).toHaveLength(25);
+  });
+
+  it('has what should be installed beside what is, and what peers say of themselves', async () => {
+    const registry = new Registry();
+    const peer = { ...HERE, peerIP: '10.0.0.2' };
+    const silent = { ...HERE, peerIP: '10.0.0.3' };
+    const peers = [
+      { peer, state: 'up', detectTime: 0.15, mode: 'passive', version: '1.2.3' },
+      { peer: silent, state: 'down', detectTime: 0.15, mode: undefined, version: undefined },
+    ] as const;
+    showMetrics(registry, 'liveness_', () => reading({ peers }));
+    const series = await scrape(registry);
+    const at = 'iface="eth0",local_ip="10.0.0.1"';
+    expect(Object.fromEntries(series)).toMatchObject({
+      [`liveness_routes_desired{${at}}`]: 3,
+      [`liveness_routes_installed{${at}}`]: 2,
+      [`liveness_peer_info{${at},peer_ip="10.0.0.2",mode="passive",version="1.2.3"}`]: 1,
+      [`liveness_peer_info{${at},peer_ip="10.0.0.3",mode="",version=""}`]: 1,
+    });
+  });
+
+  it('counts as desired the routes of sessions that are Up and in service; in passive mode all that are registered', async () => {
+    for (const passiveMode of [false, true]) {
+      const registry = new Registry();
+      const { manager, engine } = await startFake({ metricsRegistry: registry, passiveMode });
+      const route = (number: number): Route => ({
+        table: 254,
+        dst: `10.9.0.${number}/32`,
+        src: '10.0.0.1',
+        nextHop: '10.0.0.2',
+        protocol: 186,
+      });
+      for (const number of [1, 2, 3]) await manager.registerRoute(route(number), 'eth0');
+      const desired = async (): Promise<number | undefined> =>
+        (await scrape(registry)).get('liveness_routes_desired{iface="eth0",local_ip="10.0.0.1"}');
+      expect(await desired()).toBe(passiveMode ? 3 : 0);
+      engine.become('10.9.0.1', 'up');
+      engine.become('10.9.0.2', 'up');
+      expect(await desired()).toBe(passiveMode ? 3 : 2);
+      await manager.adminDownRoute(route(1), 'eth0');
+      expect(await desired()).toBe(passiveMode ? 2 : 1);
+      await manager.withdrawRoute(route(2), 'eth0');
+      expect(await desired()).toBe(passiveMode ? 1 : 0);
+      await manager.close();
+      expect(await desired()).toBe(0);
+    }
   });
 
   it('adds the buckets of a histogram up, to infinity', async () => {

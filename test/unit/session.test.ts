@@ -495,13 +495,15 @@ describe('a snapshot', () => {
       convDownStart: undefined,
       upSince: undefined,
       downSince: now,
+      lastUp: undefined,
+      lastDown: now,
       lastDownReason: 'none',
       detectDeadline: undefined,
       nextDetectScheduled: undefined,
       lastUpdated: now,
       detectTime: DETECT,
       txInterval: INTERVAL,
-      peerMode: 'active',
+      peerMode: undefined,
       peerVersion: undefined,
       route: undefined,
     });
@@ -514,6 +516,7 @@ describe('a snapshot', () => {
     session.handleRx(at(7), packet('admin_down', PEER, 0));
     expect(session.snapshot().convUpStart, 'AdminDown is no beginning').toBeUndefined();
     session.handleRx(at(10), packet('down', PEER, 0));
+    expect(session.snapshot(), 'Init is neither').toMatchObject({ state: 'init', upSince: undefined, downSince: undefined });
     session.handleRx(at(20), packet('init', PEER, OURS, newer));
     expect(session.snapshot()).toMatchObject({
       route,
@@ -521,6 +524,8 @@ describe('a snapshot', () => {
       peerDiscr: PEER,
       convUpStart: dateOf(at(10)),
       upSince: dateOf(at(20)),
+      downSince: undefined,
+      lastUp: dateOf(at(20)),
       lastUpdated: dateOf(at(20)),
       detectDeadline: dateOf(at(20 + DETECT)),
       nextDetectScheduled: dateOf(at(20 + DETECT)),
@@ -533,7 +538,9 @@ describe('a snapshot', () => {
       convUpStart: undefined,
       convDownStart: dateOf(at(20 + INTERVAL)),
       downSince: dateOf(at(20 + DETECT + 5)),
-      upSince: dateOf(at(20)),
+      lastDown: dateOf(at(20 + DETECT + 5)),
+      upSince: undefined,
+      lastUp: dateOf(at(20)),
     });
   });
 

@@ -104,5 +104,9 @@ export interface Binding {
   NativeEngine: new (options: EngineOptions, doorbell: () => void) => NativeEngineHandle;
   NativeRoutes: new () => NativeRoutesHandle;
   NativeSimulation: new (seed: number, quality: LinkQuality) => NativeSimulationHandle;
-  NativeUdp: new (bindIP: string, port: number, doorbell: () => void) => NativeUdpHandle;
+  NativeUdp: {
+    new (bindIP: string, port: number, doorbell: () => void): NativeUdpHandle;
+    /** Gives what the socket that is bound to an address sends the mark of network control, as the native engine's packets have it. False where there is none. */
+    markPackets(address: string, port: number): boolean;
+  };
 }

@@ -54,7 +54,7 @@ export interface Counting {
   /** An entry came into the queue, or left it. */
   queued(path: Path, change: 1 | -1): void;
   transition(path: Path, from: State, to: State, cause: TransitionCause): void;
-  /** A session enters the world, in AdminDown. */
+  /** A session begins, in Down. */
   added(path: Path): void;
   gone(path: Path, state: State): void;
 }
@@ -102,9 +102,9 @@ export class EngineCore implements TimelineListener<Slot> {
     this.#byId.set(id, slot);
     this.#enter(slot);
     this.#timeline.add(slot);
-    // A session enters the world out of service, and is put into it.
     this.#counting.added(path);
-    this.changed(slot, 'admin_down', 'register_route', now, 0);
+    // What is told has a state that it came from: out of service.
+    this.#tell(slot, 'admin_down', 'register_route', now, 0);
   }
 
   updateSession(now: number, id: SessionId, timers: Timers, peerPort: number): void {
@@ -224,6 +224,16 @@ export class EngineCore implements TimelineListener<Slot> {
     return this.#byId.keys();
   }
 
+  /** Whether any session has a local address. */
+  usesAddress(localIP: string): boolean {
+    return this.#byPath.has(localIP);
+  }
+
+  /** Whether there is a session between two addresses on another interface. */
+  hasElsewhere({ iface, localIP, peerIP }: Path): boolean {
+    return this.#between(localIP, peerIP)?.some(({ path }) => path.iface !== iface) === true;
+  }
+
   /** The path of the session between two addresses that began last, whatever its interface. */
   pathBetween(localIP: string, peerIP: string): Path | undefined {
     return this.#between(localIP, peerIP)?.at(-1)?.path;
@@ -244,9 +254,13 @@ export class EngineCore implements TimelineListener<Slot> {
   }
 
   /** @internal */
-  changed({ id, path, session }: Slot, from: State, cause: TransitionCause, at: number, localStallUs: number): void {
+  changed(slot: Slot, from: State, cause: TransitionCause, at: number, localStallUs: number): void {
+    this.#counting.transition(slot.path, from, slot.session.state, cause);
+    this.#tell(slot, from, cause, at, localStallUs);
+  }
+
+  #tell({ id, session }: Slot, from: State, cause: TransitionCause, at: number, localStallUs: number): void {
     const { state: to, lastDownReason: reason, moments, lastRx } = session;
-    this.#counting.transition(path, from, to, cause);
     const convStart = to === 'up' ? moments.convUpStart : moments.convDownStart;
     const peerPassive = session.peer.passive;
     this.#events.push({ kind: 'transition', id, from, to, reason, cause, at, localStallUs, peerPassive, convStart, lastRx });

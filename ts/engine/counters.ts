@@ -37,6 +37,13 @@ class Scope {
     this.#localIP = localIP;
   }
 
+  count(from: TransitionCount['from'], to: State, cause: TransitionCause): void {
+    const key = `${from} ${to} ${cause}`;
+    const counted = this.transitions.get(key);
+    if (counted === undefined) this.transitions.set(key, { from, to, cause, count: 1 });
+    else counted.count += 1;
+  }
+
   stats(): ScopeStats {
     const { tx, rx, unknownPeer, writeErrors, dropped, timeouts, graces, queued } = this;
     return {
@@ -109,14 +116,13 @@ export class Counters implements Counting {
     scope.sessions[from] -= 1;
     scope.sessions[to] += 1;
     if (cause === 'detect_timeout') scope.timeouts += 1;
-    const key = `${from} ${to} ${cause}`;
-    const counted = scope.transitions.get(key);
-    if (counted === undefined) scope.transitions.set(key, { from, to, cause, count: 1 });
-    else counted.count += 1;
+    scope.count(from, to, cause);
   }
 
   added(path: Path): void {
-    this.#at(path).sessions.admin_down += 1;
+    const scope = this.#at(path);
+    scope.sessions.down += 1;
+    scope.count('new', 'down', 'register_route');
   }
 
   gone(path: Path, state: State): void {

@@ -45,9 +45,9 @@ export interface EngineOptions {
   readonly maxTxCeilUs: number;
   readonly backoffMaxUs: number;
   readonly maxSessions: number;
-  /** What byte 20 of every packet says of us; only sent with a `clientVersion`. */
+  /** What byte 20 of every packet says of us. */
   readonly passive: boolean;
-  /** Bytes 21 to 24: major, minor, patch, channel. */
+  /** Bytes 21 to 24: major, minor, patch, channel; zeros where there is none. */
   readonly clientVersion: readonly [number, number, number, number] | undefined;
   readonly honorPeerAdvertisedPassive: boolean;
   /** In Up, hear only packets that name our discriminator. */
@@ -189,7 +189,8 @@ export interface EngineListener {
 
 /** How often sessions went from one state to another for one cause. */
 export interface TransitionCount {
-  readonly from: State;
+  /** `new`: the session began. */
+  readonly from: State | 'new';
   readonly to: State;
   readonly cause: TransitionCause;
   readonly count: number;
@@ -201,6 +202,7 @@ export interface ScopeStats {
   readonly localIP: string;
   readonly sessions: Readonly<Record<State, number>>;
   readonly tx: number;
+  /** Packets of sessions' peers. */
   readonly rx: number;
   readonly rxInvalid: Readonly<Record<InvalidReason, number>>;
   readonly unknownPeer: number;
@@ -267,6 +269,11 @@ export interface Engine {
   localAddr(): AddressInfo | undefined;
   /** Checks paths against the host as it is now, and changes nothing. */
   checkPaths(paths: readonly SessionPath[]): PathFault[];
+  /**
+   * Which of these sessions, by index, this engine could not tell from another one, theirs included: it does not learn what
+   * interface a packet came in by. Not there where the engine tells all apart.
+   */
+  indistinct?(specs: readonly SessionSpec[]): number[];
   /** Reads the specifications in the call, and keeps none. Starts sessions in Down; the first packets leave at once, paced over at most a second where there are many. */
   addSessions(specs: readonly SessionSpec[]): void;
   /** Gives sessions other timers or another peer port. */

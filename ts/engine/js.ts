@@ -5,7 +5,8 @@
 import type { AddressInfo } from 'node:net';
 
 import { LONGEST_WAIT_MS, monotonicNow } from '../clock.js';
-import { closedError, codeOf } from '../errors.js';
+import { closedError, codeOf, messageOf } from '../errors.js';
+import { NO_VERSION } from '../protocol/client-version.js';
 import { Xorshift32 } from '../protocol/jitter.js';
 import { randomWord } from '../protocol/random.js';
 import { ROBUST } from '../protocol/rules.js';
@@ -36,6 +37,9 @@ import { DgramTransport, ServiceTransport, type Transport, type TransportListene
 /** An AdminDown to all peers is repeated no longer than this. */
 const FAREWELL_MAX_US = 3_000_000;
 
+/** So many sessions begin in one turn of the event loop: they take about a millisecond. */
+const PORTION = 50;
+
 export class JsEngine implements Engine {
   readonly kind = 'js';
   readonly capabilities: Capabilities;
@@ -46,6 +50,8 @@ export class JsEngine implements Engine {
   readonly #throttle = new Throttle();
   readonly #refusals = new Refusals();
   readonly #discriminators = new Set<number>();
+  /** Sessions that were added and have not begun: in portions. */
+  readonly #waiting = new Map<SessionId, SessionSpec>();
   /** The interfaces of local addresses: a listing per packet of a stranger would cost more than the packet. */
   readonly #ownInterfaces = new Map<string, string>();
   /** Keeps the process alive while the engine is open and referenced. */
@@ -64,7 +70,7 @@ export class JsEngine implements Engine {
 
   private constructor(options: EngineOptions, listener: EngineListener, hasPacketInfo: boolean) {
     const { minTxFloorUs, maxTxCeilUs, backoffMaxUs, requireDiscriminator, clientVersion, passive, maxSessions } = options;
-    const identity = clientVersion === undefined ? undefined : { passive, version: clientVersion };
+    const identity = passive || clientVersion !== undefined ? { passive, version: clientVersion ?? NO_VERSION } : undefined;
     const random = new Xorshift32(randomWord());
     const policy = { rules: ROBUST, minTxFloorUs, maxTxCeilUs, backoffMaxUs, requireDiscriminator, identity };
     this.#core = new EngineCore(policy, maxSessions, () => random.next(), this.#counters);
@@ -111,23 +117,57 @@ export class JsEngine implements Engine {
     });
   }
 
+  indistinct(specs: readonly SessionSpec[]): number[] {
+    if (this.capabilities.pktinfo) return [];
+    const interfaces = new Map<string, string>();
+    const isTaken = (path: Path): boolean => {
+      const key = `${path.localIP} ${path.peerIP}`;
+      const iface = interfaces.get(key) ?? path.iface;
+      interfaces.set(key, iface);
+      return iface !== path.iface || this.#core.hasElsewhere(path);
+    };
+    for (const waiting of this.#waiting.values()) isTaken(waiting);
+    return specs.flatMap((spec, index) => (isTaken(spec) ? [index] : []));
+  }
+
   addSessions(specs: readonly SessionSpec[]): void {
     this.#assertOpen();
-    const now = nowUs();
     this.#ownInterfaces.clear();
-    for (const { id, iface, localIP, peerIP, peerPort, txMinUs, rxMinUs, detectMult } of specs) {
-      const timers = { txMinUs, rxMinUs, detectMult };
-      this.#transport.open(localIP);
-      this.#core.addSession(now, id, { iface, localIP, peerIP }, peerPort, timers, this.#newDiscriminator());
+    const isIdle = this.#waiting.size === 0;
+    for (const spec of specs) this.#waiting.set(spec.id, copyOf(spec));
+    if (isIdle) this.#beginPortion();
+  }
+
+  /** The event loop has its turn between portions: sessions that live want to send and to be heard. */
+  #beginPortion(): void {
+    if (this.#ended) return;
+    let count = 0;
+    for (const id of this.#waiting.keys()) {
+      this.#begin(id);
+      count += 1;
+      if (count === PORTION) break;
     }
     this.#transport.fitSendBuffer(this.#core.sessionCount);
     this.#soon();
+    if (this.#waiting.size > 0) setImmediate(() => this.#beginPortion());
+  }
+
+  /** Begins a session that waits for its turn; without effect for one that does not. */
+  #begin(id: SessionId): void {
+    const spec = this.#waiting.get(id);
+    if (spec === undefined) return;
+    this.#waiting.delete(id);
+    const { iface, localIP, peerIP, peerPort, txMinUs, rxMinUs, detectMult } = spec;
+    this.#transport.open(localIP);
+    this.#core.addSession(nowUs(), id, { iface, localIP, peerIP }, peerPort, { txMinUs, rxMinUs, detectMult }, this.#newDiscriminator());
   }
 
   updateSessions(specs: readonly SessionSpec[]): void {
     this.#assertOpen();
     const now = nowUs();
-    for (const { id, txMinUs, rxMinUs, detectMult, peerPort } of specs) {
+    for (const spec of specs) {
+      const { id, txMinUs, rxMinUs, detectMult, peerPort } = spec;
+      if (this.#waiting.has(id)) this.#waiting.set(id, copyOf(spec));
       this.#core.updateSession(now, id, { txMinUs, rxMinUs, detectMult }, peerPort);
     }
     this.#soon();
@@ -136,26 +176,31 @@ export class JsEngine implements Engine {
   removeSessions(ids: readonly SessionId[]): void {
     this.#assertOpen();
     for (const id of ids) {
+      this.#waiting.delete(id);
       const removed = this.#core.session(id);
       if (removed === undefined) continue;
       this.#discriminators.delete(removed.session.localDiscr);
       this.#core.removeSession(id);
     }
     this.#soon();
+    this.#transport.retain((localIP) => this.#isUsed(localIP));
   }
 
   setAdminDown(ids: readonly SessionId[], down: boolean): void {
     this.#assertOpen();
     const now = nowUs();
     for (const id of ids) {
+      this.#begin(id);
       if (down) this.#core.adminDown(now, id);
       else this.#core.adminUp(now, id);
     }
     this.#soon();
   }
 
-  snapshots(ids: Iterable<SessionId> = this.#core.sessionIds): EngineSnapshot[] {
+  snapshots(wanted?: Iterable<SessionId>): EngineSnapshot[] {
     this.#assertOpen();
+    for (const id of wanted ?? [...this.#waiting.keys()]) this.#begin(id);
+    const ids = wanted ?? this.#core.sessionIds;
     return [...ids].flatMap((id) => {
       const known = this.#core.session(id);
       if (known === undefined) return [];
@@ -174,7 +219,7 @@ export class JsEngine implements Engine {
       routes: [],
       queueLength: this.#core.queueLength,
       readErrors: this.#readErrors,
-      socketDrops: 0,
+      socketDrops: this.#transport.dropped,
       sendBufferBytes: this.#transport.sendBufferBytes,
       sendBufferFull: this.#sendBufferFull,
       turns: this.#turns,
@@ -198,6 +243,7 @@ export class JsEngine implements Engine {
   }
 
   async #close(adminDown: boolean): Promise<EngineStats> {
+    this.#waiting.clear();
     if (adminDown) await this.#sayFarewell();
     this.#ended = true;
     clearTimeout(this.#timer);
@@ -240,20 +286,28 @@ export class JsEngine implements Engine {
         this.#sendBufferFull += 1;
         this.#throttle.log('heldBack', (skipped) =>
           this.#listener.warning(
-            'send_buffer_full',
+            'ERR_SEND_BUFFER_FULL',
             `${skipped + 1} packets of sessions that are Down were not sent, to leave the other half of the send buffer (${size} bytes) to sessions that are Up: ` +
               'packets wait for the link addresses of neighbours that do not answer, or for a device that does not send',
           ),
         );
       },
-      readError: () => {
+      readError: (error) => {
         this.#readErrors += 1;
+        this.#warn('read', error, 'cannot read');
       },
-      failed: (localIP, error) => {
-        this.#readErrors += 1;
-        this.#throttle.log(localIP, () => this.#listener.warning(codeOf(error) ?? 'ERR_SOCKET', `cannot use ${localIP}: ${error.message}`));
+      // What cannot be sent from there meanwhile is a failed write.
+      notBound: (localIP, error) => this.#warn(localIP, error, `cannot use ${localIP}`),
+      died: (error) => this.#listener.fatal(error),
+      notClosed: (error) => {
+        this.#listener.warning('ERR_UDP', `the transport (\`udp\`) could not be closed: ${messageOf(error)}`);
       },
     };
+  }
+
+  /** Once in five seconds for each kind. */
+  #warn(kind: string, error: Error, what: string): void {
+    this.#throttle.log(kind, () => this.#listener.warning(codeOf(error) ?? 'ERR_UDP', `${what}: ${messageOf(error)}`));
   }
 
   /** Where the transport cannot tell the interface, that of the session that began last between the addresses. */
@@ -270,7 +324,7 @@ export class JsEngine implements Engine {
 
   #tellRefusals(now: number): void {
     for (const { kind, count } of this.#refusals.news(() => this.#counters.scopes(), now)) {
-      this.#listener.warning('packets_dropped', `${count} received packets were dropped: ${kind}`);
+      this.#listener.warning('ERR_PACKETS_DROPPED', `${count} received packets were dropped: ${kind}`);
     }
   }
 
@@ -282,7 +336,7 @@ export class JsEngine implements Engine {
     if (granted === 0 || granted >= needed) return;
     this.#toldSmallBuffer = true;
     this.#listener.warning(
-      'send_buffer_small',
+      'ERR_SEND_BUFFER_SMALL',
       `the system grants a send buffer of ${granted} bytes, and ${sessions} sessions need ${needed}: it takes a net.core.wmem_max of ${needed / 2}`,
     );
   }
@@ -343,6 +397,12 @@ export class JsEngine implements Engine {
     }, wait).unref();
   }
 
+  #isUsed(localIP: string): boolean {
+    if (this.#core.usesAddress(localIP)) return true;
+    for (const waiting of this.#waiting.values()) if (waiting.localIP === localIP) return true;
+    return false;
+  }
+
   #newDiscriminator(): number {
     let discr = randomDiscriminator();
     while (this.#discriminators.has(discr)) discr = randomDiscriminator();
@@ -353,6 +413,11 @@ export class JsEngine implements Engine {
   #assertOpen(): void {
     if (this.#closing !== undefined) throw closedError();
   }
+}
+
+/** Specifications are read in the call. */
+function copyOf({ id, iface, localIP, peerIP, peerPort, txMinUs, rxMinUs, detectMult }: SessionSpec): SessionSpec {
+  return { id, iface, localIP, peerIP, peerPort, txMinUs, rxMinUs, detectMult };
 }
 
 function toRecord(event: CoreEvent): SessionRecord {

@@ -7,7 +7,7 @@ import { codeOf, expected, LivenessError, messageOf, toError } from '../errors.j
 import { closedTransport, DatagramInbox } from '../protocol/datagram-inbox.js';
 import { checkWrite, type Datagram, type Destination, newUDPService, type UDPService } from '../protocol/udp.js';
 import type { Binding, NativeUdpHandle } from './binding.js';
-import { loadBinding } from './load.js';
+import { bindingIfAny } from './load.js';
 
 /**
  * Binds an IPv4 UDP socket to `bindIP:port` (reference name: `ListenUDP`). With the addon every datagram carries its
@@ -34,20 +34,11 @@ export async function listenUDP(bindIP: string, port: number): Promise<UDPServic
   }
 }
 
-/** Where the addon does not load there is another way, with less to offer. */
-function bindingIfAny(): Binding | undefined {
-  try {
-    return loadBinding();
-  } catch {
-    return undefined;
-  }
-}
-
 async function listenDgram(bindIP: string, port: number): Promise<UDPService> {
   const socket = createSocket('udp4');
-  socket.bind({ address: bindIP, port, exclusive: true });
-  await once(socket, 'listening');
   try {
+    socket.bind({ address: bindIP, port, exclusive: true });
+    await once(socket, 'listening');
     return newUDPService(socket);
   } catch (error) {
     socket.close();
@@ -64,6 +55,10 @@ class NativeUdpService implements UDPService {
     this.#handle = new binding.NativeUdp(bindIP, port, () => this.#receive());
   }
 
+  get dropped(): number {
+    return this.#inbox.dropped;
+  }
+
   readFrom(): Promise<Datagram> {
     return this.#inbox.read();
   }
@@ -72,7 +67,7 @@ class NativeUdpService implements UDPService {
     // What is wrong rejects, as what fails does.
     return new Promise((resolve) => {
       if (this.#closed) throw closedTransport();
-      checkWrite(bytes, to, src);
+      checkWrite(bytes, to, iface, src);
       resolve(this.#send(bytes, to, iface === '' ? undefined : iface, src));
     });
   }

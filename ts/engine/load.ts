@@ -5,11 +5,13 @@ import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 
 import { codeOf, LivenessError, messageOf } from '../errors.js';
+import { readGuarded } from '../guard.js';
 import type { Binding } from './binding.js';
 
 const require = createRequire(import.meta.url);
 
 let loaded: Binding | undefined;
+let hasFailed = false;
 
 /**
  * The addon: the file that ROUTE_LIVENESS_BINDING names, else the one of this package's own build, else the platform
@@ -18,8 +20,19 @@ let loaded: Binding | undefined;
  * @throws LivenessError `ERR_ENGINE_UNAVAILABLE`, with every candidate that was tried
  */
 export function loadBinding(): Binding {
-  loaded ??= load();
-  return loaded;
+  try {
+    loaded ??= load();
+    return loaded;
+  } catch (error) {
+    hasFailed = true;
+    throw error;
+  }
+}
+
+/** The addon, for what can do without it: nothing is searched again where it did not load before. */
+export function bindingIfAny(): Binding | undefined {
+  if (loaded !== undefined || hasFailed) return loaded;
+  return readGuarded(loadBinding, undefined);
 }
 
 function load(): Binding {

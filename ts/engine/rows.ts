@@ -134,8 +134,9 @@ class SnapshotRow implements EngineSnapshot {
     return this.#column(13);
   }
 
-  get peerPassive(): boolean {
-    return this.#column(14) !== 0;
+  get peerPassive(): boolean | undefined {
+    const passive = this.#column(14);
+    return Number.isNaN(passive) ? undefined : passive !== 0;
   }
 
   get peerVersion(): EngineSnapshot['peerVersion'] {

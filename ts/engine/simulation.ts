@@ -4,33 +4,33 @@ import type { TransitionCause } from './engine.js';
 
 /** How well packets get from one host to another; what is left out is 0. Shares are from 0 to 1, times in milliseconds. */
 export interface LinkQuality {
-  readonly delay?: number;
+  readonly delay?: number | undefined;
   /** A packet takes up to so much longer. */
-  readonly jitter?: number;
-  readonly loss?: number;
-  readonly duplicate?: number;
+  readonly jitter?: number | undefined;
+  readonly loss?: number | undefined;
+  readonly duplicate?: number | undefined;
   /** Such a packet takes twice the longest time. */
-  readonly reorder?: number;
+  readonly reorder?: number | undefined;
   /** Such a packet arrives with a bit flipped, or cut short. */
-  readonly corrupt?: number;
+  readonly corrupt?: number | undefined;
 }
 
 /** What a host is like. */
 export interface SimulatedHost {
   /** The rules that its sessions go by. Default `robust`, as the managers'. */
-  readonly rules?: 'robust' | 'reference';
+  readonly rules?: 'robust' | 'reference' | undefined;
   /** In milliseconds; default 10. */
-  readonly minTxFloor?: number;
+  readonly minTxFloor?: number | undefined;
   /** In milliseconds; default 1 000. */
-  readonly maxTxCeil?: number;
+  readonly maxTxCeil?: number | undefined;
   /** In milliseconds; default 1 000. */
-  readonly backoffMax?: number;
+  readonly backoffMax?: number | undefined;
   /** It says of itself that it only observes. */
-  readonly passive?: boolean;
+  readonly passive?: boolean | undefined;
   /** By so many millionths its clock gains, −500 to 500. Default 0. */
-  readonly clockPpm?: number;
+  readonly clockPpm?: number | undefined;
   /** Each turn of its thread comes up to so many milliseconds late. Default 0. */
-  readonly lateness?: number;
+  readonly lateness?: number | undefined;
 }
 
 /** One side's timers: milliseconds, and a multiplier from 1 to 255. */

@@ -4,10 +4,12 @@ import { once } from 'node:events';
 import type { AddressInfo } from 'node:net';
 
 import { monotonicNow, toMicros } from '../clock.js';
-import { codeOf, expected, LivenessError, messageOf } from '../errors.js';
-import type { Datagram, UDPService } from '../protocol/udp.js';
+import { codeOf, LivenessError, messageOf, toError } from '../errors.js';
+import { promised, readGuarded } from '../guard.js';
+import { cannotWrite, checkDatagram, isGone, type UDPService } from '../protocol/udp.js';
 import type { Path, Transmit } from './core.js';
 import { SendBufferShare, sendBufferToAskFor } from './send-buffer.js';
+import { bindingIfAny } from './load.js';
 
 /** Where a transport delivers. */
 export interface TransportListener {
@@ -18,19 +20,27 @@ export interface TransportListener {
   /** A packet of a session that is Down was not sent: its share of the send buffer, which has so many bytes, is used up. */
   heldBack(path: Path, size: number): void;
   readError(error: Error): void;
-  /** A local address cannot be used, now. */
-  failed(localIP: string, error: Error): void;
+  /** A local address cannot be bound, now. */
+  notBound(localIP: string, error: Error): void;
+  /** The transport is gone, and nothing will bring it back. */
+  died(error: Error): void;
+  /** A transport of the user's could not be closed. */
+  notClosed(error: Error): void;
 }
 
 export interface Transport {
   /** Gets ready to use a local address; failures come as write errors of what is sent from it. */
   open(localIP: string): void;
+  /** Lets go of what was opened for local addresses that are used no more. */
+  retain(isUsed: (localIP: string) => boolean): void;
   send(transmit: Transmit): void;
   /** Makes room for what so many sessions send. */
   fitSendBuffer(sessions: number): void;
   /** In bytes, of the smallest there is; 0 where none is known. */
   readonly sendBufferBytes: number;
   localAddr(): AddressInfo | undefined;
+  /** Datagrams that were dropped before they were read, as far as the transport counts them. */
+  readonly dropped: number;
   close(): Promise<void>;
 }
 /** What the packets leave with, as the native engine's do: the most there is. */
@@ -41,8 +51,13 @@ const RECEIVE_BUFFER = 4 << 20;
 
 const WILDCARD = '0.0.0.0';
 
+/** So long a transport of the user's may take to close, in milliseconds. */
+const CLOSE_PATIENCE_MS = 2_000;
+
 /** One socket per local address, since Node shows no packet info; the first one that is bound chooses the port. */
 export class DgramTransport implements Transport {
+  /** Node does not tell. */
+  readonly dropped = 0;
   readonly #bindIP: string;
   readonly #listener: TransportListener;
   readonly #sockets = new Map<string, Socket>();
@@ -50,6 +65,8 @@ export class DgramTransport implements Transport {
   /** Of each socket, what the system granted. */
   readonly #sendBuffers = new WeakMap<Socket, number>();
   #sessions = 0;
+  /** Whose packets wait for a socket to be bound: Node forgets them, and those who sent them, where it cannot be. */
+  readonly #unbound = new Map<Socket, Path[]>();
   #port: number;
   /** Where the system chooses the port: settles when the first socket has it, or has failed. The others take the same. */
   #choice: Promise<void> | undefined;
@@ -82,6 +99,21 @@ export class DgramTransport implements Transport {
     else void this.#choice.then(() => this.open(localIP));
   }
 
+  retain(isUsed: (localIP: string) => boolean): void {
+    if (this.#closed) return;
+    if (this.#choice !== undefined) {
+      // The first socket is needed until it has the port.
+      void this.#choice.then(() => this.retain(isUsed));
+      return;
+    }
+    for (const [localIP, socket] of this.#sockets) {
+      if (localIP === this.#bindIP || isUsed(localIP)) continue;
+      this.#sockets.delete(localIP);
+      this.#unbound.delete(socket);
+      socket.close();
+    }
+  }
+
   send(transmit: Transmit): void {
     const { path, peerPort, bytes } = transmit;
     if (this.#closed) return;
@@ -97,6 +129,7 @@ export class DgramTransport implements Transport {
       this.#listener.heldBack(path, size);
       return;
     }
+    this.#unbound.get(socket)?.push(path);
     socket.send(bytes, peerPort, path.peerIP, (error) => {
       if (error === null) this.#listener.sent(path);
       else this.#listener.writeError(path, error);
@@ -154,6 +187,7 @@ export class DgramTransport implements Transport {
     };
     const socket = createSocket({ type: 'udp4', recvBufferSize: RECEIVE_BUFFER, lookup });
     this.#sockets.set(localIP, socket);
+    this.#unbound.set(socket, []);
     socket.unref();
     socket.on('message', (data, { address }) => {
       const now = toMicros(monotonicNow());
@@ -162,14 +196,20 @@ export class DgramTransport implements Transport {
     socket.on('error', (error) => {
       this.#sockets.delete(localIP);
       socket.close();
-      this.#listener.failed(localIP, error);
+      for (const path of this.#unbound.get(socket) ?? []) this.#listener.writeError(path, error);
+      this.#unbound.delete(socket);
+      if (isBound) this.#listener.readError(error);
+      else this.#listener.notBound(localIP, error);
     });
     socket.on('listening', () => {
       isBound = true;
+      this.#unbound.delete(socket);
       // A peer that hears neighbours only knows them by it (RFC 5082). What waited for the binding leaves after this.
       socket.setTTL(TTL);
       this.#askForSendBuffer(socket);
-      this.#port = socket.address().port;
+      const bound = socket.address();
+      mark(bound);
+      this.#port = bound.port;
     });
     if (this.#port === 0) {
       const settled = new Promise<void>((resolve) => {
@@ -182,6 +222,18 @@ export class DgramTransport implements Transport {
     }
     socket.bind({ address: localIP, port: this.#port, exclusive: true });
     return socket;
+  }
+}
+
+/**
+ * As the native engine's packets are marked. Node can set no TOS: the addon does, where it loads; else routers treat the
+ * packets as any other's.
+ */
+function mark({ address, port }: AddressInfo): void {
+  try {
+    bindingIfAny()?.NativeUdp.markPackets(address, port);
+  } catch {
+    // What cannot be marked is sent without a mark.
   }
 }
 
@@ -201,13 +253,19 @@ export class ServiceTransport implements Transport {
     // The user's transport is open already, for whatever addresses it serves.
   }
 
+  retain(): void {
+    // Which addresses the user's transport serves is the user's matter.
+  }
+
   send({ path, peerPort, bytes }: Transmit): void {
     if (this.#closed) return;
     // Whatever the user's transport throws, at once or later, is a failed write.
-    const write = async (): Promise<number> => this.#udp.writeTo(bytes, { address: path.peerIP, port: peerPort }, path.iface, path.localIP);
-    write().then(
+    promised(() => this.#udp.writeTo(bytes, { address: path.peerIP, port: peerPort }, path.iface, path.localIP)).then(
       () => this.#listener.sent(path),
-      (thrown: unknown) => this.#listener.writeError(path, thrown instanceof Error ? thrown : new Error(String(thrown))),
+      (thrown: unknown) => {
+        this.#listener.writeError(path, toError(thrown));
+        if (cannotWrite(thrown)) this.#die(thrown);
+      },
     );
   }
 
@@ -218,28 +276,53 @@ export class ServiceTransport implements Transport {
   readonly sendBufferBytes = 0;
 
   localAddr(): AddressInfo | undefined {
-    return this.#closed ? undefined : this.#udp.localAddr();
+    return this.#closed ? undefined : readGuarded(() => this.#udp.localAddr(), undefined);
   }
 
+  get dropped(): number {
+    const dropped: unknown = readGuarded(() => this.#udp.dropped, undefined);
+    return typeof dropped === 'number' && Number.isFinite(dropped) ? dropped : 0;
+  }
+
+  /** Whether the user's transport could be closed or not, nothing is read from it or written to it any more. */
   async close(): Promise<void> {
     this.#closed = true;
-    await this.#udp.close();
+    try {
+      await inTime(
+        promised(() => this.#udp.close()),
+        CLOSE_PATIENCE_MS,
+      );
+    } catch (thrown) {
+      this.#listener.notClosed(toError(thrown));
+    }
   }
 
   async #receive(): Promise<void> {
     for (;;) {
       try {
-        const { data, remote, localIP, iface, arrival } = checked(await this.#udp.readFrom());
+        const { data, remote, localIP, iface, arrival } = checkDatagram(await promised(() => this.#udp.readFrom()));
+        if (this.#closed) return;
         // Nothing arrives in the future: an arrival of another clock's must not keep a session Up for ever.
         const now = monotonicNow();
         this.#listener.datagram(toMicros(now), toMicros(Math.min(arrival, now)), data, remote.address, localIP, iface);
       } catch (error) {
-        if (this.isClosed || codeOf(error) === 'ERR_CLOSED') return;
-        this.#listener.readError(error as Error);
+        if (this.isClosed) return;
+        if (isGone(error)) {
+          this.#die(error);
+          return;
+        }
+        this.#listener.readError(toError(error));
         // A transport that fails at once, again and again, must not spin.
         await new Promise((resolve) => setTimeout(resolve, 10).unref());
       }
     }
+  }
+
+  #die(cause: unknown): void {
+    if (this.#closed) return;
+    this.#closed = true;
+    const code = codeOf(cause) ?? 'ERR_CLOSED';
+    this.#listener.died(new LivenessError(code, `the transport (\`udp\`) is gone: ${messageOf(cause)}`, { cause }));
   }
 
   get isClosed(): boolean {
@@ -247,10 +330,15 @@ export class ServiceTransport implements Transport {
   }
 }
 
-/** What a transport of the user's has read. @throws LivenessError `ERR_INVALID_PACKET` */
-function checked(datagram: Datagram): Datagram {
-  const { data, arrival } = datagram;
-  if (!(data instanceof Uint8Array)) throw new LivenessError('ERR_INVALID_PACKET', expected('data', 'a Uint8Array', data));
-  if (!Number.isFinite(arrival)) throw new LivenessError('ERR_INVALID_PACKET', expected('arrival', 'a number of milliseconds', arrival));
-  return datagram;
+/** @throws LivenessError `ETIMEDOUT` where the end does not come in time */
+async function inTime(end: Promise<void>, milliseconds: number): Promise<void> {
+  let timer: NodeJS.Timeout | undefined;
+  const late = new Promise<never>((_, reject) => {
+    timer = setTimeout(() => reject(new LivenessError('ETIMEDOUT', `no answer within ${milliseconds} ms`)), milliseconds);
+  });
+  try {
+    await Promise.race([end, late]);
+  } finally {
+    clearTimeout(timer);
+  }
 }

@@ -121,7 +121,7 @@ export class BackendInstaller implements RouteInstaller {
   #watch(backend: RouteReaderWriter): () => void {
     const failed = (thrown: unknown): void => {
       const message = `routes that the backend loses are not noticed: ${messageOf(thrown)}`;
-      this.#means.warn({ code: 'routes_unwatched', err: toError(thrown) }, message);
+      this.#means.warn({ code: 'ERR_ROUTES_UNWATCHED', err: toError(thrown) }, message);
     };
     try {
       const unwatch = backend.watchRoutes?.({ lost: (routes, how) => this.#lost(routes, how), failed });

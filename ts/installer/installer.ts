@@ -84,5 +84,5 @@ export type InstallerWarning = (fields: object, message: string) => void;
 /** Says, once until there was peace, that others take a route away. */
 export function tellOfContention(warn: InstallerWarning, { route, iface }: RegisteredRoute): void {
   const message = `the route is taken away again and again, and put back with growing delays: ${formatRoute(route)}`;
-  warn({ code: 'route_contended', ...route, iface }, message);
+  warn({ code: 'ERR_ROUTE_CONTENDED', ...route, iface }, message);
 }

@@ -1,6 +1,7 @@
 /** Routing tables in memory, for trials and tests, by the rules of the kernel backend. */
 import { LivenessError } from '../errors.js';
 import { formatSlot, parseListedRoute, parseRoute, type Route } from '../route.js';
+import { type BackendOptions, checkProtocol, takesOver } from './options.js';
 import type { PlacedRoute, RouteReaderWriter } from './reader-writer.js';
 
 /**
@@ -11,9 +12,9 @@ export class MemoryRoutes implements RouteReaderWriter {
   readonly #routes = new Map<string, PlacedRoute>();
   readonly #takeOver: boolean;
 
-  /** @param options.takeOver replace whatever occupies a slot. Default: false */
-  constructor(options: { takeOver?: boolean } = {}) {
-    this.#takeOver = options.takeOver ?? false;
+  /** @throws ConfigError `ERR_CONFIG` */
+  constructor(options?: BackendOptions) {
+    this.#takeOver = takesOver(options);
   }
 
   /** @throws LivenessError `ERR_INVALID_ROUTE`, `ERR_ROUTE_CONFLICT` */
@@ -37,6 +38,7 @@ export class MemoryRoutes implements RouteReaderWriter {
     if (isSame && (iface === undefined || occupant.iface === undefined || occupant.iface === iface)) this.#routes.delete(slot);
   }
 
+  /** @throws ConfigError `ERR_CONFIG` where it is no protocol number */
   routeByProtocol(protocol: number): Route[] {
     return this.placedRoutes(protocol).map(({ route }) => route);
   }
@@ -47,6 +49,7 @@ export class MemoryRoutes implements RouteReaderWriter {
   }
 
   placedRoutes(protocol: number): PlacedRoute[] {
+    checkProtocol(protocol);
     const carried = [...this.#routes.values()].filter(({ route }) => route.protocol === protocol);
     return carried.map(({ route, iface }) => ({ route: { ...route }, iface }));
   }

@@ -4,6 +4,7 @@ import { loadBinding } from '../engine/load.js';
 import { parsePrefix } from '../address.js';
 import { codeOf, LivenessError, messageOf } from '../errors.js';
 import { formatSlot, parseListedRoute, parseRoute, type Route } from '../route.js';
+import { type BackendOptions, checkProtocol, takesOver } from './options.js';
 import type { PlacedRoute, RouteReaderWriter, RouteWatcher } from './reader-writer.js';
 
 /**
@@ -21,10 +22,10 @@ export class NetlinkRoutes implements RouteReaderWriter {
 
   /**
    * @param options.takeOver replace whatever occupies a slot, as the reference does. Default: false
-   * @throws LivenessError `ERR_NETLINK_UNAVAILABLE` without the addon
+   * @throws ConfigError `ERR_CONFIG`; LivenessError `ERR_NETLINK_UNAVAILABLE` without the addon
    */
-  constructor(options: { takeOver?: boolean } = {}) {
-    this.takeOver = options.takeOver ?? false;
+  constructor(options?: BackendOptions) {
+    this.takeOver = takesOver(options);
     this.#native = openRoutes();
   }
 
@@ -81,6 +82,7 @@ export class NetlinkRoutes implements RouteReaderWriter {
 
   /** As `routeByProtocol`, with the output interfaces. */
   async placedRoutes(protocol: number): Promise<PlacedRoute[]> {
+    checkProtocol(protocol);
     const routes = await this.#native.list(protocol).catch(failed('cannot list the routes'));
     return routes.map((listed) => ({ route: fromNative(listed), iface: listed.iface }));
   }

@@ -1,5 +1,10 @@
 /** The interface to a routing backend, and the adapter that puts liveness between a backend and its user. */
-import { type Route } from '../route.js';
+import * as v from 'valibot';
+
+import { ConfigError, expected } from '../errors.js';
+import { hasMethods, integer, object, optionsOf } from '../fields.js';
+import { parseInterface, type Route } from '../route.js';
+import { checkProtocol } from './options.js';
 
 /** A route of a backend, and the interface that it leads over, where the backend knows it. */
 export interface PlacedRoute {
@@ -47,15 +52,20 @@ export interface RouteReaderWriter {
   watchRoutes?(watcher: RouteWatcher): () => void;
 }
 
+/** What a backend has to have. */
+export const BACKEND_METHODS = ['routeAdd', 'routeDelete', 'routeByProtocol'] as const;
+
 /** What the adapter needs of a manager. */
 export interface RouteRegistrar {
-  registerRoute(route: Route, iface: string, options?: { port?: number }): Promise<void>;
+  registerRoute(route: Route, iface: string, options?: { port?: number | undefined }): Promise<void>;
   withdrawRoute(route: Route, iface: string): Promise<void>;
   getSessions(): readonly { peer: { iface: string }; routes: readonly { route: Route }[] }[];
 }
 
 /** linux/rtnetlink.h: RTPROT_BGP. */
 const PROTOCOL_BGP = 186;
+
+const SCOPED_SCHEMA = object({ port: v.optional(integer(1, 65_535)) });
 
 /**
  * A `RouteReaderWriter` for one interface whose routes live and die with their sessions: adding registers, deleting
@@ -64,20 +74,31 @@ const PROTOCOL_BGP = 186;
  * (Reference name: `NewRouteReaderWriter`.)
  *
  * @param options.port the peers' UDP port; default 44880
+ * @throws ConfigError `ERR_CONFIG`; LivenessError `ERR_NO_SUCH_INTERFACE` where it is no name of an interface
  */
 export function newRouteReaderWriter(
   manager: RouteRegistrar,
   backend: RouteReaderWriter,
   iface: string,
-  options: { port?: number } = {},
+  options?: { port?: number | undefined },
 ): RouteReaderWriter {
+  const port = optionsOf(SCOPED_SCHEMA, options);
+  checkMethods('manager', manager, ['registerRoute', 'withdrawRoute', 'getSessions']);
+  checkMethods('backend', backend, BACKEND_METHODS);
+  parseInterface(iface);
   return {
-    routeAdd: (route) => manager.registerRoute(route, iface, options),
+    routeAdd: (route) => manager.registerRoute(route, iface, port),
     routeDelete: (route) => manager.withdrawRoute(route, iface),
-    routeByProtocol: (protocol) => {
+    routeByProtocol: async (protocol) => {
+      checkProtocol(protocol);
       if (protocol !== PROTOCOL_BGP) return backend.routeByProtocol(protocol);
       const here = manager.getSessions().filter((session) => session.peer.iface === iface);
       return here.flatMap((session) => session.routes.map(({ route }) => route));
     },
   };
+}
+
+function checkMethods(path: string, value: unknown, names: readonly string[]): void {
+  if (hasMethods(value, names)) return;
+  throw new ConfigError([{ path, message: expected(path, `an object with ${names.join(', ')}`, value) }]);
 }

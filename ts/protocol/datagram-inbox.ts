@@ -21,12 +21,19 @@ export class DatagramInbox {
   #isPast = false;
   #failure: Error | undefined;
   #isClosed = false;
+  #dropped = 0;
+
+  /** How many datagrams were dropped since nobody had read those before. */
+  get dropped(): number {
+    return this.#dropped;
+  }
 
   /** Gives a datagram to the first who waits, or keeps it. */
   put(datagram: Datagram): void {
     const reader = this.#readers.shift();
     if (reader !== undefined) reader.resolve(datagram);
     else if (this.#unread.length - this.#taken < MOST_UNREAD) this.#unread.push(datagram);
+    else this.#dropped += 1;
   }
 
   /** The read that waits fails with this, else the next that finds nothing to read. */

@@ -64,8 +64,14 @@ export class EventQueue {
     return event === undefined ? { wait: at - now } : { event };
   }
 
-  /** How many events there are for sessions on an interface and a local address. */
+  /**
+   * How many events there are for sessions on an interface and a local address.
+   *
+   * @throws LivenessError `ERR_CONFIG` where they are no text
+   */
   countFor(iface: string, localIP: string): number {
+    check(typeof iface === 'string', 'iface', 'the name of an interface', iface);
+    check(typeof localIP === 'string', 'localIP', 'an address', localIP);
     return this.#counts.get(keyOf(iface, localIP)) ?? 0;
   }
 

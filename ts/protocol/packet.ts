@@ -1,7 +1,7 @@
 /** Bytes <-> `ControlPacket`: the 40-byte wire format, whose first 20 bytes are RFC 5880's (§4.1). */
 import { expected, LivenessError } from '../errors.js';
-import { NO_VERSION, type VersionBytes } from './client-version.js';
-import { type State, stateFromWire, stateToWire } from './state.js';
+import { isVersionBytes, NO_VERSION, type VersionBytes } from './client-version.js';
+import { isState, type State, stateFromWire, stateToWire } from './state.js';
 
 /** Length of a control packet in bytes, and the value of its length field. */
 export const PACKET_LENGTH = 40;
@@ -194,7 +194,7 @@ function checkFields(fields: ControlPacketFields): void {
   const { version, state, detectMult, localDiscr, peerDiscr, desiredMinTxUs, requiredMinRxUs } = fields;
   const { passive = false, clientVersion = NO_VERSION } = fields;
   check(version === PROTOCOL_VERSION, 'version', `${PROTOCOL_VERSION}`, version);
-  check(stateToWire(state) >= 0, 'state', "'admin_down', 'down', 'init' or 'up'", state);
+  check(isState(state), 'state', "'admin_down', 'down', 'init' or 'up'", state);
   check(isUnsigned(detectMult, 8), 'detectMult', 'an integer from 0 to 255', detectMult);
   checkWord('localDiscr', localDiscr);
   checkWord('peerDiscr', peerDiscr);
@@ -210,10 +210,6 @@ function check(holds: boolean, path: string, what: string, got: unknown): void {
 
 function checkWord(path: string, value: unknown): void {
   check(isUnsigned(value, 32), path, 'an integer from 0 to 4294967295', value);
-}
-
-function isVersionBytes(value: unknown): value is VersionBytes {
-  return value === NO_VERSION || (Array.isArray(value) && value.length === 4 && value.every((byte) => isUnsigned(byte, 8)));
 }
 
 function isUnsigned(value: unknown, bits: number): boolean {

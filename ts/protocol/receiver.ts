@@ -1,13 +1,17 @@
 /** The loop that reads a transport and hands packets on. */
 import { monotonicNow } from '../clock.js';
-import { codeOf, expected, LivenessError, messageOf, toError } from '../errors.js';
-import { hasMethods } from '../fields.js';
-import { type Logger, SILENT } from '../logger.js';
-import { LABEL_IFACE, LABEL_LOCAL_IP, LABEL_OPERATION, LABEL_REASON, type Metrics } from '../metrics.js';
+import * as v from 'valibot';
+
+import { codeOf, messageOf, toError } from '../errors.js';
+import { field, functionField, hasMethods, object, optionsOf, SIGNAL_SCHEMA } from '../fields.js';
+import { callGuarded, promised, readGuarded } from '../guard.js';
+import { componentLogger, type Logger, loggerField } from '../logger.js';
+import { LABEL_IFACE, LABEL_LOCAL_IP, LABEL_OPERATION, LABEL_REASON, type Metrics, metricsField } from '../metrics.js';
+import { MetricsSink } from '../metrics-sink.js';
 import type { Peer } from '../route.js';
 import { ControlPacket, type InvalidReason, receivable } from './packet.js';
 import { Throttle } from './throttle.js';
-import type { Datagram, UDPService } from './udp.js';
+import { checkDatagram, type Datagram, isGone, type UDPService } from './udp.js';
 
 /**
  * Called with every well-formed packet, whom it is from and to, and when it arrived, in milliseconds of CLOCK_MONOTONIC
@@ -36,36 +40,40 @@ export interface ReceiverStats {
 /** After a failed read there is a pause: a transport that fails at once, again and again, must not spin. In milliseconds. */
 const PAUSE_AFTER_ERROR = 10;
 
-/** What no further read will mend. */
-const FATAL_CODES: ReadonlySet<string | undefined> = new Set(['ERR_CLOSED', 'EBADF', 'ENOTSOCK', 'ENODEV', 'ERR_SOCKET_DGRAM_NOT_RUNNING']);
+const SCHEMA = object({
+  udp: field<UDPService>('a UDPService', (value) => hasMethods(value, ['readFrom', 'setReadDeadline'])),
+  handleRx: functionField<HandleRx>(),
+  logger: v.optional(loggerField),
+  metrics: v.optional(metricsField),
+});
 
 /** Reads a transport and passes packets to a handler (reference name: `Receiver`). */
 export class Receiver {
   readonly #udp: UDPService;
   readonly #handleRx: (...given: Parameters<HandleRx>) => unknown;
   readonly #log: Logger;
-  readonly #metrics: Metrics | undefined;
+  readonly #metrics: MetricsSink;
   readonly #throttle = new Throttle();
   readonly #stats = { received: 0, invalid: 0, readErrors: 0, handlerErrors: 0 };
 
   /** @throws LivenessError `ERR_CONFIG` */
-  constructor({ udp, handleRx, logger, metrics }: ReceiverOptions) {
-    if (!hasMethods(udp, ['readFrom', 'setReadDeadline'])) throw new LivenessError('ERR_CONFIG', expected('udp', 'a UDPService', udp));
-    if (typeof handleRx !== 'function') throw new LivenessError('ERR_CONFIG', expected('handleRx', 'a function', handleRx));
+  constructor(options: ReceiverOptions) {
+    const { udp, handleRx, logger, metrics } = optionsOf(SCHEMA, options);
     this.#udp = udp;
     this.#handleRx = handleRx;
-    this.#log = logger?.child({ component: 'liveness.receiver' }) ?? SILENT;
-    this.#metrics = metrics;
+    this.#log = componentLogger(logger, 'liveness.receiver');
+    this.#metrics = new MetricsSink(metrics, (thrown) => this.#metricsFailed(thrown));
   }
 
   /**
    * Reads until the signal aborts: resolves then (reference name: `Receiver.Run`). Failed reads are counted and logged, and
    * the loop goes on; rejects where the transport is closed or gone.
    */
-  async run({ signal }: { signal?: AbortSignal | undefined } = {}): Promise<void> {
+  async run(options?: { signal?: AbortSignal | undefined }): Promise<void> {
+    const { signal } = optionsOf(SIGNAL_SCHEMA, options);
     const aborted = (): boolean => signal?.aborted === true;
     // A read that is under way ends at its deadline.
-    const stop = (): void => this.#udp.setReadDeadline(monotonicNow());
+    const stop = (): void => this.#setReadDeadline(monotonicNow());
     signal?.addEventListener('abort', stop, { once: true });
     try {
       while (!aborted()) {
@@ -74,7 +82,7 @@ export class Receiver {
       }
     } finally {
       signal?.removeEventListener('abort', stop);
-      if (aborted()) this.#udp.setReadDeadline(undefined);
+      if (aborted()) this.#setReadDeadline(undefined);
     }
   }
 
@@ -84,7 +92,7 @@ export class Receiver {
 
   async #read(aborted: () => boolean): Promise<Datagram | undefined> {
     try {
-      return await this.#udp.readFrom();
+      return checkDatagram(await promised(() => this.#udp.readFrom()));
     } catch (thrown) {
       const code = codeOf(thrown);
       if (aborted()) return undefined;
@@ -92,10 +100,10 @@ export class Receiver {
         await this.#passDeadline();
         return undefined;
       }
-      if (FATAL_CODES.has(code)) throw toError(thrown);
+      if (isGone(thrown)) throw toError(thrown);
       this.#stats.readErrors += 1;
-      const labels = { [LABEL_IFACE]: '', [LABEL_LOCAL_IP]: this.#udp.localAddr()?.address ?? '', [LABEL_OPERATION]: 'read_from' };
-      this.#metrics?.readSocketErrors.inc(labels);
+      const address = readGuarded(() => this.#udp.localAddr()?.address, undefined) ?? '';
+      this.#metrics.add('readSocketErrors', { [LABEL_IFACE]: '', [LABEL_LOCAL_IP]: address, [LABEL_OPERATION]: 'read_from' });
       this.#throttle.log('read', (skipped) => this.#log.warn({ err: thrown, skipped }, `cannot read: ${messageOf(thrown)}`));
       await new Promise((resolve) => setTimeout(resolve, PAUSE_AFTER_ERROR));
       return undefined;
@@ -104,7 +112,7 @@ export class Receiver {
 
   /** A deadline that somebody set has passed: without it the next read waits. Yields: a transport may time out at once, for ever. */
   async #passDeadline(): Promise<void> {
-    this.#udp.setReadDeadline(undefined);
+    this.#setReadDeadline(undefined);
     await new Promise((resolve) => setImmediate(resolve));
   }
 
@@ -116,17 +124,13 @@ export class Receiver {
     }
     this.#stats.received += 1;
     const labels = { [LABEL_IFACE]: iface, [LABEL_LOCAL_IP]: localIP };
-    this.#metrics?.controlPacketsRX.inc(labels);
+    this.#metrics.add('controlPacketsRX', labels);
     const began = monotonicNow();
-    try {
-      const peer = { iface, localIP, peerIP: remote.address };
-      const outcome = this.#handleRx(packet, peer, arrival);
-      // A handler may give a promise although nobody asks for one.
-      if (outcome instanceof Promise) outcome.catch((thrown: unknown) => this.#handlerFailed(thrown));
-    } catch (thrown) {
-      this.#handlerFailed(thrown);
-    }
-    this.#metrics?.handleRxDuration.observe(labels, (monotonicNow() - began) / 1_000);
+    callGuarded(
+      () => this.#handleRx(packet, { iface, localIP, peerIP: remote.address }, arrival),
+      (thrown) => this.#handlerFailed(thrown),
+    );
+    this.#metrics.observe('handleRxDuration', labels, (monotonicNow() - began) / 1_000);
   }
 
   #handlerFailed(thrown: unknown): void {
@@ -134,9 +138,25 @@ export class Receiver {
     this.#throttle.log('handler', (skipped) => this.#log.error({ err: thrown, skipped }, `the handler threw: ${messageOf(thrown)}`));
   }
 
+  #metricsFailed(thrown: unknown): void {
+    this.#throttle.log('metrics', (skipped) => this.#log.warn({ err: thrown, skipped }, `a metric failed: ${messageOf(thrown)}`));
+  }
+
+  /** A transport that takes no deadline reads on until its next datagram. */
+  #setReadDeadline(deadline: number | undefined): void {
+    callGuarded(
+      () => this.#udp.setReadDeadline(deadline),
+      (thrown) => {
+        this.#throttle.log('deadline', (skipped) =>
+          this.#log.warn({ err: thrown, skipped }, `the transport took no read deadline: ${messageOf(thrown)}`),
+        );
+      },
+    );
+  }
+
   #refuse(reason: InvalidReason, iface: string, localIP: string): void {
     this.#stats.invalid += 1;
-    this.#metrics?.controlPacketsRxInvalid.inc({ [LABEL_IFACE]: iface, [LABEL_LOCAL_IP]: localIP, [LABEL_REASON]: reason });
+    this.#metrics.add('controlPacketsRxInvalid', { [LABEL_IFACE]: iface, [LABEL_LOCAL_IP]: localIP, [LABEL_REASON]: reason });
     this.#throttle.log(reason, (skipped) => this.#log.debug({ iface, localIP, reason, skipped }, `dropped a packet: ${reason}`));
   }
 }

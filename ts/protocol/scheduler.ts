@@ -1,9 +1,11 @@
 /** The loop that sends what is due and declares Down what has been silent for too long. */
+import * as v from 'valibot';
 
 import { givenMicros, LONGEST_WAIT_MS, monotonicNow, toMicros } from '../clock.js';
 import { expected, LivenessError, messageOf } from '../errors.js';
-import { hasMethods } from '../fields.js';
-import { type Logger, SILENT } from '../logger.js';
+import { field, flag, functionField, hasMethods, integer, object, optionsOf, SIGNAL_SCHEMA } from '../fields.js';
+import { callGuarded, promised } from '../guard.js';
+import { componentLogger, type Logger, loggerField } from '../logger.js';
 import {
   LABEL_OPERATION,
   LABEL_REASON,
@@ -11,9 +13,11 @@ import {
   LABEL_STATE_FROM,
   LABEL_STATE_TO,
   type Metrics,
+  metricsField,
   peerLabels,
   scopeLabels,
 } from '../metrics.js';
+import { MetricsSink } from '../metrics-sink.js';
 import { formatPeer } from '../route.js';
 import { Xorshift32 } from './jitter.js';
 import { randomWord } from './random.js';
@@ -53,6 +57,15 @@ export interface SchedulerStats {
 
 const DEFAULT_MAX_EVENTS = 10_240;
 
+const SCHEMA = object({
+  udp: field<UDPService>('a UDPService', (value) => hasMethods(value, ['writeTo'])),
+  onSessionDown: functionField<SessionDown>(),
+  maxEvents: v.optional(integer(2, Number.MAX_SAFE_INTEGER)),
+  enablePeerMetrics: v.optional(flag),
+  logger: v.optional(loggerField),
+  metrics: v.optional(metricsField),
+});
+
 class Slot extends Tracked {
   readonly owner: Session;
   /** The state as it was told last. */
@@ -79,7 +92,7 @@ export class Scheduler {
   readonly #maxSessions: number;
   readonly #maxEvents: number;
   readonly #log: Logger;
-  readonly #metrics: Metrics | undefined;
+  readonly #metrics: MetricsSink;
   readonly #hasPeerMetrics: boolean;
   readonly #throttle = new Throttle();
   readonly #slots = new Map<Session, Slot>();
@@ -92,19 +105,14 @@ export class Scheduler {
 
   /** @throws LivenessError `ERR_CONFIG` */
   constructor(options: SchedulerOptions) {
-    const { udp, onSessionDown, maxEvents = DEFAULT_MAX_EVENTS, enablePeerMetrics = false, logger, metrics } = options;
-    if (!hasMethods(udp, ['writeTo'])) throw new LivenessError('ERR_CONFIG', expected('udp', 'a UDPService', udp));
-    if (typeof onSessionDown !== 'function') throw new LivenessError('ERR_CONFIG', expected('onSessionDown', 'a function', onSessionDown));
-    if (!Number.isInteger(maxEvents) || maxEvents < 2) {
-      throw new LivenessError('ERR_CONFIG', expected('maxEvents', 'an integer of at least 2', maxEvents));
-    }
+    const { udp, onSessionDown, maxEvents = DEFAULT_MAX_EVENTS, enablePeerMetrics = false, logger, metrics } = optionsOf(SCHEMA, options);
     this.#udp = udp;
     this.#onSessionDown = onSessionDown;
     this.#maxEvents = maxEvents;
     this.#maxSessions = Math.floor(maxEvents / 2);
     this.#hasPeerMetrics = enablePeerMetrics;
-    this.#log = logger?.child({ component: 'liveness.scheduler' }) ?? SILENT;
-    this.#metrics = metrics;
+    this.#log = componentLogger(logger, 'liveness.scheduler');
+    this.#metrics = new MetricsSink(metrics, (thrown) => this.#metricsFailed(thrown));
     const random = new Xorshift32(randomWord());
     this.#timeline = new Timeline(this.#maxSessions, () => random.next(), this.#listener());
   }
@@ -115,7 +123,7 @@ export class Scheduler {
    * @throws LivenessError `ERR_TOO_MANY_SESSIONS`, naming the value to set; `ERR_CONFIG` where it is no session
    */
   add(session: Session): void {
-    if (!(session instanceof Session)) throw new LivenessError('ERR_CONFIG', expected('session', 'a Session', session));
+    checkSession(session);
     if (this.#slots.has(session)) return;
     if (this.#slots.size >= this.#maxSessions) {
       const needed = 2 * (this.#slots.size + 1);
@@ -127,21 +135,22 @@ export class Scheduler {
     this.#slots.set(session, slot);
     core.nextTx = this.#timeline.paced(nowUs());
     this.#timeline.add(slot);
-    this.#metrics?.sessions.inc({ ...scopeLabels(session.peer), [LABEL_STATE]: core.state });
+    this.#metrics.add('sessions', { ...scopeLabels(session.peer), [LABEL_STATE]: core.state });
     this.#showPeer(session, undefined);
     this.#wake();
   }
 
-  /** Lets a session go, without a farewell. One that is not there is gone already. */
+  /** Lets a session go, without a farewell. One that is not there is gone already. @throws LivenessError `ERR_CONFIG` */
   remove(session: Session): void {
+    checkSession(session);
     const slot = this.#slots.get(session);
     if (slot === undefined) return;
     this.#slots.delete(session);
     this.#timeline.remove(slot);
-    this.#metrics?.sessions.dec({ ...scopeLabels(session.peer), [LABEL_STATE]: slot.told });
+    this.#metrics.add('sessions', { ...scopeLabels(session.peer), [LABEL_STATE]: slot.told }, -1);
     if (this.#hasPeerMetrics) {
-      this.#metrics?.peerSessions.remove({ ...peerLabels(session.peer), [LABEL_STATE]: slot.told });
-      this.#metrics?.peerDetectTime.remove(peerLabels(session.peer));
+      this.#metrics.remove('peerSessions', { ...peerLabels(session.peer), [LABEL_STATE]: slot.told });
+      this.#metrics.remove('peerDetectTime', peerLabels(session.peer));
     }
   }
 
@@ -149,9 +158,11 @@ export class Scheduler {
    * To be called after `session.handleRx(now, packet)`, with what that gave: a change is announced, and silence is counted
    * from here. A packet that the session ignored changes nothing.
    *
-   * @throws LivenessError `ERR_CONFIG` where `now` is no time
+   * @throws LivenessError `ERR_CONFIG` where `now` is no time, `session` no session or `changed` no boolean
    */
   handled(session: Session, changed: boolean, now: number): void {
+    checkSession(session);
+    if (typeof changed !== 'boolean') throw new LivenessError('ERR_CONFIG', expected('changed', 'a boolean', changed));
     const at = givenMicros('now', now);
     this.#handled += 1;
     const slot = this.#slots.get(session);
@@ -169,7 +180,8 @@ export class Scheduler {
   }
 
   /** Works until the signal aborts: resolves then (reference name: `Scheduler.Run`). */
-  async run({ signal }: { signal?: AbortSignal | undefined } = {}): Promise<void> {
+  async run(options?: { signal?: AbortSignal | undefined }): Promise<void> {
+    const { signal } = optionsOf(SIGNAL_SCHEMA, options);
     const isRunning = (): boolean => signal?.aborted !== true;
     const stop = (): void => this.#wake();
     signal?.addEventListener('abort', stop);
@@ -230,8 +242,8 @@ export class Scheduler {
         this.#log.debug({ ...owner.peer }, 'a timeout was put off: this process was late itself');
       },
       queued: ({ owner }, change) => {
-        this.#metrics?.schedulerServiceQueueLen.inc(scopeLabels(owner.peer), change);
-        this.#metrics?.schedulerTotalQueueLen.inc(change);
+        this.#metrics.add('schedulerServiceQueueLen', scopeLabels(owner.peer), change);
+        this.#metrics.add('schedulerTotalQueueLen', {}, change);
       },
     };
   }
@@ -239,12 +251,12 @@ export class Scheduler {
   async #send(session: Session, bytes: Uint8Array): Promise<void> {
     const { iface, localIP, peerIP } = session.peer;
     try {
-      await this.#udp.writeTo(bytes, { address: peerIP, port: session.port }, iface, localIP);
+      await promised(() => this.#udp.writeTo(bytes, { address: peerIP, port: session.port }, iface, localIP));
       this.#stats.sent += 1;
-      this.#metrics?.controlPacketsTX.inc(scopeLabels(session.peer));
+      this.#metrics.add('controlPacketsTX', scopeLabels(session.peer));
     } catch (thrown) {
       this.#stats.writeErrors += 1;
-      this.#metrics?.writeSocketErrors.inc({ ...scopeLabels(session.peer), [LABEL_OPERATION]: 'write_to' });
+      this.#metrics.add('writeSocketErrors', { ...scopeLabels(session.peer), [LABEL_OPERATION]: 'write_to' });
       this.#throttle.log('write', (skipped) =>
         this.#log.warn({ err: thrown, skipped, ...session.peer }, `cannot send: ${messageOf(thrown)}`),
       );
@@ -257,35 +269,43 @@ export class Scheduler {
     const to = session.state;
     slot.told = to;
     const labels = scopeLabels(owner.peer);
-    this.#metrics?.sessions.dec({ ...labels, [LABEL_STATE]: from });
-    this.#metrics?.sessions.inc({ ...labels, [LABEL_STATE]: to });
-    this.#metrics?.sessionTransitions.inc({ ...labels, [LABEL_STATE_FROM]: from, [LABEL_STATE_TO]: to, [LABEL_REASON]: cause });
+    this.#metrics.add('sessions', { ...labels, [LABEL_STATE]: from }, -1);
+    this.#metrics.add('sessions', { ...labels, [LABEL_STATE]: to });
+    this.#metrics.add('sessionTransitions', { ...labels, [LABEL_STATE_FROM]: from, [LABEL_STATE_TO]: to, [LABEL_REASON]: cause });
     this.#showPeer(owner, from);
     this.#log.info({ ...owner.peer, from, to, cause }, `session went from ${from} to ${to}`);
     // Not from inside of the turn: whoever is told may remove the session.
-    if (cause === 'detect_timeout') queueMicrotask(() => void this.#tellDown(owner));
+    if (cause === 'detect_timeout') queueMicrotask(() => this.#tellDown(owner));
   }
 
-  async #tellDown(session: Session): Promise<void> {
-    try {
-      // A handler may give a promise although nobody asks for one.
-      await this.#onSessionDown(session);
-    } catch (thrown) {
-      this.#stats.handlerErrors += 1;
-      this.#throttle.log('handler', (skipped) =>
-        this.#log.error({ err: thrown, skipped }, `onSessionDown threw for ${formatPeer(session.peer)}: ${messageOf(thrown)}`),
-      );
-    }
+  #tellDown(session: Session): void {
+    callGuarded(
+      () => this.#onSessionDown(session),
+      (thrown) => {
+        this.#stats.handlerErrors += 1;
+        this.#throttle.log('handler', (skipped) =>
+          this.#log.error({ err: thrown, skipped }, `onSessionDown threw for ${formatPeer(session.peer)}: ${messageOf(thrown)}`),
+        );
+      },
+    );
+  }
+
+  #metricsFailed(thrown: unknown): void {
+    this.#throttle.log('metrics', (skipped) => this.#log.warn({ err: thrown, skipped }, `a metric failed: ${messageOf(thrown)}`));
   }
 
   #showPeer(session: Session, from: State | undefined): void {
-    if (!this.#hasPeerMetrics || this.#metrics === undefined) return;
+    if (!this.#hasPeerMetrics) return;
     const { state, detectTimeUs }: SessionCore = session.core;
     const labels = peerLabels(session.peer);
-    if (from !== undefined && from !== state) this.#metrics.peerSessions.remove({ ...labels, [LABEL_STATE]: from });
-    this.#metrics.peerSessions.set({ ...labels, [LABEL_STATE]: state }, 1);
-    this.#metrics.peerDetectTime.set(labels, detectTimeUs / 1_000_000);
+    if (from !== undefined && from !== state) this.#metrics.remove('peerSessions', { ...labels, [LABEL_STATE]: from });
+    this.#metrics.set('peerSessions', { ...labels, [LABEL_STATE]: state }, 1);
+    this.#metrics.set('peerDetectTime', labels, detectTimeUs / 1_000_000);
   }
+}
+
+function checkSession(session: unknown): void {
+  if (!(session instanceof Session)) throw new LivenessError('ERR_CONFIG', expected('session', 'a Session', session));
 }
 
 function nowUs(): number {

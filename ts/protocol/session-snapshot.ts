@@ -17,8 +17,14 @@ export interface BareSnapshot {
   readonly convUpStart: Date | undefined;
   /** When the first packet was missing, or one said Down. */
   readonly convDownStart: Date | undefined;
+  /** When it came Up; only in Up. */
   readonly upSince: Date | undefined;
+  /** When it went Down or AdminDown, or began; only in Down and AdminDown. */
   readonly downSince: Date | undefined;
+  /** When it came Up last, whatever it is now. */
+  readonly lastUp: Date | undefined;
+  /** When it went Down or AdminDown last, or began, whatever it is now. */
+  readonly lastDown: Date | undefined;
   readonly lastDownReason: DownReason;
   /** When silence makes the session Down; only in Init and Up. */
   readonly detectDeadline: Date | undefined;
@@ -30,8 +36,8 @@ export interface BareSnapshot {
   readonly detectTime: number;
   /** How often we send while in service, in milliseconds. */
   readonly txInterval: number;
-  /** What the peer says of itself; a peer that says nothing is active. */
-  readonly peerMode: 'active' | 'passive';
+  /** What the peer says of itself; a peer that says nothing is active. `undefined` before its first packet. */
+  readonly peerMode: 'active' | 'passive' | undefined;
   /** The peer's version, if it says one. */
   readonly peerVersion: string | undefined;
 }
@@ -45,6 +51,7 @@ export interface CoreSnapshot {
   readonly lastDownReason: DownReason;
   readonly convUpStartUs: number | undefined;
   readonly convDownStartUs: number | undefined;
+  /** The last time that it came Up, and that it left service or began: whatever the state is now. */
   readonly upSinceUs: number | undefined;
   readonly downSinceUs: number | undefined;
   readonly detectDeadlineUs: number | undefined;
@@ -52,7 +59,8 @@ export interface CoreSnapshot {
   readonly lastUpdatedUs: number | undefined;
   readonly detectTimeUs: number;
   readonly txIntervalUs: number;
-  readonly peerPassive: boolean;
+  /** `undefined` before the first accepted packet. */
+  readonly peerPassive: boolean | undefined;
   /** Bytes 21 to 24 of the last accepted packet, `undefined` before one and where all four are zero. */
   readonly peerVersion: VersionBytes | undefined;
 }
@@ -73,7 +81,7 @@ export function coreSnapshot(session: SessionCore, nextDetectScheduledUs: number
     lastUpdatedUs: moments.lastUpdated,
     detectTimeUs: session.detectTimeUs,
     txIntervalUs: session.txIntervalUs,
-    peerPassive: peer.passive,
+    peerPassive: session.lastRx === undefined ? undefined : peer.passive,
     peerVersion: peer.version.some((byte) => byte !== 0) ? peer.version : undefined,
   };
 }
@@ -92,15 +100,22 @@ export function bareSnapshot(peer: Readonly<Peer>, seen: CoreSnapshot, offset = 
     peerDiscr: seen.peerDiscr,
     convUpStart: date(seen.convUpStartUs),
     convDownStart: date(seen.convDownStartUs),
-    upSince: date(seen.upSinceUs),
-    downSince: date(seen.downSinceUs),
+    upSince: seen.state === 'up' ? date(seen.upSinceUs) : undefined,
+    downSince: seen.state === 'down' || seen.state === 'admin_down' ? date(seen.downSinceUs) : undefined,
+    lastUp: date(seen.upSinceUs),
+    lastDown: date(seen.downSinceUs),
     lastDownReason: seen.lastDownReason,
     detectDeadline: date(seen.detectDeadlineUs),
     nextDetectScheduled: date(seen.nextDetectScheduledUs),
     lastUpdated: date(seen.lastUpdatedUs),
     detectTime: seen.detectTimeUs / 1_000,
     txInterval: seen.txIntervalUs / 1_000,
-    peerMode: seen.peerPassive ? 'passive' : 'active',
+    peerMode: modeOf(seen.peerPassive),
     peerVersion: seen.peerVersion === undefined ? undefined : formatClientVersion(seen.peerVersion),
   };
+}
+
+function modeOf(passive: boolean | undefined): BareSnapshot['peerMode'] {
+  if (passive === undefined) return undefined;
+  return passive ? 'passive' : 'active';
 }

@@ -4,7 +4,7 @@ import * as v from 'valibot';
 
 import { isUnicast } from '../address.js';
 import { ConfigError, expected, LivenessError } from '../errors.js';
-import { duration, field, integer, object, worded } from '../fields.js';
+import { duration, field, integer, object, parsed } from '../fields.js';
 import { boundIssues, DEFAULT_BOUNDS, MAX_BACKOFF, MAX_INTERVAL } from '../intervals.js';
 import { givenMicros, monotonicNow, toMicros } from '../clock.js';
 import { parseInterface, parseRoute, type Peer, type Route } from '../route.js';
@@ -132,8 +132,10 @@ export class Session {
    * (reference name: `Session.ComputeNextTx`).
    *
    * @param random draws a number from 0 to 1, without 1. Default: `Math.random`
+   * @throws LivenessError `ERR_CONFIG` where `now` is no time or `random` no function
    */
   computeNextTx(now: number, random: () => number = Math.random): number {
+    if (typeof random !== 'function') throw new LivenessError('ERR_CONFIG', expected('random', 'a function', random));
     const draw = (): number => Math.floor(random() * 2 ** 32) >>> 0;
     const at = givenMicros('now', now);
     return (this.core.computeNextTx(at, draw) ?? at) / 1_000;
@@ -152,8 +154,7 @@ export class Session {
 }
 
 function checked(options: SessionOptions) {
-  const parsed = v.safeParse(SCHEMA, options);
-  const issues = worded(parsed.issues);
+  const { issues } = parsed(SCHEMA, options);
   const wrong = new Set(issues.map((issue) => issue.path));
   const given: Partial<SessionOptions> = typeof options === 'object' && (options as unknown) !== null ? options : {};
   const { minTxFloor = DEFAULT_BOUNDS.minTxFloor, maxTxCeil = DEFAULT_BOUNDS.maxTxCeil } = given;

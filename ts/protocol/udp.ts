@@ -5,7 +5,8 @@ import { type AddressInfo, isIPv4 } from 'node:net';
 import { networkInterfaces } from 'node:os';
 
 import { monotonicNow } from '../clock.js';
-import { expected, LivenessError, messageOf } from '../errors.js';
+import { codeOf, expected, LivenessError, messageOf } from '../errors.js';
+import { hasMethods } from '../fields.js';
 import { isInterfaceName } from '../route.js';
 import { closedTransport, DatagramInbox } from './datagram-inbox.js';
 
@@ -22,6 +23,19 @@ export interface Datagram {
   readonly iface: string;
   /** When it arrived, in milliseconds of CLOCK_MONOTONIC. */
   readonly arrival: number;
+}
+
+/** What no further read or write of a transport will mend. */
+const GONE: ReadonlySet<string | undefined> = new Set(['ERR_CLOSED', 'EBADF', 'ENOTSOCK', 'ERR_SOCKET_DGRAM_NOT_RUNNING']);
+
+/** Whether a read failed since the transport is gone. */
+export function isGone(thrown: unknown): boolean {
+  return cannotWrite(thrown) || codeOf(thrown) === 'ENODEV';
+}
+
+/** Whether a write failed since the transport is gone. What has no device may be one of its interfaces. */
+export function cannotWrite(thrown: unknown): boolean {
+  return GONE.has(codeOf(thrown));
 }
 
 /** Where a datagram goes. */
@@ -44,6 +58,8 @@ export interface UDPService {
   setReadDeadline(deadline: number | undefined): void;
   localAddr(): AddressInfo | undefined;
   close(): void | Promise<void>;
+  /** How many datagrams were dropped since nobody had read those before; not there where the transport does not count. */
+  readonly dropped?: number | undefined;
 }
 
 /**
@@ -78,13 +94,17 @@ class DgramService implements UDPService {
     });
   }
 
+  get dropped(): number {
+    return this.#inbox.dropped;
+  }
+
   readFrom(): Promise<Datagram> {
     return this.#inbox.read();
   }
 
   async writeTo(bytes: Uint8Array, to: Destination, iface?: string, src?: string): Promise<number> {
     if (this.#closed) throw closedTransport();
-    checkWrite(bytes, to, src);
+    checkWrite(bytes, to, iface, src);
     this.#checkInterface(iface);
     if (src !== undefined && src !== this.#localIP) {
       throw new LivenessError('ERR_INVALID_ADDRESS', expected('src', `the socket’s own address, ${this.#localIP}`, src));
@@ -137,6 +157,9 @@ class DgramService implements UDPService {
 }
 
 function boundAddress(socket: Socket): string {
+  if (!hasMethods(socket, ['address', 'on', 'once', 'send', 'close'])) {
+    throw new LivenessError('ERR_INVALID_ADDRESS', expected('socket', 'a socket of node:dgram', socket));
+  }
   let address: string;
   try {
     ({ address } = socket.address());
@@ -147,8 +170,24 @@ function boundAddress(socket: Socket): string {
   throw new LivenessError('ERR_INVALID_ADDRESS', expected('socket', 'bound to one IPv4 address, since Node shows no packet info', address));
 }
 
-/** @throws LivenessError `ERR_INVALID_PACKET`, `ERR_INVALID_ADDRESS` */
-export function checkWrite(bytes: Uint8Array, to: Destination, src: string | undefined): void {
+/** What a transport of the user's has read. @throws LivenessError `ERR_INVALID_PACKET` */
+export function checkDatagram(given: unknown): Datagram {
+  const { data, remote, localIP, iface, arrival } = (typeof given === 'object' && given !== null ? given : {}) as Partial<Datagram>;
+  checkRead(data instanceof Uint8Array, 'data', 'a Uint8Array', data);
+  const address: unknown = typeof remote === 'object' ? (remote as Destination | null)?.address : undefined;
+  checkRead(typeof address === 'string' && isIPv4(address), 'remote.address', 'an IPv4 address', address);
+  checkRead(typeof localIP === 'string' && isIPv4(localIP), 'localIP', 'an IPv4 address', localIP);
+  checkRead(typeof iface === 'string', 'iface', 'a string', iface);
+  checkRead(typeof arrival === 'number' && Number.isFinite(arrival), 'arrival', 'a number of milliseconds', arrival);
+  return given as Datagram;
+}
+
+function checkRead(holds: boolean, path: string, what: string, got: unknown): void {
+  if (!holds) throw new LivenessError('ERR_INVALID_PACKET', expected(path, what, got));
+}
+
+/** @throws LivenessError `ERR_INVALID_PACKET`, `ERR_INVALID_ADDRESS`, `ERR_NO_SUCH_INTERFACE` */
+export function checkWrite(bytes: Uint8Array, to: Destination, iface: unknown, src: unknown): void {
   if (!(bytes instanceof Uint8Array)) throw new LivenessError('ERR_INVALID_PACKET', expected('bytes', 'a Uint8Array', bytes));
   const { address, port }: { address?: unknown; port?: unknown } = typeof to === 'object' && (to as unknown) !== null ? to : {};
   if (typeof address !== 'string' || !isIPv4(address)) {
@@ -157,7 +196,11 @@ export function checkWrite(bytes: Uint8Array, to: Destination, src: string | und
   if (typeof port !== 'number' || !Number.isInteger(port) || port < 1 || port > 65_535) {
     throw new LivenessError('ERR_INVALID_ADDRESS', expected('port', 'an integer from 1 to 65535', port));
   }
-  if (src !== undefined && !isIPv4(src)) throw new LivenessError('ERR_INVALID_ADDRESS', expected('src', 'an IPv4 address', src));
+  if (iface !== undefined && typeof iface !== 'string') {
+    throw new LivenessError('ERR_NO_SUCH_INTERFACE', expected('iface', 'the name of an interface', iface));
+  }
+  if (src !== undefined && (typeof src !== 'string' || !isIPv4(src)))
+    throw new LivenessError('ERR_INVALID_ADDRESS', expected('src', 'an IPv4 address', src));
 }
 
 /** The interface that has an address; the first loopback interface for the loopback net. */

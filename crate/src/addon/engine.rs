@@ -217,7 +217,8 @@ fn driver_options(options: NativeEngineOptions) -> std::result::Result<DriverOpt
             max_tx_ceil_us: options.max_tx_ceil_us,
             backoff_max_us: options.backoff_max_us,
             require_discriminator: options.require_discriminator,
-            identity: version.map(|version| Identity { passive: options.passive, version }),
+            identity: (options.passive || version.is_some())
+                .then(|| Identity { passive: options.passive, version: version.unwrap_or_default() }),
         },
         max_sessions: options.max_sessions as usize,
         min_ttl: options.min_ttl,

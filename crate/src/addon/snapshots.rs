@@ -34,7 +34,7 @@ impl SnapshotRows {
             optional(moments.last_updated),
             number(session.detect_time_us),
             number(session.tx_interval_us),
-            f64::from(u8::from(session.peer_passive)),
+            session.peer_passive.map_or(f64::NAN, |passive| f64::from(u8::from(passive))),
             u32::from_be_bytes(session.peer_version).into(),
         ];
         self.0.extend(row);

@@ -124,6 +124,10 @@ impl From<ScopeReport> for NativeScopeStats {
 
 fn transition_counts(counters: &Counters) -> Vec<NativeTransitionCount> {
     let mut counted = Vec::new();
+    if counters.registered > 0 {
+        let (to, cause) = (State::Down.name(), Cause::RegisterRoute.name());
+        counted.push(NativeTransitionCount { from: "new", to, cause, count: number(counters.registered) });
+    }
     for from in State::ALL {
         for to in State::ALL {
             for cause in Cause::ALL {

@@ -5,11 +5,13 @@ use std::net::SocketAddrV4;
 
 use napi::bindgen_prelude::*;
 use napi_derive::napi;
+use nix::errno::Errno;
 
 use crate::addon::doorbell::Doorbell;
 use crate::addon::errors::{Coded, closed, coded, from_start, name_of};
 use crate::addon::objects::{LocalAddr, address, time};
 use crate::listener::{Arrived, Listener};
+use crate::socket;
 
 #[napi]
 pub struct NativeUdp {
@@ -58,6 +60,14 @@ impl NativeUdp {
         let sent = listener.as_ref().ok_or_else(closed)?.send(bytes, to, iface.as_deref(), src);
         let sent = sent.map_err(|errno| coded(name_of(errno), format!("cannot send to {to}: {}", errno.desc())))?;
         Ok(u32::try_from(sent).expect("a datagram has fewer bytes"))
+    }
+
+    /// Gives what a socket of Node's sends the mark that ours have: Node cannot. False where no socket is bound there.
+    #[napi]
+    pub fn mark_packets(bind_ip: String, port: u16) -> std::result::Result<bool, Coded> {
+        socket::mark_bound(SocketAddrV4::new(address(&bind_ip)?, port)).map_err(|error| {
+            coded(name_of(error.raw_os_error().map_or(Errno::EIO, Errno::from_raw)), error.to_string())
+        })
     }
 
     /// Ends the thread and closes the socket.

@@ -1,0 +1,39 @@
+/** What tests need of the machine, and what is said where it is not there. */
+import { spawnSync } from 'node:child_process';
+import { readFileSync } from 'node:fs';
+
+import { describe } from 'vitest';
+
+export type Program = 'ip' | 'nft' | 'tcpdump' | 'setpriv' | 'prometheus';
+
+/** The longer forms of tests, as they run nightly. */
+export const IS_LONG = process.env['LONG_TESTS'] === '1';
+
+/** What most tests between namespaces use. */
+export const LAB_PROGRAMS: readonly Program[] = ['ip', 'nft', 'tcpdump', 'setpriv'];
+
+/** Why tests that need these programs, as root or not, cannot run here; `undefined` where they can. */
+export function lacking(programs: readonly Program[], { asRoot = false }: { asRoot?: boolean } = {}): string | undefined {
+  if (process.platform !== 'linux') return `this is ${process.platform}, and not Linux`;
+  if (asRoot && process.getuid?.() !== 0) return 'not root';
+  const missing = programs.filter((program) => !isThere(program));
+  return missing.length === 0 ? undefined : missing.map((program) => `no ${program} (package ${packageOf(program)})`).join(', ');
+}
+
+/** The Debian package that has a program. `.ci/prepare-tests.mjs` installs what it can. */
+export function packageOf(program: string): string {
+  const packages = JSON.parse(readFileSync(new URL('programs.json', import.meta.url), 'utf8')) as Record<string, string>;
+  return packages[program] ?? program;
+}
+
+/** The title of a suite that is skipped ends with why: `.ci/skipped.mjs` counts the tests by that. */
+export function describeWhere(title: string, reason: string | undefined, suite: () => void): void {
+  if (reason === undefined) describe(title, suite);
+  else describe.skip(`${title} (skipped: ${reason})`, suite);
+}
+
+/** A program that is there tells its version; an empty file in its place tells nothing. */
+function isThere(program: Program): boolean {
+  const { error, status, stdout, stderr } = spawnSync(program, [program === 'ip' ? '-V' : '--version'], { encoding: 'utf8' });
+  return error === undefined && status === 0 && stdout + stderr !== '';
+}
