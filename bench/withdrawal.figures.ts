@@ -2,6 +2,7 @@
 import { afterEach, beforeEach, expect, it } from 'vitest';
 
 import { Agent, isAdd, pause, registerService, startPair } from '../test/netns/agent.js';
+import { run } from '../test/netns/command.js';
 import { Lab } from '../test/netns/lab.js';
 import { ArrivalMonitor, RouteMonitor } from '../test/netns/monitor.js';
 
@@ -55,6 +56,34 @@ it.each([false, true])('withdrawal after a cut (JavaScript blocked: %s)', async 
   expect(show(`route gone, beyond detection time from the last arrival${how}`, beyond)).toBeLessThan(20);
   expect(Math.max(...back)).toBeLessThan(1_300);
   show(`route back after the heal of a short outage${how}`, back);
+});
+
+it.each([0, 200_000])('withdrawal with a conflict that is tried again and again, in a table of %i other routes', async (count) => {
+  const lines = Array.from({ length: count }, (_, index) => {
+    const dst = `172.${16 + (index >> 16)}.${(index >> 8) & 255}.${index & 255}/32`;
+    return `route add ${dst} via ${lab.two.address} dev ${lab.one.iface} proto 42`;
+  });
+  if (count > 0) run('ip', ['-n', lab.one.name, '-batch', '-'], `${lines.join('\n')}\n`);
+  const [one, two] = await startPair(lab);
+  // Somebody else's route stands in the slot of another registered one, in a table that no rule leads to.
+  const contested = { table: 4_242, dst: '10.77.0.1/32', src: lab.one.address, nextHop: lab.two.address, protocol: 186 };
+  run('ip', ['-n', lab.one.name, 'route', 'add', contested.dst, 'via', lab.two.address, 'table', '4242', 'proto', '42']);
+  await one.register(contested, { peerIP: lab.two.address });
+  const arrivals = await ArrivalMonitor.start(lab, lab.one);
+  const routes = new RouteMonitor(lab, lab.one);
+  const beyond: number[] = [];
+  for (let round = 0; round < ROUNDS; round += 1) {
+    await pause(300 + round * 37);
+    const cutAt = Date.now();
+    lab.cutBoth();
+    const gone = await routes.notice('delete', lab.two.service, cutAt);
+    await pause(100);
+    beyond.push(gone.at - arrivals.last - DETECT_MS);
+    const marks = [one.events.length, two.events.length];
+    lab.healBoth();
+    await Promise.all([one, two].map((agent, index) => agent.event(isAdd, marks[index])));
+  }
+  expect(show(`route gone, with a conflict beside ${count} other routes`, beyond)).toBeLessThan(20);
 });
 
 it('recovery from an outage of ten seconds', async () => {

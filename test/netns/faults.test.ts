@@ -1,4 +1,6 @@
 /** What the kernel and its administrators do to a path and to its routes, between two hosts on the native engine. */
+import { readdirSync } from 'node:fs';
+
 import { afterEach, beforeEach, expect, it } from 'vitest';
 
 import { type Agent, Agent as AgentProcess, isAdd, isDelete, pause, registerService, serviceRoute, startPair } from './agent.js';
@@ -195,6 +197,32 @@ describeLab('two hosts, when', ['nft'], () => {
   it('the route is gone already at its withdrawal, that is a withdrawal', async () => {
     const [one] = await startPair(lab, () => ({ passiveMode: true }));
     lab.route(lab.one, 'del', `${lab.two.service}/32`);
+    await one.call('withdrawRoute', serviceRoute(lab, lab.one), lab.one.iface);
+    expect(await one.sessions()).toEqual([]);
+  });
+
+  it('the thread that moves routes cannot be started, that is an error of the route, in the log too, and is tried again', async () => {
+    const agents = await Promise.all([lab.one, lab.two].map((host) => AgentProcess.start(lab, host)));
+    const [one, two] = agents as [Agent, Agent];
+    const limit = (count: number): void => void run('prlimit', ['--pid', `${one.pid}`, `--nofile=${count}:1024`]);
+    limit(readdirSync(`/proc/${one.pid}/fd`).length);
+    await registerService(lab, one);
+    await registerService(lab, two);
+    const refused = await one.event((event) => event.op === 'add' && event.ok === false);
+    expect(refused.error?.code).toBe('ERR_NETLINK_UNAVAILABLE');
+    expect(await one.sessions()).toMatchObject([{ routes: [{ installed: false, lastError: { code: 'ERR_NETLINK_UNAVAILABLE' } }] }]);
+    expect((await one.call<{ level: string; message: string }[]>('logged')).some(({ level }) => level === 'error')).toBe(true);
+    limit(1_024);
+    await until('the route is installed', () => hasRoute(lab.one));
+    await one.call('withdrawRoute', serviceRoute(lab, lab.one), lab.one.iface);
+    expect(hasRoute(lab.one)).toBe(false);
+  });
+
+  it('a route is withdrawn although the thread that moves routes could not be started, that is a withdrawal', async () => {
+    const one = await AgentProcess.start(lab, lab.one);
+    const count = readdirSync(`/proc/${one.pid}/fd`).length;
+    run('prlimit', ['--pid', `${one.pid}`, `--nofile=${count}:1024`]);
+    await registerService(lab, one);
     await one.call('withdrawRoute', serviceRoute(lab, lab.one), lab.one.iface);
     expect(await one.sessions()).toEqual([]);
   });

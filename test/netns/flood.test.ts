@@ -16,7 +16,7 @@ const FLOOD_S = IS_LONG ? 4 : 2;
 const FLOOD_PAST_DEATH_S = 20;
 const STOPS = 6;
 /** The kernel has long dropped packets by then, however slow the flood. */
-const LONGEST_STOP_MS = 1_000;
+const LONGEST_STOP_MS = 2_000;
 /** Silent for that time, a session at 1 s × 3 has lost a third of its detection time; and the smallest buffer there is. */
 const SLOW = { txMin: 1_000, rxMin: 1_000, maxEvents: 4 * SESSIONS };
 const LOG_INTERVAL_MS = 5_000;
