@@ -41,14 +41,14 @@ impl Arming {
         let socket = RouteSocket::new()?;
         let waker = Waker::new()?;
         let wake = waker.clone();
-        let desk = Arc::new(Desk::new(policy, Box::new(move || wake.wake())));
-        let keeper = Keeper { desk: Arc::clone(&desk), socket: RouteSocket::new()?, mailbox: Arc::clone(&mailbox) };
+        let desk = Arc::new(Desk::new(policy, mailbox, Box::new(move || wake.wake())));
+        let keeper = Keeper { desk: Arc::clone(&desk), socket: RouteSocket::new()? };
         let watch = Watch::start(socket.port(), waker, Box::new(keeper))?;
-        let mut worker = Worker { desk: Arc::clone(&desk), take_over: policy.take_over, socket, mailbox };
+        let mut worker = Worker { desk: Arc::clone(&desk), take_over: policy.take_over, socket };
         let thread = thread::Builder::new().name("liveness-routes".into()).spawn(move || {
             let outcome = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| worker.run()));
             if let Err(panic) = outcome {
-                worker.mailbox.put_fatal(fatal("route thread", panics::text(&*panic)));
+                worker.desk.mailbox.put_fatal(fatal("route thread", panics::text(&*panic)));
             }
         })?;
         Ok(Self { desk, thread: Some(thread), _watch: watch })
@@ -121,6 +121,7 @@ fn fatal(what: &str, reason: &str) -> Trouble {
 struct Desk {
     content: Mutex<DeskContent>,
     wake: Condvar,
+    mailbox: Arc<Mailbox>,
     wake_keeper: Box<dyn Fn() + Send + Sync>,
 }
 
@@ -132,9 +133,9 @@ struct DeskContent {
 }
 
 impl Desk {
-    fn new(policy: ArmingPolicy, wake_keeper: Box<dyn Fn() + Send + Sync>) -> Self {
+    fn new(policy: ArmingPolicy, mailbox: Arc<Mailbox>, wake_keeper: Box<dyn Fn() + Send + Sync>) -> Self {
         let content = DeskContent { orders: Orders::new(policy), keeper_at: None, stop: false };
-        Self { content: Mutex::new(content), wake: Condvar::new(), wake_keeper }
+        Self { content: Mutex::new(content), wake: Condvar::new(), mailbox, wake_keeper }
     }
 
     fn lock(&self) -> MutexGuard<'_, DeskContent> {
@@ -159,6 +160,12 @@ impl Desk {
         result
     }
 
+    /// As `change`, and tells JavaScript what comes of it. Under the lock: of two threads that report on one route, the later
+    /// word is the one that stays in the mailbox.
+    fn tell(&self, change: impl FnOnce(&mut Orders) -> Vec<RouteOutcome>) {
+        self.change(|orders| self.mailbox.put_outcomes(change(orders)));
+    }
+
     fn stop(&self) {
         self.lock().stop = true;
         self.wake.notify_one();
@@ -172,7 +179,9 @@ impl Desk {
                 return None;
             }
             if content.orders.has_work() {
-                return Some(content.orders.pick(clock::now()));
+                let mut batch = content.orders.pick(clock::now());
+                self.mailbox.put_outcomes(std::mem::take(&mut batch.idle));
+                return Some(batch);
             }
             content = self.wake.wait(content).expect("no holder of this lock panics");
         }
@@ -183,14 +192,12 @@ struct Worker {
     desk: Arc<Desk>,
     take_over: bool,
     socket: RouteSocket,
-    mailbox: Arc<Mailbox>,
 }
 
 impl Worker {
     fn run(&mut self) {
         realtime::ask_to_run_soon();
-        while let Some(Batch { deletes, adds, looks, idle }) = self.desk.pick() {
-            self.mailbox.put_outcomes(idle);
+        while let Some(Batch { deletes, adds, looks, .. }) = self.desk.pick() {
             let answers = remove(&mut self.socket, &routes_of(&deletes));
             self.report(RouteOp::Delete, &deletes, answers);
             let answers = self.socket.look(&routes_of(&looks)).into_iter().map(Settled::seen).collect();
@@ -212,8 +219,7 @@ impl Worker {
         if jobs.is_empty() {
             return;
         }
-        let outcomes = self.desk.change(|orders| orders.report(op, jobs, answers, clock::now()));
-        self.mailbox.put_outcomes(outcomes);
+        self.desk.tell(|orders| orders.report(op, jobs, answers, clock::now()));
     }
 }
 
@@ -226,16 +232,14 @@ struct Keeper {
     desk: Arc<Desk>,
     /// For listings.
     socket: RouteSocket,
-    mailbox: Arc<Mailbox>,
 }
 
 impl Keeper {
-    fn answer(&mut self, questions: &[Question]) -> Vec<RouteOutcome> {
+    fn answer(&mut self, questions: &[Question]) {
         let routes: Vec<KernelRoute> = questions.iter().map(|question| question.route).collect();
         let listed = self.socket.tables(&routes);
-        let mut outcomes = Vec::new();
         for some in questions.chunks(SUSPECTS_AT_ONCE) {
-            outcomes.extend(self.desk.change(|orders| {
+            self.desk.tell(|orders| {
                 let now = clock::now();
                 let tell = |question: &Question| match &listed {
                     Ok(listed) => {
@@ -244,10 +248,9 @@ impl Keeper {
                     }
                     Err(error) => orders.unlisted(question, *error, now),
                 };
-                some.iter().filter_map(tell).collect::<Vec<_>>()
-            }));
+                some.iter().filter_map(tell).collect()
+            });
         }
-        outcomes
     }
 }
 
@@ -273,8 +276,7 @@ impl Watcher for Keeper {
             orders.questions()
         });
         if !questions.is_empty() {
-            let outcomes = self.answer(&questions);
-            self.mailbox.put_outcomes(outcomes);
+            self.answer(&questions);
         }
         let mut content = self.desk.lock();
         content.keeper_at = content.orders.poll_deadline();
@@ -282,7 +284,7 @@ impl Watcher for Keeper {
     }
 
     fn failed(&mut self, reason: String) {
-        self.mailbox.put_fatal(fatal("thread that watches the kernel's tables", &reason));
+        self.desk.mailbox.put_fatal(fatal("thread that watches the kernel's tables", &reason));
     }
 }
 
@@ -340,7 +342,11 @@ mod every_order {
     }
 
     fn desk() -> Arc<Desk> {
-        Arc::new(Desk::new(ArmingPolicy { take_over: false, honor_peer_passive: false }, Box::new(|| {})))
+        Arc::new(Desk::new(
+            ArmingPolicy { take_over: false, honor_peer_passive: false },
+            Arc::new(Mailbox::new(Box::new(|| {}))),
+            Box::new(|| {}),
+        ))
     }
 
     #[test]

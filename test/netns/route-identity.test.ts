@@ -32,10 +32,12 @@ describe.skipIf(cannotRun())('a route of ours', () => {
   const until = async (what: string, holds: () => boolean | Promise<boolean>): Promise<void> => {
     const deadline = Date.now() + PATIENCE_MS;
     while (!(await holds())) {
-      if (Date.now() > deadline) throw new Error(`not in time: ${what}; ${JSON.stringify(lab.routes(lab.one))}`);
+      if (Date.now() > deadline) throw new Error(`not in time: ${what}; ${JSON.stringify(lab.routes(lab.one))}; ${await told()}`);
       await pause(20);
     }
   };
+  /** What agents know, for the message of a failure. */
+  let told = (): Promise<string> => Promise.resolve('');
   const installed = async (agent: Agent): Promise<boolean> => (await agent.sessions())[0]?.routes[0]?.installed === true;
   const other = (...how: string[]): string[] => ['route', ...how, 'via', lab.two.address, 'dev', lab.one.iface, 'proto', '42'];
 
@@ -68,6 +70,7 @@ describe.skipIf(cannotRun())('a route of ours', () => {
 
   it.each(WAYS)('is put back whenever it is lost, $way, and is not called installed meanwhile', async ({ config }) => {
     const [one] = await startPair(lab, (host) => (host === lab.one ? { txMin: 500, rxMin: 500, ...config } : { txMin: 500, rxMin: 500 }));
+    told = async () => JSON.stringify([await one.sessions(), one.events.slice(-8)]);
     const address = [`${lab.one.address}/24`, 'dev', lab.one.iface];
     // What a link or an address takes along counts as nobody's doing, and is put back at once.
     const losses: [string, () => void][] = [
