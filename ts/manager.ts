@@ -366,8 +366,11 @@ export class Manager extends SafeEmitter<ManagerEvents> implements AsyncDisposab
 
   /** Armed routes hear of their sessions from the engine itself, and sooner. */
   #moveRoutes(session: Session, record: SessionRecord): void {
+    if (!(this.#installer instanceof BackendInstaller)) {
+      session.follow(record);
+      return;
+    }
     session.heard(record);
-    if (!(this.#installer instanceof BackendInstaller)) return;
     for (const entry of session.routes) this.#installer.changed(entry);
   }
 
@@ -478,7 +481,7 @@ export class Manager extends SafeEmitter<ManagerEvents> implements AsyncDisposab
     };
     for (const scope of scopes) if (scope.localIP !== STRANGERS) at(scope);
     for (const { session, adminDown, leaving } of this.#roster.registry.routes()) {
-      const isDesired = !leaving && !adminDown && (session.up || this.#config.passiveMode);
+      const isDesired = !leaving && (this.#config.passiveMode || (session.up && !adminDown));
       at(session).count += Number(isDesired);
     }
     return [...counts.values()];

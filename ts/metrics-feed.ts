@@ -183,6 +183,8 @@ const SCALARS: Record<ScalarName, (reading: MetricsReading) => Series<number>> =
     ),
   routesInstalled: ofRoutes((scope) => scope.installed),
   routesDesired: ({ desired }) => desired.map((scope) => [scopeLabels(scope), scope.count]),
+  routeRestores: ofRoutes((scope) => scope.restored),
+  routeRestoresDelayed: ofRoutes((scope) => scope.restoresDelayed),
   routeInstalls: ofRoutes((scope) => scope.adds),
   routeWithdraws: ofRoutes((scope) => scope.deletes),
   schedulerServiceQueueLen: ofScopes((scope) => scope.queued),
@@ -268,7 +270,7 @@ function addScopes(one: ScopeStats, other: ScopeStats): ScopeStats {
 function addRouteScopes(one: RouteScopeStats, other: RouteScopeStats): RouteScopeStats {
   return {
     ...one,
-    ...addedNumbers(one, other, ['installed', 'adds', 'addFailures', 'deletes', 'deleteFailures', 'restored']),
+    ...addedNumbers(one, other, ['installed', 'adds', 'addFailures', 'deletes', 'deleteFailures', 'restored', 'restoresDelayed']),
     convergenceToUp: addHistograms(one.convergenceToUp, other.convergenceToUp),
     convergenceToDown: addHistograms(one.convergenceToDown, other.convergenceToDown),
   };

@@ -139,13 +139,6 @@ const DEFINITIONS = {
     help: 'Failed writes to the socket',
     labels: [...SCOPE, LABEL_OPERATION],
   },
-  sendBufferBytes: { kind: 'gauge', suffix: 'send_buffer_bytes', help: 'The size of the socket’s send buffer', labels: [] },
-  sendBufferFull: {
-    kind: 'counter',
-    suffix: 'send_buffer_full_total',
-    help: 'How often the send buffer had no room for a packet: some wait for neighbours that do not answer, or for their device',
-    labels: [],
-  },
   peerSessions: {
     kind: 'gauge',
     suffix: 'peer_sessions',
@@ -162,6 +155,25 @@ const DEFINITIONS = {
 
 /** What a manager shows beside the reference's metrics. */
 const FURTHER = {
+  sendBufferBytes: { kind: 'gauge', suffix: 'send_buffer_bytes', help: 'The size of the socket’s send buffer', labels: [] },
+  sendBufferFull: {
+    kind: 'counter',
+    suffix: 'send_buffer_full_total',
+    help: 'How often the send buffer had no room for a packet: some wait for neighbours that do not answer, or for their device',
+    labels: [],
+  },
+  routeRestores: {
+    kind: 'counter',
+    suffix: 'route_restores_total',
+    help: 'Routes that were lost while they were to be there, and that are put back',
+    labels: SCOPE,
+  },
+  routeRestoresDelayed: {
+    kind: 'counter',
+    suffix: 'route_restores_delayed_total',
+    help: 'Those of them that are put back after a delay, since others take them away again and again',
+    labels: SCOPE,
+  },
   routesDesired: {
     kind: 'gauge',
     suffix: 'routes_desired',
@@ -200,7 +212,7 @@ export interface MetricsFeed {
 }
 
 /**
- * The 21 metrics of the reference (reference name: `Metrics`), and those of the send buffer, on a registry of the user's once `register` is called.
+ * The 21 metrics of the reference (reference name: `Metrics`), on a registry of the user's once `register` is called.
  * A manager makes and fills its own from `metricsRegistry`; this is for the building blocks.
  */
 export class Metrics {
@@ -226,8 +238,6 @@ export class Metrics {
   declare readonly unknownPeerPackets: Counter;
   declare readonly readSocketErrors: Counter;
   declare readonly writeSocketErrors: Counter;
-  declare readonly sendBufferBytes: Gauge;
-  declare readonly sendBufferFull: Counter;
   declare readonly peerSessions: Gauge;
   /** In seconds. */
   declare readonly peerDetectTime: Gauge;

@@ -350,6 +350,36 @@ mod every_order {
     }
 
     #[test]
+    fn the_later_word_on_a_route_is_the_one_that_stays() {
+        loom::model(|| {
+            let desk = desk();
+            let words = Arc::new(Mutex::new(0));
+            let say = |desk: &Desk, words: &Mutex<u32>| {
+                desk.tell(|_| {
+                    let mut words = words.lock().unwrap();
+                    *words += 1;
+                    vec![RouteOutcome {
+                        id: RouteId(1),
+                        generation: *words,
+                        op: RouteOp::None,
+                        result: Ok(()),
+                        at: clock::now(),
+                        duration_us: 0,
+                        gone: false,
+                        installed: false,
+                        restore_at: None,
+                    }]
+                });
+            };
+            let other = (Arc::clone(&desk), Arc::clone(&words));
+            let keeper = thread::spawn(move || say(&other.0, &other.1));
+            say(&desk, &words);
+            keeper.join().unwrap();
+            assert_eq!(desk.mailbox.drain().routes[0].generation, 2);
+        });
+    }
+
+    #[test]
     fn no_order_is_slept_through() {
         loom::model(|| {
             let desk = desk();

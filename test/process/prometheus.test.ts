@@ -238,7 +238,7 @@ for (const engine of ['native', 'js'] as const) {
       const all = await prometheus.until('{__name__=~"liveness_.*"}', (samples) => samples.length > 0);
       const names = new Set(all.map(({ metric }) => metric['__name__']?.replace(/_(bucket|sum|count)$/, '')));
       // The three per-peer metrics went with the session.
-      expect([...names].sort()).toHaveLength(22);
+      expect([...names].sort()).toHaveLength(24);
       const ofTheManager = ['scheduler_total_queue_len', 'send_buffer_bytes', 'send_buffer_full_total'].map((name) => `liveness_${name}`);
       for (const { metric } of all) {
         if (!ofTheManager.includes(metric['__name__'] ?? '')) expect(metric).toHaveProperty('local_ip');

@@ -227,21 +227,13 @@ export function names(): void {
 export function metrics(): void {
   const shown = new api.Metrics({ prefix: 'doublezero_liveness_' });
   expectTypeOf(shown.register(registry)).toEqualTypeOf<api.Metrics>();
-  type Gauges =
-    | 'sessions'
-    | 'routesInstalled'
-    | 'schedulerServiceQueueLen'
-    | 'schedulerTotalQueueLen'
-    | 'sendBufferBytes'
-    | 'peerSessions'
-    | 'peerDetectTime';
+  type Gauges = 'sessions' | 'routesInstalled' | 'schedulerServiceQueueLen' | 'schedulerTotalQueueLen' | 'peerSessions' | 'peerDetectTime';
   type Histograms = 'convergenceToUp' | 'convergenceToDown' | 'handleRxDuration';
   type Counters =
     | 'sessionTransitions'
     | 'routeInstalls'
     | 'routeWithdraws'
     | 'schedulerEventsDropped'
-    | 'sendBufferFull'
     | 'routeInstallFailures'
     | 'routeUninstallFailures'
     | 'controlPacketsTX'

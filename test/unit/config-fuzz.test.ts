@@ -74,7 +74,7 @@ describe('any configuration', () => {
         const { started, failure } = await outcomeOf({ ...config, metricsRegistry: registry });
         expect(failure).toBeUndefined();
         if (started !== undefined) expectWhole(started);
-        expect(registry.getMetricsAsArray()).toHaveLength(25);
+        expect(registry.getMetricsAsArray()).toHaveLength(27);
       }),
       { numRuns: 100 },
     );

@@ -47,8 +47,8 @@ function routeScope(changes: Partial<RouteScopeStats> = {}): RouteScopeStats {
     addFailures: 1,
     deletes: 1,
     deleteFailures: 0,
-    restored: 0,
-    restoresDelayed: 0,
+    restored: 3,
+    restoresDelayed: 2,
     convergenceToUp: histogram.stats(),
     convergenceToDown: empty,
     ...changes,
@@ -76,6 +76,8 @@ describe('a scrape', () => {
       [`liveness_routes_installed{${at}}`]: 2,
       [`liveness_route_installs_total{${at}}`]: 3,
       [`liveness_route_withdraws_total{${at}}`]: 1,
+      [`liveness_route_restores_total{${at}}`]: 3,
+      [`liveness_route_restores_delayed_total{${at}}`]: 2,
       [`liveness_route_install_failures_total{${at}}`]: 1,
       [`liveness_route_uninstall_failures_total{${at}}`]: 0,
       [`liveness_scheduler_service_queue_len{${at}}`]: 5,
@@ -96,7 +98,7 @@ describe('a scrape', () => {
       [`liveness_convergence_to_down_seconds_count{${at}}`]: 0,
       [`liveness_handle_rx_duration_seconds_count{${at}}`]: 0,
     });
-    expect(registry.getMetricsAsArray()).toHaveLength(25);
+    expect(registry.getMetricsAsArray()).toHaveLength(27);
   });
 
   it('has what should be installed beside what is, and what peers say of themselves', async () => {
@@ -137,9 +139,9 @@ describe('a scrape', () => {
       engine.become('10.9.0.2', 'up');
       expect(await desired()).toBe(passiveMode ? 3 : 2);
       await manager.adminDownRoute(route(1), 'eth0');
-      expect(await desired()).toBe(passiveMode ? 2 : 1);
+      expect(await desired()).toBe(passiveMode ? 3 : 1);
       await manager.withdrawRoute(route(2), 'eth0');
-      expect(await desired()).toBe(passiveMode ? 1 : 0);
+      expect(await desired()).toBe(passiveMode ? 2 : 0);
       await manager.close();
       expect(await desired()).toBe(0);
     }

@@ -73,11 +73,17 @@ export class Session implements SessionView, SessionSpec {
     else if (this.#routes === entry) this.#routes = undefined;
   }
 
+  /** Takes in its state. */
+  follow({ count, to }: SessionRecord): void {
+    if (count > 0) this.up = to === 'up';
+  }
+
   /** Takes in what the engine tells of it: what routes that are not armed are moved by. */
-  heard({ count, to, peerPassive, convStartUs, atUs }: SessionRecord): void {
+  heard(record: SessionRecord): void {
+    const { count, peerPassive, convStartUs, atUs } = record;
     this.peerPassive = peerPassive ?? this.peerPassive;
+    this.follow(record);
     if (count === 0) return;
-    this.up = to === 'up';
     if (convStartUs !== undefined) this.turn = { startUs: convStartUs, atUs };
   }
 }
