@@ -22,18 +22,39 @@ export function addressToText(number: number): string {
   return `${number >>> 24}.${(number >>> 16) & 255}.${(number >>> 8) & 255}.${number & 255}`;
 }
 
+/** The address as `addressToNumber` gives it; `undefined` where the text is none, in its one spelling. One pass: there are many. */
+function parseAddress(text: string): number | undefined {
+  let [number, octet, digits, dots] = [0, 0, 0, 0];
+  for (let at = 0; at < text.length; at += 1) {
+    const code = text.charCodeAt(at);
+    if (code === DOT) {
+      if (digits === 0) return undefined;
+      [number, octet, digits, dots] = [(number << 8) | octet, 0, 0, dots + 1];
+    } else {
+      const isLeadingZero = digits > 0 && octet === 0;
+      octet = octet * 10 + code - ZERO;
+      digits += 1;
+      if (code < ZERO || code > ZERO + 9 || isLeadingZero || octet > 255) return undefined;
+    }
+  }
+  return dots === 3 && digits > 0 ? (number << 8) | octet : undefined;
+}
+
 /** An address that one host can have: not unspecified, not multicast, not broadcast or reserved. */
 export function isUnicast(address: string): boolean {
-  if (!isIPv4(address)) return false;
-  const first = addressToNumber(address) >>> 24;
+  const number = parseAddress(address);
+  if (number === undefined) return false;
+  const first = number >>> 24;
   return first !== 0 && first < 224;
 }
 
 /** The parts of `10.9.0.0/24`, or `undefined` where the text is no prefix, in its one spelling, or has bits set beyond its length. */
 export function parsePrefix(text: string): { address: string; length: number } | undefined {
-  const match = /^([\d.]+)\/(\d|[1-3]\d)$/.exec(text);
-  const [address, length] = [match?.[1] ?? '', Number(match?.[2])];
-  if (!isIPv4(address) || !(length <= 32)) return undefined;
+  const slash = text.indexOf('/');
+  const [address, digits] = [text.slice(0, Math.max(slash, 0)), text.slice(slash + 1)];
+  const [number, length] = [parseAddress(address), Number(digits)];
+  // The one spelling: no sign, no white space, no leading zero.
+  if (number === undefined || !(length >= 0 && length <= 32) || String(length) !== digits) return undefined;
   const hostBits = 2 ** (32 - length);
-  return (addressToNumber(address) >>> 0) % hostBits === 0 ? { address, length } : undefined;
+  return (number >>> 0) % hostBits === 0 ? { address, length } : undefined;
 }
