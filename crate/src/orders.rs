@@ -107,7 +107,7 @@ impl Orders {
         if known.is_some_and(|entry| entry.spec.generation >= spec.generation) {
             return;
         }
-        let mut entry = self.detach(spec.id).unwrap_or_else(|| Entry {
+        let mut entry = self.detach(spec.id).unwrap_or(Entry {
             spec,
             scope,
             session,
