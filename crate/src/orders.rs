@@ -398,7 +398,10 @@ impl Orders {
     fn changed(&mut self, op: RouteOp, job: &Job, answer: Settled, now: Time) -> Option<RouteOutcome> {
         let honor = self.policy.honor_peer_passive;
         let entry = self.routes.get_mut(&job.id)?;
-        entry.presence = answer.presence;
+        // A refusal changes nothing.
+        if answer.presence != Presence::Unknown || !matches!(answer.result, Err(RouteError::System(_))) {
+            entry.presence = answer.presence;
+        }
         if answer.result == Err(RouteError::Occupied) {
             self.ask(job.id, Pending::Occupant);
             return None;
@@ -416,10 +419,12 @@ impl Orders {
         let step = entry.step(honor);
         let gone = entry.leaving.is_some() && step == Step::Nothing;
         let news = outcome(op, job, entry, now, answer.result, gone);
-        let fails_again = matches!((step, op), (Step::Add, RouteOp::Add) | (Step::Delete(_), RouteOp::Delete));
+        // Whoever is told of a failure says when it is tried again.
+        let is_still_wanted =
+            matches!((entry.wish(honor), op), (Wish::Installed, RouteOp::Add) | (Wish::Absent, RouteOp::Delete));
         if gone {
             self.detach(job.id);
-        } else if answer.result.is_ok() || is_doubted || !fails_again {
+        } else if answer.result.is_ok() || is_doubted || !is_still_wanted {
             self.enqueue(job.id, now);
         }
         Some(news)

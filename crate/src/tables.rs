@@ -143,19 +143,16 @@ pub fn remove(tables: &mut impl Tables, routes: &[KernelRoute]) -> Vec<Settled> 
         .into_iter()
         .map(|answer| match answer {
             Ok(()) | Err(RouteError::System(Errno::ESRCH)) => Settled::new(Ok(()), Presence::Absent),
-            Err(error) => Settled::new(Err(error), Presence::Present),
+            Err(error) => Settled::new(Err(error), Presence::Unknown),
         })
         .collect();
     let failed: Vec<usize> = (0..routes.len()).filter(|at| settled[*at].result.is_err()).collect();
     let doubtful: Vec<KernelRoute> = failed.iter().map(|at| routes[*at]).collect();
     for (at, presence) in failed.into_iter().zip(tables.look(&doubtful)) {
         // A failed deletion proves nothing.
-        match presence {
-            Presence::Absent => settled[at] = Settled::new(Ok(()), Presence::Absent),
-            Presence::Unknown if settled[at].result == Err(RouteError::Unanswered) => {
-                settled[at].presence = Presence::Unknown;
-            }
-            Presence::Present | Presence::Unknown => {}
+        settled[at].presence = presence;
+        if presence == Presence::Absent {
+            settled[at].result = Ok(());
         }
     }
     settled

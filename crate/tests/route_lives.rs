@@ -273,8 +273,9 @@ impl Life {
         self.interfaces[link] = interface;
         self.orders.link_changed(LinkId(link as u32), interface, self.now);
         for known in self.slots.iter_mut().flatten() {
-            if known.link == link {
+            if known.link == link && known.armed.route.interface != interface {
                 known.armed.route.interface = interface;
+                known.adopted = false;
             }
         }
     }
