@@ -345,6 +345,10 @@ pub(crate) fn replace(entry: &mut Entry, former: KernelRoute) {
     entry.presence = Presence::Absent;
     if may_be_there {
         entry.forget_presence();
+        // What happened to it meanwhile was not noted: an answer that is still to come proves nothing.
+        if entry.asked {
+            entry.doubt = entry.doubt.max(Some(Doubt::Host));
+        }
     }
 }
 
