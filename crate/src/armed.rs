@@ -196,8 +196,10 @@ pub(crate) struct Entry {
     pub(crate) presence: Presence,
     /// Why it is not known, where it is not.
     pub(crate) doubt: Option<Doubt>,
-    /// Whether it was last said to be installed.
+    /// Whether it is counted as installed.
     pub(crate) told: bool,
+    /// Whether the last outcome said that it is installed.
+    pub(crate) said: bool,
     /// It waits in one of the queues …
     pub(crate) queued: Option<Queue>,
     /// … or a request is on its way to the kernel, or its answer from there.
@@ -275,6 +277,17 @@ impl Entry {
         self.session.conv_start.filter(|_| follows)
     }
 
+    /// Whether an outcome has to be told although nothing is to be done: whoever adopted it waits for one, or the last one
+    /// is no longer true.
+    pub(crate) fn owes_outcome(&self) -> bool {
+        self.presence != Presence::Unknown && (self.spec.adopted || self.told != self.said)
+    }
+
+    /// Whether it is there is not known any more. Without an interface there is no route.
+    pub(crate) fn forget_presence(&mut self) {
+        self.presence = if self.spec.route.interface == 0 { Presence::Absent } else { Presence::Unknown };
+    }
+
     pub(crate) fn is_present(&self) -> bool {
         self.presence == Presence::Present
     }
@@ -317,25 +330,38 @@ fn delay_us(losses: u32) -> u64 {
 }
 
 /// Another route is wanted in place of `former`.
-pub(crate) fn replace(entry: &mut Entry, former: KernelRoute, now: Time) {
-    let (was_present, may_be_there) = (entry.is_present(), entry.presence != Presence::Absent || entry.asked_for_route);
+pub(crate) fn replace(entry: &mut Entry, former: KernelRoute) {
+    let may_be_there = entry.presence != Presence::Absent || entry.asked_for_route;
     entry.asked_for_route = false;
-    let (route, is_up) = (entry.spec.route, entry.session.up);
+    let route = entry.spec.route;
     let rare = entry.rare();
-    if may_be_there && !rare.former.contains(&former) {
+    // A deletion without an interface would fit any.
+    if may_be_there && former.interface != 0 && !rare.former.contains(&former) {
         rare.former.push(former);
     }
     rare.pending = None;
-    if was_present && !is_up {
-        // The path that it leads over worked a moment ago: it stays while the new session begins.
-        rare.held_until = Some(now.plus(HOLD_US));
-    }
     let may_be_there = rare.former.contains(&route);
     rare.former.retain(|former| *former != route);
-    entry.presence = if may_be_there { Presence::Unknown } else { Presence::Absent };
+    entry.presence = Presence::Absent;
+    if may_be_there {
+        entry.forget_presence();
+        // What happened to it meanwhile was not noted: an answer that is still to come proves nothing.
+        if entry.asked {
+            entry.doubt = entry.doubt.max(Some(Doubt::Host));
+        }
+    }
 }
 
-pub(crate) fn outcome(op: RouteOp, job: &Job, entry: &Entry, at: Time, result: Result<()>, gone: bool) -> RouteOutcome {
+pub(crate) fn outcome(
+    op: RouteOp,
+    job: &Job,
+    entry: &mut Entry,
+    at: Time,
+    result: Result<()>,
+    gone: bool,
+) -> RouteOutcome {
+    entry.said = entry.told;
+    entry.spec.adopted &= entry.presence == Presence::Unknown;
     RouteOutcome {
         id: job.id,
         generation: entry.spec.generation,

@@ -17,7 +17,7 @@ use crate::route_stats::RouteStats;
 use crate::routes::RouteSocket;
 use crate::stats::{LinkId, Scope};
 use crate::sync::{Condvar, Mutex, MutexGuard};
-use crate::tables::{Settled, Tables, Wanted, install, remove};
+use crate::tables::{Settled, Tables, Wanted, install_over_interfaces, remove};
 use crate::time::Time;
 use crate::watch::{Waker, Watch, Watcher};
 
@@ -208,11 +208,8 @@ impl Worker {
     }
 
     fn add(&mut self, jobs: &[Job]) -> Vec<Settled> {
-        let wanted: Vec<Wanted> = jobs.iter().map(Job::wanted).filter(Wanted::has_interface).collect();
-        let mut settled = install(&mut self.socket, &wanted, self.take_over).into_iter();
-        // Without an output interface the kernel would choose one.
-        let answer = |job: &Job| job.wanted().has_interface().then(|| settled.next()).flatten();
-        jobs.iter().map(answer).map(|answer| answer.unwrap_or_else(Settled::no_interface)).collect()
+        let wanted: Vec<Wanted> = jobs.iter().map(Job::wanted).collect();
+        install_over_interfaces(&mut self.socket, &wanted, self.take_over)
     }
 
     fn report(&mut self, op: RouteOp, jobs: &[Job], answers: Vec<Settled>) {

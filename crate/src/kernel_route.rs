@@ -22,8 +22,9 @@ pub struct KernelRoute {
     pub priority: u32,
 }
 
-/// What a route occupies in the kernel: the routes of TOS 0 with this table, destination and priority.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+/// What a route occupies in the kernel: the routes of TOS 0 with this table, destination and priority. Those of one prefix
+/// are neighbours in the order of slots.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Slot {
     pub table: u32,
     pub destination: Ipv4Addr,

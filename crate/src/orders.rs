@@ -6,7 +6,7 @@
 //! casts doubt on it (a notice of somebody else's change, a link that changed, an answer that was lost) makes it unknown,
 //! and a look at exactly that route settles it.
 
-use std::collections::{BTreeSet, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use rustc_hash::FxHashMap;
 
@@ -35,7 +35,7 @@ pub struct Orders {
     routes: FxHashMap<RouteId, Entry>,
     /// Most sessions have one route: no list for each.
     by_session: BTreeSet<(SessionId, RouteId)>,
-    by_slot: FxHashMap<Slot, RouteId>,
+    by_slot: BTreeMap<Slot, RouteId>,
     /// When holds and delays end.
     timers: BTreeSet<(Time, RouteId)>,
     /// What only a listing can tell.
@@ -55,7 +55,7 @@ impl Orders {
             policy,
             routes: FxHashMap::default(),
             by_session: BTreeSet::new(),
-            by_slot: FxHashMap::default(),
+            by_slot: BTreeMap::new(),
             timers: BTreeSet::new(),
             pending: BTreeSet::new(),
             deletes: VecDeque::new(),
@@ -107,7 +107,7 @@ impl Orders {
         if known.is_some_and(|entry| entry.spec.generation >= spec.generation) {
             return;
         }
-        let mut entry = self.detach(spec.id).unwrap_or_else(|| Entry {
+        let mut entry = self.detach(spec.id).unwrap_or(Entry {
             spec,
             scope,
             session,
@@ -115,23 +115,31 @@ impl Orders {
             presence: Presence::Absent,
             doubt: None,
             told: false,
+            said: false,
             queued: None,
             asked: false,
             asked_for_route: false,
             wanted_at: now,
             rare: None,
         });
-        let former = entry.spec.route;
+        let (former, was_adopted) = (entry.spec.route, entry.spec.adopted);
         (entry.spec, entry.scope, entry.session, entry.leaving) = (spec, scope, session, None);
+        // Whoever adopted it before still waits for an outcome.
+        entry.spec.adopted |= was_adopted;
         if former != spec.route {
-            replace(&mut entry, former, now);
+            if entry.is_present() && !session.up {
+                // The path that it leads over worked a moment ago: it stays while the new session begins.
+                entry.rare().held_until = Some(now.plus(HOLD_US));
+            }
+            replace(&mut entry, former);
+            entry.told = entry.is_present();
         }
         if spec.adopted {
             // Whatever was known before: an outcome has to say whether it is there.
             if entry.asked {
                 entry.doubt = entry.doubt.max(Some(Doubt::Host));
             } else {
-                entry.presence = Presence::Unknown;
+                entry.forget_presence();
             }
             entry.rare().held_until = Some(now.plus(HOLD_US));
         }
@@ -185,21 +193,18 @@ impl Orders {
             if let Some(entry) = self.routes.get_mut(&id) {
                 let former = entry.spec.route;
                 entry.spec.route.interface = interface;
-                replace(entry, former, now);
+                replace(entry, former);
                 self.tell_presence(id);
                 self.enqueue(id, now);
             }
         }
     }
 
-    /// Notes that somebody else took a route out of the kernel.
+    /// Notes that somebody else took a route out of the kernel. The notice may be older than what is known: it is looked at
+    /// again, and a former route that may be there stays one.
     pub fn lost(&mut self, route: &KernelRoute, now: Time) {
         let Some(id) = self.by_slot.get(&route.slot()).copied() else { return };
-        let Some(entry) = self.routes.get_mut(&id) else { return };
-        if let Some(rare) = &mut entry.rare {
-            rare.former.retain(|former| former != route);
-        }
-        if entry.spec.route == *route {
+        if self.routes.get(&id).is_some_and(|entry| entry.spec.route == *route) {
             self.doubt(id, Doubt::Rival, now);
         }
     }
@@ -271,6 +276,10 @@ impl Orders {
                     let gone = outcome(RouteOp::None, &job, entry, now, Ok(()), true);
                     self.detach(id);
                     batch.idle.push(gone);
+                }
+                Step::Nothing | Step::Wait if entry.owes_outcome() => {
+                    batch.idle.push(outcome(RouteOp::None, &job, entry, now, Ok(()), false));
+                    continue;
                 }
                 Step::Nothing | Step::Wait => continue,
             }
@@ -356,6 +365,9 @@ impl Orders {
         if let Some(replaced) = answer.replaced {
             self.add_former(job.id, replaced);
         }
+        if op == RouteOp::Delete && job.route.priority == 0 {
+            self.doubt_namesakes(&job.route, now);
+        }
         let entry = self.routes.get_mut(&job.id)?;
         (entry.asked, entry.asked_for_route) = (false, false);
         if entry.spec.route != job.route {
@@ -386,7 +398,10 @@ impl Orders {
     fn changed(&mut self, op: RouteOp, job: &Job, answer: Settled, now: Time) -> Option<RouteOutcome> {
         let honor = self.policy.honor_peer_passive;
         let entry = self.routes.get_mut(&job.id)?;
-        entry.presence = answer.presence;
+        // A refusal changes nothing.
+        if answer.presence != Presence::Unknown || !matches!(answer.result, Err(RouteError::System(_))) {
+            entry.presence = answer.presence;
+        }
         if answer.result == Err(RouteError::Occupied) {
             self.ask(job.id, Pending::Occupant);
             return None;
@@ -399,15 +414,17 @@ impl Orders {
         let entry = self.routes.get_mut(&job.id)?;
         let is_doubted = entry.doubt.is_some();
         if is_doubted {
-            entry.presence = Presence::Unknown;
+            entry.forget_presence();
         }
         let step = entry.step(honor);
         let gone = entry.leaving.is_some() && step == Step::Nothing;
         let news = outcome(op, job, entry, now, answer.result, gone);
-        let fails_again = matches!((step, op), (Step::Add, RouteOp::Add) | (Step::Delete(_), RouteOp::Delete));
+        // Whoever is told of a failure says when it is tried again.
+        let is_still_wanted =
+            matches!((entry.wish(honor), op), (Wish::Installed, RouteOp::Add) | (Wish::Absent, RouteOp::Delete));
         if gone {
             self.detach(job.id);
-        } else if answer.result.is_ok() || is_doubted || !fails_again {
+        } else if answer.result.is_ok() || is_doubted || !is_still_wanted {
             self.enqueue(job.id, now);
         }
         Some(news)
@@ -426,18 +443,19 @@ impl Orders {
             self.stats.answered(entry.scope, op, answer.result.is_ok(), now, None);
         }
         if entry.doubt.is_some() {
-            entry.presence = Presence::Unknown;
+            entry.forget_presence();
         }
         let failed = op == RouteOp::Delete && answer.result.is_err();
         let gone = entry.leaving.is_some() && entry.step(honor) == Step::Nothing;
         let withdraws = op == RouteOp::Delete && entry.wish(honor) == Wish::Absent;
-        let news = outcome(op, job, entry, now, answer.result, gone);
+        let is_news = gone || failed || withdraws;
+        let news = is_news.then(|| outcome(op, job, entry, now, answer.result, gone));
         if gone {
             self.detach(job.id);
         } else if !failed {
             self.enqueue(job.id, now);
         }
-        (gone || failed || withdraws).then_some(news)
+        news
     }
 
     /// Notes that a route is there, or is not, and tells of it where that is news.
@@ -451,19 +469,19 @@ impl Orders {
         }
         self.tell_presence(id);
         let entry = self.routes.get_mut(&id)?;
-        let is_news = entry.told != was_told || std::mem::take(&mut entry.spec.adopted);
+        let is_news = entry.told != was_told || entry.spec.adopted;
         let gone = entry.leaving.is_some() && entry.step(honor) == Step::Nothing;
-        let news = outcome(RouteOp::None, &Job::of(entry), entry, now, Ok(()), gone);
+        let news = (gone || is_news).then(|| outcome(RouteOp::None, &Job::of(entry), entry, now, Ok(()), gone));
         if gone {
             self.detach(id);
         } else {
             self.enqueue(id, now);
         }
-        (gone || is_news).then_some(news)
+        news
     }
 
     fn failed(&mut self, id: RouteId, op: RouteOp, error: RouteError, now: Time) -> Option<RouteOutcome> {
-        let entry = self.routes.get(&id)?;
+        let entry = self.routes.get_mut(&id)?;
         if op != RouteOp::None {
             self.stats.answered(entry.scope, op, false, now, None);
         }
@@ -489,6 +507,20 @@ impl Orders {
         }
     }
 
+    /// The kernel takes a deletion without a priority for one of any priority: where the route itself was gone already, it
+    /// has deleted the next one that is equal.
+    fn doubt_namesakes(&mut self, deleted: &KernelRoute, now: Time) {
+        let slots = Slot { priority: 1, ..deleted.slot() }..=Slot { priority: u32::MAX, ..deleted.slot() };
+        let equals = |id: &RouteId| {
+            let route = self.routes.get(id).map(|entry| entry.spec.route);
+            route.is_some_and(|route| KernelRoute { priority: 0, ..route } == *deleted)
+        };
+        let ids: Vec<RouteId> = self.by_slot.range(slots).map(|(_, id)| *id).filter(equals).collect();
+        for id in ids {
+            self.doubt(id, Doubt::Host, now);
+        }
+    }
+
     /// What is known of a route is not certain any more.
     fn doubt(&mut self, id: RouteId, doubt: Doubt, now: Time) {
         let Some(entry) = self.routes.get_mut(&id) else { return };
@@ -497,7 +529,7 @@ impl Orders {
         }
         entry.doubt = entry.doubt.max(Some(doubt));
         if !entry.asked {
-            entry.presence = Presence::Unknown;
+            entry.forget_presence();
             // A listing that was asked for before may be older than this.
             if let Some(rare) = &mut entry.rare {
                 rare.pending = None;
@@ -546,7 +578,7 @@ impl Orders {
         let queue = match entry.step(self.policy.honor_peer_passive) {
             Step::Delete(_) => Queue::Deletes,
             Step::Nothing if entry.leaving.is_some() => Queue::Deletes,
-            Step::Nothing | Step::Wait if entry.queued.is_none() => return,
+            Step::Nothing | Step::Wait if entry.queued.is_none() && !entry.owes_outcome() => return,
             Step::Look | Step::Nothing | Step::Wait => Queue::Looks,
             Step::Add => Queue::Adds,
         };

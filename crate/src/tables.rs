@@ -74,6 +74,14 @@ impl Settled {
     }
 }
 
+/// Installs routes that have an interface; the kernel would choose one for the others, which fail.
+pub fn install_over_interfaces(tables: &mut impl Tables, wanted: &[Wanted], take_over: bool) -> Vec<Settled> {
+    let possible: Vec<Wanted> = wanted.iter().filter(|one| one.has_interface()).copied().collect();
+    let mut settled = install(tables, &possible, take_over).into_iter();
+    let answer = |one: &Wanted| if one.has_interface() { settled.next() } else { None };
+    wanted.iter().map(answer).map(|answer| answer.unwrap_or_else(Settled::no_interface)).collect()
+}
+
 /// Installs routes. A slot that is occupied by a foreign route is a conflict, unless `take_over` says to replace it.
 pub fn install(tables: &mut impl Tables, wanted: &[Wanted], take_over: bool) -> Vec<Settled> {
     let routes: Vec<KernelRoute> = wanted.iter().map(|one| one.route).collect();
@@ -84,7 +92,9 @@ pub fn install(tables: &mut impl Tables, wanted: &[Wanted], take_over: bool) -> 
     for (at, presence) in failed.into_iter().zip(tables.look(&doubtful)) {
         settled[at] = match (answers[at], presence) {
             (_, Presence::Present) => Settled::new(Ok(()), Presence::Present),
-            (Err(RouteError::System(Errno::EEXIST)), _) => install_in_occupied(tables, &wanted[at], take_over),
+            (Err(RouteError::System(Errno::EEXIST)), presence) => {
+                install_in_occupied(tables, &wanted[at], presence, take_over)
+            }
             (Err(RouteError::Unanswered), presence) => Settled::new(Err(RouteError::Unanswered), presence),
             // Refused: it is not there, as it was not before.
             (refused, _) => Settled::new(refused, Presence::Absent),
@@ -93,7 +103,8 @@ pub fn install(tables: &mut impl Tables, wanted: &[Wanted], take_over: bool) -> 
     settled
 }
 
-fn install_in_occupied(tables: &mut impl Tables, wanted: &Wanted, take_over: bool) -> Settled {
+/// `presence` is what a look at the route has said: it may be the occupant itself.
+fn install_in_occupied(tables: &mut impl Tables, wanted: &Wanted, presence: Presence, take_over: bool) -> Settled {
     let route = &wanted.route;
     if take_over {
         let answer = tables.replace(route);
@@ -102,12 +113,13 @@ fn install_in_occupied(tables: &mut impl Tables, wanted: &Wanted, take_over: boo
     let known = wanted.replaces.filter(|old| tables.look(&[*old]) == [Presence::Present]);
     let occupant = known.map_or_else(|| tables.occupant(route), Occupant::Ours);
     match occupant {
+        Occupant::Ours(held) if held == *route => Settled::new(Ok(()), Presence::Present),
         Occupant::Ours(old) => {
             let answer = tables.append(route);
             Settled { replaced: Some(old), ..after_write(tables, route, answer) }
         }
-        Occupant::Foreign(protocol) => Settled::new(Err(RouteError::Conflict(protocol)), Presence::Absent),
-        Occupant::Nobody | Occupant::Unknown => Settled::new(Err(RouteError::Occupied), Presence::Absent),
+        Occupant::Foreign(protocol) => Settled::new(Err(RouteError::Conflict(protocol)), presence),
+        Occupant::Nobody | Occupant::Unknown => Settled::new(Err(RouteError::Occupied), presence),
     }
 }
 
@@ -116,7 +128,9 @@ fn after_write(tables: &mut impl Tables, route: &KernelRoute, answer: Result<()>
         Ok(()) => Settled::new(Ok(()), Presence::Present),
         Err(error) => match tables.look(std::slice::from_ref(route))[..] {
             [Presence::Present] => Settled::new(Ok(()), Presence::Present),
-            [presence] if error == RouteError::Unanswered => Settled::new(Err(error), presence),
+            [presence] if error == RouteError::Unanswered || error == RouteError::System(Errno::EEXIST) => {
+                Settled::new(Err(error), presence)
+            }
             _ => Settled::new(Err(error), Presence::Absent),
         },
     }
@@ -129,19 +143,16 @@ pub fn remove(tables: &mut impl Tables, routes: &[KernelRoute]) -> Vec<Settled> 
         .into_iter()
         .map(|answer| match answer {
             Ok(()) | Err(RouteError::System(Errno::ESRCH)) => Settled::new(Ok(()), Presence::Absent),
-            Err(error) => Settled::new(Err(error), Presence::Present),
+            Err(error) => Settled::new(Err(error), Presence::Unknown),
         })
         .collect();
     let failed: Vec<usize> = (0..routes.len()).filter(|at| settled[*at].result.is_err()).collect();
     let doubtful: Vec<KernelRoute> = failed.iter().map(|at| routes[*at]).collect();
     for (at, presence) in failed.into_iter().zip(tables.look(&doubtful)) {
         // A failed deletion proves nothing.
-        match presence {
-            Presence::Absent => settled[at] = Settled::new(Ok(()), Presence::Absent),
-            Presence::Unknown if settled[at].result == Err(RouteError::Unanswered) => {
-                settled[at].presence = Presence::Unknown;
-            }
-            Presence::Present | Presence::Unknown => {}
+        settled[at].presence = presence;
+        if presence == Presence::Absent {
+            settled[at].result = Ok(());
         }
     }
     settled

@@ -477,4 +477,31 @@ describe('a backend that tells of its losses', () => {
     await manager.close();
     expect(watcher, 'nobody is told after the end').toBeUndefined();
   });
+
+  it('and tells of one that is older than the last addition has no route left behind when its session falls', async () => {
+    const tables = new MemoryRoutes();
+    let watcher: RouteWatcher | undefined;
+    const telling: RouteReaderWriter = {
+      routeAdd: (it, iface) => tables.routeAdd(it, iface),
+      routeDelete: (it, iface) => tables.routeDelete(it, iface),
+      routeByProtocol: (protocol) => tables.routeByProtocol(protocol),
+      watchRoutes: (it) => {
+        watcher = it;
+        return () => undefined;
+      },
+    };
+    const { manager, engine } = await startFake({ netlinker: telling });
+    await manager.registerRoute(route(), 'eth0');
+    engine.become('10.9.0.2', 'up');
+    await settle();
+    watcher?.lost([route()], 'taken');
+    await settle();
+    watcher?.lost([route()], 'taken');
+    await settle();
+    expect(manager.getSessions()).toMatchObject([{ routes: [{ installed: false }] }]);
+    expect(tables.routeByProtocol(186), 'it waits to be put back, and is there all the same').toHaveLength(1);
+    engine.become('10.9.0.2', 'down');
+    await settle();
+    expect(tables.routeByProtocol(186)).toEqual([]);
+  });
 });

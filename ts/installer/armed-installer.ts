@@ -18,6 +18,8 @@ import { Waiters } from './waiters.js';
 class Armed implements ArmedRoute {
   readonly registered: RegisteredRoute;
   generation = 0;
+  /** The generation in which it was adopted last. */
+  adoptedIn = 0;
   installed = false;
   leaving = false;
   lastError: Error | undefined = undefined;
@@ -117,9 +119,10 @@ export class ArmedInstaller implements RouteInstaller {
   remove(registered: RegisteredRoute): Promise<void> {
     const route = this.#routes.get(registered.id);
     if (route === undefined) return Promise.resolve();
-    route.leaving = true;
     const gone = route.departure();
-    this.#disarm(route);
+    // A second order for what is gone already would find nothing and be answered by nobody.
+    if (!route.leaving) this.#disarm(route);
+    route.leaving = true;
     return gone;
   }
 
@@ -134,6 +137,7 @@ export class ArmedInstaller implements RouteInstaller {
     if (route.installed) return Promise.resolve(true);
     const adopted = route.adoption();
     this.#arm([route], true);
+    route.adoptedIn = route.generation;
     return adopted;
   }
 
@@ -184,12 +188,13 @@ export class ArmedInstaller implements RouteInstaller {
   #outcome(route: Armed, outcome: RouteOutcome): void {
     const error = outcome.ok ? undefined : failure(route.registered, outcome);
     this.#noteContention(route, outcome);
-    route.installed = outcome.installed;
+    // What an ended registration leaves in the kernel is not that of the one that follows.
+    route.installed = outcome.installed && !outcome.gone;
     if (outcome.op !== 'none' || !outcome.ok) route.lastError = error;
     if (outcome.op !== 'none') this.#report(route, outcome, error);
     if (outcome.ok) route.backoff?.succeeded();
-    // What was said of an older generation does not answer for this one.
-    if (outcome.generation === route.generation) route.found();
+    // What was said of an older generation is no answer; what is ordered meanwhile is not waited for.
+    if (outcome.generation >= route.adoptedIn) route.found();
     if (outcome.gone && outcome.generation === route.generation) {
       this.#routes.delete(route.id);
       route.backoff?.cancel();

@@ -186,14 +186,16 @@ export class RouteKeeper {
     return adopted;
   }
 
-  /** A route is gone: it is put back at once, or, where somebody takes it again and again, after a delay. */
+  /**
+   * A route was taken away: it is put back at once, or, where somebody takes it again and again, after a delay. What is told
+   * may be old, and an equal route may have been added since: nothing counts as gone before a call has settled it.
+   */
   lost(route: Route, how: RouteLoss): void {
     this.#doubtCalls();
-    if (this.#running !== undefined) return;
-    const placed = this.#contents.possible.find((it) => isSameRoute(it.route, route));
-    if (this.#stopped || placed === undefined) return;
-    const isLost = this.#installed && isSamePlace(placed, this.#target);
-    this.#noteGone(placed);
+    const { confirmed } = this.#contents;
+    if (this.#running !== undefined || this.#stopped || confirmed === undefined || !isSameRoute(confirmed.route, route)) return;
+    const isLost = this.#installed;
+    this.#noteUnknown(confirmed);
     if (isLost && this.#wish() === 'installed') this.#restoreAfter(how === 'taken' ? this.#countLoss() : 0);
     this.advance();
   }

@@ -355,7 +355,9 @@ impl Host {
     fn listen(&mut self, now: Time) -> bool {
         let local = self.clock.local(now);
         let mut heard = self.orders.poll_deadline().is_some_and(|end| end <= local);
-        while let Some((_, notice)) = self.notices.pop_front_if(|(at, _)| *at <= now) {
+        while self.notices.front().is_some_and(|(at, _)| *at <= now)
+            && let Some((_, notice)) = self.notices.pop_front()
+        {
             heard = true;
             match notice {
                 Notice::Gone(route) => self.orders.lost(&route, local),

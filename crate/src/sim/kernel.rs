@@ -1,16 +1,18 @@
 //! A kernel that holds routes, and fails, hangs, and answers late or not at all; and a rival that changes its tables, also
 //! between two requests of one message.
 
+use std::net::Ipv4Addr;
+
 use nix::errno::Errno;
 use rustc_hash::FxHashMap;
 
-use crate::armed::{Batch, Job, RouteId, Suspicion};
+use crate::armed::{Batch, Job, Question, RouteId, Suspicion};
 use crate::kernel_route::{KernelRoute, Occupant, Presence, Result, RouteError, Slot};
 use crate::mailbox::{RouteOp, RouteOutcome};
 use crate::orders::Orders;
 use crate::sim::random::Random;
 use crate::sim::tables::{Put, SimTables};
-use crate::tables::{Settled, Tables, Wanted, install, remove};
+use crate::tables::{Settled, Tables, Wanted, install_over_interfaces, remove};
 use crate::time::Time;
 
 /// Waits before a failed operation is tried again, as `ts/installer/backoff.ts` has them.
@@ -31,6 +33,9 @@ pub struct KernelFaults {
     /// … and before so many a rival changes the slot that they are about.
     pub rival_ppm: u32,
 }
+
+/// The next hop of another agent like us.
+pub const RIVAL_HOP: Ipv4Addr = Ipv4Addr::new(10, 0, 0, 250);
 
 const LONGEST_HANG_US: u64 = 30_000_000;
 
@@ -76,9 +81,23 @@ pub enum Notice {
 #[derive(Debug)]
 struct Message {
     batch: Batch,
+    /// None where it acts when it is answered.
+    answers: Option<Answers>,
+    answered_at: Time,
+}
+
+#[derive(Debug)]
+struct Answers {
     deletes: Vec<Settled>,
     looks: Vec<Settled>,
     adds: Vec<Settled>,
+}
+
+/// One listing on its way: what it says of each question, where it has been taken already.
+#[derive(Debug)]
+struct Listing {
+    questions: Vec<Question>,
+    seen: Option<Vec<(bool, Occupant)>>,
     answered_at: Time,
 }
 
@@ -94,7 +113,10 @@ struct Retry {
 #[derive(Debug)]
 pub struct Kernel {
     held: Held,
+    /// Messages act at any moment before they are answered, and listings take as long as messages do.
+    at_any_moment: bool,
     message: Option<Message>,
+    listing: Option<Listing>,
     retries: Vec<Retry>,
     failures: FxHashMap<RouteId, u32>,
 }
@@ -107,14 +129,42 @@ struct Held {
     theirs: u8,
     tables: SimTables,
     notices: Vec<Notice>,
+    /// How many routes of theirs our own requests took out.
+    harmed: usize,
 }
 
 impl Kernel {
     /// `theirs` is the protocol number of whoever is not like us.
     #[must_use]
     pub fn new(random: Random, faults: KernelFaults, theirs: u8) -> Self {
-        let held = Held { random, faults, theirs, tables: SimTables::default(), notices: Vec::new() };
-        Self { held, message: None, retries: Vec::new(), failures: FxHashMap::default() }
+        let held = Held { random, faults, theirs, tables: SimTables::default(), notices: Vec::new(), harmed: 0 };
+        let (retries, failures) = (Vec::new(), FxHashMap::default());
+        Self { held, at_any_moment: false, message: None, listing: None, retries, failures }
+    }
+
+    /// Messages act at any moment before they are answered, and listings take as long as messages do.
+    #[must_use]
+    pub fn at_any_moment(self) -> Self {
+        Self { at_any_moment: true, ..self }
+    }
+
+    /// How many routes of theirs our own requests took out: none, if all is well.
+    #[must_use]
+    pub fn harmed(&self) -> usize {
+        self.held.harmed
+    }
+
+    /// Whoever is not us takes out all that is theirs.
+    pub fn leave_us(&mut self) {
+        let theirs = self.held.theirs;
+        let gone = self.held.tables.take(|route| route.protocol == theirs || route.next_hop == RIVAL_HOP);
+        self.held.notices.extend(gone.into_iter().map(Notice::Gone));
+    }
+
+    /// Puts a route of ours there that nobody here has asked for: a predecessor's.
+    pub fn leave(&mut self, route: &KernelRoute) {
+        // Where somebody was before, there is none.
+        let _ = self.held.tables.put(route, Put::Exclusive);
     }
 
     pub fn set_faults(&mut self, faults: KernelFaults) {
@@ -144,7 +194,7 @@ impl Kernel {
 
     /// The process that asked is gone: its answers find nobody, its retries come no more. What it installed stays.
     pub fn abandon(&mut self) {
-        self.message = None;
+        (self.message, self.listing) = (None, None);
         self.retries.clear();
         self.failures.clear();
     }
@@ -158,13 +208,15 @@ impl Kernel {
     #[must_use]
     pub fn next(&self) -> Option<Time> {
         let answered_at = self.message.as_ref().map(|message| message.answered_at);
-        self.retries.iter().map(|retry| retry.at).chain(answered_at).min()
+        let listed_at = self.listing.as_ref().map(|listing| listing.answered_at);
+        self.retries.iter().map(|retry| retry.at).chain(answered_at).chain(listed_at).min()
     }
 
     /// Nothing is asked, answered, or tried again with any hope.
     #[must_use]
     pub fn is_settled(&self, orders: &Orders) -> bool {
         self.message.is_none()
+            && self.listing.is_none()
             && !orders.has_work()
             && !orders.has_questions()
             && self.retries.iter().all(|retry| self.is_in_vain(retry))
@@ -175,65 +227,117 @@ impl Kernel {
         matches!(occupant, Some(Occupant::Foreign(_)))
     }
 
-    /// Works on what is due at `now`, and takes the next message.
-    pub fn run(&mut self, orders: &mut Orders, now: Time) {
+    /// Works on what is due at `now`, and takes the next message. Gives what there is to tell of the routes.
+    pub fn run(&mut self, orders: &mut Orders, now: Time) -> Vec<RouteOutcome> {
         self.retries.retain(|&Retry { at, id, generation, .. }| {
             if at <= now {
                 orders.retry(id, generation, now);
             }
             at > now
         });
-        if self.message.as_ref().is_some_and(|message| message.answered_at <= now)
-            && let Some(Message { batch, deletes, looks, adds, .. }) = self.message.take()
-        {
-            self.answer(orders, RouteOp::Delete, &batch.deletes, deletes, now);
-            self.answer(orders, RouteOp::None, &batch.looks, looks, now);
-            self.answer(orders, RouteOp::Add, &batch.adds, adds, now);
+        let mut outcomes = Vec::new();
+        if let Some(listing) = self.listing.take_if(|listing| listing.answered_at <= now) {
+            outcomes.extend(self.answer_listing(orders, listing, now));
+        }
+        if let Some(message) = self.message.take_if(|message| message.answered_at <= now) {
+            outcomes.extend(self.answer(orders, message, now));
         }
         while self.message.is_none() && orders.has_work() {
-            let batch = orders.pick(now);
+            let mut batch = orders.pick(now);
+            outcomes.append(&mut batch.idle);
             if !batch.deletes.is_empty() || !batch.adds.is_empty() || !batch.looks.is_empty() {
                 self.message = Some(self.ask(batch, now));
             }
         }
+        outcomes
     }
 
     /// What the keeper does: answers by a listing what only that can tell.
-    pub fn list(&mut self, orders: &mut Orders, now: Time) {
-        for question in orders.questions() {
+    pub fn list(&mut self, orders: &mut Orders, now: Time) -> Vec<RouteOutcome> {
+        if self.listing.is_some() {
+            return Vec::new();
+        }
+        let questions = orders.questions();
+        if !self.at_any_moment {
+            return self.answer_listing(orders, Listing { questions, seen: None, answered_at: now }, now);
+        }
+        if !questions.is_empty() {
+            let seen = self.held.random.chance(500_000).then(|| self.held.list(&questions));
+            self.listing = Some(Listing { questions, seen, answered_at: self.answered_at(now) });
+        }
+        Vec::new()
+    }
+
+    fn answer_listing(&mut self, orders: &mut Orders, listing: Listing, now: Time) -> Vec<RouteOutcome> {
+        let Listing { questions, seen, .. } = listing;
+        let seen = seen.unwrap_or_else(|| self.held.list(&questions));
+        let mut outcomes = Vec::new();
+        for (question, (is_there, occupant)) in questions.iter().zip(seen) {
             let failed = self.held.random.chance(self.held.faults.fail_ppm);
             let outcome = if failed {
-                orders.unlisted(&question, RouteError::Unanswered, now)
+                orders.unlisted(question, RouteError::Unanswered, now)
             } else {
-                let tables = &self.held.tables;
-                orders.listed(&question, tables.holds(&question.route), tables.occupant(&question.route), now)
+                orders.listed(question, is_there, occupant, now)
             };
-            self.tried(outcome.into_iter().collect(), &[(question.id, question.route)], now);
+            let told: Vec<RouteOutcome> = outcome.into_iter().collect();
+            self.tried(&told, &[(question.id, question.route)], now);
+            outcomes.extend(told);
         }
+        outcomes
     }
 
     fn ask(&mut self, batch: Batch, now: Time) -> Message {
+        let answered_at = self.answered_at(now);
+        let acts_late = self.at_any_moment && self.held.random.chance(500_000);
         let held = &mut self.held;
-        let KernelFaults { latency_us, hang_ppm, .. } = held.faults;
-        let hang_us = if held.random.chance(hang_ppm) { held.random.up_to(LONGEST_HANG_US) } else { 0 };
-        let answered_at = now.plus(held.random.up_to(latency_us) + hang_us);
-        let routes = |jobs: &[Job]| jobs.iter().map(|job| job.route).collect::<Vec<_>>();
-        let deletes = remove(held, &routes(&batch.deletes));
-        let looks = held.look(&routes(&batch.looks)).into_iter().map(Settled::seen).collect();
-        let wanted: Vec<Wanted> = batch.adds.iter().map(Job::wanted).collect();
-        let adds = install(held, &wanted, false);
-        Message { batch, deletes, looks, adds, answered_at }
+        let answers = (!acts_late).then(|| Answers {
+            deletes: held.delete_all(&batch.deletes),
+            looks: held.look_for(&batch.looks),
+            adds: held.install(&batch.adds),
+        });
+        Message { batch, answers, answered_at }
     }
 
-    fn answer(&mut self, orders: &mut Orders, op: RouteOp, jobs: &[Job], answers: Vec<Settled>, now: Time) {
+    fn answered_at(&mut self, now: Time) -> Time {
+        let KernelFaults { latency_us, hang_ppm, .. } = self.held.faults;
+        let random = &mut self.held.random;
+        let hang_us = if random.chance(hang_ppm) { random.up_to(LONGEST_HANG_US) } else { 0 };
+        now.plus(random.up_to(latency_us) + hang_us)
+    }
+
+    /// As the thread does: each kind is reported before the next is asked for.
+    fn answer(&mut self, orders: &mut Orders, message: Message, now: Time) -> Vec<RouteOutcome> {
+        let Message { batch: Batch { deletes, looks, adds, .. }, answers, .. } = message;
+        let (deleted, seen, added) = match answers {
+            Some(answers) => (Some(answers.deletes), Some(answers.looks), Some(answers.adds)),
+            None => (None, None, None),
+        };
+        let answers = deleted.unwrap_or_else(|| self.held.delete_all(&deletes));
+        let mut outcomes = self.report(orders, RouteOp::Delete, &deletes, answers, now);
+        let answers = seen.unwrap_or_else(|| self.held.look_for(&looks));
+        outcomes.extend(self.report(orders, RouteOp::None, &looks, answers, now));
+        let answers = added.unwrap_or_else(|| self.held.install(&adds));
+        outcomes.extend(self.report(orders, RouteOp::Add, &adds, answers, now));
+        outcomes
+    }
+
+    fn report(
+        &mut self,
+        orders: &mut Orders,
+        op: RouteOp,
+        jobs: &[Job],
+        answers: Vec<Settled>,
+        now: Time,
+    ) -> Vec<RouteOutcome> {
         let outcomes = orders.report(op, jobs, answers, now);
         let routes: Vec<(RouteId, KernelRoute)> = jobs.iter().map(|job| (job.id, job.route)).collect();
-        self.tried(outcomes, &routes, now);
+        self.tried(&outcomes, &routes, now);
+        outcomes
     }
 
     /// As the installer does: one retry at a time, which any answer replaces.
-    fn tried(&mut self, outcomes: Vec<RouteOutcome>, routes: &[(RouteId, KernelRoute)], now: Time) {
-        for RouteOutcome { id, generation, result, .. } in outcomes {
+    fn tried(&mut self, outcomes: &[RouteOutcome], routes: &[(RouteId, KernelRoute)], now: Time) {
+        for &RouteOutcome { id, generation, result, .. } in outcomes {
             self.retries.retain(|retry| retry.id != id);
             if result.is_ok() {
                 self.failures.remove(&id);
@@ -250,6 +354,24 @@ impl Kernel {
 }
 
 impl Held {
+    fn delete_all(&mut self, jobs: &[Job]) -> Vec<Settled> {
+        remove(self, &routes_of(jobs))
+    }
+
+    fn look_for(&mut self, jobs: &[Job]) -> Vec<Settled> {
+        self.look(&routes_of(jobs)).into_iter().map(Settled::seen).collect()
+    }
+
+    fn install(&mut self, jobs: &[Job]) -> Vec<Settled> {
+        let wanted: Vec<Wanted> = jobs.iter().map(Job::wanted).collect();
+        install_over_interfaces(self, &wanted, false)
+    }
+
+    fn list(&self, questions: &[Question]) -> Vec<(bool, Occupant)> {
+        let tell = |question: &Question| (self.tables.holds(&question.route), self.tables.occupant(&question.route));
+        questions.iter().map(tell).collect()
+    }
+
     fn request(&mut self, route: &KernelRoute, request: impl FnOnce(&mut SimTables) -> Result<()>) -> Result<()> {
         if self.random.chance(self.faults.rival_ppm) {
             let act = RIVAL_ACTS[self.random.up_to(RIVAL_ACTS.len() as u64 - 1) as usize];
@@ -262,13 +384,15 @@ impl Held {
         if lost && self.random.chance(500_000) {
             return Err(RouteError::Unanswered);
         }
+        let before = self.tables.count(self.theirs);
         let answer = request(&mut self.tables);
+        self.harmed += before - self.tables.count(self.theirs);
         if lost { Err(RouteError::Unanswered) } else { answer }
     }
 
     fn act(&mut self, ours: &KernelRoute, act: RivalAct) {
         let theirs = KernelRoute { protocol: self.theirs, ..*ours };
-        let rival = KernelRoute { next_hop: std::net::Ipv4Addr::new(10, 0, 0, 250), ..*ours };
+        let rival = KernelRoute { next_hop: RIVAL_HOP, ..*ours };
         let put = |tables: &mut SimTables, route: &KernelRoute, how: Put| {
             let was_empty = tables.slot(&route.slot()).is_empty();
             let done = tables.put(route, how).is_ok();
@@ -330,4 +454,8 @@ impl Tables for Held {
     fn occupant(&mut self, route: &KernelRoute) -> Occupant {
         if self.random.chance(250_000) { Occupant::Unknown } else { self.tables.occupant(route) }
     }
+}
+
+fn routes_of(jobs: &[Job]) -> Vec<KernelRoute> {
+    jobs.iter().map(|job| job.route).collect()
 }

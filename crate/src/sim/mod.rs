@@ -21,9 +21,11 @@ use std::fmt;
 use crate::time::Time;
 
 pub use host::{Host, HostSpec, RouteKind, path_of};
-pub use kernel::{KernelFaults, RivalAct};
+pub use kernel::{Kernel, KernelFaults, Notice, RIVAL_HOP, RivalAct};
 pub use network::{HostId, Network, Quality};
+pub use random::Random;
 pub use scenario::{Fault, PairSpec, RunError, Scenario, ScenarioError, Timed, Totals};
+pub use tables::SimTables;
 pub use witness::Witness;
 pub use world::{Pair, PairId, World};
 

@@ -88,6 +88,22 @@ impl SimTables {
         }
     }
 
+    /// Takes routes out, whoever's they are.
+    pub fn take(&mut self, which: impl Fn(&KernelRoute) -> bool) -> Vec<KernelRoute> {
+        self.0.values_mut().flat_map(|held| held.extract_if(.., |route| which(route))).collect()
+    }
+
+    /// All routes, of whatever TOS.
+    pub fn routes(&self) -> impl Iterator<Item = &KernelRoute> {
+        self.0.values().flatten()
+    }
+
+    /// How many routes of a protocol number there are.
+    #[must_use]
+    pub fn count(&self, protocol: u8) -> usize {
+        self.routes().filter(|route| route.protocol == protocol).count()
+    }
+
     /// Whether exactly this route is there.
     #[must_use]
     pub fn holds(&self, route: &KernelRoute) -> bool {

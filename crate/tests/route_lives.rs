@@ -1,0 +1,531 @@
+//! Whatever users, sessions, links, rivals and the kernel do, in whichever order: each life of armed routes ends with tables
+//! that are as sessions and registrations say, with everything told truthfully, and with nothing of anybody else's touched.
+//! `ROUTE_LIVES=100000` lives so many (in release), `SEED` has other ones, `LIFE` shows a single one.
+
+use std::collections::VecDeque;
+use std::net::Ipv4Addr;
+
+use route_liveness::armed::{ArmedRoute, ArmingPolicy, RouteId, SessionView, Suspicion};
+use route_liveness::engine::SessionId;
+use route_liveness::kernel_route::KernelRoute;
+use route_liveness::mailbox::RouteOutcome;
+use route_liveness::orders::Orders;
+use route_liveness::sim::{Kernel, KernelFaults, Notice, RIVAL_HOP, Random, RivalAct};
+use route_liveness::stats::{LinkId, Scope};
+use route_liveness::time::Time;
+
+const OURS: u8 = 186;
+const THEIRS: u8 = 4;
+
+const SECOND: u64 = 1_000_000;
+/// Every delay is over, and what failed was tried again.
+const PEACE_US: u64 = 300 * SECOND;
+
+/// Destination, prefix length, priority. A deletion without a priority fits any.
+const SLOTS: [(Ipv4Addr, u8, u32); 4] = [
+    (Ipv4Addr::new(10, 9, 0, 7), 32, 0),
+    (Ipv4Addr::new(10, 9, 0, 7), 32, 5),
+    (Ipv4Addr::new(10, 9, 0, 7), 32, 7),
+    (Ipv4Addr::new(10, 8, 0, 0), 24, 0),
+];
+
+const SOURCES: [Ipv4Addr; 2] = [Ipv4Addr::new(10, 0, 0, 1), Ipv4Addr::new(10, 0, 0, 2)];
+const HOPS: [Ipv4Addr; 2] = [Ipv4Addr::new(10, 0, 0, 8), Ipv4Addr::new(10, 0, 0, 9)];
+const LINKS: usize = 2;
+const SESSIONS: usize = LINKS * SOURCES.len() * HOPS.len();
+
+const RIVAL_ACTS: [RivalAct; 7] = [
+    RivalAct::Take,
+    RivalAct::Occupy,
+    RivalAct::Prepend,
+    RivalAct::Append,
+    RivalAct::Tos,
+    RivalAct::Claim,
+    RivalAct::Vacate,
+];
+
+/// What the user knows of a slot that is registered, or that is leaving.
+#[derive(Clone, Debug)]
+struct Registered {
+    armed: ArmedRoute,
+    link: usize,
+    leaving: bool,
+    /// What was told last.
+    installed: bool,
+    /// It was looked for, whoever had put it there.
+    adopted: bool,
+    /// Whoever adopted it waits for what is told of this generation, or of a later one.
+    awaited: Option<u32>,
+}
+
+struct Life {
+    random: Random,
+    orders: Orders,
+    kernel: Kernel,
+    now: Time,
+    sessions: [SessionView; SESSIONS],
+    /// The index of each link's interface; 0 where there is none.
+    interfaces: [u32; LINKS],
+    last_interface: u32,
+    slots: [Option<Registered>; SLOTS.len()],
+    /// Where routes may stay that nobody is registered for.
+    may_stay: [bool; SLOTS.len()],
+    predecessor: Option<KernelRoute>,
+    last_id: u32,
+    /// Generations grow over all routes: that is as good as one count for each.
+    generation: u32,
+    /// Notices of the kernel's, and outcomes, on their ways.
+    notices: VecDeque<(Time, Notice)>,
+    outcomes: VecDeque<(Time, RouteOutcome)>,
+    slowest_us: u64,
+    /// Whether users let routes go without their deletion, or have them stay whatever happens.
+    leaves_routes: bool,
+    is_shown: bool,
+}
+
+impl Life {
+    fn new(seed: u64, is_shown: bool) -> Self {
+        let mut random = Random::new(seed);
+        let kernel = Kernel::new(random.fork(), KernelFaults::default(), THEIRS).at_any_moment();
+        let slowest_us = [0, 1_000, 50_000, 5 * SECOND][random.up_to(3) as usize];
+        let leaves_routes = random.chance(250_000);
+        let policy = ArmingPolicy { take_over: false, honor_peer_passive: random.chance(500_000) };
+        let mut life = Self {
+            random,
+            orders: Orders::new(policy),
+            kernel,
+            now: Time::from_micros(SECOND),
+            sessions: [SessionView::default(); SESSIONS],
+            interfaces: std::array::from_fn(|link| link as u32 + 1),
+            last_interface: LINKS as u32,
+            slots: Default::default(),
+            may_stay: [false; SLOTS.len()],
+            predecessor: None,
+            last_id: 0,
+            generation: 0,
+            notices: VecDeque::new(),
+            outcomes: VecDeque::new(),
+            slowest_us,
+            leaves_routes,
+            is_shown,
+        };
+        if life.random.chance(300_000) {
+            let slot = life.any(SLOTS.len());
+            let link = life.any(LINKS);
+            let (route, _) = life.route(slot, link);
+            life.kernel.leave(&route);
+            life.predecessor = Some(route);
+        }
+        life
+    }
+
+    fn live(&mut self, steps: u64) -> Result<(), String> {
+        let mut faults = KernelFaults { latency_us: self.slowest_us, ..KernelFaults::default() };
+        for ppm in [&mut faults.hang_ppm, &mut faults.fail_ppm, &mut faults.lose_ppm, &mut faults.rival_ppm] {
+            *ppm = [0, 0, 20_000, 200_000][self.random.up_to(3) as usize];
+        }
+        self.kernel.set_faults(faults);
+        for _ in 0..steps {
+            self.step();
+            if self.random.chance(400_000) {
+                let most = [1_000, 100_000, 5 * SECOND][self.random.up_to(2) as usize];
+                let us = self.random.up_to(most);
+                self.pass(us);
+            } else {
+                self.settle();
+            }
+        }
+        self.make_peace();
+        self.check()?;
+        for slot in 0..SLOTS.len() {
+            self.disarm(slot, true);
+        }
+        self.pass(PEACE_US);
+        self.check_end()
+    }
+
+    fn step(&mut self) {
+        let slot = self.any(SLOTS.len());
+        match self.random.up_to(99) {
+            0..=24 => self.flap(),
+            25..=44 => self.arm(slot, false),
+            45..=56 => {
+                let removes = !self.leaves_routes || self.random.chance(800_000);
+                self.disarm(slot, removes);
+            }
+            57..=61 => self.retry(slot),
+            62..=66 => self.arm(slot, true),
+            67..=71 => self.change(slot),
+            72..=86 => self.rival(slot),
+            87..=92 => self.change_link(),
+            93..=96 => self.flush(),
+            _ => self.lose_notices(),
+        }
+    }
+
+    fn flap(&mut self) {
+        let session = self.any(SESSIONS);
+        let view = &mut self.sessions[session];
+        view.up = self.random.chance(600_000);
+        view.peer_passive = self.random.chance(150_000);
+        view.conv_start = Some(self.now);
+        let view = *view;
+        self.show(|| format!("session {session}: {view:?}"));
+        self.orders.session_changed(SessionId(session as u32), view, self.now);
+    }
+
+    /// Registers a route, replaces it by another one, or adopts it.
+    fn arm(&mut self, slot: usize, adopted: bool) {
+        let link = self.any(LINKS);
+        let (route, session) = self.route(slot, link);
+        if adopted && self.slots[slot].as_ref().is_some_and(|known| known.leaving) {
+            return;
+        }
+        let no_uninstall = self.leaves_routes && self.random.chance(200_000);
+        let id = match &self.slots[slot] {
+            Some(known) => known.armed.id,
+            None => {
+                self.last_id += 1;
+                RouteId(self.last_id)
+            }
+        };
+        let spec = ArmedRoute { id, session, generation: 0, route, no_uninstall, admin_down: false, adopted };
+        // Most adopt what they know, or what was left.
+        let known = self.slots[slot].as_ref().filter(|_| adopted).map(|known| (known.armed, known.link));
+        let (armed, link) = known.map_or((spec, link), |(known, link)| (ArmedRoute { adopted, ..known }, link));
+        self.give(slot, armed, link);
+    }
+
+    fn change(&mut self, slot: usize) {
+        let Some(Registered { mut armed, link, leaving: false, .. }) = self.slots[slot].clone() else { return };
+        armed.admin_down = !armed.admin_down;
+        armed.adopted = false;
+        self.give(slot, armed, link);
+    }
+
+    fn give(&mut self, slot: usize, mut armed: ArmedRoute, link: usize) {
+        self.generation += 1;
+        armed.generation = self.generation;
+        armed.route.interface = self.interfaces[link];
+        let view = SessionView { conv_start: None, ..self.sessions[armed.session.0 as usize] };
+        self.show(|| format!("arm {armed:?}"));
+        self.orders.arm(armed, scope(link, &armed.route), view, self.now);
+        self.may_stay[slot] |= armed.no_uninstall;
+        let known = self.slots[slot].take();
+        let installed = known.as_ref().is_some_and(|known| known.installed);
+        let known_awaited = known.as_ref().and_then(|known| known.awaited);
+        let awaited = if armed.adopted { Some(armed.generation) } else { known_awaited };
+        let is_same = |known: &Registered| known.armed.route == armed.route;
+        let adopted = armed.adopted || known.is_some_and(|known| known.adopted && is_same(&known));
+        self.slots[slot] = Some(Registered { armed, link, leaving: false, installed, adopted, awaited });
+    }
+
+    fn disarm(&mut self, slot: usize, removes: bool) {
+        let Some(known) = self.slots[slot].as_mut().filter(|known| !known.leaving) else { return };
+        self.generation += 1;
+        (known.leaving, known.armed.generation) = (true, self.generation);
+        let id = known.armed.id;
+        self.may_stay[slot] |= !removes;
+        self.show(|| format!("disarm {id:?} {removes}"));
+        self.orders.disarm(id, self.generation, removes, self.now);
+    }
+
+    fn retry(&mut self, slot: usize) {
+        if let Some(Registered { armed, .. }) = &self.slots[slot] {
+            self.orders.retry(armed.id, armed.generation, self.now);
+        }
+    }
+
+    fn rival(&mut self, slot: usize) {
+        let link = self.any(LINKS);
+        let route = match &self.slots[slot] {
+            Some(known) => known.armed.route,
+            None => self.route(slot, link).0,
+        };
+        let act = RIVAL_ACTS[self.any(RIVAL_ACTS.len())];
+        self.show(|| format!("rival: {act:?} {route:?}"));
+        self.kernel.act(&route, act);
+    }
+
+    /// The interface of a link goes or comes, or its name moves to another one.
+    fn change_link(&mut self) {
+        let link = self.any(LINKS);
+        let former = self.interfaces[link];
+        // The kernel drops the routes of an interface that goes; one that has another name keeps them.
+        if former != 0 && self.random.chance(700_000) {
+            self.kernel.flush(Suspicion { interfaces: vec![former], ..Suspicion::default() });
+        }
+        if former != 0 && self.random.chance(500_000) {
+            self.set_interface(link, 0);
+        } else if self.random.chance(300_000) {
+            // Two interfaces exchange their names.
+            let (one, other) = (self.interfaces[0], self.interfaces[1]);
+            self.set_interface(0, other);
+            self.set_interface(1, one);
+        } else {
+            self.last_interface += 1;
+            self.set_interface(link, self.last_interface);
+        }
+    }
+
+    fn set_interface(&mut self, link: usize, interface: u32) {
+        self.show(|| format!("link {link} has the interface {interface}"));
+        self.interfaces[link] = interface;
+        self.orders.link_changed(LinkId(link as u32), interface, self.now);
+        for known in self.slots.iter_mut().flatten() {
+            if known.link == link && known.armed.route.interface != interface {
+                known.armed.route.interface = interface;
+                known.adopted = false;
+            }
+        }
+    }
+
+    fn flush(&mut self) {
+        let suspicion = if self.random.chance(500_000) {
+            Suspicion { sources: vec![SOURCES[self.any(2)]], ..Suspicion::default() }
+        } else {
+            Suspicion { interfaces: vec![self.interfaces[self.any(LINKS)]], ..Suspicion::default() }
+        };
+        self.show(|| format!("flush {suspicion:?}"));
+        self.kernel.flush(suspicion);
+    }
+
+    /// The socket that notices come through overflows: all that is known is that something was lost.
+    fn lose_notices(&mut self) {
+        self.notices.clear();
+        self.notices.push_back((self.now, Notice::Suspicion(Suspicion { all: true, ..Suspicion::default() })));
+        self.show(|| "notices are lost".into());
+    }
+
+    fn make_peace(&mut self) {
+        self.kernel.set_faults(KernelFaults { latency_us: 1_000, ..KernelFaults::default() });
+        self.kernel.leave_us();
+        self.show(|| "peace".into());
+        for link in 0..LINKS {
+            if self.interfaces[link] == 0 {
+                self.last_interface += 1;
+                self.set_interface(link, self.last_interface);
+            }
+        }
+        for session in 0..SESSIONS {
+            let view = SessionView { peer_passive: false, conv_start: None, ..self.sessions[session] };
+            self.sessions[session] = view;
+            self.orders.session_changed(SessionId(session as u32), view, self.now);
+        }
+        self.pass(PEACE_US);
+    }
+
+    /// Lets time pass, and everything happen that is due meanwhile.
+    fn pass(&mut self, us: u64) {
+        let end = self.now.plus(us);
+        self.settle();
+        while let Some(at) = self.next().filter(|at| *at <= end) {
+            self.now = self.now.max(at);
+            self.settle();
+        }
+        self.now = end;
+    }
+
+    fn next(&self) -> Option<Time> {
+        let notice = self.notices.front().map(|(at, _)| *at);
+        let outcome = self.outcomes.front().map(|(at, _)| *at);
+        [self.kernel.next(), self.orders.poll_deadline(), notice, outcome].into_iter().flatten().min()
+    }
+
+    /// Everything that is due happens.
+    fn settle(&mut self) {
+        for turn in 0.. {
+            assert!(turn < 10_000, "it comes to an end at {:?}", self.now);
+            let heard = self.hear();
+            self.orders.handle_timeout(self.now);
+            self.kernel_turn();
+            let is_due = self.next().is_some_and(|at| at <= self.now);
+            if !heard && !is_due {
+                return;
+            }
+        }
+    }
+
+    fn kernel_turn(&mut self) {
+        let mut told = self.kernel.run(&mut self.orders, self.now);
+        told.extend(self.kernel.list(&mut self.orders, self.now));
+        for outcome in told {
+            let at = self.now.plus(self.random.up_to(self.slowest_us.min(10_000)));
+            let last = self.outcomes.back().map_or(at, |(at, _)| *at);
+            self.show(|| format!("  told {outcome:?}"));
+            self.outcomes.push_back((at.max(last), outcome));
+        }
+        for notice in self.kernel.notices() {
+            let at = self.now.plus(self.random.up_to(self.slowest_us));
+            let last = self.notices.back().map_or(at, |(at, _)| *at);
+            self.notices.push_back((at.max(last), notice));
+        }
+    }
+
+    /// Gives whether there was anything.
+    fn hear(&mut self) -> bool {
+        let mut heard = false;
+        while self.notices.front().is_some_and(|(at, _)| *at <= self.now)
+            && let Some((_, notice)) = self.notices.pop_front()
+        {
+            heard = true;
+            self.show(|| format!("  heard {notice:?}"));
+            match notice {
+                Notice::Gone(route) => self.orders.lost(&route, self.now),
+                Notice::Taken(slot) => self.orders.taken(&slot, self.now),
+                Notice::Suspicion(suspicion) => {
+                    let mut from = Some((SessionId(0), RouteId(0)));
+                    while let Some(start) = from {
+                        from = self.orders.suspect(&suspicion, start, 2, self.now);
+                    }
+                }
+            }
+        }
+        while self.outcomes.front().is_some_and(|(at, _)| *at <= self.now)
+            && let Some((_, outcome)) = self.outcomes.pop_front()
+        {
+            heard = true;
+            self.take_in(&outcome);
+        }
+        heard
+    }
+
+    /// As the installer does.
+    fn take_in(&mut self, outcome: &RouteOutcome) {
+        for slot in &mut self.slots {
+            let Some(known) = slot.as_mut().filter(|known| known.armed.id == outcome.id) else { continue };
+            known.installed = outcome.installed && !outcome.gone;
+            known.awaited = known.awaited.filter(|awaited| outcome.generation < *awaited);
+            if outcome.gone && outcome.generation == known.armed.generation {
+                *slot = None;
+            }
+        }
+    }
+
+    fn check(&self) -> Result<(), String> {
+        self.check_quiet()?;
+        let mut installed = 0;
+        for (slot, known) in self.slots.iter().enumerate() {
+            let Some(known) = known else { continue };
+            let Registered { armed, leaving, .. } = known;
+            if *leaving {
+                return Err(format!("nobody was told that it is gone: {known:?}"));
+            }
+            if known.awaited.is_some() {
+                return Err(format!("whoever adopted it was told nothing: {known:?}"));
+            }
+            let view = self.sessions[armed.session.0 as usize];
+            let is_there = self.kernel.tables().holds(&armed.route);
+            let was_left = (Some(armed.route) == self.predecessor && !known.adopted) || self.may_stay[slot];
+            let is_wanted = view.up && !armed.admin_down;
+            if is_wanted && !is_there || !is_wanted && is_there && !was_left {
+                return Err(format!("it is there: {is_there}, with {view:?}: {known:?}"));
+            }
+            if known.installed != is_there && (known.installed || is_wanted || !was_left) {
+                return Err(format!("it is there: {is_there}, and was told otherwise: {known:?}"));
+            }
+            installed += u64::from(known.installed);
+        }
+        self.check_left()?;
+        self.check_gauge(installed)
+    }
+
+    fn check_end(&self) -> Result<(), String> {
+        self.check_quiet()?;
+        if let Some(known) = self.slots.iter().flatten().next() {
+            return Err(format!("nobody was told at the end that it is gone: {known:?}"));
+        }
+        if let Some(at) = self.orders.poll_deadline() {
+            return Err(format!("a timer is left, at {at:?}"));
+        }
+        self.check_left()?;
+        self.check_gauge(0)
+    }
+
+    fn check_quiet(&self) -> Result<(), String> {
+        let is_settled = self.kernel.is_settled(&self.orders);
+        if !is_settled || self.orders.has_work() || self.orders.has_questions() {
+            return Err(format!("there is work left: {:?}", self.orders));
+        }
+        match self.kernel.harmed() {
+            0 => Ok(()),
+            harmed => Err(format!("{harmed} routes of others were taken out")),
+        }
+    }
+
+    /// Nothing is in the tables that nobody has asked for.
+    fn check_left(&self) -> Result<(), String> {
+        let is_registered = |route: &KernelRoute| self.slots.iter().flatten().any(|known| known.armed.route == *route);
+        for route in self.kernel.tables().routes() {
+            let slot = SLOTS.iter().position(|(destination, _, priority)| {
+                (*destination, *priority) == (route.destination, route.priority)
+            });
+            let may_stay = slot.is_some_and(|slot| self.may_stay[slot])
+                || Some(*route) == self.predecessor
+                || route.next_hop == RIVAL_HOP
+                || route.protocol == THEIRS;
+            if !may_stay && !is_registered(route) {
+                return Err(format!("left in the tables: {route:?}"));
+            }
+        }
+        Ok(())
+    }
+
+    fn check_gauge(&self, installed: u64) -> Result<(), String> {
+        let counted = self.orders.stats().iter().fold(0, |sum: u64, (_, it)| sum.wrapping_add(it.installed));
+        if counted == installed {
+            return Ok(());
+        }
+        Err(format!("{counted} routes are counted as installed, and {installed} are"))
+    }
+
+    fn route(&mut self, slot: usize, link: usize) -> (KernelRoute, SessionId) {
+        let (destination, prefix_length, priority) = SLOTS[slot];
+        let (source, hop) = (self.any(SOURCES.len()), self.any(HOPS.len()));
+        let route = KernelRoute {
+            table: 254,
+            destination,
+            prefix_length,
+            source: SOURCES[source],
+            next_hop: HOPS[hop],
+            interface: self.interfaces[link],
+            protocol: OURS,
+            priority,
+        };
+        (route, SessionId((link * 4 + source * 2 + hop) as u32))
+    }
+
+    fn any(&mut self, of: usize) -> usize {
+        self.random.up_to(of as u64 - 1) as usize
+    }
+
+    fn show(&self, text: impl FnOnce() -> String) {
+        if self.is_shown {
+            println!("{:>12} {}", self.now.micros(), text());
+        }
+    }
+}
+
+fn scope(link: usize, route: &KernelRoute) -> Scope {
+    Scope { link: LinkId(link as u32), local: route.source }
+}
+
+fn number(name: &str) -> Option<u64> {
+    std::env::var(name).ok().map(|text| text.parse().expect("a number"))
+}
+
+#[test]
+fn every_life_of_armed_routes_ends_as_sessions_and_registrations_say() {
+    let seed = number("SEED").unwrap_or(1);
+    let lives = match number("LIFE") {
+        Some(life) => life..life + 1,
+        None => 0..number("ROUTE_LIVES").unwrap_or(2_000),
+    };
+    let is_shown = number("LIFE").is_some();
+    for life in lives {
+        let mut one = Life::new(seed * 1_000_003 + life, is_shown);
+        if let Err(fault) = one.live(5 + life % 60) {
+            panic!("life {life} of seed {seed}: {fault}");
+        }
+    }
+}
