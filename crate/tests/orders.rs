@@ -650,3 +650,33 @@ fn a_refused_deletion_changes_nothing_where_nobody_can_tell_and_waits_to_be_trie
     bench.orders.retry(RouteId(1), bench.generation, NOW);
     assert_eq!(bench.run(), ["delete"]);
 }
+
+#[test]
+fn a_route_that_is_gone_leaves_no_timer_behind() {
+    let mut bench = Bench::new();
+    bench.arm(|it| it.adopted = true, DOWN);
+    bench.run();
+    bench.disarm(true);
+    assert_eq!((bench.run(), bench.orders.poll_deadline()), (vec!["delete"], None));
+
+    let mut bench = Bench::installed();
+    for _ in 0..2 {
+        bench.orders.lost(&ROUTE, bench.now);
+        bench.run_with(Presence::Absent);
+    }
+    assert!(bench.orders.poll_deadline().is_some());
+    bench.disarm(true);
+    bench.run();
+    assert_eq!(bench.orders.poll_deadline(), None);
+}
+
+#[test]
+fn what_an_addition_was_appended_beside_is_deleted() {
+    let mut bench = Bench::new();
+    bench.arm(|_| {}, UP);
+    let (op, job) = bench.ask();
+    let beside = Settled { replaced: Some(OTHER_HOP), ..settled(Ok(()), Presence::Present) };
+    bench.orders.report(op, &[job], [beside], NOW);
+    let (op, job) = bench.ask();
+    assert_eq!((op, job.route), (RouteOp::Delete, OTHER_HOP));
+}
