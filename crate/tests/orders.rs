@@ -559,3 +559,124 @@ fn an_adopted_route_waits_for_its_session_and_goes_where_that_does_not_come_up()
     bench.session(DOWN);
     assert_eq!(bench.run(), ["delete"], "and is not held a second time");
 }
+
+#[test]
+fn whoever_adopts_a_route_is_told_also_where_it_is_armed_again_or_its_link_changes_meanwhile() {
+    let overtake: [fn(&mut Bench); 3] = [
+        |bench| bench.arm(|_| {}, DOWN),
+        |bench| bench.arm(|it| it.route = OTHER_HOP, DOWN),
+        |bench| bench.orders.link_changed(SCOPE.link, 0, NOW),
+    ];
+    for overtake in overtake {
+        let mut bench = Bench::new();
+        bench.arm(|it| it.adopted = true, DOWN);
+        let look = bench.ask();
+        overtake(&mut bench);
+        let mut outcomes = bench.answer(look, Ok(()), Presence::Absent);
+        outcomes.extend(bench.run_with(Presence::Absent).1);
+        assert_eq!(outcomes.iter().filter(|it| it.op == RouteOp::None && !it.installed).count(), 1);
+    }
+}
+
+#[test]
+fn a_route_whose_replacement_waits_for_its_session_is_told_not_to_be_installed() {
+    let mut bench = Bench::installed();
+    bench.arm(|it| it.route = OTHER_HOP, DOWN);
+    let (asked, outcomes) = bench.run_with(Presence::Absent);
+    assert!(asked.is_empty());
+    assert_eq!(outcomes.iter().map(|it| it.installed).collect::<Vec<_>>(), [false]);
+    assert_eq!(bench.count(|it| it.installed), 0);
+}
+
+#[test]
+fn a_route_whose_link_changes_while_its_session_is_down_is_deleted_at_once() {
+    let mut bench = Bench::installed();
+    bench.session(DOWN);
+    let deletion = bench.ask();
+    bench.answer(deletion, Err(RouteError::System(Errno::EPERM)), Presence::Present);
+    bench.orders.link_changed(SCOPE.link, 8, NOW);
+    let (op, job) = bench.ask();
+    assert_eq!((op, job.route.interface), (RouteOp::Delete, 7));
+}
+
+#[test]
+fn a_loss_that_is_heard_of_late_does_not_make_a_former_route_be_forgotten() {
+    let mut bench = Bench::installed();
+    bench.arm(|it| it.route = OTHER_HOP, UP);
+    bench.orders.lost(&ROUTE, NOW);
+    assert_eq!(bench.run(), ["add", "delete"]);
+}
+
+#[test]
+fn an_answer_to_a_request_that_was_overtaken_twice_is_looked_into() {
+    let mut bench = Bench::new();
+    bench.arm(|_| {}, UP);
+    let addition = bench.ask();
+    bench.arm(|it| it.route = OTHER_HOP, UP);
+    bench.orders.lost(&ROUTE, NOW);
+    bench.arm(|_| {}, UP);
+    bench.answer(addition, Ok(()), Presence::Present);
+    assert_eq!(bench.run_with(Presence::Absent).0, ["look", "add"]);
+}
+
+#[test]
+fn after_a_deletion_without_a_priority_the_equal_route_that_has_one_is_looked_at() {
+    let mut bench = Bench::installed();
+    let with_priority = KernelRoute { priority: 5, ..ROUTE };
+    bench.arm(|it| (it.id, it.session, it.route) = (RouteId(2), SessionId(2), with_priority), UP);
+    assert_eq!(bench.run(), ["add"]);
+    bench.session(DOWN);
+    assert_eq!(bench.run_with(Presence::Absent).0, ["delete", "look", "add"]);
+}
+
+#[test]
+fn a_route_that_had_no_interface_is_not_deleted_when_it_has_one() {
+    let mut bench = Bench::new();
+    bench.arm(|it| it.route.interface = 0, UP);
+    let addition = bench.ask();
+    bench.orders.link_changed(SCOPE.link, 8, NOW);
+    bench.answer(addition, Err(RouteError::System(Errno::ENODEV)), Presence::Absent);
+    assert_eq!(bench.run(), ["add"], "a deletion without an interface would fit the new one");
+}
+
+#[test]
+fn a_refused_deletion_changes_nothing_where_nobody_can_tell_and_waits_to_be_tried_again() {
+    let mut bench = Bench::installed();
+    bench.session(DOWN);
+    let deletion = bench.ask();
+    let outcomes = bench.answer(deletion, Err(RouteError::System(Errno::EPERM)), Presence::Unknown);
+    assert!(outcomes[0].installed);
+    assert!(!bench.orders.has_work());
+    bench.orders.retry(RouteId(1), bench.generation, NOW);
+    assert_eq!(bench.run(), ["delete"]);
+}
+
+#[test]
+fn a_route_that_is_gone_leaves_no_timer_behind() {
+    let mut bench = Bench::new();
+    bench.arm(|it| it.adopted = true, DOWN);
+    bench.run();
+    bench.disarm(true);
+    assert_eq!((bench.run(), bench.orders.poll_deadline()), (vec!["delete"], None));
+
+    let mut bench = Bench::installed();
+    for _ in 0..2 {
+        bench.orders.lost(&ROUTE, bench.now);
+        bench.run_with(Presence::Absent);
+    }
+    assert!(bench.orders.poll_deadline().is_some());
+    bench.disarm(true);
+    bench.run();
+    assert_eq!(bench.orders.poll_deadline(), None);
+}
+
+#[test]
+fn what_an_addition_was_appended_beside_is_deleted() {
+    let mut bench = Bench::new();
+    bench.arm(|_| {}, UP);
+    let (op, job) = bench.ask();
+    let beside = Settled { replaced: Some(OTHER_HOP), ..settled(Ok(()), Presence::Present) };
+    bench.orders.report(op, &[job], [beside], NOW);
+    let (op, job) = bench.ask();
+    assert_eq!((op, job.route), (RouteOp::Delete, OTHER_HOP));
+}

@@ -519,7 +519,7 @@ fn every_life_of_armed_routes_ends_as_sessions_and_registrations_say() {
     let seed = number("SEED").unwrap_or(1);
     let lives = match number("LIFE") {
         Some(life) => life..life + 1,
-        None => 0..number("ROUTE_LIVES").unwrap_or(2_000),
+        None => 0..number("ROUTE_LIVES").unwrap_or(20_000),
     };
     let is_shown = number("LIFE").is_some();
     for life in lives {

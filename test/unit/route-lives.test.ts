@@ -6,7 +6,7 @@ import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 
 import { Life, MODES } from './route-lives/life.js';
 
-const LIVES = Number(process.env['ROUTE_LIVES'] ?? 600);
+const LIVES = Number(process.env['ROUTE_LIVES'] ?? 2_400);
 /** Another one has other lives. */
 const SEED = Number(process.env['SEED'] ?? 1);
 

@@ -2,6 +2,9 @@
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 
 import { MemoryRoutes, newRouteReaderWriter, type Route, type RouteReaderWriter, type RouteWatcher } from '../../ts/index.js';
+import type { RouteArming, RouteOutcome } from '../../ts/engine/engine.js';
+import { ArmedInstaller } from '../../ts/installer/armed-installer.js';
+import type { RegisteredRoute } from '../../ts/installer/installer.js';
 import { settle, startFake } from './fake-engine.js';
 
 const route = (changes: Partial<Route> = {}): Route => ({
@@ -503,5 +506,78 @@ describe('a backend that tells of its losses', () => {
     engine.become('10.9.0.2', 'down');
     await settle();
     expect(tables.routeByProtocol(186)).toEqual([]);
+  });
+});
+
+describe('an armed route', () => {
+  const registered = (): RegisteredRoute => ({
+    id: 1,
+    iface: 'eth0',
+    route: route(),
+    noUninstall: false,
+    adminDown: false,
+    session: { id: 1, up: true, peerPassive: false, turn: undefined },
+    table: 254,
+    destination: 0,
+    prefixLength: 32,
+    source: 0,
+    nextHop: 0,
+    protocol: 186,
+    priority: 0,
+  });
+  const outcome = (generation: number, changes: Partial<RouteOutcome> = {}): RouteOutcome => ({
+    id: 1,
+    generation,
+    op: 'none',
+    ok: true,
+    installed: false,
+    gone: false,
+    code: undefined,
+    message: undefined,
+    durationUs: 0,
+    atUs: 0,
+    restoreAtUs: undefined,
+    ...changes,
+  });
+  const start = (): { installer: ArmedInstaller; disarmed: number[] } => {
+    const disarmed: number[] = [];
+    const arming: RouteArming = {
+      arm: () => undefined,
+      disarm: (routes) => disarmed.push(...routes.map(({ generation }) => generation)),
+      retry: () => undefined,
+    };
+    return { installer: new ArmedInstaller(arming, () => undefined), disarmed };
+  };
+
+  it('that is withdrawn a second time while the end of the first withdrawal is on its way is not waited for for ever', async () => {
+    const { installer, disarmed } = start();
+    installer.add([registered()]);
+    const both = [installer.remove(registered()), installer.remove(registered())].map(watched);
+    expect(disarmed).toEqual([2]);
+    installer.outcomes([outcome(2, { gone: true })]);
+    await settle();
+    expect(both.map(({ state }) => state)).toEqual(['resolved', 'resolved']);
+  });
+
+  it('that is adopted and armed again is found by the answer to the adoption', async () => {
+    const { installer } = start();
+    installer.add([registered()]);
+    const adopted = watched(installer.adopt(registered()));
+    installer.changed(registered());
+    installer.outcomes([outcome(1)]);
+    await settle();
+    expect(adopted.state, 'an answer to what was ordered before').toBe('pending');
+    installer.outcomes([outcome(2, { installed: true })]);
+    await settle();
+    expect(adopted.state).toBe('resolved');
+  });
+
+  it('that is registered again does not count what its former registration has left as installed', () => {
+    const { installer } = start();
+    installer.add([registered()]);
+    void installer.remove(registered());
+    installer.add([registered()]);
+    installer.outcomes([outcome(2, { gone: true, installed: true })]);
+    expect(installer.status(registered()).installed).toBe(false);
   });
 });
