@@ -1,8 +1,7 @@
 //! The routes that a backend has put into the kernel: they are watched, and whoever put them there is told which are lost.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
-
-use rustc_hash::FxHashMap;
 
 use crate::armed::Suspicion;
 use crate::kernel_route::{KernelRoute, Presence, Slot};
@@ -28,7 +27,7 @@ pub enum HeldNews {
 
 /// The routes by their slots: the newest addition to a slot counts.
 #[derive(Clone, Default)]
-pub struct HeldRoutes(Arc<Mutex<FxHashMap<Slot, KernelRoute>>>);
+pub struct HeldRoutes(Arc<Mutex<BTreeMap<Slot, KernelRoute>>>);
 
 impl HeldRoutes {
     /// To be called before the route is asked for, so that no notice of its loss comes too early.
@@ -45,6 +44,18 @@ impl HeldRoutes {
         });
     }
 
+    /// The held routes that the kernel may have deleted in place of a route without a priority: it takes such a deletion for
+    /// one of any priority.
+    #[must_use]
+    pub fn namesakes(&self, deleted: &KernelRoute) -> Vec<KernelRoute> {
+        let slots = Slot { priority: 1, ..deleted.slot() }..=Slot { priority: u32::MAX, ..deleted.slot() };
+        let equals = |held: &KernelRoute| {
+            let (source, priority) = (deleted.source, deleted.priority);
+            KernelRoute { source, priority, ..*held } == *deleted
+        };
+        self.change(|held| held.range(slots).map(|(_, route)| *route).filter(equals).collect())
+    }
+
     fn release_exactly(&self, route: &KernelRoute) -> bool {
         self.change(|held| held.get(&route.slot()) == Some(route) && held.remove(&route.slot()).is_some())
     }
@@ -57,7 +68,7 @@ impl HeldRoutes {
         self.change(|held| held.values().filter(|route| suspicion.concerns(route)).copied().collect())
     }
 
-    fn change<T>(&self, change: impl FnOnce(&mut FxHashMap<Slot, KernelRoute>) -> T) -> T {
+    fn change<T>(&self, change: impl FnOnce(&mut BTreeMap<Slot, KernelRoute>) -> T) -> T {
         change(&mut self.0.lock().expect("no holder of this lock panics"))
     }
 }

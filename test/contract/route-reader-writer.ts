@@ -70,6 +70,12 @@ export function routeReaderWriterContract(
       expect(await routes.routeByProtocol(THEIRS)).toHaveLength(1);
     });
 
+    check('deleting a route that is not there leaves one alone that differs in its priority only', async ({ routes }, route) => {
+      await routes.routeAdd(route({ priority: 10 }));
+      await routes.routeDelete(route());
+      expect(await routes.routeByProtocol(OURS)).toEqual([route({ priority: 10 })]);
+    });
+
     const takesOver = async ({ routes }: BackendUnderTest, route: (changes?: Partial<Route>) => Route): Promise<void> => {
       await routes.routeAdd(route({ protocol: THEIRS }));
       await routes.routeAdd(route());

@@ -12,9 +12,9 @@ use crate::addon::doorbell::Doorbell;
 use crate::addon::errors::{Coded, coded, from_route, rejection};
 use crate::addon::objects::NativeRoute;
 use crate::held::{HeldNews, HeldRoutes, HeldWatcher};
-use crate::kernel_route::{KernelRoute, RouteError};
+use crate::kernel_route::{KernelRoute, Presence, RouteError};
 use crate::routes::RouteSocket;
-use crate::tables::Wanted;
+use crate::tables::{Tables, Wanted};
 use crate::watch::{Waker, Watch};
 
 #[napi]
@@ -123,8 +123,8 @@ impl NativeRoutes {
     }
 
     fn change(&self, route: NativeRoute, op: Op) -> std::result::Result<AsyncTask<Change>, Coded> {
-        let (socket, held) = (Arc::clone(&self.socket), self.held.clone());
-        Ok(AsyncTask::new(Change { socket, held, target: Target::new(route)?, op }))
+        let (socket, held, news) = (Arc::clone(&self.socket), self.held.clone(), Arc::clone(&self.news));
+        Ok(AsyncTask::new(Change { socket, held, news, target: Target::new(route)?, op }))
     }
 }
 
@@ -168,6 +168,7 @@ enum Op {
 pub struct Change {
     socket: Arc<Mutex<RouteSocket>>,
     held: HeldRoutes,
+    news: Arc<Mutex<Vec<HeldNews>>>,
     target: Target,
     op: Op,
 }
@@ -185,8 +186,23 @@ impl Change {
             // The kernel has dropped the routes of an interface that is gone.
             Op::Delete => self.target.resolve().map_or(Ok(()), |route| {
                 self.held.release(&route);
-                socket.remove(&route.of_any_source())
+                let answer = socket.remove(&route.of_any_source());
+                if route.priority == 0 {
+                    self.restore(&mut socket, &self.held.namesakes(&route));
+                }
+                answer
             }),
+        }
+    }
+
+    /// Puts back what was deleted in place of another. What cannot be put back is lost, and told with the next news.
+    fn restore(&self, socket: &mut RouteSocket, held: &[KernelRoute]) {
+        for (route, presence) in held.iter().zip(socket.look(held)) {
+            if presence == Presence::Absent && socket.install(Wanted { route: *route, replaces: None }, false).is_err()
+            {
+                self.held.release(route);
+                lock(&self.news).push(HeldNews::Dropped(vec![*route]));
+            }
         }
     }
 
