@@ -67,11 +67,6 @@ impl Orders {
     }
 
     #[must_use]
-    pub fn policy(&self) -> ArmingPolicy {
-        self.policy
-    }
-
-    #[must_use]
     pub fn stats(&self) -> &RouteStats {
         &self.stats
     }

@@ -34,16 +34,6 @@ const HOPS: [Ipv4Addr; 2] = [Ipv4Addr::new(10, 0, 0, 8), Ipv4Addr::new(10, 0, 0,
 const LINKS: usize = 2;
 const SESSIONS: usize = LINKS * SOURCES.len() * HOPS.len();
 
-const RIVAL_ACTS: [RivalAct; 7] = [
-    RivalAct::Take,
-    RivalAct::Occupy,
-    RivalAct::Prepend,
-    RivalAct::Append,
-    RivalAct::Tos,
-    RivalAct::Claim,
-    RivalAct::Vacate,
-];
-
 /// What the user knows of a slot that is registered, or that is leaving.
 #[derive(Clone, Debug)]
 struct Registered {
@@ -242,7 +232,7 @@ impl Life {
             Some(known) => known.armed.route,
             None => self.route(slot, link).0,
         };
-        let act = RIVAL_ACTS[self.any(RIVAL_ACTS.len())];
+        let act = RivalAct::ALL[self.any(RivalAct::ALL.len())];
         self.show(|| format!("rival: {act:?} {route:?}"));
         self.kernel.act(&route, act);
     }

@@ -2,6 +2,7 @@
 
 use route_liveness::links::read_news;
 use route_liveness::routes::{Answers, Listing, from_message};
+use route_liveness::watch::Notices;
 
 /// The first byte picks the reader, the next two are cut off as the sizes of two reads.
 ///
@@ -34,6 +35,9 @@ pub fn run(data: &[u8]) {
         }
         _ => {
             let _ = read_news(rest);
+            let mut notices = Notices::default();
+            notices.read(first, 0);
+            notices.read(second, 0);
         }
     }
 }

@@ -57,15 +57,10 @@ pub enum RivalAct {
     Vacate,
 }
 
-const RIVAL_ACTS: [RivalAct; 7] = [
-    RivalAct::Take,
-    RivalAct::Occupy,
-    RivalAct::Prepend,
-    RivalAct::Append,
-    RivalAct::Tos,
-    RivalAct::Claim,
-    RivalAct::Vacate,
-];
+impl RivalAct {
+    pub const ALL: [Self; 7] =
+        [Self::Take, Self::Occupy, Self::Prepend, Self::Append, Self::Tos, Self::Claim, Self::Vacate];
+}
 
 /// What a notification of the kernel's says.
 #[derive(Clone, Debug)]
@@ -374,7 +369,7 @@ impl Held {
 
     fn request(&mut self, route: &KernelRoute, request: impl FnOnce(&mut SimTables) -> Result<()>) -> Result<()> {
         if self.random.chance(self.faults.rival_ppm) {
-            let act = RIVAL_ACTS[self.random.up_to(RIVAL_ACTS.len() as u64 - 1) as usize];
+            let act = RivalAct::ALL[self.random.up_to(RivalAct::ALL.len() as u64 - 1) as usize];
             self.act(route, act);
         }
         if self.random.chance(self.faults.fail_ppm) {
