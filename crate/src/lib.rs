@@ -58,6 +58,8 @@ pub mod held;
 #[cfg(target_os = "linux")]
 pub mod inbox;
 #[cfg(target_os = "linux")]
+pub mod interface_names;
+#[cfg(target_os = "linux")]
 pub mod kernel_route;
 #[cfg(target_os = "linux")]
 pub mod links;

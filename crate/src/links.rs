@@ -7,9 +7,9 @@ use netlink_packet_core::NetlinkPayload;
 use netlink_packet_route::RouteNetlinkMessage;
 use netlink_packet_route::link::LinkAttribute;
 use netlink_sys::{Socket, SocketAddr, protocols::NETLINK_ROUTE};
-use nix::net::if_::{if_indextoname, if_nametoindex};
 use rustc_hash::FxHashMap;
 
+use crate::interface_names::{index_of, name_of};
 use crate::netlink::each_message;
 use crate::stats::LinkId;
 
@@ -51,7 +51,7 @@ impl Links {
         let id = LinkId(u32::try_from(self.known.len()).expect("fewer interfaces than indices"));
         self.known.push(Link { name: name.to_owned(), index: 0 });
         self.ids.insert(name.to_owned(), id);
-        self.assign(id, index_of(name));
+        self.assign(id, self.look_up(name));
         id
     }
 
@@ -98,7 +98,7 @@ impl Links {
     pub fn name_of(&mut self, index: u32) -> &str {
         let mut id = self.by_index(index);
         if id == LinkId::OTHER
-            && let Some(name) = name_of(index)
+            && let Ok(Some(name)) = name_of(&self.notifications, index)
         {
             id = self.intern(&name);
         }
@@ -149,10 +149,15 @@ impl Links {
             if self.known[id].name.is_empty() {
                 continue;
             }
-            let index = index_of(&self.known[id].name);
+            let index = self.look_up(&self.known[id].name);
             self.known[id].index = 0;
             self.assign(LinkId(id as u32), index);
         }
+    }
+
+    /// The index of an interface now, 0 where there is none. The kernel answers about any name.
+    fn look_up(&self, name: &str) -> u32 {
+        index_of(&self.notifications, name).ok().flatten().unwrap_or(0)
     }
 
     fn assign(&mut self, id: LinkId, index: u32) {
@@ -202,21 +207,6 @@ pub fn read_news(datagram: &[u8]) -> (Vec<LinkNews>, bool) {
         }
     });
     (news, is_complete && is_named)
-}
-
-/// The name of the interface that goes by this name among others, or by a label of one of its addresses (`eth0:1`); `None`
-/// where there is no such interface.
-#[must_use]
-pub fn real_name(name: &str) -> Option<String> {
-    name_of(if_nametoindex(name).ok()?)
-}
-
-fn name_of(index: u32) -> Option<String> {
-    if_indextoname(index).ok()?.into_string().ok()
-}
-
-fn index_of(name: &str) -> u32 {
-    if_nametoindex(name).unwrap_or(0)
 }
 
 #[cfg(test)]

@@ -9,7 +9,6 @@ use std::thread::{self, JoinHandle};
 
 use nix::cmsg_space;
 use nix::errno::Errno;
-use nix::net::if_::if_nametoindex;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::eventfd::{EfdFlags, EventFd};
 use nix::sys::socket::{ControlMessage, ControlMessageOwned, MsgFlags, SockaddrIn, getsockname, recvmsg, sendmsg};
@@ -17,6 +16,7 @@ use nix::sys::socket::{ControlMessage, ControlMessageOwned, MsgFlags, SockaddrIn
 use crate::arrival::Arrivals;
 use crate::clock;
 use crate::driver::StartError;
+use crate::interface_names::index_of;
 use crate::links::Links;
 use crate::mailbox::Bell;
 use crate::socket::UdpSocket;
@@ -143,7 +143,10 @@ impl Listener {
         interface: Option<&str>,
         source: Option<Ipv4Addr>,
     ) -> nix::Result<usize> {
-        let ifindex = interface.map_or(Ok(0), |name| if_nametoindex(name).map_err(|_| Errno::ENODEV))?;
+        let ifindex = match interface {
+            Some(name) => index_of(&*self.fd, name)?.ok_or(Errno::ENODEV)?,
+            None => 0,
+        };
         let info = packet_info(ifindex, source.unwrap_or(Ipv4Addr::UNSPECIFIED));
         let (vectors, control) = ([IoSlice::new(bytes)], [ControlMessage::Ipv4PacketInfo(&info)]);
         let to = SockaddrIn::from(destination);

@@ -6,6 +6,7 @@
 
 use std::net::Ipv4Addr;
 use std::num::NonZeroI32;
+use std::os::fd::{AsFd, BorrowedFd};
 
 use netlink_packet_core::{
     NLM_F_ACK, NLM_F_APPEND, NLM_F_CREATE, NLM_F_DUMP, NLM_F_DUMP_INTR, NLM_F_EXCL, NLM_F_REPLACE, NLM_F_REQUEST,
@@ -38,6 +39,12 @@ pub struct RouteSocket {
     /// What the kernel calls the sender of our requests.
     port: u32,
     next_sequence: u32,
+}
+
+impl AsFd for RouteSocket {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.socket.as_fd()
+    }
 }
 
 impl RouteSocket {

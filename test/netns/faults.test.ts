@@ -204,15 +204,14 @@ describeLab('two hosts, when', ['nft'], () => {
   it('the thread that moves routes cannot be started, that is an error of the route, in the log too, and is tried again', async () => {
     const agents = await Promise.all([lab.one, lab.two].map((host) => AgentProcess.start(lab, host)));
     const [one, two] = agents as [Agent, Agent];
-    const limit = (count: number): void => void run('prlimit', ['--pid', `${one.pid}`, `--nofile=${count}:1024`]);
-    limit(readdirSync(`/proc/${one.pid}/fd`).length);
+    leaveDescriptors(one, DESCRIPTORS_TO_REGISTER);
     await registerService(lab, one);
     await registerService(lab, two);
     const refused = await one.event((event) => event.op === 'add' && event.ok === false);
     expect(refused.error?.code).toBe('ERR_NETLINK_UNAVAILABLE');
     expect(await one.sessions()).toMatchObject([{ routes: [{ installed: false, lastError: { code: 'ERR_NETLINK_UNAVAILABLE' } }] }]);
     expect((await one.call<{ level: string; message: string }[]>('logged')).some(({ level }) => level === 'error')).toBe(true);
-    limit(1_024);
+    limitDescriptors(one, MANY);
     await until('the route is installed', () => hasRoute(lab.one));
     await one.call('withdrawRoute', serviceRoute(lab, lab.one), lab.one.iface);
     expect(hasRoute(lab.one)).toBe(false);
@@ -220,10 +219,45 @@ describeLab('two hosts, when', ['nft'], () => {
 
   it('a route is withdrawn although the thread that moves routes could not be started, that is a withdrawal', async () => {
     const one = await AgentProcess.start(lab, lab.one);
-    const count = readdirSync(`/proc/${one.pid}/fd`).length;
-    run('prlimit', ['--pid', `${one.pid}`, `--nofile=${count}:1024`]);
+    leaveDescriptors(one, DESCRIPTORS_TO_REGISTER);
     await registerService(lab, one);
     await one.call('withdrawRoute', serviceRoute(lab, lab.one), lab.one.iface);
     expect(await one.sessions()).toEqual([]);
   });
+
+  it('the process has no descriptor left, a registration is refused with EMFILE and not for want of the interface', async () => {
+    const one = await AgentProcess.start(lab, lab.one);
+    leaveDescriptors(one, 0);
+    await expect(registerService(lab, one)).rejects.toMatchObject({ code: 'EMFILE' });
+    expect(await one.sessions()).toEqual([]);
+    limitDescriptors(one, MANY);
+    await registerService(lab, one);
+  });
+
+  it.each([
+    ['armed', {}],
+    ['passive', { passiveMode: true }],
+    ['on the JavaScript engine', { engine: 'js' }],
+  ])('the process has no descriptor left, a route is withdrawn from the kernel all the same: %s', async (_, config) => {
+    const [one] = await startPair(lab, () => config);
+    leaveDescriptors(one, 0);
+    await one.call('withdrawRoute', serviceRoute(lab, lab.one), lab.one.iface);
+    expect(hasRoute(lab.one)).toBe(false);
+  });
 });
+
+const MANY = 1_024;
+
+/** An interface is looked up through one descriptor, an address through another. The thread that moves routes needs four. */
+const DESCRIPTORS_TO_REGISTER = 3;
+
+function limitDescriptors(agent: Agent, soft: number): void {
+  run('prlimit', ['--pid', `${agent.pid}`, `--nofile=${soft}:${MANY}`]);
+}
+
+/** A process is given the lowest free numbers that are below its limit. */
+function leaveDescriptors(agent: Agent, count: number): void {
+  const open = new Set(readdirSync(`/proc/${agent.pid}/fd`).map(Number));
+  const free = Array.from({ length: MANY }, (_, number) => number).filter((number) => !open.has(number));
+  limitDescriptors(agent, free[count] ?? MANY);
+}

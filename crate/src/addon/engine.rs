@@ -1,17 +1,19 @@
 //! The driver for JavaScript.
 
 use std::cell::RefCell;
+use std::io::ErrorKind;
 use std::net::{SocketAddrV4, UdpSocket};
 use std::sync::Arc;
 use std::sync::mpsc::Sender;
 
 use napi::bindgen_prelude::*;
 use napi_derive::napi;
+use netlink_sys::{Socket, protocols::NETLINK_ROUTE};
 use rustc_hash::FxHashMap;
 
 use crate::addon::delivery::Parcel;
 use crate::addon::doorbell::Doorbell;
-use crate::addon::errors::{Coded, closed, coded, from_start};
+use crate::addon::errors::{self, Coded, closed, coded, from_io, from_start};
 use crate::addon::objects::{
     LocalAddr, NativeDelivery, NativeDisarm, NativeEngineOptions, NativePathFault, NativeRetry, NativeSessionPath,
     address,
@@ -24,7 +26,7 @@ use crate::driver::DriverOptions;
 use crate::engine::SessionId;
 use crate::handle::DriverHandle;
 use crate::inbox::Command;
-use crate::links::real_name;
+use crate::interface_names::{index_of, name_of};
 use crate::mailbox::Mailbox;
 use crate::rules::ROBUST;
 use crate::session::{Identity, Policy};
@@ -57,19 +59,22 @@ impl NativeEngine {
     /// Which of the paths cannot work on this host now.
     #[napi]
     pub fn check_paths(&self, paths: Vec<NativeSessionPath>) -> std::result::Result<Vec<NativePathFault>, Coded> {
+        let socket = Socket::new(NETLINK_ROUTE).map_err(|error| from_io(&error))?;
         let mut interfaces: FxHashMap<String, Option<String>> = FxHashMap::default();
         let mut addresses: FxHashMap<String, bool> = FxHashMap::default();
         let mut faults = Vec::new();
         for (path, index) in paths.into_iter().zip(0u32..) {
+            if !interfaces.contains_key(&path.iface) {
+                interfaces.insert(path.iface.clone(), real_name(&socket, &path.iface)?);
+            }
             // Sessions and notifications go by the one name that stays an interface's own, not by others or by labels.
-            let known = interfaces.entry(path.iface.clone()).or_insert_with_key(|name| real_name(name));
+            let known = &interfaces[&path.iface];
             let real_name = known.as_ref().filter(|name| **name != path.iface).cloned();
             let exists = known.is_some() && real_name.is_none();
-            let wanted = address(&path.local_ip)?;
-            // Who may bind to an address may send from it: the kernel's own judgement, loopback net included.
-            let is_local = *addresses
-                .entry(path.local_ip)
-                .or_insert_with(|| UdpSocket::bind(SocketAddrV4::new(wanted, 0)).is_ok());
+            if !addresses.contains_key(&path.local_ip) {
+                addresses.insert(path.local_ip.clone(), is_local_address(&path.local_ip)?);
+            }
+            let is_local = addresses[&path.local_ip];
             let code = match (exists, is_local) {
                 (false, _) => "ERR_NO_SUCH_INTERFACE",
                 (true, false) => "EADDRNOTAVAIL",
@@ -228,6 +233,24 @@ fn driver_options(options: NativeEngineOptions) -> std::result::Result<DriverOpt
         },
         realtime: options.realtime.map(Into::into).unwrap_or_default(),
     })
+}
+
+/// The name of the interface that goes by `name`, which may be another of its names or a label of one of its addresses;
+/// `None` where there is no such interface.
+fn real_name(socket: &Socket, name: &str) -> std::result::Result<Option<String>, Coded> {
+    let named = index_of(socket, name).and_then(|index| index.map_or(Ok(None), |index| name_of(socket, index)));
+    named.map_err(|errno| coded(errors::name_of(errno), format!("cannot look for the interface {name}: {errno}")))
+}
+
+/// Who may bind to an address may send from it: the kernel's own judgement, loopback net included.
+fn is_local_address(text: &str) -> std::result::Result<bool, Coded> {
+    match UdpSocket::bind((address(text)?, 0)) {
+        Ok(_) => Ok(true),
+        Err(error) if error.kind() == ErrorKind::AddrNotAvailable => Ok(false),
+        // The kernel looks at the address before it looks for a free port.
+        Err(error) if error.kind() == ErrorKind::AddrInUse => Ok(true),
+        Err(error) => Err(from_io(&error)),
+    }
 }
 
 fn session_ids(ids: Vec<u32>) -> Vec<SessionId> {

@@ -34,11 +34,14 @@ pub fn code_of(error: &RouteError) -> String {
 }
 
 pub fn from_start(error: &StartError) -> Coded {
-    let code = match error {
-        StartError::Bind(errno) | StartError::System(errno) => name_of(*errno),
-        StartError::Io(error) => name_of(error.raw_os_error().map_or(Errno::UnknownErrno, Errno::from_raw)),
-    };
-    coded(code, error.to_string())
+    match error {
+        StartError::Bind(errno) | StartError::System(errno) => coded(name_of(*errno), error.to_string()),
+        StartError::Io(error) => from_io(error),
+    }
+}
+
+pub fn from_io(error: &std::io::Error) -> Coded {
+    coded(name_of(error.raw_os_error().map_or(Errno::UnknownErrno, Errno::from_raw)), error.to_string())
 }
 
 pub fn from_route(error: &RouteError) -> Coded {

@@ -1,14 +1,15 @@
 //! The objects that cross the border, each with its conversion.
 
 use std::net::{Ipv4Addr, SocketAddrV4};
+use std::os::fd::AsFd;
 
 use napi::bindgen_prelude::*;
 use napi_derive::napi;
-use nix::net::if_::if_indextoname;
 
 use crate::addon::errors::{Coded, code_of, coded};
 use crate::armed::RouteId;
 use crate::inbox::Disarm;
+use crate::interface_names::name_of;
 use crate::kernel_route::KernelRoute;
 use crate::mailbox::{Delivery, RouteOp, RouteOutcome, SessionRecord, Trouble};
 use crate::realtime::Realtime;
@@ -256,9 +257,13 @@ impl TryFrom<NativeRoute> for KernelRoute {
     }
 }
 
-impl From<KernelRoute> for NativeRoute {
-    fn from(route: KernelRoute) -> Self {
-        Self {
+impl NativeRoute {
+    /// Asks for the name of the interface through `socket`.
+    ///
+    /// # Errors
+    /// What the system says of the socket.
+    pub fn new(route: &KernelRoute, socket: impl AsFd) -> nix::Result<Self> {
+        Ok(Self {
             table: route.table,
             dst: route.destination.to_string(),
             prefix_length: route.prefix_length,
@@ -266,11 +271,7 @@ impl From<KernelRoute> for NativeRoute {
             next_hop: route.next_hop.to_string(),
             protocol: route.protocol,
             priority: route.priority,
-            iface: name_of_interface(route.interface),
-        }
+            iface: name_of(socket, route.interface)?,
+        })
     }
-}
-
-fn name_of_interface(index: u32) -> Option<String> {
-    if_indextoname(index).ok()?.into_string().ok()
 }

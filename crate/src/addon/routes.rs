@@ -1,17 +1,19 @@
 //! The kernel's routing tables for JavaScript; every operation runs on a pool thread.
 
 use std::cell::RefCell;
+use std::os::fd::AsFd;
 use std::sync::{Arc, Mutex};
 
 use napi::bindgen_prelude::*;
 use napi_derive::napi;
+use netlink_sys::{Socket, protocols::NETLINK_ROUTE};
 use nix::errno::Errno;
-use nix::net::if_::if_nametoindex;
 
 use crate::addon::doorbell::Doorbell;
 use crate::addon::errors::{Coded, coded, from_route, rejection};
 use crate::addon::objects::NativeRoute;
 use crate::held::{HeldNews, HeldRoutes, HeldWatcher};
+use crate::interface_names::index_of;
 use crate::kernel_route::{KernelRoute, Presence, RouteError};
 use crate::routes::RouteSocket;
 use crate::tables::{Tables, Wanted};
@@ -23,18 +25,21 @@ pub struct NativeRoutes {
     held: HeldRoutes,
     news: Arc<Mutex<Vec<HeldNews>>>,
     watch: RefCell<Option<(Watch, Doorbell)>>,
+    /// Asked for the names of interfaces where `socket` may be busy for long.
+    names: Socket,
 }
 
 #[napi]
 impl NativeRoutes {
     #[napi(constructor)]
     pub fn new() -> std::result::Result<Self, Coded> {
-        let socket = RouteSocket::new().map_err(|error| coded("ERR_NETLINK_UNAVAILABLE", error.to_string()))?;
+        let unavailable = |error: std::io::Error| coded("ERR_NETLINK_UNAVAILABLE", error.to_string());
         Ok(Self {
-            socket: Arc::new(Mutex::new(socket)),
+            socket: Arc::new(Mutex::new(RouteSocket::new().map_err(unavailable)?)),
             held: HeldRoutes::default(),
             news: Arc::default(),
             watch: RefCell::default(),
+            names: Socket::new(NETLINK_ROUTE).map_err(unavailable)?,
         })
     }
 
@@ -110,16 +115,20 @@ impl NativeRoutes {
 
     /// The routes that were lost since the last time, and why nobody watches any more where that is so.
     #[napi]
-    pub fn news(&self) -> NativeRouteNews {
+    pub fn news(&self) -> std::result::Result<NativeRouteNews, Coded> {
         let mut news = NativeRouteNews { taken: Vec::new(), dropped: Vec::new(), unwatched: None };
         for told in std::mem::take(&mut *lock(&self.news)) {
             match told {
-                HeldNews::Taken(routes) => news.taken.extend(routes.into_iter().map(NativeRoute::from)),
-                HeldNews::Dropped(routes) => news.dropped.extend(routes.into_iter().map(NativeRoute::from)),
+                HeldNews::Taken(routes) => news.taken.extend(self.named(&routes)?),
+                HeldNews::Dropped(routes) => news.dropped.extend(self.named(&routes)?),
                 HeldNews::Unwatched(reason) => news.unwatched = Some(reason),
             }
         }
-        news
+        Ok(news)
+    }
+
+    fn named(&self, routes: &[KernelRoute]) -> std::result::Result<Vec<NativeRoute>, Coded> {
+        named(routes, &self.names).map_err(|error| from_route(&error))
     }
 
     fn change(&self, route: NativeRoute, op: Op) -> std::result::Result<AsyncTask<Change>, Coded> {
@@ -148,13 +157,11 @@ impl Target {
         Ok(Self { route: route.try_into()?, interface })
     }
 
-    /// `ENODEV` where there is no such interface now.
-    fn resolve(&self) -> std::result::Result<KernelRoute, RouteError> {
-        let interface = match &self.interface {
-            Some(name) => if_nametoindex(name.as_str()).map_err(|_| RouteError::System(Errno::ENODEV))?,
-            None => 0,
-        };
-        Ok(KernelRoute { interface, ..self.route })
+    /// `None` where there is no such interface now: the kernel has dropped the routes that led over it.
+    fn resolve(&self, socket: &RouteSocket) -> std::result::Result<Option<KernelRoute>, RouteError> {
+        let Some(name) = &self.interface else { return Ok(Some(self.route)) };
+        let interface = index_of(socket, name).map_err(RouteError::System)?;
+        Ok(interface.map(|interface| KernelRoute { interface, ..self.route }))
     }
 }
 
@@ -179,12 +186,11 @@ impl Change {
         match &self.op {
             Op::Add { take_over } => self.install(&mut socket, None, *take_over),
             Op::Replace { former, take_over } => {
-                let former = former.resolve().ok();
+                let former = former.resolve(&socket)?;
                 self.install(&mut socket, former, *take_over)?;
                 former.map_or(Ok(()), |former| socket.remove(&former))
             }
-            // The kernel has dropped the routes of an interface that is gone.
-            Op::Delete => self.target.resolve().map_or(Ok(()), |route| {
+            Op::Delete => self.target.resolve(&socket)?.map_or(Ok(()), |route| {
                 self.held.release(&route);
                 let answer = socket.remove(&route.of_any_source());
                 if route.priority == 0 {
@@ -212,7 +218,7 @@ impl Change {
         replaces: Option<KernelRoute>,
         take_over: bool,
     ) -> std::result::Result<(), RouteError> {
-        let route = self.target.resolve()?;
+        let route = self.target.resolve(socket)?.ok_or(RouteError::System(Errno::ENODEV))?;
         self.held.hold(route);
         let answer = socket.install(Wanted { route, replaces }, take_over);
         if answer.is_err() {
@@ -243,10 +249,10 @@ pub struct Look {
 
 impl Look {
     fn run(&self) -> std::result::Result<bool, RouteError> {
-        // The kernel has dropped the routes of an interface that is gone.
-        let Ok(route) = self.target.resolve() else { return Ok(false) };
+        let mut socket = lock(&self.socket);
+        let Some(route) = self.target.resolve(&socket)? else { return Ok(false) };
         self.held.hold(route);
-        let answer = lock(&self.socket).holds(&route);
+        let answer = socket.holds(&route);
         if answer != Ok(true) {
             self.held.release(&route);
         }
@@ -273,17 +279,21 @@ pub struct List {
 }
 
 impl Task for List {
-    type Output = std::result::Result<Vec<KernelRoute>, RouteError>;
+    type Output = std::result::Result<Vec<NativeRoute>, RouteError>;
     type JsValue = Vec<NativeRoute>;
 
     fn compute(&mut self) -> Result<Self::Output> {
-        Ok(lock(&self.socket).list(self.protocol))
+        let mut socket = lock(&self.socket);
+        Ok(socket.list(self.protocol).and_then(|routes| named(&routes, &*socket)))
     }
 
     fn resolve(&mut self, env: Env, answer: Self::Output) -> Result<Vec<NativeRoute>> {
-        let routes = answer.map_err(|error| rejection(env, &error))?;
-        Ok(routes.into_iter().map(Into::into).collect())
+        answer.map_err(|error| rejection(env, &error))
     }
+}
+
+fn named(routes: &[KernelRoute], socket: impl AsFd + Copy) -> std::result::Result<Vec<NativeRoute>, RouteError> {
+    routes.iter().map(|route| NativeRoute::new(route, socket).map_err(RouteError::System)).collect()
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
