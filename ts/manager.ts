@@ -28,7 +28,7 @@ import { checkRegistry, type DesiredRoutes, type MetricsReading, NOTHING, type P
 import { NetlinkRoutes } from './netlinker/netlink.js';
 import { parseClientVersion } from './protocol/client-version.js';
 import { maxSessions, type Registration } from './registration.js';
-import { bareSnapshot } from './protocol/session-snapshot.js';
+import { modeOf, versionOf } from './protocol/session-snapshot.js';
 import type { Session } from './registry/session.js';
 import { type LeftRoutes, Roster, type RouteRef } from './roster.js';
 import { formatRoute, type Peer, type Route } from './route.js';
@@ -465,8 +465,8 @@ export class Manager extends SafeEmitter<ManagerEvents> implements AsyncDisposab
     return this.#engine.snapshots().flatMap((seen) => {
       const session = this.#roster.registry.sessionById(seen.id);
       if (session === undefined) return [];
-      const { peer, state, detectTime, peerMode: mode, peerVersion: version } = bareSnapshot(session.peer, seen);
-      return { peer, state, detectTime: detectTime / 1_000, mode, version };
+      const { state, detectTimeUs, peerPassive } = seen;
+      return { peer: session.peer, state, detectTime: detectTimeUs / 1_000_000, mode: modeOf(peerPassive), version: versionOf(seen) };
     });
   }
 

@@ -1,7 +1,7 @@
 /** What users see of a session. */
 import type { EngineSnapshot } from './engine/engine.js';
 import type { RouteStatus } from './installer/installer.js';
-import { type BareSnapshot, bareSnapshot } from './protocol/session-snapshot.js';
+import { type BareSnapshot, snapshotWith } from './protocol/session-snapshot.js';
 import type { RouteEntry } from './registry/route-entry.js';
 import type { Session } from './registry/session.js';
 import type { Route } from './route.js';
@@ -26,7 +26,7 @@ export interface SessionSnapshot extends BareSnapshot {
 }
 
 /**
- * Joins what the engine and the installer know of a session. There may be many thousands: nothing is copied twice.
+ * Joins what the engine and the installer know of a session. There may be many thousands: each is one object, made once.
  *
  * @param offset as `wallOffset` gives it, the same for all sessions that are shown together
  */
@@ -38,9 +38,12 @@ export function toSnapshot(
 ): SessionSnapshot | undefined {
   const routes: RouteSnapshot[] = [];
   for (const entry of session.routes) {
-    if (!entry.leaving) routes.push({ route: entry.route, adminDown: entry.adminDown, ...status(entry) });
+    if (!entry.leaving) routes.push(toRouteSnapshot(entry, status(entry)));
   }
   const [first] = routes;
-  if (first === undefined) return undefined;
-  return Object.assign(bareSnapshot(session.peer, seen, offset), { route: first.route, routes });
+  return first && snapshotWith(session.peer, seen, offset, first.route, routes);
+}
+
+function toRouteSnapshot({ route, adminDown }: RouteEntry, { installed, lastError, restoreAt }: RouteStatus): RouteSnapshot {
+  return { route, installed, adminDown, lastError, restoreAt };
 }

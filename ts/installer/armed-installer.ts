@@ -11,11 +11,12 @@ import {
   type RouteInstaller,
   type RouteStatus,
   tellOfContention,
+  UNKNOWN,
 } from './installer.js';
 import { Waiters } from './waiters.js';
 
 /** One armed route. What few routes need comes into being when it is needed. */
-class Armed implements ArmedRoute {
+class Armed implements ArmedRoute, RouteStatus {
   readonly registered: RegisteredRoute;
   generation = 0;
   /** The generation in which it was adopted last. */
@@ -53,6 +54,10 @@ class Armed implements ArmedRoute {
 
   get adminDown(): boolean {
     return this.registered.adminDown;
+  }
+
+  get restoreAt(): Date | undefined {
+    return wallTime(this.restoreAtUs);
   }
 
   /** Resolves when the route is gone, or registered again. */
@@ -147,8 +152,7 @@ export class ArmedInstaller implements RouteInstaller {
   }
 
   status(registered: RegisteredRoute): RouteStatus {
-    const route = this.#routes.get(registered.id);
-    return { installed: route?.installed ?? false, lastError: route?.lastError, restoreAt: wallTime(route?.restoreAtUs) };
+    return this.#routes.get(registered.id) ?? UNKNOWN;
   }
 
   stats(): [] {

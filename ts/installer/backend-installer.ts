@@ -3,7 +3,14 @@ import { messageOf, toError } from '../errors.js';
 import type { RouteLoss, RouteReaderWriter } from '../netlinker/reader-writer.js';
 import { formatSlot, type Route } from '../route.js';
 import type { RouteId, RouteScopeStats } from '../engine/engine.js';
-import type { InstallerWarning, OperationListener, RegisteredRoute, RouteInstaller, RouteStatus } from './installer.js';
+import {
+  type InstallerWarning,
+  type OperationListener,
+  type RegisteredRoute,
+  type RouteInstaller,
+  type RouteStatus,
+  UNKNOWN,
+} from './installer.js';
 import { Listings } from './listings.js';
 import { RetryGate } from './retry-gate.js';
 import { RouteCounters } from './route-counters.js';
@@ -11,8 +18,6 @@ import { type InstallerRules, type KeeperMeans, RouteKeeper } from './route-keep
 
 /** So many retries run at once; first attempts are not counted. */
 const MOST_RETRIES = 64;
-
-const UNKNOWN: RouteStatus = Object.freeze({ installed: false, lastError: undefined, restoreAt: undefined });
 
 /**
  * One keeper per slot. It outlives its registration while calls are under way: what a late call does belongs to whoever

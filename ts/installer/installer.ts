@@ -44,6 +44,9 @@ export interface RouteStatus {
   readonly restoreAt: Date | undefined;
 }
 
+/** The status of a route that the installer does not know. */
+export const UNKNOWN: RouteStatus = Object.freeze({ installed: false, lastError: undefined, restoreAt: undefined });
+
 /** So long an adopted or replaced route stays although its session is not Up, in milliseconds: as long as Init may last. */
 export const HOLD_MS = 3_300;
 

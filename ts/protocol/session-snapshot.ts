@@ -1,5 +1,5 @@
 /** What users see of a session by itself. */
-import { toDate, wallOffset } from '../clock.js';
+import { toDate } from '../clock.js';
 import type { Peer } from '../route.js';
 import { formatClientVersion, type VersionBytes } from './client-version.js';
 import type { SessionCore } from './session-core.js';
@@ -87,12 +87,21 @@ export function coreSnapshot(session: SessionCore, nextDetectScheduledUs: number
 }
 
 /**
- * In the user's units.
+ * A session and its routes, in the user's units. One literal makes it: there may be many thousands, and fields that are added
+ * later, by a spread or one by one, cost as much again. A `Date` is the largest part: two fields of one time share it.
  *
  * @param offset one reading for all: times of one snapshot stay as far apart as they were
  */
-export function bareSnapshot(peer: Readonly<Peer>, seen: CoreSnapshot, offset = wallOffset()): BareSnapshot {
+export function snapshotWith<Route, Routes>(
+  peer: Readonly<Peer>,
+  seen: CoreSnapshot,
+  offset: number,
+  route: Route,
+  routes: Routes,
+): BareSnapshot & { readonly route: Route; readonly routes: Routes } {
   const date = (micros: number | undefined): Date | undefined => (micros === undefined ? undefined : toDate(micros, offset));
+  const lastUp = date(seen.upSinceUs);
+  const lastDown = date(seen.downSinceUs);
   return {
     peer,
     state: seen.state,
@@ -100,10 +109,10 @@ export function bareSnapshot(peer: Readonly<Peer>, seen: CoreSnapshot, offset = 
     peerDiscr: seen.peerDiscr,
     convUpStart: date(seen.convUpStartUs),
     convDownStart: date(seen.convDownStartUs),
-    upSince: seen.state === 'up' ? date(seen.upSinceUs) : undefined,
-    downSince: seen.state === 'down' || seen.state === 'admin_down' ? date(seen.downSinceUs) : undefined,
-    lastUp: date(seen.upSinceUs),
-    lastDown: date(seen.downSinceUs),
+    upSince: seen.state === 'up' ? lastUp : undefined,
+    downSince: seen.state === 'down' || seen.state === 'admin_down' ? lastDown : undefined,
+    lastUp,
+    lastDown,
     lastDownReason: seen.lastDownReason,
     detectDeadline: date(seen.detectDeadlineUs),
     nextDetectScheduled: date(seen.nextDetectScheduledUs),
@@ -111,11 +120,17 @@ export function bareSnapshot(peer: Readonly<Peer>, seen: CoreSnapshot, offset = 
     detectTime: seen.detectTimeUs / 1_000,
     txInterval: seen.txIntervalUs / 1_000,
     peerMode: modeOf(seen.peerPassive),
-    peerVersion: seen.peerVersion === undefined ? undefined : formatClientVersion(seen.peerVersion),
+    peerVersion: versionOf(seen),
+    route,
+    routes,
   };
 }
 
-function modeOf(passive: boolean | undefined): BareSnapshot['peerMode'] {
+export function modeOf(passive: boolean | undefined): BareSnapshot['peerMode'] {
   if (passive === undefined) return undefined;
   return passive ? 'passive' : 'active';
+}
+
+export function versionOf({ peerVersion }: CoreSnapshot): string | undefined {
+  return peerVersion === undefined ? undefined : formatClientVersion(peerVersion);
 }

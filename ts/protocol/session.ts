@@ -6,13 +6,13 @@ import { isUnicast } from '../address.js';
 import { ConfigError, expected, LivenessError } from '../errors.js';
 import { duration, field, integer, object, parsed } from '../fields.js';
 import { boundIssues, DEFAULT_BOUNDS, MAX_BACKOFF, MAX_INTERVAL } from '../intervals.js';
-import { givenMicros, monotonicNow, toMicros } from '../clock.js';
+import { givenMicros, monotonicNow, toMicros, wallOffset } from '../clock.js';
 import { parseInterface, parseRoute, type Peer, type Route } from '../route.js';
 import { ControlPacket } from './packet.js';
 import { randomWord } from './random.js';
 import { REFERENCE, ROBUST, type Rules } from './rules.js';
 import { SessionCore } from './session-core.js';
-import { type BareSnapshot, bareSnapshot, coreSnapshot } from './session-snapshot.js';
+import { type BareSnapshot, coreSnapshot, snapshotWith } from './session-snapshot.js';
 import type { State } from './state.js';
 import { DEFAULT_LIVENESS_PORT } from './udp.js';
 
@@ -149,7 +149,8 @@ export class Session {
   /** Reference name: `Session.Snapshot`. */
   snapshot(): DrivenSnapshot {
     const { core } = this;
-    return { ...bareSnapshot(this.peer, coreSnapshot(core, core.detectDeadline)), route: this.#route };
+    const { routes: _, ...snapshot } = snapshotWith(this.peer, coreSnapshot(core, core.detectDeadline), wallOffset(), this.#route, []);
+    return snapshot;
   }
 }
 
