@@ -71,13 +71,24 @@ function moreTables(results: Readonly<Record<string, Kept>>): string {
   const getters = dataOf<GettersRow[]>(results, 'getters') ?? [];
   return [
     table(
-      ['sessions', '`getSessions()`, µs per session', 'its copy as JSON', 'ratio', '`getSession()`, µs', '`stats()`, µs'],
+      [
+        'sessions',
+        '`getSessions()`, µs per session',
+        'its copy as JSON',
+        'ratio',
+        '`getSession()`, µs',
+        'waking a thread, µs',
+        'ratio',
+        '`stats()`, µs',
+      ],
       getters.map((row) => [
         String(row.sessions),
         show(row.perSession),
         show(row.jsonPerSession),
         show(row.ratio),
         show(row.one, 0),
+        show(row.wake, 0),
+        show(row.oneRatio),
         show(row.stats, 0),
       ]),
     ),

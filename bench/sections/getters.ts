@@ -1,4 +1,10 @@
-/** What it costs JavaScript to ask a manager how things are, beside what it costs to copy the answer as JSON in the same run. */
+/**
+ * What it costs JavaScript to ask a manager how things are, beside what was measured in the same run: a copy of the answer as
+ * JSON, and a question to a thread that waits, which is what the question for one session is.
+ */
+import { once } from 'node:events';
+import { Worker } from 'node:worker_threads';
+
 import { Manager, MemoryRoutes } from 'route-liveness';
 
 import type { Context } from '../context.js';
@@ -14,6 +20,7 @@ const CALLS = 31;
 interface Run {
   readonly perSession: number;
   readonly one: number;
+  readonly wake: number;
   readonly stats: number;
   readonly jsonPerSession: number;
 }
@@ -23,6 +30,10 @@ export interface GettersRow {
   /** `getSessions()`, for each session. */
   readonly perSession: Figure;
   readonly one: Figure;
+  /** Waking a thread and hearing from it. */
+  readonly wake: Figure;
+  /** `getSession()` ÷ waking a thread and hearing from it. */
+  readonly oneRatio: Figure;
   readonly stats: Figure;
   /** `JSON.parse(JSON.stringify(sessions))`, for each session. */
   readonly jsonPerSession: Figure;
@@ -42,6 +53,8 @@ export async function measureGetters(context: Context): Promise<GettersRow[]> {
       sessions,
       perSession: figure(runs.map((run) => run.perSession)),
       one: figure(runs.map((run) => run.one)),
+      wake: figure(runs.map((run) => run.wake)),
+      oneRatio: figure(runs.map((run) => run.one / run.wake)),
       stats: figure(runs.map((run) => run.stats)),
       jsonPerSession: figure(runs.map((run) => run.jsonPerSession)),
       ratio: figure(runs.map((run) => run.perSession / run.jsonPerSession)),
@@ -74,7 +87,9 @@ async function measure(context: Context, sessions: number): Promise<Run> {
     const shown = manager.getSessions();
     const [first] = shown;
     if (first === undefined || shown.length !== sessions) throw new Error(`${shown.length} sessions of ${sessions} are shown`);
+    const wake = await measureWake();
     return {
+      wake,
       perSession: micros(() => manager.getSessions()) / sessions,
       one: micros(() => manager.getSession(first.peer)),
       stats: micros(() => manager.stats()),
@@ -83,6 +98,31 @@ async function measure(context: Context, sessions: number): Promise<Run> {
   } finally {
     await manager.close();
   }
+}
+
+const ASKED = 1;
+const ANSWERED = 0;
+
+/** A thread that waits, is woken, and answers: the least that a question to another thread costs here and now. */
+async function measureWake(): Promise<number> {
+  const word = new Int32Array(new SharedArrayBuffer(4));
+  const program = `
+    const { parentPort, workerData: word } = require('node:worker_threads');
+    parentPort.postMessage('ready');
+    for (;;) {
+      Atomics.wait(word, 0, ${ANSWERED});
+      Atomics.store(word, 0, ${ANSWERED});
+      Atomics.notify(word, 0);
+    }`;
+  const worker = new Worker(program, { eval: true, workerData: word });
+  await once(worker, 'message');
+  const took = micros(() => {
+    Atomics.store(word, 0, ASKED);
+    Atomics.notify(word, 0);
+    Atomics.wait(word, 0, ASKED);
+  });
+  await worker.terminate();
+  return took;
 }
 
 function micros(call: () => unknown): number {
