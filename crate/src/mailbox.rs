@@ -66,6 +66,18 @@ pub struct RouteOutcome {
     pub restore_at: Option<Time>,
 }
 
+impl RouteOutcome {
+    /// This outcome in place of an earlier one that nobody has read. Where it changed nothing itself, the change before it is
+    /// still to be told.
+    fn after(self, earlier: &Self) -> Self {
+        let changed_nothing = self.op == RouteOp::None && self.result.is_ok();
+        if !changed_nothing || earlier.result.is_err() {
+            return self;
+        }
+        Self { op: earlier.op, at: earlier.at, duration_us: earlier.duration_us, ..self }
+    }
+}
+
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum RouteOp {
     Add,
@@ -196,7 +208,10 @@ impl Pending {
 
     fn outcome(&mut self, outcome: RouteOutcome) {
         match self.routes.get(&outcome.id) {
-            Some(&at) => self.delivery.routes[at] = outcome,
+            Some(&at) => {
+                let pending = &mut self.delivery.routes[at];
+                *pending = outcome.after(pending);
+            }
             None => {
                 self.routes.insert(outcome.id, self.delivery.routes.len());
                 self.delivery.routes.push(outcome);
@@ -249,6 +264,20 @@ mod tests {
             installed: op == RouteOp::Add,
             restore_at: None,
         }
+    }
+
+    #[test]
+    fn a_change_of_a_route_is_told_although_an_outcome_without_a_change_follows_before_it_is_read() {
+        let (mailbox, _) = mailbox();
+        mailbox.put_outcomes(vec![answer(7, RouteOp::Delete, Ok(()))]);
+        let ended = RouteOutcome { generation: 2, gone: true, ..answer(7, RouteOp::None, Ok(())) };
+        mailbox.put_outcomes(vec![ended.clone()]);
+        let told = RouteOutcome { op: RouteOp::Delete, ..ended.clone() };
+        assert_eq!(mailbox.drain().routes, [told]);
+        // A failure is replaced: what follows it says that there is nothing to try again.
+        mailbox.put_outcomes(vec![answer(7, RouteOp::Delete, Err(RouteError::Unanswered))]);
+        mailbox.put_outcomes(vec![ended.clone()]);
+        assert_eq!(mailbox.drain().routes, [ended]);
     }
 
     #[test]
