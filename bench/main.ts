@@ -1,7 +1,8 @@
 /**
  * `npm run bench`: measures what the engines cost, how late they are, and what they hold, beside the least that any program
  * can spend. `--quick` ends within two minutes; `--only cost,routes` measures some sections; `--runs 5`, `--seconds 5`,
- * `--loads 1000x100,10000x300` for the cost of these loads alone.
+ * `--loads 1000x100,10000x300` for the cost of these loads alone; `--report` measures nothing and writes the tables from what was
+ * measured before.
  */
 import { availableParallelism } from 'node:os';
 import { parseArgs } from 'node:util';
@@ -19,6 +20,7 @@ const { values } = parseArgs({
     runs: { type: 'string' },
     seconds: { type: 'string' },
     loads: { type: 'string' },
+    report: { type: 'boolean', default: false },
   },
 });
 
@@ -49,7 +51,7 @@ if (unknown.length > 0) {
 
 if (availableParallelism() < 2) context.progress('one core: endpoints share it, and every figure between hosts says little');
 const why = cannotRun();
-for (const section of SECTIONS) {
+for (const section of values.report ? [] : SECTIONS) {
   if (wanted === undefined ? values.quick && section.isLong === true : !wanted.includes(section.name)) continue;
   if (section.needsHosts && why !== undefined) {
     context.progress(`${section.name}: not measured, ${why}`);

@@ -12,11 +12,13 @@ export interface Target {
   readonly promised: string;
   readonly measured: string;
   readonly met: boolean;
+  /** Also shown in README, which has room for few. */
+  readonly isHeadline?: boolean;
 }
 
 /** Each target of which something was measured. */
 export function targets(results: Readonly<Record<string, Kept>>): Target[] {
-  return [
+  const all = [
     ...costTargets(dataOf<CostRow[]>(results, 'cost')),
     ...enduranceTargets(dataOf<HoldRow[]>(results, 'endurance')),
     ...detectionTargets(dataOf<DetectionRow[]>(results, 'detection')),
@@ -25,7 +27,18 @@ export function targets(results: Readonly<Record<string, Kept>>): Target[] {
     ...getterTargets(dataOf<GettersRow[]>(results, 'getters')),
     ...growthTargets(results),
   ];
+  return all.map((target) => ({ ...target, isHeadline: HEADLINES.some((headline) => headline.test(target.what)) }));
 }
+
+const HEADLINES = [
+  /native ÷ (floor|js), 1000 × 100 ms/,
+  /10 000 × 100 ms held/,
+  /JavaScript blocked for/,
+  /Detection lateness, 1000 sessions, median/,
+  /until the route is gone/,
+  /10 000 routes withdrawn/,
+  /Resident memory per session/,
+];
 
 // The files are ours: what a section keeps is what it measured.
 // eslint-disable-next-line @typescript-eslint/no-unnecessary-type-parameters

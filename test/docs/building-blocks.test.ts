@@ -11,7 +11,7 @@ import * as blocks from '../../ts/building-blocks.js';
 import * as main from '../../ts/index.js';
 
 const ROOT = fileURLToPath(new URL('../../', import.meta.url));
-const PAGE = readFileSync(join(ROOT, 'ts/README.md'), 'utf8');
+const PAGE = readFileSync(join(ROOT, 'docs/building-blocks.md'), 'utf8');
 
 it('names only what there is', () => {
   const rows = PAGE.split('\n').filter((line) => line.startsWith('| `'));

@@ -1,0 +1,28 @@
+/** What the machine's scheduler did to the agents' threads meanwhile: only a run that it left alone says something of them. */
+import type { Agent } from './agent.js';
+
+const ATTEMPTS = 5;
+
+/**
+ * Repeats an experiment until the engine's threads ran on time in it, and then applies its assertions.
+ *
+ * @param longestMs a turn that is later than this spoils the experiment
+ * @param experiment gives its assertions as a function
+ * @throws Error where the threads were late in each of five attempts
+ */
+export async function whileThreadsRun(agents: readonly Agent[], longestMs: number, experiment: () => Promise<() => void>): Promise<void> {
+  for (let attempt = 0; attempt < ATTEMPTS; attempt += 1) {
+    const before = await lateTurns(agents, longestMs);
+    const assert = await experiment();
+    if ((await lateTurns(agents, longestMs)) > before) continue;
+    assert();
+    return;
+  }
+  throw new Error(`a thread was more than ${longestMs} ms late in each of ${ATTEMPTS} attempts: the machine is too busy to tell`);
+}
+
+async function lateTurns(agents: readonly Agent[], longestMs: number): Promise<number> {
+  const stats = await Promise.all(agents.map((agent) => agent.stats()));
+  const late = stats.flatMap(({ turnLateness }) => turnLateness.filter(({ below }) => below > longestMs));
+  return late.reduce((sum, { count }) => sum + count, 0);
+}
