@@ -157,3 +157,96 @@ pub fn remove(tables: &mut impl Tables, routes: &[KernelRoute]) -> Vec<Settled> 
     }
     settled
 }
+
+#[cfg(test)]
+mod tests {
+    use std::net::Ipv4Addr;
+
+    use super::*;
+
+    const ROUTE: KernelRoute = KernelRoute {
+        table: 254,
+        destination: Ipv4Addr::new(10, 9, 0, 1),
+        prefix_length: 32,
+        source: Ipv4Addr::UNSPECIFIED,
+        next_hop: Ipv4Addr::new(10, 0, 0, 2),
+        interface: 3,
+        protocol: 186,
+        priority: 0,
+    };
+
+    /// Tables that answer every request of a kind alike.
+    struct Answers {
+        add: Result<()>,
+        delete: Result<()>,
+        look: Presence,
+        occupant: Occupant,
+    }
+
+    impl Tables for Answers {
+        fn add(&mut self, routes: &[KernelRoute]) -> Vec<Result<()>> {
+            vec![self.add; routes.len()]
+        }
+
+        fn append(&mut self, _: &KernelRoute) -> Result<()> {
+            panic!("nothing of ours occupies the slot")
+        }
+
+        fn replace(&mut self, _: &KernelRoute) -> Result<()> {
+            panic!("the slot is not to be taken over")
+        }
+
+        fn delete(&mut self, routes: &[KernelRoute]) -> Vec<Result<()>> {
+            vec![self.delete; routes.len()]
+        }
+
+        fn look(&mut self, routes: &[KernelRoute]) -> Vec<Presence> {
+            vec![self.look; routes.len()]
+        }
+
+        fn occupant(&mut self, _: &KernelRoute) -> Occupant {
+            self.occupant
+        }
+    }
+
+    const FAILED: Result<()> = Err(RouteError::System(Errno::EPERM));
+    const EEXIST: Result<()> = Err(RouteError::System(Errno::EEXIST));
+
+    #[test]
+    fn a_failed_deletion_proves_nothing_and_the_look_after_it_decides() {
+        for (look, result) in [(Presence::Present, FAILED), (Presence::Unknown, FAILED), (Presence::Absent, Ok(()))] {
+            let mut tables = Answers { add: Ok(()), delete: FAILED, look, occupant: Occupant::Nobody };
+            assert_eq!(remove(&mut tables, &[ROUTE]), [Settled::new(result, look)]);
+        }
+    }
+
+    #[test]
+    fn a_deletion_of_a_route_that_is_not_there_is_a_deletion() {
+        let delete = Err(RouteError::System(Errno::ESRCH));
+        let mut tables = Answers { add: Ok(()), delete, look: Presence::Unknown, occupant: Occupant::Nobody };
+        assert_eq!(remove(&mut tables, &[ROUTE]), [Settled::new(Ok(()), Presence::Absent)]);
+    }
+
+    #[test]
+    fn an_occupied_slot_whose_occupant_cannot_be_told_fails_without_a_claim_about_the_route() {
+        for look in [Presence::Absent, Presence::Unknown] {
+            for occupant in [Occupant::Nobody, Occupant::Unknown] {
+                let mut tables = Answers { add: EEXIST, delete: Ok(()), look, occupant };
+                let wanted = Wanted { route: ROUTE, replaces: None };
+                let expected = Settled::new(Err(RouteError::Occupied), look);
+                assert_eq!(install(&mut tables, &[wanted], false), [expected]);
+            }
+        }
+    }
+
+    #[test]
+    fn an_addition_that_was_refused_counts_as_done_only_where_the_route_is_found() {
+        for (look, result, presence) in
+            [(Presence::Present, Ok(()), Presence::Present), (Presence::Unknown, FAILED, Presence::Absent)]
+        {
+            let mut tables = Answers { add: FAILED, delete: Ok(()), look, occupant: Occupant::Nobody };
+            let wanted = Wanted { route: ROUTE, replaces: None };
+            assert_eq!(install(&mut tables, &[wanted], false), [Settled::new(result, presence)]);
+        }
+    }
+}
