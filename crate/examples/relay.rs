@@ -61,6 +61,9 @@ struct Setup {
     in_a_row: u64,
 }
 
+/// So much later than due, in microseconds, a frame counts as late.
+const LATE_US: u64 = 25_000;
+
 impl Default for Setup {
     fn default() -> Self {
         Self {
@@ -117,6 +120,8 @@ struct Counts {
     damaged: u64,
     duplicated: u64,
     overtaken: u64,
+    /// Frames that left more than 25 ms after they were due: the machine did not run the relay.
+    late: u64,
 }
 
 /// What the input has asked for so far.
@@ -305,7 +310,8 @@ impl<'a> Relay<'a> {
 
     fn forward(&mut self) -> nix::Result<()> {
         while self.waiting.peek().is_some_and(|Reverse(first)| first.due <= clock::now()) {
-            let Some(Reverse(Waiting { number, to, frame, .. })) = self.waiting.pop() else { break };
+            let Some(Reverse(Waiting { due, number, to, frame })) = self.waiting.pop() else { break };
+            self.counts.late += u64::from(clock::now().since(due) > LATE_US);
             self.counts.overtaken += u64::from(number < self.last[to]);
             self.last[to] = number;
             match send(self.ends[to].as_raw_fd(), &frame, MsgFlags::empty()) {

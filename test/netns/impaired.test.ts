@@ -5,6 +5,7 @@ import { Agent, isAdd, pause, registerService } from './agent.js';
 import { BUILD_PATIENCE_MS, buildExamples, Example } from './example.js';
 import { describeLab, Lab } from './lab.js';
 import { IS_LONG } from './needs.js';
+import { whileThreadsRun } from './scheduling.js';
 
 /** The seed of the relay: printed where a run fails. */
 const SEED = Number(process.env['RELAY_SEED'] ?? Date.now() % 100_000);
@@ -17,6 +18,7 @@ interface Counts {
   readonly damaged: number;
   readonly duplicated: number;
   readonly overtaken: number;
+  readonly late: number;
 }
 
 describeLab(`sessions at 100 ms × 3 over a bad path (seed ${SEED})`, [], () => {
@@ -93,17 +95,24 @@ describeLab(`sessions at 100 ms × 3 over a bad path (seed ${SEED})`, [], () => 
     const example = await relay(setup);
     const agents = await begin();
     for (const agent of agents) await agent.event(isAdd);
-    const marks = agents.map((agent) => agent.events.length);
     const refused = async (): Promise<number> => (await Promise.all(agents.map(invalid))).reduce((total, count) => total + count, 0);
     const hasHappened = async (): Promise<boolean> => {
       const happened = await counts(example);
       return happens.every((what) => happened[what] > 0) && (!reaches || (await refused()) > 0);
     };
-    // As long as it takes: when what is drawn happens is chance.
-    await pause(IMPAIRED_MS);
-    while (!(await hasHappened())) await pause(100);
-    agents.forEach((agent, index) => expect(agent.events.slice(marks[index])).toEqual([]));
-    expect(await isSettled(agents)).toBe(true);
+    const impair = async (): Promise<() => void> => {
+      await settled(agents);
+      const marks = agents.map((agent) => agent.events.length);
+      // As long as it takes: when what is drawn happens is chance.
+      await pause(IMPAIRED_MS);
+      while (!(await hasHappened())) await pause(100);
+      const isUp = await isSettled(agents);
+      return () => {
+        agents.forEach((agent, index) => expect(agent.events.slice(marks[index])).toEqual([]));
+        expect(isUp).toBe(true);
+      };
+    };
+    await whileThreadsRun(agents, 25, impair, async () => (await counts(example)).late);
     // What does not name its receiver, and what no checksum vouches for, is not heard.
     if (!reaches) expect(await refused()).toBe(0);
     await example.end();
@@ -115,10 +124,13 @@ describeLab(`sessions at 100 ms × 3 over a bad path (seed ${SEED})`, [], () => 
     await pause(IMPAIRED_MS);
     while ((await counts(example)).damaged === 0) await pause(100);
     example.write('forward');
-    await settled(agents);
-    const marks = agents.map((agent) => agent.events.length);
-    await pause(1_000);
-    agents.forEach((agent, index) => expect(agent.events.slice(marks[index])).toEqual([]));
+    const goOn = async (): Promise<() => void> => {
+      await settled(agents);
+      const marks = agents.map((agent) => agent.events.length);
+      await pause(1_000);
+      return () => agents.forEach((agent, index) => expect(agent.events.slice(marks[index])).toEqual([]));
+    };
+    await whileThreadsRun(agents, 25, goOn, async () => (await counts(example)).late);
     await example.end();
   });
 });
