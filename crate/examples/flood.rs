@@ -10,9 +10,9 @@ use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
 use nix::net::if_::if_nametoindex;
-use route_liveness::jitter::Xorshift32;
-use route_liveness::packet::{ControlPacket, PACKET_LEN, State};
-use route_liveness::socket::{BATCH, Outgoing, UdpSocket, Wire};
+use route_liveness::net::socket::{BATCH, Outgoing, UdpSocket, Wire};
+use route_liveness::protocol::jitter::Xorshift32;
+use route_liveness::protocol::packet::{ControlPacket, PACKET_LEN, State};
 use serde::{Deserialize, Serialize};
 
 #[derive(Deserialize, Serialize)]

@@ -16,11 +16,11 @@ use nix::poll::{PollFd, PollFlags};
 use nix::sys::resource::{UsageWho, getrusage};
 use nix::sys::time::{TimeSpec, TimeValLike};
 use nix::time::{ClockId, ClockNanosleepFlags, clock_nanosleep};
-use route_liveness::clock;
-use route_liveness::jitter::{Xorshift32, jittered};
-use route_liveness::packet::{ControlPacket, PACKET_LEN, State};
-use route_liveness::socket::{BATCH, Outgoing, UdpSocket, Wire};
-use route_liveness::time::Time;
+use route_liveness::net::socket::{BATCH, Outgoing, UdpSocket, Wire};
+use route_liveness::protocol::jitter::{Xorshift32, jittered};
+use route_liveness::protocol::packet::{ControlPacket, PACKET_LEN, State};
+use route_liveness::protocol::time::Time;
+use route_liveness::system::clock;
 use serde::{Deserialize, Serialize};
 
 const TICK_US: u64 = 1_000;

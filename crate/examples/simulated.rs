@@ -11,12 +11,12 @@ use std::time::Duration;
 
 use nix::time::{ClockId, clock_gettime};
 
+use route_liveness::engine::stats::LinkId;
 use route_liveness::engine::{Datagram, Engine, Path, SessionId, SessionSpec, Transmit};
-use route_liveness::packet::{ControlPacket, State};
-use route_liveness::rules::ROBUST;
-use route_liveness::session::{Policy, Timers};
-use route_liveness::stats::LinkId;
-use route_liveness::time::Time;
+use route_liveness::protocol::packet::{ControlPacket, State};
+use route_liveness::protocol::rules::ROBUST;
+use route_liveness::protocol::session::{Policy, Timers};
+use route_liveness::protocol::time::Time;
 
 const INTERVAL_US: u64 = 1_000_000;
 const TURN_US: u64 = 1_000;

@@ -20,75 +20,18 @@
 //! `socket`, `links`, `routes` and `clock` are the only places that touch the kernel, `inbox` and `mailbox` the only
 //! ones that other threads touch, and `driver` and `arming` the only ones that run. `addon` converts for N-API.
 
-pub mod arrival;
-pub mod calendar;
-pub mod discriminators;
-pub mod engine;
-pub mod histogram;
-pub mod index;
-pub mod jitter;
-pub mod lateness;
-pub mod packet;
-pub mod panics;
-pub mod queue;
-pub mod refusals;
-pub mod rules;
-pub mod session;
-#[cfg(target_os = "linux")]
-pub mod shield;
-#[cfg(target_os = "linux")]
-pub mod sim;
-pub mod snapshot;
-pub mod stalls;
-pub mod stats;
-pub mod time;
-
-#[cfg(target_os = "linux")]
-pub mod armed;
-#[cfg(target_os = "linux")]
-pub mod arming;
-#[cfg(target_os = "linux")]
-pub mod clock;
 #[cfg(target_os = "linux")]
 pub mod driver;
+pub mod engine;
 #[cfg(target_os = "linux")]
-pub mod handle;
-#[cfg(target_os = "linux")]
-pub mod held;
-#[cfg(target_os = "linux")]
-pub mod inbox;
-#[cfg(target_os = "linux")]
-pub mod interface_names;
-#[cfg(target_os = "linux")]
-pub mod kernel_route;
-#[cfg(target_os = "linux")]
-pub mod links;
-#[cfg(target_os = "linux")]
-pub mod listener;
-#[cfg(target_os = "linux")]
-pub mod mailbox;
-#[cfg(target_os = "linux")]
-mod netlink;
-#[cfg(target_os = "linux")]
-pub mod orders;
-#[cfg(target_os = "linux")]
-pub mod outbox;
-#[cfg(target_os = "linux")]
-pub mod realtime;
-#[cfg(target_os = "linux")]
-pub mod route_stats;
+pub mod net;
+pub mod protocol;
 #[cfg(target_os = "linux")]
 pub mod routes;
 #[cfg(target_os = "linux")]
-pub mod send_faults;
+pub mod sim;
 #[cfg(target_os = "linux")]
-pub mod socket;
-#[cfg(target_os = "linux")]
-mod sync;
-#[cfg(target_os = "linux")]
-pub mod tables;
-#[cfg(target_os = "linux")]
-pub mod watch;
+pub mod system;
 
 #[cfg(all(feature = "addon", target_os = "linux"))]
 pub mod addon;

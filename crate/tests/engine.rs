@@ -3,13 +3,13 @@
 mod support;
 
 use proptest::prelude::*;
+use route_liveness::engine::stats::{Cause, Invalid, LinkId};
 use route_liveness::engine::{AddError, Datagram, Engine, Event, Path, SessionId};
-use route_liveness::packet::{ControlPacket, State};
-use route_liveness::rules::{REFERENCE, ROBUST};
-use route_liveness::session::{DownReason, Policy, Timers};
+use route_liveness::protocol::packet::{ControlPacket, State};
+use route_liveness::protocol::rules::{REFERENCE, ROBUST};
+use route_liveness::protocol::session::{DownReason, Policy, Timers};
+use route_liveness::protocol::time::Time;
 use route_liveness::sim::{HostId, PairId, World};
-use route_liveness::stats::{Cause, Invalid, LinkId};
-use route_liveness::time::Time;
 use support::{LINK, MS, Network, SECOND, at, host, path, policy, spec, timers, transitions};
 
 fn up_packet(local_discr: u32, peer_discr: u32) -> ControlPacket {
@@ -239,7 +239,7 @@ fn strangers_and_garbage_are_counted_never_answered_and_change_nobody() {
     assert_eq!(transitions(engine), []);
     assert!(engine.poll_transmit().is_none());
     assert_eq!(engine.session(SessionId(1)).unwrap().0.state(), State::Up);
-    let counted = |pick: fn(&route_liveness::stats::Counters) -> u64| -> u64 {
+    let counted = |pick: fn(&route_liveness::engine::stats::Counters) -> u64| -> u64 {
         engine.stats().iter().map(|(_, counters)| pick(counters)).sum()
     };
     assert_eq!(counted(|c| c.rx_invalid[Invalid::Short as usize]), 1);

@@ -5,14 +5,14 @@
 use std::collections::VecDeque;
 use std::net::Ipv4Addr;
 
-use route_liveness::armed::{ArmedRoute, ArmingPolicy, RouteId, SessionView, Suspicion};
+use route_liveness::driver::mailbox::RouteOutcome;
 use route_liveness::engine::SessionId;
-use route_liveness::kernel_route::KernelRoute;
-use route_liveness::mailbox::RouteOutcome;
-use route_liveness::orders::Orders;
+use route_liveness::engine::stats::{LinkId, Scope};
+use route_liveness::protocol::time::Time;
+use route_liveness::routes::armed::{ArmedRoute, ArmingPolicy, RouteId, SessionView, Suspicion};
+use route_liveness::routes::kernel_route::KernelRoute;
+use route_liveness::routes::planner::Orders;
 use route_liveness::sim::{Kernel, KernelFaults, Notice, RIVAL_HOP, Random, RivalAct};
-use route_liveness::stats::{LinkId, Scope};
-use route_liveness::time::Time;
 
 const OURS: u8 = 186;
 const THEIRS: u8 = 4;

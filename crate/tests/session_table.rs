@@ -2,11 +2,11 @@
 
 use std::sync::Arc;
 
-use route_liveness::jitter::Xorshift32;
-use route_liveness::packet::{ControlPacket, State};
-use route_liveness::rules::{REFERENCE, ROBUST, Rules};
-use route_liveness::session::{DownReason, Heard, Ignored, Policy, Session, Timers};
-use route_liveness::time::Time;
+use route_liveness::protocol::jitter::Xorshift32;
+use route_liveness::protocol::packet::{ControlPacket, State};
+use route_liveness::protocol::rules::{REFERENCE, ROBUST, Rules};
+use route_liveness::protocol::session::{DownReason, Heard, Ignored, Policy, Session, Timers};
+use route_liveness::protocol::time::Time;
 
 use State::{AdminDown, Down, Init, Up};
 

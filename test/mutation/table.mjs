@@ -1,9 +1,9 @@
 // Faults, one per line: each row of the state table and of the rule-set table, and each formula of the timers, is broken
 // once in each engine. `rule` says what is broken; `from` occurs exactly once in its file.
 
-const RUST = { engine: 'rust', file: 'crate/src/session.rs' };
-const RUST_RULES = { engine: 'rust', file: 'crate/src/rules.rs' };
-const RUST_JITTER = { engine: 'rust', file: 'crate/src/jitter.rs' };
+const RUST = { engine: 'rust', file: 'crate/src/protocol/session.rs' };
+const RUST_RULES = { engine: 'rust', file: 'crate/src/protocol/rules.rs' };
+const RUST_JITTER = { engine: 'rust', file: 'crate/src/protocol/jitter.rs' };
 const TS = { engine: 'ts', file: 'ts/protocol/session-core.ts' };
 const TS_RULES = { engine: 'ts', file: 'ts/protocol/rules.ts' };
 const TS_JITTER = { engine: 'ts', file: 'ts/protocol/jitter.ts' };

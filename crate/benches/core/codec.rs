@@ -3,7 +3,7 @@
 use std::hint::black_box;
 
 use criterion::Criterion;
-use route_liveness::packet::{ControlPacket, State};
+use route_liveness::protocol::packet::{ControlPacket, State};
 
 pub fn benches(criterion: &mut Criterion) {
     let packet = packet();

@@ -1,8 +1,8 @@
 //! The deadlines of many sessions: take the earliest, put it back an interval later.
 
 use criterion::{BenchmarkId, Criterion};
-use route_liveness::queue::{DeadlineQueue, Due};
-use route_liveness::time::Time;
+use route_liveness::engine::queue::{DeadlineQueue, Due};
+use route_liveness::protocol::time::Time;
 
 const INTERVAL_US: u64 = 100_000;
 

@@ -3,12 +3,12 @@
 use std::net::Ipv4Addr;
 
 use criterion::{BenchmarkId, Criterion, Throughput};
+use route_liveness::engine::stats::LinkId;
 use route_liveness::engine::{Datagram, Engine, Path, SessionId, SessionSpec};
-use route_liveness::packet::{ControlPacket, State};
-use route_liveness::rules::ROBUST;
-use route_liveness::session::{Policy, Timers};
-use route_liveness::stats::LinkId;
-use route_liveness::time::Time;
+use route_liveness::protocol::packet::{ControlPacket, State};
+use route_liveness::protocol::rules::ROBUST;
+use route_liveness::protocol::session::{Policy, Timers};
+use route_liveness::protocol::time::Time;
 
 use crate::codec::packet;
 

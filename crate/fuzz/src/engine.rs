@@ -2,13 +2,13 @@
 
 use std::net::Ipv4Addr;
 
+use route_liveness::engine::stats::LinkId;
 use route_liveness::engine::{Datagram, Engine, Path, SessionId, SessionSpec};
-use route_liveness::packet::{ControlPacket, State};
-use route_liveness::rules::{REFERENCE, ROBUST};
-use route_liveness::session::{Identity, Policy, Timers};
+use route_liveness::protocol::packet::{ControlPacket, State};
+use route_liveness::protocol::rules::{REFERENCE, ROBUST};
+use route_liveness::protocol::session::{Identity, Policy, Timers};
+use route_liveness::protocol::time::Time;
 use route_liveness::sim::{Violation, Witness};
-use route_liveness::stats::LinkId;
-use route_liveness::time::Time;
 
 const MAX_SESSIONS: usize = 4;
 

@@ -4,7 +4,7 @@
 use std::vec::IntoIter;
 
 use crate::addon::objects::NativeDelivery;
-use crate::mailbox::{Delivery, RouteOutcome, SessionRecord, Trouble};
+use crate::driver::mailbox::{Delivery, RouteOutcome, SessionRecord, Trouble};
 
 /// Records in a portion.
 const PORTION: usize = 512;

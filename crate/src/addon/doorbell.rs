@@ -6,7 +6,7 @@ use napi::bindgen_prelude::*;
 use napi::threadsafe_function::{ThreadsafeFunction, ThreadsafeFunctionCallMode};
 
 use crate::addon::errors::{Coded, coded};
-use crate::mailbox::Bell;
+use crate::driver::mailbox::Bell;
 
 type Ring = ThreadsafeFunction<(), (), (), Status, false>;
 

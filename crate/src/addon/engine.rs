@@ -21,16 +21,16 @@ use crate::addon::objects::{
 use crate::addon::rows;
 use crate::addon::snapshots::SnapshotRows;
 use crate::addon::statistics::NativeStats;
-use crate::armed::{ArmingPolicy, RouteId};
 use crate::driver::DriverOptions;
+use crate::driver::command_queue::Command;
+use crate::driver::handle::DriverHandle;
+use crate::driver::mailbox::Mailbox;
+use crate::driver::snapshot::{SNAPSHOTS_AT_ONCE, StatsReport, Wanted};
 use crate::engine::SessionId;
-use crate::handle::DriverHandle;
-use crate::inbox::Command;
-use crate::interface_names::{index_of, name_of};
-use crate::mailbox::Mailbox;
-use crate::rules::ROBUST;
-use crate::session::{Identity, Policy};
-use crate::snapshot::{SNAPSHOTS_AT_ONCE, StatsReport, Wanted};
+use crate::net::interface_names::{index_of, name_of};
+use crate::protocol::rules::ROBUST;
+use crate::protocol::session::{Identity, Policy};
+use crate::routes::armed::{ArmingPolicy, RouteId};
 
 #[napi]
 pub struct NativeEngine {

@@ -4,8 +4,8 @@ use napi::bindgen_prelude::*;
 use nix::errno::Errno;
 
 use crate::driver::StartError;
-use crate::handle::NoAnswer;
-use crate::kernel_route::RouteError;
+use crate::driver::handle::NoAnswer;
+use crate::routes::kernel_route::RouteError;
 
 /// An error whose `code` is a text of ours or the system's name.
 pub type Coded = napi::Error<String>;

@@ -7,13 +7,13 @@ use napi::bindgen_prelude::*;
 use napi_derive::napi;
 
 use crate::addon::errors::{Coded, code_of, coded};
-use crate::armed::RouteId;
-use crate::inbox::Disarm;
-use crate::interface_names::name_of;
-use crate::kernel_route::KernelRoute;
-use crate::mailbox::{Delivery, RouteOp, RouteOutcome, SessionRecord, Trouble};
-use crate::realtime::Realtime;
-use crate::time::Time;
+use crate::driver::command_queue::Disarm;
+use crate::driver::mailbox::{Delivery, RouteOp, RouteOutcome, SessionRecord, Trouble};
+use crate::net::interface_names::name_of;
+use crate::protocol::time::Time;
+use crate::routes::armed::RouteId;
+use crate::routes::kernel_route::KernelRoute;
+use crate::system::realtime::Realtime;
 
 /// Microseconds as JavaScript has them: whole, and exact for the next two hundred years.
 #[allow(clippy::cast_precision_loss)]

@@ -12,12 +12,12 @@ use nix::errno::Errno;
 use crate::addon::doorbell::Doorbell;
 use crate::addon::errors::{Coded, coded, from_route, rejection};
 use crate::addon::objects::NativeRoute;
-use crate::held::{HeldNews, HeldRoutes, HeldWatcher};
-use crate::interface_names::index_of;
-use crate::kernel_route::{KernelRoute, Presence, RouteError};
-use crate::routes::RouteSocket;
-use crate::tables::{Tables, Wanted};
-use crate::watch::{Waker, Watch};
+use crate::net::interface_names::index_of;
+use crate::routes::held::{HeldNews, HeldRoutes, HeldWatcher};
+use crate::routes::kernel_route::{KernelRoute, Presence, RouteError};
+use crate::routes::monitor::{Waker, Watch};
+use crate::routes::socket::RouteSocket;
+use crate::routes::tables::{Tables, Wanted};
 
 #[napi]
 pub struct NativeRoutes {

@@ -5,11 +5,11 @@ use std::net::Ipv4Addr;
 use std::sync::Arc;
 
 use crate::addon::errors::{Coded, coded};
-use crate::armed::{ArmedRoute, RouteId};
+use crate::driver::command_queue::SessionOrder;
 use crate::engine::SessionId;
-use crate::inbox::SessionOrder;
-use crate::kernel_route::KernelRoute;
-use crate::session::Timers;
+use crate::protocol::session::Timers;
+use crate::routes::armed::{ArmedRoute, RouteId};
+use crate::routes::kernel_route::KernelRoute;
 
 const SESSION_COLUMNS: usize = 8;
 const ROUTE_COLUMNS: usize = 11;

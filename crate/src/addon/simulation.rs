@@ -3,11 +3,11 @@
 use napi_derive::napi;
 
 use crate::addon::errors::{Coded, coded};
-use crate::packet::State;
-use crate::rules::{REFERENCE, ROBUST};
-use crate::session::Timers;
+use crate::protocol::packet::State;
+use crate::protocol::rules::{REFERENCE, ROBUST};
+use crate::protocol::session::Timers;
+use crate::protocol::time::Time;
 use crate::sim::{HostId, HostSpec, PairId, Quality, RunError, ScenarioError, World};
-use crate::time::Time;
 
 type Result<T> = std::result::Result<T, Coded>;
 

@@ -2,8 +2,8 @@
 //! `ts/engine/rows.ts` reads them; both change together.
 
 use crate::addon::objects::{number, time};
-use crate::snapshot::Snapshot;
-use crate::time::Time;
+use crate::driver::snapshot::Snapshot;
+use crate::protocol::time::Time;
 
 /// Columns of a row.
 const COLUMNS: usize = 16;

@@ -3,12 +3,12 @@
 use napi_derive::napi;
 
 use crate::addon::objects::number;
-use crate::histogram::Histogram;
-use crate::lateness::Lateness;
-use crate::packet::State;
-use crate::route_stats::RouteCounters;
-use crate::snapshot::{RouteScopeReport, ScopeReport, StatsReport};
-use crate::stats::{Cause, Counters};
+use crate::driver::snapshot::{RouteScopeReport, ScopeReport, StatsReport};
+use crate::engine::delay_histogram::Lateness;
+use crate::engine::histogram::Histogram;
+use crate::engine::stats::{Cause, Counters};
+use crate::protocol::packet::State;
+use crate::routes::stats::RouteCounters;
 
 /// Seconds, as Prometheus has them.
 #[napi(object, object_from_js = false)]

@@ -5,23 +5,23 @@ use std::net::{Ipv4Addr, SocketAddrV4};
 
 use nix::errno::Errno;
 
-use crate::armed::{ArmedRoute, ArmingPolicy, HOLD_US, RouteId, SessionView, Suspicion};
+use crate::engine::stats::Scope;
 use crate::engine::{Datagram, Engine, Event, Path, SessionId, SessionSpec, Transition, Transmit};
-use crate::kernel_route::{KernelRoute, Occupant};
-use crate::orders::Orders;
-use crate::outbox::Outbox;
-use crate::packet::{ControlPacket, State};
-use crate::rules::{ROBUST, Rules};
-use crate::session::{Identity, Policy};
-use crate::sim::causes::{self, Turn};
+use crate::net::send_queue::Outbox;
+use crate::net::socket::{Outgoing, SendBuffer, TX_CHARGE, Wire};
+use crate::protocol::packet::{ControlPacket, State};
+use crate::protocol::rules::{ROBUST, Rules};
+use crate::protocol::session::{Identity, Policy};
+use crate::protocol::time::Time;
+use crate::routes::armed::{ArmedRoute, ArmingPolicy, HOLD_US, RouteId, SessionView, Suspicion};
+use crate::routes::kernel_route::{KernelRoute, Occupant};
+use crate::routes::planner::Orders;
 use crate::sim::clock::Clock;
+use crate::sim::explanations::{self, Turn};
 use crate::sim::kernel::{Kernel, KernelFaults, Notice, RivalAct};
 use crate::sim::network::{Flight, HostId};
 use crate::sim::random::Random;
 use crate::sim::{Violation, Witness};
-use crate::socket::{Outgoing, SendBuffer, TX_CHARGE, Wire};
-use crate::stats::Scope;
-use crate::time::Time;
 
 /// Our protocol number in the kernel's tables, and somebody else's.
 pub const OURS: u8 = 186;
@@ -514,7 +514,7 @@ impl Host {
                     let path = self.path(transition.id);
                     let strict = self.spec.require_discriminator;
                     let turn = Turn { lateness_us, read: &self.read, unread: &self.socket, strict };
-                    causes::explain(&self.engine, path, &transition, &turn)?;
+                    explanations::explain(&self.engine, path, &transition, &turn)?;
                     if transition.to == State::Up {
                         let kept = self.routes.iter_mut().filter(|kept| kept.armed.session == transition.id);
                         kept.for_each(|kept| kept.adopted_until = None);
@@ -675,5 +675,5 @@ pub(super) fn destination(packet: &Outgoing) -> HostId {
 #[must_use]
 pub fn path_of(local: HostId, peer: HostId, link: u32) -> Path {
     let address = |id: HostId| Ipv4Addr::new(10, 0, 0, id.0);
-    Path { link: crate::stats::LinkId(link), local: address(local), peer: address(peer) }
+    Path { link: crate::engine::stats::LinkId(link), local: address(local), peer: address(peer) }
 }

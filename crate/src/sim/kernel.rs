@@ -6,14 +6,14 @@ use std::net::Ipv4Addr;
 use nix::errno::Errno;
 use rustc_hash::FxHashMap;
 
-use crate::armed::{Batch, Job, Question, RouteId, Suspicion};
-use crate::kernel_route::{KernelRoute, Occupant, Presence, Result, RouteError, Slot};
-use crate::mailbox::{RouteOp, RouteOutcome};
-use crate::orders::Orders;
+use crate::driver::mailbox::{RouteOp, RouteOutcome};
+use crate::protocol::time::Time;
+use crate::routes::armed::{Batch, Job, Question, RouteId, Suspicion};
+use crate::routes::kernel_route::{KernelRoute, Occupant, Presence, Result, RouteError, Slot};
+use crate::routes::planner::Orders;
+use crate::routes::tables::{Settled, Tables, Wanted, install_over_interfaces, remove};
 use crate::sim::random::Random;
 use crate::sim::tables::{Put, SimTables};
-use crate::tables::{Settled, Tables, Wanted, install_over_interfaces, remove};
-use crate::time::Time;
 
 /// Waits before a failed operation is tried again, as `ts/installer/backoff.ts` has them.
 const FIRST_RETRY_US: u64 = 100_000;

@@ -4,29 +4,29 @@
 //! The engines, and the orders for routes, are the ones that ship. What is simulated is what lies around them: the
 //! network, the sockets, the clocks, the kernel and the thread's turns.
 
-mod causes;
 mod clock;
+mod explanations;
 mod host;
+mod invariant_checker;
 mod kernel;
 mod network;
 mod random;
+mod recovery_checks;
 mod scenario;
 mod tables;
-mod watch;
-mod witness;
 mod world;
 
 use std::fmt;
 
-use crate::time::Time;
+use crate::protocol::time::Time;
 
 pub use host::{Host, HostSpec, RouteKind, path_of};
+pub use invariant_checker::Witness;
 pub use kernel::{Kernel, KernelFaults, Notice, RIVAL_HOP, RivalAct};
 pub use network::{HostId, Network, Quality};
 pub use random::Random;
 pub use scenario::{Fault, PairSpec, RunError, Scenario, ScenarioError, Timed, Totals};
 pub use tables::SimTables;
-pub use witness::Witness;
 pub use world::{Pair, PairId, World};
 
 /// Something that must never happen did.

@@ -6,9 +6,9 @@ use std::collections::BinaryHeap;
 use rustc_hash::FxHashMap;
 
 use crate::engine::Path;
-use crate::packet::PACKET_LEN;
+use crate::protocol::packet::PACKET_LEN;
+use crate::protocol::time::Time;
 use crate::sim::random::Random;
-use crate::time::Time;
 
 /// Names a host: the last byte of its address, from 1.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]

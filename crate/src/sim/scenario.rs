@@ -2,7 +2,7 @@
 
 use thiserror::Error;
 
-use crate::session::Timers;
+use crate::protocol::session::Timers;
 use crate::sim::Violation;
 use crate::sim::host::{HostSpec, RouteKind};
 use crate::sim::kernel::{KernelFaults, RivalAct};

@@ -5,8 +5,8 @@ use std::net::Ipv4Addr;
 
 use nix::errno::Errno;
 
-use crate::armed::Suspicion;
-use crate::kernel_route::{KernelRoute, Occupant, Presence, Result, RouteError, Slot};
+use crate::routes::armed::Suspicion;
+use crate::routes::kernel_route::{KernelRoute, Occupant, Presence, Result, RouteError, Slot};
 
 /// Table, destination, prefix length, TOS, priority: as the kernel sorts what has one destination.
 type Key = (u32, Ipv4Addr, u8, u8, u32);

@@ -6,15 +6,15 @@ use std::collections::BinaryHeap;
 use std::cmp::Reverse;
 
 use crate::engine::{SessionId, SessionSpec, Transition};
-use crate::packet::State;
-use crate::session::Timers;
+use crate::protocol::packet::State;
+use crate::protocol::session::Timers;
+use crate::protocol::time::Time;
 use crate::sim::Violation;
 use crate::sim::host::{Host, HostSpec, RouteKind, destination, path_of};
 use crate::sim::kernel::{KernelFaults, RivalAct};
 use crate::sim::network::{HostId, Network, Quality};
 use crate::sim::random::Random;
-use crate::sim::watch::Watch;
-use crate::time::Time;
+use crate::sim::recovery_checks::Watch;
 
 /// The port that peers are sent to; nothing in here depends on it.
 const PORT: u16 = 44880;

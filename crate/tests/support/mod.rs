@@ -3,12 +3,12 @@
 
 use std::net::Ipv4Addr;
 
+use route_liveness::engine::stats::LinkId;
 use route_liveness::engine::{Engine, Event, Path, SessionId, SessionSpec, Transition};
-use route_liveness::rules::{ROBUST, Rules};
-use route_liveness::session::{Policy, Timers};
+use route_liveness::protocol::rules::{ROBUST, Rules};
+use route_liveness::protocol::session::{Policy, Timers};
+use route_liveness::protocol::time::Time;
 use route_liveness::sim::{Host, HostId, HostSpec, Quality, World};
-use route_liveness::stats::LinkId;
-use route_liveness::time::Time;
 
 pub const MS: u64 = 1_000;
 pub const SECOND: u64 = 1_000_000;

@@ -1,0 +1,129 @@
+//! Commands on their way to the driver's thread: a queue and a wake-up.
+
+use std::net::Ipv4Addr;
+use std::os::fd::{AsFd, BorrowedFd};
+use std::sync::Arc;
+use std::sync::mpsc::Sender;
+
+use nix::sys::eventfd::{EfdFlags, EventFd};
+
+use crate::driver::snapshot::{Portion, StatsReport, Wanted};
+use crate::engine::SessionId;
+use crate::protocol::session::Timers;
+use crate::routes::armed::{ArmedRoute, RouteId};
+use crate::system::sync::Mutex;
+
+/// A session as the outside names it.
+#[derive(Clone, Debug)]
+pub struct SessionOrder {
+    pub id: SessionId,
+    /// Shared by all that are on it.
+    pub interface: Arc<str>,
+    pub local: Ipv4Addr,
+    pub peer: Ipv4Addr,
+    pub peer_port: u16,
+    pub timers: Timers,
+}
+
+#[derive(Debug)]
+pub enum Command {
+    AddSessions(Vec<SessionOrder>),
+    UpdateSessions(Vec<SessionOrder>),
+    RemoveSessions(Vec<SessionId>),
+    AdminDown(Vec<SessionId>),
+    AdminUp(Vec<SessionId>),
+    Arm(Vec<ArmedRoute>),
+    Disarm(Vec<Disarm>),
+    Retry(Vec<(RouteId, u32)>),
+    Snapshots(Wanted, Sender<Portion>),
+    Stats(Sender<StatsReport>),
+    Close {
+        admin_down: bool,
+    },
+    /// Has the thread panic.
+    #[cfg(test)]
+    Panic,
+}
+
+#[derive(Clone, Copy, Debug)]
+pub struct Disarm {
+    pub id: RouteId,
+    pub generation: u32,
+    pub remove: bool,
+}
+
+#[derive(Debug)]
+pub struct Inbox {
+    /// `None` where nobody will take them any more.
+    commands: Mutex<Option<Vec<Command>>>,
+    wake: EventFd,
+}
+
+impl Inbox {
+    /// # Errors
+    /// What the system says about an event descriptor.
+    pub fn new() -> nix::Result<Self> {
+        let wake = EventFd::from_flags(EfdFlags::EFD_CLOEXEC | EfdFlags::EFD_NONBLOCK)?;
+        Ok(Self { commands: Mutex::new(Some(Vec::new())), wake })
+    }
+
+    /// Leaves a command for the thread. One that comes after `close` is dropped: whoever waits for its answer hears at once
+    /// that there is none.
+    pub fn put(&self, command: Command) {
+        let mut commands = self.commands.lock().expect("no holder of this lock panics");
+        let Some(commands) = commands.as_mut() else { return };
+        commands.push(command);
+        // Written under the lock, so that it never wakes for a queue that was just emptied. It fails only where the
+        // counter is full, and then the thread has long been woken.
+        let _ = self.wake.write(1);
+    }
+
+    /// Takes all commands, in the order in which they were put in.
+    pub fn take(&self) -> Vec<Command> {
+        let mut commands = self.commands.lock().expect("no holder of this lock panics");
+        // Fails only where nothing was written since.
+        let _ = self.wake.read();
+        commands.as_mut().map(std::mem::take).unwrap_or_default()
+    }
+
+    /// Drops all commands that wait, and those to come: the thread has ended.
+    pub fn close(&self) {
+        *self.commands.lock().expect("no holder of this lock panics") = None;
+    }
+}
+
+impl AsFd for Inbox {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.wake.as_fd()
+    }
+}
+
+#[cfg(all(test, loom))]
+mod every_order {
+    use loom::thread;
+    use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+
+    use super::*;
+
+    fn is_readable(inbox: &Inbox) -> bool {
+        poll(&mut [PollFd::new(inbox.as_fd(), PollFlags::POLLIN)], PollTimeout::ZERO).unwrap() > 0
+    }
+
+    #[test]
+    fn the_descriptor_is_readable_where_commands_wait_and_only_there() {
+        loom::model(|| {
+            let inbox = Arc::new(Inbox::new().unwrap());
+            let writers = [1, 2].map(|id| {
+                let inbox = Arc::clone(&inbox);
+                thread::spawn(move || inbox.put(Command::RemoveSessions(vec![SessionId(id)])))
+            });
+            let meanwhile = inbox.take().len();
+            for writer in writers {
+                writer.join().unwrap();
+            }
+            assert_eq!(is_readable(&inbox), meanwhile < 2);
+            assert_eq!(meanwhile + inbox.take().len(), 2);
+            assert!(!is_readable(&inbox));
+        });
+    }
+}

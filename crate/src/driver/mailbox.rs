@@ -1,0 +1,349 @@
+//! What waits for JavaScript: at most one record per session and one per route, and one doorbell for all of it. A
+//! JavaScript loop that is blocked for an hour costs no memory and misses no final state.
+
+use rustc_hash::FxHashMap;
+
+use crate::engine::{Event, SessionId, Transition};
+use crate::protocol::packet::State;
+use crate::protocol::session::DownReason;
+use crate::protocol::time::Time;
+use crate::routes::armed::RouteId;
+use crate::routes::kernel_route::RouteError;
+use crate::system::sync::Mutex;
+use crate::system::sync::atomic::{AtomicBool, Ordering};
+
+/// What became of one session since the last delivery: the newest transition, and how many it stands for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SessionRecord {
+    /// `None` where something else was to tell.
+    pub newest: Option<Transition>,
+    pub id: SessionId,
+    /// The state before the first of the transitions.
+    pub from: State,
+    pub count: u32,
+    pub last_down: Option<LastDown>,
+    /// `None` where nothing was said of it.
+    pub peer_passive: Option<bool>,
+    pub long_round_trip_us: Option<u64>,
+}
+
+impl SessionRecord {
+    fn about(id: SessionId) -> Self {
+        Self {
+            newest: None,
+            id,
+            from: State::Down,
+            count: 0,
+            last_down: None,
+            peer_passive: None,
+            long_round_trip_us: None,
+        }
+    }
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct LastDown {
+    pub at: Time,
+    pub reason: DownReason,
+    pub local_stall_us: u64,
+}
+
+/// The kernel's newest answer for one route.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RouteOutcome {
+    pub id: RouteId,
+    pub generation: u32,
+    pub op: RouteOp,
+    pub result: Result<(), RouteError>,
+    pub at: Time,
+    /// From when the operation was wanted to the kernel's answer.
+    pub duration_us: u64,
+    /// The route is no longer armed.
+    pub gone: bool,
+    /// Whether the kernel holds the route, as far as is known.
+    pub installed: bool,
+    /// Until when a route that others take away again and again is not put back.
+    pub restore_at: Option<Time>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum RouteOp {
+    Add,
+    Delete,
+    /// Nothing had to be sent.
+    None,
+}
+
+/// Something that works less well than asked for, or not at all any more.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Trouble {
+    pub code: String,
+    pub message: String,
+}
+
+/// One delivery. Records come in the order in which their sessions and routes first had news.
+#[derive(Debug, Default)]
+pub struct Delivery {
+    pub sessions: Vec<SessionRecord>,
+    pub routes: Vec<RouteOutcome>,
+    pub warnings: Vec<Trouble>,
+    pub fatal: Option<Trouble>,
+}
+
+#[derive(Default)]
+struct Pending {
+    delivery: Delivery,
+    sessions: FxHashMap<SessionId, usize>,
+    routes: FxHashMap<RouteId, usize>,
+}
+
+/// The doorbell's button: whatever it does, it does not block and does not call back into the mailbox.
+pub type Bell = Box<dyn Fn() + Send + Sync>;
+
+pub struct Mailbox {
+    pending: Mutex<Pending>,
+    /// The bell was rung and the delivery not yet taken.
+    rung: AtomicBool,
+    bell: Bell,
+}
+
+impl Mailbox {
+    #[must_use]
+    pub fn new(bell: Bell) -> Self {
+        Self { pending: Mutex::new(Pending::default()), rung: AtomicBool::new(false), bell }
+    }
+
+    /// Puts in what an engine has to tell, and rings once.
+    pub fn put_events(&self, events: impl IntoIterator<Item = Event>) {
+        let mut events = events.into_iter().peekable();
+        if events.peek().is_none() {
+            return;
+        }
+        self.put(|pending| {
+            for event in events {
+                pending.event(event);
+            }
+        });
+    }
+
+    /// Puts in the kernel's answers, and rings once.
+    pub fn put_outcomes(&self, outcomes: Vec<RouteOutcome>) {
+        if outcomes.is_empty() {
+            return;
+        }
+        self.put(|pending| {
+            for outcome in outcomes {
+                pending.outcome(outcome);
+            }
+        });
+    }
+
+    pub fn put_warning(&self, warning: Trouble) {
+        self.put(|pending| pending.delivery.warnings.push(warning));
+    }
+
+    /// Puts in the last news there will be.
+    pub fn put_fatal(&self, fatal: Trouble) {
+        self.put(|pending| pending.delivery.fatal = Some(fatal));
+    }
+
+    /// Takes everything. The flag is cleared before, so that what comes in meanwhile rings again.
+    pub fn drain(&self) -> Delivery {
+        self.rung.store(false, Ordering::SeqCst);
+        let mut pending = self.pending.lock().expect("no holder of this lock panics");
+        // The indices go too: a burst of all sessions must not keep room for all of them.
+        std::mem::take(&mut *pending).delivery
+    }
+
+    fn put(&self, change: impl FnOnce(&mut Pending)) {
+        change(&mut self.pending.lock().expect("no holder of this lock panics"));
+        if !self.rung.swap(true, Ordering::SeqCst) {
+            (self.bell)();
+        }
+    }
+}
+
+impl Pending {
+    fn event(&mut self, event: Event) {
+        let (id, newest) = match event {
+            Event::Transition(transition) => (transition.id, Some(transition)),
+            Event::PeerPassive { id, .. } | Event::LongRoundTrip { id, .. } => (id, None),
+        };
+        let at = *self.sessions.entry(id).or_insert_with(|| {
+            self.delivery.sessions.push(SessionRecord::about(id));
+            self.delivery.sessions.len() - 1
+        });
+        let record = &mut self.delivery.sessions[at];
+        match event {
+            Event::Transition(transition) => record.peer_passive = Some(transition.peer_passive),
+            Event::PeerPassive { passive, .. } => record.peer_passive = Some(passive),
+            Event::LongRoundTrip { at_least_us, .. } => record.long_round_trip_us = Some(at_least_us),
+        }
+        let Some(transition) = newest else { return };
+        if record.count == 0 {
+            record.from = transition.from;
+        }
+        record.count += 1;
+        if transition.to == State::Down && transition.from > State::Down {
+            record.last_down = Some(LastDown {
+                at: transition.at,
+                reason: transition.reason,
+                local_stall_us: transition.local_stall_us,
+            });
+        }
+        record.newest = Some(transition);
+    }
+
+    fn outcome(&mut self, outcome: RouteOutcome) {
+        match self.routes.get(&outcome.id) {
+            Some(&at) => self.delivery.routes[at] = outcome,
+            None => {
+                self.routes.insert(outcome.id, self.delivery.routes.len());
+                self.delivery.routes.push(outcome);
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+    use std::sync::atomic::AtomicUsize;
+
+    use super::*;
+    use crate::engine::stats::Cause;
+
+    fn mailbox() -> (Mailbox, Arc<AtomicUsize>) {
+        let rings = Arc::new(AtomicUsize::new(0));
+        let counter = Arc::clone(&rings);
+        let ring = move || {
+            counter.fetch_add(1, Ordering::SeqCst);
+        };
+        (Mailbox::new(Box::new(ring)), rings)
+    }
+
+    fn change(id: u32, from: State, to: State, at: u64) -> Event {
+        Event::Transition(Transition {
+            id: SessionId(id),
+            from,
+            to,
+            reason: if to == State::Down { DownReason::Timeout } else { DownReason::None },
+            cause: Cause::HandleRx,
+            at: Time::from_micros(at),
+            local_stall_us: at,
+            peer_passive: false,
+            conv_start: None,
+            last_rx: None,
+        })
+    }
+
+    fn answer(id: u32, op: RouteOp, result: Result<(), RouteError>) -> RouteOutcome {
+        RouteOutcome {
+            id: RouteId(id),
+            generation: 1,
+            op,
+            result,
+            at: Time::from_micros(1),
+            duration_us: 1,
+            gone: false,
+            installed: op == RouteOp::Add,
+            restore_at: None,
+        }
+    }
+
+    #[test]
+    fn a_slow_reader_finds_one_record_per_session_with_the_newest_state_and_the_count() {
+        let (mailbox, rings) = mailbox();
+        for round in 0..1_000 {
+            mailbox.put_events([
+                change(1, State::Up, State::Down, 3 * round + 1),
+                change(2, State::Init, State::Up, 3 * round + 2),
+                change(1, State::Down, State::Up, 3 * round + 3),
+            ]);
+        }
+        assert_eq!(rings.load(Ordering::SeqCst), 1, "one ring until somebody comes");
+        let delivery = mailbox.drain();
+        assert_eq!(delivery.sessions.len(), 2);
+        let first = &delivery.sessions[0];
+        assert_eq!((first.id, first.from, first.count), (SessionId(1), State::Up, 2_000));
+        assert_eq!(first.newest.unwrap().to, State::Up);
+        let last_down = first.last_down.unwrap();
+        assert_eq!((last_down.at.micros(), last_down.reason), (2_998, DownReason::Timeout));
+        assert!(mailbox.drain().sessions.is_empty(), "what was taken is gone");
+    }
+
+    #[test]
+    fn what_comes_in_after_a_drain_rings_again() {
+        let (mailbox, rings) = mailbox();
+        mailbox.put_events([change(1, State::Down, State::Init, 1)]);
+        mailbox.drain();
+        mailbox.put_events([change(1, State::Init, State::Up, 2)]);
+        mailbox.put_events([]);
+        assert_eq!(rings.load(Ordering::SeqCst), 2);
+    }
+
+    #[test]
+    fn a_passive_flag_travels_with_or_without_a_transition() {
+        let (mailbox, _) = mailbox();
+        mailbox.put_events([Event::PeerPassive { id: SessionId(1), passive: true }]);
+        let record = mailbox.drain().sessions.remove(0);
+        assert_eq!((record.count, record.peer_passive, record.newest), (0, Some(true), None));
+        mailbox
+            .put_events([Event::PeerPassive { id: SessionId(1), passive: true }, change(1, State::Up, State::Down, 5)]);
+        let record = mailbox.drain().sessions.remove(0);
+        assert_eq!(
+            (record.count, record.from, record.peer_passive),
+            (1, State::Up, Some(false)),
+            "the newest word counts"
+        );
+    }
+
+    #[test]
+    fn a_slow_reader_finds_the_newest_answer_per_route() {
+        let (mailbox, _) = mailbox();
+        let refused = Err(RouteError::Conflict(4));
+        mailbox.put_outcomes(vec![
+            answer(7, RouteOp::Add, refused),
+            answer(7, RouteOp::Add, Ok(())),
+            answer(8, RouteOp::None, Ok(())),
+            answer(7, RouteOp::Delete, Ok(())),
+        ]);
+        let routes = mailbox.drain().routes;
+        assert_eq!(routes.len(), 2);
+        assert_eq!((routes[0].id, routes[0].op), (RouteId(7), RouteOp::Delete));
+    }
+}
+
+#[cfg(all(test, loom))]
+mod every_order {
+    use std::sync::Arc;
+
+    use loom::thread;
+
+    use super::*;
+
+    #[test]
+    fn nothing_waits_unannounced_however_threads_come() {
+        loom::model(|| {
+            let rung = Arc::new(Mutex::new(false));
+            let bell = Arc::clone(&rung);
+            let mailbox = Arc::new(Mailbox::new(Box::new(move || *bell.lock().unwrap() = true)));
+            let writers = [1, 2].map(|number| {
+                let mailbox = Arc::clone(&mailbox);
+                thread::spawn(move || {
+                    mailbox.put_warning(Trouble { code: format!("{number}"), message: String::new() });
+                })
+            });
+            let deliver = || {
+                let is_rung = std::mem::take(&mut *rung.lock().unwrap());
+                if is_rung { mailbox.drain().warnings.len() } else { 0 }
+            };
+            let meanwhile = deliver();
+            for writer in writers {
+                writer.join().unwrap();
+            }
+            assert_eq!(meanwhile + deliver(), 2, "what a ring did not deliver, the next one does");
+            assert!(mailbox.drain().warnings.is_empty());
+        });
+    }
+}

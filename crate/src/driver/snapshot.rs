@@ -1,0 +1,158 @@
+//! What the outside is shown of sessions and counters: copies, made when somebody asks.
+
+use std::net::Ipv4Addr;
+
+use crate::engine::delay_histogram::Lateness;
+use crate::engine::stats::Counters;
+use crate::engine::{Engine, SessionId};
+use crate::protocol::packet::State;
+use crate::protocol::session::{DownReason, Moments, Session};
+use crate::protocol::time::Time;
+use crate::routes::stats::RouteCounters;
+
+/// Sessions copied in one turn of the engine's thread: enough to be quick, few enough to delay nobody.
+pub const SNAPSHOTS_AT_ONCE: usize = 2_048;
+
+/// Which sessions are to be shown.
+#[derive(Clone, Debug)]
+pub enum Wanted {
+    These(Vec<SessionId>),
+    /// The next of all, `SNAPSHOTS_AT_ONCE` at most, from a slot of the engine's table on.
+    From(u32),
+}
+
+/// Sessions as they are now.
+#[derive(Clone, Debug)]
+pub struct Portion {
+    pub sessions: Vec<Snapshot>,
+    /// The slot to go on from; `None` where there are no others.
+    pub next: Option<u32>,
+}
+
+impl Portion {
+    /// Copies what is wanted; unknown ids are left out.
+    #[must_use]
+    pub fn of(engine: &Engine, wanted: &Wanted) -> Self {
+        let from = match wanted {
+            Wanted::These(ids) => {
+                let known = ids.iter().filter_map(|id| engine.session(*id).map(|seen| Snapshot::new(*id, seen)));
+                return Self { sessions: known.collect(), next: None };
+            }
+            Wanted::From(slot) => *slot,
+        };
+        let mut rest = engine.sessions_from(from);
+        let mut sessions = Vec::with_capacity(SNAPSHOTS_AT_ONCE);
+        sessions.extend(rest.by_ref().take(SNAPSHOTS_AT_ONCE).map(|(_, id, seen)| Snapshot::new(id, seen)));
+        Self { sessions, next: rest.next().map(|(slot, ..)| slot) }
+    }
+}
+
+#[derive(Clone, Debug)]
+pub struct Snapshot {
+    pub id: SessionId,
+    pub state: State,
+    pub local_discr: u32,
+    pub peer_discr: u32,
+    pub last_down_reason: DownReason,
+    pub moments: Moments,
+    pub detect_deadline: Option<Time>,
+    pub next_detect_scheduled: Option<Time>,
+    pub detect_time_us: u64,
+    pub tx_interval_us: u64,
+    /// `None` before the first accepted packet.
+    pub peer_passive: Option<bool>,
+    pub peer_version: [u8; 4],
+}
+
+impl Snapshot {
+    fn new(id: SessionId, (session, next_detect_scheduled): (&Session, Option<Time>)) -> Self {
+        Self {
+            id,
+            state: session.state(),
+            local_discr: session.local_discr(),
+            peer_discr: session.peer().discr,
+            last_down_reason: session.last_down_reason(),
+            moments: *session.moments(),
+            detect_deadline: session.detect_deadline(),
+            next_detect_scheduled,
+            detect_time_us: session.detect_time_us(),
+            tx_interval_us: session.tx_interval_us(),
+            peer_passive: session.last_rx().map(|_| session.peer().passive),
+            peer_version: session.peer().version,
+        }
+    }
+}
+
+#[derive(Clone, Debug)]
+pub struct StatsReport {
+    pub scopes: Vec<ScopeReport>,
+    pub routes: Vec<RouteScopeReport>,
+    pub queue_len: usize,
+    pub read_errors: u64,
+    pub socket_drops: u32,
+    pub send_buffer_bytes: usize,
+    pub send_buffer_full: u64,
+    pub turns: u64,
+    pub worst_lateness_us: u64,
+    pub turn_lateness: Lateness,
+    pub transmit_lateness: Lateness,
+}
+
+#[derive(Clone, Debug)]
+pub struct ScopeReport {
+    pub interface: String,
+    pub local: Ipv4Addr,
+    pub counters: Counters,
+}
+
+#[derive(Clone, Debug)]
+pub struct RouteScopeReport {
+    pub interface: String,
+    pub local: Ipv4Addr,
+    pub counters: RouteCounters,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::engine::stats::LinkId;
+    use crate::engine::{Path, SessionSpec};
+    use crate::protocol::rules::ROBUST;
+    use crate::protocol::session::{Policy, Timers};
+
+    #[test]
+    fn thousands_of_sessions_are_shown_in_portions_each_session_once() {
+        let policy = Policy {
+            rules: &ROBUST,
+            min_tx_floor_us: 50_000,
+            max_tx_ceil_us: 1_000_000,
+            backoff_max_us: 1_000_000,
+            require_discriminator: false,
+            identity: None,
+        };
+        let mut engine = Engine::new(policy, 10_000, 1);
+        let timers = Timers { tx_min_us: 50_000, rx_min_us: 50_000, detect_mult: 3 };
+        for number in 1..=5_000 {
+            let path = Path { link: LinkId(1), local: Ipv4Addr::LOCALHOST, peer: Ipv4Addr::from(number) };
+            let spec = SessionSpec { id: SessionId(number), path, peer_port: 1, timers };
+            let discr = engine.draw_discriminator();
+            engine.add_session(Time::from_micros(1), spec, discr).unwrap();
+        }
+        // The table has gaps.
+        for number in (1..=5_000).filter(|number| number % 7 == 0) {
+            engine.remove_session(SessionId(number));
+        }
+        let (mut shown, mut sizes, mut next) = (Vec::new(), Vec::new(), Some(0));
+        while let Some(slot) = next {
+            let portion = Portion::of(&engine, &Wanted::From(slot));
+            sizes.push(portion.sessions.len());
+            shown.extend(portion.sessions.iter().map(|it| it.id.0));
+            next = portion.next;
+        }
+        shown.sort_unstable();
+        assert_eq!(shown, (1..=5_000).filter(|number| number % 7 != 0).collect::<Vec<_>>());
+        assert_eq!(sizes, [SNAPSHOTS_AT_ONCE, SNAPSHOTS_AT_ONCE, 4_286 - 2 * SNAPSHOTS_AT_ONCE]);
+        let some = Portion::of(&engine, &Wanted::These(vec![SessionId(8), SessionId(7), SessionId(1)]));
+        assert_eq!(some.sessions.iter().map(|it| it.id.0).collect::<Vec<_>>(), [8, 1], "7 is not there any more");
+    }
+}

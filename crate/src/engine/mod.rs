@@ -1,0 +1,714 @@
+//! Sessions by key, and the queue of their deadlines. No I/O and no clock: `handle_*` takes something in, `poll_*`
+//! gives something out, and time is a number that the caller brings.
+
+pub mod calendar;
+pub mod delay_histogram;
+pub mod histogram;
+pub mod queue;
+pub mod recent_delays;
+pub mod slot_index;
+pub mod stats;
+
+use std::collections::VecDeque;
+use std::net::Ipv4Addr;
+use std::sync::Arc;
+
+use rustc_hash::FxHashSet;
+use thiserror::Error;
+
+use crate::engine::delay_histogram::Lateness;
+use crate::engine::queue::{DeadlineQueue, Due};
+use crate::engine::recent_delays::Stalls;
+use crate::engine::slot_index::SlotIndex;
+use crate::engine::stats::{Cause, Invalid, LinkId, Scope, ScopeId, Stats};
+use crate::protocol::discriminators::{Discriminators, Key};
+use crate::protocol::jitter::Xorshift32;
+use crate::protocol::packet::{ControlPacket, DecodeError, PACKET_LEN, State};
+use crate::protocol::session::{DownReason, Heard, Ignored, Policy, Session, Timers};
+use crate::protocol::time::Time;
+
+/// Thousands of sessions registered together send their first packets this far apart, or closer where the whole
+/// of them would not fit into `PACE_SPAN_US`.
+const PACE_GAP_US: u64 = 50;
+const PACE_SPAN_US: u64 = 1_000_000;
+
+/// So many transmits that may not leave yet are looked past, to find others that may.
+const MOST_LOOKED_PAST: usize = 4;
+
+/// Room for so many transmits and events is kept when all are taken.
+const MOST_KEPT: usize = 1_024;
+
+/// Names a session. The caller picks the number and uses none twice.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct SessionId(pub u32);
+
+/// What a session is keyed by, and where its packets go.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Path {
+    pub link: LinkId,
+    pub local: Ipv4Addr,
+    pub peer: Ipv4Addr,
+}
+
+#[derive(Clone, Copy, Debug)]
+pub struct SessionSpec {
+    pub id: SessionId,
+    pub path: Path,
+    pub peer_port: u16,
+    pub timers: Timers,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
+pub enum AddError {
+    #[error("the engine holds {0} sessions, and that is its limit")]
+    Full(usize),
+    #[error("a session of this id or path exists")]
+    Exists,
+    #[error("the discriminator is taken")]
+    DiscriminatorTaken,
+}
+
+/// A datagram, and how it came.
+#[derive(Clone, Copy, Debug)]
+pub struct Datagram<'a> {
+    /// When the kernel received it.
+    pub arrival: Time,
+    pub path: Path,
+    pub bytes: &'a [u8],
+}
+
+/// A datagram to send.
+#[derive(Clone, Copy, Debug)]
+pub struct Transmit {
+    pub scope: ScopeId,
+    pub path: Path,
+    pub peer_port: u16,
+    /// The session is Down or AdminDown: no peer counts the time to this packet.
+    pub is_probe: bool,
+    pub bytes: [u8; PACKET_LEN],
+}
+
+/// A session's change of state.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Transition {
+    pub id: SessionId,
+    pub from: State,
+    pub to: State,
+    pub reason: DownReason,
+    pub cause: Cause,
+    pub at: Time,
+    /// The worst lateness of this process since the session's last packet, in microseconds; where a grace was
+    /// given, at least that.
+    pub local_stall_us: u64,
+    pub peer_passive: bool,
+    /// When the change began to show.
+    pub conv_start: Option<Time>,
+    /// The arrival of the last packet that counted.
+    pub last_rx: Option<Time>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Event {
+    Transition(Transition),
+    /// The round trip is longer than the detection time, which should exceed it: how long at least, in microseconds.
+    LongRoundTrip {
+        id: SessionId,
+        at_least_us: u64,
+    },
+    /// The peer's passive flag changed without a change of state.
+    PeerPassive {
+        id: SessionId,
+        passive: bool,
+    },
+}
+
+/// In the order of the declaration, the session last: what every packet looks at is in the first two of three cache lines.
+#[repr(C, align(64))]
+struct Slot {
+    id: SessionId,
+    path: Path,
+    scope: ScopeId,
+    peer_port: u16,
+    /// A grace was given since the last packet.
+    graced: bool,
+    /// The detect entry of the queue. It may be earlier than the session's deadline, never later: receiving a
+    /// packet moves no entry, and one that surfaces early is put back.
+    detect_scheduled: Option<Time>,
+    session: Session,
+}
+
+/// All sessions of one manager.
+///
+/// The caller's turn: take the time; hand in every datagram that has arrived (`handle_datagram`); run what is due
+/// (`handle_timeout`) or asked for (`add_session`, `admin_down`, …); then drain `poll_transmit`, then `poll_event`,
+/// then ask `poll_deadline` when to come back at the latest. After any `handle_*` or command all three have to be
+/// looked at again. Time never goes back between calls.
+pub struct Engine {
+    policy: Arc<Policy>,
+    max_sessions: usize,
+    random: Xorshift32,
+    slots: Vec<Option<Slot>>,
+    free: Vec<u32>,
+    by_id: SlotIndex,
+    by_path: SlotIndex,
+    names: Discriminators,
+    discriminators: FxHashSet<u32>,
+    queue: DeadlineQueue,
+    transmits: VecDeque<Transmit>,
+    events: VecDeque<Event>,
+    stats: Stats,
+    stalls: Stalls,
+    turn_lateness: Lateness,
+    transmit_lateness: Lateness,
+    /// How much earlier than it is due a packet may leave.
+    tx_slack_us: u16,
+    last_socket_drop: Option<Time>,
+    /// No session that is added sends its first packet before this.
+    pace: Time,
+}
+
+impl Engine {
+    /// An engine without sessions. `seed` starts the generator of the jitter.
+    #[must_use]
+    pub fn new(policy: Policy, max_sessions: usize, seed: u32) -> Self {
+        Self {
+            policy: Arc::new(policy),
+            max_sessions,
+            random: Xorshift32::new(seed),
+            slots: Vec::new(),
+            free: Vec::new(),
+            by_id: SlotIndex::default(),
+            by_path: SlotIndex::default(),
+            names: Discriminators::new([seed.into(); 4], max_sessions),
+            discriminators: FxHashSet::default(),
+            queue: DeadlineQueue::new(),
+            transmits: VecDeque::new(),
+            events: VecDeque::new(),
+            stats: Stats::default(),
+            stalls: Stalls::default(),
+            turn_lateness: Lateness::default(),
+            transmit_lateness: Lateness::default(),
+            tx_slack_us: 0,
+            last_socket_drop: None,
+            pace: Time::from_micros(0),
+        }
+    }
+
+    /// An engine whose packets may leave earlier than they are due, in company (`transmit_ahead`): by so many
+    /// microseconds, or a hundredth of their interval where that is less. They stay within their jitter.
+    #[must_use]
+    pub fn with_slack(self, tx_slack_us: u16) -> Self {
+        Self { tx_slack_us, ..self }
+    }
+
+    /// An engine whose discriminators nobody can guess who does not have the key.
+    #[must_use]
+    pub fn with_key(self, key: Key) -> Self {
+        Self { names: Discriminators::new(key, self.max_sessions), ..self }
+    }
+
+    /// A discriminator for the session that is added next. Its packets are found without a search; with any other one they
+    /// are found, too.
+    pub fn draw_discriminator(&mut self) -> u32 {
+        let slot = self.free.last().map_or(self.slots.len(), |slot| *slot as usize);
+        // Whatever does not fit finds nothing by it.
+        self.names.draw(slot as u32)
+    }
+
+    /// Starts a session in Down. Its first packet leaves at once, or paced where many are added together.
+    /// `local_discr` is not 0, and drawn (`draw_discriminator`) but for tests that know better.
+    ///
+    /// # Errors
+    /// `Full`, `Exists`, or `DiscriminatorTaken` (draw another one); the engine is as before then.
+    pub fn add_session(&mut self, now: Time, spec: SessionSpec, local_discr: u32) -> Result<(), AddError> {
+        if self.by_id.len() >= self.max_sessions {
+            return Err(AddError::Full(self.max_sessions));
+        }
+        if self.slot_of(spec.id).is_some() || self.slot_at(spec.path).is_some() {
+            return Err(AddError::Exists);
+        }
+        if !self.discriminators.insert(local_discr) {
+            return Err(AddError::DiscriminatorTaken);
+        }
+        let first_tx = self.paced(now);
+        let scope = self.stats.scope(Scope { link: spec.path.link, local: spec.path.local });
+        let slot = Slot {
+            id: spec.id,
+            path: spec.path,
+            scope,
+            peer_port: spec.peer_port,
+            graced: false,
+            detect_scheduled: None,
+            session: Session::new(Arc::clone(&self.policy), spec.timers, local_discr, now, first_tx),
+        };
+        let index = match self.free.pop() {
+            Some(index) => {
+                self.slots[index as usize] = Some(slot);
+                index
+            }
+            None => {
+                if self.slots.len() == self.slots.capacity() {
+                    // A sixteenth more, not twice as much: there may be a million.
+                    self.slots.reserve_exact(self.slots.len() / 16 + 16);
+                }
+                self.slots.push(Some(slot));
+                u32::try_from(self.slots.len() - 1).expect("session ids are 32 bits wide")
+            }
+        };
+        self.by_id.insert(index, |index| occupied(&self.slots, index).id);
+        self.by_path.insert(index, |index| occupied(&self.slots, index).path);
+        self.schedule(index, Due::Transmit, first_tx);
+        let counters = self.stats.at(scope);
+        counters.sessions[State::Down as usize] += 1;
+        counters.registered += 1;
+        // What is told has a state that it came from: out of service.
+        self.tell_change(index, State::AdminDown, Cause::RegisterRoute, now, 0);
+        Ok(())
+    }
+
+    /// Gives a session other timers and another peer port; false where there is none of that id.
+    pub fn update_session(&mut self, now: Time, id: SessionId, timers: Timers, peer_port: u16) -> bool {
+        let Some(index) = self.slot_of(id) else { return false };
+        let slot = self.slot(index);
+        slot.session.set_timers(now, timers);
+        slot.peer_port = peer_port;
+        if let Some(next) = slot.session.next_tx() {
+            self.schedule(index, Due::Transmit, next);
+        }
+        true
+    }
+
+    /// Ends a session without a farewell. Gives a link that nothing in the engine refers to any more, where there is one.
+    pub fn remove_session(&mut self, id: SessionId) -> Option<LinkId> {
+        let index = self.slot_of(id)?;
+        self.by_id.remove(index, &id);
+        let slot = self.slots[index as usize].take().expect("ids name occupied slots");
+        self.by_path.remove(index, &slot.path);
+        self.discriminators.remove(&slot.session.local_discr());
+        let counters = self.stats.at(slot.scope);
+        for due in [Due::Transmit, Due::Detect] {
+            counters.queued -= u64::from(self.queue.remove(index, due));
+        }
+        counters.sessions[slot.session.state() as usize] -= 1;
+        self.free.push(index);
+        self.stats.left(slot.scope)
+    }
+
+    /// Takes a session out of service: it says AdminDown for one detection time, then is silent.
+    pub fn admin_down(&mut self, now: Time, id: SessionId) {
+        let Some(index) = self.slot_of(id) else { return };
+        let session = &mut self.slot(index).session;
+        let from = session.state();
+        if session.admin_down(now) {
+            self.after_change(now, index, from, Cause::AdminDown, now, 0);
+        }
+    }
+
+    /// Puts a session back in service.
+    pub fn admin_up(&mut self, now: Time, id: SessionId) {
+        let Some(index) = self.slot_of(id) else { return };
+        if self.slot(index).session.admin_up(now) {
+            self.after_change(now, index, State::AdminDown, Cause::RegisterRoute, now, 0);
+        }
+    }
+
+    /// Handles one datagram: counted and dropped, or given to its session. Never answered by itself. Gives the scope
+    /// that it was counted in.
+    pub fn handle_datagram(&mut self, now: Time, datagram: Datagram<'_>) -> ScopeId {
+        let Datagram { arrival, path, bytes } = datagram;
+        let packet = decode(bytes);
+        let named = packet.as_ref().ok().and_then(|packet| self.slot_named(packet.peer_discr, path));
+        let slot = named.or_else(|| self.slot_at(path));
+        let scope = self.scope_of(slot, path);
+        match (packet, slot) {
+            (Ok(packet), Some(index)) => self.handle_packet(now, arrival, index, &packet),
+            (Ok(_), None) => self.stats.at(scope).unknown_peer += 1,
+            (Err(invalid), _) => self.stats.at(scope).rx_invalid[invalid as usize] += 1,
+        }
+        scope
+    }
+
+    /// Runs what is due at `now`. The caller has handed in everything that arrived before `read_until`: a session
+    /// whose deadline lies beyond that is not judged yet, since its packet may be waiting.
+    pub fn handle_timeout(&mut self, now: Time, read_until: Time) {
+        let judge_until = now.min(read_until);
+        while let Some((index, due, at)) = self.queue.first_due(now, judge_until) {
+            match due {
+                Due::Transmit => self.transmit(now, index, at),
+                Due::Detect => self.look_at(now, judge_until, index),
+            }
+        }
+    }
+
+    /// Sends what is not yet due but may leave early. A caller that sends anyhow spares a turn of its own for them.
+    pub fn transmit_ahead(&mut self, now: Time) {
+        let horizon = now.plus(u64::from(self.tx_slack_us));
+        let mut looked_past = [None; MOST_LOOKED_PAST];
+        let mut free = looked_past.iter_mut();
+        while let Some((index, at)) = self.queue.first_of(Due::Transmit).filter(|(_, at)| *at <= horizon) {
+            if now.plus(self.slot(index).session.tx_slack_us()) >= at {
+                self.transmit(now, index, at);
+                continue;
+            }
+            let Some(place) = free.next() else { break };
+            *place = Some((index, at));
+            self.queue.remove(index, Due::Transmit);
+        }
+        for (index, at) in looked_past.into_iter().flatten() {
+            self.queue.set(index, Due::Transmit, at);
+        }
+    }
+
+    /// Moves detect entries that would surface before `until`, although their sessions were heard, to where they belong:
+    /// `poll_deadline` is a time then at which something has to be done.
+    pub fn put_back_detections(&mut self, until: Time) {
+        while let Some((index, at)) = self.queue.first_of(Due::Detect).filter(|(_, at)| *at < until) {
+            let slot = self.slot(index);
+            // Nobody is in the queue without a deadline, which is the entry's or a later one.
+            let Some(deadline) = slot.session.detect_deadline().filter(|deadline| *deadline > at) else { return };
+            slot.detect_scheduled = Some(deadline);
+            self.queue.set(index, Due::Detect, deadline);
+        }
+    }
+
+    /// Whether `handle_timeout(now, read_until)` would judge a session.
+    #[must_use]
+    pub fn has_to_judge(&self, now: Time, read_until: Time) -> bool {
+        self.queue.first_of(Due::Detect).is_some_and(|(_, at)| at <= now.min(read_until))
+    }
+
+    /// Notes that the caller's turn at `now` came so much later than it was meant to.
+    pub fn note_lateness(&mut self, now: Time, lateness_us: u64) {
+        self.turn_lateness.note(lateness_us);
+        self.stalls.note(now, lateness_us);
+    }
+
+    /// Notes that the kernel reported, at `now`, datagrams which the socket's buffer had no room for.
+    pub fn note_socket_drops(&mut self, now: Time) {
+        self.last_socket_drop = Some(now);
+    }
+
+    /// The next datagram to send.
+    pub fn poll_transmit(&mut self) -> Option<Transmit> {
+        poll(&mut self.transmits)
+    }
+
+    /// The next thing to tell.
+    pub fn poll_event(&mut self) -> Option<Event> {
+        poll(&mut self.events)
+    }
+
+    /// When `handle_timeout` has to be called at the latest.
+    #[must_use]
+    pub fn poll_deadline(&self) -> Option<Time> {
+        self.queue.peek()
+    }
+
+    /// A session, and when its detection is looked at next.
+    #[must_use]
+    pub fn session(&self, id: SessionId) -> Option<(&Session, Option<Time>)> {
+        let slot = occupied(&self.slots, self.slot_of(id)?);
+        Some((&slot.session, slot.detect_scheduled))
+    }
+
+    /// What a session is counted in.
+    #[must_use]
+    pub fn scope(&self, id: SessionId) -> Option<Scope> {
+        let slot = occupied(&self.slots, self.slot_of(id)?);
+        Some(Scope { link: slot.path.link, local: slot.path.local })
+    }
+
+    #[must_use]
+    pub fn session_count(&self) -> usize {
+        self.by_id.len()
+    }
+
+    /// The ids of all sessions, in no order.
+    pub fn session_ids(&self) -> impl Iterator<Item = SessionId> + '_ {
+        self.slots.iter().flatten().map(|slot| slot.id)
+    }
+
+    /// All sessions from a slot of the table on, in its order: each with its slot, its id, and as `session` gives it.
+    pub fn sessions_from(&self, slot: u32) -> impl Iterator<Item = (u32, SessionId, (&Session, Option<Time>))> + '_ {
+        let rest = self.slots.iter().zip(0u32..).skip(slot as usize);
+        rest.filter_map(|(slot, index)| slot.as_ref().map(|it| (index, it.id, (&it.session, it.detect_scheduled))))
+    }
+
+    /// The addresses of all peers, in no order, one for each session.
+    pub fn peers(&self) -> impl Iterator<Item = Ipv4Addr> + '_ {
+        self.slots.iter().flatten().map(|slot| slot.path.peer)
+    }
+
+    /// Entries in the queue: at most two per session.
+    #[must_use]
+    pub fn queue_len(&self) -> usize {
+        self.queue.len()
+    }
+
+    #[must_use]
+    pub fn stats(&self) -> &Stats {
+        &self.stats
+    }
+
+    pub fn stats_mut(&mut self) -> &mut Stats {
+        &mut self.stats
+    }
+
+    /// The worst lateness noted so far, in microseconds.
+    #[must_use]
+    pub fn worst_lateness_us(&self) -> u64 {
+        self.stalls.worst()
+    }
+
+    /// How late the caller's turns were.
+    #[must_use]
+    pub fn turn_lateness(&self) -> &Lateness {
+        &self.turn_lateness
+    }
+
+    /// How much later than due packets were handed out; early ones count as punctual.
+    #[must_use]
+    pub fn transmit_lateness(&self) -> &Lateness {
+        &self.transmit_lateness
+    }
+
+    fn handle_packet(&mut self, now: Time, arrival: Time, index: u32, packet: &ControlPacket) {
+        let slot = self.slots[index as usize].as_mut().expect("paths name occupied slots");
+        let counters = self.stats.at(slot.scope);
+        counters.rx += 1;
+        let was_passive = slot.session.peer().passive;
+        let next_tx = slot.session.next_tx();
+        let heard = slot.session.handle_rx(arrival, packet);
+        match heard {
+            Heard::Ignored(Ignored::ForeignDiscriminator) => {
+                counters.rx_invalid[Invalid::ForeignDiscriminator as usize] += 1;
+                return;
+            }
+            Heard::Ignored(Ignored::Interval) => {
+                counters.rx_invalid[Invalid::Interval as usize] += 1;
+                return;
+            }
+            Heard::Ignored(Ignored::AdminDown | Ignored::StaleDown) => return,
+            Heard::Accepted | Heard::Changed(_) => {}
+        }
+        slot.graced = false;
+        let detect_time_us = slot.session.detect_time_us();
+        if let Some(at_least_us) = slot.session.take_round_trip_us().filter(|us| *us > detect_time_us) {
+            self.events.push_back(Event::LongRoundTrip { id: slot.id, at_least_us });
+        }
+        if let Heard::Changed(from) = heard {
+            self.after_change(now, index, from, Cause::HandleRx, arrival, 0);
+        } else {
+            if slot.session.peer().passive != was_passive {
+                self.events.push_back(Event::PeerPassive { id: slot.id, passive: !was_passive });
+            }
+            if let Some(sooner) = slot.session.next_tx().filter(|next| Some(*next) != next_tx) {
+                self.schedule(index, Due::Transmit, sooner);
+            }
+        }
+        self.schedule_detection(index);
+    }
+
+    fn transmit(&mut self, now: Time, index: u32, due: Time) {
+        self.transmit_lateness.note(now.since(due));
+        let slot = self.slots[index as usize].as_mut().expect("the queue names occupied slots");
+        self.transmits.push_back(Transmit {
+            scope: slot.scope,
+            path: slot.path,
+            peer_port: slot.peer_port,
+            is_probe: slot.session.state() <= State::Down,
+            bytes: slot.session.packet(now).marshal(),
+        });
+        match slot.session.compute_next_tx_with_slack(now, self.tx_slack_us, &mut self.random) {
+            Some(next) => self.schedule(index, Due::Transmit, next),
+            None => self.unschedule(index, Due::Transmit),
+        }
+    }
+
+    /// Looks at a session whose detect entry has surfaced: it is judged if its deadline has come, else the entry goes to
+    /// where the deadline is by now.
+    fn look_at(&mut self, now: Time, judge_until: Time, index: u32) {
+        let slot = self.slot(index);
+        let is_due = slot.session.detect_deadline().is_some_and(|deadline| deadline <= judge_until);
+        slot.detect_scheduled = None;
+        self.unschedule(index, Due::Detect);
+        if is_due {
+            self.judge(now, index);
+        } else {
+            self.schedule_detection(index);
+        }
+    }
+
+    /// Decides over a session that has been silent for its detection time. Where the silence may be our own fault
+    /// it gets one more transmit interval, once.
+    fn judge(&mut self, now: Time, index: u32) {
+        let slot = self.slots[index as usize].as_mut().expect("the queue names occupied slots");
+        let silent_since = slot.session.last_rx().unwrap_or(now);
+        let stall_us = self.stalls.worst_since(silent_since);
+        let interval_us = slot.session.tx_interval_us();
+        let dropped = self.last_socket_drop.is_some_and(|at| at >= silent_since);
+        let late = stall_us > slot.session.detect_time_us() / 4;
+        if (dropped || late) && !slot.graced {
+            slot.graced = true;
+            slot.session.extend_detection(now.plus(interval_us));
+            self.stats.at(slot.scope).graces += 1;
+            self.schedule_detection(index);
+            return;
+        }
+        let local_stall_us = if slot.graced { stall_us.max(interval_us) } else { stall_us };
+        let from = slot.session.state();
+        if slot.session.expire_if_due(now) {
+            self.stats.at(slot.scope).timeouts += 1;
+            self.after_change(now, index, from, Cause::DetectTimeout, now, local_stall_us);
+        }
+    }
+
+    /// What follows from every change of state: it is counted, told, announced to the peer, and the detection
+    /// entry agrees with it.
+    fn after_change(&mut self, now: Time, index: u32, from: State, cause: Cause, at: Time, local_stall_us: u64) {
+        self.note_change(index, from, cause, at, local_stall_us);
+        let slot = self.slots[index as usize].as_mut().expect("sessions change in occupied slots");
+        slot.graced = false;
+        let next_tx = slot.session.announce(now);
+        self.schedule(index, Due::Transmit, next_tx);
+        self.schedule_detection(index);
+    }
+
+    fn note_change(&mut self, index: u32, from: State, cause: Cause, at: Time, local_stall_us: u64) {
+        let slot = self.slots[index as usize].as_ref().expect("sessions change in occupied slots");
+        let to = slot.session.state();
+        let counters = self.stats.at(slot.scope);
+        counters.sessions[from as usize] -= 1;
+        counters.sessions[to as usize] += 1;
+        counters.transitions[from as usize][to as usize][cause as usize] += 1;
+        self.tell_change(index, from, cause, at, local_stall_us);
+    }
+
+    fn tell_change(&mut self, index: u32, from: State, cause: Cause, at: Time, local_stall_us: u64) {
+        let slot = self.slots[index as usize].as_ref().expect("sessions change in occupied slots");
+        let session = &slot.session;
+        let to = session.state();
+        let moments = session.moments();
+        self.events.push_back(Event::Transition(Transition {
+            id: slot.id,
+            from,
+            to,
+            reason: session.last_down_reason(),
+            cause,
+            at,
+            local_stall_us,
+            peer_passive: session.peer().passive,
+            conv_start: if to == State::Up { moments.conv_up_start } else { moments.conv_down_start },
+            last_rx: session.last_rx(),
+        }));
+    }
+
+    /// Sees to it that the queue's detect entry is not later than the session's deadline.
+    fn schedule_detection(&mut self, index: u32) {
+        let slot = self.slots[index as usize].as_mut().expect("sessions are scheduled in occupied slots");
+        match (slot.session.detect_deadline(), slot.detect_scheduled) {
+            (Some(deadline), Some(scheduled)) if scheduled <= deadline => {}
+            (Some(deadline), _) => {
+                slot.detect_scheduled = Some(deadline);
+                self.schedule(index, Due::Detect, deadline);
+            }
+            (None, Some(_)) => {
+                slot.detect_scheduled = None;
+                self.unschedule(index, Due::Detect);
+            }
+            (None, None) => {}
+        }
+    }
+
+    /// Sets an entry of the queue, and counts it where it is new.
+    fn unschedule(&mut self, index: u32, due: Due) {
+        if self.queue.remove(index, due) {
+            let scope = self.slot(index).scope;
+            self.stats.at(scope).queued -= 1;
+        }
+    }
+
+    fn schedule(&mut self, index: u32, due: Due, at: Time) {
+        if self.queue.set(index, due, at) {
+            let scope = self.slot(index).scope;
+            self.stats.at(scope).queued += 1;
+        }
+    }
+
+    fn paced(&mut self, now: Time) -> Time {
+        let gap_us = PACE_GAP_US.min(PACE_SPAN_US / self.max_sessions.max(1) as u64);
+        let first_tx = self.pace.max(now).min(now.plus(PACE_SPAN_US));
+        self.pace = first_tx.plus(gap_us);
+        first_tx
+    }
+
+    fn scope_of(&mut self, slot: Option<u32>, path: Path) -> ScopeId {
+        match slot.and_then(|index| self.slots[index as usize].as_ref()) {
+            Some(slot) => slot.scope,
+            None => self.stats.scope_of_stranger(Scope { link: path.link, local: path.local }),
+        }
+    }
+
+    fn slot_of(&self, id: SessionId) -> Option<u32> {
+        self.by_id.get(&id, |index| occupied(&self.slots, index).id)
+    }
+
+    fn slot_at(&self, path: Path) -> Option<u32> {
+        self.by_path.get(&path, |index| occupied(&self.slots, index).path)
+    }
+
+    /// The slot that a packet names, where it is that of its path.
+    fn slot_named(&self, discr: u32, path: Path) -> Option<u32> {
+        let index = self.names.slot_of(discr);
+        let slot = self.slots.get(index as usize)?.as_ref()?;
+        (slot.path == path).then_some(index)
+    }
+
+    fn slot(&mut self, index: u32) -> &mut Slot {
+        self.slots[index as usize].as_mut().expect("indices name occupied slots")
+    }
+}
+
+fn occupied(slots: &[Option<Slot>], index: u32) -> &Slot {
+    slots[index as usize].as_ref().expect("indices name occupied slots")
+}
+
+/// Takes the first of what waits. Where nothing does, the next begins at the front again, in memory that the processor still
+/// has in its cache, and what a rush has left of it is given back.
+fn poll<T>(waiting: &mut VecDeque<T>) -> Option<T> {
+    let first = waiting.pop_front();
+    if first.is_none() {
+        waiting.clear();
+        waiting.shrink_to(MOST_KEPT);
+    }
+    first
+}
+
+/// What the receive path takes for a packet: well-formed, and without the zeros that mean nothing.
+fn decode(bytes: &[u8]) -> Result<ControlPacket, Invalid> {
+    let packet = ControlPacket::unmarshal(bytes).map_err(|error| match error {
+        DecodeError::Short(_) => Invalid::Short,
+        DecodeError::Version(_) => Invalid::Version,
+        DecodeError::Length(_) => Invalid::Length,
+    })?;
+    // RFC 5880 §6.8.6: a zero multiplier or a zero discriminator is discarded.
+    if packet.detect_mult == 0 {
+        return Err(Invalid::DetectMult);
+    }
+    if packet.local_discr == 0 {
+        return Err(Invalid::Discriminator);
+    }
+    Ok(packet)
+}
+#[cfg(test)]
+mod tests {
+    use std::mem::offset_of;
+
+    use super::*;
+
+    #[test]
+    fn a_session_takes_three_cache_lines_and_a_packet_looks_at_two() {
+        assert_eq!(size_of::<Option<Slot>>(), 3 * 64);
+        assert!(offset_of!(Slot, session) + Session::OFTEN_USED <= 2 * 64);
+    }
+}

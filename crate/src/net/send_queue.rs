@@ -1,0 +1,243 @@
+//! Packets on their way to the socket, in their order. What it does not take waits.
+//!
+//! All sessions share one send buffer, and a packet stays in it until it has left: one whose neighbour does not answer ARP
+//! stays for seconds. So packets of sessions that are Down may take one half of it only, and never wait: each is sent at
+//! once, or given up, since the session sends another soon. The other half belongs to the sessions that are Up or Init.
+
+use std::collections::VecDeque;
+
+use crate::engine::stats::{ScopeId, Stats};
+use crate::net::send_faults::SendFaults;
+use crate::net::socket::{BATCH, Outgoing, TX_CHARGE, Wire};
+use crate::protocol::time::Time;
+
+/// A socket that is full is tried again after this.
+const RETRY_US: u64 = 1_000;
+
+/// Packets, and what each is counted for.
+#[derive(Debug, Default)]
+struct Lane {
+    packets: VecDeque<Outgoing>,
+    scopes: VecDeque<ScopeId>,
+}
+
+impl Lane {
+    fn put(&mut self, packet: Outgoing, scope: ScopeId) {
+        self.scopes.push_back(scope);
+        self.packets.push_back(packet);
+    }
+
+    fn drop_first(&mut self) -> Option<ScopeId> {
+        self.packets.pop_front();
+        self.scopes.pop_front()
+    }
+
+    /// Sends the first packets, at most so many, and counts them. False where the socket took fewer.
+    fn send(&mut self, most: usize, wire: &mut impl Wire, stats: &mut Stats, faults: &mut SendFaults) -> bool {
+        let packets = self.packets.as_slices().0;
+        let packets = &packets[..most.min(packets.len())];
+        let offered = packets.len();
+        let mut refused = Vec::new();
+        let done = wire.send(packets, |at, errno| {
+            faults.refused(errno, packets[at].destination);
+            refused.push(at);
+        });
+        for scope in self.scopes.iter().take(done) {
+            stats.at(*scope).tx += 1;
+        }
+        for at in refused {
+            let counters = stats.at(self.scopes[at]);
+            counters.tx -= 1;
+            counters.write_errors += 1;
+        }
+        self.scopes.drain(..done);
+        self.packets.drain(..done);
+        done == offered
+    }
+}
+
+#[derive(Debug)]
+pub struct Outbox {
+    /// Of sessions that are Up or Init.
+    live: Lane,
+    /// Of sessions that are Down or AdminDown; empty between two flushes.
+    probes: Lane,
+    most: usize,
+    retry_at: Option<Time>,
+    faults: SendFaults,
+    times_full: u64,
+}
+
+impl Outbox {
+    /// An empty one, which keeps no more than `most`.
+    #[must_use]
+    pub fn new(most: usize) -> Self {
+        Self {
+            live: Lane::default(),
+            probes: Lane::default(),
+            most,
+            retry_at: None,
+            faults: SendFaults::default(),
+            times_full: 0,
+        }
+    }
+
+    /// When a socket that was full is to be tried again.
+    #[must_use]
+    pub fn retry_at(&self) -> Option<Time> {
+        self.retry_at
+    }
+
+    /// How often there was no room for a packet.
+    #[must_use]
+    pub fn times_full(&self) -> u64 {
+        self.times_full
+    }
+
+    /// What the log is to be told of packets that could not be sent.
+    pub fn faults(&mut self) -> &mut SendFaults {
+        &mut self.faults
+    }
+
+    /// Puts in a packet of a session that is Up or Init, behind the others. Where there are too many, the oldest is given
+    /// up: gives what it counted for.
+    pub fn put(&mut self, packet: Outgoing, scope: ScopeId) -> Option<ScopeId> {
+        let stale = if self.live.packets.len() >= self.most { self.live.drop_first() } else { None };
+        self.live.put(packet, scope);
+        stale
+    }
+
+    /// Puts in a packet of a session that is Down or AdminDown.
+    pub fn put_probe(&mut self, packet: Outgoing, scope: ScopeId) {
+        self.probes.put(packet, scope);
+    }
+
+    /// Sends what the socket takes, and counts it.
+    pub fn flush(&mut self, now: Time, wire: &mut impl Wire, stats: &mut Stats) {
+        if self.retry_at.is_none_or(|at| at <= now) {
+            self.retry_at = None;
+            self.send_live(now, wire, stats);
+        }
+        if !self.probes.packets.is_empty() {
+            self.send_probes(wire, stats);
+        }
+    }
+
+    fn send_live(&mut self, now: Time, wire: &mut impl Wire, stats: &mut Stats) {
+        while !self.live.packets.is_empty() {
+            // Where the memory wraps around the rest follows in the next round.
+            if !self.live.send(usize::MAX, wire, stats, &mut self.faults) {
+                stats.at(self.live.scopes[0]).write_errors += 1;
+                self.faults.blocked(wire.send_buffer());
+                self.times_full += 1;
+                self.retry_at = Some(now.plus(RETRY_US));
+                return;
+            }
+        }
+    }
+
+    /// Sends probes while less than half of the send buffer is taken, and gives the others up.
+    fn send_probes(&mut self, wire: &mut impl Wire, stats: &mut Stats) {
+        while self.retry_at.is_none() && !self.probes.packets.is_empty() {
+            let buffer = wire.send_buffer();
+            let room = (buffer.size / 2).saturating_sub(buffer.used) / TX_CHARGE;
+            if room == 0 || !self.probes.send(room.min(BATCH), wire, stats, &mut self.faults) {
+                break;
+            }
+        }
+        if self.probes.packets.is_empty() {
+            return;
+        }
+        self.times_full += 1;
+        self.faults.held_back(wire.send_buffer(), self.probes.packets.len() as u64);
+        while let Some(scope) = self.probes.drop_first() {
+            stats.at(scope).dropped += 1;
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::net::{Ipv4Addr, SocketAddrV4};
+
+    use nix::errno::Errno;
+
+    use super::*;
+    use crate::engine::stats::Scope;
+    use crate::net::socket::SendBuffer;
+    use crate::protocol::packet::PACKET_LEN;
+
+    /// Packets to addresses that end in an odd number wait for their neighbour, the others leave at once.
+    struct Link {
+        room: usize,
+        waiting: usize,
+        left: Vec<u8>,
+    }
+
+    impl Wire for Link {
+        fn send(&mut self, packets: &[Outgoing], _: impl FnMut(usize, Errno)) -> usize {
+            for (at, packet) in packets.iter().enumerate() {
+                if self.waiting >= self.room {
+                    return at;
+                }
+                let last = packet.destination.ip().octets()[3];
+                if last % 2 == 1 { self.waiting += 1 } else { self.left.push(last) }
+            }
+            packets.len()
+        }
+
+        fn send_buffer(&self) -> SendBuffer {
+            SendBuffer { size: self.room * TX_CHARGE, used: self.waiting * TX_CHARGE }
+        }
+    }
+
+    fn packet(last: u8) -> Outgoing {
+        let destination = SocketAddrV4::new(Ipv4Addr::new(10, 0, 0, last), 1);
+        Outgoing { bytes: [0; PACKET_LEN], destination, source: Ipv4Addr::LOCALHOST, ifindex: 1 }
+    }
+
+    fn stats() -> (Stats, ScopeId) {
+        let mut stats = Stats::default();
+        let scope = stats.scope(Scope::OTHER);
+        (stats, scope)
+    }
+
+    #[test]
+    fn packets_of_down_sessions_whose_neighbours_are_dead_leave_half_of_the_send_buffer_to_live_sessions() {
+        let (mut stats, scope) = stats();
+        let mut outbox = Outbox::new(100);
+        let mut link = Link { room: 16, waiting: 0, left: Vec::new() };
+        for round in 0..10 {
+            for _ in 0..5 {
+                outbox.put_probe(packet(1), scope);
+            }
+            outbox.put(packet(2), scope);
+            outbox.flush(Time::from_micros(round), &mut link, &mut stats);
+            assert_eq!(outbox.retry_at(), None);
+        }
+        assert_eq!((link.waiting, link.left.len()), (8, 10));
+        let counters = stats.at(scope);
+        assert_eq!((counters.tx, counters.dropped, counters.write_errors), (18, 42, 0));
+        assert_eq!(outbox.times_full(), 9);
+        let told: Vec<_> = outbox.faults().news(Time::from_micros(1)).collect();
+        assert_eq!((told.len(), told[0].code.as_str()), (1, "ERR_SEND_BUFFER_FULL"));
+    }
+
+    #[test]
+    fn a_live_session_s_packet_that_finds_the_buffer_full_is_sent_a_millisecond_later_and_the_fault_is_told() {
+        let (mut stats, scope) = stats();
+        let mut outbox = Outbox::new(100);
+        let mut link = Link { room: 4, waiting: 4, left: Vec::new() };
+        outbox.put(packet(2), scope);
+        outbox.flush(Time::from_micros(10), &mut link, &mut stats);
+        assert_eq!(outbox.retry_at(), Some(Time::from_micros(1_010)));
+        outbox.put_probe(packet(4), scope);
+        link.waiting = 0;
+        outbox.flush(Time::from_micros(500), &mut link, &mut stats);
+        assert!(link.left.is_empty(), "a probe does not overtake what waits for a live session");
+        outbox.flush(Time::from_micros(1_010), &mut link, &mut stats);
+        assert_eq!((link.left.as_slice(), outbox.retry_at()), ([2].as_slice(), None));
+        let told: Vec<_> = outbox.faults().news(Time::from_micros(2_000)).collect();
+        assert_eq!(told.iter().map(|it| it.code.as_str()).collect::<Vec<_>>(), ["ERR_SEND_BUFFER_FULL"; 2]);
+    }
+}

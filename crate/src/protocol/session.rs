@@ -1,0 +1,606 @@
+//! One session: the state table, the intervals, the deadlines. Pure: time comes in as a number, and nothing goes
+//! out but return values.
+
+use std::sync::Arc;
+
+use crate::protocol::jitter::{Xorshift32, jittered_with_slack};
+use crate::protocol::packet::{ControlPacket, State};
+use crate::protocol::rules::{MAX_PEER_INTERVAL_US, Rules};
+use crate::protocol::time::Time;
+
+/// A packet leaves early by no more than this part of its interval.
+const SLACK_DIVISOR: u64 = 100;
+
+/// An interval is doubled no more often than this while Down: far beyond any ceiling, and far from overflow.
+const MOST_DOUBLINGS: u8 = 20;
+
+/// Why a session was last taken Down (reference name: `DownReason`).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u8)]
+pub enum DownReason {
+    None,
+    Timeout,
+    RemoteAdmin,
+    LocalAdmin,
+    RemoteDown,
+}
+
+impl DownReason {
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            DownReason::None => "none",
+            DownReason::Timeout => "timeout",
+            DownReason::RemoteAdmin => "remote_admin",
+            DownReason::LocalAdmin => "local_admin",
+            DownReason::RemoteDown => "remote_down",
+        }
+    }
+}
+
+/// What all sessions of an engine share.
+#[derive(Debug)]
+pub struct Policy {
+    pub rules: &'static Rules,
+    /// Bounds of the intervals that are used and advertised, in microseconds.
+    pub min_tx_floor_us: u32,
+    pub max_tx_ceil_us: u32,
+    /// The longest interval between two packets while Down, in microseconds.
+    pub backoff_max_us: u32,
+    /// In Up, hear only packets that name our discriminator.
+    pub require_discriminator: bool,
+    /// What we say of ourselves in bytes 20 to 24; `None` sends zeros, as the reference does.
+    pub identity: Option<Identity>,
+}
+
+#[derive(Clone, Copy, Debug)]
+pub struct Identity {
+    pub passive: bool,
+    pub version: [u8; 4],
+}
+
+/// The local side's wishes for one session.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Timers {
+    pub tx_min_us: u32,
+    pub rx_min_us: u32,
+    pub detect_mult: u8,
+}
+
+/// What the peer said of itself in the last accepted packet; zeros before one.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct PeerView {
+    /// Its discriminator, 0 where it is not known.
+    pub discr: u32,
+    pub tx_min_us: u32,
+    pub rx_min_us: u32,
+    pub detect_mult: u8,
+    pub passive: bool,
+    pub version: [u8; 4],
+}
+
+/// What a session did with a packet.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Heard {
+    /// Nothing happened, not even a timer was refreshed.
+    Ignored(Ignored),
+    Accepted,
+    /// Accepted, and the state is another one than this.
+    Changed(State),
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Ignored {
+    /// We are AdminDown.
+    AdminDown,
+    /// The packet names a discriminator that is not ours.
+    ForeignDiscriminator,
+    /// A Down that is left over from the handshake.
+    StaleDown,
+    /// The peer's transmit interval is beyond what any session follows.
+    Interval,
+}
+
+/// When the session's life took its turns; each is `None` until then.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Moments {
+    /// The first valid packet of the Down that we are in, or came Up from.
+    pub conv_up_start: Option<Time>,
+    /// When the first packet was missing, or one said Down.
+    pub conv_down_start: Option<Time>,
+    pub up_since: Option<Time>,
+    pub down_since: Option<Time>,
+    pub last_updated: Option<Time>,
+}
+
+/// Wishes that still count after others were made, until the peer must have heard of those (RFC 5880 §6.8.3): the faster
+/// transmit interval and the slower receive interval.
+#[derive(Debug)]
+struct Former {
+    tx_min_us: u32,
+    rx_min_us: u32,
+    until: Time,
+}
+
+/// How far the measuring of the handshake's round trip is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u8)]
+enum Handshake {
+    Idle,
+    /// We have said Init, and the peer has not yet said Up: that answers it.
+    Unanswered,
+    Measured,
+}
+
+/// In the order of the declaration: first what every packet looks at, so that a slot of the engine's table has it in two
+/// cache lines, then what only changes of state look at.
+#[derive(Debug)]
+#[repr(C)]
+pub struct Session {
+    policy: Arc<Policy>,
+    last_rx: Option<Time>,
+    detect_deadline: Option<Time>,
+    /// When the peer's discriminator is forgotten, unless it is heard before.
+    forget_at: Option<Time>,
+    last_tx: Option<Time>,
+    next_tx: Option<Time>,
+    local_discr: u32,
+    peer: PeerView,
+    tx_min_us: u32,
+    rx_min_us: u32,
+    /// How much earlier than `next_tx` the packet may leave, so that those which are due at nearly the same time leave
+    /// together.
+    tx_slack_us: u16,
+    detect_mult: u8,
+    state: State,
+    /// Grows with each transmit while Down: the interval is doubled so often.
+    doublings: u8,
+    handshake: Handshake,
+    former: Option<Box<Former>>,
+
+    last_down_reason: DownReason,
+    /// The round trip of the handshake that was measured last, at least.
+    round_trip_us: u32,
+    /// When we first said Init.
+    init_said: Option<Time>,
+    /// Until when an AdminDown is repeated.
+    farewell_until: Option<Time>,
+    moments: Moments,
+}
+
+impl Session {
+    /// So many bytes of a session are looked at for every packet.
+    #[cfg(test)]
+    pub(crate) const OFTEN_USED: usize = std::mem::offset_of!(Session, last_down_reason);
+
+    /// A session in Down that wants to send at `first_tx`.
+    ///
+    /// # Panics
+    /// If `local_discr` is 0, which on the wire means "not known" (RFC 5880 §6.8.1).
+    #[must_use]
+    pub fn new(policy: Arc<Policy>, timers: Timers, local_discr: u32, now: Time, first_tx: Time) -> Self {
+        assert_ne!(local_discr, 0, "a discriminator is never 0");
+        Self {
+            policy,
+            last_rx: None,
+            detect_deadline: None,
+            forget_at: None,
+            last_tx: None,
+            next_tx: Some(first_tx),
+            local_discr,
+            peer: PeerView::default(),
+            tx_min_us: timers.tx_min_us,
+            rx_min_us: timers.rx_min_us,
+            tx_slack_us: 0,
+            detect_mult: timers.detect_mult,
+            state: State::Down,
+            doublings: 0,
+            handshake: Handshake::Idle,
+            former: None,
+            last_down_reason: DownReason::None,
+            round_trip_us: 0,
+            init_said: None,
+            farewell_until: None,
+            moments: Moments { down_since: Some(now), last_updated: Some(now), ..Moments::default() },
+        }
+    }
+
+    pub fn state(&self) -> State {
+        self.state
+    }
+
+    pub fn last_down_reason(&self) -> DownReason {
+        self.last_down_reason
+    }
+
+    pub fn local_discr(&self) -> u32 {
+        self.local_discr
+    }
+
+    pub fn peer(&self) -> &PeerView {
+        &self.peer
+    }
+
+    pub fn moments(&self) -> &Moments {
+        &self.moments
+    }
+
+    pub fn last_rx(&self) -> Option<Time> {
+        self.last_rx
+    }
+
+    /// When silence makes the session Down; `None` outside of Init and Up.
+    pub fn detect_deadline(&self) -> Option<Time> {
+        self.detect_deadline
+    }
+
+    /// When the next packet is due; `None` where none is.
+    pub fn next_tx(&self) -> Option<Time> {
+        self.next_tx
+    }
+
+    /// How much earlier than `next_tx` the next packet may leave, in microseconds. It stays within its jitter then.
+    pub fn tx_slack_us(&self) -> u64 {
+        u64::from(self.tx_slack_us)
+    }
+
+    /// RFC 5880 §6.8.7: not faster than either side wants.
+    pub fn tx_interval_us(&self) -> u64 {
+        let wished = self.wished_tx_us();
+        u64::from(self.within_bounds(wished.max(self.peer.rx_min_us)))
+    }
+
+    /// How often the peer sends: not faster than either side wants.
+    pub fn rx_interval_us(&self) -> u64 {
+        let Policy { rules, min_tx_floor_us, max_tx_ceil_us, .. } = *self.policy;
+        let wished = self.wished_rx_us();
+        let agreed = self.peer.tx_min_us.max(wished).max(min_tx_floor_us);
+        u64::from(if rules.accepts_slower_peers { agreed } else { agreed.min(max_tx_ceil_us) })
+    }
+
+    /// So much silence means Down: our own multiplier times the agreed interval, in this protocol.
+    pub fn detect_time_us(&self) -> u64 {
+        u64::from(self.detect_mult) * self.rx_interval_us()
+    }
+
+    /// Gives the round trip of a handshake in microseconds, at least, once: from our first Init to the Up that answers
+    /// it, less the interval that the peer may have waited.
+    pub fn take_round_trip_us(&mut self) -> Option<u64> {
+        if self.handshake != Handshake::Measured {
+            return None;
+        }
+        self.handshake = Handshake::Idle;
+        Some(u64::from(self.round_trip_us))
+    }
+
+    /// Handles one valid packet. `arrival` is when the kernel received it.
+    pub fn handle_rx(&mut self, arrival: Time, packet: &ControlPacket) -> Heard {
+        if self.state == State::AdminDown {
+            return Heard::Ignored(Ignored::AdminDown);
+        }
+        self.forget_if_silent(arrival);
+        self.end_former(arrival);
+        let Some(packet) = self.recognise(packet) else {
+            return Heard::Ignored(Ignored::ForeignDiscriminator);
+        };
+        if self.policy.rules.accepts_slower_peers && packet.desired_min_tx_us > MAX_PEER_INTERVAL_US {
+            return Heard::Ignored(Ignored::Interval);
+        }
+        if packet.state == State::Down && self.is_stale_down(arrival) {
+            return Heard::Ignored(Ignored::StaleDown);
+        }
+
+        // Arrivals may be reported out of order; silence is counted from the latest.
+        let heard_at = self.last_rx.map_or(arrival, |last| last.max(arrival));
+        self.last_rx = Some(heard_at);
+        self.forget_at = None;
+        let interval_us = (packet.required_min_rx_us < self.peer.rx_min_us).then(|| self.tx_interval_us());
+        self.take_peer_wishes(&packet);
+        if self.state == State::Down && packet.state != State::AdminDown {
+            self.moments.conv_up_start.get_or_insert(arrival);
+        }
+
+        let from = self.state;
+        let mine = packet.peer_discr == self.local_discr;
+        let to = self.next_state(packet.state, mine);
+        self.learn(&packet, to, mine);
+        if packet.state == State::AdminDown {
+            self.last_down_reason = DownReason::RemoteAdmin;
+        }
+        if packet.state == State::Up && mine && self.handshake == Handshake::Unanswered {
+            let answered_us = self.init_said.take().map_or(0, |said| arrival.since(said));
+            let round_trip_us = answered_us.saturating_sub(self.rx_interval_us());
+            self.round_trip_us = u32::try_from(round_trip_us).unwrap_or(u32::MAX);
+            self.handshake = Handshake::Measured;
+        }
+        if to != from {
+            let reason =
+                if packet.state == State::AdminDown { DownReason::RemoteAdmin } else { DownReason::RemoteDown };
+            self.enter(to, arrival, reason, arrival);
+        }
+        self.detect_deadline = self.silence_allowed_us().map(|us| heard_at.plus(us));
+        if let Some(interval_us) = interval_us {
+            self.hurry(arrival, interval_us);
+        }
+        if to == from { Heard::Accepted } else { Heard::Changed(from) }
+    }
+
+    /// Declares the session Down if it has been silent for too long. The caller has first read everything that
+    /// arrived before `now`.
+    pub fn expire_if_due(&mut self, now: Time) -> bool {
+        if self.detect_deadline.is_none_or(|deadline| deadline > now) {
+            return false;
+        }
+        let missing_since = self.last_rx.map_or(now, |last| last.plus(self.rx_interval_us()));
+        self.enter(State::Down, now, DownReason::Timeout, missing_since);
+        true
+    }
+
+    /// Puts the end of the silence off: used where the silence may be our own fault.
+    pub fn extend_detection(&mut self, deadline: Time) {
+        if self.detect_deadline.is_some() {
+            self.detect_deadline = Some(deadline);
+        }
+    }
+
+    /// Takes the session out of service: AdminDown is sent at once, repeated for one detection time, then the
+    /// session is silent. False where it was AdminDown already.
+    pub fn admin_down(&mut self, now: Time) -> bool {
+        if self.state == State::AdminDown {
+            return false;
+        }
+        self.enter(State::AdminDown, now, DownReason::LocalAdmin, now);
+        self.farewell_until = Some(now.plus(self.detect_time_us()));
+        true
+    }
+
+    /// Puts the session back in service, in Down. False where it was not AdminDown.
+    pub fn admin_up(&mut self, now: Time) -> bool {
+        if self.state != State::AdminDown {
+            return false;
+        }
+        if self.policy.rules.forgets_after_silence {
+            // Nothing was heard out of service: the peer may be another by now, or know another of us.
+            self.peer.discr = 0;
+        }
+        self.enter(State::Down, now, DownReason::LocalAdmin, now);
+        true
+    }
+
+    /// Gives the session other timers. They are advertised with the next packet. Where a peer that has not heard of them
+    /// would be taken for dead, or would take us for dead, the former ones count for a detection time more: by then it has
+    /// heard of them, or is gone.
+    pub fn set_timers(&mut self, now: Time, timers: Timers) {
+        self.end_former(now);
+        let is_heard = matches!(self.state, State::Init | State::Up);
+        let interval_us = self.tx_interval_us();
+        let told_us = interval_us * u64::from(self.peer.detect_mult);
+        let former = Former {
+            tx_min_us: self.wished_tx_us(),
+            rx_min_us: self.wished_rx_us(),
+            until: now.plus(told_us.max(self.detect_time_us())),
+        };
+        if is_heard && (former.tx_min_us < timers.tx_min_us || former.rx_min_us > timers.rx_min_us) {
+            self.former = Some(Box::new(former));
+        }
+        let Timers { tx_min_us, rx_min_us, detect_mult } = timers;
+        (self.tx_min_us, self.rx_min_us, self.detect_mult) = (tx_min_us, rx_min_us, detect_mult);
+        // The peer may slow down as soon as it hears of it.
+        let allowed = self.last_rx.zip(self.silence_allowed_us()).map(|(last, us)| last.plus(us));
+        self.detect_deadline = self.detect_deadline.map(|deadline| allowed.map_or(deadline, |at| at.max(deadline)));
+        self.hurry(now, interval_us);
+    }
+
+    /// Makes the next packet leave as soon as it may: at once, but not sooner than one interval after the last,
+    /// so that a peer which flips our state with every packet cannot drive our rate.
+    pub fn announce(&mut self, now: Time) -> Time {
+        let earliest = self.last_tx.map_or(now, |last| now.max(last.plus(self.tx_interval_us())));
+        let due = self.next_tx.map_or(earliest, |next| next.min(earliest));
+        if self.next_tx != Some(due) {
+            self.tx_slack_us = 0;
+        }
+        self.next_tx = Some(due);
+        due
+    }
+
+    /// The packet to send at `now`.
+    pub fn packet(&mut self, now: Time) -> ControlPacket {
+        self.forget_if_silent(now);
+        let identity = self.policy.identity;
+        ControlPacket {
+            state: self.state,
+            detect_mult: self.detect_mult,
+            local_discr: self.local_discr,
+            peer_discr: self.peer.discr,
+            // What we advertise is what we do.
+            desired_min_tx_us: self.within_bounds(self.tx_min_us),
+            required_min_rx_us: self.within_bounds(self.rx_min_us),
+            passive: identity.is_some_and(|own| own.passive),
+            client_version: identity.map_or([0; 4], |own| own.version),
+        }
+    }
+
+    /// Notes a transmit at `now` and picks the time of the next: the interval with its jitter, backed off while
+    /// Down, none once an AdminDown has been said for long enough.
+    pub fn compute_next_tx(&mut self, now: Time, random: &mut Xorshift32) -> Option<Time> {
+        self.compute_next_tx_with_slack(now, 0, random)
+    }
+
+    /// As `compute_next_tx`, for a caller that may send the packet earlier, by `slack_us` or a hundredth of the interval,
+    /// whichever is less.
+    pub fn compute_next_tx_with_slack(&mut self, now: Time, slack_us: u16, random: &mut Xorshift32) -> Option<Time> {
+        self.end_former(now);
+        let mut interval_us = self.tx_interval_us();
+        if self.state == State::Down {
+            // Backing off never makes us faster than either side wants.
+            let longest_us = u64::from(self.policy.backoff_max_us).max(interval_us);
+            interval_us = (interval_us << self.doublings).min(longest_us);
+            self.doublings = (self.doublings + 1).min(MOST_DOUBLINGS);
+        }
+        self.tx_slack_us = u16::try_from(interval_us / SLACK_DIVISOR).map_or(slack_us, |most| most.min(slack_us));
+        let next = now.plus(jittered_with_slack(interval_us, self.peer.detect_mult, self.tx_slack_us(), random));
+        self.last_tx = Some(now);
+        if self.state == State::Init {
+            self.init_said.get_or_insert(now);
+            self.handshake = Handshake::Unanswered;
+        }
+        let has_said_farewell = self.state == State::AdminDown && self.farewell_until.is_some_and(|until| next > until);
+        self.next_tx = (!has_said_farewell).then_some(next);
+        self.next_tx
+    }
+
+    /// The packet as this session takes it, or `None` where it is meant for another.
+    fn recognise(&self, packet: &ControlPacket) -> Option<ControlPacket> {
+        if packet.peer_discr == self.local_discr {
+            return Some(*packet);
+        }
+        if packet.peer_discr == 0 {
+            let proves_nothing = self.policy.require_discriminator && self.state == State::Up;
+            return (!proves_nothing).then_some(*packet);
+        }
+        let hears_it = self.policy.rules.hears_strangers_when_down
+            && self.state == State::Down
+            && self.peer.discr == 0
+            && packet.state != State::AdminDown;
+        hears_it.then_some(ControlPacket { state: State::Down, peer_discr: 0, ..*packet })
+    }
+
+    /// The state table (RFC 5880 §6.8.6, and §6.2 for Init under rules that stay there).
+    fn next_state(&self, received: State, mine: bool) -> State {
+        match (self.state, received) {
+            (State::AdminDown, _) => State::AdminDown,
+            (_, State::AdminDown) => State::Down,
+            (State::Down, State::Down) => State::Init,
+            (State::Down, _) => {
+                if mine {
+                    State::Up
+                } else {
+                    State::Init
+                }
+            }
+            (State::Init, State::Down) => {
+                if self.policy.rules.stays_init_on_down {
+                    State::Init
+                } else {
+                    State::Down
+                }
+            }
+            (State::Init, _) => {
+                if mine {
+                    State::Up
+                } else {
+                    State::Init
+                }
+            }
+            (State::Up, State::Down) => State::Down,
+            (State::Up, _) => State::Up,
+        }
+    }
+
+    fn learn(&mut self, packet: &ControlPacket, to: State, mine: bool) {
+        let learns = if packet.state == State::AdminDown {
+            if self.policy.rules.learns_from_every_packet {
+                self.peer.discr = 0;
+            }
+            false
+        } else if self.policy.rules.learns_from_every_packet {
+            // In Up, only a packet that proves to know us; but a Down that takes us Down is the new life of the peer.
+            to != State::Up || mine
+        } else {
+            to != State::Down && (self.peer.discr == 0 || self.state == State::Up)
+        };
+        if learns {
+            self.peer.discr = packet.local_discr;
+        }
+    }
+
+    fn take_peer_wishes(&mut self, packet: &ControlPacket) {
+        self.peer.tx_min_us = if self.policy.rules.accepts_slower_peers {
+            packet.desired_min_tx_us.max(self.policy.min_tx_floor_us)
+        } else {
+            self.within_bounds(packet.desired_min_tx_us)
+        };
+        self.peer.rx_min_us = self.within_bounds(packet.required_min_rx_us);
+        self.peer.detect_mult = packet.detect_mult;
+        self.peer.passive = packet.passive;
+        self.peer.version = packet.client_version;
+    }
+
+    /// Brings the next packet forward where the interval has become shorter than this: nobody waits longer than the new one
+    /// between two packets (RFC 5880 §6.8.3).
+    fn hurry(&mut self, now: Time, former_interval_us: u64) {
+        if matches!(self.state, State::Init | State::Up) && self.tx_interval_us() < former_interval_us {
+            self.announce(now);
+        }
+    }
+
+    /// The transmit interval that counts of those that we wished for.
+    fn wished_tx_us(&self) -> u32 {
+        self.former.as_ref().map_or(self.tx_min_us, |former| former.tx_min_us.min(self.tx_min_us))
+    }
+
+    /// The receive interval that counts of those that we wished for.
+    fn wished_rx_us(&self) -> u32 {
+        self.former.as_ref().map_or(self.rx_min_us, |former| former.rx_min_us.max(self.rx_min_us))
+    }
+
+    fn end_former(&mut self, now: Time) {
+        if self.former.as_ref().is_some_and(|former| former.until <= now) {
+            self.former = None;
+        }
+    }
+
+    fn is_stale_down(&self, arrival: Time) -> bool {
+        let came_up = if self.state == State::Up { self.moments.up_since } else { None };
+        came_up.is_some_and(|since| arrival < since.plus(self.detect_time_us()))
+    }
+
+    fn silence_allowed_us(&self) -> Option<u64> {
+        match self.state {
+            State::AdminDown | State::Down => None,
+            State::Init => Some(self.detect_time_us().max(self.policy.rules.least_init_us(self.tx_interval_us()))),
+            State::Up => Some(self.detect_time_us()),
+        }
+    }
+
+    fn forget_if_silent(&mut self, now: Time) {
+        if self.forget_at.is_some_and(|at| at <= now) {
+            self.forget_at = None;
+            self.peer.discr = 0;
+        }
+    }
+
+    /// Changes the state. `since` is when the reason for a change out of service began to show.
+    fn enter(&mut self, to: State, at: Time, reason: DownReason, since: Time) {
+        let from = self.state;
+        self.state = to;
+        self.doublings = 0;
+        self.moments.last_updated = Some(at);
+        match to {
+            State::Down | State::AdminDown => {
+                self.last_down_reason = reason;
+                self.detect_deadline = None;
+                self.init_said = None;
+                self.handshake = Handshake::Idle;
+                self.moments.down_since = Some(at);
+                self.moments.conv_up_start = None;
+                if self.policy.rules.forgets_after_silence {
+                    // Whatever led here: else a peer that names another discriminator is never heard again.
+                    self.forget_at = Some(at.plus(self.detect_time_us()));
+                }
+                if from == State::Up {
+                    self.moments.conv_down_start = Some(since);
+                }
+            }
+            State::Init => {}
+            State::Up => {
+                self.moments.up_since = Some(at);
+                self.moments.conv_down_start = None;
+            }
+        }
+    }
+
+    fn within_bounds(&self, interval_us: u32) -> u32 {
+        interval_us.clamp(self.policy.min_tx_floor_us, self.policy.max_tx_ceil_us)
+    }
+}

@@ -1,0 +1,376 @@
+//! One armed route: what is wanted of it, what is known of it, and what is to be done next. Pure, given the time.
+
+use std::net::Ipv4Addr;
+
+use crate::driver::mailbox::{RouteOp, RouteOutcome};
+use crate::engine::SessionId;
+use crate::engine::stats::Scope;
+use crate::protocol::time::Time;
+use crate::routes::kernel_route::Result;
+use crate::routes::kernel_route::{KernelRoute, Presence};
+use crate::routes::tables::Wanted;
+
+/// So long an adopted route, or one whose replacement has no session that is Up yet, stays although its session is not
+/// Up: as long as Init may last, enough for a session that begins anew.
+pub const HOLD_US: u64 = 3_300_000;
+
+/// A route that somebody takes away once is put back at once, and one that is taken again after so long as well …
+const PEACE_US: u64 = 10_000_000;
+
+/// … and one that is taken again sooner is put back after a delay that doubles from this …
+const FIRST_DELAY_US: u64 = 1_000_000;
+
+/// … to this.
+const LONGEST_DELAY_US: u64 = 60_000_000;
+
+/// Names an armed route. The caller picks the number and uses none twice.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct RouteId(pub u32);
+
+/// A route to be kept in step with its session.
+#[derive(Clone, Copy, Debug)]
+pub struct ArmedRoute {
+    pub id: RouteId,
+    pub session: SessionId,
+    pub generation: u32,
+    pub route: KernelRoute,
+    /// Never deleted by us.
+    pub no_uninstall: bool,
+    pub admin_down: bool,
+    /// A predecessor may have left it in the kernel: it is looked for, and held while its session begins anew.
+    pub adopted: bool,
+}
+
+/// What an armed route needs to know of its session.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct SessionView {
+    pub up: bool,
+    pub peer_passive: bool,
+    /// When the change that led here began to show; `None` where that is of no interest any more.
+    pub conv_start: Option<Time>,
+}
+
+/// Rules that hold for all armed routes of a manager.
+#[derive(Clone, Copy, Debug)]
+pub struct ArmingPolicy {
+    /// Replace whatever occupies a slot.
+    pub take_over: bool,
+    /// A session whose peer is passive keeps its route when it goes Down.
+    pub honor_peer_passive: bool,
+}
+
+/// What casts doubt on routes of ours.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Suspicion {
+    /// Routes over these interfaces: the kernel drops routes with a link and does not say which.
+    pub interfaces: Vec<u32>,
+    /// Routes with these source addresses: the kernel drops them with the address.
+    pub sources: Vec<Ipv4Addr>,
+    /// All routes: notices were lost.
+    pub all: bool,
+}
+
+impl Suspicion {
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        !self.all && self.interfaces.is_empty() && self.sources.is_empty()
+    }
+
+    pub fn add(&mut self, other: Suspicion) {
+        let Suspicion { interfaces, sources, all } = other;
+        self.all |= all;
+        self.interfaces
+            .extend(interfaces.into_iter().filter(|index| !self.interfaces.contains(index)).collect::<Vec<_>>());
+        self.sources.extend(sources.into_iter().filter(|address| !self.sources.contains(address)).collect::<Vec<_>>());
+    }
+
+    #[must_use]
+    pub fn concerns(&self, route: &KernelRoute) -> bool {
+        self.all || self.interfaces.contains(&route.interface) || self.sources.contains(&route.source)
+    }
+}
+
+/// One request to the kernel, as it was decided.
+#[derive(Clone, Copy, Debug)]
+pub struct Job {
+    pub id: RouteId,
+    pub route: KernelRoute,
+    /// Of an addition: the route that it replaces.
+    pub replaces: Option<KernelRoute>,
+    pub(crate) wanted_at: Time,
+    pub(crate) conv_start: Option<Time>,
+    /// Of a look: why.
+    pub(crate) cause: Option<Doubt>,
+}
+
+impl Job {
+    #[must_use]
+    pub fn wanted(&self) -> Wanted {
+        Wanted { route: self.route, replaces: self.replaces }
+    }
+}
+
+/// Up to one message of each kind, and what can be told without asking the kernel.
+#[derive(Debug, Default)]
+pub struct Batch {
+    pub deletes: Vec<Job>,
+    pub adds: Vec<Job>,
+    pub looks: Vec<Job>,
+    pub idle: Vec<RouteOutcome>,
+}
+
+/// A route about which only a listing of its table can tell.
+#[derive(Clone, Copy, Debug)]
+pub struct Question {
+    pub id: RouteId,
+    pub route: KernelRoute,
+    pub(crate) ticket: u64,
+    /// Whether it is asked who occupies the slot, rather than whether the route is there.
+    pub of_slot: bool,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Wish {
+    Installed,
+    Absent,
+    AsItIs,
+}
+
+/// What is to be done next for a route.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Step {
+    Nothing,
+    /// Something else has to happen first: a listing, or the end of a delay.
+    Wait,
+    Look,
+    Add,
+    Delete(KernelRoute),
+}
+
+/// Why what is known of a route is in doubt.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Doubt {
+    /// A link, an address, or a notice that was lost.
+    Host,
+    /// Somebody else changed its slot.
+    Rival,
+}
+
+/// What a listing has to tell.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Pending {
+    Presence,
+    Occupant,
+}
+
+/// A route that is taken away again and again.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Contention {
+    pub(crate) losses: u32,
+    pub(crate) lost_at: Time,
+    /// It is not put back before.
+    pub(crate) restore_at: Option<Time>,
+}
+
+/// What few routes need.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Rare {
+    /// Routes that were ours in this slot and may be there still: to be deleted when the route itself is there, or when
+    /// none is to be.
+    pub(crate) former: Vec<KernelRoute>,
+    pub(crate) contention: Option<Contention>,
+    /// Until when it waits for its session.
+    pub(crate) held_until: Option<Time>,
+    /// What a listing is to tell, and the number of that question.
+    pub(crate) pending: Option<(Pending, u64)>,
+}
+
+#[derive(Debug)]
+pub(crate) struct Entry {
+    pub(crate) spec: ArmedRoute,
+    /// What it is counted in.
+    pub(crate) scope: Scope,
+    pub(crate) session: SessionView,
+    /// Set by a disarm: delete first, or not.
+    pub(crate) leaving: Option<bool>,
+    pub(crate) presence: Presence,
+    /// Why it is not known, where it is not.
+    pub(crate) doubt: Option<Doubt>,
+    /// Whether it is counted as installed.
+    pub(crate) told: bool,
+    /// Whether the last outcome said that it is installed.
+    pub(crate) said: bool,
+    /// It waits in one of the queues …
+    pub(crate) queued: Option<Queue>,
+    /// … or a request is on its way to the kernel, or its answer from there.
+    pub(crate) asked: bool,
+    /// That request is about the route as it is wanted now.
+    pub(crate) asked_for_route: bool,
+    pub(crate) wanted_at: Time,
+    pub(crate) rare: Option<Box<Rare>>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Queue {
+    Deletes,
+    Looks,
+    Adds,
+}
+
+impl Entry {
+    pub(crate) fn rare(&mut self) -> &mut Rare {
+        self.rare.get_or_insert_default()
+    }
+
+    pub(crate) fn former(&self) -> Option<KernelRoute> {
+        self.rare.as_ref()?.former.first().copied()
+    }
+
+    pub(crate) fn held_until(&self) -> Option<Time> {
+        self.rare.as_ref()?.held_until
+    }
+
+    pub(crate) fn pending(&self) -> Option<(Pending, u64)> {
+        self.rare.as_ref()?.pending
+    }
+
+    pub(crate) fn restore_at(&self) -> Option<Time> {
+        self.rare.as_ref()?.contention?.restore_at
+    }
+
+    /// Judged when it matters, not when the route was armed.
+    pub(crate) fn wish(&self, honor_peer_passive: bool) -> Wish {
+        let withdrawn = if self.spec.no_uninstall { Wish::AsItIs } else { Wish::Absent };
+        match self.leaving {
+            Some(true) => withdrawn,
+            Some(false) => Wish::AsItIs,
+            None if self.spec.admin_down => withdrawn,
+            None if self.session.up => Wish::Installed,
+            None if self.held_until().is_some() => Wish::AsItIs,
+            None if honor_peer_passive && self.session.peer_passive => Wish::AsItIs,
+            None => withdrawn,
+        }
+    }
+
+    pub(crate) fn step(&self, honor_peer_passive: bool) -> Step {
+        let wish = self.wish(honor_peer_passive);
+        let look = if self.pending().is_some() { Step::Wait } else { Step::Look };
+        match (wish, self.presence) {
+            _ if self.leaving == Some(false) => Step::Nothing,
+            (Wish::Absent, Presence::Present) => Step::Delete(self.spec.route),
+            // The kernel takes a deletion without a priority for one of any priority: only what is there is deleted so.
+            (Wish::Absent, Presence::Unknown) if self.spec.route.priority != 0 => Step::Delete(self.spec.route),
+            (Wish::Installed, Presence::Absent) if self.restore_at().is_some() => Step::Wait,
+            (Wish::Installed, Presence::Absent) if self.pending().is_some() => Step::Wait,
+            (Wish::Installed, Presence::Absent) => Step::Add,
+            (Wish::Absent, Presence::Absent) | (_, Presence::Present) => {
+                self.former().map_or(Step::Nothing, Step::Delete)
+            }
+            (Wish::AsItIs, Presence::Absent) => Step::Nothing,
+            (_, Presence::Unknown) => look,
+        }
+    }
+
+    /// When the session's change began to show, if that is what asks for the operation.
+    pub(crate) fn conv_start(&self, op: RouteOp) -> Option<Time> {
+        let follows = self.leaving.is_none() && !self.spec.admin_down && self.session.up == (op == RouteOp::Add);
+        self.session.conv_start.filter(|_| follows)
+    }
+
+    /// Whether an outcome has to be told although nothing is to be done: whoever adopted it waits for one, or the last one
+    /// is no longer true.
+    pub(crate) fn owes_outcome(&self) -> bool {
+        self.presence != Presence::Unknown && (self.spec.adopted || self.told != self.said)
+    }
+
+    /// Whether it is there is not known any more. Without an interface there is no route.
+    pub(crate) fn forget_presence(&mut self) {
+        self.presence = if self.spec.route.interface == 0 { Presence::Absent } else { Presence::Unknown };
+    }
+
+    pub(crate) fn is_present(&self) -> bool {
+        self.presence == Presence::Present
+    }
+}
+
+impl Job {
+    pub(crate) fn of(entry: &Entry) -> Self {
+        Self {
+            id: entry.spec.id,
+            route: entry.spec.route,
+            replaces: None,
+            wanted_at: entry.wanted_at,
+            conv_start: None,
+            cause: None,
+        }
+    }
+}
+
+impl Contention {
+    /// Counts a loss, and gives how long the route is not put back.
+    pub(crate) fn lose(&mut self, now: Time) -> u64 {
+        let peace_us = PEACE_US.max(2 * delay_us(self.losses));
+        if now.since(self.lost_at) > peace_us {
+            self.losses = 0;
+        }
+        self.losses += 1;
+        self.lost_at = now;
+        let delay_us = delay_us(self.losses);
+        self.restore_at = (delay_us > 0).then(|| now.plus(delay_us));
+        delay_us
+    }
+}
+
+/// How long a route is not put back that was lost so often without peace in between.
+fn delay_us(losses: u32) -> u64 {
+    match losses {
+        0 | 1 => 0,
+        _ => (FIRST_DELAY_US << (losses - 2).min(10)).min(LONGEST_DELAY_US),
+    }
+}
+
+/// Another route is wanted in place of `former`.
+pub(crate) fn replace(entry: &mut Entry, former: KernelRoute) {
+    let may_be_there = entry.presence != Presence::Absent || entry.asked_for_route;
+    entry.asked_for_route = false;
+    let route = entry.spec.route;
+    let rare = entry.rare();
+    // A deletion without an interface would fit any.
+    if may_be_there && former.interface != 0 && !rare.former.contains(&former) {
+        rare.former.push(former);
+    }
+    rare.pending = None;
+    let may_be_there = rare.former.contains(&route);
+    rare.former.retain(|former| *former != route);
+    entry.presence = Presence::Absent;
+    if may_be_there {
+        entry.forget_presence();
+        // What happened to it meanwhile was not noted: an answer that is still to come proves nothing.
+        if entry.asked {
+            entry.doubt = entry.doubt.max(Some(Doubt::Host));
+        }
+    }
+}
+
+pub(crate) fn outcome(
+    op: RouteOp,
+    job: &Job,
+    entry: &mut Entry,
+    at: Time,
+    result: Result<()>,
+    gone: bool,
+) -> RouteOutcome {
+    entry.said = entry.told;
+    entry.spec.adopted &= entry.presence == Presence::Unknown;
+    RouteOutcome {
+        id: job.id,
+        generation: entry.spec.generation,
+        op,
+        at,
+        duration_us: at.since(job.wanted_at),
+        gone,
+        installed: entry.told,
+        restore_at: entry.restore_at(),
+        result,
+    }
+}

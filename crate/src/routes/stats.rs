@@ -1,0 +1,81 @@
+//! Counters of armed routes, per (interface, local IP).
+
+use rustc_hash::FxHashMap;
+
+use crate::driver::mailbox::RouteOp;
+use crate::engine::histogram::{CONVERGENCE_BOUNDS_NS, Histogram};
+use crate::engine::stats::Scope;
+use crate::protocol::time::Time;
+
+#[derive(Clone, Debug)]
+pub struct RouteCounters {
+    /// Routes that are armed and that the kernel holds, now.
+    pub installed: u64,
+    pub adds: u64,
+    pub add_failures: u64,
+    pub deletes: u64,
+    pub delete_failures: u64,
+    /// Routes that somebody else took out of the kernel while they were to be there: they are put back.
+    pub restored: u64,
+    /// Those of them that are put back after a delay, since they were taken away again and again.
+    pub restores_delayed: u64,
+    /// From the first valid packet while Down to the kernel's answer that the route is there.
+    pub convergence_to_up: Histogram,
+    /// From the first packet that was missing, or said Down, to the kernel's answer that the route is gone.
+    pub convergence_to_down: Histogram,
+}
+
+impl Default for RouteCounters {
+    fn default() -> Self {
+        Self {
+            installed: 0,
+            adds: 0,
+            add_failures: 0,
+            deletes: 0,
+            delete_failures: 0,
+            restored: 0,
+            restores_delayed: 0,
+            convergence_to_up: Histogram::new(CONVERGENCE_BOUNDS_NS),
+            convergence_to_down: Histogram::new(CONVERGENCE_BOUNDS_NS),
+        }
+    }
+}
+
+/// All counters. A scope, once seen, stays: counters never fall.
+#[derive(Clone, Debug, Default)]
+pub struct RouteStats(FxHashMap<Scope, RouteCounters>);
+
+impl RouteStats {
+    /// Counts an answer at `at`; `conv_start` is given where a session's change led to the operation.
+    pub fn answered(&mut self, scope: Scope, op: RouteOp, ok: bool, at: Time, conv_start: Option<Time>) {
+        let counters = self.0.entry(scope).or_default();
+        let (counter, convergence) = match (op, ok) {
+            (RouteOp::Add, true) => (&mut counters.adds, Some(&mut counters.convergence_to_up)),
+            (RouteOp::Add, false) => (&mut counters.add_failures, None),
+            (RouteOp::Delete, true) => (&mut counters.deletes, Some(&mut counters.convergence_to_down)),
+            (RouteOp::Delete, false) => (&mut counters.delete_failures, None),
+            (RouteOp::None, _) => return,
+        };
+        *counter += 1;
+        if let (Some(convergence), Some(start)) = (convergence, conv_start) {
+            convergence.observe(at.since(start).saturating_mul(1_000));
+        }
+    }
+
+    /// Notes that a route was, or was not, in the kernel and in care, and now is, or is not.
+    pub fn installed(&mut self, scope: Scope, before: bool, after: bool) {
+        let counters = self.0.entry(scope).or_default();
+        counters.installed = counters.installed + u64::from(after) - u64::from(before);
+    }
+
+    /// Counts a route that somebody else took out of the kernel, if it has to be put back, and whether after a delay.
+    pub fn lost(&mut self, scope: Scope, restores: bool, delayed: bool) {
+        let counters = self.0.entry(scope).or_default();
+        counters.restored += u64::from(restores);
+        counters.restores_delayed += u64::from(delayed);
+    }
+
+    pub fn iter(&self) -> impl Iterator<Item = (&Scope, &RouteCounters)> {
+        self.0.iter()
+    }
+}

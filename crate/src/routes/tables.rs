@@ -1,0 +1,159 @@
+//! How routes get into the kernel's tables and out of them without disturbing anybody else's: pure, over what the tables
+//! can be asked for. `routes` asks the kernel; the simulator has tables of its own.
+//!
+//! The kernel keeps several routes in a slot, in the order in which they were added, prepended or appended. Three
+//! requests suffice here, and none of them touches a route that it does not name: add to an empty slot, append to an
+//! occupied one, delete exactly one route. A replacement appends the new route, then deletes the old one: in between both
+//! are there, and the old one carries the traffic.
+
+use nix::errno::Errno;
+
+use crate::routes::kernel_route::{KernelRoute, Occupant, Presence, Result, RouteError};
+
+/// What the kernel's tables can be asked for. Answers come in the order of the routes.
+pub trait Tables {
+    /// Adds routes to empty slots; `EEXIST` where a slot is occupied (NLM_F_CREATE, NLM_F_EXCL).
+    fn add(&mut self, routes: &[KernelRoute]) -> Vec<Result<()>>;
+
+    /// Adds a route to a slot, behind what is there (NLM_F_CREATE, NLM_F_APPEND).
+    fn append(&mut self, route: &KernelRoute) -> Result<()>;
+
+    /// Adds a route in place of the first one of its slot (NLM_F_CREATE, NLM_F_REPLACE).
+    fn replace(&mut self, route: &KernelRoute) -> Result<()>;
+
+    /// Deletes exactly these routes; `ESRCH` where there is none.
+    fn delete(&mut self, routes: &[KernelRoute]) -> Vec<Result<()>>;
+
+    /// Whether exactly these routes are there, their sources included. `Unknown` where the kernel cannot tell without a
+    /// listing.
+    fn look(&mut self, routes: &[KernelRoute]) -> Vec<Presence>;
+
+    /// The first route in the slot of this one, without a listing.
+    fn occupant(&mut self, route: &KernelRoute) -> Occupant;
+}
+
+/// A route that is to be there.
+#[derive(Clone, Copy, Debug)]
+pub struct Wanted {
+    pub route: KernelRoute,
+    /// The route of ours that it is to replace in its slot.
+    pub replaces: Option<KernelRoute>,
+}
+
+impl Wanted {
+    #[must_use]
+    pub fn has_interface(&self) -> bool {
+        self.route.interface != 0
+    }
+}
+
+/// How a request ended, and whether the route is in the kernel by it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Settled {
+    pub result: Result<()>,
+    pub presence: Presence,
+    /// The route of our kind beside which an addition was appended: it is to be deleted.
+    pub replaced: Option<KernelRoute>,
+}
+
+impl Settled {
+    fn new(result: Result<()>, presence: Presence) -> Self {
+        Self { result, presence, replaced: None }
+    }
+
+    /// What a look saw.
+    #[must_use]
+    pub fn seen(presence: Presence) -> Self {
+        Self::new(Ok(()), presence)
+    }
+
+    /// There is no interface that the route could lead over.
+    #[must_use]
+    pub fn no_interface() -> Self {
+        Self::new(Err(RouteError::System(Errno::ENODEV)), Presence::Absent)
+    }
+}
+
+/// Installs routes that have an interface; the kernel would choose one for the others, which fail.
+pub fn install_over_interfaces(tables: &mut impl Tables, wanted: &[Wanted], take_over: bool) -> Vec<Settled> {
+    let possible: Vec<Wanted> = wanted.iter().filter(|one| one.has_interface()).copied().collect();
+    let mut settled = install(tables, &possible, take_over).into_iter();
+    let answer = |one: &Wanted| if one.has_interface() { settled.next() } else { None };
+    wanted.iter().map(answer).map(|answer| answer.unwrap_or_else(Settled::no_interface)).collect()
+}
+
+/// Installs routes. A slot that is occupied by a foreign route is a conflict, unless `take_over` says to replace it.
+pub fn install(tables: &mut impl Tables, wanted: &[Wanted], take_over: bool) -> Vec<Settled> {
+    let routes: Vec<KernelRoute> = wanted.iter().map(|one| one.route).collect();
+    let answers = tables.add(&routes);
+    let failed: Vec<usize> = (0..routes.len()).filter(|at| answers[*at].is_err()).collect();
+    let mut settled: Vec<Settled> = answers.iter().map(|answer| Settled::new(*answer, Presence::Present)).collect();
+    let doubtful: Vec<KernelRoute> = failed.iter().map(|at| routes[*at]).collect();
+    for (at, presence) in failed.into_iter().zip(tables.look(&doubtful)) {
+        settled[at] = match (answers[at], presence) {
+            (_, Presence::Present) => Settled::new(Ok(()), Presence::Present),
+            (Err(RouteError::System(Errno::EEXIST)), presence) => {
+                install_in_occupied(tables, &wanted[at], presence, take_over)
+            }
+            (Err(RouteError::Unanswered), presence) => Settled::new(Err(RouteError::Unanswered), presence),
+            // Refused: it is not there, as it was not before.
+            (refused, _) => Settled::new(refused, Presence::Absent),
+        };
+    }
+    settled
+}
+
+/// `presence` is what a look at the route has said: it may be the occupant itself.
+fn install_in_occupied(tables: &mut impl Tables, wanted: &Wanted, presence: Presence, take_over: bool) -> Settled {
+    let route = &wanted.route;
+    if take_over {
+        let answer = tables.replace(route);
+        return after_write(tables, route, answer);
+    }
+    let known = wanted.replaces.filter(|old| tables.look(&[*old]) == [Presence::Present]);
+    let occupant = known.map_or_else(|| tables.occupant(route), Occupant::Ours);
+    match occupant {
+        Occupant::Ours(held) if held == *route => Settled::new(Ok(()), Presence::Present),
+        Occupant::Ours(old) => {
+            let answer = tables.append(route);
+            Settled { replaced: Some(old), ..after_write(tables, route, answer) }
+        }
+        Occupant::Foreign(protocol) => Settled::new(Err(RouteError::Conflict(protocol)), presence),
+        Occupant::Nobody | Occupant::Unknown => Settled::new(Err(RouteError::Occupied), presence),
+    }
+}
+
+fn after_write(tables: &mut impl Tables, route: &KernelRoute, answer: Result<()>) -> Settled {
+    match answer {
+        Ok(()) => Settled::new(Ok(()), Presence::Present),
+        Err(error) => match tables.look(std::slice::from_ref(route))[..] {
+            [Presence::Present] => Settled::new(Ok(()), Presence::Present),
+            [presence] if error == RouteError::Unanswered || error == RouteError::System(Errno::EEXIST) => {
+                Settled::new(Err(error), presence)
+            }
+            _ => Settled::new(Err(error), Presence::Absent),
+        },
+    }
+}
+
+/// Deletes routes; one that is not there counts as deleted.
+pub fn remove(tables: &mut impl Tables, routes: &[KernelRoute]) -> Vec<Settled> {
+    let mut settled: Vec<Settled> = tables
+        .delete(routes)
+        .into_iter()
+        .map(|answer| match answer {
+            Ok(()) | Err(RouteError::System(Errno::ESRCH)) => Settled::new(Ok(()), Presence::Absent),
+            Err(error) => Settled::new(Err(error), Presence::Unknown),
+        })
+        .collect();
+    let failed: Vec<usize> = (0..routes.len()).filter(|at| settled[*at].result.is_err()).collect();
+    let doubtful: Vec<KernelRoute> = failed.iter().map(|at| routes[*at]).collect();
+    for (at, presence) in failed.into_iter().zip(tables.look(&doubtful)) {
+        // A failed deletion proves nothing.
+        settled[at].presence = presence;
+        if presence == Presence::Absent {
+            settled[at].result = Ok(());
+        }
+    }
+    settled
+}

@@ -1,0 +1,300 @@
+//! What must hold between two hosts: a pair comes up again when nothing is in its way, keeps its peace while nothing is
+//! done to it, and is Down on both sides while one direction is cut.
+
+use std::cmp::Reverse;
+use std::collections::BinaryHeap;
+
+use crate::engine::SessionId;
+use crate::protocol::packet::State;
+use crate::protocol::rules::{MAX_PEER_INTERVAL_US, ROBUST};
+use crate::protocol::session::Timers;
+use crate::protocol::time::Time;
+use crate::sim::Violation;
+use crate::sim::host::{Host, HostSpec};
+use crate::sim::network::HostId;
+use crate::sim::world::{PairId, World};
+
+/// Clocks differ by less than this, in millionths.
+const DRIFT_PPM: u64 = 1_000;
+
+/// Rounding, and the time that turns take.
+const SLACK_US: u64 = 2_000;
+
+#[derive(Debug, Default)]
+pub struct Watch {
+    concerns: Vec<Concern>,
+    checks: BinaryHeap<Reverse<(Time, PairId, u32, Check)>>,
+    /// When a damaged packet last arrived anywhere.
+    last_corruption: Option<Time>,
+}
+
+/// What is known of one pair.
+#[derive(Clone, Copy, Debug, Default)]
+struct Concern {
+    /// Counts what was done to it: a check that was ordered before is void.
+    disturbances: u32,
+    disturbed_at: Option<Time>,
+    expects: Expects,
+}
+
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+enum Expects {
+    #[default]
+    Anything,
+    /// Both are Up, and nothing is done to them.
+    Peace,
+    /// The given side has long heard nothing, and the other knows.
+    Severed { deaf: usize },
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Check {
+    /// Both sides are Up, from wherever they were.
+    Recovered,
+    /// Both sides are Up again after an outage (`ARCHITECTURE.md`, point 1).
+    RecoveredSoon,
+    /// Neither side is Up.
+    Severed { deaf: usize },
+}
+
+/// What two sessions agree on, once they have heard each other.
+struct Terms {
+    tx_us: [u64; 2],
+    detect_us: [u64; 2],
+    round_trip_us: u64,
+    lateness_us: u64,
+    is_peaceful: bool,
+}
+
+impl Watch {
+    /// When something has to be looked at next.
+    #[must_use]
+    pub fn next(&self) -> Option<Time> {
+        self.checks.peek().map(|Reverse((at, ..))| *at)
+    }
+
+    pub fn corrupted(&mut self, now: Time) {
+        self.last_corruption = Some(now);
+    }
+
+    /// Something was done to a pair, or to a host or a path of it.
+    pub fn disturbed(&mut self, world: &World, id: PairId) {
+        if self.concerns.len() < id.0 as usize {
+            self.concerns.resize(id.0 as usize, Concern::default());
+        }
+        let now = world.now;
+        let concern = &mut self.concerns[id.0 as usize - 1];
+        concern.disturbances += 1;
+        concern.disturbed_at = Some(now);
+        let was_at_peace = concern.expects == Expects::Peace;
+        concern.expects = Expects::Anything;
+        let number = concern.disturbances;
+        let hosts = world.pair(id).hosts;
+        let quiet_from = hosts.iter().filter_map(|host| world.host(*host).stalled_until).fold(now, Time::max);
+        let terms = Terms::of(world, id);
+        let mut order = |at: Time, check: Check| self.checks.push(Reverse((at, id, number, check)));
+        match [(0, 1), (1, 0)].map(|(from, to)| world.network.cut_since(hosts[from], hosts[to]).is_some()) {
+            [false, false] => {
+                if let Some(us) = recovery_us(world, id, &terms) {
+                    order(quiet_from.plus(us), Check::Recovered);
+                }
+                if let Some(at) = recovery_after_outage(world, id, &terms).filter(|_| quiet_from == now) {
+                    order(at, Check::RecoveredSoon);
+                }
+            }
+            [true, true] => {}
+            [deaf_is_second, _] => {
+                let deaf = usize::from(deaf_is_second);
+                order(quiet_from.plus(severed_us(world, id, &terms, deaf, was_at_peace)), Check::Severed { deaf });
+            }
+        }
+    }
+
+    /// Sessions of a host changed their states in the turn that is just over.
+    pub fn changed(&mut self, world: &World, host: HostId, sessions: &[SessionId]) -> Result<(), Violation> {
+        for session in sessions {
+            let id = PairId(session.0);
+            let Some(concern) = self.concerns.get(id.0 as usize - 1) else { continue };
+            let side = usize::from(world.pair(id).hosts[1] == host);
+            let states = world.states(id);
+            match concern.expects {
+                Expects::Anything => {}
+                Expects::Peace => {
+                    return objection(world, id, "changed while nothing was wrong");
+                }
+                Expects::Severed { deaf } if side == deaf => {
+                    return objection(world, id, "changed on the side that hears nothing");
+                }
+                Expects::Severed { .. } if states[side] == Some(State::Up) => {
+                    return objection(world, id, "came Up though its packets do not arrive");
+                }
+                Expects::Severed { .. } => {}
+            }
+        }
+        Ok(())
+    }
+
+    /// Looks at what is due.
+    pub fn run(&mut self, world: &World) -> Result<(), Violation> {
+        while let Some(Reverse((at, id, number, check))) = self.checks.peek().copied()
+            && at <= world.now
+        {
+            self.checks.pop();
+            let concern = &mut self.concerns[id.0 as usize - 1];
+            if concern.disturbances != number {
+                continue;
+            }
+            let states = world.states(id);
+            let is_in_service = states.iter().all(|state| state.is_some_and(|state| state != State::AdminDown));
+            let since_corruption = self.last_corruption >= concern.disturbed_at;
+            if !is_in_service || since_corruption || may_corrupt(world, id) {
+                continue;
+            }
+            match check {
+                Check::Recovered if world.is_up(id) => concern.expects = Expects::Peace,
+                Check::RecoveredSoon if world.is_up(id) => {}
+                Check::Recovered => return objection(world, id, "should have come up by now"),
+                Check::RecoveredSoon => return objection(world, id, "should have come up soon after the outage"),
+                Check::Severed { .. } if states.contains(&Some(State::Up)) => {
+                    return objection(world, id, "is Up though one direction is cut");
+                }
+                Check::Severed { deaf } if states[deaf] != Some(State::Down) => {
+                    return objection(world, id, "is not Down on the side that hears nothing");
+                }
+                Check::Severed { deaf } => concern.expects = Expects::Severed { deaf },
+            }
+        }
+        Ok(())
+    }
+}
+
+/// A damaged packet may say anything, and is believed.
+fn may_corrupt(world: &World, id: PairId) -> bool {
+    let [one, two] = world.pair(id).hosts;
+    [(one, two), (two, one)].into_iter().any(|(from, to)| world.network.quality(from, to).corrupt_ppm > 0)
+}
+
+fn objection(world: &World, id: PairId, text: &str) -> Result<(), Violation> {
+    let [one, two] = world.pair(id).hosts;
+    let text = format!("pair {} of hosts {} and {} {text}; its states: {:?}", id.0, one.0, two.0, world.states(id));
+    Err(Violation::new(world.now, text))
+}
+
+/// The longest that a pair which nothing is done to takes to come up, from whatever states; `None` where it need not.
+/// The reference's rules against themselves never recover from some restarts.
+fn recovery_us(world: &World, id: PairId, terms: &Terms) -> Option<u64> {
+    let hosts = world.pair(id).hosts.map(|host| world.host(host));
+    let robust = hosts.map(|host| host.spec.rules == &ROBUST);
+    if !terms.is_peaceful || robust == [false, false] {
+        return None;
+    }
+    let wait_us = |side: usize| terms.detect_us[side].max(hosts[side].spec.rules.least_init_us(terms.tx_us[side]));
+    let backed_off_us = hosts.map(|host| u64::from(host.spec.backoff_max_us)).into_iter().max().unwrap_or(0);
+    let us = 2 * (wait_us(0) + wait_us(1))
+        + backed_off_us * 22 / 10
+        + 2 * terms.round_trip_us
+        + terms.tx_us[0]
+        + terms.tx_us[1];
+    Some(with_slack(us, terms))
+}
+
+/// When a pair has to be up that was Down for long on both sides: 1.1 × the shorter backed-off interval (here: what is
+/// left of it), two round trips, two transmit intervals.
+fn recovery_after_outage(world: &World, id: PairId, terms: &Terms) -> Option<Time> {
+    let hosts = world.pair(id).hosts.map(|host| world.host(host));
+    let long_us = 2 * terms.detect_us[0].max(terms.detect_us[1]) + world.network.slowest_us();
+    let is_long_down = |host: &Host| {
+        host.engine.session(id.session()).is_some_and(|(session, _)| {
+            let since = session.moments().last_updated;
+            session.state() == State::Down
+                && since.is_some_and(|since| host.clock.local(world.now).since(since) > long_us)
+        })
+    };
+    let robust = hosts.iter().all(|host| host.spec.rules == &ROBUST);
+    if !terms.is_peaceful || !robust || !hosts.iter().all(|host| is_long_down(host)) {
+        return None;
+    }
+    let first = hosts.iter().filter_map(|host| host.next_tx(id.session())).min()?.max(world.now);
+    let us = 2 * terms.round_trip_us + 2 * terms.tx_us[0].max(terms.tx_us[1]);
+    Some(first.plus(with_slack(us, terms)))
+}
+
+/// How long both sides may take to notice that one of them hears nothing any more.
+fn severed_us(world: &World, id: PairId, terms: &Terms, deaf: usize, was_at_peace: bool) -> u64 {
+    let hosts = world.pair(id).hosts.map(|host| world.host(host));
+    let sessions = hosts.map(|host| host.engine.session(id.session()).map(|(session, _)| session));
+    let wait_us = |side: usize| {
+        let now_us = sessions[side].map_or(0, crate::protocol::session::Session::detect_time_us);
+        // What is still on its way may lead to Init once more, but not out of peace.
+        let least_us = if was_at_peace { 0 } else { hosts[side].spec.rules.least_init_us(terms.tx_us[side]) };
+        now_us.max(terms.detect_us[side]).max(least_us)
+    };
+    let deadline_us = sessions[deaf]
+        .and_then(crate::protocol::session::Session::detect_deadline)
+        .map_or(0, |deadline| hosts[deaf].clock.world(deadline).since(world.now));
+    let slowest_us = world.network.slowest_us();
+    let noticed_us = (slowest_us + wait_us(deaf)).max(deadline_us);
+    let us = noticed_us + slowest_us + wait_us(1 - deaf) + terms.tx_us[0].max(terms.tx_us[1]);
+    // A silence that may be our own fault buys either side one more interval.
+    let graces_us = if terms.lateness_us > 0 || !was_at_peace { terms.tx_us[0] + terms.tx_us[1] } else { 0 };
+    with_slack(us + graces_us, terms)
+}
+
+fn with_slack(us: u64, terms: &Terms) -> u64 {
+    us + us * DRIFT_PPM / 1_000_000 + 6 * terms.lateness_us + SLACK_US
+}
+
+impl Terms {
+    fn of(world: &World, id: PairId) -> Self {
+        let pair = world.pair(id);
+        let specs = pair.hosts.map(|host| world.host(host).spec);
+        let (tx, detect): (Vec<u64>, Vec<u64>) = (0..2)
+            .map(|side| {
+                let other = 1 - side;
+                let (ours, theirs) = ((&specs[side], &pair.timers[side]), (&specs[other], &pair.timers[other]));
+                (tx_us(ours, theirs), detect_us(ours, theirs))
+            })
+            .unzip();
+        let (tx_us, detect_us) = ([tx[0], tx[1]], [detect[0], detect[1]]);
+        let qualities = [(0, 1), (1, 0)].map(|(from, to)| world.network.quality(pair.hosts[from], pair.hosts[to]));
+        let lateness_us = specs[0].lateness_us.max(specs[1].lateness_us);
+        // What is on its way from worse times counts, too.
+        let round_trip_us = 2 * world.network.slowest_us();
+        let is_peaceful = (0..2).all(|side| {
+            let other = 1 - side;
+            let spread_us = qualities[other].slowest_us() - qualities[other].delay_us;
+            let most = if pair.timers[side].detect_mult == 1 { 9 } else { 11 };
+            let gap_us = tx_us[other] * most / 10 + lateness_us + spread_us;
+            let gap_us = gap_us + gap_us * DRIFT_PPM / 1_000_000 + SLACK_US;
+            let is_followed = specs[side].rules != &ROBUST
+                || advertised(&specs[other], pair.timers[other].tx_min_us) <= MAX_PEER_INTERVAL_US;
+            // Under the reference's rules Init is over before a slow handshake is.
+            let handshake_us = if specs.iter().all(|spec| spec.rules == &ROBUST) { gap_us } else { 2 * gap_us };
+            is_followed
+                && handshake_us < detect_us[side]
+                && round_trip_us + 2 * lateness_us < detect_us[side]
+                && qualities[other].loss_ppm == 0
+                && qualities[other].corrupt_ppm == 0
+                && lateness_us * 5 < detect_us[side]
+        });
+        Self { tx_us, detect_us, round_trip_us, lateness_us, is_peaceful }
+    }
+}
+
+type Side<'a> = (&'a HostSpec, &'a Timers);
+
+fn advertised(spec: &HostSpec, interval_us: u32) -> u32 {
+    interval_us.clamp(spec.min_tx_floor_us, spec.max_tx_ceil_us)
+}
+
+/// RFC 5880 §6.8.7, within the bounds of the one that sends.
+fn tx_us((spec, timers): Side<'_>, (their_spec, theirs): Side<'_>) -> u64 {
+    let wanted = advertised(their_spec, theirs.rx_min_us);
+    u64::from(advertised(spec, timers.tx_min_us.max(wanted)))
+}
+
+fn detect_us((spec, timers): Side<'_>, (their_spec, theirs): Side<'_>) -> u64 {
+    let agreed = advertised(their_spec, theirs.tx_min_us).max(timers.rx_min_us).max(spec.min_tx_floor_us);
+    let agreed = if spec.rules == &ROBUST { agreed } else { agreed.min(spec.max_tx_ceil_us) };
+    u64::from(timers.detect_mult) * u64::from(agreed)
+}
