@@ -14,10 +14,10 @@
 //!                      inbox                 mailbox ─── doorbell ──▶ JavaScript drains
 //! ```
 //!
-//! The core has no I/O and no clock: `packet`, `rules`, `session`, `queue`, `calendar`, `index`, `discriminators`, `engine`, `stalls`, `stats`, `histogram`, `lateness`,
+//! The core has no I/O and no clock: `packet`, `rules`, `session`, `queue`, `calendar`, `index`, `discriminators`, `engine`, `recent_delays`, `stats`, `histogram`, `lateness`,
 //! `jitter` and `time` compute, `orders` decides over routes, and `arrival` translates stamps. A test reaches hour three by adding a
 //! number. Around it, on Linux:
-//! `socket`, `links`, `routes` and `clock` are the only places that touch the kernel, `inbox` and `mailbox` the only
+//! `socket`, `links`, `routes` and `clock` are the only places that touch the kernel, `commands` and `mailbox` the only
 //! ones that other threads touch, and `driver` and `arming` the only ones that run. `addon` converts for N-API.
 
 #[cfg(target_os = "linux")]

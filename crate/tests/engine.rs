@@ -3,7 +3,7 @@
 mod support;
 
 use proptest::prelude::*;
-use route_liveness::engine::stats::{Cause, Invalid, LinkId};
+use route_liveness::engine::stats::{DropReason, LinkId, TransitionCause};
 use route_liveness::engine::{AddError, Datagram, Engine, Event, Path, SessionId};
 use route_liveness::protocol::packet::{ControlPacket, State};
 use route_liveness::protocol::rules::{REFERENCE, ROBUST};
@@ -48,7 +48,7 @@ fn silence_for_the_detection_time_is_down_with_reason_timeout() {
     network.run(2 * SECOND);
     let first = network.host(1).transitions[0];
     assert_eq!((first.from, first.to, first.reason), (State::Up, State::Down, DownReason::Timeout));
-    assert_eq!(first.cause, Cause::DetectTimeout);
+    assert_eq!(first.cause, TransitionCause::DetectTimeout);
     // What was on its way when the path was cut still counts.
     assert!(first.at.since(last_heard) >= 300 * MS && first.at.since(last_heard) <= 301 * MS + 110 * MS);
     assert_eq!(network.host(1).state(1), State::Down);
@@ -146,10 +146,10 @@ fn a_late_turn_of_our_own_buys_a_silent_session_one_interval_and_no_more() {
     let engine = &mut network.host(1).engine;
     let deadline = engine.session(SessionId(1)).unwrap().0.detect_deadline().unwrap();
     let late = deadline.plus(76 * MS);
-    engine.note_lateness(late, 76 * MS);
+    engine.note_scheduling_delay(late, 76 * MS);
     engine.handle_timeout(late, late);
     assert!(transitions(engine).is_empty(), "a turn later than a quarter of the detection time excuses");
-    assert_eq!(engine.stats().iter().map(|(_, counters)| counters.graces).sum::<u64>(), 1);
+    assert_eq!(engine.stats().iter().map(|(_, counters)| counters.extensions).sum::<u64>(), 1);
 
     let again = late.plus(100 * MS);
     engine.handle_timeout(again, again);
@@ -165,7 +165,7 @@ fn a_turn_that_was_hardly_late_excuses_nobody() {
     let engine = &mut network.host(1).engine;
     let deadline = engine.session(SessionId(1)).unwrap().0.detect_deadline().unwrap();
     let late = deadline.plus(75 * MS);
-    engine.note_lateness(late, 75 * MS);
+    engine.note_scheduling_delay(late, 75 * MS);
     engine.handle_timeout(late, late);
     let down = transitions(engine);
     assert_eq!(down.len(), 1);
@@ -192,7 +192,7 @@ fn drops_and_stalls_from_before_the_last_packet_excuse_nothing() {
     let session = engine.session(SessionId(1)).unwrap().0;
     let (last_rx, deadline) = (session.last_rx().unwrap(), session.detect_deadline().unwrap());
     engine.note_socket_drops(last_rx.minus(1));
-    engine.note_lateness(last_rx.minus(1), SECOND);
+    engine.note_scheduling_delay(last_rx.minus(1), SECOND);
     engine.handle_timeout(deadline, deadline);
     assert_eq!(transitions(engine).len(), 1);
 }
@@ -239,16 +239,16 @@ fn strangers_and_garbage_are_counted_never_answered_and_change_nobody() {
     assert_eq!(transitions(engine), []);
     assert!(engine.poll_transmit().is_none());
     assert_eq!(engine.session(SessionId(1)).unwrap().0.state(), State::Up);
-    let counted = |pick: fn(&route_liveness::engine::stats::Counters) -> u64| -> u64 {
+    let counted = |pick: fn(&route_liveness::engine::stats::EndpointCounters) -> u64| -> u64 {
         engine.stats().iter().map(|(_, counters)| pick(counters)).sum()
     };
-    assert_eq!(counted(|c| c.rx_invalid[Invalid::Short as usize]), 1);
-    assert_eq!(counted(|c| c.rx_invalid[Invalid::Version as usize]), 1);
-    assert_eq!(counted(|c| c.rx_invalid[Invalid::Length as usize]), 1);
-    assert_eq!(counted(|c| c.rx_invalid[Invalid::DetectMult as usize]), 1);
-    assert_eq!(counted(|c| c.rx_invalid[Invalid::Discriminator as usize]), 1);
-    assert_eq!(counted(|c| c.rx_invalid[Invalid::Interval as usize]), 1);
-    assert_eq!(counted(|c| c.rx_invalid[Invalid::ForeignDiscriminator as usize]), 1);
+    assert_eq!(counted(|c| c.rx_invalid[DropReason::Short as usize]), 1);
+    assert_eq!(counted(|c| c.rx_invalid[DropReason::Version as usize]), 1);
+    assert_eq!(counted(|c| c.rx_invalid[DropReason::Length as usize]), 1);
+    assert_eq!(counted(|c| c.rx_invalid[DropReason::DetectMult as usize]), 1);
+    assert_eq!(counted(|c| c.rx_invalid[DropReason::Discriminator as usize]), 1);
+    assert_eq!(counted(|c| c.rx_invalid[DropReason::Interval as usize]), 1);
+    assert_eq!(counted(|c| c.rx_invalid[DropReason::ForeignDiscriminator as usize]), 1);
     assert_eq!(counted(|c| c.unknown_peer), 3);
 }
 
@@ -292,7 +292,10 @@ fn more_packets_are_not_expected_before_the_peer_can_have_heard_of_it() {
             network.run(5 * SECOND + phase * 25 * MS);
             network.world.set_timers(PairId(1), 0, timers(50, 3));
             network.run(5 * SECOND);
-            assert!(network.host(1).transitions.iter().all(|change| change.cause != Cause::DetectTimeout), "{rules:?}");
+            assert!(
+                network.host(1).transitions.iter().all(|change| change.cause != TransitionCause::DetectTimeout),
+                "{rules:?}"
+            );
         }
     }
 }
@@ -323,7 +326,7 @@ fn less_is_expected_as_soon_as_less_is_asked_for() {
     network.run(150 * MS);
     network.heal();
     network.run(10 * SECOND);
-    assert!(network.host(1).transitions.iter().all(|change| change.cause != Cause::DetectTimeout));
+    assert!(network.host(1).transitions.iter().all(|change| change.cause != TransitionCause::DetectTimeout));
 }
 
 #[test]

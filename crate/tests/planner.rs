@@ -5,19 +5,21 @@ use std::net::Ipv4Addr;
 use nix::errno::Errno;
 use route_liveness::driver::mailbox::{RouteOp, RouteOutcome};
 use route_liveness::engine::SessionId;
-use route_liveness::engine::stats::{LinkId, Scope};
+use route_liveness::engine::stats::{LinkId, LocalEndpoint};
 use route_liveness::protocol::time::Time;
-use route_liveness::routes::armed::{ArmedRoute, ArmingPolicy, HOLD_US, Job, RouteId, SessionView, Suspicion};
+use route_liveness::routes::armed::{
+    AffectedRoutes, ArmedRoute, ArmingPolicy, HOLD_US, RouteId, RouteRequest, SessionView,
+};
 use route_liveness::routes::kernel_route::{KernelRoute, Occupant, Presence, Result, RouteError};
-use route_liveness::routes::planner::Orders;
-use route_liveness::routes::tables::Settled;
+use route_liveness::routes::planner::RoutePlanner;
+use route_liveness::routes::tables::RequestOutcome;
 
 const NOW: Time = Time::from_micros(1);
 const SECOND: u64 = 1_000_000;
 const UP: SessionView = SessionView { up: true, peer_passive: false, conv_start: None };
 const DOWN: SessionView = SessionView { up: false, peer_passive: false, conv_start: None };
 const DOWN_PASSIVE: SessionView = SessionView { up: false, peer_passive: true, conv_start: None };
-const SCOPE: Scope = Scope { link: LinkId(1), local: Ipv4Addr::new(10, 0, 0, 1) };
+const SCOPE: LocalEndpoint = LocalEndpoint { link: LinkId(1), local: Ipv4Addr::new(10, 0, 0, 1) };
 const ROUTE: KernelRoute = KernelRoute {
     table: 254,
     destination: Ipv4Addr::new(10, 9, 0, 7),
@@ -32,7 +34,7 @@ const OTHER_HOP: KernelRoute = KernelRoute { next_hop: Ipv4Addr::new(10, 0, 0, 3
 
 /// Orders, and a kernel that does what it is asked.
 struct Bench {
-    orders: Orders,
+    planner: RoutePlanner,
     generation: u32,
     now: Time,
 }
@@ -40,7 +42,7 @@ struct Bench {
 impl Bench {
     fn new() -> Self {
         let policy = ArmingPolicy { take_over: false, honor_peer_passive: true };
-        Self { orders: Orders::new(policy), generation: 0, now: NOW }
+        Self { planner: RoutePlanner::new(policy), generation: 0, now: NOW }
     }
 
     /// With a route that is installed and whose session is Up.
@@ -63,21 +65,21 @@ impl Bench {
             adopted: false,
         };
         change(&mut armed);
-        self.orders.arm(armed, SCOPE, session, self.now);
+        self.planner.arm(armed, SCOPE, session, self.now);
     }
 
     fn disarm(&mut self, remove: bool) {
         self.generation += 1;
-        self.orders.disarm(RouteId(1), self.generation, remove, self.now);
+        self.planner.disarm(RouteId(1), self.generation, remove, self.now);
     }
 
     fn session(&mut self, view: SessionView) {
-        self.orders.session_changed(SessionId(1), view, self.now);
+        self.planner.session_changed(SessionId(1), view, self.now);
     }
 
     fn after(&mut self, us: u64) {
         self.now = self.now.plus(us);
-        self.orders.handle_timeout(self.now);
+        self.planner.handle_timeout(self.now);
     }
 
     /// What is asked until nothing is; the kernel does it, and what is looked for is there.
@@ -88,46 +90,52 @@ impl Bench {
     fn run_with(&mut self, seen: Presence) -> (Vec<&'static str>, Vec<RouteOutcome>) {
         let (mut asked, mut outcomes) = (Vec::new(), Vec::new());
         for _ in 0..20 {
-            if !self.orders.has_work() {
+            if !self.planner.has_work() {
                 break;
             }
-            let batch = self.orders.pick(self.now);
+            let batch = self.planner.pick(self.now);
             outcomes.extend(batch.idle);
             let parts = [
-                (RouteOp::Delete, "delete", batch.deletes, settled(Ok(()), Presence::Absent)),
-                (RouteOp::None, "look", batch.looks, settled(Ok(()), seen)),
-                (RouteOp::Add, "add", batch.adds, settled(Ok(()), Presence::Present)),
+                (RouteOp::Delete, "delete", batch.deletes, answered(Ok(()), Presence::Absent)),
+                (RouteOp::None, "look", batch.looks, answered(Ok(()), seen)),
+                (RouteOp::Add, "add", batch.adds, answered(Ok(()), Presence::Present)),
             ];
-            for (op, name, jobs, answer) in parts {
-                asked.extend(jobs.iter().map(|_| name));
-                outcomes.extend(self.orders.report(op, &jobs, vec![answer; jobs.len()], self.now));
+            for (op, name, requests, answer) in parts {
+                asked.extend(requests.iter().map(|_| name));
+                outcomes.extend(self.planner.report(op, &requests, vec![answer; requests.len()], self.now));
             }
         }
-        assert!(!self.orders.has_work(), "it comes to an end");
+        assert!(!self.planner.has_work(), "it comes to an end");
         (asked, outcomes)
     }
 
     /// Takes the one request there is, and leaves it unanswered.
-    fn ask(&mut self) -> (RouteOp, Job) {
-        let batch = self.orders.pick(self.now);
-        let mut jobs: Vec<(RouteOp, Job)> = batch.deletes.iter().map(|job| (RouteOp::Delete, *job)).collect();
-        jobs.extend(batch.looks.iter().map(|job| (RouteOp::None, *job)));
-        jobs.extend(batch.adds.iter().map(|job| (RouteOp::Add, *job)));
-        assert_eq!(jobs.len(), 1);
-        jobs.remove(0)
+    fn ask(&mut self) -> (RouteOp, RouteRequest) {
+        let batch = self.planner.pick(self.now);
+        let mut requests: Vec<(RouteOp, RouteRequest)> =
+            batch.deletes.iter().map(|request| (RouteOp::Delete, *request)).collect();
+        requests.extend(batch.looks.iter().map(|request| (RouteOp::None, *request)));
+        requests.extend(batch.adds.iter().map(|request| (RouteOp::Add, *request)));
+        assert_eq!(requests.len(), 1);
+        requests.remove(0)
     }
 
-    fn answer(&mut self, (op, job): (RouteOp, Job), result: Result<()>, presence: Presence) -> Vec<RouteOutcome> {
-        self.orders.report(op, &[job], [settled(result, presence)], self.now)
+    fn answer(
+        &mut self,
+        (op, request): (RouteOp, RouteRequest),
+        result: Result<()>,
+        presence: Presence,
+    ) -> Vec<RouteOutcome> {
+        self.planner.report(op, &[request], [answered(result, presence)], self.now)
     }
 
     fn count(&self, pick: fn(&route_liveness::routes::stats::RouteCounters) -> u64) -> u64 {
-        self.orders.stats().iter().map(|(_, counters)| pick(counters)).sum()
+        self.planner.stats().iter().map(|(_, counters)| pick(counters)).sum()
     }
 }
 
-fn settled(result: Result<()>, presence: Presence) -> Settled {
-    Settled { result, presence, replaced: None }
+fn answered(result: Result<()>, presence: Presence) -> RequestOutcome {
+    RequestOutcome { result, presence, replaced: None }
 }
 
 #[test]
@@ -183,25 +191,25 @@ fn a_passive_peer_keeps_its_route_through_a_down_until_it_is_withdrawn_or_the_fl
 
 #[test]
 fn deletes_go_before_looks_and_looks_before_adds_also_where_an_add_was_wanted_first() {
-    let mut orders = Orders::new(ArmingPolicy { take_over: false, honor_peer_passive: false });
-    let arm = |orders: &mut Orders, id: u32, generation, session, view, adopted| {
+    let mut planner = RoutePlanner::new(ArmingPolicy { take_over: false, honor_peer_passive: false });
+    let arm = |planner: &mut RoutePlanner, id: u32, generation, session, view, adopted| {
         let route = KernelRoute { destination: Ipv4Addr::from(0x0A09_0000 + id), ..ROUTE };
         let (id, session) = (RouteId(id), SessionId(session));
         let armed = ArmedRoute { id, session, generation, route, no_uninstall: false, admin_down: false, adopted };
-        orders.arm(armed, SCOPE, view, NOW);
+        planner.arm(armed, SCOPE, view, NOW);
     };
-    arm(&mut orders, 1, 1, 1, UP, false);
-    let batch = orders.pick(NOW);
-    orders.report(RouteOp::Add, &batch.adds, [settled(Ok(()), Presence::Present)], NOW);
+    arm(&mut planner, 1, 1, 1, UP, false);
+    let batch = planner.pick(NOW);
+    planner.report(RouteOp::Add, &batch.adds, [answered(Ok(()), Presence::Present)], NOW);
     // It waits for its removal behind other additions: an admin down of a route whose session is Up, for example.
     for id in 2..100 {
-        arm(&mut orders, id, 1, 2, UP, false);
+        arm(&mut planner, id, 1, 2, UP, false);
     }
-    arm(&mut orders, 100, 1, 3, DOWN, true);
-    orders.disarm(RouteId(1), 2, true, NOW);
-    let batch = orders.pick(NOW);
-    assert_eq!(batch.deletes.iter().map(|job| job.id).collect::<Vec<_>>(), [RouteId(1)]);
-    assert_eq!(batch.looks.iter().map(|job| job.id).collect::<Vec<_>>(), [RouteId(100)]);
+    arm(&mut planner, 100, 1, 3, DOWN, true);
+    planner.disarm(RouteId(1), 2, true, NOW);
+    let batch = planner.pick(NOW);
+    assert_eq!(batch.deletes.iter().map(|request| request.id).collect::<Vec<_>>(), [RouteId(1)]);
+    assert_eq!(batch.looks.iter().map(|request| request.id).collect::<Vec<_>>(), [RouteId(100)]);
     assert!(batch.adds.len() < 98, "a deletion that comes now does not wait for all of them");
 }
 
@@ -240,7 +248,7 @@ fn a_route_that_is_armed_again_for_another_session_follows_that_one() {
     bench.arm(|it| it.session = SessionId(2), UP);
     bench.session(DOWN);
     assert!(bench.run().is_empty());
-    bench.orders.session_changed(SessionId(2), DOWN, NOW);
+    bench.planner.session_changed(SessionId(2), DOWN, NOW);
     assert_eq!(bench.run(), ["delete"]);
 }
 
@@ -267,8 +275,8 @@ fn a_failed_deletion_leaves_the_route_installed_and_is_tried_again_when_told_to(
     let deletion = bench.ask();
     let outcomes = bench.answer(deletion, Err(RouteError::System(Errno::EPERM)), Presence::Present);
     assert!(outcomes[0].installed && outcomes[0].result.is_err());
-    assert!(!bench.orders.has_work(), "whoever retries says when");
-    bench.orders.retry(RouteId(1), bench.generation, NOW);
+    assert!(!bench.planner.has_work(), "whoever retries says when");
+    bench.planner.retry(RouteId(1), bench.generation, NOW);
     assert_eq!(bench.run(), ["delete"]);
 }
 
@@ -277,7 +285,7 @@ fn a_route_that_somebody_else_deleted_is_put_back_while_its_session_is_up() {
     for (view, expected) in [(UP, vec!["look", "add"]), (DOWN, vec!["look"])] {
         let mut bench = Bench::installed();
         bench.session(view);
-        bench.orders.lost(&ROUTE, NOW);
+        bench.planner.lost(&ROUTE, NOW);
         let (asked, outcomes) = bench.run_with(Presence::Absent);
         assert_eq!(asked, expected);
         assert!(outcomes.iter().any(|it| it.op == RouteOp::None && !it.installed), "and its loss is told");
@@ -293,11 +301,11 @@ fn a_route_that_is_taken_before_the_answer_to_its_addition_was_noted_is_put_back
         bench.arm(|_| {}, UP);
         let addition = bench.ask();
         if is_replaced {
-            bench.orders.taken(&ROUTE.slot(), NOW);
+            bench.planner.taken(&ROUTE.slot(), NOW);
         } else {
-            bench.orders.lost(&ROUTE, NOW);
+            bench.planner.lost(&ROUTE, NOW);
         }
-        assert!(!bench.orders.has_work(), "nothing is asked twice at once");
+        assert!(!bench.planner.has_work(), "nothing is asked twice at once");
         bench.answer(addition, Ok(()), Presence::Present);
         assert_eq!(bench.run_with(Presence::Absent).0, ["look", "add"]);
         assert_eq!(bench.count(|it| it.restored), 1);
@@ -307,9 +315,9 @@ fn a_route_that_is_taken_before_the_answer_to_its_addition_was_noted_is_put_back
 #[test]
 fn a_route_that_is_taken_while_it_is_looked_for_is_looked_for_again() {
     let mut bench = Bench::installed();
-    bench.orders.taken(&ROUTE.slot(), NOW);
+    bench.planner.taken(&ROUTE.slot(), NOW);
     let look = bench.ask();
-    bench.orders.lost(&ROUTE, NOW);
+    bench.planner.lost(&ROUTE, NOW);
     assert!(bench.answer(look, Ok(()), Presence::Present).is_empty());
     assert_eq!(bench.run_with(Presence::Absent).0, ["look", "add"]);
 }
@@ -317,7 +325,7 @@ fn a_route_that_is_taken_while_it_is_looked_for_is_looked_for_again() {
 #[test]
 fn a_slot_that_somebody_changes_is_looked_at_and_a_route_that_is_still_there_is_deleted_when_its_session_falls() {
     let mut bench = Bench::installed();
-    bench.orders.taken(&ROUTE.slot(), NOW);
+    bench.planner.taken(&ROUTE.slot(), NOW);
     assert_eq!(bench.run(), ["look"], "it is there: somebody put theirs beside it");
     bench.session(DOWN);
     assert_eq!(bench.run(), ["delete"]);
@@ -332,9 +340,9 @@ fn the_loss_of_a_route_that_is_not_quite_ours_is_none_of_ours() {
         KernelRoute { priority: 7, ..ROUTE },
         OTHER_HOP,
     ] {
-        bench.orders.lost(&other, NOW);
+        bench.planner.lost(&other, NOW);
     }
-    assert!(!bench.orders.has_work());
+    assert!(!bench.planner.has_work());
 }
 
 #[test]
@@ -342,13 +350,13 @@ fn a_route_that_is_taken_again_and_again_is_put_back_with_growing_delays_until_t
     let mut bench = Bench::installed();
     let mut delays = Vec::new();
     for _ in 0..9 {
-        bench.orders.lost(&ROUTE, bench.now);
+        bench.planner.lost(&ROUTE, bench.now);
         let (_, outcomes) = bench.run_with(Presence::Absent);
         let lost = outcomes.iter().find(|it| it.op == RouteOp::None).expect("the loss is told");
         let restore_at = lost.restore_at;
         delays.push(restore_at.map_or(0, |at| at.since(bench.now)) / SECOND);
         if let Some(at) = restore_at {
-            assert_eq!(bench.orders.poll_deadline(), Some(at));
+            assert_eq!(bench.planner.poll_deadline(), Some(at));
             bench.after(at.since(bench.now) - 1);
             assert!(bench.run().is_empty(), "not before");
             bench.after(1);
@@ -358,7 +366,7 @@ fn a_route_that_is_taken_again_and_again_is_put_back_with_growing_delays_until_t
     assert_eq!(delays, [0, 1, 2, 4, 8, 16, 32, 60, 60]);
     assert_eq!((bench.count(|it| it.restored), bench.count(|it| it.restores_delayed)), (9, 8));
     bench.after(121 * SECOND);
-    bench.orders.lost(&ROUTE, bench.now);
+    bench.planner.lost(&ROUTE, bench.now);
     assert_eq!(bench.run_with(Presence::Absent).0, ["look", "add"], "after some peace at once again");
 }
 
@@ -366,48 +374,48 @@ fn a_route_that_is_taken_again_and_again_is_put_back_with_growing_delays_until_t
 fn what_a_link_takes_along_is_put_back_at_once_however_often() {
     let mut bench = Bench::installed();
     for _ in 0..5 {
-        let suspicion = Suspicion { interfaces: vec![ROUTE.interface], ..Suspicion::default() };
-        bench.orders.suspect(&suspicion, (SessionId(0), RouteId(0)), 10, bench.now);
+        let affected = AffectedRoutes { interfaces: vec![ROUTE.interface], ..AffectedRoutes::default() };
+        bench.planner.recheck(&affected, (SessionId(0), RouteId(0)), 10, bench.now);
         assert_eq!(bench.run_with(Presence::Absent).0, ["look", "add"]);
     }
-    let elsewhere = Suspicion { interfaces: vec![99], ..Suspicion::default() };
-    bench.orders.suspect(&elsewhere, (SessionId(0), RouteId(0)), 10, bench.now);
+    let elsewhere = AffectedRoutes { interfaces: vec![99], ..AffectedRoutes::default() };
+    bench.planner.recheck(&elsewhere, (SessionId(0), RouteId(0)), 10, bench.now);
     assert!(bench.run().is_empty(), "another link's routes are not looked at");
 }
 
 #[test]
 fn a_suspicion_is_followed_in_portions() {
-    let mut orders = Orders::new(ArmingPolicy { take_over: false, honor_peer_passive: false });
+    let mut planner = RoutePlanner::new(ArmingPolicy { take_over: false, honor_peer_passive: false });
     for id in 0..10 {
         let route = KernelRoute { destination: Ipv4Addr::from(0x0A09_0000 + id), ..ROUTE };
         let (id, session) = (RouteId(id), SessionId(id));
         let armed =
             ArmedRoute { id, session, generation: 1, route, no_uninstall: false, admin_down: false, adopted: false };
-        orders.arm(armed, SCOPE, UP, NOW);
+        planner.arm(armed, SCOPE, UP, NOW);
     }
-    let batch = orders.pick(NOW);
-    orders.report(RouteOp::Add, &batch.adds, vec![settled(Ok(()), Presence::Present); 10], NOW);
-    let all = Suspicion { all: true, ..Suspicion::default() };
+    let batch = planner.pick(NOW);
+    planner.report(RouteOp::Add, &batch.adds, vec![answered(Ok(()), Presence::Present); 10], NOW);
+    let all = AffectedRoutes { all: true, ..AffectedRoutes::default() };
     let mut from = Some((SessionId(0), RouteId(0)));
     let mut calls = 0;
     while let Some(start) = from {
-        from = orders.suspect(&all, start, 4, NOW);
+        from = planner.recheck(&all, start, 4, NOW);
         calls += 1;
     }
     assert_eq!(calls, 3);
-    assert_eq!(orders.pick(NOW).looks.len(), 10);
+    assert_eq!(planner.pick(NOW).looks.len(), 10);
 }
 
 #[test]
 fn what_a_look_cannot_tell_a_listing_does() {
     for (is_there, expected) in [(true, vec![]), (false, vec!["add"])] {
         let mut bench = Bench::installed();
-        bench.orders.taken(&ROUTE.slot(), NOW);
+        bench.planner.taken(&ROUTE.slot(), NOW);
         let look = bench.ask();
         bench.answer(look, Ok(()), Presence::Unknown);
-        let question = bench.orders.questions().remove(0);
-        assert!(!question.of_slot && !bench.orders.has_questions(), "each is asked once");
-        bench.orders.listed(&question, is_there, Occupant::Unknown, NOW);
+        let question = bench.planner.questions().remove(0);
+        assert!(!question.of_slot && !bench.planner.has_questions(), "each is asked once");
+        bench.planner.listed(&question, is_there, Occupant::Unknown, NOW);
         assert_eq!(bench.run(), expected);
     }
 }
@@ -415,12 +423,12 @@ fn what_a_look_cannot_tell_a_listing_does() {
 #[test]
 fn a_listing_that_is_older_than_a_notice_proves_nothing() {
     let mut bench = Bench::installed();
-    bench.orders.taken(&ROUTE.slot(), NOW);
+    bench.planner.taken(&ROUTE.slot(), NOW);
     let look = bench.ask();
     bench.answer(look, Ok(()), Presence::Unknown);
-    let question = bench.orders.questions().remove(0);
-    bench.orders.lost(&ROUTE, NOW);
-    assert!(bench.orders.listed(&question, true, Occupant::Unknown, NOW).is_none());
+    let question = bench.planner.questions().remove(0);
+    bench.planner.lost(&ROUTE, NOW);
+    assert!(bench.planner.listed(&question, true, Occupant::Unknown, NOW).is_none());
     assert_eq!(bench.run_with(Presence::Absent).0, ["look", "add"]);
 }
 
@@ -430,7 +438,7 @@ fn a_route_with_a_priority_is_deleted_although_nobody_knows_whether_it_is_there_
         let mut bench = Bench::new();
         bench.arm(|it| it.route.priority = priority, UP);
         bench.run();
-        bench.orders.taken(&KernelRoute { priority, ..ROUTE }.slot(), NOW);
+        bench.planner.taken(&KernelRoute { priority, ..ROUTE }.slot(), NOW);
         bench.session(DOWN);
         assert_eq!(bench.run(), expected);
     }
@@ -442,33 +450,33 @@ fn an_occupied_slot_is_a_conflict_or_a_replacement_as_a_listing_says() {
     bench.arm(|_| {}, UP);
     let addition = bench.ask();
     bench.answer(addition, Err(RouteError::Occupied), Presence::Absent);
-    let question = bench.orders.questions().remove(0);
-    let outcome = bench.orders.listed(&question, false, Occupant::Foreign(42), NOW).expect("told");
+    let question = bench.planner.questions().remove(0);
+    let outcome = bench.planner.listed(&question, false, Occupant::Foreign(42), NOW).expect("told");
     assert_eq!((outcome.op, outcome.result), (RouteOp::Add, Err(RouteError::Conflict(42))));
-    assert!(!bench.orders.has_work());
+    assert!(!bench.planner.has_work());
 
-    bench.orders.retry(RouteId(1), bench.generation, NOW);
+    bench.planner.retry(RouteId(1), bench.generation, NOW);
     let addition = bench.ask();
     bench.answer(addition, Err(RouteError::Occupied), Presence::Absent);
-    let question = bench.orders.questions().remove(0);
-    bench.orders.listed(&question, false, Occupant::Ours(OTHER_HOP), NOW);
-    let (op, job) = bench.ask();
-    assert_eq!((op, job.replaces), (RouteOp::Add, Some(OTHER_HOP)));
-    bench.answer((op, job), Ok(()), Presence::Present);
-    let (op, job) = bench.ask();
-    assert_eq!((op, job.route), (RouteOp::Delete, OTHER_HOP), "what it replaced goes afterwards");
+    let question = bench.planner.questions().remove(0);
+    bench.planner.listed(&question, false, Occupant::Ours(OTHER_HOP), NOW);
+    let (op, request) = bench.ask();
+    assert_eq!((op, request.replaces), (RouteOp::Add, Some(OTHER_HOP)));
+    bench.answer((op, request), Ok(()), Presence::Present);
+    let (op, request) = bench.ask();
+    assert_eq!((op, request.route), (RouteOp::Delete, OTHER_HOP), "what it replaced goes afterwards");
 }
 
 #[test]
 fn another_next_hop_replaces_the_route_of_a_session_that_is_up_without_a_gap() {
     let mut bench = Bench::installed();
     bench.arm(|it| it.route = OTHER_HOP, UP);
-    let (op, job) = bench.ask();
-    assert_eq!((op, job.route, job.replaces), (RouteOp::Add, OTHER_HOP, Some(ROUTE)));
-    bench.answer((op, job), Ok(()), Presence::Present);
-    let (op, job) = bench.ask();
-    assert_eq!((op, job.route), (RouteOp::Delete, ROUTE));
-    assert!(bench.answer((op, job), Ok(()), Presence::Absent).is_empty(), "that is no withdrawal");
+    let (op, request) = bench.ask();
+    assert_eq!((op, request.route, request.replaces), (RouteOp::Add, OTHER_HOP, Some(ROUTE)));
+    bench.answer((op, request), Ok(()), Presence::Present);
+    let (op, request) = bench.ask();
+    assert_eq!((op, request.route), (RouteOp::Delete, ROUTE));
+    assert!(bench.answer((op, request), Ok(()), Presence::Absent).is_empty(), "that is no withdrawal");
     assert_eq!(bench.count(|it| it.installed), 1);
 }
 
@@ -479,7 +487,7 @@ fn a_replaced_route_waits_for_its_new_session_and_goes_where_that_does_not_come_
         bench.arm(|it| (it.route, it.session) = (OTHER_HOP, SessionId(2)), DOWN);
         assert!(bench.run().is_empty(), "the former one stays meanwhile");
         if comes_up {
-            bench.orders.session_changed(SessionId(2), UP, bench.now);
+            bench.planner.session_changed(SessionId(2), UP, bench.now);
             assert_eq!(bench.run(), ["add", "delete"]);
         } else {
             bench.after(HOLD_US);
@@ -505,12 +513,12 @@ fn replacements_that_follow_each_other_leave_nothing_behind() {
 #[test]
 fn an_interface_that_has_another_index_gets_the_route_and_the_former_one_loses_it() {
     let mut bench = Bench::installed();
-    bench.orders.link_changed(SCOPE.link, 8, NOW);
-    let (op, job) = bench.ask();
-    assert_eq!((op, job.route.interface), (RouteOp::Add, 8));
-    bench.answer((op, job), Ok(()), Presence::Present);
-    let (op, job) = bench.ask();
-    assert_eq!((op, job.route.interface), (RouteOp::Delete, 7));
+    bench.planner.link_changed(SCOPE.link, 8, NOW);
+    let (op, request) = bench.ask();
+    assert_eq!((op, request.route.interface), (RouteOp::Add, 8));
+    bench.answer((op, request), Ok(()), Presence::Present);
+    let (op, request) = bench.ask();
+    assert_eq!((op, request.route.interface), (RouteOp::Delete, 7));
 }
 
 #[test]
@@ -565,7 +573,7 @@ fn whoever_adopts_a_route_is_told_also_where_it_is_armed_again_or_its_link_chang
     let overtake: [fn(&mut Bench); 3] = [
         |bench| bench.arm(|_| {}, DOWN),
         |bench| bench.arm(|it| it.route = OTHER_HOP, DOWN),
-        |bench| bench.orders.link_changed(SCOPE.link, 0, NOW),
+        |bench| bench.planner.link_changed(SCOPE.link, 0, NOW),
     ];
     for overtake in overtake {
         let mut bench = Bench::new();
@@ -594,16 +602,16 @@ fn a_route_whose_link_changes_while_its_session_is_down_is_deleted_at_once() {
     bench.session(DOWN);
     let deletion = bench.ask();
     bench.answer(deletion, Err(RouteError::System(Errno::EPERM)), Presence::Present);
-    bench.orders.link_changed(SCOPE.link, 8, NOW);
-    let (op, job) = bench.ask();
-    assert_eq!((op, job.route.interface), (RouteOp::Delete, 7));
+    bench.planner.link_changed(SCOPE.link, 8, NOW);
+    let (op, request) = bench.ask();
+    assert_eq!((op, request.route.interface), (RouteOp::Delete, 7));
 }
 
 #[test]
 fn a_loss_that_is_heard_of_late_does_not_make_a_former_route_be_forgotten() {
     let mut bench = Bench::installed();
     bench.arm(|it| it.route = OTHER_HOP, UP);
-    bench.orders.lost(&ROUTE, NOW);
+    bench.planner.lost(&ROUTE, NOW);
     assert_eq!(bench.run(), ["add", "delete"]);
 }
 
@@ -613,7 +621,7 @@ fn an_answer_to_a_request_that_was_overtaken_twice_is_looked_into() {
     bench.arm(|_| {}, UP);
     let addition = bench.ask();
     bench.arm(|it| it.route = OTHER_HOP, UP);
-    bench.orders.lost(&ROUTE, NOW);
+    bench.planner.lost(&ROUTE, NOW);
     bench.arm(|_| {}, UP);
     bench.answer(addition, Ok(()), Presence::Present);
     assert_eq!(bench.run_with(Presence::Absent).0, ["look", "add"]);
@@ -634,7 +642,7 @@ fn a_route_that_had_no_interface_is_not_deleted_when_it_has_one() {
     let mut bench = Bench::new();
     bench.arm(|it| it.route.interface = 0, UP);
     let addition = bench.ask();
-    bench.orders.link_changed(SCOPE.link, 8, NOW);
+    bench.planner.link_changed(SCOPE.link, 8, NOW);
     bench.answer(addition, Err(RouteError::System(Errno::ENODEV)), Presence::Absent);
     assert_eq!(bench.run(), ["add"], "a deletion without an interface would fit the new one");
 }
@@ -646,8 +654,8 @@ fn a_refused_deletion_changes_nothing_where_nobody_can_tell_and_waits_to_be_trie
     let deletion = bench.ask();
     let outcomes = bench.answer(deletion, Err(RouteError::System(Errno::EPERM)), Presence::Unknown);
     assert!(outcomes[0].installed);
-    assert!(!bench.orders.has_work());
-    bench.orders.retry(RouteId(1), bench.generation, NOW);
+    assert!(!bench.planner.has_work());
+    bench.planner.retry(RouteId(1), bench.generation, NOW);
     assert_eq!(bench.run(), ["delete"]);
 }
 
@@ -657,26 +665,26 @@ fn a_route_that_is_gone_leaves_no_timer_behind() {
     bench.arm(|it| it.adopted = true, DOWN);
     bench.run();
     bench.disarm(true);
-    assert_eq!((bench.run(), bench.orders.poll_deadline()), (vec!["delete"], None));
+    assert_eq!((bench.run(), bench.planner.poll_deadline()), (vec!["delete"], None));
 
     let mut bench = Bench::installed();
     for _ in 0..2 {
-        bench.orders.lost(&ROUTE, bench.now);
+        bench.planner.lost(&ROUTE, bench.now);
         bench.run_with(Presence::Absent);
     }
-    assert!(bench.orders.poll_deadline().is_some());
+    assert!(bench.planner.poll_deadline().is_some());
     bench.disarm(true);
     bench.run();
-    assert_eq!(bench.orders.poll_deadline(), None);
+    assert_eq!(bench.planner.poll_deadline(), None);
 }
 
 #[test]
 fn what_an_addition_was_appended_beside_is_deleted() {
     let mut bench = Bench::new();
     bench.arm(|_| {}, UP);
-    let (op, job) = bench.ask();
-    let beside = Settled { replaced: Some(OTHER_HOP), ..settled(Ok(()), Presence::Present) };
-    bench.orders.report(op, &[job], [beside], NOW);
-    let (op, job) = bench.ask();
-    assert_eq!((op, job.route), (RouteOp::Delete, OTHER_HOP));
+    let (op, request) = bench.ask();
+    let beside = RequestOutcome { replaced: Some(OTHER_HOP), ..answered(Ok(()), Presence::Present) };
+    bench.planner.report(op, &[request], [beside], NOW);
+    let (op, request) = bench.ask();
+    assert_eq!((op, request.route), (RouteOp::Delete, OTHER_HOP));
 }

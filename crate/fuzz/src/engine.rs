@@ -8,7 +8,7 @@ use route_liveness::protocol::packet::{ControlPacket, State};
 use route_liveness::protocol::rules::{REFERENCE, ROBUST};
 use route_liveness::protocol::session::{Identity, Policy, Timers};
 use route_liveness::protocol::time::Time;
-use route_liveness::sim::{Violation, Witness};
+use route_liveness::sim::{InvariantChecker, Violation};
 
 const MAX_SESSIONS: usize = 4;
 
@@ -37,7 +37,7 @@ impl Script<'_> {
 
 struct Run {
     engine: Engine,
-    witness: Witness,
+    checker: InvariantChecker,
     now: Time,
     discriminators: u32,
 }
@@ -57,11 +57,11 @@ pub fn run(data: &[u8]) {
     };
     let mut run = Run {
         engine: Engine::new(policy, MAX_SESSIONS, u32::from(flags)).with_slack(if flags & 16 == 0 { 1_000 } else { 0 }),
-        witness: Witness::default(),
+        checker: InvariantChecker::default(),
         now: Time::from_micros(1_000_000),
         discriminators: 0,
     };
-    while run.obey(&mut script).is_some() {
+    while run.run_commands(&mut script).is_some() {
         if let Err(violation) = run.drain() {
             panic!("{violation}");
         }
@@ -70,7 +70,7 @@ pub fn run(data: &[u8]) {
 
 impl Run {
     /// Does one thing; `None` where the script ends.
-    fn obey(&mut self, script: &mut Script<'_>) -> Option<()> {
+    fn run_commands(&mut self, script: &mut Script<'_>) -> Option<()> {
         let order = script.byte()?;
         let id = SessionId(u32::from(order >> 4) % 6);
         let now = self.now;
@@ -78,15 +78,15 @@ impl Run {
             0 => self.add(id, timers(script)?),
             1 => {
                 self.engine.remove_session(id);
-                self.witness.removed(id);
+                self.checker.removed(id);
             }
             2 => self.engine.admin_down(now, id),
             3 => self.engine.admin_up(now, id),
             4 => {
                 self.engine.update_session(now, id, timers(script)?, 44880);
-                self.witness.touched(&self.engine, id);
+                self.checker.touched(&self.engine, id);
             }
-            5 => self.engine.note_lateness(now, script.span_us()?),
+            5 => self.engine.note_scheduling_delay(now, script.span_us()?),
             6 => self.engine.note_socket_drops(now),
             7 => {
                 let length = usize::from(script.byte()?).min(script.0.len());
@@ -113,25 +113,25 @@ impl Run {
         self.discriminators += 1;
         let spec = SessionSpec { id, path: path(id), peer_port: 44880, timers };
         if self.engine.add_session(self.now, spec, self.discriminators).is_ok() {
-            self.witness.added(&self.engine, id, path(id));
+            self.checker.added(&self.engine, id, path(id));
         }
     }
 
     fn hear(&mut self, id: SessionId, age_us: u64, bytes: &[u8]) {
         let datagram = Datagram { arrival: self.now.minus(age_us), path: path(id), bytes };
         self.engine.handle_datagram(self.now, datagram);
-        self.witness.touched(&self.engine, id);
+        self.checker.touched(&self.engine, id);
     }
 
     fn drain(&mut self) -> Result<(), Violation> {
         while let Some(transmit) = self.engine.poll_transmit() {
-            self.witness.transmitted(&self.engine, self.now, &transmit)?;
+            self.checker.transmitted(&self.engine, self.now, &transmit)?;
         }
         while let Some(event) = self.engine.poll_event() {
-            self.witness.told(self.now, &event)?;
+            self.checker.told(self.now, &event)?;
         }
-        self.witness.balances(&self.engine, self.now)?;
-        self.witness.all_have_their_timers(&self.engine, self.now)
+        self.checker.balances(&self.engine, self.now)?;
+        self.checker.all_have_their_timers(&self.engine, self.now)
     }
 }
 

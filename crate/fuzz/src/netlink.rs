@@ -1,6 +1,6 @@
 //! Whatever the kernel writes, or somebody in its name: it is read or ignored, and every request has one answer.
 
-use route_liveness::net::links::read_news;
+use route_liveness::net::links::read_changes;
 use route_liveness::routes::monitor::Notices;
 use route_liveness::routes::socket::{Answers, Listing, from_message};
 
@@ -34,7 +34,7 @@ pub fn run(data: &[u8]) {
             }
         }
         _ => {
-            let _ = read_news(rest);
+            let _ = read_changes(rest);
             let mut notices = Notices::default();
             notices.read(first, 0);
             notices.read(second, 0);

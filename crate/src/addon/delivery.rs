@@ -4,21 +4,21 @@
 use std::vec::IntoIter;
 
 use crate::addon::objects::NativeDelivery;
-use crate::driver::mailbox::{Delivery, RouteOutcome, SessionRecord, Trouble};
+use crate::driver::mailbox::{Delivery, Problem, RouteOutcome, SessionRecord};
 
 /// Records in a portion.
 const PORTION: usize = 512;
 
 /// What was taken out of the mailbox and not yet handed over.
 #[derive(Default)]
-pub struct Parcel {
+pub struct DeliveryBatch {
     sessions: IntoIter<SessionRecord>,
     routes: IntoIter<RouteOutcome>,
-    warnings: Vec<Trouble>,
-    fatal: Option<Trouble>,
+    warnings: Vec<Problem>,
+    fatal: Option<Problem>,
 }
 
-impl Parcel {
+impl DeliveryBatch {
     pub fn is_empty(&self) -> bool {
         self.sessions.len() == 0 && self.routes.len() == 0 && self.warnings.is_empty() && self.fatal.is_none()
     }
@@ -34,7 +34,7 @@ impl Parcel {
     }
 }
 
-impl From<Delivery> for Parcel {
+impl From<Delivery> for DeliveryBatch {
     fn from(delivery: Delivery) -> Self {
         Self {
             sessions: delivery.sessions.into_iter(),

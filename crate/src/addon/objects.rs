@@ -8,7 +8,7 @@ use napi_derive::napi;
 
 use crate::addon::errors::{Coded, code_of, coded};
 use crate::driver::command_queue::Disarm;
-use crate::driver::mailbox::{Delivery, RouteOp, RouteOutcome, SessionRecord, Trouble};
+use crate::driver::mailbox::{Delivery, Problem, RouteOp, RouteOutcome, SessionRecord};
 use crate::net::interface_names::name_of;
 use crate::protocol::time::Time;
 use crate::routes::armed::RouteId;
@@ -180,8 +180,8 @@ pub struct NativeTrouble {
     pub message: String,
 }
 
-impl From<Trouble> for NativeTrouble {
-    fn from(trouble: Trouble) -> Self {
+impl From<Problem> for NativeTrouble {
+    fn from(trouble: Problem) -> Self {
         Self { code: trouble.code, message: trouble.message }
     }
 }

@@ -13,18 +13,18 @@ use crate::addon::doorbell::Doorbell;
 use crate::addon::errors::{Coded, coded, from_route, rejection};
 use crate::addon::objects::NativeRoute;
 use crate::net::interface_names::index_of;
-use crate::routes::held::{HeldNews, HeldRoutes, HeldWatcher};
+use crate::routes::held::{HeldRouteEvent, HeldRouteMonitor, HeldRoutes};
 use crate::routes::kernel_route::{KernelRoute, Presence, RouteError};
-use crate::routes::monitor::{Waker, Watch};
+use crate::routes::monitor::{RouteMonitor, Waker};
 use crate::routes::socket::RouteSocket;
-use crate::routes::tables::{Tables, Wanted};
+use crate::routes::tables::{DesiredRoute, Tables};
 
 #[napi]
 pub struct NativeRoutes {
     socket: Arc<Mutex<RouteSocket>>,
     held: HeldRoutes,
-    news: Arc<Mutex<Vec<HeldNews>>>,
-    watch: RefCell<Option<(Watch, Doorbell)>>,
+    news: Arc<Mutex<Vec<HeldRouteEvent>>>,
+    watch: RefCell<Option<(RouteMonitor, Doorbell)>>,
     /// Asked for the names of interfaces where `socket` may be busy for long.
     names: Socket,
 }
@@ -89,13 +89,13 @@ impl NativeRoutes {
         let doorbell = Doorbell::new(doorbell)?;
         doorbell.unref(&env).map_err(|error| coded("ERR_NETLINK_UNAVAILABLE", error.reason))?;
         let (ring, news) = (doorbell.button(), Arc::clone(&self.news));
-        let tell = move |told: HeldNews| {
+        let tell = move |told: HeldRouteEvent| {
             lock(&news).push(told);
             ring();
         };
         let start = || {
-            let watcher = HeldWatcher::new(self.held.clone(), Box::new(tell))?;
-            Watch::start(lock(&self.socket).port(), Waker::new()?, Box::new(watcher))
+            let watcher = HeldRouteMonitor::new(self.held.clone(), Box::new(tell))?;
+            RouteMonitor::start(lock(&self.socket).port(), Waker::new()?, Box::new(watcher))
         };
         let watch = start().map_err(|error: std::io::Error| {
             doorbell.let_go();
@@ -119,9 +119,9 @@ impl NativeRoutes {
         let mut news = NativeRouteNews { taken: Vec::new(), dropped: Vec::new(), unwatched: None };
         for told in std::mem::take(&mut *lock(&self.news)) {
             match told {
-                HeldNews::Taken(routes) => news.taken.extend(self.named(&routes)?),
-                HeldNews::Dropped(routes) => news.dropped.extend(self.named(&routes)?),
-                HeldNews::Unwatched(reason) => news.unwatched = Some(reason),
+                HeldRouteEvent::Taken(routes) => news.taken.extend(self.named(&routes)?),
+                HeldRouteEvent::Dropped(routes) => news.dropped.extend(self.named(&routes)?),
+                HeldRouteEvent::Unwatched(reason) => news.unwatched = Some(reason),
             }
         }
         Ok(news)
@@ -175,7 +175,7 @@ enum Op {
 pub struct Change {
     socket: Arc<Mutex<RouteSocket>>,
     held: HeldRoutes,
-    news: Arc<Mutex<Vec<HeldNews>>>,
+    news: Arc<Mutex<Vec<HeldRouteEvent>>>,
     target: Target,
     op: Op,
 }
@@ -204,10 +204,11 @@ impl Change {
     /// Puts back what was deleted in place of another. What cannot be put back is lost, and told with the next news.
     fn restore(&self, socket: &mut RouteSocket, held: &[KernelRoute]) {
         for (route, presence) in held.iter().zip(socket.look(held)) {
-            if presence == Presence::Absent && socket.install(Wanted { route: *route, replaces: None }, false).is_err()
+            if presence == Presence::Absent
+                && socket.install(DesiredRoute { route: *route, replaces: None }, false).is_err()
             {
                 self.held.release(route);
-                lock(&self.news).push(HeldNews::Dropped(vec![*route]));
+                lock(&self.news).push(HeldRouteEvent::Dropped(vec![*route]));
             }
         }
     }
@@ -220,7 +221,7 @@ impl Change {
     ) -> std::result::Result<(), RouteError> {
         let route = self.target.resolve(socket)?.ok_or(RouteError::System(Errno::ENODEV))?;
         self.held.hold(route);
-        let answer = socket.install(Wanted { route, replaces }, take_over);
+        let answer = socket.install(DesiredRoute { route, replaces }, take_over);
         if answer.is_err() {
             self.held.release(&route);
         }

@@ -5,7 +5,7 @@ use std::net::Ipv4Addr;
 use std::sync::Arc;
 
 use crate::addon::errors::{Coded, coded};
-use crate::driver::command_queue::SessionOrder;
+use crate::driver::command_queue::SessionConfig;
 use crate::engine::SessionId;
 use crate::protocol::session::Timers;
 use crate::routes::armed::{ArmedRoute, RouteId};
@@ -19,12 +19,12 @@ const ADMIN_DOWN: u32 = 2;
 const ADOPTED: u32 = 4;
 
 /// Sessions; their rows refer to the interfaces by number.
-pub fn sessions(rows: &[u32], interfaces: Vec<String>) -> Result<Vec<SessionOrder>, Coded> {
+pub fn sessions(rows: &[u32], interfaces: Vec<String>) -> Result<Vec<SessionConfig>, Coded> {
     let interfaces: Vec<Arc<str>> = interfaces.into_iter().map(Into::into).collect();
     let (rows, rest) = rows.as_chunks::<SESSION_COLUMNS>();
     let order = |row: &[u32; SESSION_COLUMNS]| {
         let [id, interface, local, peer, peer_port, tx_min_us, rx_min_us, detect_mult] = *row;
-        Some(SessionOrder {
+        Some(SessionConfig {
             id: SessionId(id),
             interface: Arc::clone(interfaces.get(interface as usize)?),
             local: Ipv4Addr::from_bits(local),

@@ -18,20 +18,20 @@ impl SnapshotRows {
     }
 
     pub fn push(&mut self, session: &Snapshot) {
-        let moments = &session.moments;
+        let timestamps = &session.timestamps;
         let row: [f64; COLUMNS] = [
             session.id.0.into(),
             (session.state as u32).into(),
             session.local_discr.into(),
             session.peer_discr.into(),
             (session.last_down_reason as u32).into(),
-            optional(moments.conv_up_start),
-            optional(moments.conv_down_start),
-            optional(moments.up_since),
-            optional(moments.down_since),
+            optional(timestamps.conv_up_start),
+            optional(timestamps.conv_down_start),
+            optional(timestamps.up_since),
+            optional(timestamps.down_since),
             optional(session.detect_deadline),
             optional(session.next_detect_scheduled),
-            optional(moments.last_updated),
+            optional(timestamps.last_updated),
             number(session.detect_time_us),
             number(session.tx_interval_us),
             session.peer_passive.map_or(f64::NAN, |passive| f64::from(u8::from(passive))),

@@ -7,7 +7,7 @@ use std::sync::mpsc::Sender;
 
 use nix::sys::eventfd::{EfdFlags, EventFd};
 
-use crate::driver::snapshot::{Portion, StatsReport, Wanted};
+use crate::driver::snapshot::{SnapshotPage, SnapshotRequest, StatsReport};
 use crate::engine::SessionId;
 use crate::protocol::session::Timers;
 use crate::routes::armed::{ArmedRoute, RouteId};
@@ -15,7 +15,7 @@ use crate::system::sync::Mutex;
 
 /// A session as the outside names it.
 #[derive(Clone, Debug)]
-pub struct SessionOrder {
+pub struct SessionConfig {
     pub id: SessionId,
     /// Shared by all that are on it.
     pub interface: Arc<str>,
@@ -27,15 +27,15 @@ pub struct SessionOrder {
 
 #[derive(Debug)]
 pub enum Command {
-    AddSessions(Vec<SessionOrder>),
-    UpdateSessions(Vec<SessionOrder>),
+    AddSessions(Vec<SessionConfig>),
+    UpdateSessions(Vec<SessionConfig>),
     RemoveSessions(Vec<SessionId>),
     AdminDown(Vec<SessionId>),
     AdminUp(Vec<SessionId>),
     Arm(Vec<ArmedRoute>),
     Disarm(Vec<Disarm>),
     Retry(Vec<(RouteId, u32)>),
-    Snapshots(Wanted, Sender<Portion>),
+    Snapshots(SnapshotRequest, Sender<SnapshotPage>),
     Stats(Sender<StatsReport>),
     Close {
         admin_down: bool,
@@ -53,13 +53,13 @@ pub struct Disarm {
 }
 
 #[derive(Debug)]
-pub struct Inbox {
+pub struct CommandQueue {
     /// `None` where nobody will take them any more.
     commands: Mutex<Option<Vec<Command>>>,
     wake: EventFd,
 }
 
-impl Inbox {
+impl CommandQueue {
     /// # Errors
     /// What the system says about an event descriptor.
     pub fn new() -> nix::Result<Self> {
@@ -92,7 +92,7 @@ impl Inbox {
     }
 }
 
-impl AsFd for Inbox {
+impl AsFd for CommandQueue {
     fn as_fd(&self) -> BorrowedFd<'_> {
         self.wake.as_fd()
     }
@@ -105,25 +105,25 @@ mod every_order {
 
     use super::*;
 
-    fn is_readable(inbox: &Inbox) -> bool {
-        poll(&mut [PollFd::new(inbox.as_fd(), PollFlags::POLLIN)], PollTimeout::ZERO).unwrap() > 0
+    fn is_readable(commands: &CommandQueue) -> bool {
+        poll(&mut [PollFd::new(commands.as_fd(), PollFlags::POLLIN)], PollTimeout::ZERO).unwrap() > 0
     }
 
     #[test]
     fn the_descriptor_is_readable_where_commands_wait_and_only_there() {
         loom::model(|| {
-            let inbox = Arc::new(Inbox::new().unwrap());
+            let commands = Arc::new(CommandQueue::new().unwrap());
             let writers = [1, 2].map(|id| {
-                let inbox = Arc::clone(&inbox);
-                thread::spawn(move || inbox.put(Command::RemoveSessions(vec![SessionId(id)])))
+                let commands = Arc::clone(&commands);
+                thread::spawn(move || commands.put(Command::RemoveSessions(vec![SessionId(id)])))
             });
-            let meanwhile = inbox.take().len();
+            let meanwhile = commands.take().len();
             for writer in writers {
                 writer.join().unwrap();
             }
-            assert_eq!(is_readable(&inbox), meanwhile < 2);
-            assert_eq!(meanwhile + inbox.take().len(), 2);
-            assert!(!is_readable(&inbox));
+            assert_eq!(is_readable(&commands), meanwhile < 2);
+            assert_eq!(meanwhile + commands.take().len(), 2);
+            assert!(!is_readable(&commands));
         });
     }
 }

@@ -1,20 +1,20 @@
 //! What the log is told of received packets that were dropped: one line per kind in five seconds, however many there were.
 
-use crate::engine::stats::{Invalid, Stats};
+use crate::engine::stats::{DropReason, Stats};
 use crate::protocol::time::Time;
 
 const QUIET_US: u64 = 5_000_000;
 
-/// The kinds of `Invalid`, and strangers.
-const KINDS: usize = Invalid::COUNT + 1;
+/// The kinds of `DropReason`, and strangers.
+const KINDS: usize = DropReason::COUNT + 1;
 
 #[derive(Debug, Default)]
-pub struct Refusals {
+pub struct DropReporter {
     told: [u64; KINDS],
     looked_at: Option<Time>,
 }
 
-impl Refusals {
+impl DropReporter {
     /// How many packets were dropped since the last news, by why; nothing within five seconds of those.
     pub fn news(&mut self, stats: &Stats, now: Time) -> Vec<(&'static str, u64)> {
         if self.looked_at.is_some_and(|at| now.since(at) < QUIET_US) {
@@ -28,7 +28,7 @@ impl Refusals {
             }
         }
         let before = std::mem::replace(&mut self.told, counted);
-        let names = Invalid::NAMES.into_iter().chain(["unknown_peer"]);
+        let names = DropReason::NAMES.into_iter().chain(["unknown_peer"]);
         let since = counted.into_iter().zip(before).map(|(now, before)| now - before);
         names.zip(since).filter(|(_, count)| *count > 0).collect()
     }
@@ -37,21 +37,21 @@ impl Refusals {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::engine::stats::Scope;
+    use crate::engine::stats::LocalEndpoint;
 
     #[test]
     fn a_flood_is_one_line_per_kind_in_five_seconds_and_no_packet_goes_untold() {
-        let (mut stats, mut refusals) = (Stats::default(), Refusals::default());
-        let scope = stats.scope(Scope::OTHER);
+        let (mut stats, mut drop_reporter) = (Stats::default(), DropReporter::default());
+        let endpoint = stats.endpoint(LocalEndpoint::OTHER);
         let at = |second: u64| Time::from_micros(second * 1_000_000);
-        assert_eq!(refusals.news(&stats, at(1)), []);
-        stats.at(scope).rx_invalid[Invalid::Short as usize] = 10;
-        stats.at(scope).unknown_peer = 3;
-        assert_eq!(refusals.news(&stats, at(5)), [], "too soon after the last look");
-        assert_eq!(refusals.news(&stats, at(6)), [("short", 10), ("unknown_peer", 3)]);
-        stats.at(scope).rx_invalid[Invalid::Short as usize] = 1_000_010;
-        assert_eq!(refusals.news(&stats, at(10)), []);
-        assert_eq!(refusals.news(&stats, at(11)), [("short", 1_000_000)]);
-        assert_eq!(refusals.news(&stats, at(20)), []);
+        assert_eq!(drop_reporter.news(&stats, at(1)), []);
+        stats.at(endpoint).rx_invalid[DropReason::Short as usize] = 10;
+        stats.at(endpoint).unknown_peer = 3;
+        assert_eq!(drop_reporter.news(&stats, at(5)), [], "too soon after the last look");
+        assert_eq!(drop_reporter.news(&stats, at(6)), [("short", 10), ("unknown_peer", 3)]);
+        stats.at(endpoint).rx_invalid[DropReason::Short as usize] = 1_000_010;
+        assert_eq!(drop_reporter.news(&stats, at(10)), []);
+        assert_eq!(drop_reporter.news(&stats, at(11)), [("short", 1_000_000)]);
+        assert_eq!(drop_reporter.news(&stats, at(20)), []);
     }
 }

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use thiserror::Error;
 
-use crate::driver::command_queue::{Command, Inbox};
+use crate::driver::command_queue::{Command, CommandQueue};
 use crate::driver::mailbox::Mailbox;
 use crate::driver::snapshot::StatsReport;
 use crate::driver::{Driver, DriverOptions, StartError};
@@ -23,7 +23,7 @@ pub struct NoAnswer;
 
 /// A running driver, seen from outside. Dropping it ends the thread and waits for that.
 pub struct DriverHandle {
-    inbox: Arc<Inbox>,
+    commands: Arc<CommandQueue>,
     local_addr: SocketAddrV4,
     thread: Option<JoinHandle<Option<StatsReport>>>,
 }
@@ -34,11 +34,11 @@ impl DriverHandle {
     /// # Errors
     /// What the system says, `Bind` where the address was the trouble.
     pub fn start(options: DriverOptions, mailbox: Arc<Mailbox>) -> Result<Self, StartError> {
-        let inbox = Arc::new(Inbox::new()?);
-        let driver = Driver::new(options, Arc::clone(&inbox), mailbox)?;
+        let commands = Arc::new(CommandQueue::new()?);
+        let driver = Driver::new(options, Arc::clone(&commands), mailbox)?;
         let local_addr = driver.local_addr()?;
         let thread = thread::Builder::new().name("liveness".into()).spawn(move || driver.run())?;
-        Ok(Self { inbox, local_addr, thread: Some(thread) })
+        Ok(Self { commands, local_addr, thread: Some(thread) })
     }
 
     #[must_use]
@@ -47,7 +47,7 @@ impl DriverHandle {
     }
 
     pub fn send(&self, command: Command) {
-        self.inbox.put(command);
+        self.commands.put(command);
     }
 
     /// Asks the thread something and waits for the answer. The thread never waits for the one who asks.
@@ -56,7 +56,7 @@ impl DriverHandle {
     /// `NoAnswer` where the thread has ended, at once.
     pub fn ask<T>(&self, question: impl FnOnce(mpsc::Sender<T>) -> Command) -> Result<T, NoAnswer> {
         let (sender, receiver) = mpsc::channel();
-        self.inbox.put(question(sender));
+        self.commands.put(question(sender));
         receiver.recv_timeout(ANSWER_WITHIN).map_err(|_: RecvTimeoutError| NoAnswer)
     }
 
@@ -64,7 +64,7 @@ impl DriverHandle {
     /// counters, `None` where the thread had stopped by itself.
     #[must_use]
     pub fn close(mut self, admin_down: bool) -> Option<StatsReport> {
-        self.inbox.put(Command::Close { admin_down });
+        self.commands.put(Command::Close { admin_down });
         self.join()
     }
 
@@ -76,7 +76,7 @@ impl DriverHandle {
 
 impl Drop for DriverHandle {
     fn drop(&mut self) {
-        self.inbox.put(Command::Close { admin_down: false });
+        self.commands.put(Command::Close { admin_down: false });
         self.join();
     }
 }
@@ -87,14 +87,14 @@ mod tests {
     use std::time::Instant;
 
     use super::*;
-    use crate::driver::snapshot::Wanted;
-    use crate::driver::tests::{mailbox, options, order};
+    use crate::driver::snapshot::SnapshotRequest;
+    use crate::driver::tests::{config, mailbox, options};
 
     #[test]
     fn a_driver_answers_until_it_is_closed_and_then_its_port_is_free() {
         let handle = DriverHandle::start(options(), mailbox()).unwrap();
-        handle.send(Command::AddSessions(vec![order(9, "lo")]));
-        let all = handle.ask(|answer| Command::Snapshots(Wanted::From(0), answer)).unwrap();
+        handle.send(Command::AddSessions(vec![config(9, "lo")]));
+        let all = handle.ask(|answer| Command::Snapshots(SnapshotRequest::From(0), answer)).unwrap();
         assert_eq!(all.sessions.len(), 1);
         assert_eq!(handle.ask(Command::Stats).unwrap().queue_len, 1);
         let address = handle.local_addr();
@@ -115,7 +115,7 @@ mod tests {
         rung.recv_timeout(Duration::from_secs(60)).unwrap();
         assert!(mailbox.drain().fatal.is_some());
         let began = Instant::now();
-        assert!(handle.ask(|answer| Command::Snapshots(Wanted::From(0), answer)).is_err());
+        assert!(handle.ask(|answer| Command::Snapshots(SnapshotRequest::From(0), answer)).is_err());
         assert!(began.elapsed() < ANSWER_WITHIN);
         assert!(handle.close(false).is_none());
     }

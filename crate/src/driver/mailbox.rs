@@ -76,7 +76,7 @@ pub enum RouteOp {
 
 /// Something that works less well than asked for, or not at all any more.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Trouble {
+pub struct Problem {
     pub code: String,
     pub message: String,
 }
@@ -86,8 +86,8 @@ pub struct Trouble {
 pub struct Delivery {
     pub sessions: Vec<SessionRecord>,
     pub routes: Vec<RouteOutcome>,
-    pub warnings: Vec<Trouble>,
-    pub fatal: Option<Trouble>,
+    pub warnings: Vec<Problem>,
+    pub fatal: Option<Problem>,
 }
 
 #[derive(Default)]
@@ -138,12 +138,12 @@ impl Mailbox {
         });
     }
 
-    pub fn put_warning(&self, warning: Trouble) {
+    pub fn put_warning(&self, warning: Problem) {
         self.put(|pending| pending.delivery.warnings.push(warning));
     }
 
     /// Puts in the last news there will be.
-    pub fn put_fatal(&self, fatal: Trouble) {
+    pub fn put_fatal(&self, fatal: Problem) {
         self.put(|pending| pending.delivery.fatal = Some(fatal));
     }
 
@@ -211,7 +211,7 @@ mod tests {
     use std::sync::atomic::AtomicUsize;
 
     use super::*;
-    use crate::engine::stats::Cause;
+    use crate::engine::stats::TransitionCause;
 
     fn mailbox() -> (Mailbox, Arc<AtomicUsize>) {
         let rings = Arc::new(AtomicUsize::new(0));
@@ -228,7 +228,7 @@ mod tests {
             from,
             to,
             reason: if to == State::Down { DownReason::Timeout } else { DownReason::None },
-            cause: Cause::HandleRx,
+            cause: TransitionCause::HandleRx,
             at: Time::from_micros(at),
             local_stall_us: at,
             peer_passive: false,
@@ -331,7 +331,7 @@ mod every_order {
             let writers = [1, 2].map(|number| {
                 let mailbox = Arc::clone(&mailbox);
                 thread::spawn(move || {
-                    mailbox.put_warning(Trouble { code: format!("{number}"), message: String::new() });
+                    mailbox.put_warning(Problem { code: format!("{number}"), message: String::new() });
                 })
             });
             let deliver = || {

@@ -18,24 +18,24 @@ use nix::sys::time::TimeSpec;
 use nix::sys::timerfd::{ClockId, Expiration, TimerFd, TimerFlags, TimerSetTimeFlags};
 use thiserror::Error;
 
-use crate::driver::command_queue::{Command, Inbox, SessionOrder};
-use crate::driver::drop_reporter::Refusals;
-use crate::driver::mailbox::{Mailbox, RouteOp, RouteOutcome, Trouble};
-use crate::driver::snapshot::{Portion, RouteScopeReport, ScopeReport, StatsReport};
-use crate::engine::stats::{Counters, Invalid, Scope};
+use crate::driver::command_queue::{Command, CommandQueue, SessionConfig};
+use crate::driver::drop_reporter::DropReporter;
+use crate::driver::mailbox::{Mailbox, Problem, RouteOp, RouteOutcome};
+use crate::driver::snapshot::{EndpointReport, RouteEndpointReport, SnapshotPage, StatsReport};
+use crate::engine::stats::{DropReason, EndpointCounters, LocalEndpoint};
 use crate::engine::{AddError, Datagram, Engine, Event, Path, SessionId, SessionSpec, Transmit};
 use crate::net::arrival::{Arrivals, ClockReading};
 use crate::net::links::Links;
-use crate::net::send_queue::Outbox;
+use crate::net::send_queue::SendQueue;
 use crate::net::socket::{BATCH, Outgoing, UdpSocket, Wire};
-use crate::net::socket_filter::{self, Move, Shield};
+use crate::net::socket_filter::{self, FilterChange, SocketFilter};
 use crate::protocol::packet::State;
 use crate::protocol::session::Policy;
 use crate::protocol::time::Time;
 use crate::routes::armed::{ArmedRoute, ArmingPolicy, RouteId, SessionView};
 use crate::routes::kernel_route::RouteError;
 use crate::routes::stats::RouteCounters;
-use crate::routes::worker::Arming;
+use crate::routes::worker::RouteWorker;
 use crate::system::clock;
 use crate::system::panics;
 use crate::system::realtime::{self, Realtime};
@@ -57,7 +57,7 @@ const LOOK_FOR_DROPS_US: u64 = 100_000;
 const FATAL_READ_ERRORS: u32 = 1_000;
 
 /// An AdminDown to all peers is repeated no longer than this.
-const FAREWELL_MAX_US: u64 = 3_000_000;
+const ADMIN_DOWN_MAX_US: u64 = 3_000_000;
 
 /// What a driver is started with.
 pub struct DriverOptions {
@@ -66,7 +66,7 @@ pub struct DriverOptions {
     pub max_sessions: usize,
     /// Packets that arrive with a lower TTL are refused.
     pub min_ttl: Option<u8>,
-    pub arming: ArmingPolicy,
+    pub arming_policy: ArmingPolicy,
     pub realtime: Realtime,
 }
 
@@ -92,7 +92,7 @@ impl From<Errno> for StartError {
 enum Source {
     Socket,
     Timer,
-    Inbox,
+    CommandQueue,
     Links,
 }
 
@@ -107,11 +107,11 @@ pub(crate) struct Driver {
     engine: Engine,
     socket: UdpSocket,
     links: Links,
-    inbox: Arc<Inbox>,
+    commands: Arc<CommandQueue>,
     mailbox: Arc<Mailbox>,
     arming_policy: ArmingPolicy,
     /// Started with the first route that is armed.
-    arming: Option<Arming>,
+    route_worker: Option<RouteWorker>,
     realtime: Realtime,
     /// Wakes for everything.
     epoll: Epoll,
@@ -125,7 +125,7 @@ pub(crate) struct Driver {
     /// The deadline that the last wait was for.
     planned: Option<Time>,
     arrivals: Arrivals,
-    outbox: Outbox,
+    send_queue: SendQueue,
     /// Up to when everything that arrived was read.
     read_until: Time,
     read_errors: u64,
@@ -133,16 +133,20 @@ pub(crate) struct Driver {
     socket_drops: u32,
     looked_for_drops_at: Time,
     min_ttl: Option<u8>,
-    shield: Shield,
-    refusals: Refusals,
-    told_small_buffer: bool,
+    socket_filter: SocketFilter,
+    drop_reporter: DropReporter,
+    warned_small_buffer: bool,
     turns: u64,
     life: Life,
 }
 
 impl Driver {
-    pub(crate) fn new(options: DriverOptions, inbox: Arc<Inbox>, mailbox: Arc<Mailbox>) -> Result<Self, StartError> {
-        let DriverOptions { bind, policy, max_sessions, min_ttl, arming, realtime } = options;
+    pub(crate) fn new(
+        options: DriverOptions,
+        commands: Arc<CommandQueue>,
+        mailbox: Arc<Mailbox>,
+    ) -> Result<Self, StartError> {
+        let DriverOptions { bind, policy, max_sessions, min_ttl, arming_policy, realtime } = options;
         let socket = UdpSocket::bind(bind, max_sessions).map_err(StartError::Bind)?;
         if min_ttl.is_some() {
             socket.tell_ttl()?;
@@ -155,7 +159,7 @@ impl Driver {
         epoll.add(&socket, readable(Source::Socket))?;
         for epoll in [&epoll, &quiet_epoll] {
             epoll.add(timer.as_fd(), readable(Source::Timer))?;
-            epoll.add(inbox.as_fd(), readable(Source::Inbox))?;
+            epoll.add(commands.as_fd(), readable(Source::CommandQueue))?;
             epoll.add(&links, readable(Source::Links))?;
         }
         let random = || getrandom::u64().map_err(std::io::Error::from);
@@ -165,10 +169,10 @@ impl Driver {
             engine: Engine::new(policy, max_sessions, seed).with_slack(TX_SLACK_US).with_key(key),
             socket,
             links,
-            inbox,
+            commands,
             mailbox,
-            arming_policy: arming,
-            arming: None,
+            arming_policy,
+            route_worker: None,
             realtime,
             epoll,
             quiet_epoll,
@@ -177,16 +181,16 @@ impl Driver {
             timer_shows: false,
             planned: None,
             arrivals: Arrivals::new(clock::reading()),
-            outbox: Outbox::new(max_sessions.max(BATCH) * 2),
+            send_queue: SendQueue::new(max_sessions.max(BATCH) * 2),
             read_until: clock::now(),
             read_errors: 0,
             read_errors_in_a_row: 0,
             socket_drops: 0,
             looked_for_drops_at: clock::now(),
             min_ttl,
-            shield: Shield::default(),
-            refusals: Refusals::default(),
-            told_small_buffer: false,
+            socket_filter: SocketFilter::default(),
+            drop_reporter: DropReporter::default(),
+            warned_small_buffer: false,
             turns: 0,
             life: Life::Running,
         })
@@ -198,7 +202,7 @@ impl Driver {
     }
 
     pub(crate) fn run(mut self) -> Option<StatsReport> {
-        let (mailbox, inbox) = (Arc::clone(&self.mailbox), Arc::clone(&self.inbox));
+        let (mailbox, commands) = (Arc::clone(&self.mailbox), Arc::clone(&self.commands));
         let outcome = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
             realtime::ask_to_run_soon();
             for warning in self.realtime.apply() {
@@ -210,14 +214,14 @@ impl Driver {
             Ok::<StatsReport, Errno>(self.stats())
         }));
         // From here on nobody answers; whoever asks is to hear that before anything else.
-        inbox.close();
+        commands.close();
         let fatal = match outcome {
             Ok(Ok(last)) => return Some(last),
-            Ok(Err(errno)) => Trouble {
+            Ok(Err(errno)) => Problem {
                 code: format!("{errno:?}"),
                 message: format!("the engine's thread has stopped: {}", errno.desc()),
             },
-            Err(panic) => Trouble {
+            Err(panic) => Problem {
                 code: "ERR_INTERNAL".into(),
                 message: format!("the engine's thread has stopped: {}", panics::text(&*panic)),
             },
@@ -232,13 +236,13 @@ impl Driver {
         let woken_at = clock::now();
         self.turns += 1;
         if let Some(planned) = self.planned.filter(|planned| *planned <= woken_at) {
-            self.engine.note_lateness(woken_at, woken_at.since(planned));
+            self.engine.note_scheduling_delay(woken_at, woken_at.since(planned));
         }
         if woken_by(Source::Links) {
             self.refresh_links();
         }
-        if woken_by(Source::Inbox) {
-            self.obey();
+        if woken_by(Source::CommandQueue) {
+            self.run_commands();
         }
         // Whatever woke us: a session whose packets sit in the socket is not dead.
         let read_until = self.read(clock::now())?;
@@ -281,7 +285,7 @@ impl Driver {
 
     fn deadline(&self) -> Option<Time> {
         let leave_at = if let Life::Leaving(until) = self.life { Some(until) } else { None };
-        [self.engine.poll_deadline(), self.outbox.retry_at(), leave_at].into_iter().flatten().min()
+        [self.engine.poll_deadline(), self.send_queue.retry_at(), leave_at].into_iter().flatten().min()
     }
 
     /// Reads the socket until it is empty, or until everything is read that arrived before this began, or until
@@ -296,7 +300,7 @@ impl Driver {
             };
             self.read_errors_in_a_row = 0;
             if count > 0 {
-                read_until = self.take_in(clock::reading());
+                read_until = self.read_batch(clock::reading());
             }
             if count < BATCH {
                 self.arrivals.drained();
@@ -313,7 +317,7 @@ impl Driver {
     }
 
     /// Hands the batch that was just read, and both clocks after it, to the engine; gives the arrival of its last datagram.
-    fn take_in(&mut self, reading: ClockReading) -> Time {
+    fn read_batch(&mut self, reading: ClockReading) -> Time {
         self.arrivals.observe(reading);
         let mut last_arrival = reading.monotonic;
         let mut began = Instant::now();
@@ -322,11 +326,11 @@ impl Driver {
             let link = self.links.by_index(received.ifindex);
             let path = Path { link, local: received.local, peer: *received.source.ip() };
             // RFC 5082 §3: what came from afar is of no interest, whatever it says.
-            let scope = if self.min_ttl.is_some_and(|least| received.ttl.is_none_or(|ttl| ttl < least)) {
+            let endpoint = if self.min_ttl.is_some_and(|least| received.ttl.is_none_or(|ttl| ttl < least)) {
                 let stats = self.engine.stats_mut();
-                let scope = stats.scope_of_stranger(Scope { link, local: received.local });
-                stats.at(scope).rx_invalid[Invalid::Ttl as usize] += 1;
-                scope
+                let endpoint = stats.endpoint_of_unknown_peer(LocalEndpoint { link, local: received.local });
+                stats.at(endpoint).rx_invalid[DropReason::Ttl as usize] += 1;
+                endpoint
             } else {
                 let datagram = Datagram { arrival: last_arrival, path, bytes: received.bytes };
                 self.engine.handle_datagram(reading.monotonic, datagram)
@@ -334,17 +338,17 @@ impl Driver {
             // One reading per packet: the end of one is the beginning of the next.
             let ended = Instant::now();
             let took_ns = u64::try_from(ended.duration_since(began).as_nanos()).unwrap_or(u64::MAX);
-            self.engine.stats_mut().at(scope).handle_rx.observe(took_ns);
+            self.engine.stats_mut().at(endpoint).handle_rx.observe(took_ns);
             began = ended;
         }
-        self.tell_refusals(reading.monotonic);
+        self.report_drops(reading.monotonic);
         last_arrival
     }
 
-    fn tell_refusals(&mut self, now: Time) {
-        for (kind, count) in self.refusals.news(self.engine.stats(), now) {
+    fn report_drops(&mut self, now: Time) {
+        for (kind, count) in self.drop_reporter.news(self.engine.stats(), now) {
             let message = format!("{count} received packets were dropped: {kind}");
-            self.mailbox.put_warning(Trouble { code: "ERR_PACKETS_DROPPED".into(), message });
+            self.mailbox.put_warning(Problem { code: "ERR_PACKETS_DROPPED".into(), message });
         }
     }
 
@@ -361,7 +365,7 @@ impl Driver {
     /// Asks the kernel for drops where a session is about to be judged, and now and then: a drop that is noted late is taken
     /// for a later one.
     fn look_for_drops(&mut self, now: Time, read_until: Time) {
-        if self.engine.has_to_judge(now, read_until) || now.since(self.looked_for_drops_at) >= LOOK_FOR_DROPS_US {
+        if self.engine.detection_is_due(now, read_until) || now.since(self.looked_for_drops_at) >= LOOK_FOR_DROPS_US {
             self.looked_for_drops_at = now;
             let drops = self.socket.drops();
             let dropped = drops != self.socket_drops;
@@ -369,20 +373,20 @@ impl Driver {
                 self.socket_drops = drops;
                 self.engine.note_socket_drops(now);
             }
-            match self.shield.look(now, dropped, self.engine.stats()) {
-                Some(Move::Raise) => {
-                    self.raise_shield();
-                    self.tell_of_shield(now);
+            match self.socket_filter.look(now, dropped, self.engine.stats()) {
+                Some(FilterChange::Attach) => {
+                    self.attach_filter();
+                    self.warn_of_overflow(now);
                 }
                 // There is nothing to lower where the kernel took no program.
-                Some(Move::Lower) => drop(self.socket.filter_nothing()),
+                Some(FilterChange::Detach) => drop(self.socket.filter_nothing()),
                 None => {}
             }
         }
     }
 
     /// A kernel that has no room for all the peers gets the form of a packet only; what it refuses is a shield less.
-    fn raise_shield(&mut self) {
+    fn attach_filter(&mut self) {
         let peers: Vec<Ipv4Addr> = self.engine.peers().collect();
         let min_ttl = self.min_ttl.unwrap_or(0);
         if self.socket.filter(&mut socket_filter::by_peer(min_ttl, peers)).is_err() {
@@ -390,11 +394,11 @@ impl Driver {
         }
     }
 
-    fn tell_of_shield(&mut self, now: Time) {
-        if self.shield.is_news(now) {
+    fn warn_of_overflow(&mut self, now: Time) {
+        if self.socket_filter.is_news(now) {
             let message =
                 "the socket overflows with what is no packet of a peer's: the kernel drops it unread until that ends";
-            self.mailbox.put_warning(Trouble { code: "ERR_SOCKET_OVERFLOW".into(), message: message.into() });
+            self.mailbox.put_warning(Problem { code: "ERR_SOCKET_OVERFLOW".into(), message: message.into() });
         }
     }
 
@@ -403,8 +407,8 @@ impl Driver {
         while let Some(transmit) = self.engine.poll_transmit() {
             self.enqueue(&transmit);
         }
-        self.outbox.flush(now, &mut self.socket, self.engine.stats_mut());
-        for fault in self.outbox.faults().news(now) {
+        self.send_queue.flush(now, &mut self.socket, self.engine.stats_mut());
+        for fault in self.send_queue.faults().news(now) {
             self.mailbox.put_warning(fault);
         }
     }
@@ -414,30 +418,30 @@ impl Driver {
         let sessions = self.engine.session_count();
         let needed = UdpSocket::send_buffer_for(sessions);
         let granted = self.socket.fit_send_buffer(sessions).unwrap_or_else(|_| self.socket.send_buffer().size);
-        if granted < needed && !self.told_small_buffer {
-            self.told_small_buffer = true;
+        if granted < needed && !self.warned_small_buffer {
+            self.warned_small_buffer = true;
             let limit = needed / 2;
             let message = format!(
                 "the system grants a send buffer of {granted} bytes, and {sessions} sessions need {needed}: it takes CAP_NET_ADMIN, \
                  or net.core.wmem_max of {limit}"
             );
-            self.mailbox.put_warning(Trouble { code: "ERR_SEND_BUFFER_SMALL".into(), message });
+            self.mailbox.put_warning(Problem { code: "ERR_SEND_BUFFER_SMALL".into(), message });
         }
     }
 
     fn enqueue(&mut self, transmit: &Transmit) {
-        let Transmit { scope, path, peer_port, is_probe, bytes } = *transmit;
+        let Transmit { endpoint, path, peer_port, is_probe, bytes } = *transmit;
         let destination = SocketAddrV4::new(path.peer, peer_port);
         let Some(ifindex) = self.links.index(path.link) else {
             // The interface does not exist now. The session keeps trying: it may be made again.
-            self.engine.stats_mut().at(scope).write_errors += 1;
-            self.outbox.faults().refused(Errno::ENODEV, destination);
+            self.engine.stats_mut().at(endpoint).write_errors += 1;
+            self.send_queue.faults().refused(Errno::ENODEV, destination);
             return;
         };
         let packet = Outgoing { bytes, destination, source: path.local, ifindex };
         if is_probe {
-            self.outbox.put_probe(packet, scope);
-        } else if let Some(stale) = self.outbox.put(packet, scope) {
+            self.send_queue.put_probe(packet, endpoint);
+        } else if let Some(stale) = self.send_queue.put(packet, endpoint) {
             self.engine.stats_mut().at(stale).dropped += 1;
         }
     }
@@ -451,8 +455,8 @@ impl Driver {
         }
         self.mailbox.put_events(events.iter().copied());
         // Who leaves takes no route along: what its sessions do then moves nothing.
-        if let (Some(arming), Life::Running) = (&self.arming, &self.life) {
-            arming.sessions_changed(
+        if let (Some(route_worker), Life::Running) = (&self.route_worker, &self.life) {
+            route_worker.sessions_changed(
                 now,
                 events.iter().map(|event| match *event {
                     Event::Transition(to) => (to.id, self.view(to.id, to.conv_start)),
@@ -470,20 +474,20 @@ impl Driver {
         })
     }
 
-    fn obey(&mut self) {
-        for command in self.inbox.take() {
+    fn run_commands(&mut self) {
+        for command in self.commands.take() {
             let now = clock::now();
             match command {
-                Command::AddSessions(orders) => {
-                    orders.into_iter().for_each(|order| self.add_session(now, order));
+                Command::AddSessions(configs) => {
+                    configs.into_iter().for_each(|config| self.add_session(now, config));
                     self.fit_send_buffer();
-                    if self.shield.is_raised() {
-                        self.raise_shield();
+                    if self.socket_filter.is_attached() {
+                        self.attach_filter();
                     }
                 }
-                Command::UpdateSessions(orders) => {
-                    for order in orders {
-                        self.engine.update_session(now, order.id, order.timers, order.peer_port);
+                Command::UpdateSessions(configs) => {
+                    for config in configs {
+                        self.engine.update_session(now, config.id, config.timers, config.peer_port);
                     }
                 }
                 Command::RemoveSessions(ids) => {
@@ -497,8 +501,8 @@ impl Driver {
                 Command::AdminUp(ids) => ids.into_iter().for_each(|id| self.engine.admin_up(now, id)),
                 Command::Arm(routes) => self.arm(now, routes),
                 Command::Disarm(routes) => {
-                    if let Some(arming) = &self.arming {
-                        arming.disarm(routes.iter().map(|disarm| (disarm.id, disarm.generation, disarm.remove)));
+                    if let Some(route_worker) = &self.route_worker {
+                        route_worker.disarm(routes.iter().map(|disarm| (disarm.id, disarm.generation, disarm.remove)));
                     } else {
                         // Nothing is armed that would have to be deleted.
                         let gone = routes.iter().map(|disarm| unarmed(disarm.id, disarm.generation, now, Ok(()), true));
@@ -506,12 +510,12 @@ impl Driver {
                     }
                 }
                 Command::Retry(routes) => {
-                    if let Some(arming) = &self.arming {
-                        arming.retry(routes);
+                    if let Some(route_worker) = &self.route_worker {
+                        route_worker.retry(routes);
                     }
                 }
                 // Whoever asked may have given up waiting.
-                Command::Snapshots(wanted, answer) => drop(answer.send(Portion::of(&self.engine, &wanted))),
+                Command::Snapshots(wanted, answer) => drop(answer.send(SnapshotPage::of(&self.engine, &wanted))),
                 Command::Stats(answer) => drop(answer.send(self.stats())),
                 Command::Close { admin_down } => self.leave(now, admin_down),
                 #[cfg(test)]
@@ -525,15 +529,15 @@ impl Driver {
         let before = self.links.indices();
         self.links.refresh();
         let after = self.links.indices();
-        if let Some(arming) = &self.arming
+        if let Some(route_worker) = &self.route_worker
             && before != after
         {
-            arming.links_changed(after.into_iter().filter(|link| !before.contains(link)));
+            route_worker.links_changed(after.into_iter().filter(|link| !before.contains(link)));
         }
     }
 
-    fn add_session(&mut self, now: Time, order: SessionOrder) {
-        let SessionOrder { id, interface, local, peer, peer_port, timers } = order;
+    fn add_session(&mut self, now: Time, config: SessionConfig) {
+        let SessionConfig { id, interface, local, peer, peer_port, timers } = config;
         let path = Path { link: self.links.intern(&interface), local, peer };
         let spec = SessionSpec { id, path, peer_port, timers };
         let result = loop {
@@ -545,15 +549,15 @@ impl Driver {
         };
         if let Err(error) = result {
             let message = format!("the session {interface} {local} -> {peer} was not started: {error}");
-            self.mailbox.put_warning(Trouble { code: "ERR_SESSION_REFUSED".into(), message });
+            self.mailbox.put_warning(Problem { code: "ERR_SESSION_REFUSED".into(), message });
         }
     }
 
     fn arm(&mut self, now: Time, routes: Vec<ArmedRoute>) {
-        if self.arming.is_none() {
+        if self.route_worker.is_none() {
             // Threads that are started from here run where the process may, not where this one is pinned to.
-            match realtime::unpinned(|| Arming::start(self.arming_policy, Arc::clone(&self.mailbox))) {
-                Ok(arming) => self.arming = Some(arming),
+            match realtime::unpinned(|| RouteWorker::start(self.arming_policy, Arc::clone(&self.mailbox))) {
+                Ok(route_worker) => self.route_worker = Some(route_worker),
                 Err(error) => {
                     let cannot_start =
                         RouteError::CannotStart(error.raw_os_error().map_or(Errno::EAGAIN, Errno::from_raw));
@@ -563,55 +567,55 @@ impl Driver {
                 }
             }
         }
-        if let Some(arming) = &self.arming {
-            arming.arm(routes.into_iter().map(|mut route| {
-                let scope = self.engine.scope(route.session).unwrap_or(Scope::OTHER);
-                route.route.interface = self.links.index(scope.link).unwrap_or(0);
+        if let Some(route_worker) = &self.route_worker {
+            route_worker.arm(routes.into_iter().map(|mut route| {
+                let endpoint = self.engine.endpoint(route.session).unwrap_or(LocalEndpoint::OTHER);
+                route.route.interface = self.links.index(endpoint.link).unwrap_or(0);
                 // A session that is Up already converged for the routes that it had then.
-                (route, scope, self.view(route.session, None))
+                (route, endpoint, self.view(route.session, None))
             }));
         }
     }
 
     fn stats(&self) -> StatsReport {
-        let scope = |(scope, counters): &(Scope, Counters)| ScopeReport {
-            interface: self.links.name(scope.link).to_owned(),
-            local: scope.local,
+        let endpoint = |(endpoint, counters): &(LocalEndpoint, EndpointCounters)| EndpointReport {
+            interface: self.links.name(endpoint.link).to_owned(),
+            local: endpoint.local,
             counters: counters.clone(),
         };
-        let routes = self.arming.as_ref().map(Arming::stats).unwrap_or_default();
-        let route_scope = |(scope, counters): (&Scope, &RouteCounters)| RouteScopeReport {
-            interface: self.links.name(scope.link).to_owned(),
-            local: scope.local,
+        let routes = self.route_worker.as_ref().map(RouteWorker::stats).unwrap_or_default();
+        let route_scope = |(endpoint, counters): (&LocalEndpoint, &RouteCounters)| RouteEndpointReport {
+            interface: self.links.name(endpoint.link).to_owned(),
+            local: endpoint.local,
             counters: counters.clone(),
         };
         StatsReport {
-            scopes: self.engine.stats().iter().map(scope).collect(),
+            endpoints: self.engine.stats().iter().map(endpoint).collect(),
             routes: routes.iter().map(route_scope).collect(),
             queue_len: self.engine.queue_len(),
             read_errors: self.read_errors,
             // Now, not when it was looked at last.
             socket_drops: self.socket.drops(),
             send_buffer_bytes: self.socket.send_buffer().size,
-            send_buffer_full: self.outbox.times_full(),
+            send_buffer_full: self.send_queue.times_full(),
             turns: self.turns,
-            worst_lateness_us: self.engine.worst_lateness_us(),
-            turn_lateness: self.engine.turn_lateness().clone(),
-            transmit_lateness: self.engine.transmit_lateness().clone(),
+            worst_delay_us: self.engine.worst_delay_us(),
+            turn_delays: self.engine.turn_delays().clone(),
+            transmit_delays: self.engine.transmit_delays().clone(),
         }
     }
 
     fn leave(&mut self, now: Time, admin_down: bool) {
-        let mut farewell_us = 0;
+        let mut announce_us = 0;
         if admin_down {
             let ids: Vec<SessionId> = self.engine.session_ids().collect();
             for id in ids {
                 let detect_time_us = self.engine.session(id).map_or(0, |(session, _)| session.detect_time_us());
-                farewell_us = farewell_us.max(detect_time_us.min(FAREWELL_MAX_US));
+                announce_us = announce_us.max(detect_time_us.min(ADMIN_DOWN_MAX_US));
                 self.engine.admin_down(now, id);
             }
         }
-        self.life = Life::Leaving(now.plus(farewell_us));
+        self.life = Life::Leaving(now.plus(announce_us));
     }
 }
 
@@ -662,7 +666,7 @@ pub(crate) mod tests {
             },
             max_sessions: 5_000,
             min_ttl: None,
-            arming: ArmingPolicy { take_over: false, honor_peer_passive: false },
+            arming_policy: ArmingPolicy { take_over: false, honor_peer_passive: false },
             realtime: Realtime::default(),
         }
     }
@@ -672,11 +676,11 @@ pub(crate) mod tests {
     }
 
     fn driver() -> Driver {
-        Driver::new(options(), Arc::new(Inbox::new().unwrap()), mailbox()).unwrap()
+        Driver::new(options(), Arc::new(CommandQueue::new().unwrap()), mailbox()).unwrap()
     }
 
-    pub(crate) fn order(peer_port: u16, interface: &str) -> SessionOrder {
-        SessionOrder {
+    pub(crate) fn config(peer_port: u16, interface: &str) -> SessionConfig {
+        SessionConfig {
             id: SessionId(1),
             interface: interface.into(),
             local: LOCALHOST,
@@ -700,7 +704,7 @@ pub(crate) mod tests {
         for _ in 0..3 * READS_PER_TURN * BATCH {
             peer.send_to(&garbage, driver.socket.local_addr().unwrap()).unwrap();
         }
-        driver.add_session(clock::now(), order(peer.local_addr().unwrap().port(), "lo"));
+        driver.add_session(clock::now(), config(peer.local_addr().unwrap().port(), "lo"));
         driver.turn().unwrap();
         let mut bytes = [0; 64];
         assert_eq!(peer.recv(&mut bytes).unwrap(), 40, "the session was probed in that turn");
@@ -732,7 +736,7 @@ pub(crate) mod tests {
     #[test]
     fn a_session_on_an_interface_that_does_not_exist_keeps_its_timers_and_counts_its_errors() {
         let mut driver = driver();
-        driver.add_session(clock::now(), order(9, "nosuch0"));
+        driver.add_session(clock::now(), config(9, "nosuch0"));
         driver.turn().unwrap();
         assert!(driver.engine.poll_deadline().is_some());
         let errors: u64 = driver.engine.stats().iter().map(|(_, counters)| counters.write_errors).sum();
@@ -746,14 +750,14 @@ pub(crate) mod tests {
     fn a_packet_from_afar_is_counted_and_not_heard_where_only_neighbours_are() {
         for (min_ttl, ttl, refused) in [(None, 1, 0), (Some(255), 254, 1), (Some(255), 255, 0), (Some(1), 1, 0)] {
             let options = DriverOptions { min_ttl, ..options() };
-            let mut driver = Driver::new(options, Arc::new(Inbox::new().unwrap()), mailbox()).unwrap();
+            let mut driver = Driver::new(options, Arc::new(CommandQueue::new().unwrap()), mailbox()).unwrap();
             let peer = peer();
             peer.set_ttl(ttl).unwrap();
             peer.send_to(&[0; 40], driver.socket.local_addr().unwrap()).unwrap();
             driver.turn().unwrap();
             let invalid = driver.engine.stats().iter().fold([0; 2], |[ttl, version], (_, counters)| {
-                let of = |why: Invalid| counters.rx_invalid[why as usize];
-                [ttl + of(Invalid::Ttl), version + of(Invalid::Version)]
+                let of = |why: DropReason| counters.rx_invalid[why as usize];
+                [ttl + of(DropReason::Ttl), version + of(DropReason::Version)]
             });
             assert_eq!(invalid, [refused, 1 - refused], "{ttl} where the least is {min_ttl:?}");
         }
@@ -764,7 +768,7 @@ pub(crate) mod tests {
         let mut driver = driver();
         let receiver = UdpSocket::bind(SocketAddrV4::new(LOCALHOST, 0), 1).unwrap();
         receiver.tell_ttl().unwrap();
-        driver.add_session(clock::now(), order(receiver.local_addr().unwrap().port(), "lo"));
+        driver.add_session(clock::now(), config(receiver.local_addr().unwrap().port(), "lo"));
         driver.turn().unwrap();
         let mut receiver = receiver;
         assert_eq!(receiver.receive().unwrap(), 1);
@@ -781,7 +785,7 @@ pub(crate) mod tests {
             let sent = clock::now();
             thread::sleep(Duration::from_millis(20));
             assert_eq!(driver.socket.receive().unwrap(), 1);
-            driver.take_in(clock::reading()) < sent.plus(20_000)
+            driver.read_batch(clock::reading()) < sent.plus(20_000)
         });
         assert!(stamped);
     }
@@ -790,7 +794,7 @@ pub(crate) mod tests {
     fn a_wall_clock_that_is_stepped_by_an_hour_moves_no_arrival_out_of_the_time_it_waited() {
         let mut driver = driver();
         let peer = peer();
-        driver.add_session(clock::now(), order(peer.local_addr().unwrap().port(), "lo"));
+        driver.add_session(clock::now(), config(peer.local_addr().unwrap().port(), "lo"));
         driver.turn().unwrap();
         let mut bytes = [0; PACKET_LEN];
         peer.recv(&mut bytes).unwrap();
@@ -805,7 +809,7 @@ pub(crate) mod tests {
                 thread::sleep(Duration::from_millis(2));
                 assert_eq!(driver.socket.receive().unwrap(), 1);
                 let reading = clock::reading();
-                driver.take_in(ClockReading { wall_us: reading.wall_us + step_us, ..reading });
+                driver.read_batch(ClockReading { wall_us: reading.wall_us + step_us, ..reading });
                 driver.arrivals.drained();
                 let (session, _) = driver.engine.session(SessionId(1)).unwrap();
                 let heard = session.last_rx().expect("a valid packet");

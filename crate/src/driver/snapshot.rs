@@ -2,11 +2,11 @@
 
 use std::net::Ipv4Addr;
 
-use crate::engine::delay_histogram::Lateness;
-use crate::engine::stats::Counters;
+use crate::engine::delay_histogram::DelayHistogram;
+use crate::engine::stats::EndpointCounters;
 use crate::engine::{Engine, SessionId};
 use crate::protocol::packet::State;
-use crate::protocol::session::{DownReason, Moments, Session};
+use crate::protocol::session::{DownReason, Session, Timestamps};
 use crate::protocol::time::Time;
 use crate::routes::stats::RouteCounters;
 
@@ -15,7 +15,7 @@ pub const SNAPSHOTS_AT_ONCE: usize = 2_048;
 
 /// Which sessions are to be shown.
 #[derive(Clone, Debug)]
-pub enum Wanted {
+pub enum SnapshotRequest {
     These(Vec<SessionId>),
     /// The next of all, `SNAPSHOTS_AT_ONCE` at most, from a slot of the engine's table on.
     From(u32),
@@ -23,22 +23,22 @@ pub enum Wanted {
 
 /// Sessions as they are now.
 #[derive(Clone, Debug)]
-pub struct Portion {
+pub struct SnapshotPage {
     pub sessions: Vec<Snapshot>,
     /// The slot to go on from; `None` where there are no others.
     pub next: Option<u32>,
 }
 
-impl Portion {
+impl SnapshotPage {
     /// Copies what is wanted; unknown ids are left out.
     #[must_use]
-    pub fn of(engine: &Engine, wanted: &Wanted) -> Self {
+    pub fn of(engine: &Engine, wanted: &SnapshotRequest) -> Self {
         let from = match wanted {
-            Wanted::These(ids) => {
+            SnapshotRequest::These(ids) => {
                 let known = ids.iter().filter_map(|id| engine.session(*id).map(|seen| Snapshot::new(*id, seen)));
                 return Self { sessions: known.collect(), next: None };
             }
-            Wanted::From(slot) => *slot,
+            SnapshotRequest::From(slot) => *slot,
         };
         let mut rest = engine.sessions_from(from);
         let mut sessions = Vec::with_capacity(SNAPSHOTS_AT_ONCE);
@@ -54,7 +54,7 @@ pub struct Snapshot {
     pub local_discr: u32,
     pub peer_discr: u32,
     pub last_down_reason: DownReason,
-    pub moments: Moments,
+    pub timestamps: Timestamps,
     pub detect_deadline: Option<Time>,
     pub next_detect_scheduled: Option<Time>,
     pub detect_time_us: u64,
@@ -72,7 +72,7 @@ impl Snapshot {
             local_discr: session.local_discr(),
             peer_discr: session.peer().discr,
             last_down_reason: session.last_down_reason(),
-            moments: *session.moments(),
+            timestamps: *session.timestamps(),
             detect_deadline: session.detect_deadline(),
             next_detect_scheduled,
             detect_time_us: session.detect_time_us(),
@@ -85,28 +85,28 @@ impl Snapshot {
 
 #[derive(Clone, Debug)]
 pub struct StatsReport {
-    pub scopes: Vec<ScopeReport>,
-    pub routes: Vec<RouteScopeReport>,
+    pub endpoints: Vec<EndpointReport>,
+    pub routes: Vec<RouteEndpointReport>,
     pub queue_len: usize,
     pub read_errors: u64,
     pub socket_drops: u32,
     pub send_buffer_bytes: usize,
     pub send_buffer_full: u64,
     pub turns: u64,
-    pub worst_lateness_us: u64,
-    pub turn_lateness: Lateness,
-    pub transmit_lateness: Lateness,
+    pub worst_delay_us: u64,
+    pub turn_delays: DelayHistogram,
+    pub transmit_delays: DelayHistogram,
 }
 
 #[derive(Clone, Debug)]
-pub struct ScopeReport {
+pub struct EndpointReport {
     pub interface: String,
     pub local: Ipv4Addr,
-    pub counters: Counters,
+    pub counters: EndpointCounters,
 }
 
 #[derive(Clone, Debug)]
-pub struct RouteScopeReport {
+pub struct RouteEndpointReport {
     pub interface: String,
     pub local: Ipv4Addr,
     pub counters: RouteCounters,
@@ -144,7 +144,7 @@ mod tests {
         }
         let (mut shown, mut sizes, mut next) = (Vec::new(), Vec::new(), Some(0));
         while let Some(slot) = next {
-            let portion = Portion::of(&engine, &Wanted::From(slot));
+            let portion = SnapshotPage::of(&engine, &SnapshotRequest::From(slot));
             sizes.push(portion.sessions.len());
             shown.extend(portion.sessions.iter().map(|it| it.id.0));
             next = portion.next;
@@ -152,7 +152,7 @@ mod tests {
         shown.sort_unstable();
         assert_eq!(shown, (1..=5_000).filter(|number| number % 7 != 0).collect::<Vec<_>>());
         assert_eq!(sizes, [SNAPSHOTS_AT_ONCE, SNAPSHOTS_AT_ONCE, 4_286 - 2 * SNAPSHOTS_AT_ONCE]);
-        let some = Portion::of(&engine, &Wanted::These(vec![SessionId(8), SessionId(7), SessionId(1)]));
+        let some = SnapshotPage::of(&engine, &SnapshotRequest::These(vec![SessionId(8), SessionId(7), SessionId(1)]));
         assert_eq!(some.sessions.iter().map(|it| it.id.0).collect::<Vec<_>>(), [8, 1], "7 is not there any more");
     }
 }

@@ -9,15 +9,15 @@ const BUCKETS: usize = 192;
 
 /// Counts of latenesses in microseconds. Eight buckets to each doubling, and one to each microsecond below eight.
 #[derive(Clone, Debug)]
-pub struct Lateness([u64; BUCKETS]);
+pub struct DelayHistogram([u64; BUCKETS]);
 
-impl Default for Lateness {
+impl Default for DelayHistogram {
     fn default() -> Self {
         Self([0; BUCKETS])
     }
 }
 
-impl Lateness {
+impl DelayHistogram {
     pub fn note(&mut self, lateness_us: u64) {
         self.0[bucket_of(lateness_us).min(BUCKETS - 1)] += 1;
     }
@@ -62,7 +62,7 @@ mod tests {
 
     #[test]
     fn what_is_beyond_all_buckets_is_counted_in_the_last() {
-        let mut lateness = Lateness::default();
+        let mut lateness = DelayHistogram::default();
         for us in [3, 3, u64::MAX] {
             lateness.note(us);
         }

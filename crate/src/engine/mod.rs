@@ -16,15 +16,15 @@ use std::sync::Arc;
 use rustc_hash::FxHashSet;
 use thiserror::Error;
 
-use crate::engine::delay_histogram::Lateness;
+use crate::engine::delay_histogram::DelayHistogram;
 use crate::engine::queue::{DeadlineQueue, Due};
-use crate::engine::recent_delays::Stalls;
+use crate::engine::recent_delays::RecentDelays;
 use crate::engine::slot_index::SlotIndex;
-use crate::engine::stats::{Cause, Invalid, LinkId, Scope, ScopeId, Stats};
+use crate::engine::stats::{DropReason, EndpointId, LinkId, LocalEndpoint, Stats, TransitionCause};
 use crate::protocol::discriminators::{Discriminators, Key};
 use crate::protocol::jitter::Xorshift32;
 use crate::protocol::packet::{ControlPacket, DecodeError, PACKET_LEN, State};
-use crate::protocol::session::{DownReason, Heard, Ignored, Policy, Session, Timers};
+use crate::protocol::session::{DownReason, IgnoreReason, Policy, RxOutcome, Session, Timers};
 use crate::protocol::time::Time;
 
 /// Thousands of sessions registered together send their first packets this far apart, or closer where the whole
@@ -80,7 +80,7 @@ pub struct Datagram<'a> {
 /// A datagram to send.
 #[derive(Clone, Copy, Debug)]
 pub struct Transmit {
-    pub scope: ScopeId,
+    pub endpoint: EndpointId,
     pub path: Path,
     pub peer_port: u16,
     /// The session is Down or AdminDown: no peer counts the time to this packet.
@@ -95,7 +95,7 @@ pub struct Transition {
     pub from: State,
     pub to: State,
     pub reason: DownReason,
-    pub cause: Cause,
+    pub cause: TransitionCause,
     pub at: Time,
     /// The worst lateness of this process since the session's last packet, in microseconds; where a grace was
     /// given, at least that.
@@ -127,10 +127,10 @@ pub enum Event {
 struct Slot {
     id: SessionId,
     path: Path,
-    scope: ScopeId,
+    endpoint: EndpointId,
     peer_port: u16,
     /// A grace was given since the last packet.
-    graced: bool,
+    extended: bool,
     /// The detect entry of the queue. It may be earlier than the session's deadline, never later: receiving a
     /// packet moves no entry, and one that surfaces early is put back.
     detect_scheduled: Option<Time>,
@@ -157,9 +157,9 @@ pub struct Engine {
     transmits: VecDeque<Transmit>,
     events: VecDeque<Event>,
     stats: Stats,
-    stalls: Stalls,
-    turn_lateness: Lateness,
-    transmit_lateness: Lateness,
+    recent_delays: RecentDelays,
+    turn_delays: DelayHistogram,
+    transmit_delays: DelayHistogram,
     /// How much earlier than it is due a packet may leave.
     tx_slack_us: u16,
     last_socket_drop: Option<Time>,
@@ -185,9 +185,9 @@ impl Engine {
             transmits: VecDeque::new(),
             events: VecDeque::new(),
             stats: Stats::default(),
-            stalls: Stalls::default(),
-            turn_lateness: Lateness::default(),
-            transmit_lateness: Lateness::default(),
+            recent_delays: RecentDelays::default(),
+            turn_delays: DelayHistogram::default(),
+            transmit_delays: DelayHistogram::default(),
             tx_slack_us: 0,
             last_socket_drop: None,
             pace: Time::from_micros(0),
@@ -231,13 +231,13 @@ impl Engine {
             return Err(AddError::DiscriminatorTaken);
         }
         let first_tx = self.paced(now);
-        let scope = self.stats.scope(Scope { link: spec.path.link, local: spec.path.local });
+        let endpoint = self.stats.endpoint(LocalEndpoint { link: spec.path.link, local: spec.path.local });
         let slot = Slot {
             id: spec.id,
             path: spec.path,
-            scope,
+            endpoint,
             peer_port: spec.peer_port,
-            graced: false,
+            extended: false,
             detect_scheduled: None,
             session: Session::new(Arc::clone(&self.policy), spec.timers, local_discr, now, first_tx),
         };
@@ -258,11 +258,11 @@ impl Engine {
         self.by_id.insert(index, |index| occupied(&self.slots, index).id);
         self.by_path.insert(index, |index| occupied(&self.slots, index).path);
         self.schedule(index, Due::Transmit, first_tx);
-        let counters = self.stats.at(scope);
+        let counters = self.stats.at(endpoint);
         counters.sessions[State::Down as usize] += 1;
         counters.registered += 1;
         // What is told has a state that it came from: out of service.
-        self.tell_change(index, State::AdminDown, Cause::RegisterRoute, now, 0);
+        self.tell_change(index, State::AdminDown, TransitionCause::RegisterRoute, now, 0);
         Ok(())
     }
 
@@ -285,13 +285,13 @@ impl Engine {
         let slot = self.slots[index as usize].take().expect("ids name occupied slots");
         self.by_path.remove(index, &slot.path);
         self.discriminators.remove(&slot.session.local_discr());
-        let counters = self.stats.at(slot.scope);
+        let counters = self.stats.at(slot.endpoint);
         for due in [Due::Transmit, Due::Detect] {
             counters.queued -= u64::from(self.queue.remove(index, due));
         }
         counters.sessions[slot.session.state() as usize] -= 1;
         self.free.push(index);
-        self.stats.left(slot.scope)
+        self.stats.left(slot.endpoint)
     }
 
     /// Takes a session out of service: it says AdminDown for one detection time, then is silent.
@@ -300,7 +300,7 @@ impl Engine {
         let session = &mut self.slot(index).session;
         let from = session.state();
         if session.admin_down(now) {
-            self.after_change(now, index, from, Cause::AdminDown, now, 0);
+            self.after_change(now, index, from, TransitionCause::AdminDown, now, 0);
         }
     }
 
@@ -308,34 +308,34 @@ impl Engine {
     pub fn admin_up(&mut self, now: Time, id: SessionId) {
         let Some(index) = self.slot_of(id) else { return };
         if self.slot(index).session.admin_up(now) {
-            self.after_change(now, index, State::AdminDown, Cause::RegisterRoute, now, 0);
+            self.after_change(now, index, State::AdminDown, TransitionCause::RegisterRoute, now, 0);
         }
     }
 
     /// Handles one datagram: counted and dropped, or given to its session. Never answered by itself. Gives the scope
     /// that it was counted in.
-    pub fn handle_datagram(&mut self, now: Time, datagram: Datagram<'_>) -> ScopeId {
+    pub fn handle_datagram(&mut self, now: Time, datagram: Datagram<'_>) -> EndpointId {
         let Datagram { arrival, path, bytes } = datagram;
         let packet = decode(bytes);
         let named = packet.as_ref().ok().and_then(|packet| self.slot_named(packet.peer_discr, path));
         let slot = named.or_else(|| self.slot_at(path));
-        let scope = self.scope_of(slot, path);
+        let endpoint = self.endpoint_of(slot, path);
         match (packet, slot) {
             (Ok(packet), Some(index)) => self.handle_packet(now, arrival, index, &packet),
-            (Ok(_), None) => self.stats.at(scope).unknown_peer += 1,
-            (Err(invalid), _) => self.stats.at(scope).rx_invalid[invalid as usize] += 1,
+            (Ok(_), None) => self.stats.at(endpoint).unknown_peer += 1,
+            (Err(invalid), _) => self.stats.at(endpoint).rx_invalid[invalid as usize] += 1,
         }
-        scope
+        endpoint
     }
 
     /// Runs what is due at `now`. The caller has handed in everything that arrived before `read_until`: a session
     /// whose deadline lies beyond that is not judged yet, since its packet may be waiting.
     pub fn handle_timeout(&mut self, now: Time, read_until: Time) {
-        let judge_until = now.min(read_until);
-        while let Some((index, due, at)) = self.queue.first_due(now, judge_until) {
+        let detect_until = now.min(read_until);
+        while let Some((index, due, at)) = self.queue.first_due(now, detect_until) {
             match due {
                 Due::Transmit => self.transmit(now, index, at),
-                Due::Detect => self.look_at(now, judge_until, index),
+                Due::Detect => self.check_detection(now, detect_until, index),
             }
         }
     }
@@ -373,14 +373,14 @@ impl Engine {
 
     /// Whether `handle_timeout(now, read_until)` would judge a session.
     #[must_use]
-    pub fn has_to_judge(&self, now: Time, read_until: Time) -> bool {
+    pub fn detection_is_due(&self, now: Time, read_until: Time) -> bool {
         self.queue.first_of(Due::Detect).is_some_and(|(_, at)| at <= now.min(read_until))
     }
 
     /// Notes that the caller's turn at `now` came so much later than it was meant to.
-    pub fn note_lateness(&mut self, now: Time, lateness_us: u64) {
-        self.turn_lateness.note(lateness_us);
-        self.stalls.note(now, lateness_us);
+    pub fn note_scheduling_delay(&mut self, now: Time, lateness_us: u64) {
+        self.turn_delays.note(lateness_us);
+        self.recent_delays.note(now, lateness_us);
     }
 
     /// Notes that the kernel reported, at `now`, datagrams which the socket's buffer had no room for.
@@ -413,9 +413,9 @@ impl Engine {
 
     /// What a session is counted in.
     #[must_use]
-    pub fn scope(&self, id: SessionId) -> Option<Scope> {
+    pub fn endpoint(&self, id: SessionId) -> Option<LocalEndpoint> {
         let slot = occupied(&self.slots, self.slot_of(id)?);
-        Some(Scope { link: slot.path.link, local: slot.path.local })
+        Some(LocalEndpoint { link: slot.path.link, local: slot.path.local })
     }
 
     #[must_use]
@@ -456,48 +456,48 @@ impl Engine {
 
     /// The worst lateness noted so far, in microseconds.
     #[must_use]
-    pub fn worst_lateness_us(&self) -> u64 {
-        self.stalls.worst()
+    pub fn worst_delay_us(&self) -> u64 {
+        self.recent_delays.worst()
     }
 
     /// How late the caller's turns were.
     #[must_use]
-    pub fn turn_lateness(&self) -> &Lateness {
-        &self.turn_lateness
+    pub fn turn_delays(&self) -> &DelayHistogram {
+        &self.turn_delays
     }
 
     /// How much later than due packets were handed out; early ones count as punctual.
     #[must_use]
-    pub fn transmit_lateness(&self) -> &Lateness {
-        &self.transmit_lateness
+    pub fn transmit_delays(&self) -> &DelayHistogram {
+        &self.transmit_delays
     }
 
     fn handle_packet(&mut self, now: Time, arrival: Time, index: u32, packet: &ControlPacket) {
         let slot = self.slots[index as usize].as_mut().expect("paths name occupied slots");
-        let counters = self.stats.at(slot.scope);
+        let counters = self.stats.at(slot.endpoint);
         counters.rx += 1;
         let was_passive = slot.session.peer().passive;
         let next_tx = slot.session.next_tx();
         let heard = slot.session.handle_rx(arrival, packet);
         match heard {
-            Heard::Ignored(Ignored::ForeignDiscriminator) => {
-                counters.rx_invalid[Invalid::ForeignDiscriminator as usize] += 1;
+            RxOutcome::IgnoreReason(IgnoreReason::ForeignDiscriminator) => {
+                counters.rx_invalid[DropReason::ForeignDiscriminator as usize] += 1;
                 return;
             }
-            Heard::Ignored(Ignored::Interval) => {
-                counters.rx_invalid[Invalid::Interval as usize] += 1;
+            RxOutcome::IgnoreReason(IgnoreReason::Interval) => {
+                counters.rx_invalid[DropReason::Interval as usize] += 1;
                 return;
             }
-            Heard::Ignored(Ignored::AdminDown | Ignored::StaleDown) => return,
-            Heard::Accepted | Heard::Changed(_) => {}
+            RxOutcome::IgnoreReason(IgnoreReason::AdminDown | IgnoreReason::StaleDown) => return,
+            RxOutcome::Accepted | RxOutcome::Changed(_) => {}
         }
-        slot.graced = false;
+        slot.extended = false;
         let detect_time_us = slot.session.detect_time_us();
         if let Some(at_least_us) = slot.session.take_round_trip_us().filter(|us| *us > detect_time_us) {
             self.events.push_back(Event::LongRoundTrip { id: slot.id, at_least_us });
         }
-        if let Heard::Changed(from) = heard {
-            self.after_change(now, index, from, Cause::HandleRx, arrival, 0);
+        if let RxOutcome::Changed(from) = heard {
+            self.after_change(now, index, from, TransitionCause::HandleRx, arrival, 0);
         } else {
             if slot.session.peer().passive != was_passive {
                 self.events.push_back(Event::PeerPassive { id: slot.id, passive: !was_passive });
@@ -510,10 +510,10 @@ impl Engine {
     }
 
     fn transmit(&mut self, now: Time, index: u32, due: Time) {
-        self.transmit_lateness.note(now.since(due));
+        self.transmit_delays.note(now.since(due));
         let slot = self.slots[index as usize].as_mut().expect("the queue names occupied slots");
         self.transmits.push_back(Transmit {
-            scope: slot.scope,
+            endpoint: slot.endpoint,
             path: slot.path,
             peer_port: slot.peer_port,
             is_probe: slot.session.state() <= State::Down,
@@ -527,13 +527,13 @@ impl Engine {
 
     /// Looks at a session whose detect entry has surfaced: it is judged if its deadline has come, else the entry goes to
     /// where the deadline is by now.
-    fn look_at(&mut self, now: Time, judge_until: Time, index: u32) {
+    fn check_detection(&mut self, now: Time, detect_until: Time, index: u32) {
         let slot = self.slot(index);
-        let is_due = slot.session.detect_deadline().is_some_and(|deadline| deadline <= judge_until);
+        let is_due = slot.session.detect_deadline().is_some_and(|deadline| deadline <= detect_until);
         slot.detect_scheduled = None;
         self.unschedule(index, Due::Detect);
         if is_due {
-            self.judge(now, index);
+            self.expire_or_extend(now, index);
         } else {
             self.schedule_detection(index);
         }
@@ -541,54 +541,62 @@ impl Engine {
 
     /// Decides over a session that has been silent for its detection time. Where the silence may be our own fault
     /// it gets one more transmit interval, once.
-    fn judge(&mut self, now: Time, index: u32) {
+    fn expire_or_extend(&mut self, now: Time, index: u32) {
         let slot = self.slots[index as usize].as_mut().expect("the queue names occupied slots");
         let silent_since = slot.session.last_rx().unwrap_or(now);
-        let stall_us = self.stalls.worst_since(silent_since);
+        let stall_us = self.recent_delays.worst_since(silent_since);
         let interval_us = slot.session.tx_interval_us();
         let dropped = self.last_socket_drop.is_some_and(|at| at >= silent_since);
         let late = stall_us > slot.session.detect_time_us() / 4;
-        if (dropped || late) && !slot.graced {
-            slot.graced = true;
+        if (dropped || late) && !slot.extended {
+            slot.extended = true;
             slot.session.extend_detection(now.plus(interval_us));
-            self.stats.at(slot.scope).graces += 1;
+            self.stats.at(slot.endpoint).extensions += 1;
             self.schedule_detection(index);
             return;
         }
-        let local_stall_us = if slot.graced { stall_us.max(interval_us) } else { stall_us };
+        let local_stall_us = if slot.extended { stall_us.max(interval_us) } else { stall_us };
         let from = slot.session.state();
         if slot.session.expire_if_due(now) {
-            self.stats.at(slot.scope).timeouts += 1;
-            self.after_change(now, index, from, Cause::DetectTimeout, now, local_stall_us);
+            self.stats.at(slot.endpoint).timeouts += 1;
+            self.after_change(now, index, from, TransitionCause::DetectTimeout, now, local_stall_us);
         }
     }
 
     /// What follows from every change of state: it is counted, told, announced to the peer, and the detection
     /// entry agrees with it.
-    fn after_change(&mut self, now: Time, index: u32, from: State, cause: Cause, at: Time, local_stall_us: u64) {
+    fn after_change(
+        &mut self,
+        now: Time,
+        index: u32,
+        from: State,
+        cause: TransitionCause,
+        at: Time,
+        local_stall_us: u64,
+    ) {
         self.note_change(index, from, cause, at, local_stall_us);
         let slot = self.slots[index as usize].as_mut().expect("sessions change in occupied slots");
-        slot.graced = false;
+        slot.extended = false;
         let next_tx = slot.session.announce(now);
         self.schedule(index, Due::Transmit, next_tx);
         self.schedule_detection(index);
     }
 
-    fn note_change(&mut self, index: u32, from: State, cause: Cause, at: Time, local_stall_us: u64) {
+    fn note_change(&mut self, index: u32, from: State, cause: TransitionCause, at: Time, local_stall_us: u64) {
         let slot = self.slots[index as usize].as_ref().expect("sessions change in occupied slots");
         let to = slot.session.state();
-        let counters = self.stats.at(slot.scope);
+        let counters = self.stats.at(slot.endpoint);
         counters.sessions[from as usize] -= 1;
         counters.sessions[to as usize] += 1;
         counters.transitions[from as usize][to as usize][cause as usize] += 1;
         self.tell_change(index, from, cause, at, local_stall_us);
     }
 
-    fn tell_change(&mut self, index: u32, from: State, cause: Cause, at: Time, local_stall_us: u64) {
+    fn tell_change(&mut self, index: u32, from: State, cause: TransitionCause, at: Time, local_stall_us: u64) {
         let slot = self.slots[index as usize].as_ref().expect("sessions change in occupied slots");
         let session = &slot.session;
         let to = session.state();
-        let moments = session.moments();
+        let timestamps = session.timestamps();
         self.events.push_back(Event::Transition(Transition {
             id: slot.id,
             from,
@@ -598,7 +606,7 @@ impl Engine {
             at,
             local_stall_us,
             peer_passive: session.peer().passive,
-            conv_start: if to == State::Up { moments.conv_up_start } else { moments.conv_down_start },
+            conv_start: if to == State::Up { timestamps.conv_up_start } else { timestamps.conv_down_start },
             last_rx: session.last_rx(),
         }));
     }
@@ -623,15 +631,15 @@ impl Engine {
     /// Sets an entry of the queue, and counts it where it is new.
     fn unschedule(&mut self, index: u32, due: Due) {
         if self.queue.remove(index, due) {
-            let scope = self.slot(index).scope;
-            self.stats.at(scope).queued -= 1;
+            let endpoint = self.slot(index).endpoint;
+            self.stats.at(endpoint).queued -= 1;
         }
     }
 
     fn schedule(&mut self, index: u32, due: Due, at: Time) {
         if self.queue.set(index, due, at) {
-            let scope = self.slot(index).scope;
-            self.stats.at(scope).queued += 1;
+            let endpoint = self.slot(index).endpoint;
+            self.stats.at(endpoint).queued += 1;
         }
     }
 
@@ -642,10 +650,10 @@ impl Engine {
         first_tx
     }
 
-    fn scope_of(&mut self, slot: Option<u32>, path: Path) -> ScopeId {
+    fn endpoint_of(&mut self, slot: Option<u32>, path: Path) -> EndpointId {
         match slot.and_then(|index| self.slots[index as usize].as_ref()) {
-            Some(slot) => slot.scope,
-            None => self.stats.scope_of_stranger(Scope { link: path.link, local: path.local }),
+            Some(slot) => slot.endpoint,
+            None => self.stats.endpoint_of_unknown_peer(LocalEndpoint { link: path.link, local: path.local }),
         }
     }
 
@@ -685,18 +693,18 @@ fn poll<T>(waiting: &mut VecDeque<T>) -> Option<T> {
 }
 
 /// What the receive path takes for a packet: well-formed, and without the zeros that mean nothing.
-fn decode(bytes: &[u8]) -> Result<ControlPacket, Invalid> {
+fn decode(bytes: &[u8]) -> Result<ControlPacket, DropReason> {
     let packet = ControlPacket::unmarshal(bytes).map_err(|error| match error {
-        DecodeError::Short(_) => Invalid::Short,
-        DecodeError::Version(_) => Invalid::Version,
-        DecodeError::Length(_) => Invalid::Length,
+        DecodeError::Short(_) => DropReason::Short,
+        DecodeError::Version(_) => DropReason::Version,
+        DecodeError::Length(_) => DropReason::Length,
     })?;
     // RFC 5880 §6.8.6: a zero multiplier or a zero discriminator is discarded.
     if packet.detect_mult == 0 {
-        return Err(Invalid::DetectMult);
+        return Err(DropReason::DetectMult);
     }
     if packet.local_discr == 0 {
-        return Err(Invalid::Discriminator);
+        return Err(DropReason::Discriminator);
     }
     Ok(packet)
 }

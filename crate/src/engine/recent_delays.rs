@@ -13,12 +13,12 @@ const MOST_KEPT: usize = 64;
 /// Stalls in the order of time, each smaller than the one before it: an older and smaller one can never be the
 /// worst of any window that reaches to now.
 #[derive(Debug, Default)]
-pub struct Stalls {
+pub struct RecentDelays {
     kept: VecDeque<(Time, u64)>,
     worst_us: u64,
 }
 
-impl Stalls {
+impl RecentDelays {
     /// Notes that at `now` the process was so late.
     pub fn note(&mut self, now: Time, lateness_us: u64) {
         self.worst_us = self.worst_us.max(lateness_us);
@@ -53,15 +53,15 @@ mod tests {
 
     #[test]
     fn the_worst_stall_of_a_window_is_found_whatever_came_before_it() {
-        let mut stalls = Stalls::default();
+        let mut recent_delays = RecentDelays::default();
         let at = Time::from_micros;
-        stalls.note(at(10_000), 9_000);
-        stalls.note(at(20_000), 400);
-        stalls.note(at(30_000), 2_000);
-        stalls.note(at(40_000), 5_000);
-        assert_eq!(stalls.worst_since(at(5_000)), 9_000);
-        assert_eq!(stalls.worst_since(at(10_001)), 5_000);
-        assert_eq!(stalls.worst_since(at(40_001)), 0);
-        assert_eq!(stalls.worst(), 9_000);
+        recent_delays.note(at(10_000), 9_000);
+        recent_delays.note(at(20_000), 400);
+        recent_delays.note(at(30_000), 2_000);
+        recent_delays.note(at(40_000), 5_000);
+        assert_eq!(recent_delays.worst_since(at(5_000)), 9_000);
+        assert_eq!(recent_delays.worst_since(at(10_001)), 5_000);
+        assert_eq!(recent_delays.worst_since(at(40_001)), 0);
+        assert_eq!(recent_delays.worst(), 9_000);
     }
 }

@@ -20,24 +20,24 @@ impl LinkId {
 
 /// What the counters are kept for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub struct Scope {
+pub struct LocalEndpoint {
     pub link: LinkId,
     pub local: Ipv4Addr,
 }
 
-impl Scope {
+impl LocalEndpoint {
     /// What belongs to no session.
-    pub const OTHER: Scope = Scope { link: LinkId::OTHER, local: Ipv4Addr::UNSPECIFIED };
+    pub const OTHER: LocalEndpoint = LocalEndpoint { link: LinkId::OTHER, local: Ipv4Addr::UNSPECIFIED };
 }
 
 /// An index into `Stats`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct ScopeId(u32);
+pub struct EndpointId(u32);
 
 /// Why a received packet was dropped before it reached a session's state.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(u8)]
-pub enum Invalid {
+pub enum DropReason {
     Short,
     Version,
     Length,
@@ -49,7 +49,7 @@ pub enum Invalid {
     Ttl,
 }
 
-impl Invalid {
+impl DropReason {
     pub const COUNT: usize = 8;
 
     /// The values of the `reason` label, in the order of the kinds.
@@ -60,54 +60,58 @@ impl Invalid {
 /// Why a session changed its state: the `reason` label of the transition counter.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(u8)]
-pub enum Cause {
+pub enum TransitionCause {
     RegisterRoute,
     HandleRx,
     DetectTimeout,
     AdminDown,
 }
 
-impl Cause {
+impl TransitionCause {
     pub const COUNT: usize = 4;
-    pub const ALL: [Cause; Self::COUNT] =
-        [Cause::RegisterRoute, Cause::HandleRx, Cause::DetectTimeout, Cause::AdminDown];
+    pub const ALL: [TransitionCause; Self::COUNT] = [
+        TransitionCause::RegisterRoute,
+        TransitionCause::HandleRx,
+        TransitionCause::DetectTimeout,
+        TransitionCause::AdminDown,
+    ];
 
     #[must_use]
     pub const fn name(self) -> &'static str {
         match self {
-            Cause::RegisterRoute => "register_route",
-            Cause::HandleRx => "handle_rx",
-            Cause::DetectTimeout => "detect_timeout",
-            Cause::AdminDown => "admin_down",
+            TransitionCause::RegisterRoute => "register_route",
+            TransitionCause::HandleRx => "handle_rx",
+            TransitionCause::DetectTimeout => "detect_timeout",
+            TransitionCause::AdminDown => "admin_down",
         }
     }
 }
 
 #[derive(Clone, Debug)]
-pub struct Counters {
+pub struct EndpointCounters {
     /// Sessions by state, now.
     pub sessions: [u64; State::ALL.len()],
     /// Entries in the queue, now: at most two per session.
     pub queued: u64,
     pub tx: u64,
     pub rx: u64,
-    pub rx_invalid: [u64; Invalid::COUNT],
+    pub rx_invalid: [u64; DropReason::COUNT],
     pub unknown_peer: u64,
     pub write_errors: u64,
     /// Transmits that were given up on, since the socket took nothing for too long.
     pub dropped: u64,
     pub timeouts: u64,
     /// Detection timeouts put off because the silence may have been our own fault.
-    pub graces: u64,
+    pub extensions: u64,
     /// Sessions that began, in Down: they had no state before.
     pub registered: u64,
     /// By old state, new state and cause.
-    pub transitions: [[[u64; Cause::COUNT]; State::ALL.len()]; State::ALL.len()],
+    pub transitions: [[[u64; TransitionCause::COUNT]; State::ALL.len()]; State::ALL.len()],
     /// How long the handling of a received packet took. Whoever has a clock observes it.
     pub handle_rx: Histogram,
 }
 
-impl Default for Counters {
+impl Default for EndpointCounters {
     fn default() -> Self {
         Self {
             sessions: Default::default(),
@@ -119,7 +123,7 @@ impl Default for Counters {
             write_errors: 0,
             dropped: 0,
             timeouts: 0,
-            graces: 0,
+            extensions: 0,
             registered: 0,
             transitions: Default::default(),
             handle_rx: Histogram::new(HANDLE_RX_BOUNDS_NS),
@@ -133,13 +137,13 @@ const MOST_IDLE: usize = 1_024;
 /// All counters. The sums over all scopes never fall.
 #[derive(Debug, Default)]
 pub struct Stats {
-    ids: FxHashMap<Scope, ScopeId>,
-    scopes: Vec<(Scope, Counters)>,
+    ids: FxHashMap<LocalEndpoint, EndpointId>,
+    endpoints: Vec<(LocalEndpoint, EndpointCounters)>,
     /// Beside each scope: what becomes of it.
     uses: Vec<Use>,
-    free: Vec<ScopeId>,
+    free: Vec<EndpointId>,
     /// Scopes whose last session has left, each once; the first has waited longest.
-    idle: VecDeque<ScopeId>,
+    idle: VecDeque<EndpointId>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -151,41 +155,41 @@ enum Use {
 
 impl Stats {
     /// The scope of a session, made where it is new.
-    pub fn scope(&mut self, scope: Scope) -> ScopeId {
-        if let Some(id) = self.ids.get(&scope) {
+    pub fn endpoint(&mut self, endpoint: LocalEndpoint) -> EndpointId {
+        if let Some(id) = self.ids.get(&endpoint) {
             return *id;
         }
         let id = self.free.pop().unwrap_or_else(|| {
-            self.scopes.push((scope, Counters::default()));
+            self.endpoints.push((endpoint, EndpointCounters::default()));
             self.uses.push(Use::Used);
-            ScopeId(u32::try_from(self.scopes.len() - 1).expect("fewer scopes than addresses"))
+            EndpointId(u32::try_from(self.endpoints.len() - 1).expect("fewer endpoints than addresses"))
         });
-        self.scopes[id.0 as usize].0 = scope;
+        self.endpoints[id.0 as usize].0 = endpoint;
         self.uses[id.0 as usize] = Use::Used;
-        self.ids.insert(scope, id);
+        self.ids.insert(endpoint, id);
         id
     }
 
     /// The scope that a packet is counted in which belongs to no session. Destination addresses without a session
     /// share one scope per link: whoever sends them must not make the table grow.
-    pub fn scope_of_stranger(&mut self, scope: Scope) -> ScopeId {
-        match self.ids.get(&scope) {
+    pub fn endpoint_of_unknown_peer(&mut self, endpoint: LocalEndpoint) -> EndpointId {
+        match self.ids.get(&endpoint) {
             Some(id) => *id,
-            None => self.scope(Scope { local: Ipv4Addr::UNSPECIFIED, ..scope }),
+            None => self.endpoint(LocalEndpoint { local: Ipv4Addr::UNSPECIFIED, ..endpoint }),
         }
     }
 
-    pub fn at(&mut self, id: ScopeId) -> &mut Counters {
-        &mut self.scopes[id.0 as usize].1
+    pub fn at(&mut self, id: EndpointId) -> &mut EndpointCounters {
+        &mut self.endpoints[id.0 as usize].1
     }
 
-    pub fn iter(&self) -> impl Iterator<Item = &(Scope, Counters)> {
-        self.scopes.iter().zip(&self.uses).filter(|(_, it)| **it != Use::Free).map(|(scope, _)| scope)
+    pub fn iter(&self) -> impl Iterator<Item = &(LocalEndpoint, EndpointCounters)> {
+        self.endpoints.iter().zip(&self.uses).filter(|(_, it)| **it != Use::Free).map(|(endpoint, _)| endpoint)
     }
 
     /// A session has left a scope. Where there are too many scopes without one, the counts of the one that has waited
     /// longest go into the sum of `Scope::OTHER`; gives the link that no scope refers to any more, then.
-    pub fn left(&mut self, id: ScopeId) -> Option<LinkId> {
+    pub fn left(&mut self, id: EndpointId) -> Option<LinkId> {
         if self.has_sessions(id) || self.uses[id.0 as usize] != Use::Used {
             return None;
         }
@@ -199,9 +203,9 @@ impl Stats {
         if self.has_sessions(oldest) {
             return None;
         }
-        let link = self.scopes[oldest.0 as usize].0.link;
+        let link = self.endpoints[oldest.0 as usize].0.link;
         self.sum_up(oldest);
-        let mut others = self.iter().map(|(scope, _)| *scope).filter(|scope| scope.link == link);
+        let mut others = self.iter().map(|(endpoint, _)| *endpoint).filter(|endpoint| endpoint.link == link);
         let first_two = [others.next(), others.next()];
         drop(others);
         match first_two {
@@ -216,25 +220,25 @@ impl Stats {
         (link != LinkId::OTHER).then_some(link)
     }
 
-    fn has_sessions(&self, id: ScopeId) -> bool {
-        self.scopes[id.0 as usize].1.sessions.iter().any(|count| *count > 0)
+    fn has_sessions(&self, id: EndpointId) -> bool {
+        self.endpoints[id.0 as usize].1.sessions.iter().any(|count| *count > 0)
     }
 
-    fn sum_up(&mut self, id: ScopeId) {
-        let scope = self.scopes[id.0 as usize].0;
-        if scope == Scope::OTHER {
+    fn sum_up(&mut self, id: EndpointId) {
+        let endpoint = self.endpoints[id.0 as usize].0;
+        if endpoint == LocalEndpoint::OTHER {
             return;
         }
-        self.ids.remove(&scope);
+        self.ids.remove(&endpoint);
         self.uses[id.0 as usize] = Use::Free;
-        let counters = std::mem::take(&mut self.scopes[id.0 as usize].1);
-        let other = self.scope(Scope::OTHER);
+        let counters = std::mem::take(&mut self.endpoints[id.0 as usize].1);
+        let other = self.endpoint(LocalEndpoint::OTHER);
         self.at(other).add(&counters);
         self.free.push(id);
     }
 }
 
-impl Counters {
+impl EndpointCounters {
     /// Adds what was counted elsewhere.
     fn add(&mut self, other: &Self) {
         let add = |sums: &mut [u64], counts: &[u64]| sums.iter_mut().zip(counts).for_each(|(sum, count)| *sum += count);
@@ -248,7 +252,7 @@ impl Counters {
             (&mut self.write_errors, other.write_errors),
             (&mut self.dropped, other.dropped),
             (&mut self.timeouts, other.timeouts),
-            (&mut self.graces, other.graces),
+            (&mut self.extensions, other.extensions),
         ] {
             *sum += count;
         }
@@ -259,47 +263,48 @@ impl Counters {
 mod tests {
     use super::*;
 
-    fn scope(number: u32) -> Scope {
-        Scope { link: LinkId(number), local: Ipv4Addr::from(number) }
+    fn endpoint(number: u32) -> LocalEndpoint {
+        LocalEndpoint { link: LinkId(number), local: Ipv4Addr::from(number) }
     }
 
     #[test]
     fn scopes_whose_sessions_have_left_are_given_up_and_what_they_counted_is_not() {
         let mut stats = Stats::default();
-        let stays = stats.scope(scope(1));
+        let stays = stats.endpoint(endpoint(1));
         stats.at(stays).sessions[0] = 1;
         let mut freed = Vec::new();
         for number in 2..=10_001 {
-            let id = stats.scope(scope(number));
+            let id = stats.endpoint(endpoint(number));
             stats.at(id).tx += 1;
             stats.at(id).transitions[1][2][1] += 1;
-            let stranger = stats.scope_of_stranger(Scope { link: LinkId(number), local: Ipv4Addr::BROADCAST });
+            let stranger =
+                stats.endpoint_of_unknown_peer(LocalEndpoint { link: LinkId(number), local: Ipv4Addr::BROADCAST });
             stats.at(stranger).unknown_peer += 1;
             freed.extend(stats.left(id));
         }
         let kept = 10_000 - freed.len();
         assert_eq!(kept, MOST_IDLE);
         assert_eq!(freed, (2..=10_001 - MOST_IDLE as u32).map(LinkId).collect::<Vec<_>>(), "the oldest first");
-        assert!(stats.scopes.len() < 2 * MOST_IDLE + 10, "{} rooms", stats.scopes.len());
+        assert!(stats.endpoints.len() < 2 * MOST_IDLE + 10, "{} rooms", stats.endpoints.len());
         assert_eq!(stats.iter().count(), 2 * MOST_IDLE + 2, "two for each link, the one in use, and the sum");
-        let sum = |count: fn(&Counters) -> u64| stats.iter().map(|(_, counters)| count(counters)).sum::<u64>();
+        let sum = |count: fn(&EndpointCounters) -> u64| stats.iter().map(|(_, counters)| count(counters)).sum::<u64>();
         assert_eq!(sum(|it| it.tx), 10_000);
         assert_eq!(sum(|it| it.unknown_peer), 10_000);
         assert_eq!(sum(|it| it.transitions[1][2][1]), 10_000);
-        assert!(stats.iter().any(|(it, _)| *it == scope(1)));
+        assert!(stats.iter().any(|(it, _)| *it == endpoint(1)));
     }
 
     #[test]
     fn a_scope_that_a_session_came_back_to_stays() {
         let mut stats = Stats::default();
-        let first = stats.scope(scope(1));
+        let first = stats.endpoint(endpoint(1));
         stats.left(first);
         stats.at(first).sessions[0] = 1;
         for number in 2..=5_000 {
-            let id = stats.scope(scope(number));
+            let id = stats.endpoint(endpoint(number));
             stats.left(id);
         }
-        assert_eq!(stats.scope(scope(1)), first);
+        assert_eq!(stats.endpoint(endpoint(1)), first);
         assert_eq!(stats.at(first).sessions[0], 1);
     }
 }

@@ -120,7 +120,7 @@ impl Links {
         loop {
             buffer.clear();
             match self.notifications.recv(&mut buffer, 0) {
-                Ok(_) => is_complete &= self.take_in(&buffer),
+                Ok(_) => is_complete &= self.read_batch(&buffer),
                 Err(error) if error.kind() == std::io::ErrorKind::WouldBlock => return is_complete,
                 Err(error) if error.kind() == std::io::ErrorKind::Interrupted => {}
                 Err(error) if error.raw_os_error() == Some(libc::ENOBUFS) => is_complete = false,
@@ -129,9 +129,9 @@ impl Links {
         }
     }
 
-    fn take_in(&mut self, datagram: &[u8]) -> bool {
-        let (news, is_complete) = read_news(datagram);
-        for LinkNews { name, index, exists } in news {
+    fn read_batch(&mut self, datagram: &[u8]) -> bool {
+        let (news, is_complete) = read_changes(datagram);
+        for LinkChange { name, index, exists } in news {
             // What had this index has another name now, or is gone.
             if let Some(id) = self.by_index.get(&index).copied() {
                 self.assign(id, 0);
@@ -180,7 +180,7 @@ impl AsFd for Links {
 
 /// What a notification says of one interface.
 #[derive(Debug, PartialEq, Eq)]
-pub struct LinkNews {
+pub struct LinkChange {
     pub name: String,
     pub index: u32,
     pub exists: bool,
@@ -188,7 +188,7 @@ pub struct LinkNews {
 
 /// Reads notifications as the kernel wrote them, and gives whether all of them could be read.
 #[must_use]
-pub fn read_news(datagram: &[u8]) -> (Vec<LinkNews>, bool) {
+pub fn read_changes(datagram: &[u8]) -> (Vec<LinkChange>, bool) {
     let mut news = Vec::new();
     let mut is_named = true;
     let is_complete = each_message(datagram, |message| {
@@ -202,7 +202,7 @@ pub fn read_news(datagram: &[u8]) -> (Vec<LinkNews>, bool) {
             _ => None,
         });
         match name {
-            Some(name) => news.push(LinkNews { name, index: link.header.index, exists }),
+            Some(name) => news.push(LinkChange { name, index: link.header.index, exists }),
             None => is_named = false,
         }
     });
@@ -214,8 +214,8 @@ mod tests {
     use super::*;
     use crate::system::netlink::captured::{LINK_ADDED, LINK_LIST, LINK_REMOVED, LINK_RENAMED, bytes, message};
 
-    fn news(name: &str, index: u32, exists: bool) -> LinkNews {
-        LinkNews { name: name.into(), index, exists }
+    fn news(name: &str, index: u32, exists: bool) -> LinkChange {
+        LinkChange { name: name.into(), index, exists }
     }
 
     fn links() -> Links {
@@ -226,14 +226,14 @@ mod tests {
 
     #[test]
     fn an_interface_that_is_added_renamed_and_removed_is_told_with_its_index() {
-        assert_eq!(read_news(&bytes(LINK_ADDED)), (vec![news("v1", 3, true)], true));
-        assert_eq!(read_news(&bytes(LINK_RENAMED)), (vec![news("w1", 3, true)], true));
-        assert_eq!(read_news(&bytes(LINK_REMOVED)), (vec![news("w1", 3, false)], true));
+        assert_eq!(read_changes(&bytes(LINK_ADDED)), (vec![news("v1", 3, true)], true));
+        assert_eq!(read_changes(&bytes(LINK_RENAMED)), (vec![news("w1", 3, true)], true));
+        assert_eq!(read_changes(&bytes(LINK_REMOVED)), (vec![news("w1", 3, false)], true));
     }
 
     #[test]
     fn a_list_names_all_interfaces() {
-        let (listed, is_complete) = read_news(&bytes(LINK_LIST));
+        let (listed, is_complete) = read_changes(&bytes(LINK_LIST));
         assert_eq!(listed, [news("lo", 1, true), news("v2", 4, true), news("v1", 5, true)]);
         assert!(is_complete);
     }
@@ -243,32 +243,32 @@ mod tests {
         let added = bytes(LINK_ADDED);
         // Eight bytes of an attribute of the type 1023, before the others: linux/rtnetlink.h.
         let body = [&added[16..32], &[8, 0, 0xFF, 3, 1, 2, 3, 4], &added[32..]].concat();
-        assert_eq!(read_news(&message(16, 0, &body)), (vec![news("v1", 3, true)], true));
+        assert_eq!(read_changes(&message(16, 0, &body)), (vec![news("v1", 3, true)], true));
     }
 
     #[test]
     fn what_can_be_read_of_a_datagram_counts_although_another_message_in_it_cannot() {
         let datagram = [message(16, 0, &[0; 3]), bytes(LINK_ADDED)].concat();
-        assert_eq!(read_news(&datagram), (vec![news("v1", 3, true)], false));
+        assert_eq!(read_changes(&datagram), (vec![news("v1", 3, true)], false));
         // A link without a name.
-        assert_eq!(read_news(&message(16, 0, &bytes(LINK_ADDED)[16..32])), (Vec::new(), false));
+        assert_eq!(read_changes(&message(16, 0, &bytes(LINK_ADDED)[16..32])), (Vec::new(), false));
     }
 
     #[test]
     fn a_name_that_is_forgotten_is_another_number_when_it_is_met_again() {
         let mut links = links();
         let first = links.intern("v1");
-        links.take_in(&bytes(LINK_ADDED));
+        links.read_batch(&bytes(LINK_ADDED));
         links.forget(first);
         assert_eq!((links.name(first), links.index(first), links.by_index(3)), ("", None, LinkId::OTHER));
         assert!(links.ids.is_empty());
         let second = links.intern("v1");
         assert_ne!(first, second);
-        links.take_in(&bytes(LINK_ADDED));
+        links.read_batch(&bytes(LINK_ADDED));
         assert_eq!((links.name(second), links.by_index(3)), ("v1", second));
         links.forget_absent();
         assert_eq!(links.name(second), "v1", "it exists");
-        links.take_in(&bytes(LINK_REMOVED));
+        links.read_batch(&bytes(LINK_REMOVED));
         links.forget_absent();
         assert!(links.ids.is_empty());
     }
@@ -278,12 +278,12 @@ mod tests {
         let mut links = links();
         let id = links.intern("v1");
         let index = |links: &Links| links.index(id);
-        assert!(links.take_in(&bytes(LINK_ADDED)));
+        assert!(links.read_batch(&bytes(LINK_ADDED)));
         assert_eq!((index(&links), links.by_index(3)), (Some(3), id));
-        assert!(links.take_in(&bytes(LINK_RENAMED)));
+        assert!(links.read_batch(&bytes(LINK_RENAMED)));
         assert_eq!((index(&links), links.by_index(3)), (None, LinkId::OTHER));
-        links.take_in(&bytes(LINK_ADDED));
-        links.take_in(&bytes(LINK_REMOVED));
+        links.read_batch(&bytes(LINK_ADDED));
+        links.read_batch(&bytes(LINK_REMOVED));
         assert_eq!(index(&links), None);
     }
 }

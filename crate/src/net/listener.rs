@@ -51,14 +51,14 @@ struct Kept {
 }
 
 /// What was read and nobody has taken yet.
-struct Tray {
+struct ReceivedQueue {
     kept: Mutex<Kept>,
     /// The bell was rung and nothing taken yet.
     rung: AtomicBool,
     bell: Bell,
 }
 
-impl Tray {
+impl ReceivedQueue {
     fn new(bell: Bell) -> Self {
         Self { kept: Mutex::new(Kept::default()), rung: AtomicBool::new(false), bell }
     }
@@ -81,7 +81,7 @@ impl Tray {
 }
 
 struct Shared {
-    tray: Tray,
+    queue: ReceivedQueue,
     stop: AtomicBool,
     wake: EventFd,
 }
@@ -105,7 +105,7 @@ impl Listener {
         let fd = Arc::new(OwnedFd::from(socket));
         let links = Links::new()?;
         let wake = EventFd::from_flags(EfdFlags::EFD_CLOEXEC | EfdFlags::EFD_NONBLOCK)?;
-        let shared = Arc::new(Shared { tray: Tray::new(bell), stop: AtomicBool::new(false), wake });
+        let shared = Arc::new(Shared { queue: ReceivedQueue::new(bell), stop: AtomicBool::new(false), wake });
         let reader = Reader {
             shared: Arc::clone(&shared),
             fd: Arc::clone(&fd),
@@ -129,7 +129,7 @@ impl Listener {
     /// # Errors
     /// What the system said about a read, once.
     pub fn take(&self) -> nix::Result<VecDeque<Arrived>> {
-        self.shared.tray.take()
+        self.shared.queue.take()
     }
 
     /// Sends one datagram; without `interface` or `source` the routing table chooses.
@@ -181,7 +181,7 @@ impl Reader {
                 return;
             }
             if let Err(errno) = result {
-                self.shared.tray.keep(|kept| kept.failure = Some(errno));
+                self.shared.queue.keep(|kept| kept.failure = Some(errno));
                 return;
             }
         }
@@ -206,7 +206,7 @@ impl Reader {
     fn read_all(&mut self) -> nix::Result<()> {
         while !self.shared.stop.load(Ordering::SeqCst) {
             match self.read_one() {
-                Ok(arrived) => self.shared.tray.keep(|kept| {
+                Ok(arrived) => self.shared.queue.keep(|kept| {
                     if kept.datagrams.len() < MOST_KEPT {
                         kept.datagrams.push_back(arrived);
                     }
@@ -339,8 +339,8 @@ mod every_order {
         loom::model(|| {
             let rung = Arc::new(Mutex::new(false));
             let bell = Arc::clone(&rung);
-            let tray = Arc::new(Tray::new(Box::new(move || *bell.lock().unwrap() = true)));
-            let full = Arc::clone(&tray);
+            let queue = Arc::new(ReceivedQueue::new(Box::new(move || *bell.lock().unwrap() = true)));
+            let full = Arc::clone(&queue);
             let reader = thread::spawn(move || {
                 for octet in [1, 2] {
                     let local = Ipv4Addr::new(10, 0, 0, octet);
@@ -351,7 +351,7 @@ mod every_order {
             });
             let deliver = || {
                 let is_rung = std::mem::take(&mut *rung.lock().unwrap());
-                if is_rung { tray.take().unwrap().len() } else { 0 }
+                if is_rung { queue.take().unwrap().len() } else { 0 }
             };
             let meanwhile = deliver();
             reader.join().unwrap();

@@ -4,7 +4,7 @@ use std::net::SocketAddrV4;
 
 use nix::errno::Errno;
 
-use crate::driver::mailbox::Trouble;
+use crate::driver::mailbox::Problem;
 use crate::net::socket::SendBuffer;
 use crate::protocol::time::Time;
 
@@ -65,22 +65,22 @@ impl SendFaults {
     }
 
     /// What the log is to be told at `now`.
-    pub fn news(&mut self, now: Time) -> impl Iterator<Item = Trouble> + use<> {
-        let refused = self.refused.news(now).map(|((errno, peer), count)| Trouble {
+    pub fn news(&mut self, now: Time) -> impl Iterator<Item = Problem> + use<> {
+        let refused = self.refused.news(now).map(|((errno, peer), count)| Problem {
             code: format!("{errno:?}"),
             message: match count {
                 1 => format!("cannot send to {peer}: {}", errno.desc()),
                 _ => format!("cannot send to {peer}: {}; nor could {} other packets be sent", errno.desc(), count - 1),
             },
         });
-        let blocked = self.blocked.news(now).map(|(buffer, count)| Trouble {
+        let blocked = self.blocked.news(now).map(|(buffer, count)| Problem {
             code: "ERR_SEND_BUFFER_FULL".into(),
             message: format!(
                 "the send buffer is full ({}), and sessions that are Up had to wait {count} times: {CAUSE}",
                 in_words(buffer)
             ),
         });
-        let held_back = self.held_back.news(now).map(|(buffer, count)| Trouble {
+        let held_back = self.held_back.news(now).map(|(buffer, count)| Problem {
             code: "ERR_SEND_BUFFER_FULL".into(),
             message: format!(
                 "{count} packets of sessions that are Down were not sent, to leave the other half of the send buffer to sessions \

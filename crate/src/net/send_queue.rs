@@ -6,7 +6,7 @@
 
 use std::collections::VecDeque;
 
-use crate::engine::stats::{ScopeId, Stats};
+use crate::engine::stats::{EndpointId, Stats};
 use crate::net::send_faults::SendFaults;
 use crate::net::socket::{BATCH, Outgoing, TX_CHARGE, Wire};
 use crate::protocol::time::Time;
@@ -18,18 +18,18 @@ const RETRY_US: u64 = 1_000;
 #[derive(Debug, Default)]
 struct Lane {
     packets: VecDeque<Outgoing>,
-    scopes: VecDeque<ScopeId>,
+    endpoints: VecDeque<EndpointId>,
 }
 
 impl Lane {
-    fn put(&mut self, packet: Outgoing, scope: ScopeId) {
-        self.scopes.push_back(scope);
+    fn put(&mut self, packet: Outgoing, endpoint: EndpointId) {
+        self.endpoints.push_back(endpoint);
         self.packets.push_back(packet);
     }
 
-    fn drop_first(&mut self) -> Option<ScopeId> {
+    fn drop_first(&mut self) -> Option<EndpointId> {
         self.packets.pop_front();
-        self.scopes.pop_front()
+        self.endpoints.pop_front()
     }
 
     /// Sends the first packets, at most so many, and counts them. False where the socket took fewer.
@@ -42,22 +42,22 @@ impl Lane {
             faults.refused(errno, packets[at].destination);
             refused.push(at);
         });
-        for scope in self.scopes.iter().take(done) {
-            stats.at(*scope).tx += 1;
+        for endpoint in self.endpoints.iter().take(done) {
+            stats.at(*endpoint).tx += 1;
         }
         for at in refused {
-            let counters = stats.at(self.scopes[at]);
+            let counters = stats.at(self.endpoints[at]);
             counters.tx -= 1;
             counters.write_errors += 1;
         }
-        self.scopes.drain(..done);
+        self.endpoints.drain(..done);
         self.packets.drain(..done);
         done == offered
     }
 }
 
 #[derive(Debug)]
-pub struct Outbox {
+pub struct SendQueue {
     /// Of sessions that are Up or Init.
     live: Lane,
     /// Of sessions that are Down or AdminDown; empty between two flushes.
@@ -68,7 +68,7 @@ pub struct Outbox {
     times_full: u64,
 }
 
-impl Outbox {
+impl SendQueue {
     /// An empty one, which keeps no more than `most`.
     #[must_use]
     pub fn new(most: usize) -> Self {
@@ -101,15 +101,15 @@ impl Outbox {
 
     /// Puts in a packet of a session that is Up or Init, behind the others. Where there are too many, the oldest is given
     /// up: gives what it counted for.
-    pub fn put(&mut self, packet: Outgoing, scope: ScopeId) -> Option<ScopeId> {
+    pub fn put(&mut self, packet: Outgoing, endpoint: EndpointId) -> Option<EndpointId> {
         let stale = if self.live.packets.len() >= self.most { self.live.drop_first() } else { None };
-        self.live.put(packet, scope);
+        self.live.put(packet, endpoint);
         stale
     }
 
     /// Puts in a packet of a session that is Down or AdminDown.
-    pub fn put_probe(&mut self, packet: Outgoing, scope: ScopeId) {
-        self.probes.put(packet, scope);
+    pub fn put_probe(&mut self, packet: Outgoing, endpoint: EndpointId) {
+        self.probes.put(packet, endpoint);
     }
 
     /// Sends what the socket takes, and counts it.
@@ -127,7 +127,7 @@ impl Outbox {
         while !self.live.packets.is_empty() {
             // Where the memory wraps around the rest follows in the next round.
             if !self.live.send(usize::MAX, wire, stats, &mut self.faults) {
-                stats.at(self.live.scopes[0]).write_errors += 1;
+                stats.at(self.live.endpoints[0]).write_errors += 1;
                 self.faults.blocked(wire.send_buffer());
                 self.times_full += 1;
                 self.retry_at = Some(now.plus(RETRY_US));
@@ -150,8 +150,8 @@ impl Outbox {
         }
         self.times_full += 1;
         self.faults.held_back(wire.send_buffer(), self.probes.packets.len() as u64);
-        while let Some(scope) = self.probes.drop_first() {
-            stats.at(scope).dropped += 1;
+        while let Some(endpoint) = self.probes.drop_first() {
+            stats.at(endpoint).dropped += 1;
         }
     }
 }
@@ -163,7 +163,7 @@ mod tests {
     use nix::errno::Errno;
 
     use super::*;
-    use crate::engine::stats::Scope;
+    use crate::engine::stats::LocalEndpoint;
     use crate::net::socket::SendBuffer;
     use crate::protocol::packet::PACKET_LEN;
 
@@ -196,48 +196,48 @@ mod tests {
         Outgoing { bytes: [0; PACKET_LEN], destination, source: Ipv4Addr::LOCALHOST, ifindex: 1 }
     }
 
-    fn stats() -> (Stats, ScopeId) {
+    fn stats() -> (Stats, EndpointId) {
         let mut stats = Stats::default();
-        let scope = stats.scope(Scope::OTHER);
-        (stats, scope)
+        let endpoint = stats.endpoint(LocalEndpoint::OTHER);
+        (stats, endpoint)
     }
 
     #[test]
     fn packets_of_down_sessions_whose_neighbours_are_dead_leave_half_of_the_send_buffer_to_live_sessions() {
-        let (mut stats, scope) = stats();
-        let mut outbox = Outbox::new(100);
+        let (mut stats, endpoint) = stats();
+        let mut send_queue = SendQueue::new(100);
         let mut link = Link { room: 16, waiting: 0, left: Vec::new() };
         for round in 0..10 {
             for _ in 0..5 {
-                outbox.put_probe(packet(1), scope);
+                send_queue.put_probe(packet(1), endpoint);
             }
-            outbox.put(packet(2), scope);
-            outbox.flush(Time::from_micros(round), &mut link, &mut stats);
-            assert_eq!(outbox.retry_at(), None);
+            send_queue.put(packet(2), endpoint);
+            send_queue.flush(Time::from_micros(round), &mut link, &mut stats);
+            assert_eq!(send_queue.retry_at(), None);
         }
         assert_eq!((link.waiting, link.left.len()), (8, 10));
-        let counters = stats.at(scope);
+        let counters = stats.at(endpoint);
         assert_eq!((counters.tx, counters.dropped, counters.write_errors), (18, 42, 0));
-        assert_eq!(outbox.times_full(), 9);
-        let told: Vec<_> = outbox.faults().news(Time::from_micros(1)).collect();
+        assert_eq!(send_queue.times_full(), 9);
+        let told: Vec<_> = send_queue.faults().news(Time::from_micros(1)).collect();
         assert_eq!((told.len(), told[0].code.as_str()), (1, "ERR_SEND_BUFFER_FULL"));
     }
 
     #[test]
     fn a_live_session_s_packet_that_finds_the_buffer_full_is_sent_a_millisecond_later_and_the_fault_is_told() {
-        let (mut stats, scope) = stats();
-        let mut outbox = Outbox::new(100);
+        let (mut stats, endpoint) = stats();
+        let mut send_queue = SendQueue::new(100);
         let mut link = Link { room: 4, waiting: 4, left: Vec::new() };
-        outbox.put(packet(2), scope);
-        outbox.flush(Time::from_micros(10), &mut link, &mut stats);
-        assert_eq!(outbox.retry_at(), Some(Time::from_micros(1_010)));
-        outbox.put_probe(packet(4), scope);
+        send_queue.put(packet(2), endpoint);
+        send_queue.flush(Time::from_micros(10), &mut link, &mut stats);
+        assert_eq!(send_queue.retry_at(), Some(Time::from_micros(1_010)));
+        send_queue.put_probe(packet(4), endpoint);
         link.waiting = 0;
-        outbox.flush(Time::from_micros(500), &mut link, &mut stats);
+        send_queue.flush(Time::from_micros(500), &mut link, &mut stats);
         assert!(link.left.is_empty(), "a probe does not overtake what waits for a live session");
-        outbox.flush(Time::from_micros(1_010), &mut link, &mut stats);
-        assert_eq!((link.left.as_slice(), outbox.retry_at()), ([2].as_slice(), None));
-        let told: Vec<_> = outbox.faults().news(Time::from_micros(2_000)).collect();
+        send_queue.flush(Time::from_micros(1_010), &mut link, &mut stats);
+        assert_eq!((link.left.as_slice(), send_queue.retry_at()), ([2].as_slice(), None));
+        let told: Vec<_> = send_queue.faults().news(Time::from_micros(2_000)).collect();
         assert_eq!(told.iter().map(|it| it.code.as_str()).collect::<Vec<_>>(), ["ERR_SEND_BUFFER_FULL"; 2]);
     }
 }

@@ -338,7 +338,7 @@ impl<const CONTROL: usize> Cells<CONTROL> {
 
 /// What the kernel told of one datagram beside its bytes.
 #[derive(Clone, Copy)]
-struct Told {
+struct ControlData {
     length: usize,
     packet_info: Option<libc::in_pktinfo>,
     stamp: Option<libc::timespec>,
@@ -347,7 +347,7 @@ struct Told {
 
 struct RxBatch {
     cells: Cells<RX_CONTROL_WORDS>,
-    told: Vec<Told>,
+    told: Vec<ControlData>,
 }
 
 impl RxBatch {
@@ -372,7 +372,7 @@ impl RxBatch {
 
     /// The datagram at `index` of the last `fill`; `None` where the kernel told too little to use it.
     fn datagram(&self, index: usize) -> Option<Received<'_>> {
-        let Told { length, packet_info, stamp, ttl } = self.told[index];
+        let ControlData { length, packet_info, stamp, ttl } = self.told[index];
         let cell = &self.cells.0[index];
         let info = packet_info?;
         Some(Received {
@@ -387,9 +387,9 @@ impl RxBatch {
 }
 
 /// Finds length, packet info and arrival stamp in what the kernel wrote.
-fn read_header(header: &libc::mmsghdr) -> Told {
+fn read_header(header: &libc::mmsghdr) -> ControlData {
     let mut told =
-        Told { length: (header.msg_len as usize).min(PACKET_LEN), packet_info: None, stamp: None, ttl: None };
+        ControlData { length: (header.msg_len as usize).min(PACKET_LEN), packet_info: None, stamp: None, ttl: None };
     let header = &raw const header.msg_hdr;
     // SAFETY: recvmmsg filled the header: msg_control points to msg_controllen bytes of control messages.
     let mut message = unsafe { libc::CMSG_FIRSTHDR(header) };

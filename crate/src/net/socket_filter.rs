@@ -8,7 +8,7 @@ use std::net::Ipv4Addr;
 
 use libc::sock_filter;
 
-use crate::engine::stats::{Invalid, Stats};
+use crate::engine::stats::{DropReason, Stats};
 use crate::protocol::packet::{PACKET_LEN, VERSION};
 use crate::protocol::time::Time;
 
@@ -23,15 +23,15 @@ const MOST_PEERS: usize = 512;
 
 /// What is to be done with the shield.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Move {
-    Raise,
-    Lower,
+pub enum FilterChange {
+    Attach,
+    Detach,
 }
 
 /// Whether the shield is up, and what it was decided by.
 #[derive(Debug, Default)]
-pub struct Shield {
-    raised: bool,
+pub struct SocketFilter {
+    attached: bool,
     dropped_at: Option<Time>,
     told_at: Option<Time>,
     counted: Counted,
@@ -43,13 +43,13 @@ struct Counted {
     /// Handed to sessions.
     heard: u64,
     /// What the shield would have kept out.
-    useless: u64,
+    unwanted: u64,
 }
 
-impl Shield {
+impl SocketFilter {
     #[must_use]
-    pub fn is_raised(&self) -> bool {
-        self.raised
+    pub fn is_attached(&self) -> bool {
+        self.attached
     }
 
     /// Whether the log is to be told at `now`: once in five seconds.
@@ -62,36 +62,36 @@ impl Shield {
     }
 
     /// Decides at `now`, with whether the kernel has `dropped` datagrams since the last look.
-    pub fn look(&mut self, now: Time, dropped: bool, stats: &Stats) -> Option<Move> {
+    pub fn look(&mut self, now: Time, dropped: bool, stats: &Stats) -> Option<FilterChange> {
         if dropped {
             self.dropped_at = Some(now);
-        } else if !self.raised {
+        } else if !self.attached {
             // The next overflow is judged by what is read from now on, near enough.
             self.counted = Counted::of(stats);
             return None;
         }
         let quiet = self.dropped_at.is_none_or(|at| now.since(at) >= QUIET_US);
-        if self.raised {
-            self.raised = !quiet;
-            return quiet.then_some(Move::Lower);
+        if self.attached {
+            self.attached = !quiet;
+            return quiet.then_some(FilterChange::Detach);
         }
         let (before, counted) = (self.counted, Counted::of(stats));
         self.counted = counted;
-        self.raised = counted.useless - before.useless > counted.heard - before.heard;
-        self.raised.then_some(Move::Raise)
+        self.attached = counted.unwanted - before.unwanted > counted.heard - before.heard;
+        self.attached.then_some(FilterChange::Attach)
     }
 }
 
 impl Counted {
     fn of(stats: &Stats) -> Self {
-        let shielded = |invalid: &[u64; Invalid::COUNT]| -> u64 {
+        let filtered = |invalid: &[u64; DropReason::COUNT]| -> u64 {
             [
-                Invalid::Short,
-                Invalid::Version,
-                Invalid::Length,
-                Invalid::DetectMult,
-                Invalid::Discriminator,
-                Invalid::Ttl,
+                DropReason::Short,
+                DropReason::Version,
+                DropReason::Length,
+                DropReason::DetectMult,
+                DropReason::Discriminator,
+                DropReason::Ttl,
             ]
             .map(|why| invalid[why as usize])
             .iter()
@@ -99,7 +99,7 @@ impl Counted {
         };
         stats.iter().fold(Self::default(), |sum, (_, counters)| Self {
             heard: sum.heard + counters.rx,
-            useless: sum.useless + counters.unknown_peer + shielded(&counters.rx_invalid),
+            unwanted: sum.unwanted + counters.unknown_peer + filtered(&counters.rx_invalid),
         })
     }
 }
@@ -195,7 +195,7 @@ fn statement(code: u32, k: u32) -> sock_filter {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::engine::stats::Scope;
+    use crate::engine::stats::LocalEndpoint;
     use crate::net::socket::UdpSocket;
     use std::net::{SocketAddrV4, UdpSocket as StdSocket};
 
@@ -274,21 +274,21 @@ mod tests {
 
     #[test]
     fn it_is_raised_by_drops_among_what_is_of_no_use_and_lowered_after_a_quiet_second() {
-        let (mut stats, mut shield) = (Stats::default(), Shield::default());
-        let scope = stats.scope(Scope::OTHER);
+        let (mut stats, mut socket_filter) = (Stats::default(), SocketFilter::default());
+        let endpoint = stats.endpoint(LocalEndpoint::OTHER);
         let at = |ms: u64| Time::from_micros(1_000_000 + ms * 1_000);
-        stats.at(scope).unknown_peer = 1_000;
-        assert_eq!(shield.look(at(0), false, &stats), None, "a flood that is read in time");
-        stats.at(scope).rx = 100;
-        stats.at(scope).rx_invalid[Invalid::ForeignDiscriminator as usize] = 100;
-        assert_eq!(shield.look(at(100), true, &stats), None, "too much of what it would let through");
-        stats.at(scope).rx = 120;
-        stats.at(scope).rx_invalid[Invalid::Version as usize] = 30;
-        assert_eq!(shield.look(at(200), true, &stats), Some(Move::Raise));
-        assert_eq!([200, 5_199, 5_200].map(|ms| shield.is_news(at(ms))), [true, false, true]);
-        assert_eq!(shield.look(at(300), true, &stats), None, "it is what drops now");
-        assert_eq!(shield.look(at(1_299), false, &stats), None);
-        assert_eq!(shield.look(at(1_300), false, &stats), Some(Move::Lower));
-        assert_eq!(shield.look(at(1_400), false, &stats), None);
+        stats.at(endpoint).unknown_peer = 1_000;
+        assert_eq!(socket_filter.look(at(0), false, &stats), None, "a flood that is read in time");
+        stats.at(endpoint).rx = 100;
+        stats.at(endpoint).rx_invalid[DropReason::ForeignDiscriminator as usize] = 100;
+        assert_eq!(socket_filter.look(at(100), true, &stats), None, "too much of what it would let through");
+        stats.at(endpoint).rx = 120;
+        stats.at(endpoint).rx_invalid[DropReason::Version as usize] = 30;
+        assert_eq!(socket_filter.look(at(200), true, &stats), Some(FilterChange::Attach));
+        assert_eq!([200, 5_199, 5_200].map(|ms| socket_filter.is_news(at(ms))), [true, false, true]);
+        assert_eq!(socket_filter.look(at(300), true, &stats), None, "it is what drops now");
+        assert_eq!(socket_filter.look(at(1_299), false, &stats), None);
+        assert_eq!(socket_filter.look(at(1_300), false, &stats), Some(FilterChange::Detach));
+        assert_eq!(socket_filter.look(at(1_400), false, &stats), None);
     }
 }

@@ -14,7 +14,7 @@ pub struct Rules {
     pub forgets_after_silence: bool,
     /// In Down, with no peer discriminator known, hear a packet that names a discriminator which is not ours as a
     /// Down that names none: how a peer that remembers our predecessor is heard again.
-    pub hears_strangers_when_down: bool,
+    pub accepts_foreign_discriminator_when_down: bool,
     /// A Down that arrives in Init leaves us in Init (RFC 5880 §6.2); else it takes us Down.
     pub stays_init_on_down: bool,
     /// The least time that Init lasts in silence, in microseconds: the other side may still be backed off, and
@@ -52,7 +52,7 @@ pub const REFERENCE: Rules = Rules {
     name: "reference",
     learns_from_every_packet: false,
     forgets_after_silence: false,
-    hears_strangers_when_down: false,
+    accepts_foreign_discriminator_when_down: false,
     stays_init_on_down: false,
     init_detect_min_us: 0,
     init_transmits_min: 0,
@@ -64,7 +64,7 @@ pub const ROBUST: Rules = Rules {
     name: "robust",
     learns_from_every_packet: true,
     forgets_after_silence: true,
-    hears_strangers_when_down: true,
+    accepts_foreign_discriminator_when_down: true,
     stays_init_on_down: true,
     init_detect_min_us: 3_300_000,
     init_transmits_min: 3,

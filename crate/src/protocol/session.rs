@@ -81,16 +81,16 @@ pub struct PeerView {
 
 /// What a session did with a packet.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Heard {
+pub enum RxOutcome {
     /// Nothing happened, not even a timer was refreshed.
-    Ignored(Ignored),
+    IgnoreReason(IgnoreReason),
     Accepted,
     /// Accepted, and the state is another one than this.
     Changed(State),
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Ignored {
+pub enum IgnoreReason {
     /// We are AdminDown.
     AdminDown,
     /// The packet names a discriminator that is not ours.
@@ -103,7 +103,7 @@ pub enum Ignored {
 
 /// When the session's life took its turns; each is `None` until then.
 #[derive(Clone, Copy, Debug, Default)]
-pub struct Moments {
+pub struct Timestamps {
     /// The first valid packet of the Down that we are in, or came Up from.
     pub conv_up_start: Option<Time>,
     /// When the first packet was missing, or one said Down.
@@ -116,7 +116,7 @@ pub struct Moments {
 /// Wishes that still count after others were made, until the peer must have heard of those (RFC 5880 §6.8.3): the faster
 /// transmit interval and the slower receive interval.
 #[derive(Debug)]
-struct Former {
+struct PreviousTimers {
     tx_min_us: u32,
     rx_min_us: u32,
     until: Time,
@@ -156,7 +156,7 @@ pub struct Session {
     /// Grows with each transmit while Down: the interval is doubled so often.
     doublings: u8,
     handshake: Handshake,
-    former: Option<Box<Former>>,
+    former: Option<Box<PreviousTimers>>,
 
     last_down_reason: DownReason,
     /// The round trip of the handshake that was measured last, at least.
@@ -164,8 +164,8 @@ pub struct Session {
     /// When we first said Init.
     init_said: Option<Time>,
     /// Until when an AdminDown is repeated.
-    farewell_until: Option<Time>,
-    moments: Moments,
+    announce_until: Option<Time>,
+    timestamps: Timestamps,
 }
 
 impl Session {
@@ -200,8 +200,8 @@ impl Session {
             last_down_reason: DownReason::None,
             round_trip_us: 0,
             init_said: None,
-            farewell_until: None,
-            moments: Moments { down_since: Some(now), last_updated: Some(now), ..Moments::default() },
+            announce_until: None,
+            timestamps: Timestamps { down_since: Some(now), last_updated: Some(now), ..Timestamps::default() },
         }
     }
 
@@ -221,8 +221,8 @@ impl Session {
         &self.peer
     }
 
-    pub fn moments(&self) -> &Moments {
-        &self.moments
+    pub fn timestamps(&self) -> &Timestamps {
+        &self.timestamps
     }
 
     pub fn last_rx(&self) -> Option<Time> {
@@ -246,15 +246,15 @@ impl Session {
 
     /// RFC 5880 §6.8.7: not faster than either side wants.
     pub fn tx_interval_us(&self) -> u64 {
-        let wished = self.wished_tx_us();
-        u64::from(self.within_bounds(wished.max(self.peer.rx_min_us)))
+        let desired = self.desired_tx_us();
+        u64::from(self.within_bounds(desired.max(self.peer.rx_min_us)))
     }
 
     /// How often the peer sends: not faster than either side wants.
     pub fn rx_interval_us(&self) -> u64 {
         let Policy { rules, min_tx_floor_us, max_tx_ceil_us, .. } = *self.policy;
-        let wished = self.wished_rx_us();
-        let agreed = self.peer.tx_min_us.max(wished).max(min_tx_floor_us);
+        let desired = self.desired_rx_us();
+        let agreed = self.peer.tx_min_us.max(desired).max(min_tx_floor_us);
         u64::from(if rules.accepts_slower_peers { agreed } else { agreed.min(max_tx_ceil_us) })
     }
 
@@ -274,20 +274,20 @@ impl Session {
     }
 
     /// Handles one valid packet. `arrival` is when the kernel received it.
-    pub fn handle_rx(&mut self, arrival: Time, packet: &ControlPacket) -> Heard {
+    pub fn handle_rx(&mut self, arrival: Time, packet: &ControlPacket) -> RxOutcome {
         if self.state == State::AdminDown {
-            return Heard::Ignored(Ignored::AdminDown);
+            return RxOutcome::IgnoreReason(IgnoreReason::AdminDown);
         }
         self.forget_if_silent(arrival);
-        self.end_former(arrival);
-        let Some(packet) = self.recognise(packet) else {
-            return Heard::Ignored(Ignored::ForeignDiscriminator);
+        self.end_previous_timers(arrival);
+        let Some(packet) = self.as_received(packet) else {
+            return RxOutcome::IgnoreReason(IgnoreReason::ForeignDiscriminator);
         };
         if self.policy.rules.accepts_slower_peers && packet.desired_min_tx_us > MAX_PEER_INTERVAL_US {
-            return Heard::Ignored(Ignored::Interval);
+            return RxOutcome::IgnoreReason(IgnoreReason::Interval);
         }
         if packet.state == State::Down && self.is_stale_down(arrival) {
-            return Heard::Ignored(Ignored::StaleDown);
+            return RxOutcome::IgnoreReason(IgnoreReason::StaleDown);
         }
 
         // Arrivals may be reported out of order; silence is counted from the latest.
@@ -295,9 +295,9 @@ impl Session {
         self.last_rx = Some(heard_at);
         self.forget_at = None;
         let interval_us = (packet.required_min_rx_us < self.peer.rx_min_us).then(|| self.tx_interval_us());
-        self.take_peer_wishes(&packet);
+        self.take_peer_timers(&packet);
         if self.state == State::Down && packet.state != State::AdminDown {
-            self.moments.conv_up_start.get_or_insert(arrival);
+            self.timestamps.conv_up_start.get_or_insert(arrival);
         }
 
         let from = self.state;
@@ -320,9 +320,9 @@ impl Session {
         }
         self.detect_deadline = self.silence_allowed_us().map(|us| heard_at.plus(us));
         if let Some(interval_us) = interval_us {
-            self.hurry(arrival, interval_us);
+            self.advance_next_transmit(arrival, interval_us);
         }
-        if to == from { Heard::Accepted } else { Heard::Changed(from) }
+        if to == from { RxOutcome::Accepted } else { RxOutcome::Changed(from) }
     }
 
     /// Declares the session Down if it has been silent for too long. The caller has first read everything that
@@ -350,7 +350,7 @@ impl Session {
             return false;
         }
         self.enter(State::AdminDown, now, DownReason::LocalAdmin, now);
-        self.farewell_until = Some(now.plus(self.detect_time_us()));
+        self.announce_until = Some(now.plus(self.detect_time_us()));
         true
     }
 
@@ -371,13 +371,13 @@ impl Session {
     /// would be taken for dead, or would take us for dead, the former ones count for a detection time more: by then it has
     /// heard of them, or is gone.
     pub fn set_timers(&mut self, now: Time, timers: Timers) {
-        self.end_former(now);
+        self.end_previous_timers(now);
         let is_heard = matches!(self.state, State::Init | State::Up);
         let interval_us = self.tx_interval_us();
         let told_us = interval_us * u64::from(self.peer.detect_mult);
-        let former = Former {
-            tx_min_us: self.wished_tx_us(),
-            rx_min_us: self.wished_rx_us(),
+        let former = PreviousTimers {
+            tx_min_us: self.desired_tx_us(),
+            rx_min_us: self.desired_rx_us(),
             until: now.plus(told_us.max(self.detect_time_us())),
         };
         if is_heard && (former.tx_min_us < timers.tx_min_us || former.rx_min_us > timers.rx_min_us) {
@@ -388,7 +388,7 @@ impl Session {
         // The peer may slow down as soon as it hears of it.
         let allowed = self.last_rx.zip(self.silence_allowed_us()).map(|(last, us)| last.plus(us));
         self.detect_deadline = self.detect_deadline.map(|deadline| allowed.map_or(deadline, |at| at.max(deadline)));
-        self.hurry(now, interval_us);
+        self.advance_next_transmit(now, interval_us);
     }
 
     /// Makes the next packet leave as soon as it may: at once, but not sooner than one interval after the last,
@@ -429,7 +429,7 @@ impl Session {
     /// As `compute_next_tx`, for a caller that may send the packet earlier, by `slack_us` or a hundredth of the interval,
     /// whichever is less.
     pub fn compute_next_tx_with_slack(&mut self, now: Time, slack_us: u16, random: &mut Xorshift32) -> Option<Time> {
-        self.end_former(now);
+        self.end_previous_timers(now);
         let mut interval_us = self.tx_interval_us();
         if self.state == State::Down {
             // Backing off never makes us faster than either side wants.
@@ -444,13 +444,13 @@ impl Session {
             self.init_said.get_or_insert(now);
             self.handshake = Handshake::Unanswered;
         }
-        let has_said_farewell = self.state == State::AdminDown && self.farewell_until.is_some_and(|until| next > until);
-        self.next_tx = (!has_said_farewell).then_some(next);
+        let is_announced = self.state == State::AdminDown && self.announce_until.is_some_and(|until| next > until);
+        self.next_tx = (!is_announced).then_some(next);
         self.next_tx
     }
 
     /// The packet as this session takes it, or `None` where it is meant for another.
-    fn recognise(&self, packet: &ControlPacket) -> Option<ControlPacket> {
+    fn as_received(&self, packet: &ControlPacket) -> Option<ControlPacket> {
         if packet.peer_discr == self.local_discr {
             return Some(*packet);
         }
@@ -458,11 +458,11 @@ impl Session {
             let proves_nothing = self.policy.require_discriminator && self.state == State::Up;
             return (!proves_nothing).then_some(*packet);
         }
-        let hears_it = self.policy.rules.hears_strangers_when_down
+        let accepts_it = self.policy.rules.accepts_foreign_discriminator_when_down
             && self.state == State::Down
             && self.peer.discr == 0
             && packet.state != State::AdminDown;
-        hears_it.then_some(ControlPacket { state: State::Down, peer_discr: 0, ..*packet })
+        accepts_it.then_some(ControlPacket { state: State::Down, peer_discr: 0, ..*packet })
     }
 
     /// The state table (RFC 5880 §6.8.6, and §6.2 for Init under rules that stay there).
@@ -514,7 +514,7 @@ impl Session {
         }
     }
 
-    fn take_peer_wishes(&mut self, packet: &ControlPacket) {
+    fn take_peer_timers(&mut self, packet: &ControlPacket) {
         self.peer.tx_min_us = if self.policy.rules.accepts_slower_peers {
             packet.desired_min_tx_us.max(self.policy.min_tx_floor_us)
         } else {
@@ -528,30 +528,30 @@ impl Session {
 
     /// Brings the next packet forward where the interval has become shorter than this: nobody waits longer than the new one
     /// between two packets (RFC 5880 §6.8.3).
-    fn hurry(&mut self, now: Time, former_interval_us: u64) {
+    fn advance_next_transmit(&mut self, now: Time, former_interval_us: u64) {
         if matches!(self.state, State::Init | State::Up) && self.tx_interval_us() < former_interval_us {
             self.announce(now);
         }
     }
 
     /// The transmit interval that counts of those that we wished for.
-    fn wished_tx_us(&self) -> u32 {
+    fn desired_tx_us(&self) -> u32 {
         self.former.as_ref().map_or(self.tx_min_us, |former| former.tx_min_us.min(self.tx_min_us))
     }
 
     /// The receive interval that counts of those that we wished for.
-    fn wished_rx_us(&self) -> u32 {
+    fn desired_rx_us(&self) -> u32 {
         self.former.as_ref().map_or(self.rx_min_us, |former| former.rx_min_us.max(self.rx_min_us))
     }
 
-    fn end_former(&mut self, now: Time) {
+    fn end_previous_timers(&mut self, now: Time) {
         if self.former.as_ref().is_some_and(|former| former.until <= now) {
             self.former = None;
         }
     }
 
     fn is_stale_down(&self, arrival: Time) -> bool {
-        let came_up = if self.state == State::Up { self.moments.up_since } else { None };
+        let came_up = if self.state == State::Up { self.timestamps.up_since } else { None };
         came_up.is_some_and(|since| arrival < since.plus(self.detect_time_us()))
     }
 
@@ -575,27 +575,27 @@ impl Session {
         let from = self.state;
         self.state = to;
         self.doublings = 0;
-        self.moments.last_updated = Some(at);
+        self.timestamps.last_updated = Some(at);
         match to {
             State::Down | State::AdminDown => {
                 self.last_down_reason = reason;
                 self.detect_deadline = None;
                 self.init_said = None;
                 self.handshake = Handshake::Idle;
-                self.moments.down_since = Some(at);
-                self.moments.conv_up_start = None;
+                self.timestamps.down_since = Some(at);
+                self.timestamps.conv_up_start = None;
                 if self.policy.rules.forgets_after_silence {
                     // Whatever led here: else a peer that names another discriminator is never heard again.
                     self.forget_at = Some(at.plus(self.detect_time_us()));
                 }
                 if from == State::Up {
-                    self.moments.conv_down_start = Some(since);
+                    self.timestamps.conv_down_start = Some(since);
                 }
             }
             State::Init => {}
             State::Up => {
-                self.moments.up_since = Some(at);
-                self.moments.conv_down_start = None;
+                self.timestamps.up_since = Some(at);
+                self.timestamps.conv_down_start = None;
             }
         }
     }

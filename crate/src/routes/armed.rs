@@ -4,11 +4,11 @@ use std::net::Ipv4Addr;
 
 use crate::driver::mailbox::{RouteOp, RouteOutcome};
 use crate::engine::SessionId;
-use crate::engine::stats::Scope;
+use crate::engine::stats::LocalEndpoint;
 use crate::protocol::time::Time;
 use crate::routes::kernel_route::Result;
 use crate::routes::kernel_route::{KernelRoute, Presence};
-use crate::routes::tables::Wanted;
+use crate::routes::tables::DesiredRoute;
 
 /// So long an adopted route, or one whose replacement has no session that is Up yet, stays although its session is not
 /// Up: as long as Init may last, enough for a session that begins anew.
@@ -61,7 +61,7 @@ pub struct ArmingPolicy {
 
 /// What casts doubt on routes of ours.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Suspicion {
+pub struct AffectedRoutes {
     /// Routes over these interfaces: the kernel drops routes with a link and does not say which.
     pub interfaces: Vec<u32>,
     /// Routes with these source addresses: the kernel drops them with the address.
@@ -70,14 +70,14 @@ pub struct Suspicion {
     pub all: bool,
 }
 
-impl Suspicion {
+impl AffectedRoutes {
     #[must_use]
     pub fn is_empty(&self) -> bool {
         !self.all && self.interfaces.is_empty() && self.sources.is_empty()
     }
 
-    pub fn add(&mut self, other: Suspicion) {
-        let Suspicion { interfaces, sources, all } = other;
+    pub fn add(&mut self, other: AffectedRoutes) {
+        let AffectedRoutes { interfaces, sources, all } = other;
         self.all |= all;
         self.interfaces
             .extend(interfaces.into_iter().filter(|index| !self.interfaces.contains(index)).collect::<Vec<_>>());
@@ -85,37 +85,37 @@ impl Suspicion {
     }
 
     #[must_use]
-    pub fn concerns(&self, route: &KernelRoute) -> bool {
+    pub fn includes(&self, route: &KernelRoute) -> bool {
         self.all || self.interfaces.contains(&route.interface) || self.sources.contains(&route.source)
     }
 }
 
 /// One request to the kernel, as it was decided.
 #[derive(Clone, Copy, Debug)]
-pub struct Job {
+pub struct RouteRequest {
     pub id: RouteId,
     pub route: KernelRoute,
     /// Of an addition: the route that it replaces.
     pub replaces: Option<KernelRoute>,
-    pub(crate) wanted_at: Time,
+    pub(crate) desired_at: Time,
     pub(crate) conv_start: Option<Time>,
     /// Of a look: why.
     pub(crate) cause: Option<Doubt>,
 }
 
-impl Job {
+impl RouteRequest {
     #[must_use]
-    pub fn wanted(&self) -> Wanted {
-        Wanted { route: self.route, replaces: self.replaces }
+    pub fn wanted(&self) -> DesiredRoute {
+        DesiredRoute { route: self.route, replaces: self.replaces }
     }
 }
 
 /// Up to one message of each kind, and what can be told without asking the kernel.
 #[derive(Debug, Default)]
 pub struct Batch {
-    pub deletes: Vec<Job>,
-    pub adds: Vec<Job>,
-    pub looks: Vec<Job>,
+    pub deletes: Vec<RouteRequest>,
+    pub adds: Vec<RouteRequest>,
+    pub looks: Vec<RouteRequest>,
     pub idle: Vec<RouteOutcome>,
 }
 
@@ -130,7 +130,7 @@ pub struct Question {
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Wish {
+pub(crate) enum Desired {
     Installed,
     Absent,
     AsItIs,
@@ -189,7 +189,7 @@ pub(crate) struct Rare {
 pub(crate) struct Entry {
     pub(crate) spec: ArmedRoute,
     /// What it is counted in.
-    pub(crate) scope: Scope,
+    pub(crate) endpoint: LocalEndpoint,
     pub(crate) session: SessionView,
     /// Set by a disarm: delete first, or not.
     pub(crate) leaving: Option<bool>,
@@ -206,7 +206,7 @@ pub(crate) struct Entry {
     pub(crate) asked: bool,
     /// That request is about the route as it is wanted now.
     pub(crate) asked_for_route: bool,
-    pub(crate) wanted_at: Time,
+    pub(crate) desired_at: Time,
     pub(crate) rare: Option<Box<Rare>>,
 }
 
@@ -239,34 +239,34 @@ impl Entry {
     }
 
     /// Judged when it matters, not when the route was armed.
-    pub(crate) fn wish(&self, honor_peer_passive: bool) -> Wish {
-        let withdrawn = if self.spec.no_uninstall { Wish::AsItIs } else { Wish::Absent };
+    pub(crate) fn desired(&self, honor_peer_passive: bool) -> Desired {
+        let withdrawn = if self.spec.no_uninstall { Desired::AsItIs } else { Desired::Absent };
         match self.leaving {
             Some(true) => withdrawn,
-            Some(false) => Wish::AsItIs,
+            Some(false) => Desired::AsItIs,
             None if self.spec.admin_down => withdrawn,
-            None if self.session.up => Wish::Installed,
-            None if self.held_until().is_some() => Wish::AsItIs,
-            None if honor_peer_passive && self.session.peer_passive => Wish::AsItIs,
+            None if self.session.up => Desired::Installed,
+            None if self.held_until().is_some() => Desired::AsItIs,
+            None if honor_peer_passive && self.session.peer_passive => Desired::AsItIs,
             None => withdrawn,
         }
     }
 
     pub(crate) fn step(&self, honor_peer_passive: bool) -> Step {
-        let wish = self.wish(honor_peer_passive);
+        let desired = self.desired(honor_peer_passive);
         let look = if self.pending().is_some() { Step::Wait } else { Step::Look };
-        match (wish, self.presence) {
+        match (desired, self.presence) {
             _ if self.leaving == Some(false) => Step::Nothing,
-            (Wish::Absent, Presence::Present) => Step::Delete(self.spec.route),
+            (Desired::Absent, Presence::Present) => Step::Delete(self.spec.route),
             // The kernel takes a deletion without a priority for one of any priority: only what is there is deleted so.
-            (Wish::Absent, Presence::Unknown) if self.spec.route.priority != 0 => Step::Delete(self.spec.route),
-            (Wish::Installed, Presence::Absent) if self.restore_at().is_some() => Step::Wait,
-            (Wish::Installed, Presence::Absent) if self.pending().is_some() => Step::Wait,
-            (Wish::Installed, Presence::Absent) => Step::Add,
-            (Wish::Absent, Presence::Absent) | (_, Presence::Present) => {
+            (Desired::Absent, Presence::Unknown) if self.spec.route.priority != 0 => Step::Delete(self.spec.route),
+            (Desired::Installed, Presence::Absent) if self.restore_at().is_some() => Step::Wait,
+            (Desired::Installed, Presence::Absent) if self.pending().is_some() => Step::Wait,
+            (Desired::Installed, Presence::Absent) => Step::Add,
+            (Desired::Absent, Presence::Absent) | (_, Presence::Present) => {
                 self.former().map_or(Step::Nothing, Step::Delete)
             }
-            (Wish::AsItIs, Presence::Absent) => Step::Nothing,
+            (Desired::AsItIs, Presence::Absent) => Step::Nothing,
             (_, Presence::Unknown) => look,
         }
     }
@@ -293,13 +293,13 @@ impl Entry {
     }
 }
 
-impl Job {
+impl RouteRequest {
     pub(crate) fn of(entry: &Entry) -> Self {
         Self {
             id: entry.spec.id,
             route: entry.spec.route,
             replaces: None,
-            wanted_at: entry.wanted_at,
+            desired_at: entry.desired_at,
             conv_start: None,
             cause: None,
         }
@@ -354,7 +354,7 @@ pub(crate) fn replace(entry: &mut Entry, former: KernelRoute) {
 
 pub(crate) fn outcome(
     op: RouteOp,
-    job: &Job,
+    request: &RouteRequest,
     entry: &mut Entry,
     at: Time,
     result: Result<()>,
@@ -363,11 +363,11 @@ pub(crate) fn outcome(
     entry.said = entry.told;
     entry.spec.adopted &= entry.presence == Presence::Unknown;
     RouteOutcome {
-        id: job.id,
+        id: request.id,
         generation: entry.spec.generation,
         op,
         at,
-        duration_us: at.since(job.wanted_at),
+        duration_us: at.since(request.desired_at),
         gone,
         installed: entry.told,
         restore_at: entry.restore_at(),

@@ -4,9 +4,9 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use crate::protocol::time::Time;
-use crate::routes::armed::Suspicion;
+use crate::routes::armed::AffectedRoutes;
 use crate::routes::kernel_route::{KernelRoute, Presence, Slot};
-use crate::routes::monitor::Watcher;
+use crate::routes::monitor::MonitorHandler;
 use crate::routes::socket::RouteSocket;
 use crate::routes::tables::Tables;
 use crate::system::sync::Mutex;
@@ -16,7 +16,7 @@ const LOOKS_AT_ONCE: usize = 128;
 
 /// What became of routes that were held.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum HeldNews {
+pub enum HeldRouteEvent {
     /// Somebody deleted or replaced them.
     Taken(Vec<KernelRoute>),
     /// They went with a link or an address.
@@ -64,8 +64,8 @@ impl HeldRoutes {
         self.change(|held| slots.into_iter().filter_map(|slot| held.get(&slot).copied()).collect())
     }
 
-    fn concerned(&self, suspicion: &Suspicion) -> Vec<KernelRoute> {
-        self.change(|held| held.values().filter(|route| suspicion.concerns(route)).copied().collect())
+    fn concerned(&self, affected: &AffectedRoutes) -> Vec<KernelRoute> {
+        self.change(|held| held.values().filter(|route| affected.includes(route)).copied().collect())
     }
 
     fn change<T>(&self, change: impl FnOnce(&mut BTreeMap<Slot, KernelRoute>) -> T) -> T {
@@ -74,16 +74,16 @@ impl HeldRoutes {
 }
 
 /// Watches over held routes.
-pub struct HeldWatcher {
+pub struct HeldRouteMonitor {
     held: HeldRoutes,
     socket: RouteSocket,
-    tell: Box<dyn Fn(HeldNews) + Send>,
+    tell: Box<dyn Fn(HeldRouteEvent) + Send>,
 }
 
-impl HeldWatcher {
+impl HeldRouteMonitor {
     /// # Errors
     /// What the system says about a netlink socket.
-    pub fn new(held: HeldRoutes, tell: Box<dyn Fn(HeldNews) + Send>) -> std::io::Result<Self> {
+    pub fn new(held: HeldRoutes, tell: Box<dyn Fn(HeldRouteEvent) + Send>) -> std::io::Result<Self> {
         Ok(Self { held, socket: RouteSocket::new()?, tell })
     }
 
@@ -111,25 +111,25 @@ impl HeldWatcher {
         lost
     }
 
-    fn tell_of(&self, lost: Vec<KernelRoute>, news: fn(Vec<KernelRoute>) -> HeldNews) {
+    fn tell_of(&self, lost: Vec<KernelRoute>, news: fn(Vec<KernelRoute>) -> HeldRouteEvent) {
         if !lost.is_empty() {
             (self.tell)(news(lost));
         }
     }
 }
 
-impl Watcher for HeldWatcher {
+impl MonitorHandler for HeldRouteMonitor {
     fn heard(&mut self, gone: &[KernelRoute], taken: &[Slot]) {
         let slots = gone.iter().map(KernelRoute::slot).chain(taken.iter().copied());
         let routes = self.held.find(slots);
         let lost = self.lost(&routes);
-        self.tell_of(lost, HeldNews::Taken);
+        self.tell_of(lost, HeldRouteEvent::Taken);
     }
 
-    fn suspect(&mut self, suspicion: &Suspicion) {
-        let routes = self.held.concerned(suspicion);
+    fn recheck(&mut self, affected: &AffectedRoutes) {
+        let routes = self.held.concerned(affected);
         let lost = self.lost(&routes);
-        self.tell_of(lost, HeldNews::Dropped);
+        self.tell_of(lost, HeldRouteEvent::Dropped);
     }
 
     fn work(&mut self) -> Option<Time> {
@@ -137,6 +137,6 @@ impl Watcher for HeldWatcher {
     }
 
     fn failed(&mut self, reason: String) {
-        (self.tell)(HeldNews::Unwatched(reason));
+        (self.tell)(HeldRouteEvent::Unwatched(reason));
     }
 }

@@ -15,7 +15,7 @@ use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::eventfd::{EfdFlags, EventFd};
 
 use crate::protocol::time::Time;
-use crate::routes::armed::Suspicion;
+use crate::routes::armed::AffectedRoutes;
 use crate::routes::kernel_route::{KernelRoute, Slot};
 use crate::routes::socket::{enlarge_receive_buffer, from_message, slot_of};
 use crate::system::clock;
@@ -39,7 +39,7 @@ pub struct Notices {
     /// another. What was appended or prepended has replaced nothing.
     pub taken: Vec<Slot>,
     /// What changes of links and addresses cast doubt on.
-    pub suspicion: Suspicion,
+    pub affected: AffectedRoutes,
 }
 
 impl Notices {
@@ -54,22 +54,22 @@ impl Notices {
                     self.taken.extend(slot_of(&route));
                 }
                 RouteNetlinkMessage::NewLink(link) | RouteNetlinkMessage::DelLink(link) => {
-                    self.suspect_interface(link.header.index);
+                    self.add_interface(link.header.index);
                 }
                 RouteNetlinkMessage::NewAddress(address) | RouteNetlinkMessage::DelAddress(address) => {
-                    self.suspect_interface(address.header.index);
-                    self.suspicion.sources.extend(local_address(&address));
+                    self.add_interface(address.header.index);
+                    self.affected.sources.extend(local_address(&address));
                 }
                 _ => {}
             }
         });
         // What could not be read may have been about any route.
-        self.suspicion.all |= !is_complete;
+        self.affected.all |= !is_complete;
     }
 
-    fn suspect_interface(&mut self, index: u32) {
-        if !self.suspicion.interfaces.contains(&index) {
-            self.suspicion.interfaces.push(index);
+    fn add_interface(&mut self, index: u32) {
+        if !self.affected.interfaces.contains(&index) {
+            self.affected.interfaces.push(index);
         }
     }
 }
@@ -82,12 +82,12 @@ fn local_address(message: &AddressMessage) -> Option<Ipv4Addr> {
 }
 
 /// Who looks after what is heard. Every call comes from the watching thread.
-pub trait Watcher: Send {
+pub trait MonitorHandler: Send {
     /// Somebody deleted routes, or put some into slots.
     fn heard(&mut self, gone: &[KernelRoute], taken: &[Slot]);
 
     /// Links or addresses changed, or notices were lost.
-    fn suspect(&mut self, suspicion: &Suspicion);
+    fn recheck(&mut self, affected: &AffectedRoutes);
 
     /// Does what is due, and gives when there is more to do.
     fn work(&mut self) -> Option<Time>;
@@ -97,7 +97,7 @@ pub trait Watcher: Send {
 }
 
 /// A thread that listens. Dropping it ends the thread.
-pub struct Watch {
+pub struct RouteMonitor {
     waker: Waker,
     thread: Option<JoinHandle<()>>,
 }
@@ -119,12 +119,12 @@ impl Waker {
     }
 }
 
-impl Watch {
+impl RouteMonitor {
     /// Starts to listen. `own_port` is whose changes are no news.
     ///
     /// # Errors
     /// What the system says about a netlink socket or a thread.
-    pub fn start(own_port: u32, waker: Waker, watcher: Box<dyn Watcher>) -> std::io::Result<Self> {
+    pub fn start(own_port: u32, waker: Waker, watcher: Box<dyn MonitorHandler>) -> std::io::Result<Self> {
         let mut notifications = Socket::new(NETLINK_ROUTE)?;
         notifications.set_non_blocking(true)?;
         // A table with thousands of routes is emptied in one go; what does not fit is made up for by looking at everything.
@@ -135,8 +135,8 @@ impl Watch {
             own_port,
             watcher,
             wake: waker.clone(),
-            suspicion: Suspicion::default(),
-            suspect_at: None,
+            affected: AffectedRoutes::default(),
+            recheck_at: None,
             looked_at_all: None,
             work_at: None,
         };
@@ -152,7 +152,7 @@ impl Watch {
     }
 }
 
-impl Drop for Watch {
+impl Drop for RouteMonitor {
     fn drop(&mut self) {
         // The greatest value there is cannot come from waking.
         let _ = self.waker.0.write(STOP);
@@ -169,11 +169,11 @@ const STOP: u64 = 1 << 62;
 struct Listener {
     notifications: Socket,
     own_port: u32,
-    watcher: Box<dyn Watcher>,
+    watcher: Box<dyn MonitorHandler>,
     wake: Waker,
-    suspicion: Suspicion,
+    affected: AffectedRoutes,
     /// When the suspicion is to be followed.
-    suspect_at: Option<Time>,
+    recheck_at: Option<Time>,
     looked_at_all: Option<Time>,
     work_at: Option<Time>,
 }
@@ -196,11 +196,11 @@ impl Listener {
             if is_told {
                 self.hear()?;
             }
-            if self.suspect_at.is_some_and(|at| at <= clock::now()) {
-                self.suspect_at = None;
-                let suspicion = std::mem::take(&mut self.suspicion);
-                self.looked_at_all = if suspicion.all { Some(clock::now()) } else { self.looked_at_all };
-                self.watcher.suspect(&suspicion);
+            if self.recheck_at.is_some_and(|at| at <= clock::now()) {
+                self.recheck_at = None;
+                let affected = std::mem::take(&mut self.affected);
+                self.looked_at_all = if affected.all { Some(clock::now()) } else { self.looked_at_all };
+                self.watcher.recheck(&affected);
             }
             self.work_at = self.watcher.work();
         }
@@ -208,7 +208,7 @@ impl Listener {
 
     /// Rounded up: nothing is done too early.
     fn patience(&self) -> PollTimeout {
-        let Some(at) = [self.work_at, self.suspect_at].into_iter().flatten().min() else { return PollTimeout::NONE };
+        let Some(at) = [self.work_at, self.recheck_at].into_iter().flatten().min() else { return PollTimeout::NONE };
         let millis = at.since(clock::now()).div_ceil(1_000);
         u16::try_from(millis).map_or(PollTimeout::MAX, PollTimeout::from)
     }
@@ -224,21 +224,21 @@ impl Listener {
                     Some(libc::EAGAIN) => break,
                     Some(libc::EINTR) => {}
                     // Some were lost.
-                    Some(libc::ENOBUFS) => heard.suspicion.all = true,
+                    Some(libc::ENOBUFS) => heard.affected.all = true,
                     number => return Err(Errno::from_raw(number.unwrap_or(libc::EIO))),
                 },
             }
         }
-        let Notices { gone, taken, suspicion } = heard;
+        let Notices { gone, taken, affected } = heard;
         if !gone.is_empty() || !taken.is_empty() {
             self.watcher.heard(&gone, &taken);
         }
-        if !suspicion.is_empty() {
+        if !affected.is_empty() {
             let now = clock::now();
             let soon = now.plus(GATHER_US);
-            let is_all = suspicion.all;
-            self.suspicion.add(suspicion);
-            let at = self.suspect_at.get_or_insert(soon);
+            let is_all = affected.all;
+            self.affected.add(affected);
+            let at = self.recheck_at.get_or_insert(soon);
             if is_all {
                 *at = soon.max(self.looked_at_all.map_or(soon, |at| at.plus(LOOK_AT_ALL_US)));
             }
@@ -275,7 +275,7 @@ mod tests {
         ] {
             let notices = heard(&[&bytes(text)], 0);
             assert_eq!((notices.taken.len(), notices.gone.len()), (takes, 0), "{text}");
-            assert!(notices.suspicion.is_empty());
+            assert!(notices.affected.is_empty());
             let expected = Slot { table: 254, destination: Ipv4Addr::new(10, 9, 0, 7), prefix_length: 32, priority: 0 };
             assert!(notices.taken.iter().all(|slot| *slot == expected));
         }
@@ -295,11 +295,11 @@ mod tests {
     #[test]
     fn an_address_that_goes_casts_doubt_on_the_routes_with_it_and_a_link_on_those_over_it() {
         let notices = heard(&[&bytes(captured::ADDRESS_REMOVED)], 0);
-        assert_eq!(notices.suspicion.sources, [Ipv4Addr::new(10, 3, 0, 1)]);
-        assert_eq!(notices.suspicion.interfaces.len(), 1);
+        assert_eq!(notices.affected.sources, [Ipv4Addr::new(10, 3, 0, 1)]);
+        assert_eq!(notices.affected.interfaces.len(), 1);
         let notices = heard(&[&bytes(captured::LINK_ADDED), &bytes(captured::LINK_REMOVED)], 0);
-        assert_eq!(notices.suspicion.interfaces, [3], "told once");
-        assert!(!notices.suspicion.all);
+        assert_eq!(notices.affected.interfaces, [3], "told once");
+        assert!(!notices.affected.all);
     }
 
     #[test]
@@ -311,7 +311,7 @@ mod tests {
         let unreadable = message(24, 0, &[2]);
         for rest in [cut, &overrun, &unreadable] {
             let notices = heard(&[&[&deleted, rest].concat()], 0);
-            assert!(notices.suspicion.all);
+            assert!(notices.affected.all);
             assert_eq!(notices.gone.len(), 1);
         }
     }

@@ -12,15 +12,15 @@ use rustc_hash::FxHashMap;
 
 use crate::driver::mailbox::{RouteOp, RouteOutcome};
 use crate::engine::SessionId;
-use crate::engine::stats::{LinkId, Scope};
+use crate::engine::stats::{LinkId, LocalEndpoint};
 use crate::protocol::time::Time;
 use crate::routes::armed::{
-    ArmedRoute, ArmingPolicy, Batch, Contention, Doubt, Entry, HOLD_US, Job, Pending, Question, Queue, RouteId,
-    SessionView, Step, Suspicion, Wish, outcome, replace,
+    AffectedRoutes, ArmedRoute, ArmingPolicy, Batch, Contention, Desired, Doubt, Entry, HOLD_US, Pending, Question,
+    Queue, RouteId, RouteRequest, SessionView, Step, outcome, replace,
 };
 use crate::routes::kernel_route::{KernelRoute, Occupant, Presence, RouteError, Slot};
 use crate::routes::stats::RouteStats;
-use crate::routes::tables::Settled;
+use crate::routes::tables::RequestOutcome;
 
 /// The most requests picked at once for deletions. The answers to a thousand do not fit into a socket's buffer and are lost.
 pub const MOST_DELETES: usize = 128;
@@ -30,7 +30,7 @@ const MOST_OTHERS: usize = 32;
 
 /// What is armed, and what is to be looked at. Deletes go before looks, and those before adds.
 #[derive(Debug)]
-pub struct Orders {
+pub struct RoutePlanner {
     policy: ArmingPolicy,
     routes: FxHashMap<RouteId, Entry>,
     /// Most sessions have one route: no list for each.
@@ -48,7 +48,7 @@ pub struct Orders {
     stats: RouteStats,
 }
 
-impl Orders {
+impl RoutePlanner {
     #[must_use]
     pub fn new(policy: ArmingPolicy) -> Self {
         Self {
@@ -97,14 +97,14 @@ impl Orders {
 
     /// Arms a route, or replaces what is known of it: an older generation changes nothing. Where the route itself is
     /// another than before, that one goes when the new one is there, or when none is to be.
-    pub fn arm(&mut self, spec: ArmedRoute, scope: Scope, session: SessionView, now: Time) {
+    pub fn arm(&mut self, spec: ArmedRoute, endpoint: LocalEndpoint, session: SessionView, now: Time) {
         let known = self.routes.get(&spec.id);
         if known.is_some_and(|entry| entry.spec.generation >= spec.generation) {
             return;
         }
         let mut entry = self.detach(spec.id).unwrap_or(Entry {
             spec,
-            scope,
+            endpoint,
             session,
             leaving: None,
             presence: Presence::Absent,
@@ -114,11 +114,11 @@ impl Orders {
             queued: None,
             asked: false,
             asked_for_route: false,
-            wanted_at: now,
+            desired_at: now,
             rare: None,
         });
         let (former, was_adopted) = (entry.spec.route, entry.spec.adopted);
-        (entry.spec, entry.scope, entry.session, entry.leaving) = (spec, scope, session, None);
+        (entry.spec, entry.endpoint, entry.session, entry.leaving) = (spec, endpoint, session, None);
         // Whoever adopted it before still waits for an outcome.
         entry.spec.adopted |= was_adopted;
         if former != spec.route {
@@ -182,7 +182,7 @@ impl Orders {
     /// Notes that the interface of a link has another index now, or, with 0, that there is none. What was installed over
     /// the former one is deleted if it is still there.
     pub fn link_changed(&mut self, link: LinkId, interface: u32, now: Time) {
-        let differs = |entry: &Entry| entry.scope.link == link && entry.spec.route.interface != interface;
+        let differs = |entry: &Entry| entry.endpoint.link == link && entry.spec.route.interface != interface;
         let ids: Vec<RouteId> = self.routes.iter().filter(|(_, entry)| differs(entry)).map(|(id, _)| *id).collect();
         for id in ids {
             if let Some(entry) = self.routes.get_mut(&id) {
@@ -213,16 +213,16 @@ impl Orders {
 
     /// Has some of the routes that a suspicion concerns looked at, from a session and a route on; gives where to go on, so
     /// that a caller who shares the orders with others can let those in between.
-    pub fn suspect(
+    pub fn recheck(
         &mut self,
-        suspicion: &Suspicion,
+        affected: &AffectedRoutes,
         from: (SessionId, RouteId),
         most: usize,
         now: Time,
     ) -> Option<(SessionId, RouteId)> {
         let some: Vec<(SessionId, RouteId)> = self.by_session.range(from..).take(most + 1).copied().collect();
         for (_, id) in some.iter().take(most) {
-            if self.routes.get(id).is_some_and(|entry| suspicion.concerns(&entry.spec.route)) {
+            if self.routes.get(id).is_some_and(|entry| affected.includes(&entry.spec.route)) {
                 self.doubt(*id, Doubt::Host, now);
             }
         }
@@ -262,25 +262,26 @@ impl Orders {
             let route = if let Step::Delete(route) = step { route } else { entry.spec.route };
             let replaces = entry.former().filter(|_| step == Step::Add);
             let cause = if step == Step::Look { entry.doubt.take() } else { None };
-            let job = Job { route, replaces, conv_start: entry.conv_start(op), cause, ..Job::of(entry) };
+            let request =
+                RouteRequest { route, replaces, conv_start: entry.conv_start(op), cause, ..RouteRequest::of(entry) };
             match step {
-                Step::Add => batch.adds.push(job),
-                Step::Delete(_) => batch.deletes.push(job),
-                Step::Look => batch.looks.push(job),
+                Step::Add => batch.adds.push(request),
+                Step::Delete(_) => batch.deletes.push(request),
+                Step::Look => batch.looks.push(request),
                 Step::Nothing if entry.leaving.is_some() => {
-                    let gone = outcome(RouteOp::None, &job, entry, now, Ok(()), true);
+                    let gone = outcome(RouteOp::None, &request, entry, now, Ok(()), true);
                     self.detach(id);
                     batch.idle.push(gone);
                 }
                 Step::Nothing | Step::Wait if entry.owes_outcome() => {
-                    batch.idle.push(outcome(RouteOp::None, &job, entry, now, Ok(()), false));
+                    batch.idle.push(outcome(RouteOp::None, &request, entry, now, Ok(()), false));
                     continue;
                 }
                 Step::Nothing | Step::Wait => continue,
             }
             if let Some(entry) = self.routes.get_mut(&id) {
                 entry.asked = true;
-                entry.asked_for_route = job.route == entry.spec.route;
+                entry.asked_for_route = request.route == entry.spec.route;
                 // Nothing that was noticed before is of interest after it, nor a listing from before.
                 entry.doubt = None;
                 if let Some(rare) = &mut entry.rare {
@@ -296,13 +297,13 @@ impl Orders {
     pub fn report(
         &mut self,
         op: RouteOp,
-        jobs: &[Job],
-        answers: impl IntoIterator<Item = Settled>,
+        requests: &[RouteRequest],
+        answers: impl IntoIterator<Item = RequestOutcome>,
         now: Time,
     ) -> Vec<RouteOutcome> {
-        let mut outcomes = Vec::with_capacity(jobs.len());
-        for (job, answer) in jobs.iter().zip(answers) {
-            outcomes.extend(self.answered(op, job, answer, now));
+        let mut outcomes = Vec::with_capacity(requests.len());
+        for (request, answer) in requests.iter().zip(answers) {
+            outcomes.extend(self.answered(op, request, answer, now));
         }
         outcomes
     }
@@ -356,99 +357,119 @@ impl Orders {
         Some(pending)
     }
 
-    fn answered(&mut self, op: RouteOp, job: &Job, answer: Settled, now: Time) -> Option<RouteOutcome> {
+    fn answered(
+        &mut self,
+        op: RouteOp,
+        request: &RouteRequest,
+        answer: RequestOutcome,
+        now: Time,
+    ) -> Option<RouteOutcome> {
         if let Some(replaced) = answer.replaced {
-            self.add_former(job.id, replaced);
+            self.add_former(request.id, replaced);
         }
-        if op == RouteOp::Delete && job.route.priority == 0 {
-            self.doubt_namesakes(&job.route, now);
+        if op == RouteOp::Delete && request.route.priority == 0 {
+            self.doubt_namesakes(&request.route, now);
         }
-        let entry = self.routes.get_mut(&job.id)?;
+        let entry = self.routes.get_mut(&request.id)?;
         (entry.asked, entry.asked_for_route) = (false, false);
-        if entry.spec.route != job.route {
-            return self.former_answered(op, job, answer, now);
+        if entry.spec.route != request.route {
+            return self.former_answered(op, request, answer, now);
         }
         match op {
-            RouteOp::None => self.looked(job, answer.presence, now),
-            RouteOp::Add | RouteOp::Delete => self.changed(op, job, answer, now),
+            RouteOp::None => self.looked(request, answer.presence, now),
+            RouteOp::Add | RouteOp::Delete => self.changed(op, request, answer, now),
         }
     }
 
     /// A look at the route has its answer.
-    fn looked(&mut self, job: &Job, presence: Presence, now: Time) -> Option<RouteOutcome> {
-        let entry = self.routes.get_mut(&job.id)?;
+    fn looked(&mut self, request: &RouteRequest, presence: Presence, now: Time) -> Option<RouteOutcome> {
+        let entry = self.routes.get_mut(&request.id)?;
         let is_doubted_again = entry.doubt.is_some();
         if is_doubted_again || presence == Presence::Unknown {
-            entry.doubt = entry.doubt.max(job.cause);
+            entry.doubt = entry.doubt.max(request.cause);
             if !is_doubted_again {
-                self.ask(job.id, Pending::Presence);
+                self.ask(request.id, Pending::Presence);
             }
-            self.enqueue(job.id, now);
+            self.enqueue(request.id, now);
             return None;
         }
-        self.seen(job.id, presence, job.cause, now)
+        self.seen(request.id, presence, request.cause, now)
     }
 
     /// An addition or a deletion of the route has its answer.
-    fn changed(&mut self, op: RouteOp, job: &Job, answer: Settled, now: Time) -> Option<RouteOutcome> {
+    fn changed(
+        &mut self,
+        op: RouteOp,
+        request: &RouteRequest,
+        answer: RequestOutcome,
+        now: Time,
+    ) -> Option<RouteOutcome> {
         let honor = self.policy.honor_peer_passive;
-        let entry = self.routes.get_mut(&job.id)?;
+        let entry = self.routes.get_mut(&request.id)?;
         // A refusal changes nothing.
         if answer.presence != Presence::Unknown || !matches!(answer.result, Err(RouteError::System(_))) {
             entry.presence = answer.presence;
         }
         if answer.result == Err(RouteError::Occupied) {
-            self.ask(job.id, Pending::Occupant);
+            self.ask(request.id, Pending::Occupant);
             return None;
         }
-        if answer.result.is_ok() && entry.session.conv_start == job.conv_start {
+        if answer.result.is_ok() && entry.session.conv_start == request.conv_start {
             entry.session.conv_start = None;
         }
-        self.stats.answered(entry.scope, op, answer.result.is_ok(), now, job.conv_start);
-        self.tell_presence(job.id);
-        let entry = self.routes.get_mut(&job.id)?;
+        self.stats.answered(entry.endpoint, op, answer.result.is_ok(), now, request.conv_start);
+        self.tell_presence(request.id);
+        let entry = self.routes.get_mut(&request.id)?;
         let is_doubted = entry.doubt.is_some();
         if is_doubted {
             entry.forget_presence();
         }
         let step = entry.step(honor);
         let gone = entry.leaving.is_some() && step == Step::Nothing;
-        let news = outcome(op, job, entry, now, answer.result, gone);
+        let news = outcome(op, request, entry, now, answer.result, gone);
         // Whoever is told of a failure says when it is tried again.
-        let is_still_wanted =
-            matches!((entry.wish(honor), op), (Wish::Installed, RouteOp::Add) | (Wish::Absent, RouteOp::Delete));
+        let is_still_wanted = matches!(
+            (entry.desired(honor), op),
+            (Desired::Installed, RouteOp::Add) | (Desired::Absent, RouteOp::Delete)
+        );
         if gone {
-            self.detach(job.id);
+            self.detach(request.id);
         } else if answer.result.is_ok() || is_doubted || !is_still_wanted {
-            self.enqueue(job.id, now);
+            self.enqueue(request.id, now);
         }
         Some(news)
     }
 
     /// A request for a route that is another by now, or whose place was to be cleared, has its answer.
-    fn former_answered(&mut self, op: RouteOp, job: &Job, answer: Settled, now: Time) -> Option<RouteOutcome> {
+    fn former_answered(
+        &mut self,
+        op: RouteOp,
+        request: &RouteRequest,
+        answer: RequestOutcome,
+        now: Time,
+    ) -> Option<RouteOutcome> {
         let honor = self.policy.honor_peer_passive;
-        let entry = self.routes.get_mut(&job.id)?;
+        let entry = self.routes.get_mut(&request.id)?;
         if answer.presence == Presence::Absent
             && let Some(rare) = &mut entry.rare
         {
-            rare.former.retain(|former| *former != job.route);
+            rare.former.retain(|former| *former != request.route);
         }
         if op != RouteOp::None {
-            self.stats.answered(entry.scope, op, answer.result.is_ok(), now, None);
+            self.stats.answered(entry.endpoint, op, answer.result.is_ok(), now, None);
         }
         if entry.doubt.is_some() {
             entry.forget_presence();
         }
         let failed = op == RouteOp::Delete && answer.result.is_err();
         let gone = entry.leaving.is_some() && entry.step(honor) == Step::Nothing;
-        let withdraws = op == RouteOp::Delete && entry.wish(honor) == Wish::Absent;
+        let withdraws = op == RouteOp::Delete && entry.desired(honor) == Desired::Absent;
         let is_news = gone || failed || withdraws;
-        let news = is_news.then(|| outcome(op, job, entry, now, answer.result, gone));
+        let news = is_news.then(|| outcome(op, request, entry, now, answer.result, gone));
         if gone {
-            self.detach(job.id);
+            self.detach(request.id);
         } else if !failed {
-            self.enqueue(job.id, now);
+            self.enqueue(request.id, now);
         }
         news
     }
@@ -466,7 +487,8 @@ impl Orders {
         let entry = self.routes.get_mut(&id)?;
         let is_news = entry.told != was_told || entry.spec.adopted;
         let gone = entry.leaving.is_some() && entry.step(honor) == Step::Nothing;
-        let news = (gone || is_news).then(|| outcome(RouteOp::None, &Job::of(entry), entry, now, Ok(()), gone));
+        let news =
+            (gone || is_news).then(|| outcome(RouteOp::None, &RouteRequest::of(entry), entry, now, Ok(()), gone));
         if gone {
             self.detach(id);
         } else {
@@ -478,9 +500,9 @@ impl Orders {
     fn failed(&mut self, id: RouteId, op: RouteOp, error: RouteError, now: Time) -> Option<RouteOutcome> {
         let entry = self.routes.get_mut(&id)?;
         if op != RouteOp::None {
-            self.stats.answered(entry.scope, op, false, now, None);
+            self.stats.answered(entry.endpoint, op, false, now, None);
         }
-        Some(outcome(op, &Job::of(entry), entry, now, Err(error), false))
+        Some(outcome(op, &RouteRequest::of(entry), entry, now, Err(error), false))
     }
 
     /// Has a listing tell.
@@ -537,8 +559,8 @@ impl Orders {
     fn lose(&mut self, id: RouteId, cause: Option<Doubt>, now: Time) {
         let honor = self.policy.honor_peer_passive;
         let Some(entry) = self.routes.get_mut(&id) else { return };
-        let restores = entry.wish(honor) == Wish::Installed;
-        let scope = entry.scope;
+        let restores = entry.desired(honor) == Desired::Installed;
+        let endpoint = entry.endpoint;
         let mut delay_us = 0;
         if restores && cause == Some(Doubt::Rival) {
             let start = Contention { losses: 0, lost_at: now, restore_at: None };
@@ -548,7 +570,7 @@ impl Orders {
                 self.timers.insert((at, id));
             }
         }
-        self.stats.lost(scope, restores, delay_us > 0);
+        self.stats.lost(endpoint, restores, delay_us > 0);
     }
 
     fn end_hold(&mut self, id: RouteId) {
@@ -561,7 +583,7 @@ impl Orders {
     fn tell_presence(&mut self, id: RouteId) {
         let Some(entry) = self.routes.get_mut(&id) else { return };
         let is_present = entry.is_present();
-        self.stats.installed(entry.scope, entry.told, is_present);
+        self.stats.installed(entry.endpoint, entry.told, is_present);
         entry.told = is_present;
     }
 
@@ -578,11 +600,11 @@ impl Orders {
             Step::Add => Queue::Adds,
         };
         match entry.queued {
-            None => entry.wanted_at = now,
+            None => entry.desired_at = now,
             // It is picked no later than where it waits already.
             Some(Queue::Deletes) => return,
             Some(waits) if waits == queue || queue != Queue::Deletes => return,
-            Some(_) => entry.wanted_at = now,
+            Some(_) => entry.desired_at = now,
         }
         entry.queued = Some(queue);
         match queue {
@@ -606,7 +628,7 @@ impl Orders {
         if entry.pending().is_some() {
             self.pending.insert(id);
         }
-        self.stats.installed(entry.scope, false, entry.told);
+        self.stats.installed(entry.endpoint, false, entry.told);
         self.routes.insert(id, entry);
     }
 
@@ -621,7 +643,7 @@ impl Orders {
             self.timers.remove(&(at, id));
         }
         self.pending.remove(&id);
-        self.stats.installed(entry.scope, entry.told, false);
+        self.stats.installed(entry.endpoint, entry.told, false);
         Some(entry)
     }
 }

@@ -22,7 +22,7 @@ use nix::sys::socket::{setsockopt, sockopt};
 use rustc_hash::FxHashMap;
 
 use crate::routes::kernel_route::{KernelRoute, Occupant, Presence, Result, RouteError, Slot};
-use crate::routes::tables::{Settled, Tables, Wanted, install};
+use crate::routes::tables::{DesiredRoute, RequestOutcome, Tables, install};
 use crate::system::netlink::each_message;
 
 /// Requests per system call. The answers to a thousand do not fit into the socket's buffer and are lost.
@@ -94,22 +94,22 @@ impl RouteSocket {
     ///
     /// # Errors
     /// `Conflict`, `Unanswered` or what the system says.
-    pub fn install(&mut self, wanted: Wanted, take_over: bool) -> Result<()> {
-        let mut settled = self.install_once(wanted, take_over);
-        if settled.result == Err(RouteError::Occupied) {
-            settled = match self.tables(&[wanted.route])?.occupant(&wanted.route) {
+    pub fn install(&mut self, wanted: DesiredRoute, take_over: bool) -> Result<()> {
+        let mut outcomes = self.install_once(wanted, take_over);
+        if outcomes.result == Err(RouteError::Occupied) {
+            outcomes = match self.tables(&[wanted.route])?.occupant(&wanted.route) {
                 Occupant::Foreign(protocol) => return Err(RouteError::Conflict(protocol)),
-                Occupant::Ours(old) => self.install_once(Wanted { replaces: Some(old), ..wanted }, take_over),
+                Occupant::Ours(old) => self.install_once(DesiredRoute { replaces: Some(old), ..wanted }, take_over),
                 Occupant::Nobody | Occupant::Unknown => self.install_once(wanted, take_over),
             };
         }
-        if let Some(replaced) = settled.replaced.filter(|_| settled.result.is_ok()) {
+        if let Some(replaced) = outcomes.replaced.filter(|_| outcomes.result.is_ok()) {
             self.remove(&replaced)?;
         }
-        settled.result
+        outcomes.result
     }
 
-    fn install_once(&mut self, wanted: Wanted, take_over: bool) -> Settled {
+    fn install_once(&mut self, wanted: DesiredRoute, take_over: bool) -> RequestOutcome {
         install(self, &[wanted], take_over).remove(0)
     }
 

@@ -4,7 +4,7 @@ use rustc_hash::FxHashMap;
 
 use crate::driver::mailbox::RouteOp;
 use crate::engine::histogram::{CONVERGENCE_BOUNDS_NS, Histogram};
-use crate::engine::stats::Scope;
+use crate::engine::stats::LocalEndpoint;
 use crate::protocol::time::Time;
 
 #[derive(Clone, Debug)]
@@ -43,12 +43,12 @@ impl Default for RouteCounters {
 
 /// All counters. A scope, once seen, stays: counters never fall.
 #[derive(Clone, Debug, Default)]
-pub struct RouteStats(FxHashMap<Scope, RouteCounters>);
+pub struct RouteStats(FxHashMap<LocalEndpoint, RouteCounters>);
 
 impl RouteStats {
     /// Counts an answer at `at`; `conv_start` is given where a session's change led to the operation.
-    pub fn answered(&mut self, scope: Scope, op: RouteOp, ok: bool, at: Time, conv_start: Option<Time>) {
-        let counters = self.0.entry(scope).or_default();
+    pub fn answered(&mut self, endpoint: LocalEndpoint, op: RouteOp, ok: bool, at: Time, conv_start: Option<Time>) {
+        let counters = self.0.entry(endpoint).or_default();
         let (counter, convergence) = match (op, ok) {
             (RouteOp::Add, true) => (&mut counters.adds, Some(&mut counters.convergence_to_up)),
             (RouteOp::Add, false) => (&mut counters.add_failures, None),
@@ -63,19 +63,19 @@ impl RouteStats {
     }
 
     /// Notes that a route was, or was not, in the kernel and in care, and now is, or is not.
-    pub fn installed(&mut self, scope: Scope, before: bool, after: bool) {
-        let counters = self.0.entry(scope).or_default();
+    pub fn installed(&mut self, endpoint: LocalEndpoint, before: bool, after: bool) {
+        let counters = self.0.entry(endpoint).or_default();
         counters.installed = counters.installed + u64::from(after) - u64::from(before);
     }
 
     /// Counts a route that somebody else took out of the kernel, if it has to be put back, and whether after a delay.
-    pub fn lost(&mut self, scope: Scope, restores: bool, delayed: bool) {
-        let counters = self.0.entry(scope).or_default();
+    pub fn lost(&mut self, endpoint: LocalEndpoint, restores: bool, delayed: bool) {
+        let counters = self.0.entry(endpoint).or_default();
         counters.restored += u64::from(restores);
         counters.restores_delayed += u64::from(delayed);
     }
 
-    pub fn iter(&self) -> impl Iterator<Item = (&Scope, &RouteCounters)> {
+    pub fn iter(&self) -> impl Iterator<Item = (&LocalEndpoint, &RouteCounters)> {
         self.0.iter()
     }
 }

@@ -34,13 +34,13 @@ pub trait Tables {
 
 /// A route that is to be there.
 #[derive(Clone, Copy, Debug)]
-pub struct Wanted {
+pub struct DesiredRoute {
     pub route: KernelRoute,
     /// The route of ours that it is to replace in its slot.
     pub replaces: Option<KernelRoute>,
 }
 
-impl Wanted {
+impl DesiredRoute {
     #[must_use]
     pub fn has_interface(&self) -> bool {
         self.route.interface != 0
@@ -49,14 +49,14 @@ impl Wanted {
 
 /// How a request ended, and whether the route is in the kernel by it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Settled {
+pub struct RequestOutcome {
     pub result: Result<()>,
     pub presence: Presence,
     /// The route of our kind beside which an addition was appended: it is to be deleted.
     pub replaced: Option<KernelRoute>,
 }
 
-impl Settled {
+impl RequestOutcome {
     fn new(result: Result<()>, presence: Presence) -> Self {
         Self { result, presence, replaced: None }
     }
@@ -75,36 +75,46 @@ impl Settled {
 }
 
 /// Installs routes that have an interface; the kernel would choose one for the others, which fail.
-pub fn install_over_interfaces(tables: &mut impl Tables, wanted: &[Wanted], take_over: bool) -> Vec<Settled> {
-    let possible: Vec<Wanted> = wanted.iter().filter(|one| one.has_interface()).copied().collect();
-    let mut settled = install(tables, &possible, take_over).into_iter();
-    let answer = |one: &Wanted| if one.has_interface() { settled.next() } else { None };
-    wanted.iter().map(answer).map(|answer| answer.unwrap_or_else(Settled::no_interface)).collect()
+pub fn install_over_interfaces(
+    tables: &mut impl Tables,
+    wanted: &[DesiredRoute],
+    take_over: bool,
+) -> Vec<RequestOutcome> {
+    let possible: Vec<DesiredRoute> = wanted.iter().filter(|one| one.has_interface()).copied().collect();
+    let mut outcomes = install(tables, &possible, take_over).into_iter();
+    let answer = |one: &DesiredRoute| if one.has_interface() { outcomes.next() } else { None };
+    wanted.iter().map(answer).map(|answer| answer.unwrap_or_else(RequestOutcome::no_interface)).collect()
 }
 
 /// Installs routes. A slot that is occupied by a foreign route is a conflict, unless `take_over` says to replace it.
-pub fn install(tables: &mut impl Tables, wanted: &[Wanted], take_over: bool) -> Vec<Settled> {
+pub fn install(tables: &mut impl Tables, wanted: &[DesiredRoute], take_over: bool) -> Vec<RequestOutcome> {
     let routes: Vec<KernelRoute> = wanted.iter().map(|one| one.route).collect();
     let answers = tables.add(&routes);
     let failed: Vec<usize> = (0..routes.len()).filter(|at| answers[*at].is_err()).collect();
-    let mut settled: Vec<Settled> = answers.iter().map(|answer| Settled::new(*answer, Presence::Present)).collect();
+    let mut outcomes: Vec<RequestOutcome> =
+        answers.iter().map(|answer| RequestOutcome::new(*answer, Presence::Present)).collect();
     let doubtful: Vec<KernelRoute> = failed.iter().map(|at| routes[*at]).collect();
     for (at, presence) in failed.into_iter().zip(tables.look(&doubtful)) {
-        settled[at] = match (answers[at], presence) {
-            (_, Presence::Present) => Settled::new(Ok(()), Presence::Present),
+        outcomes[at] = match (answers[at], presence) {
+            (_, Presence::Present) => RequestOutcome::new(Ok(()), Presence::Present),
             (Err(RouteError::System(Errno::EEXIST)), presence) => {
                 install_in_occupied(tables, &wanted[at], presence, take_over)
             }
-            (Err(RouteError::Unanswered), presence) => Settled::new(Err(RouteError::Unanswered), presence),
+            (Err(RouteError::Unanswered), presence) => RequestOutcome::new(Err(RouteError::Unanswered), presence),
             // Refused: it is not there, as it was not before.
-            (refused, _) => Settled::new(refused, Presence::Absent),
+            (refused, _) => RequestOutcome::new(refused, Presence::Absent),
         };
     }
-    settled
+    outcomes
 }
 
 /// `presence` is what a look at the route has said: it may be the occupant itself.
-fn install_in_occupied(tables: &mut impl Tables, wanted: &Wanted, presence: Presence, take_over: bool) -> Settled {
+fn install_in_occupied(
+    tables: &mut impl Tables,
+    wanted: &DesiredRoute,
+    presence: Presence,
+    take_over: bool,
+) -> RequestOutcome {
     let route = &wanted.route;
     if take_over {
         let answer = tables.replace(route);
@@ -113,47 +123,47 @@ fn install_in_occupied(tables: &mut impl Tables, wanted: &Wanted, presence: Pres
     let known = wanted.replaces.filter(|old| tables.look(&[*old]) == [Presence::Present]);
     let occupant = known.map_or_else(|| tables.occupant(route), Occupant::Ours);
     match occupant {
-        Occupant::Ours(held) if held == *route => Settled::new(Ok(()), Presence::Present),
+        Occupant::Ours(held) if held == *route => RequestOutcome::new(Ok(()), Presence::Present),
         Occupant::Ours(old) => {
             let answer = tables.append(route);
-            Settled { replaced: Some(old), ..after_write(tables, route, answer) }
+            RequestOutcome { replaced: Some(old), ..after_write(tables, route, answer) }
         }
-        Occupant::Foreign(protocol) => Settled::new(Err(RouteError::Conflict(protocol)), presence),
-        Occupant::Nobody | Occupant::Unknown => Settled::new(Err(RouteError::Occupied), presence),
+        Occupant::Foreign(protocol) => RequestOutcome::new(Err(RouteError::Conflict(protocol)), presence),
+        Occupant::Nobody | Occupant::Unknown => RequestOutcome::new(Err(RouteError::Occupied), presence),
     }
 }
 
-fn after_write(tables: &mut impl Tables, route: &KernelRoute, answer: Result<()>) -> Settled {
+fn after_write(tables: &mut impl Tables, route: &KernelRoute, answer: Result<()>) -> RequestOutcome {
     match answer {
-        Ok(()) => Settled::new(Ok(()), Presence::Present),
+        Ok(()) => RequestOutcome::new(Ok(()), Presence::Present),
         Err(error) => match tables.look(std::slice::from_ref(route))[..] {
-            [Presence::Present] => Settled::new(Ok(()), Presence::Present),
+            [Presence::Present] => RequestOutcome::new(Ok(()), Presence::Present),
             [presence] if error == RouteError::Unanswered || error == RouteError::System(Errno::EEXIST) => {
-                Settled::new(Err(error), presence)
+                RequestOutcome::new(Err(error), presence)
             }
-            _ => Settled::new(Err(error), Presence::Absent),
+            _ => RequestOutcome::new(Err(error), Presence::Absent),
         },
     }
 }
 
 /// Deletes routes; one that is not there counts as deleted.
-pub fn remove(tables: &mut impl Tables, routes: &[KernelRoute]) -> Vec<Settled> {
-    let mut settled: Vec<Settled> = tables
+pub fn remove(tables: &mut impl Tables, routes: &[KernelRoute]) -> Vec<RequestOutcome> {
+    let mut outcomes: Vec<RequestOutcome> = tables
         .delete(routes)
         .into_iter()
         .map(|answer| match answer {
-            Ok(()) | Err(RouteError::System(Errno::ESRCH)) => Settled::new(Ok(()), Presence::Absent),
-            Err(error) => Settled::new(Err(error), Presence::Unknown),
+            Ok(()) | Err(RouteError::System(Errno::ESRCH)) => RequestOutcome::new(Ok(()), Presence::Absent),
+            Err(error) => RequestOutcome::new(Err(error), Presence::Unknown),
         })
         .collect();
-    let failed: Vec<usize> = (0..routes.len()).filter(|at| settled[*at].result.is_err()).collect();
+    let failed: Vec<usize> = (0..routes.len()).filter(|at| outcomes[*at].result.is_err()).collect();
     let doubtful: Vec<KernelRoute> = failed.iter().map(|at| routes[*at]).collect();
     for (at, presence) in failed.into_iter().zip(tables.look(&doubtful)) {
         // A failed deletion proves nothing.
-        settled[at].presence = presence;
+        outcomes[at].presence = presence;
         if presence == Presence::Absent {
-            settled[at].result = Ok(());
+            outcomes[at].result = Ok(());
         }
     }
-    settled
+    outcomes
 }

@@ -5,34 +5,36 @@
 use std::sync::Arc;
 use std::thread::{self, JoinHandle};
 
-use crate::driver::mailbox::{Mailbox, RouteOp, RouteOutcome, Trouble};
+use crate::driver::mailbox::{Mailbox, Problem, RouteOp, RouteOutcome};
 use crate::engine::SessionId;
-use crate::engine::stats::{LinkId, Scope};
+use crate::engine::stats::{LinkId, LocalEndpoint};
 use crate::protocol::time::Time;
-use crate::routes::armed::{ArmedRoute, ArmingPolicy, Batch, Job, Question, RouteId, SessionView, Suspicion};
+use crate::routes::armed::{
+    AffectedRoutes, ArmedRoute, ArmingPolicy, Batch, Question, RouteId, RouteRequest, SessionView,
+};
 use crate::routes::kernel_route::{KernelRoute, Slot};
-use crate::routes::monitor::{Waker, Watch, Watcher};
-use crate::routes::planner::Orders;
+use crate::routes::monitor::{MonitorHandler, RouteMonitor, Waker};
+use crate::routes::planner::RoutePlanner;
 use crate::routes::socket::RouteSocket;
 use crate::routes::stats::RouteStats;
-use crate::routes::tables::{Settled, Tables, Wanted, install_over_interfaces, remove};
+use crate::routes::tables::{DesiredRoute, RequestOutcome, Tables, install_over_interfaces, remove};
 use crate::system::clock;
 use crate::system::panics;
 use crate::system::realtime;
 use crate::system::sync::{Condvar, Mutex, MutexGuard};
 
 /// So many routes are looked at under the lock at once, where all that a suspicion concerns are.
-const SUSPECTS_AT_ONCE: usize = 512;
+const RECHECKS_AT_ONCE: usize = 512;
 
 /// The two ends of armed routes: orders go in here, the threads work them off.
-pub struct Arming {
-    desk: Arc<Desk>,
+pub struct RouteWorker {
+    shared: Arc<SharedPlanner>,
     thread: Option<JoinHandle<()>>,
     /// Ends after the thread that may wake it.
-    _watch: Watch,
+    _watch: RouteMonitor,
 }
 
-impl Arming {
+impl RouteWorker {
     /// Starts the threads. The end of either, other than by dropping this, is told as fatal.
     ///
     /// # Errors
@@ -41,25 +43,25 @@ impl Arming {
         let socket = RouteSocket::new()?;
         let waker = Waker::new()?;
         let wake = waker.clone();
-        let desk = Arc::new(Desk::new(policy, mailbox, Box::new(move || wake.wake())));
-        let keeper = Keeper { desk: Arc::clone(&desk), socket: RouteSocket::new()? };
-        let watch = Watch::start(socket.port(), waker, Box::new(keeper))?;
-        let mut worker = Worker { desk: Arc::clone(&desk), take_over: policy.take_over, socket };
+        let shared = Arc::new(SharedPlanner::new(policy, mailbox, Box::new(move || wake.wake())));
+        let keeper = PlannerMonitor { shared: Arc::clone(&shared), socket: RouteSocket::new()? };
+        let watch = RouteMonitor::start(socket.port(), waker, Box::new(keeper))?;
+        let mut worker = Worker { shared: Arc::clone(&shared), take_over: policy.take_over, socket };
         let thread = thread::Builder::new().name("liveness-routes".into()).spawn(move || {
             let outcome = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| worker.run()));
             if let Err(panic) = outcome {
-                worker.desk.mailbox.put_fatal(fatal("route thread", panics::text(&*panic)));
+                worker.shared.mailbox.put_fatal(fatal("route thread", panics::text(&*panic)));
             }
         })?;
-        Ok(Self { desk, thread: Some(thread), _watch: watch })
+        Ok(Self { shared, thread: Some(thread), _watch: watch })
     }
 
     /// Arms routes, or replaces what is known of them.
-    pub fn arm(&self, routes: impl IntoIterator<Item = (ArmedRoute, Scope, SessionView)>) {
+    pub fn arm(&self, routes: impl IntoIterator<Item = (ArmedRoute, LocalEndpoint, SessionView)>) {
         let now = clock::now();
-        self.desk.change(|orders| {
-            for (route, scope, session) in routes {
-                orders.arm(route, scope, session, now);
+        self.shared.change(|planner| {
+            for (route, endpoint, session) in routes {
+                planner.arm(route, endpoint, session, now);
             }
         });
     }
@@ -67,15 +69,15 @@ impl Arming {
     /// The counters as they are now, copied.
     #[must_use]
     pub fn stats(&self) -> RouteStats {
-        self.desk.lock().orders.stats().clone()
+        self.shared.lock().planner.stats().clone()
     }
 
     /// Lets routes go, after their deletion where `remove` says so.
     pub fn disarm(&self, routes: impl IntoIterator<Item = (RouteId, u32, bool)>) {
         let now = clock::now();
-        self.desk.change(|orders| {
+        self.shared.change(|planner| {
             for (id, generation, remove) in routes {
-                orders.disarm(id, generation, remove, now);
+                planner.disarm(id, generation, remove, now);
             }
         });
     }
@@ -83,14 +85,15 @@ impl Arming {
     /// Tries again what failed, unless the generation is no longer the newest.
     pub fn retry(&self, routes: impl IntoIterator<Item = (RouteId, u32)>) {
         let now = clock::now();
-        self.desk.change(|orders| routes.into_iter().for_each(|(id, generation)| orders.retry(id, generation, now)));
+        self.shared
+            .change(|planner| routes.into_iter().for_each(|(id, generation)| planner.retry(id, generation, now)));
     }
 
     /// Tells of sessions that changed at `now`, from when the time that their routes take is counted.
     pub fn sessions_changed(&self, now: Time, changes: impl IntoIterator<Item = (SessionId, SessionView)>) {
-        self.desk.change(|orders| {
+        self.shared.change(|planner| {
             for (session, view) in changes {
-                orders.session_changed(session, view, now);
+                planner.session_changed(session, view, now);
             }
         });
     }
@@ -98,14 +101,15 @@ impl Arming {
     /// Tells of links whose interface has another index now, or, with 0, is gone.
     pub fn links_changed(&self, links: impl IntoIterator<Item = (LinkId, u32)>) {
         let now = clock::now();
-        self.desk.change(|orders| links.into_iter().for_each(|(link, index)| orders.link_changed(link, index, now)));
+        self.shared
+            .change(|planner| links.into_iter().for_each(|(link, index)| planner.link_changed(link, index, now)));
     }
 }
 
-impl Drop for Arming {
+impl Drop for RouteWorker {
     /// Ends the threads after the batch that they are at; routes stay as they are.
     fn drop(&mut self) {
-        self.desk.stop();
+        self.shared.stop();
         if let Some(thread) = self.thread.take() {
             // A panic of the thread was already reported when it happened.
             let _ = thread.join();
@@ -113,57 +117,57 @@ impl Drop for Arming {
     }
 }
 
-fn fatal(what: &str, reason: &str) -> Trouble {
-    Trouble { code: "ERR_INTERNAL".into(), message: format!("the {what} has stopped: {reason}") }
+fn fatal(what: &str, reason: &str) -> Problem {
+    Problem { code: "ERR_INTERNAL".into(), message: format!("the {what} has stopped: {reason}") }
 }
 
 /// Where orders are left and taken from.
-struct Desk {
-    content: Mutex<DeskContent>,
+struct SharedPlanner {
+    content: Mutex<SharedState>,
     wake: Condvar,
     mailbox: Arc<Mailbox>,
-    wake_keeper: Box<dyn Fn() + Send + Sync>,
+    wake_monitor: Box<dyn Fn() + Send + Sync>,
 }
 
-struct DeskContent {
-    orders: Orders,
+struct SharedState {
+    planner: RoutePlanner,
     /// When the keeper looks at the orders again by itself.
-    keeper_at: Option<Time>,
+    monitor_at: Option<Time>,
     stop: bool,
 }
 
-impl Desk {
-    fn new(policy: ArmingPolicy, mailbox: Arc<Mailbox>, wake_keeper: Box<dyn Fn() + Send + Sync>) -> Self {
-        let content = DeskContent { orders: Orders::new(policy), keeper_at: None, stop: false };
-        Self { content: Mutex::new(content), wake: Condvar::new(), mailbox, wake_keeper }
+impl SharedPlanner {
+    fn new(policy: ArmingPolicy, mailbox: Arc<Mailbox>, wake_monitor: Box<dyn Fn() + Send + Sync>) -> Self {
+        let content = SharedState { planner: RoutePlanner::new(policy), monitor_at: None, stop: false };
+        Self { content: Mutex::new(content), wake: Condvar::new(), mailbox, wake_monitor }
     }
 
-    fn lock(&self) -> MutexGuard<'_, DeskContent> {
+    fn lock(&self) -> MutexGuard<'_, SharedState> {
         self.content.lock().expect("no holder of this lock panics")
     }
 
-    fn change<T>(&self, change: impl FnOnce(&mut Orders) -> T) -> T {
+    fn change<T>(&self, change: impl FnOnce(&mut RoutePlanner) -> T) -> T {
         let mut content = self.lock();
-        let result = change(&mut content.orders);
-        let has_work = content.orders.has_work();
-        let deadline = content.orders.poll_deadline();
-        let is_sooner = deadline.is_some_and(|at| content.keeper_at.is_none_or(|planned| at < planned));
-        let needs_keeper = content.orders.has_questions() || is_sooner;
+        let result = change(&mut content.planner);
+        let has_work = content.planner.has_work();
+        let deadline = content.planner.poll_deadline();
+        let is_sooner = deadline.is_some_and(|at| content.monitor_at.is_none_or(|planned| at < planned));
+        let needs_monitor = content.planner.has_questions() || is_sooner;
         // Woken while the lock is held, the other thread would take our core only to wait for us to get it back.
         drop(content);
         if has_work {
             self.wake.notify_one();
         }
-        if needs_keeper {
-            (self.wake_keeper)();
+        if needs_monitor {
+            (self.wake_monitor)();
         }
         result
     }
 
     /// As `change`, and tells JavaScript what comes of it. Under the lock: of two threads that report on one route, the later
     /// word is the one that stays in the mailbox.
-    fn tell(&self, change: impl FnOnce(&mut Orders) -> Vec<RouteOutcome>) {
-        self.change(|orders| self.mailbox.put_outcomes(change(orders)));
+    fn tell(&self, change: impl FnOnce(&mut RoutePlanner) -> Vec<RouteOutcome>) {
+        self.change(|planner| self.mailbox.put_outcomes(change(planner)));
     }
 
     fn stop(&self) {
@@ -178,8 +182,8 @@ impl Desk {
             if content.stop {
                 return None;
             }
-            if content.orders.has_work() {
-                let mut batch = content.orders.pick(clock::now());
+            if content.planner.has_work() {
+                let mut batch = content.planner.pick(clock::now());
                 self.mailbox.put_outcomes(std::mem::take(&mut batch.idle));
                 return Some(batch);
             }
@@ -189,7 +193,7 @@ impl Desk {
 }
 
 struct Worker {
-    desk: Arc<Desk>,
+    shared: Arc<SharedPlanner>,
     take_over: bool,
     socket: RouteSocket,
 }
@@ -197,53 +201,53 @@ struct Worker {
 impl Worker {
     fn run(&mut self) {
         realtime::ask_to_run_soon();
-        while let Some(Batch { deletes, adds, looks, .. }) = self.desk.pick() {
+        while let Some(Batch { deletes, adds, looks, .. }) = self.shared.pick() {
             let answers = remove(&mut self.socket, &routes_of(&deletes));
             self.report(RouteOp::Delete, &deletes, answers);
-            let answers = self.socket.look(&routes_of(&looks)).into_iter().map(Settled::seen).collect();
+            let answers = self.socket.look(&routes_of(&looks)).into_iter().map(RequestOutcome::seen).collect();
             self.report(RouteOp::None, &looks, answers);
             let answers = self.add(&adds);
             self.report(RouteOp::Add, &adds, answers);
         }
     }
 
-    fn add(&mut self, jobs: &[Job]) -> Vec<Settled> {
-        let wanted: Vec<Wanted> = jobs.iter().map(Job::wanted).collect();
+    fn add(&mut self, requests: &[RouteRequest]) -> Vec<RequestOutcome> {
+        let wanted: Vec<DesiredRoute> = requests.iter().map(RouteRequest::wanted).collect();
         install_over_interfaces(&mut self.socket, &wanted, self.take_over)
     }
 
-    fn report(&mut self, op: RouteOp, jobs: &[Job], answers: Vec<Settled>) {
-        if jobs.is_empty() {
+    fn report(&mut self, op: RouteOp, requests: &[RouteRequest], answers: Vec<RequestOutcome>) {
+        if requests.is_empty() {
             return;
         }
-        self.desk.tell(|orders| orders.report(op, jobs, answers, clock::now()));
+        self.shared.tell(|planner| planner.report(op, requests, answers, clock::now()));
     }
 }
 
-fn routes_of(jobs: &[Job]) -> Vec<KernelRoute> {
-    jobs.iter().map(|job| job.route).collect()
+fn routes_of(requests: &[RouteRequest]) -> Vec<KernelRoute> {
+    requests.iter().map(|request| request.route).collect()
 }
 
 /// What the watching thread does for armed routes.
-struct Keeper {
-    desk: Arc<Desk>,
+struct PlannerMonitor {
+    shared: Arc<SharedPlanner>,
     /// For listings.
     socket: RouteSocket,
 }
 
-impl Keeper {
+impl PlannerMonitor {
     fn answer(&mut self, questions: &[Question]) {
         let routes: Vec<KernelRoute> = questions.iter().map(|question| question.route).collect();
         let listed = self.socket.tables(&routes);
-        for some in questions.chunks(SUSPECTS_AT_ONCE) {
-            self.desk.tell(|orders| {
+        for some in questions.chunks(RECHECKS_AT_ONCE) {
+            self.shared.tell(|planner| {
                 let now = clock::now();
                 let tell = |question: &Question| match &listed {
                     Ok(listed) => {
                         let route = &question.route;
-                        orders.listed(question, listed.holds(route), listed.occupant(route), now)
+                        planner.listed(question, listed.holds(route), listed.occupant(route), now)
                     }
-                    Err(error) => orders.unlisted(question, *error, now),
+                    Err(error) => planner.unlisted(question, *error, now),
                 };
                 some.iter().filter_map(tell).collect()
             });
@@ -251,37 +255,37 @@ impl Keeper {
     }
 }
 
-impl Watcher for Keeper {
+impl MonitorHandler for PlannerMonitor {
     fn heard(&mut self, gone: &[KernelRoute], taken: &[Slot]) {
         let now = clock::now();
-        self.desk.change(|orders| {
-            gone.iter().for_each(|route| orders.lost(route, now));
-            taken.iter().for_each(|slot| orders.taken(slot, now));
+        self.shared.change(|planner| {
+            gone.iter().for_each(|route| planner.lost(route, now));
+            taken.iter().for_each(|slot| planner.taken(slot, now));
         });
     }
 
-    fn suspect(&mut self, suspicion: &Suspicion) {
+    fn recheck(&mut self, affected: &AffectedRoutes) {
         let mut from = Some((SessionId(0), RouteId(0)));
         while let Some(start) = from {
-            from = self.desk.change(|orders| orders.suspect(suspicion, start, SUSPECTS_AT_ONCE, clock::now()));
+            from = self.shared.change(|planner| planner.recheck(affected, start, RECHECKS_AT_ONCE, clock::now()));
         }
     }
 
     fn work(&mut self) -> Option<Time> {
-        let questions = self.desk.change(|orders| {
-            orders.handle_timeout(clock::now());
-            orders.questions()
+        let questions = self.shared.change(|planner| {
+            planner.handle_timeout(clock::now());
+            planner.questions()
         });
         if !questions.is_empty() {
             self.answer(&questions);
         }
-        let mut content = self.desk.lock();
-        content.keeper_at = content.orders.poll_deadline();
-        content.keeper_at
+        let mut content = self.shared.lock();
+        content.monitor_at = content.planner.poll_deadline();
+        content.monitor_at
     }
 
     fn failed(&mut self, reason: String) {
-        self.desk.mailbox.put_fatal(fatal("thread that watches the kernel's tables", &reason));
+        self.shared.mailbox.put_fatal(fatal("thread that watches the kernel's tables", &reason));
     }
 }
 
@@ -297,12 +301,12 @@ mod tests {
         let (ring, rung) = mpsc::channel();
         let mailbox = Arc::new(Mailbox::new(Box::new(move || ring.send(()).unwrap_or(()))));
         let policy = ArmingPolicy { take_over: false, honor_peer_passive: false };
-        let arming = Arming::start(policy, Arc::clone(&mailbox)).unwrap();
-        let desk = Arc::clone(&arming.desk);
+        let arming = RouteWorker::start(policy, Arc::clone(&mailbox)).unwrap();
+        let shared = Arc::clone(&arming.shared);
         // Whoever takes the lock after a holder that panicked panics, too.
-        let holder = thread::spawn(move || desk.change(|_| panic!("on purpose")));
+        let holder = thread::spawn(move || shared.change(|_| panic!("on purpose")));
         assert!(holder.join().is_err());
-        arming.desk.wake.notify_one();
+        arming.shared.wake.notify_one();
         rung.recv_timeout(Duration::from_secs(10)).expect("it is told");
         let fatal = mailbox.drain().fatal.expect("as fatal");
         assert_eq!(fatal.code, "ERR_INTERNAL");
@@ -338,8 +342,8 @@ mod every_order {
         ArmedRoute { id, session, generation, route, no_uninstall: false, admin_down: false, adopted: false }
     }
 
-    fn desk() -> Arc<Desk> {
-        Arc::new(Desk::new(
+    fn shared() -> Arc<SharedPlanner> {
+        Arc::new(SharedPlanner::new(
             ArmingPolicy { take_over: false, honor_peer_passive: false },
             Arc::new(Mailbox::new(Box::new(|| {}))),
             Box::new(|| {}),
@@ -349,10 +353,10 @@ mod every_order {
     #[test]
     fn the_later_word_on_a_route_is_the_one_that_stays() {
         loom::model(|| {
-            let desk = desk();
+            let shared = shared();
             let words = Arc::new(Mutex::new(0));
-            let say = |desk: &Desk, words: &Mutex<u32>| {
-                desk.tell(|_| {
+            let say = |shared: &SharedPlanner, words: &Mutex<u32>| {
+                shared.tell(|_| {
                     let mut words = words.lock().unwrap();
                     *words += 1;
                     vec![RouteOutcome {
@@ -368,19 +372,19 @@ mod every_order {
                     }]
                 });
             };
-            let other = (Arc::clone(&desk), Arc::clone(&words));
+            let other = (Arc::clone(&shared), Arc::clone(&words));
             let keeper = thread::spawn(move || say(&other.0, &other.1));
-            say(&desk, &words);
+            say(&shared, &words);
             keeper.join().unwrap();
-            assert_eq!(desk.mailbox.drain().routes[0].generation, 2);
+            assert_eq!(shared.mailbox.drain().routes[0].generation, 2);
         });
     }
 
     #[test]
     fn no_order_is_slept_through() {
         loom::model(|| {
-            let desk = desk();
-            let clerk = Arc::clone(&desk);
+            let shared = shared();
+            let clerk = Arc::clone(&shared);
             let worker = thread::spawn(move || {
                 let mut added = 0;
                 while added < 2 {
@@ -388,7 +392,7 @@ mod every_order {
                 }
             });
             for id in [1, 2] {
-                desk.change(|orders| orders.arm(armed(id), Scope::OTHER, UP, clock::now()));
+                shared.change(|planner| planner.arm(armed(id), LocalEndpoint::OTHER, UP, clock::now()));
             }
             // The checker would find a worker that waits for ever.
             worker.join().unwrap();
@@ -398,11 +402,11 @@ mod every_order {
     #[test]
     fn a_stop_ends_the_wait() {
         loom::model(|| {
-            let desk = desk();
-            let clerk = Arc::clone(&desk);
+            let shared = shared();
+            let clerk = Arc::clone(&shared);
             let worker = thread::spawn(move || while clerk.pick().is_some() {});
-            desk.change(|orders| orders.arm(armed(1), Scope::OTHER, UP, clock::now()));
-            desk.stop();
+            shared.change(|planner| planner.arm(armed(1), LocalEndpoint::OTHER, UP, clock::now()));
+            shared.stop();
             worker.join().unwrap();
         });
     }

@@ -2,7 +2,7 @@
 
 use std::collections::VecDeque;
 
-use crate::engine::stats::Cause;
+use crate::engine::stats::TransitionCause;
 use crate::engine::{Engine, Path, Transition};
 use crate::protocol::packet::{ControlPacket, State};
 use crate::protocol::rules::MAX_PEER_INTERVAL_US;
@@ -29,9 +29,9 @@ pub(super) fn explain(engine: &Engine, path: Path, change: &Transition, turn: &T
         return Ok(());
     }
     match change.cause {
-        Cause::DetectTimeout => was_silent(session, path, change, turn),
-        Cause::HandleRx => was_told(session, path, change, turn),
-        Cause::RegisterRoute | Cause::AdminDown => Ok(()),
+        TransitionCause::DetectTimeout => was_silent(session, path, change, turn),
+        TransitionCause::HandleRx => was_told(session, path, change, turn),
+        TransitionCause::RegisterRoute | TransitionCause::AdminDown => Ok(()),
     }
 }
 

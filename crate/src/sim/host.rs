@@ -5,23 +5,23 @@ use std::net::{Ipv4Addr, SocketAddrV4};
 
 use nix::errno::Errno;
 
-use crate::engine::stats::Scope;
+use crate::engine::stats::LocalEndpoint;
 use crate::engine::{Datagram, Engine, Event, Path, SessionId, SessionSpec, Transition, Transmit};
-use crate::net::send_queue::Outbox;
+use crate::net::send_queue::SendQueue;
 use crate::net::socket::{Outgoing, SendBuffer, TX_CHARGE, Wire};
 use crate::protocol::packet::{ControlPacket, State};
 use crate::protocol::rules::{ROBUST, Rules};
 use crate::protocol::session::{Identity, Policy};
 use crate::protocol::time::Time;
-use crate::routes::armed::{ArmedRoute, ArmingPolicy, HOLD_US, RouteId, SessionView, Suspicion};
+use crate::routes::armed::{AffectedRoutes, ArmedRoute, ArmingPolicy, HOLD_US, RouteId, SessionView};
 use crate::routes::kernel_route::{KernelRoute, Occupant};
-use crate::routes::planner::Orders;
+use crate::routes::planner::RoutePlanner;
 use crate::sim::clock::Clock;
 use crate::sim::explanations::{self, Turn};
 use crate::sim::kernel::{Kernel, KernelFaults, Notice, RivalAct};
 use crate::sim::network::{Flight, HostId};
 use crate::sim::random::Random;
-use crate::sim::{Violation, Witness};
+use crate::sim::{InvariantChecker, Violation};
 
 /// Our protocol number in the kernel's tables, and somebody else's.
 pub const OURS: u8 = 186;
@@ -130,7 +130,7 @@ pub struct Host {
     wake_at: Option<Time>,
     kernel_at: Option<Time>,
     socket: VecDeque<Waiting>,
-    outbox: Outbox,
+    send_queue: SendQueue,
     /// When each datagram in the send buffer is given up, and where it is to go.
     unsent: VecDeque<(Time, HostId)>,
     dropped: bool,
@@ -138,11 +138,11 @@ pub struct Host {
     read: Vec<Waiting>,
     touched: Vec<SessionId>,
     routes: Vec<Kept>,
-    orders: Orders,
+    planner: RoutePlanner,
     kernel: Kernel,
     /// On their way to the orders.
     notices: VecDeque<(Time, Notice)>,
-    witness: Witness,
+    checker: InvariantChecker,
     random: Random,
 }
 
@@ -168,16 +168,16 @@ impl Host {
             wake_at: None,
             kernel_at: None,
             socket: VecDeque::new(),
-            outbox: Outbox::new(MOST_OUT),
+            send_queue: SendQueue::new(MOST_OUT),
             unsent: VecDeque::new(),
             dropped: false,
             read: Vec::new(),
             touched: Vec::new(),
             routes: Vec::new(),
-            orders: Orders::new(arming(&spec)),
+            planner: RoutePlanner::new(arming(&spec)),
             kernel,
             notices: VecDeque::new(),
-            witness: Witness::default(),
+            checker: InvariantChecker::default(),
             random,
         }
     }
@@ -202,7 +202,7 @@ impl Host {
     fn start_session(&mut self, spec: SessionSpec, now: Time) {
         let discr = self.engine.draw_discriminator();
         self.engine.add_session(self.clock.local(now), spec, discr).expect("room for a session, and a new id");
-        self.witness.added(&self.engine, spec.id, spec.path);
+        self.checker.added(&self.engine, spec.id, spec.path);
         self.wake_at = Some(now);
     }
 
@@ -240,7 +240,7 @@ impl Host {
     fn arm(&mut self, at: usize, now: Time) {
         let armed = self.routes[at].armed;
         let view = view(&self.engine, armed.session, None);
-        self.orders.arm(armed, Scope::OTHER, view, self.clock.local(now));
+        self.planner.arm(armed, LocalEndpoint::OTHER, view, self.clock.local(now));
         self.kernel_at = Some(now);
     }
 
@@ -271,7 +271,7 @@ impl Host {
 
     pub(super) fn update(&mut self, spec: SessionSpec, now: Time) {
         self.engine.update_session(self.clock.local(now), spec.id, spec.timers, spec.peer_port);
-        self.witness.touched(&self.engine, spec.id);
+        self.checker.touched(&self.engine, spec.id);
         if let Some(known) = self.sessions.iter_mut().find(|known| known.id == spec.id) {
             *known = spec;
         }
@@ -288,7 +288,7 @@ impl Host {
             self.engine.remove_session(spec.id);
         }
         self.socket.clear();
-        self.outbox = Outbox::new(MOST_OUT);
+        self.send_queue = SendQueue::new(MOST_OUT);
         self.unsent.clear();
         self.dropped = false;
         self.kernel.abandon();
@@ -303,8 +303,8 @@ impl Host {
             self.kernel.sweep(OURS);
         }
         self.engine = new_engine(&self.spec, &mut self.random);
-        self.orders = Orders::new(arming(&self.spec));
-        self.witness = Witness::default();
+        self.planner = RoutePlanner::new(arming(&self.spec));
+        self.checker = InvariantChecker::default();
         for spec in self.sessions.clone() {
             self.start_session(spec, now);
         }
@@ -331,7 +331,7 @@ impl Host {
 
     /// A link of this host goes for a moment, and its routes with it.
     pub(super) fn flush(&mut self, link: u32, now: Time) {
-        self.kernel.flush(Suspicion { interfaces: vec![link], ..Suspicion::default() });
+        self.kernel.flush(AffectedRoutes { interfaces: vec![link], ..AffectedRoutes::default() });
         self.collect_notices(now);
     }
 
@@ -354,25 +354,25 @@ impl Host {
     /// listing can tell. Gives whether there was anything.
     fn listen(&mut self, now: Time) -> bool {
         let local = self.clock.local(now);
-        let mut heard = self.orders.poll_deadline().is_some_and(|end| end <= local);
+        let mut heard = self.planner.poll_deadline().is_some_and(|end| end <= local);
         while self.notices.front().is_some_and(|(at, _)| *at <= now)
             && let Some((_, notice)) = self.notices.pop_front()
         {
             heard = true;
             match notice {
-                Notice::Gone(route) => self.orders.lost(&route, local),
-                Notice::Taken(slot) => self.orders.taken(&slot, local),
-                Notice::Suspicion(suspicion) => {
+                Notice::Gone(route) => self.planner.lost(&route, local),
+                Notice::Taken(slot) => self.planner.taken(&slot, local),
+                Notice::AffectedRoutes(affected) => {
                     let mut from = Some((SessionId(0), RouteId(0)));
                     while let Some(start) = from {
-                        from = self.orders.suspect(&suspicion, start, 2, local);
+                        from = self.planner.recheck(&affected, start, 2, local);
                     }
                 }
             }
         }
-        self.orders.handle_timeout(local);
-        if self.orders.has_questions() {
-            self.kernel.list(&mut self.orders, local);
+        self.planner.handle_timeout(local);
+        if self.planner.has_questions() {
+            self.kernel.list(&mut self.planner, local);
             heard = true;
         }
         heard
@@ -397,7 +397,7 @@ impl Host {
     pub(super) fn next(&self) -> Option<Time> {
         let turn_at = self.wake_at.map(|at| self.stalled_until.map_or(at, |until| until.max(at)));
         let heard_at = self.notices.front().map(|(at, _)| *at);
-        let hold_end = self.orders.poll_deadline().filter(|_| self.alive).map(|at| self.clock.world(at));
+        let hold_end = self.planner.poll_deadline().filter(|_| self.alive).map(|at| self.clock.world(at));
         [turn_at, self.kernel_at, heard_at, hold_end].into_iter().flatten().min()
     }
 
@@ -417,7 +417,7 @@ impl Host {
             changed = self.turn(now, &mut send)?;
         }
         let heard = self.alive && self.listen(now);
-        if changed || heard || self.orders.has_work() || self.kernel_at.is_some_and(|at| at <= now) {
+        if changed || heard || self.planner.has_work() || self.kernel_at.is_some_and(|at| at <= now) {
             self.run_kernel(now)?;
         }
         Ok(())
@@ -428,19 +428,19 @@ impl Host {
         let local = self.clock.local(now);
         let lateness_us = self.engine.poll_deadline().map_or(0, |planned| local.since(planned));
         if lateness_us > 0 {
-            self.engine.note_lateness(local, lateness_us);
+            self.engine.note_scheduling_delay(local, lateness_us);
         }
         let read_until = self.read_socket(local);
         self.engine.handle_timeout(local, read_until);
         self.engine.transmit_ahead(local);
         let changed = self.tell(local, lateness_us)?;
         while let Some(transmit) = self.engine.poll_transmit() {
-            self.witness.transmitted(&self.engine, local, &transmit)?;
-            if let Some(id) = self.witness.session_of(&transmit.path) {
+            self.checker.transmitted(&self.engine, local, &transmit)?;
+            if let Some(id) = self.checker.session_of(&transmit.path) {
                 self.touched.push(id);
             }
             if self.record {
-                self.sent.push((now, ControlPacket::unmarshal(&transmit.bytes).expect("the witness has read it")));
+                self.sent.push((now, ControlPacket::unmarshal(&transmit.bytes).expect("the checker has read it")));
             }
             self.enqueue(&transmit);
         }
@@ -448,16 +448,16 @@ impl Host {
             self.unsent.pop_front();
         }
         let mut wire = SimulatedWire { now, room: self.spec.send_room, unsent: &mut self.unsent, send };
-        self.outbox.flush(local, &mut wire, self.engine.stats_mut());
+        self.send_queue.flush(local, &mut wire, self.engine.stats_mut());
         if changed {
-            self.witness.balances(&self.engine, local)?;
+            self.checker.balances(&self.engine, local)?;
         }
         for id in self.touched.drain(..) {
-            self.witness.has_its_timers(&self.engine, id, local)?;
+            self.checker.has_its_timers(&self.engine, id, local)?;
         }
         self.engine.put_back_detections(local.plus(QUIET_US));
         self.wake_at = if self.socket.is_empty() {
-            let deadline = [self.engine.poll_deadline(), self.outbox.retry_at()].into_iter().flatten().min();
+            let deadline = [self.engine.poll_deadline(), self.send_queue.retry_at()].into_iter().flatten().min();
             let deadline = deadline.map(|deadline| self.clock.world(deadline).max(now));
             deadline.map(|at| at.plus(self.random.up_to(self.spec.lateness_us)))
         } else {
@@ -468,13 +468,13 @@ impl Host {
     }
 
     fn enqueue(&mut self, transmit: &Transmit) {
-        let Transmit { scope, path, peer_port, is_probe, bytes } = *transmit;
+        let Transmit { endpoint, path, peer_port, is_probe, bytes } = *transmit;
         let destination = SocketAddrV4::new(path.peer, peer_port);
         // The links of the simulator have the numbers of their pairs.
         let packet = Outgoing { bytes, destination, source: path.local, ifindex: path.link.0 };
         if is_probe {
-            self.outbox.put_probe(packet, scope);
-        } else if let Some(stale) = self.outbox.put(packet, scope) {
+            self.send_queue.put_probe(packet, endpoint);
+        } else if let Some(stale) = self.send_queue.put(packet, endpoint) {
             self.engine.stats_mut().at(stale).dropped += 1;
         }
     }
@@ -488,8 +488,8 @@ impl Host {
             let Flight { path, ref bytes, length, .. } = waiting.flight;
             let bytes = &bytes[..usize::from(length)];
             self.engine.handle_datagram(local, Datagram { arrival: waiting.arrival, path, bytes });
-            if let Some(id) = self.witness.session_of(&path) {
-                self.witness.touched(&self.engine, id);
+            if let Some(id) = self.checker.session_of(&path) {
+                self.checker.touched(&self.engine, id);
                 self.touched.push(id);
             }
             read_until = waiting.arrival;
@@ -504,7 +504,7 @@ impl Host {
     fn tell(&mut self, local: Time, lateness_us: u64) -> Result<bool, Violation> {
         let mut changed = false;
         while let Some(event) = self.engine.poll_event() {
-            self.witness.told(local, &event)?;
+            self.checker.told(local, &event)?;
             let (id, conv_start) = match event {
                 Event::Transition(transition) => {
                     changed = true;
@@ -532,7 +532,7 @@ impl Host {
                 }
                 Event::PeerPassive { id, .. } => (id, None),
             };
-            self.orders.session_changed(id, view(&self.engine, id, conv_start), local);
+            self.planner.session_changed(id, view(&self.engine, id, conv_start), local);
         }
         Ok(changed)
     }
@@ -543,7 +543,7 @@ impl Host {
 
     fn run_kernel(&mut self, now: Time) -> Result<(), Violation> {
         let local = self.clock.local(now);
-        self.kernel.run(&mut self.orders, local);
+        self.kernel.run(&mut self.planner, local);
         self.collect_notices(now);
         self.kernel_at = self.kernel.next().map(|at| self.clock.world(at).max(now.plus(1)));
         if self.is_settled() {
@@ -554,9 +554,9 @@ impl Host {
 
     /// Nothing is asked of the kernel any more.
     pub(super) fn is_settled(&self) -> bool {
-        let is_delayed = |kept: &Kept| self.orders.restore_at(kept.armed.id).is_some();
+        let is_delayed = |kept: &Kept| self.planner.restore_at(kept.armed.id).is_some();
         let is_quiet = self.notices.is_empty() && !self.routes.iter().any(is_delayed);
-        !self.alive || (is_quiet && self.kernel.is_settled(&self.orders))
+        !self.alive || (is_quiet && self.kernel.is_settled(&self.planner))
     }
 
     /// The kernel is settled: a route is there if its session is Up, each exception by its own rule.
@@ -599,8 +599,8 @@ impl Host {
         if !self.alive {
             return Ok(());
         }
-        self.witness.balances(&self.engine, local)?;
-        self.witness.all_have_their_timers(&self.engine, local)
+        self.checker.balances(&self.engine, local)?;
+        self.checker.all_have_their_timers(&self.engine, local)
     }
 
     /// When a session sends next, as the world counts.

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 
 use rustc_hash::FxHashMap;
 
-use crate::engine::stats::Cause;
+use crate::engine::stats::TransitionCause;
 use crate::engine::{Engine, Event, Path, SessionId, Transition, Transmit};
 use crate::protocol::packet::{ControlPacket, State};
 use crate::protocol::session::DownReason;
@@ -14,7 +14,7 @@ use crate::sim::Violation;
 
 /// The books about one engine.
 #[derive(Debug, Default)]
-pub struct Witness {
+pub struct InvariantChecker {
     sessions: BTreeMap<SessionId, Seen>,
     by_path: FxHashMap<Path, SessionId>,
     /// By state: sessions that entered and left it, were added to it, were removed from it.
@@ -30,7 +30,7 @@ struct Seen {
     least_interval_us: u64,
 }
 
-impl Witness {
+impl InvariantChecker {
     /// A session was added. It enters the world out of service, and its first event puts it into it.
     pub fn added(&mut self, engine: &Engine, id: SessionId, path: Path) {
         let least_interval_us = engine.session(id).map_or(0, |(session, _)| session.tx_interval_us());
@@ -174,15 +174,16 @@ impl Witness {
 fn is_in_the_table(change: &Transition) -> bool {
     let Transition { from, to, reason, cause, .. } = change;
     match (from, to, cause) {
-        (State::AdminDown, State::Down, Cause::RegisterRoute) => true,
-        (State::Down | State::Init | State::Up, State::AdminDown, Cause::AdminDown) => {
+        (State::AdminDown, State::Down, TransitionCause::RegisterRoute) => true,
+        (State::Down | State::Init | State::Up, State::AdminDown, TransitionCause::AdminDown) => {
             *reason == DownReason::LocalAdmin
         }
-        (State::Init | State::Up, State::Down, Cause::DetectTimeout) => *reason == DownReason::Timeout,
-        (State::Init | State::Up, State::Down, Cause::HandleRx) => {
+        (State::Init | State::Up, State::Down, TransitionCause::DetectTimeout) => *reason == DownReason::Timeout,
+        (State::Init | State::Up, State::Down, TransitionCause::HandleRx) => {
             matches!(reason, DownReason::RemoteDown | DownReason::RemoteAdmin)
         }
-        (State::Down, State::Init | State::Up, Cause::HandleRx) | (State::Init, State::Up, Cause::HandleRx) => true,
+        (State::Down, State::Init | State::Up, TransitionCause::HandleRx)
+        | (State::Init, State::Up, TransitionCause::HandleRx) => true,
         _ => false,
     }
 }

@@ -21,7 +21,7 @@ use std::fmt;
 use crate::protocol::time::Time;
 
 pub use host::{Host, HostSpec, RouteKind, path_of};
-pub use invariant_checker::Witness;
+pub use invariant_checker::InvariantChecker;
 pub use kernel::{Kernel, KernelFaults, Notice, RIVAL_HOP, RivalAct};
 pub use network::{HostId, Network, Quality};
 pub use random::Random;

@@ -21,8 +21,8 @@ const DRIFT_PPM: u64 = 1_000;
 const SLACK_US: u64 = 2_000;
 
 #[derive(Debug, Default)]
-pub struct Watch {
-    concerns: Vec<Concern>,
+pub struct RouteMonitor {
+    includes: Vec<PairStatus>,
     checks: BinaryHeap<Reverse<(Time, PairId, u32, Check)>>,
     /// When a damaged packet last arrived anywhere.
     last_corruption: Option<Time>,
@@ -30,7 +30,7 @@ pub struct Watch {
 
 /// What is known of one pair.
 #[derive(Clone, Copy, Debug, Default)]
-struct Concern {
+struct PairStatus {
     /// Counts what was done to it: a check that was ordered before is void.
     disturbances: u32,
     disturbed_at: Option<Time>,
@@ -42,7 +42,7 @@ enum Expects {
     #[default]
     Anything,
     /// Both are Up, and nothing is done to them.
-    Peace,
+    Stable,
     /// The given side has long heard nothing, and the other knows.
     Severed { deaf: usize },
 }
@@ -63,10 +63,10 @@ struct Terms {
     detect_us: [u64; 2],
     round_trip_us: u64,
     lateness_us: u64,
-    is_peaceful: bool,
+    is_stable: bool,
 }
 
-impl Watch {
+impl RouteMonitor {
     /// When something has to be looked at next.
     #[must_use]
     pub fn next(&self) -> Option<Time> {
@@ -79,14 +79,14 @@ impl Watch {
 
     /// Something was done to a pair, or to a host or a path of it.
     pub fn disturbed(&mut self, world: &World, id: PairId) {
-        if self.concerns.len() < id.0 as usize {
-            self.concerns.resize(id.0 as usize, Concern::default());
+        if self.includes.len() < id.0 as usize {
+            self.includes.resize(id.0 as usize, PairStatus::default());
         }
         let now = world.now;
-        let concern = &mut self.concerns[id.0 as usize - 1];
+        let concern = &mut self.includes[id.0 as usize - 1];
         concern.disturbances += 1;
         concern.disturbed_at = Some(now);
-        let was_at_peace = concern.expects == Expects::Peace;
+        let was_stable = concern.expects == Expects::Stable;
         concern.expects = Expects::Anything;
         let number = concern.disturbances;
         let hosts = world.pair(id).hosts;
@@ -105,7 +105,7 @@ impl Watch {
             [true, true] => {}
             [deaf_is_second, _] => {
                 let deaf = usize::from(deaf_is_second);
-                order(quiet_from.plus(severed_us(world, id, &terms, deaf, was_at_peace)), Check::Severed { deaf });
+                order(quiet_from.plus(severed_us(world, id, &terms, deaf, was_stable)), Check::Severed { deaf });
             }
         }
     }
@@ -114,12 +114,12 @@ impl Watch {
     pub fn changed(&mut self, world: &World, host: HostId, sessions: &[SessionId]) -> Result<(), Violation> {
         for session in sessions {
             let id = PairId(session.0);
-            let Some(concern) = self.concerns.get(id.0 as usize - 1) else { continue };
+            let Some(concern) = self.includes.get(id.0 as usize - 1) else { continue };
             let side = usize::from(world.pair(id).hosts[1] == host);
             let states = world.states(id);
             match concern.expects {
                 Expects::Anything => {}
-                Expects::Peace => {
+                Expects::Stable => {
                     return objection(world, id, "changed while nothing was wrong");
                 }
                 Expects::Severed { deaf } if side == deaf => {
@@ -140,7 +140,7 @@ impl Watch {
             && at <= world.now
         {
             self.checks.pop();
-            let concern = &mut self.concerns[id.0 as usize - 1];
+            let concern = &mut self.includes[id.0 as usize - 1];
             if concern.disturbances != number {
                 continue;
             }
@@ -151,7 +151,7 @@ impl Watch {
                 continue;
             }
             match check {
-                Check::Recovered if world.is_up(id) => concern.expects = Expects::Peace,
+                Check::Recovered if world.is_up(id) => concern.expects = Expects::Stable,
                 Check::RecoveredSoon if world.is_up(id) => {}
                 Check::Recovered => return objection(world, id, "should have come up by now"),
                 Check::RecoveredSoon => return objection(world, id, "should have come up soon after the outage"),
@@ -185,7 +185,7 @@ fn objection(world: &World, id: PairId, text: &str) -> Result<(), Violation> {
 fn recovery_us(world: &World, id: PairId, terms: &Terms) -> Option<u64> {
     let hosts = world.pair(id).hosts.map(|host| world.host(host));
     let robust = hosts.map(|host| host.spec.rules == &ROBUST);
-    if !terms.is_peaceful || robust == [false, false] {
+    if !terms.is_stable || robust == [false, false] {
         return None;
     }
     let wait_us = |side: usize| terms.detect_us[side].max(hosts[side].spec.rules.least_init_us(terms.tx_us[side]));
@@ -205,13 +205,13 @@ fn recovery_after_outage(world: &World, id: PairId, terms: &Terms) -> Option<Tim
     let long_us = 2 * terms.detect_us[0].max(terms.detect_us[1]) + world.network.slowest_us();
     let is_long_down = |host: &Host| {
         host.engine.session(id.session()).is_some_and(|(session, _)| {
-            let since = session.moments().last_updated;
+            let since = session.timestamps().last_updated;
             session.state() == State::Down
                 && since.is_some_and(|since| host.clock.local(world.now).since(since) > long_us)
         })
     };
     let robust = hosts.iter().all(|host| host.spec.rules == &ROBUST);
-    if !terms.is_peaceful || !robust || !hosts.iter().all(|host| is_long_down(host)) {
+    if !terms.is_stable || !robust || !hosts.iter().all(|host| is_long_down(host)) {
         return None;
     }
     let first = hosts.iter().filter_map(|host| host.next_tx(id.session())).min()?.max(world.now);
@@ -220,13 +220,13 @@ fn recovery_after_outage(world: &World, id: PairId, terms: &Terms) -> Option<Tim
 }
 
 /// How long both sides may take to notice that one of them hears nothing any more.
-fn severed_us(world: &World, id: PairId, terms: &Terms, deaf: usize, was_at_peace: bool) -> u64 {
+fn severed_us(world: &World, id: PairId, terms: &Terms, deaf: usize, was_stable: bool) -> u64 {
     let hosts = world.pair(id).hosts.map(|host| world.host(host));
     let sessions = hosts.map(|host| host.engine.session(id.session()).map(|(session, _)| session));
     let wait_us = |side: usize| {
         let now_us = sessions[side].map_or(0, crate::protocol::session::Session::detect_time_us);
         // What is still on its way may lead to Init once more, but not out of peace.
-        let least_us = if was_at_peace { 0 } else { hosts[side].spec.rules.least_init_us(terms.tx_us[side]) };
+        let least_us = if was_stable { 0 } else { hosts[side].spec.rules.least_init_us(terms.tx_us[side]) };
         now_us.max(terms.detect_us[side]).max(least_us)
     };
     let deadline_us = sessions[deaf]
@@ -236,7 +236,7 @@ fn severed_us(world: &World, id: PairId, terms: &Terms, deaf: usize, was_at_peac
     let noticed_us = (slowest_us + wait_us(deaf)).max(deadline_us);
     let us = noticed_us + slowest_us + wait_us(1 - deaf) + terms.tx_us[0].max(terms.tx_us[1]);
     // A silence that may be our own fault buys either side one more interval.
-    let graces_us = if terms.lateness_us > 0 || !was_at_peace { terms.tx_us[0] + terms.tx_us[1] } else { 0 };
+    let graces_us = if terms.lateness_us > 0 || !was_stable { terms.tx_us[0] + terms.tx_us[1] } else { 0 };
     with_slack(us + graces_us, terms)
 }
 
@@ -260,7 +260,7 @@ impl Terms {
         let lateness_us = specs[0].lateness_us.max(specs[1].lateness_us);
         // What is on its way from worse times counts, too.
         let round_trip_us = 2 * world.network.slowest_us();
-        let is_peaceful = (0..2).all(|side| {
+        let is_stable = (0..2).all(|side| {
             let other = 1 - side;
             let spread_us = qualities[other].slowest_us() - qualities[other].delay_us;
             let most = if pair.timers[side].detect_mult == 1 { 9 } else { 11 };
@@ -277,7 +277,7 @@ impl Terms {
                 && qualities[other].corrupt_ppm == 0
                 && lateness_us * 5 < detect_us[side]
         });
-        Self { tx_us, detect_us, round_trip_us, lateness_us, is_peaceful }
+        Self { tx_us, detect_us, round_trip_us, lateness_us, is_stable }
     }
 }
 

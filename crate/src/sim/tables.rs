@@ -5,7 +5,7 @@ use std::net::Ipv4Addr;
 
 use nix::errno::Errno;
 
-use crate::routes::armed::Suspicion;
+use crate::routes::armed::AffectedRoutes;
 use crate::routes::kernel_route::{KernelRoute, Occupant, Presence, Result, RouteError, Slot};
 
 /// Table, destination, prefix length, TOS, priority: as the kernel sorts what has one destination.
@@ -75,9 +75,9 @@ impl SimTables {
     }
 
     /// Drops every route that a suspicion concerns, as the kernel does with a link, and tells nobody which.
-    pub fn flush(&mut self, suspicion: &Suspicion) {
+    pub fn flush(&mut self, affected: &AffectedRoutes) {
         for held in self.0.values_mut() {
-            held.retain(|route| !suspicion.concerns(route));
+            held.retain(|route| !affected.includes(route));
         }
     }
 

@@ -14,7 +14,7 @@ use crate::sim::host::{Host, HostSpec, RouteKind, destination, path_of};
 use crate::sim::kernel::{KernelFaults, RivalAct};
 use crate::sim::network::{HostId, Network, Quality};
 use crate::sim::random::Random;
-use crate::sim::recovery_checks::Watch;
+use crate::sim::recovery_checks::RouteMonitor;
 
 /// The port that peers are sent to; nothing in here depends on it.
 const PORT: u16 = 44880;
@@ -40,7 +40,7 @@ pub struct World {
     pub(super) pairs: Vec<Pair>,
     random: Random,
     starts: BinaryHeap<Reverse<(Time, HostId, bool)>>,
-    watch: Option<Watch>,
+    watch: Option<RouteMonitor>,
     steps: u64,
 }
 
@@ -64,7 +64,7 @@ impl World {
     /// Watches over what concerns two hosts, too: recovery, one-way cuts, peace where nothing is wrong.
     #[must_use]
     pub fn watched(mut self) -> Self {
-        self.watch = Some(Watch::default());
+        self.watch = Some(RouteMonitor::default());
         self
     }
 
@@ -321,7 +321,7 @@ impl World {
     fn step(&mut self, until: Time) -> Result<bool, Violation> {
         let arrival = self.network.next_arrival();
         let start = self.starts.peek().map(|Reverse((at, ..))| *at);
-        let check = self.watch.as_ref().and_then(Watch::next);
+        let check = self.watch.as_ref().and_then(RouteMonitor::next);
         let hosts = self.hosts.iter().filter_map(Host::next).min();
         let next = [arrival, start, check, hosts].into_iter().flatten().min();
         let Some(next) = next.filter(|next| *next <= until) else { return Ok(false) };

@@ -7,7 +7,7 @@ use nix::errno::Errno;
 use nix::sched::{CpuSet, sched_getaffinity, sched_setaffinity};
 use nix::unistd::Pid;
 
-use crate::driver::mailbox::Trouble;
+use crate::driver::mailbox::Problem;
 
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Realtime {
@@ -23,11 +23,11 @@ pub struct Realtime {
 impl Realtime {
     /// Applies what was asked for to the calling thread, and tells what was refused.
     #[must_use]
-    pub fn apply(&self) -> Vec<Trouble> {
+    pub fn apply(&self) -> Vec<Problem> {
         let mut refused = Vec::new();
         let mut attempt = |what: String, needs: &str, result: nix::Result<()>| {
             if let Err(errno) = result {
-                refused.push(Trouble {
+                refused.push(Problem {
                     code: format!("{errno:?}"),
                     message: format!("realtime: the system refused {what} ({}); it needs {needs}", errno.desc()),
                 });

@@ -179,7 +179,7 @@ impl Replay {
             (Action::Run, Some(late_us)) => {
                 self.run_before(now.minus(late_us));
                 let planned = self.engine.poll_deadline().unwrap_or(now);
-                self.engine.note_lateness(now, now.since(planned));
+                self.engine.note_scheduling_delay(now, now.since(planned));
             }
             _ => self.run_before(now),
         }
