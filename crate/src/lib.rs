@@ -26,7 +26,6 @@ pub mod engine;
 #[cfg(target_os = "linux")]
 pub mod net;
 pub mod protocol;
-#[cfg(target_os = "linux")]
 pub mod routes;
 #[cfg(target_os = "linux")]
 pub mod sim;

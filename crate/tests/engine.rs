@@ -27,7 +27,7 @@ fn up_packet(local_discr: u32, peer_discr: u32) -> ControlPacket {
 
 fn up_pair() -> Network {
     let mut network = Network::pair(timers(100, 3));
-    network.run_until(2 * SECOND, World::all_up).expect("a pair comes up");
+    network.run_until(2 * SECOND, |world| world.all_up()).expect("a pair comes up");
     network.run(SECOND);
     network.take_transitions();
     network
@@ -36,7 +36,7 @@ fn up_pair() -> Network {
 #[test]
 fn a_pair_comes_up_within_two_round_trips_and_two_intervals() {
     let mut network = Network::pair(timers(100, 3));
-    let took = network.run_until(10 * SECOND, World::all_up).expect("a pair comes up");
+    let took = network.run_until(10 * SECOND, |world| world.all_up()).expect("a pair comes up");
     assert!(took <= 4 * MS + 200 * MS, "took {took} us");
 }
 
@@ -60,7 +60,7 @@ fn a_change_is_announced_at_once_also_from_a_deep_backoff() {
     network.cut_both();
     network.run(10 * SECOND);
     network.heal();
-    let took = network.run_until(10 * SECOND, World::all_up).expect("comes up after an outage");
+    let took = network.run_until(10 * SECOND, |world| world.all_up()).expect("comes up after an outage");
     // 1.1 × the shorter backed-off interval + 2 round trips + 2 × txInterval.
     assert!(took <= 1_100 * MS + 4 * MS + 200 * MS, "took {took} us");
 }
@@ -279,14 +279,14 @@ fn admin_down_reaches_a_peer_that_misses_the_first_of_it() {
     let last = network.host(1).sent.last().unwrap().0;
     assert!(last <= now.plus(300 * MS), "after one detection time it is silent");
     network.world.admin(PairId(1), 0, false);
-    network.run_until(3 * SECOND, World::all_up).expect("comes back into service");
+    network.run_until(3 * SECOND, |world| world.all_up()).expect("comes back into service");
 }
 
 #[test]
 fn more_packets_are_not_expected_before_the_peer_can_have_heard_of_it() {
     for rules in [[&ROBUST, &ROBUST], [&ROBUST, &REFERENCE], [&REFERENCE, &REFERENCE]] {
         let mut network = Network::pair_over(40 * MS, timers(50, 3), rules);
-        network.run_until(3 * SECOND, World::all_up).expect("comes up");
+        network.run_until(3 * SECOND, |world| world.all_up()).expect("comes up");
         for phase in 0..40 {
             network.world.set_timers(PairId(1), 0, Timers { rx_min_us: 1_000_000, ..timers(50, 3) });
             network.run(5 * SECOND + phase * 25 * MS);
@@ -356,7 +356,7 @@ fn a_session_back_in_service_hears_a_peer_that_remembers_its_former_life() {
     network.run(SECOND);
     network.heal();
     network.world.admin(PairId(1), 0, false);
-    network.run_until(10 * SECOND, World::all_up).expect("is heard, and comes up");
+    network.run_until(10 * SECOND, |world| world.all_up()).expect("is heard, and comes up");
 }
 
 #[test]
@@ -368,7 +368,7 @@ fn a_restart_of_either_side_always_ends_up_again_under_robust_rules() {
             network.kill(side);
             network.run(pause);
             network.restart(side);
-            let took = network.run_until(30 * SECOND, World::all_up);
+            let took = network.run_until(30 * SECOND, |world| world.all_up());
             let who = (rules.map(|rules| rules.name), side, pause);
             assert!(took.is_some_and(|us| us <= 300 * MS + 3 * SECOND), "{who:?} took {took:?}");
             network.take_transitions();
@@ -391,7 +391,7 @@ fn a_one_way_cut_takes_both_sides_down_and_does_not_flap() {
     assert!(per_minute <= 60, "{per_minute} transitions in a minute");
     assert!(flaps.iter().all(|flap| flap.to < State::Up), "and never Up");
     network.heal();
-    network.run_until(3 * SECOND, World::all_up).expect("comes back");
+    network.run_until(3 * SECOND, |world| world.all_up()).expect("comes back");
 }
 
 #[test]

@@ -2,15 +2,12 @@
 
 use std::net::Ipv4Addr;
 
-use nix::errno::Errno;
-use route_liveness::driver::mailbox::{RouteOp, RouteOutcome};
 use route_liveness::engine::SessionId;
 use route_liveness::engine::stats::{LinkId, LocalEndpoint};
 use route_liveness::protocol::time::Time;
-use route_liveness::routes::armed::{
-    AffectedRoutes, ArmedRoute, ArmingPolicy, HOLD_US, RouteId, RouteRequest, SessionView,
-};
-use route_liveness::routes::kernel_route::{KernelRoute, Occupant, Presence, Result, RouteError};
+use route_liveness::routes::armed::{AffectedRoutes, ArmedRoute, ArmingPolicy, HOLD_US, RouteRequest, SessionView};
+use route_liveness::routes::kernel_route::{KernelRoute, Occupant, Presence, Result, RouteError, SystemError};
+use route_liveness::routes::outcome::{RouteId, RouteOp, RouteOutcome};
 use route_liveness::routes::planner::RoutePlanner;
 use route_liveness::routes::tables::RequestOutcome;
 
@@ -273,7 +270,7 @@ fn a_failed_deletion_leaves_the_route_installed_and_is_tried_again_when_told_to(
     let mut bench = Bench::installed();
     bench.session(DOWN);
     let deletion = bench.ask();
-    let outcomes = bench.answer(deletion, Err(RouteError::System(Errno::EPERM)), Presence::Present);
+    let outcomes = bench.answer(deletion, Err(RouteError::System(SystemError(1))), Presence::Present);
     assert!(outcomes[0].installed && outcomes[0].result.is_err());
     assert!(!bench.planner.has_work(), "whoever retries says when");
     bench.planner.retry(RouteId(1), bench.generation, NOW);
@@ -601,7 +598,7 @@ fn a_route_whose_link_changes_while_its_session_is_down_is_deleted_at_once() {
     let mut bench = Bench::installed();
     bench.session(DOWN);
     let deletion = bench.ask();
-    bench.answer(deletion, Err(RouteError::System(Errno::EPERM)), Presence::Present);
+    bench.answer(deletion, Err(RouteError::System(SystemError(1))), Presence::Present);
     bench.planner.link_changed(SCOPE.link, 8, NOW);
     let (op, request) = bench.ask();
     assert_eq!((op, request.route.interface), (RouteOp::Delete, 7));
@@ -643,7 +640,7 @@ fn a_route_that_had_no_interface_is_not_deleted_when_it_has_one() {
     bench.arm(|it| it.route.interface = 0, UP);
     let addition = bench.ask();
     bench.planner.link_changed(SCOPE.link, 8, NOW);
-    bench.answer(addition, Err(RouteError::System(Errno::ENODEV)), Presence::Absent);
+    bench.answer(addition, Err(RouteError::System(SystemError::NO_DEVICE)), Presence::Absent);
     assert_eq!(bench.run(), ["add"], "a deletion without an interface would fit the new one");
 }
 
@@ -652,7 +649,7 @@ fn a_refused_deletion_changes_nothing_where_nobody_can_tell_and_waits_to_be_trie
     let mut bench = Bench::installed();
     bench.session(DOWN);
     let deletion = bench.ask();
-    let outcomes = bench.answer(deletion, Err(RouteError::System(Errno::EPERM)), Presence::Unknown);
+    let outcomes = bench.answer(deletion, Err(RouteError::System(SystemError(1))), Presence::Unknown);
     assert!(outcomes[0].installed);
     assert!(!bench.planner.has_work());
     bench.planner.retry(RouteId(1), bench.generation, NOW);

@@ -5,12 +5,13 @@
 use std::collections::VecDeque;
 use std::net::Ipv4Addr;
 
-use route_liveness::driver::mailbox::RouteOutcome;
 use route_liveness::engine::SessionId;
 use route_liveness::engine::stats::{LinkId, LocalEndpoint};
 use route_liveness::protocol::time::Time;
-use route_liveness::routes::armed::{AffectedRoutes, ArmedRoute, ArmingPolicy, RouteId, SessionView};
+use route_liveness::routes::armed::{AffectedRoutes, ArmedRoute, ArmingPolicy, SessionView};
 use route_liveness::routes::kernel_route::KernelRoute;
+use route_liveness::routes::outcome::RouteId;
+use route_liveness::routes::outcome::RouteOutcome;
 use route_liveness::routes::planner::RoutePlanner;
 use route_liveness::sim::{Kernel, KernelFaults, Notice, RIVAL_HOP, Random, RivalAct};
 

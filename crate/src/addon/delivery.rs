@@ -4,7 +4,9 @@
 use std::vec::IntoIter;
 
 use crate::addon::objects::NativeDelivery;
-use crate::driver::mailbox::{Delivery, Problem, RouteOutcome, SessionRecord};
+use crate::driver::mailbox::{Delivery, SessionRecord};
+use crate::routes::outcome::RouteOutcome;
+use crate::system::problem::Problem;
 
 /// Records in a portion.
 const PORTION: usize = 512;

@@ -6,7 +6,7 @@ use napi::bindgen_prelude::*;
 use napi::threadsafe_function::{ThreadsafeFunction, ThreadsafeFunctionCallMode};
 
 use crate::addon::errors::{Coded, coded};
-use crate::driver::mailbox::Bell;
+use crate::system::doorbell::Bell;
 
 type Ring = ThreadsafeFunction<(), (), (), Status, false>;
 

@@ -30,7 +30,8 @@ use crate::engine::SessionId;
 use crate::net::interface_names::{index_of, name_of};
 use crate::protocol::rules::ROBUST;
 use crate::protocol::session::{Identity, Policy};
-use crate::routes::armed::{ArmingPolicy, RouteId};
+use crate::routes::armed::ArmingPolicy;
+use crate::routes::outcome::RouteId;
 
 #[napi]
 pub struct NativeEngine {

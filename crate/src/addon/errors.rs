@@ -3,9 +3,9 @@
 use napi::bindgen_prelude::*;
 use nix::errno::Errno;
 
-use crate::driver::StartError;
 use crate::driver::handle::NoAnswer;
-use crate::routes::kernel_route::RouteError;
+use crate::net::start_error::StartError;
+use crate::routes::kernel_route::{RouteError, SystemError};
 
 /// An error whose `code` is a text of ours or the system's name.
 pub type Coded = napi::Error<String>;
@@ -26,7 +26,7 @@ pub fn name_of(errno: Errno) -> String {
 pub fn code_of(error: &RouteError) -> String {
     match error {
         RouteError::Conflict(_) => "ERR_ROUTE_CONFLICT".into(),
-        RouteError::System(errno) => name_of(*errno),
+        RouteError::System(SystemError(number)) => name_of(Errno::from_raw(*number)),
         RouteError::CannotStart(_) => "ERR_NETLINK_UNAVAILABLE".into(),
         RouteError::Occupied => "EEXIST".into(),
         RouteError::Unanswered => "ENOBUFS".into(),

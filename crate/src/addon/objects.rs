@@ -8,11 +8,12 @@ use napi_derive::napi;
 
 use crate::addon::errors::{Coded, code_of, coded};
 use crate::driver::command_queue::Disarm;
-use crate::driver::mailbox::{Delivery, Problem, RouteOp, RouteOutcome, SessionRecord};
+use crate::driver::mailbox::{Delivery, SessionRecord};
 use crate::net::interface_names::name_of;
 use crate::protocol::time::Time;
-use crate::routes::armed::RouteId;
 use crate::routes::kernel_route::KernelRoute;
+use crate::routes::outcome::{RouteId, RouteOp, RouteOutcome};
+use crate::system::problem::Problem;
 use crate::system::realtime::Realtime;
 
 /// Microseconds as JavaScript has them: whole, and exact for the next two hundred years.

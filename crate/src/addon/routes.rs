@@ -7,14 +7,13 @@ use std::sync::{Arc, Mutex};
 use napi::bindgen_prelude::*;
 use napi_derive::napi;
 use netlink_sys::{Socket, protocols::NETLINK_ROUTE};
-use nix::errno::Errno;
 
 use crate::addon::doorbell::Doorbell;
 use crate::addon::errors::{Coded, coded, from_route, rejection};
 use crate::addon::objects::NativeRoute;
 use crate::net::interface_names::index_of;
 use crate::routes::held::{HeldRouteEvent, HeldRouteMonitor, HeldRoutes};
-use crate::routes::kernel_route::{KernelRoute, Presence, RouteError};
+use crate::routes::kernel_route::{KernelRoute, Presence, RouteError, SystemError};
 use crate::routes::monitor::{RouteMonitor, Waker};
 use crate::routes::socket::RouteSocket;
 use crate::routes::tables::{DesiredRoute, Tables};
@@ -160,7 +159,7 @@ impl Target {
     /// `None` where there is no such interface now: the kernel has dropped the routes that led over it.
     fn resolve(&self, socket: &RouteSocket) -> std::result::Result<Option<KernelRoute>, RouteError> {
         let Some(name) = &self.interface else { return Ok(Some(self.route)) };
-        let interface = index_of(socket, name).map_err(RouteError::System)?;
+        let interface = index_of(socket, name).map_err(|errno| RouteError::System(errno.into()))?;
         Ok(interface.map(|interface| KernelRoute { interface, ..self.route }))
     }
 }
@@ -219,7 +218,7 @@ impl Change {
         replaces: Option<KernelRoute>,
         take_over: bool,
     ) -> std::result::Result<(), RouteError> {
-        let route = self.target.resolve(socket)?.ok_or(RouteError::System(Errno::ENODEV))?;
+        let route = self.target.resolve(socket)?.ok_or(RouteError::System(SystemError::NO_DEVICE))?;
         self.held.hold(route);
         let answer = socket.install(DesiredRoute { route, replaces }, take_over);
         if answer.is_err() {
@@ -294,7 +293,10 @@ impl Task for List {
 }
 
 fn named(routes: &[KernelRoute], socket: impl AsFd + Copy) -> std::result::Result<Vec<NativeRoute>, RouteError> {
-    routes.iter().map(|route| NativeRoute::new(route, socket).map_err(RouteError::System)).collect()
+    routes
+        .iter()
+        .map(|route| NativeRoute::new(route, socket).map_err(|errno| RouteError::System(errno.into())))
+        .collect()
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {

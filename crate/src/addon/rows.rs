@@ -8,8 +8,9 @@ use crate::addon::errors::{Coded, coded};
 use crate::driver::command_queue::SessionConfig;
 use crate::engine::SessionId;
 use crate::protocol::session::Timers;
-use crate::routes::armed::{ArmedRoute, RouteId};
+use crate::routes::armed::ArmedRoute;
 use crate::routes::kernel_route::KernelRoute;
+use crate::routes::outcome::RouteId;
 
 const SESSION_COLUMNS: usize = 8;
 const ROUTE_COLUMNS: usize = 11;

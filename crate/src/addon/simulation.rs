@@ -135,7 +135,7 @@ impl NativeSimulation {
         let us = micros("duration", duration)?;
         self.world.run(us).map_err(|violation| coded("ERR_SIMULATION", RunError::from(violation).to_string()))?;
         let mut transitions = Vec::new();
-        for host in &mut self.world.hosts {
+        for host in self.world.hosts_mut() {
             for to in std::mem::take(&mut host.transitions) {
                 transitions.push(NativeSimTransition {
                     at: millis(host.clock.world(to.at).since(self.began)),

@@ -10,7 +10,8 @@ use nix::sys::eventfd::{EfdFlags, EventFd};
 use crate::driver::snapshot::{SnapshotPage, SnapshotRequest, StatsReport};
 use crate::engine::SessionId;
 use crate::protocol::session::Timers;
-use crate::routes::armed::{ArmedRoute, RouteId};
+use crate::routes::armed::ArmedRoute;
+use crate::routes::outcome::RouteId;
 use crate::system::sync::Mutex;
 
 /// A session as the outside names it.

@@ -11,7 +11,8 @@ use thiserror::Error;
 use crate::driver::command_queue::{Command, CommandQueue};
 use crate::driver::mailbox::Mailbox;
 use crate::driver::snapshot::StatsReport;
-use crate::driver::{Driver, DriverOptions, StartError};
+use crate::driver::{Driver, DriverOptions};
+use crate::net::start_error::StartError;
 
 /// How long a question to the thread may take; its turns are a thousand times shorter.
 const ANSWER_WITHIN: Duration = Duration::from_secs(5);

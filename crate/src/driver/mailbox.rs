@@ -7,10 +7,11 @@ use crate::engine::{Event, SessionId, Transition};
 use crate::protocol::packet::State;
 use crate::protocol::session::DownReason;
 use crate::protocol::time::Time;
-use crate::routes::armed::RouteId;
-use crate::routes::kernel_route::RouteError;
+use crate::routes::outcome::{RouteId, RouteOutcome};
+use crate::routes::worker::OutcomeSink;
+use crate::system::doorbell::{Bell, Doorbell};
+use crate::system::problem::Problem;
 use crate::system::sync::Mutex;
-use crate::system::sync::atomic::{AtomicBool, Ordering};
 
 /// What became of one session since the last delivery: the newest transition, and how many it stands for.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -48,39 +49,6 @@ pub struct LastDown {
     pub local_stall_us: u64,
 }
 
-/// The kernel's newest answer for one route.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct RouteOutcome {
-    pub id: RouteId,
-    pub generation: u32,
-    pub op: RouteOp,
-    pub result: Result<(), RouteError>,
-    pub at: Time,
-    /// From when the operation was wanted to the kernel's answer.
-    pub duration_us: u64,
-    /// The route is no longer armed.
-    pub gone: bool,
-    /// Whether the kernel holds the route, as far as is known.
-    pub installed: bool,
-    /// Until when a route that others take away again and again is not put back.
-    pub restore_at: Option<Time>,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum RouteOp {
-    Add,
-    Delete,
-    /// Nothing had to be sent.
-    None,
-}
-
-/// Something that works less well than asked for, or not at all any more.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Problem {
-    pub code: String,
-    pub message: String,
-}
-
 /// One delivery. Records come in the order in which their sessions and routes first had news.
 #[derive(Debug, Default)]
 pub struct Delivery {
@@ -97,20 +65,15 @@ struct Pending {
     routes: FxHashMap<RouteId, usize>,
 }
 
-/// The doorbell's button: whatever it does, it does not block and does not call back into the mailbox.
-pub type Bell = Box<dyn Fn() + Send + Sync>;
-
 pub struct Mailbox {
     pending: Mutex<Pending>,
-    /// The bell was rung and the delivery not yet taken.
-    rung: AtomicBool,
-    bell: Bell,
+    doorbell: Doorbell,
 }
 
 impl Mailbox {
     #[must_use]
     pub fn new(bell: Bell) -> Self {
-        Self { pending: Mutex::new(Pending::default()), rung: AtomicBool::new(false), bell }
+        Self { pending: Mutex::new(Pending::default()), doorbell: Doorbell::new(bell) }
     }
 
     /// Puts in what an engine has to tell, and rings once.
@@ -126,8 +89,26 @@ impl Mailbox {
         });
     }
 
-    /// Puts in the kernel's answers, and rings once.
-    pub fn put_outcomes(&self, outcomes: Vec<RouteOutcome>) {
+    pub fn put_warning(&self, warning: Problem) {
+        self.put(|pending| pending.delivery.warnings.push(warning));
+    }
+
+    /// Takes everything. The flag is cleared before, so that what comes in meanwhile rings again.
+    pub fn drain(&self) -> Delivery {
+        self.doorbell.answer();
+        let mut pending = self.pending.lock().expect("no holder of this lock panics");
+        // The indices go too: a burst of all sessions must not keep room for all of them.
+        std::mem::take(&mut *pending).delivery
+    }
+
+    fn put(&self, change: impl FnOnce(&mut Pending)) {
+        change(&mut self.pending.lock().expect("no holder of this lock panics"));
+        self.doorbell.ring();
+    }
+}
+
+impl OutcomeSink for Mailbox {
+    fn put_outcomes(&self, outcomes: Vec<RouteOutcome>) {
         if outcomes.is_empty() {
             return;
         }
@@ -138,28 +119,8 @@ impl Mailbox {
         });
     }
 
-    pub fn put_warning(&self, warning: Problem) {
-        self.put(|pending| pending.delivery.warnings.push(warning));
-    }
-
-    /// Puts in the last news there will be.
-    pub fn put_fatal(&self, fatal: Problem) {
+    fn put_fatal(&self, fatal: Problem) {
         self.put(|pending| pending.delivery.fatal = Some(fatal));
-    }
-
-    /// Takes everything. The flag is cleared before, so that what comes in meanwhile rings again.
-    pub fn drain(&self) -> Delivery {
-        self.rung.store(false, Ordering::SeqCst);
-        let mut pending = self.pending.lock().expect("no holder of this lock panics");
-        // The indices go too: a burst of all sessions must not keep room for all of them.
-        std::mem::take(&mut *pending).delivery
-    }
-
-    fn put(&self, change: impl FnOnce(&mut Pending)) {
-        change(&mut self.pending.lock().expect("no holder of this lock panics"));
-        if !self.rung.swap(true, Ordering::SeqCst) {
-            (self.bell)();
-        }
     }
 }
 
@@ -208,10 +169,12 @@ impl Pending {
 #[cfg(test)]
 mod tests {
     use std::sync::Arc;
-    use std::sync::atomic::AtomicUsize;
+    use std::sync::atomic::{AtomicUsize, Ordering};
 
     use super::*;
     use crate::engine::stats::TransitionCause;
+    use crate::routes::kernel_route::RouteError;
+    use crate::routes::outcome::RouteOp;
 
     fn mailbox() -> (Mailbox, Arc<AtomicUsize>) {
         let rings = Arc::new(AtomicUsize::new(0));

@@ -16,28 +16,30 @@ use nix::errno::Errno;
 use nix::sys::epoll::{Epoll, EpollCreateFlags, EpollEvent, EpollFlags, EpollTimeout};
 use nix::sys::time::TimeSpec;
 use nix::sys::timerfd::{ClockId, Expiration, TimerFd, TimerFlags, TimerSetTimeFlags};
-use thiserror::Error;
 
 use crate::driver::command_queue::{Command, CommandQueue, SessionConfig};
 use crate::driver::drop_reporter::DropReporter;
-use crate::driver::mailbox::{Mailbox, Problem, RouteOp, RouteOutcome};
+use crate::driver::mailbox::Mailbox;
 use crate::driver::snapshot::{EndpointReport, RouteEndpointReport, SnapshotPage, StatsReport};
 use crate::engine::stats::{DropReason, EndpointCounters, LocalEndpoint};
 use crate::engine::{AddError, Datagram, Engine, Event, Path, SessionId, SessionSpec, Transmit};
-use crate::net::arrival::{Arrivals, ClockReading};
+use crate::net::arrival::Arrivals;
 use crate::net::links::Links;
 use crate::net::send_queue::SendQueue;
 use crate::net::socket::{BATCH, Outgoing, UdpSocket, Wire};
 use crate::net::socket_filter::{self, FilterChange, SocketFilter};
+use crate::net::start_error::StartError;
 use crate::protocol::packet::State;
 use crate::protocol::session::Policy;
-use crate::protocol::time::Time;
-use crate::routes::armed::{ArmedRoute, ArmingPolicy, RouteId, SessionView};
-use crate::routes::kernel_route::RouteError;
+use crate::protocol::time::{ClockReading, Time};
+use crate::routes::armed::{ArmedRoute, ArmingPolicy, SessionView};
+use crate::routes::kernel_route::{RouteError, SystemError};
+use crate::routes::outcome::{RouteId, RouteOp, RouteOutcome};
 use crate::routes::stats::RouteCounters;
-use crate::routes::worker::RouteWorker;
+use crate::routes::worker::{OutcomeSink, RouteWorker};
 use crate::system::clock;
 use crate::system::panics;
+use crate::system::problem::Problem;
 use crate::system::realtime::{self, Realtime};
 
 /// Batches that one turn reads at most before it looks at its timers: receiving never postpones transmitting.
@@ -68,22 +70,6 @@ pub struct DriverOptions {
     pub min_ttl: Option<u8>,
     pub arming_policy: ArmingPolicy,
     pub realtime: Realtime,
-}
-
-#[derive(Debug, Error)]
-pub enum StartError {
-    #[error("cannot bind the UDP socket: {}", .0.desc())]
-    Bind(Errno),
-    #[error("cannot set the engine up: {}", .0.desc())]
-    System(Errno),
-    #[error("cannot set the engine up: {0}")]
-    Io(#[from] std::io::Error),
-}
-
-impl From<Errno> for StartError {
-    fn from(errno: Errno) -> Self {
-        StartError::System(errno)
-    }
 }
 
 /// What the thread waits for.
@@ -556,11 +542,13 @@ impl Driver {
     fn arm(&mut self, now: Time, routes: Vec<ArmedRoute>) {
         if self.route_worker.is_none() {
             // Threads that are started from here run where the process may, not where this one is pinned to.
-            match realtime::unpinned(|| RouteWorker::start(self.arming_policy, Arc::clone(&self.mailbox))) {
+            match realtime::unpinned(|| {
+                RouteWorker::start(self.arming_policy, Arc::clone(&self.mailbox) as Arc<dyn OutcomeSink>)
+            }) {
                 Ok(route_worker) => self.route_worker = Some(route_worker),
                 Err(error) => {
                     let cannot_start =
-                        RouteError::CannotStart(error.raw_os_error().map_or(Errno::EAGAIN, Errno::from_raw));
+                        RouteError::CannotStart(SystemError(error.raw_os_error().unwrap_or(Errno::EAGAIN as i32)));
                     let failed = |route: ArmedRoute| unarmed(route.id, route.generation, now, Err(cannot_start), false);
                     self.mailbox.put_outcomes(routes.into_iter().map(failed).collect());
                     return;

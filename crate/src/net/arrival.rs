@@ -1,15 +1,7 @@
 //! When a datagram arrived, on the clock that everything else runs on. The kernel stamps with the wall clock;
 //! sessions live on `CLOCK_MONOTONIC`.
 
-use crate::protocol::time::Time;
-
-/// A pair of readings of both clocks, taken together.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct ClockReading {
-    pub monotonic: Time,
-    /// Microseconds since the epoch.
-    pub wall_us: i64,
-}
+use crate::protocol::time::{ClockReading, Time};
 
 /// The wall clock is said to have been stepped when it moved so much differently than the monotonic one …
 const STEP_US: i64 = 1_000;

@@ -13,14 +13,14 @@ use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::eventfd::{EfdFlags, EventFd};
 use nix::sys::socket::{ControlMessage, ControlMessageOwned, MsgFlags, SockaddrIn, getsockname, recvmsg, sendmsg};
 
-use crate::driver::StartError;
-use crate::driver::mailbox::Bell;
 use crate::net::arrival::Arrivals;
 use crate::net::interface_names::index_of;
 use crate::net::links::Links;
 use crate::net::socket::UdpSocket;
+use crate::net::start_error::StartError;
 use crate::protocol::time::Time;
 use crate::system::clock;
+use crate::system::doorbell::{Bell, Doorbell};
 use crate::system::sync::Mutex;
 use crate::system::sync::atomic::{AtomicBool, Ordering};
 
@@ -53,25 +53,21 @@ struct Kept {
 /// What was read and nobody has taken yet.
 struct ReceivedQueue {
     kept: Mutex<Kept>,
-    /// The bell was rung and nothing taken yet.
-    rung: AtomicBool,
-    bell: Bell,
+    doorbell: Doorbell,
 }
 
 impl ReceivedQueue {
     fn new(bell: Bell) -> Self {
-        Self { kept: Mutex::new(Kept::default()), rung: AtomicBool::new(false), bell }
+        Self { kept: Mutex::new(Kept::default()), doorbell: Doorbell::new(bell) }
     }
 
     fn keep(&self, change: impl FnOnce(&mut Kept)) {
         change(&mut self.kept.lock().expect("no holder of this lock panics"));
-        if !self.rung.swap(true, Ordering::SeqCst) {
-            (self.bell)();
-        }
+        self.doorbell.ring();
     }
 
     fn take(&self) -> nix::Result<VecDeque<Arrived>> {
-        self.rung.store(false, Ordering::SeqCst);
+        self.doorbell.answer();
         let mut kept = self.kept.lock().expect("no holder of this lock panics");
         match kept.failure.take() {
             Some(errno) => Err(errno),

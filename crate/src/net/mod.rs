@@ -8,3 +8,4 @@ pub mod send_faults;
 pub mod send_queue;
 pub mod socket;
 pub mod socket_filter;
+pub mod start_error;

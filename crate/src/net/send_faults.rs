@@ -4,9 +4,9 @@ use std::net::SocketAddrV4;
 
 use nix::errno::Errno;
 
-use crate::driver::mailbox::Problem;
 use crate::net::socket::SendBuffer;
 use crate::protocol::time::Time;
+use crate::system::problem::Problem;
 
 const QUIET_US: u64 = 5_000_000;
 

@@ -43,6 +43,14 @@ impl Time {
     }
 }
 
+/// A pair of readings of both clocks, taken together.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ClockReading {
+    pub monotonic: Time,
+    /// Microseconds since the epoch.
+    pub wall_us: i64,
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -2,12 +2,11 @@
 
 use std::net::Ipv4Addr;
 
-use crate::driver::mailbox::{RouteOp, RouteOutcome};
 use crate::engine::SessionId;
 use crate::engine::stats::LocalEndpoint;
 use crate::protocol::time::Time;
-use crate::routes::kernel_route::Result;
-use crate::routes::kernel_route::{KernelRoute, Presence};
+use crate::routes::kernel_route::{KernelRoute, Presence, Result};
+use crate::routes::outcome::{RouteId, RouteOp, RouteOutcome};
 use crate::routes::tables::DesiredRoute;
 
 /// So long an adopted route, or one whose replacement has no session that is Up yet, stays although its session is not
@@ -22,10 +21,6 @@ const FIRST_DELAY_US: u64 = 1_000_000;
 
 /// … to this.
 const LONGEST_DELAY_US: u64 = 60_000_000;
-
-/// Names an armed route. The caller picks the number and uses none twice.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct RouteId(pub u32);
 
 /// A route to be kept in step with its session.
 #[derive(Clone, Copy, Debug)]

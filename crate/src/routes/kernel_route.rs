@@ -1,8 +1,8 @@
 //! A route as the kernel's tables hold it, and what can be known of it there.
 
+use std::fmt;
 use std::net::Ipv4Addr;
 
-use nix::errno::Errno;
 use thiserror::Error;
 
 /// One route as this component makes it: unicast, TOS 0, no metrics, through one gateway.
@@ -46,6 +46,31 @@ impl KernelRoute {
     }
 }
 
+/// An error number of the system. A number rather than a type of the system's crates, so that what decides over routes builds
+/// everywhere.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct SystemError(pub i32);
+
+impl SystemError {
+    /// ENOENT: there is no such route, or no such table.
+    pub const NO_ENTRY: Self = Self(2);
+    /// ESRCH: there is no such route to delete.
+    pub const NO_SUCH_ROUTE: Self = Self(3);
+    /// EEXIST: the slot is occupied.
+    pub const EXISTS: Self = Self(17);
+    /// ENODEV: there is no such interface.
+    pub const NO_DEVICE: Self = Self(19);
+}
+
+impl fmt::Display for SystemError {
+    /// The text of the system, without the number that the standard library appends.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let text = std::io::Error::from_raw_os_error(self.0).to_string();
+        f.write_str(text.strip_suffix(&format!(" (os error {})", self.0)).unwrap_or(&text))
+    }
+}
+
+/// Why a route is not as desired.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
 pub enum RouteError {
     /// The slot holds a route of this protocol number, or one of our number that we would not have made.
@@ -54,23 +79,15 @@ pub enum RouteError {
     /// The slot holds another route. A listing has to tell which.
     #[error("the slot is occupied")]
     Occupied,
-    #[error("{}", .0.desc())]
-    System(Errno),
-    /// The threads that move routes cannot be started.
-    #[error("the thread that moves routes cannot be started: {}", .0.desc())]
-    CannotStart(Errno),
+    /// The kernel's answer is this error.
+    #[error("{0}")]
+    System(SystemError),
+    /// The threads that change routes cannot be started.
+    #[error("the thread that moves routes cannot be started: {0}")]
+    CannotStart(SystemError),
     /// The kernel's answer was lost.
     #[error("the kernel's answer was lost")]
     Unanswered,
-}
-
-impl From<std::io::Error> for RouteError {
-    fn from(error: std::io::Error) -> Self {
-        match error.raw_os_error() {
-            Some(libc::ENOBUFS) | None => RouteError::Unanswered,
-            Some(number) => RouteError::System(Errno::from_raw(number)),
-        }
-    }
 }
 
 pub type Result<T> = std::result::Result<T, RouteError>;
@@ -94,4 +111,14 @@ pub enum Occupant {
     Foreign(u8),
     /// Only a listing of the table can tell.
     Unknown,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_error_of_the_system_reads_as_the_system_words_it() {
+        assert_eq!(RouteError::System(SystemError::EXISTS).to_string(), "File exists");
+    }
 }

@@ -2,11 +2,16 @@
 //! `worker`, `monitor` and `held` talk to the kernel over rtnetlink.
 
 pub mod armed;
+#[cfg(target_os = "linux")]
 pub mod held;
 pub mod kernel_route;
+#[cfg(target_os = "linux")]
 pub mod monitor;
+pub mod outcome;
 pub mod planner;
+#[cfg(target_os = "linux")]
 pub mod socket;
 pub mod stats;
 pub mod tables;
+#[cfg(target_os = "linux")]
 pub mod worker;

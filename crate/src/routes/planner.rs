@@ -10,15 +10,15 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use rustc_hash::FxHashMap;
 
-use crate::driver::mailbox::{RouteOp, RouteOutcome};
 use crate::engine::SessionId;
 use crate::engine::stats::{LinkId, LocalEndpoint};
 use crate::protocol::time::Time;
 use crate::routes::armed::{
     AffectedRoutes, ArmedRoute, ArmingPolicy, Batch, Contention, Desired, Doubt, Entry, HOLD_US, Pending, Question,
-    Queue, RouteId, RouteRequest, SessionView, Step, outcome, replace,
+    Queue, RouteRequest, SessionView, Step, outcome, replace,
 };
 use crate::routes::kernel_route::{KernelRoute, Occupant, Presence, RouteError, Slot};
+use crate::routes::outcome::{RouteId, RouteOp, RouteOutcome};
 use crate::routes::stats::RouteStats;
 use crate::routes::tables::RequestOutcome;
 

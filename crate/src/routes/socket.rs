@@ -21,9 +21,24 @@ use nix::errno::Errno;
 use nix::sys::socket::{setsockopt, sockopt};
 use rustc_hash::FxHashMap;
 
-use crate::routes::kernel_route::{KernelRoute, Occupant, Presence, Result, RouteError, Slot};
+use crate::routes::kernel_route::{KernelRoute, Occupant, Presence, Result, RouteError, Slot, SystemError};
 use crate::routes::tables::{DesiredRoute, RequestOutcome, Tables, install};
 use crate::system::netlink::each_message;
+
+impl From<Errno> for SystemError {
+    fn from(errno: Errno) -> Self {
+        Self(errno as i32)
+    }
+}
+
+impl From<std::io::Error> for RouteError {
+    fn from(error: std::io::Error) -> Self {
+        match error.raw_os_error() {
+            Some(libc::ENOBUFS) | None => RouteError::Unanswered,
+            Some(number) => RouteError::System(SystemError(number)),
+        }
+    }
+}
 
 /// Requests per system call. The answers to a thousand do not fit into the socket's buffer and are lost.
 const MOST_REQUESTS: usize = 128;
@@ -119,7 +134,7 @@ impl RouteSocket {
     /// `Unanswered` or what the system says.
     pub fn remove(&mut self, route: &KernelRoute) -> Result<()> {
         match self.delete(std::slice::from_ref(route)).remove(0) {
-            Err(RouteError::System(Errno::ESRCH)) => Ok(()),
+            Err(RouteError::System(SystemError::NO_SUCH_ROUTE)) => Ok(()),
             answer => answer,
         }
     }
@@ -298,7 +313,7 @@ impl Answers {
         each_message(buffer, |message| {
             let at = message.header.sequence_number.wrapping_sub(self.first) as usize;
             if let (NetlinkPayload::Error(error), Some(answer @ None)) = (&message.payload, self.answers.get_mut(at)) {
-                *answer = Some(error.code.map_or(Ok(()), |code| Err(RouteError::System(errno_of(code)))));
+                *answer = Some(error.code.map_or(Ok(()), |code| Err(RouteError::System(errno_of(code).into()))));
                 self.missing -= 1;
             }
         });
@@ -361,7 +376,7 @@ impl<'a> Listing<'a> {
         match self.failure {
             // The table that was asked for does not exist: it holds nothing.
             None | Some(Errno::ENOENT) => Ok(self.consistent),
-            Some(errno) => Err(RouteError::System(errno)),
+            Some(errno) => Err(RouteError::System(errno.into())),
         }
     }
 }
@@ -477,8 +492,8 @@ impl Tables for RouteSocket {
     fn look(&mut self, routes: &[KernelRoute]) -> Vec<Presence> {
         let answers = self.change(routes, |route| add_request(route, 0));
         let presence = |answer| match answer {
-            Err(RouteError::System(Errno::EEXIST)) => Presence::Present,
-            Err(RouteError::System(Errno::ENOENT)) => Presence::Absent,
+            Err(RouteError::System(SystemError::EXISTS)) => Presence::Present,
+            Err(RouteError::System(SystemError::NO_ENTRY)) => Presence::Absent,
             _ => Presence::Unknown,
         };
         answers.into_iter().map(presence).collect()
@@ -635,7 +650,7 @@ mod tests {
         answers.take_in(&[answer(1, 0), answer(0, -libc::EEXIST)].concat());
         assert_eq!(answers.missing(), 1);
         let results = answers.into_results();
-        assert_eq!(results, [Err(RouteError::Unanswered), Err(RouteError::System(Errno::EEXIST)), Ok(())]);
+        assert_eq!(results, [Err(RouteError::Unanswered), Err(RouteError::System(SystemError::EXISTS)), Ok(())]);
     }
 
     #[test]

@@ -2,10 +2,10 @@
 
 use rustc_hash::FxHashMap;
 
-use crate::driver::mailbox::RouteOp;
 use crate::engine::histogram::{CONVERGENCE_BOUNDS_NS, Histogram};
 use crate::engine::stats::LocalEndpoint;
 use crate::protocol::time::Time;
+use crate::routes::outcome::RouteOp;
 
 #[derive(Clone, Debug)]
 pub struct RouteCounters {

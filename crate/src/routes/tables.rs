@@ -6,9 +6,7 @@
 //! occupied one, delete exactly one route. A replacement appends the new route, then deletes the old one: in between both
 //! are there, and the old one carries the traffic.
 
-use nix::errno::Errno;
-
-use crate::routes::kernel_route::{KernelRoute, Occupant, Presence, Result, RouteError};
+use crate::routes::kernel_route::{KernelRoute, Occupant, Presence, Result, RouteError, SystemError};
 
 /// What the kernel's tables can be asked for. Answers come in the order of the routes.
 pub trait Tables {
@@ -70,7 +68,7 @@ impl RequestOutcome {
     /// There is no interface that the route could lead over.
     #[must_use]
     pub fn no_interface() -> Self {
-        Self::new(Err(RouteError::System(Errno::ENODEV)), Presence::Absent)
+        Self::new(Err(RouteError::System(SystemError::NO_DEVICE)), Presence::Absent)
     }
 }
 
@@ -97,7 +95,7 @@ pub fn install(tables: &mut impl Tables, wanted: &[DesiredRoute], take_over: boo
     for (at, presence) in failed.into_iter().zip(tables.look(&doubtful)) {
         outcomes[at] = match (answers[at], presence) {
             (_, Presence::Present) => RequestOutcome::new(Ok(()), Presence::Present),
-            (Err(RouteError::System(Errno::EEXIST)), presence) => {
+            (Err(RouteError::System(SystemError::EXISTS)), presence) => {
                 install_in_occupied(tables, &wanted[at], presence, take_over)
             }
             (Err(RouteError::Unanswered), presence) => RequestOutcome::new(Err(RouteError::Unanswered), presence),
@@ -138,7 +136,7 @@ fn after_write(tables: &mut impl Tables, route: &KernelRoute, answer: Result<()>
         Ok(()) => RequestOutcome::new(Ok(()), Presence::Present),
         Err(error) => match tables.look(std::slice::from_ref(route))[..] {
             [Presence::Present] => RequestOutcome::new(Ok(()), Presence::Present),
-            [presence] if error == RouteError::Unanswered || error == RouteError::System(Errno::EEXIST) => {
+            [presence] if error == RouteError::Unanswered || error == RouteError::System(SystemError::EXISTS) => {
                 RequestOutcome::new(Err(error), presence)
             }
             _ => RequestOutcome::new(Err(error), Presence::Absent),
@@ -152,7 +150,9 @@ pub fn remove(tables: &mut impl Tables, routes: &[KernelRoute]) -> Vec<RequestOu
         .delete(routes)
         .into_iter()
         .map(|answer| match answer {
-            Ok(()) | Err(RouteError::System(Errno::ESRCH)) => RequestOutcome::new(Ok(()), Presence::Absent),
+            Ok(()) | Err(RouteError::System(SystemError::NO_SUCH_ROUTE)) => {
+                RequestOutcome::new(Ok(()), Presence::Absent)
+            }
             Err(error) => RequestOutcome::new(Err(error), Presence::Unknown),
         })
         .collect();

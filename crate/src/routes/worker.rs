@@ -5,26 +5,34 @@
 use std::sync::Arc;
 use std::thread::{self, JoinHandle};
 
-use crate::driver::mailbox::{Mailbox, Problem, RouteOp, RouteOutcome};
 use crate::engine::SessionId;
 use crate::engine::stats::{LinkId, LocalEndpoint};
 use crate::protocol::time::Time;
-use crate::routes::armed::{
-    AffectedRoutes, ArmedRoute, ArmingPolicy, Batch, Question, RouteId, RouteRequest, SessionView,
-};
+use crate::routes::armed::{AffectedRoutes, ArmedRoute, ArmingPolicy, Batch, Question, RouteRequest, SessionView};
 use crate::routes::kernel_route::{KernelRoute, Slot};
 use crate::routes::monitor::{MonitorHandler, RouteMonitor, Waker};
+use crate::routes::outcome::{RouteId, RouteOp, RouteOutcome};
 use crate::routes::planner::RoutePlanner;
 use crate::routes::socket::RouteSocket;
 use crate::routes::stats::RouteStats;
 use crate::routes::tables::{DesiredRoute, RequestOutcome, Tables, install_over_interfaces, remove};
 use crate::system::clock;
 use crate::system::panics;
+use crate::system::problem::Problem;
 use crate::system::realtime;
 use crate::system::sync::{Condvar, Mutex, MutexGuard};
 
 /// So many routes are looked at under the lock at once, where all that a suspicion concerns are.
 const RECHECKS_AT_ONCE: usize = 512;
+
+/// Where the threads leave what became of routes.
+pub trait OutcomeSink: Send + Sync {
+    /// Leaves the outcomes of operations; of two for one route the later one counts.
+    fn put_outcomes(&self, outcomes: Vec<RouteOutcome>);
+
+    /// Leaves the reason why a thread has stopped. Nothing follows.
+    fn put_fatal(&self, fatal: Problem);
+}
 
 /// The two ends of armed routes: orders go in here, the threads work them off.
 pub struct RouteWorker {
@@ -39,18 +47,18 @@ impl RouteWorker {
     ///
     /// # Errors
     /// What the system says about a netlink socket, an event descriptor or a thread.
-    pub fn start(policy: ArmingPolicy, mailbox: Arc<Mailbox>) -> std::io::Result<Self> {
+    pub fn start(policy: ArmingPolicy, sink: Arc<dyn OutcomeSink>) -> std::io::Result<Self> {
         let socket = RouteSocket::new()?;
         let waker = Waker::new()?;
         let wake = waker.clone();
-        let shared = Arc::new(SharedPlanner::new(policy, mailbox, Box::new(move || wake.wake())));
+        let shared = Arc::new(SharedPlanner::new(policy, sink, Box::new(move || wake.wake())));
         let keeper = PlannerMonitor { shared: Arc::clone(&shared), socket: RouteSocket::new()? };
         let watch = RouteMonitor::start(socket.port(), waker, Box::new(keeper))?;
         let mut worker = Worker { shared: Arc::clone(&shared), take_over: policy.take_over, socket };
         let thread = thread::Builder::new().name("liveness-routes".into()).spawn(move || {
             let outcome = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| worker.run()));
             if let Err(panic) = outcome {
-                worker.shared.mailbox.put_fatal(fatal("route thread", panics::text(&*panic)));
+                worker.shared.sink.put_fatal(fatal("route thread", panics::text(&*panic)));
             }
         })?;
         Ok(Self { shared, thread: Some(thread), _watch: watch })
@@ -125,7 +133,7 @@ fn fatal(what: &str, reason: &str) -> Problem {
 struct SharedPlanner {
     content: Mutex<SharedState>,
     wake: Condvar,
-    mailbox: Arc<Mailbox>,
+    sink: Arc<dyn OutcomeSink>,
     wake_monitor: Box<dyn Fn() + Send + Sync>,
 }
 
@@ -137,9 +145,9 @@ struct SharedState {
 }
 
 impl SharedPlanner {
-    fn new(policy: ArmingPolicy, mailbox: Arc<Mailbox>, wake_monitor: Box<dyn Fn() + Send + Sync>) -> Self {
+    fn new(policy: ArmingPolicy, sink: Arc<dyn OutcomeSink>, wake_monitor: Box<dyn Fn() + Send + Sync>) -> Self {
         let content = SharedState { planner: RoutePlanner::new(policy), monitor_at: None, stop: false };
-        Self { content: Mutex::new(content), wake: Condvar::new(), mailbox, wake_monitor }
+        Self { content: Mutex::new(content), wake: Condvar::new(), sink, wake_monitor }
     }
 
     fn lock(&self) -> MutexGuard<'_, SharedState> {
@@ -165,9 +173,9 @@ impl SharedPlanner {
     }
 
     /// As `change`, and tells JavaScript what comes of it. Under the lock: of two threads that report on one route, the later
-    /// word is the one that stays in the mailbox.
+    /// word is the one that stays.
     fn tell(&self, change: impl FnOnce(&mut RoutePlanner) -> Vec<RouteOutcome>) {
-        self.change(|planner| self.mailbox.put_outcomes(change(planner)));
+        self.change(|planner| self.sink.put_outcomes(change(planner)));
     }
 
     fn stop(&self) {
@@ -184,7 +192,7 @@ impl SharedPlanner {
             }
             if content.planner.has_work() {
                 let mut batch = content.planner.pick(clock::now());
-                self.mailbox.put_outcomes(std::mem::take(&mut batch.idle));
+                self.sink.put_outcomes(std::mem::take(&mut batch.idle));
                 return Some(batch);
             }
             content = self.wake.wait(content).expect("no holder of this lock panics");
@@ -285,7 +293,7 @@ impl MonitorHandler for PlannerMonitor {
     }
 
     fn failed(&mut self, reason: String) {
-        self.shared.mailbox.put_fatal(fatal("thread that watches the kernel's tables", &reason));
+        self.shared.sink.put_fatal(fatal("thread that watches the kernel's tables", &reason));
     }
 }
 
@@ -296,19 +304,28 @@ mod tests {
 
     use super::*;
 
+    struct Fatal(mpsc::Sender<Problem>);
+
+    impl OutcomeSink for Fatal {
+        fn put_outcomes(&self, _: Vec<RouteOutcome>) {}
+
+        fn put_fatal(&self, fatal: Problem) {
+            self.0.send(fatal).unwrap_or(());
+        }
+    }
+
     #[test]
-    fn the_end_of_a_thread_by_a_panic_is_told_as_fatal() {
+    fn the_end_of_a_thread_by_a_panic_is_reported_as_fatal() {
         let (ring, rung) = mpsc::channel();
-        let mailbox = Arc::new(Mailbox::new(Box::new(move || ring.send(()).unwrap_or(()))));
+        let sink = Fatal(ring);
         let policy = ArmingPolicy { take_over: false, honor_peer_passive: false };
-        let arming = RouteWorker::start(policy, Arc::clone(&mailbox)).unwrap();
+        let arming = RouteWorker::start(policy, Arc::new(sink)).unwrap();
         let shared = Arc::clone(&arming.shared);
         // Whoever takes the lock after a holder that panicked panics, too.
         let holder = thread::spawn(move || shared.change(|_| panic!("on purpose")));
         assert!(holder.join().is_err());
         arming.shared.wake.notify_one();
-        rung.recv_timeout(Duration::from_secs(10)).expect("it is told");
-        let fatal = mailbox.drain().fatal.expect("as fatal");
+        let fatal = rung.recv_timeout(Duration::from_secs(10)).expect("it is reported");
         assert_eq!(fatal.code, "ERR_INTERNAL");
         assert!(fatal.message.contains("route thread"), "{}", fatal.message);
         // Its other threads and the lock are of no more use.
@@ -342,26 +359,43 @@ mod every_order {
         ArmedRoute { id, session, generation, route, no_uninstall: false, admin_down: false, adopted: false }
     }
 
-    fn shared() -> Arc<SharedPlanner> {
-        Arc::new(SharedPlanner::new(
-            ArmingPolicy { take_over: false, honor_peer_passive: false },
-            Arc::new(Mailbox::new(Box::new(|| {}))),
-            Box::new(|| {}),
-        ))
+    /// Keeps the generation of the newest outcome.
+    struct Newest(Mutex<u32>);
+
+    impl OutcomeSink for Newest {
+        fn put_outcomes(&self, outcomes: Vec<RouteOutcome>) {
+            for outcome in outcomes {
+                *self.0.lock().unwrap() = outcome.generation;
+            }
+        }
+
+        fn put_fatal(&self, fatal: Problem) {
+            panic!("{}", fatal.message);
+        }
+    }
+
+    fn shared(sink: Arc<Newest>) -> Arc<SharedPlanner> {
+        let policy = ArmingPolicy { take_over: false, honor_peer_passive: false };
+        Arc::new(SharedPlanner::new(policy, sink, Box::new(|| {})))
+    }
+
+    fn new_shared() -> Arc<SharedPlanner> {
+        shared(Arc::new(Newest(Mutex::new(0))))
     }
 
     #[test]
-    fn the_later_word_on_a_route_is_the_one_that_stays() {
+    fn of_two_threads_that_report_on_a_route_the_later_one_counts() {
         loom::model(|| {
-            let shared = shared();
-            let words = Arc::new(Mutex::new(0));
-            let say = |shared: &SharedPlanner, words: &Mutex<u32>| {
+            let newest = Arc::new(Newest(Mutex::new(0)));
+            let shared = shared(Arc::clone(&newest));
+            let reports = Arc::new(Mutex::new(0));
+            let report = |shared: &SharedPlanner, reports: &Mutex<u32>| {
                 shared.tell(|_| {
-                    let mut words = words.lock().unwrap();
-                    *words += 1;
+                    let mut reports = reports.lock().unwrap();
+                    *reports += 1;
                     vec![RouteOutcome {
                         id: RouteId(1),
-                        generation: *words,
+                        generation: *reports,
                         op: RouteOp::None,
                         result: Ok(()),
                         at: clock::now(),
@@ -372,18 +406,20 @@ mod every_order {
                     }]
                 });
             };
-            let other = (Arc::clone(&shared), Arc::clone(&words));
-            let keeper = thread::spawn(move || say(&other.0, &other.1));
-            say(&shared, &words);
-            keeper.join().unwrap();
-            assert_eq!(shared.mailbox.drain().routes[0].generation, 2);
+            let monitor = {
+                let (shared, reports) = (Arc::clone(&shared), Arc::clone(&reports));
+                thread::spawn(move || report(&shared, &reports))
+            };
+            report(&shared, &reports);
+            monitor.join().unwrap();
+            assert_eq!(*newest.0.lock().unwrap(), 2);
         });
     }
 
     #[test]
-    fn no_order_is_slept_through() {
+    fn the_worker_misses_no_request() {
         loom::model(|| {
-            let shared = shared();
+            let shared = new_shared();
             let clerk = Arc::clone(&shared);
             let worker = thread::spawn(move || {
                 let mut added = 0;
@@ -400,9 +436,9 @@ mod every_order {
     }
 
     #[test]
-    fn a_stop_ends_the_wait() {
+    fn stop_ends_the_wait_of_the_worker() {
         loom::model(|| {
-            let shared = shared();
+            let shared = new_shared();
             let clerk = Arc::clone(&shared);
             let worker = thread::spawn(move || while clerk.pick().is_some() {});
             shared.change(|planner| planner.arm(armed(1), LocalEndpoint::OTHER, UP, clock::now()));

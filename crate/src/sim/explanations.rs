@@ -7,8 +7,8 @@ use crate::engine::{Engine, Path, Transition};
 use crate::protocol::packet::{ControlPacket, State};
 use crate::protocol::rules::MAX_PEER_INTERVAL_US;
 use crate::protocol::session::{DownReason, Session};
-use crate::sim::Violation;
-use crate::sim::host::Waiting;
+use crate::sim::network::Waiting;
+use crate::sim::violation::Violation;
 
 /// The turn in which a session changed.
 pub(super) struct Turn<'a> {

@@ -13,15 +13,17 @@ use crate::protocol::packet::{ControlPacket, State};
 use crate::protocol::rules::{ROBUST, Rules};
 use crate::protocol::session::{Identity, Policy};
 use crate::protocol::time::Time;
-use crate::routes::armed::{AffectedRoutes, ArmedRoute, ArmingPolicy, HOLD_US, RouteId, SessionView};
+use crate::routes::armed::{AffectedRoutes, ArmedRoute, ArmingPolicy, HOLD_US, SessionView};
 use crate::routes::kernel_route::{KernelRoute, Occupant};
+use crate::routes::outcome::RouteId;
 use crate::routes::planner::RoutePlanner;
 use crate::sim::clock::Clock;
 use crate::sim::explanations::{self, Turn};
+use crate::sim::invariant_checker::InvariantChecker;
 use crate::sim::kernel::{Kernel, KernelFaults, Notice, RivalAct};
-use crate::sim::network::{Flight, HostId};
+use crate::sim::network::{Flight, HostId, Waiting};
 use crate::sim::random::Random;
-use crate::sim::{InvariantChecker, Violation};
+use crate::sim::violation::Violation;
 
 /// Our protocol number in the kernel's tables, and somebody else's.
 pub const OURS: u8 = 186;
@@ -95,13 +97,6 @@ struct Kept {
     held: bool,
     /// A predecessor left it: until then it stays, unless its session comes Up or somebody takes it.
     adopted_until: Option<Time>,
-}
-
-/// A datagram in the socket.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Waiting {
-    pub arrival: Time,
-    pub flight: Flight,
 }
 
 /// How a session's routes are to be treated.

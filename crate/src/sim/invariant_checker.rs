@@ -10,7 +10,7 @@ use crate::engine::{Engine, Event, Path, SessionId, Transition, Transmit};
 use crate::protocol::packet::{ControlPacket, State};
 use crate::protocol::session::DownReason;
 use crate::protocol::time::Time;
-use crate::sim::Violation;
+use crate::sim::violation::Violation;
 
 /// The books about one engine.
 #[derive(Debug, Default)]

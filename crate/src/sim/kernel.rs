@@ -3,13 +3,12 @@
 
 use std::net::Ipv4Addr;
 
-use nix::errno::Errno;
 use rustc_hash::FxHashMap;
 
-use crate::driver::mailbox::{RouteOp, RouteOutcome};
 use crate::protocol::time::Time;
-use crate::routes::armed::{AffectedRoutes, Batch, Question, RouteId, RouteRequest};
-use crate::routes::kernel_route::{KernelRoute, Occupant, Presence, Result, RouteError, Slot};
+use crate::routes::armed::{AffectedRoutes, Batch, Question, RouteRequest};
+use crate::routes::kernel_route::{KernelRoute, Occupant, Presence, Result, RouteError, Slot, SystemError};
+use crate::routes::outcome::{RouteId, RouteOp, RouteOutcome};
 use crate::routes::planner::RoutePlanner;
 use crate::routes::tables::{DesiredRoute, RequestOutcome, Tables, install_over_interfaces, remove};
 use crate::sim::random::Random;
@@ -373,7 +372,7 @@ impl Held {
             self.act(route, act);
         }
         if self.random.chance(self.faults.fail_ppm) {
-            return Err(RouteError::System(Errno::EPERM));
+            return Err(RouteError::System(SystemError(1)));
         }
         let lost = self.random.chance(self.faults.lose_ppm);
         if lost && self.random.chance(500_000) {

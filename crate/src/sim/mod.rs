@@ -13,12 +13,10 @@ mod network;
 mod random;
 mod recovery_checks;
 mod scenario;
+mod scene;
 mod tables;
+mod violation;
 mod world;
-
-use std::fmt;
-
-use crate::protocol::time::Time;
 
 pub use host::{Host, HostSpec, RouteKind, path_of};
 pub use invariant_checker::InvariantChecker;
@@ -26,26 +24,7 @@ pub use kernel::{Kernel, KernelFaults, Notice, RIVAL_HOP, RivalAct};
 pub use network::{HostId, Network, Quality};
 pub use random::Random;
 pub use scenario::{Fault, PairSpec, RunError, Scenario, ScenarioError, Timed, Totals};
+pub use scene::{Pair, PairId, Scene};
 pub use tables::SimTables;
-pub use world::{Pair, PairId, World};
-
-/// Something that must never happen did.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Violation {
-    pub at: Time,
-    pub text: String,
-}
-
-impl Violation {
-    pub fn new(at: Time, text: impl Into<String>) -> Self {
-        Self { at, text: text.into() }
-    }
-}
-
-impl fmt::Display for Violation {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "at {} us: {}", self.at.micros(), self.text)
-    }
-}
-
-impl std::error::Error for Violation {}
+pub use violation::Violation;
+pub use world::World;

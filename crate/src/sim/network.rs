@@ -51,6 +51,13 @@ pub struct Flight {
     pub corrupted: bool,
 }
 
+/// A datagram in the socket of its receiver.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Waiting {
+    pub arrival: Time,
+    pub flight: Flight,
+}
+
 #[derive(Debug)]
 pub struct Network {
     random: Random,

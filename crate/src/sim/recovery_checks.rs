@@ -9,10 +9,10 @@ use crate::protocol::packet::State;
 use crate::protocol::rules::{MAX_PEER_INTERVAL_US, ROBUST};
 use crate::protocol::session::Timers;
 use crate::protocol::time::Time;
-use crate::sim::Violation;
 use crate::sim::host::{Host, HostSpec};
 use crate::sim::network::HostId;
-use crate::sim::world::{PairId, World};
+use crate::sim::scene::{PairId, Scene};
+use crate::sim::violation::Violation;
 
 /// Clocks differ by less than this, in millionths.
 const DRIFT_PPM: u64 = 1_000;
@@ -21,7 +21,7 @@ const DRIFT_PPM: u64 = 1_000;
 const SLACK_US: u64 = 2_000;
 
 #[derive(Debug, Default)]
-pub struct RouteMonitor {
+pub struct RecoveryChecks {
     includes: Vec<PairStatus>,
     checks: BinaryHeap<Reverse<(Time, PairId, u32, Check)>>,
     /// When a damaged packet last arrived anywhere.
@@ -66,7 +66,7 @@ struct Terms {
     is_stable: bool,
 }
 
-impl RouteMonitor {
+impl RecoveryChecks {
     /// When something has to be looked at next.
     #[must_use]
     pub fn next(&self) -> Option<Time> {
@@ -78,55 +78,55 @@ impl RouteMonitor {
     }
 
     /// Something was done to a pair, or to a host or a path of it.
-    pub fn disturbed(&mut self, world: &World, id: PairId) {
+    pub fn disturbed(&mut self, scene: &Scene, id: PairId) {
         if self.includes.len() < id.0 as usize {
             self.includes.resize(id.0 as usize, PairStatus::default());
         }
-        let now = world.now;
+        let now = scene.now;
         let concern = &mut self.includes[id.0 as usize - 1];
         concern.disturbances += 1;
         concern.disturbed_at = Some(now);
         let was_stable = concern.expects == Expects::Stable;
         concern.expects = Expects::Anything;
         let number = concern.disturbances;
-        let hosts = world.pair(id).hosts;
-        let quiet_from = hosts.iter().filter_map(|host| world.host(*host).stalled_until).fold(now, Time::max);
-        let terms = Terms::of(world, id);
+        let hosts = scene.pair(id).hosts;
+        let quiet_from = hosts.iter().filter_map(|host| scene.host(*host).stalled_until).fold(now, Time::max);
+        let terms = Terms::of(scene, id);
         let mut order = |at: Time, check: Check| self.checks.push(Reverse((at, id, number, check)));
-        match [(0, 1), (1, 0)].map(|(from, to)| world.network.cut_since(hosts[from], hosts[to]).is_some()) {
+        match [(0, 1), (1, 0)].map(|(from, to)| scene.network.cut_since(hosts[from], hosts[to]).is_some()) {
             [false, false] => {
-                if let Some(us) = recovery_us(world, id, &terms) {
+                if let Some(us) = recovery_us(scene, id, &terms) {
                     order(quiet_from.plus(us), Check::Recovered);
                 }
-                if let Some(at) = recovery_after_outage(world, id, &terms).filter(|_| quiet_from == now) {
+                if let Some(at) = recovery_after_outage(scene, id, &terms).filter(|_| quiet_from == now) {
                     order(at, Check::RecoveredSoon);
                 }
             }
             [true, true] => {}
             [deaf_is_second, _] => {
                 let deaf = usize::from(deaf_is_second);
-                order(quiet_from.plus(severed_us(world, id, &terms, deaf, was_stable)), Check::Severed { deaf });
+                order(quiet_from.plus(severed_us(scene, id, &terms, deaf, was_stable)), Check::Severed { deaf });
             }
         }
     }
 
     /// Sessions of a host changed their states in the turn that is just over.
-    pub fn changed(&mut self, world: &World, host: HostId, sessions: &[SessionId]) -> Result<(), Violation> {
+    pub fn changed(&mut self, scene: &Scene, host: HostId, sessions: &[SessionId]) -> Result<(), Violation> {
         for session in sessions {
             let id = PairId(session.0);
             let Some(concern) = self.includes.get(id.0 as usize - 1) else { continue };
-            let side = usize::from(world.pair(id).hosts[1] == host);
-            let states = world.states(id);
+            let side = usize::from(scene.pair(id).hosts[1] == host);
+            let states = scene.states(id);
             match concern.expects {
                 Expects::Anything => {}
                 Expects::Stable => {
-                    return objection(world, id, "changed while nothing was wrong");
+                    return objection(scene, id, "changed while nothing was wrong");
                 }
                 Expects::Severed { deaf } if side == deaf => {
-                    return objection(world, id, "changed on the side that hears nothing");
+                    return objection(scene, id, "changed on the side that hears nothing");
                 }
                 Expects::Severed { .. } if states[side] == Some(State::Up) => {
-                    return objection(world, id, "came Up though its packets do not arrive");
+                    return objection(scene, id, "came Up though its packets do not arrive");
                 }
                 Expects::Severed { .. } => {}
             }
@@ -135,31 +135,31 @@ impl RouteMonitor {
     }
 
     /// Looks at what is due.
-    pub fn run(&mut self, world: &World) -> Result<(), Violation> {
+    pub fn run(&mut self, scene: &Scene) -> Result<(), Violation> {
         while let Some(Reverse((at, id, number, check))) = self.checks.peek().copied()
-            && at <= world.now
+            && at <= scene.now
         {
             self.checks.pop();
             let concern = &mut self.includes[id.0 as usize - 1];
             if concern.disturbances != number {
                 continue;
             }
-            let states = world.states(id);
+            let states = scene.states(id);
             let is_in_service = states.iter().all(|state| state.is_some_and(|state| state != State::AdminDown));
             let since_corruption = self.last_corruption >= concern.disturbed_at;
-            if !is_in_service || since_corruption || may_corrupt(world, id) {
+            if !is_in_service || since_corruption || may_corrupt(scene, id) {
                 continue;
             }
             match check {
-                Check::Recovered if world.is_up(id) => concern.expects = Expects::Stable,
-                Check::RecoveredSoon if world.is_up(id) => {}
-                Check::Recovered => return objection(world, id, "should have come up by now"),
-                Check::RecoveredSoon => return objection(world, id, "should have come up soon after the outage"),
+                Check::Recovered if scene.is_up(id) => concern.expects = Expects::Stable,
+                Check::RecoveredSoon if scene.is_up(id) => {}
+                Check::Recovered => return objection(scene, id, "should have come up by now"),
+                Check::RecoveredSoon => return objection(scene, id, "should have come up soon after the outage"),
                 Check::Severed { .. } if states.contains(&Some(State::Up)) => {
-                    return objection(world, id, "is Up though one direction is cut");
+                    return objection(scene, id, "is Up though one direction is cut");
                 }
                 Check::Severed { deaf } if states[deaf] != Some(State::Down) => {
-                    return objection(world, id, "is not Down on the side that hears nothing");
+                    return objection(scene, id, "is not Down on the side that hears nothing");
                 }
                 Check::Severed { deaf } => concern.expects = Expects::Severed { deaf },
             }
@@ -169,21 +169,21 @@ impl RouteMonitor {
 }
 
 /// A damaged packet may say anything, and is believed.
-fn may_corrupt(world: &World, id: PairId) -> bool {
-    let [one, two] = world.pair(id).hosts;
-    [(one, two), (two, one)].into_iter().any(|(from, to)| world.network.quality(from, to).corrupt_ppm > 0)
+fn may_corrupt(scene: &Scene, id: PairId) -> bool {
+    let [one, two] = scene.pair(id).hosts;
+    [(one, two), (two, one)].into_iter().any(|(from, to)| scene.network.quality(from, to).corrupt_ppm > 0)
 }
 
-fn objection(world: &World, id: PairId, text: &str) -> Result<(), Violation> {
-    let [one, two] = world.pair(id).hosts;
-    let text = format!("pair {} of hosts {} and {} {text}; its states: {:?}", id.0, one.0, two.0, world.states(id));
-    Err(Violation::new(world.now, text))
+fn objection(scene: &Scene, id: PairId, text: &str) -> Result<(), Violation> {
+    let [one, two] = scene.pair(id).hosts;
+    let text = format!("pair {} of hosts {} and {} {text}; its states: {:?}", id.0, one.0, two.0, scene.states(id));
+    Err(Violation::new(scene.now, text))
 }
 
 /// The longest that a pair which nothing is done to takes to come up, from whatever states; `None` where it need not.
 /// The reference's rules against themselves never recover from some restarts.
-fn recovery_us(world: &World, id: PairId, terms: &Terms) -> Option<u64> {
-    let hosts = world.pair(id).hosts.map(|host| world.host(host));
+fn recovery_us(scene: &Scene, id: PairId, terms: &Terms) -> Option<u64> {
+    let hosts = scene.pair(id).hosts.map(|host| scene.host(host));
     let robust = hosts.map(|host| host.spec.rules == &ROBUST);
     if !terms.is_stable || robust == [false, false] {
         return None;
@@ -200,28 +200,28 @@ fn recovery_us(world: &World, id: PairId, terms: &Terms) -> Option<u64> {
 
 /// When a pair has to be up that was Down for long on both sides: 1.1 × the shorter backed-off interval (here: what is
 /// left of it), two round trips, two transmit intervals.
-fn recovery_after_outage(world: &World, id: PairId, terms: &Terms) -> Option<Time> {
-    let hosts = world.pair(id).hosts.map(|host| world.host(host));
-    let long_us = 2 * terms.detect_us[0].max(terms.detect_us[1]) + world.network.slowest_us();
+fn recovery_after_outage(scene: &Scene, id: PairId, terms: &Terms) -> Option<Time> {
+    let hosts = scene.pair(id).hosts.map(|host| scene.host(host));
+    let long_us = 2 * terms.detect_us[0].max(terms.detect_us[1]) + scene.network.slowest_us();
     let is_long_down = |host: &Host| {
         host.engine.session(id.session()).is_some_and(|(session, _)| {
             let since = session.timestamps().last_updated;
             session.state() == State::Down
-                && since.is_some_and(|since| host.clock.local(world.now).since(since) > long_us)
+                && since.is_some_and(|since| host.clock.local(scene.now).since(since) > long_us)
         })
     };
     let robust = hosts.iter().all(|host| host.spec.rules == &ROBUST);
     if !terms.is_stable || !robust || !hosts.iter().all(|host| is_long_down(host)) {
         return None;
     }
-    let first = hosts.iter().filter_map(|host| host.next_tx(id.session())).min()?.max(world.now);
+    let first = hosts.iter().filter_map(|host| host.next_tx(id.session())).min()?.max(scene.now);
     let us = 2 * terms.round_trip_us + 2 * terms.tx_us[0].max(terms.tx_us[1]);
     Some(first.plus(with_slack(us, terms)))
 }
 
 /// How long both sides may take to notice that one of them hears nothing any more.
-fn severed_us(world: &World, id: PairId, terms: &Terms, deaf: usize, was_stable: bool) -> u64 {
-    let hosts = world.pair(id).hosts.map(|host| world.host(host));
+fn severed_us(scene: &Scene, id: PairId, terms: &Terms, deaf: usize, was_stable: bool) -> u64 {
+    let hosts = scene.pair(id).hosts.map(|host| scene.host(host));
     let sessions = hosts.map(|host| host.engine.session(id.session()).map(|(session, _)| session));
     let wait_us = |side: usize| {
         let now_us = sessions[side].map_or(0, crate::protocol::session::Session::detect_time_us);
@@ -231,8 +231,8 @@ fn severed_us(world: &World, id: PairId, terms: &Terms, deaf: usize, was_stable:
     };
     let deadline_us = sessions[deaf]
         .and_then(crate::protocol::session::Session::detect_deadline)
-        .map_or(0, |deadline| hosts[deaf].clock.world(deadline).since(world.now));
-    let slowest_us = world.network.slowest_us();
+        .map_or(0, |deadline| hosts[deaf].clock.world(deadline).since(scene.now));
+    let slowest_us = scene.network.slowest_us();
     let noticed_us = (slowest_us + wait_us(deaf)).max(deadline_us);
     let us = noticed_us + slowest_us + wait_us(1 - deaf) + terms.tx_us[0].max(terms.tx_us[1]);
     // A silence that may be our own fault buys either side one more interval.
@@ -245,9 +245,9 @@ fn with_slack(us: u64, terms: &Terms) -> u64 {
 }
 
 impl Terms {
-    fn of(world: &World, id: PairId) -> Self {
-        let pair = world.pair(id);
-        let specs = pair.hosts.map(|host| world.host(host).spec);
+    fn of(scene: &Scene, id: PairId) -> Self {
+        let pair = scene.pair(id);
+        let specs = pair.hosts.map(|host| scene.host(host).spec);
         let (tx, detect): (Vec<u64>, Vec<u64>) = (0..2)
             .map(|side| {
                 let other = 1 - side;
@@ -256,10 +256,10 @@ impl Terms {
             })
             .unzip();
         let (tx_us, detect_us) = ([tx[0], tx[1]], [detect[0], detect[1]]);
-        let qualities = [(0, 1), (1, 0)].map(|(from, to)| world.network.quality(pair.hosts[from], pair.hosts[to]));
+        let qualities = [(0, 1), (1, 0)].map(|(from, to)| scene.network.quality(pair.hosts[from], pair.hosts[to]));
         let lateness_us = specs[0].lateness_us.max(specs[1].lateness_us);
         // What is on its way from worse times counts, too.
-        let round_trip_us = 2 * world.network.slowest_us();
+        let round_trip_us = 2 * scene.network.slowest_us();
         let is_stable = (0..2).all(|side| {
             let other = 1 - side;
             let spread_us = qualities[other].slowest_us() - qualities[other].delay_us;

@@ -3,10 +3,8 @@
 use std::collections::BTreeMap;
 use std::net::Ipv4Addr;
 
-use nix::errno::Errno;
-
 use crate::routes::armed::AffectedRoutes;
-use crate::routes::kernel_route::{KernelRoute, Occupant, Presence, Result, RouteError, Slot};
+use crate::routes::kernel_route::{KernelRoute, Occupant, Presence, Result, RouteError, Slot, SystemError};
 
 /// Table, destination, prefix length, TOS, priority: as the kernel sorts what has one destination.
 type Key = (u32, Ipv4Addr, u8, u8, u32);
@@ -42,10 +40,10 @@ impl SimTables {
         let held = self.0.entry(key(&route.slot(), tos)).or_default();
         let is_there = held.contains(route);
         match how {
-            Put::Exclusive if !held.is_empty() => return Err(RouteError::System(Errno::EEXIST)),
+            Put::Exclusive if !held.is_empty() => return Err(RouteError::System(SystemError::EXISTS)),
             // Replacing a route by itself changes nothing.
             Put::Replace if held.first() == Some(route) => {}
-            _ if is_there => return Err(RouteError::System(Errno::EEXIST)),
+            _ if is_there => return Err(RouteError::System(SystemError::EXISTS)),
             Put::Replace if !held.is_empty() => held[0] = *route,
             Put::Exclusive | Put::Append | Put::Replace => held.push(*route),
             Put::Prepend => held.insert(0, *route),
@@ -71,7 +69,7 @@ impl SimTables {
                 return Ok(held.remove(at));
             }
         }
-        Err(RouteError::System(Errno::ESRCH))
+        Err(RouteError::System(SystemError::NO_SUCH_ROUTE))
     }
 
     /// Drops every route that a suspicion concerns, as the kernel does with a link, and tells nobody which.

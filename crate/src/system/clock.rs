@@ -2,8 +2,7 @@
 
 use nix::time::{ClockId, clock_gettime};
 
-use crate::net::arrival::ClockReading;
-use crate::protocol::time::Time;
+use crate::protocol::time::{ClockReading, Time};
 
 /// A pair of readings further apart than this says little: the thread was interrupted between them.
 const CLOSE_ENOUGH_US: u64 = 50;

@@ -7,7 +7,7 @@ use nix::errno::Errno;
 use nix::sched::{CpuSet, sched_getaffinity, sched_setaffinity};
 use nix::unistd::Pid;
 
-use crate::driver::mailbox::Problem;
+use crate::system::problem::Problem;
 
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Realtime {

@@ -1,0 +1,34 @@
+//! What became of an operation on an armed route.
+
+use crate::protocol::time::Time;
+use crate::routes::kernel_route::RouteError;
+
+/// Names an armed route. The caller picks the number and uses none twice.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct RouteId(pub u32);
+
+/// The kernel's newest answer for one route.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RouteOutcome {
+    pub id: RouteId,
+    pub generation: u32,
+    pub op: RouteOp,
+    pub result: Result<(), RouteError>,
+    pub at: Time,
+    /// From when the operation was wanted to the kernel's answer.
+    pub duration_us: u64,
+    /// The route is no longer armed.
+    pub gone: bool,
+    /// Whether the kernel holds the route, as far as is known.
+    pub installed: bool,
+    /// Until when a route that others take away again and again is not put back.
+    pub restore_at: Option<Time>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum RouteOp {
+    Add,
+    Delete,
+    /// Nothing had to be sent.
+    None,
+}
