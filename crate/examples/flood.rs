@@ -12,7 +12,8 @@ use std::time::{Duration, Instant};
 use nix::net::if_::if_nametoindex;
 use route_liveness::net::socket::{BATCH, Outgoing, UdpSocket, Wire};
 use route_liveness::protocol::jitter::Xorshift32;
-use route_liveness::protocol::packet::{ControlPacket, PACKET_LEN, State};
+use route_liveness::protocol::liveness::packet::{ControlPacket, PACKET_LEN};
+use route_liveness::protocol::state::State;
 use serde::{Deserialize, Serialize};
 
 #[derive(Deserialize, Serialize)]

@@ -17,8 +17,11 @@ use nix::sys::resource::{UsageWho, getrusage};
 use nix::sys::time::{TimeSpec, TimeValLike};
 use nix::time::{ClockId, ClockNanosleepFlags, clock_nanosleep};
 use route_liveness::net::socket::{BATCH, Outgoing, UdpSocket, Wire};
-use route_liveness::protocol::jitter::{Xorshift32, jittered};
-use route_liveness::protocol::packet::{ControlPacket, PACKET_LEN, State};
+use route_liveness::protocol::Protocol;
+use route_liveness::protocol::jitter::{self, Xorshift32};
+use route_liveness::protocol::liveness::Liveness;
+use route_liveness::protocol::liveness::packet::{ControlPacket, PACKET_LEN};
+use route_liveness::protocol::state::State;
 use route_liveness::protocol::time::Time;
 use route_liveness::system::clock;
 use serde::{Deserialize, Serialize};
@@ -184,7 +187,9 @@ impl Floor {
             let sent = self.socket.send(&batch, |_, _| {});
             self.counts.tx.fetch_add(sent as u64, Ordering::Relaxed);
             for number in numbers {
-                let ticks = (jittered(self.interval_us, 3, &mut self.random) / TICK_US).max(1);
+                let ticks = (jitter::between(Liveness::jitter_bounds_us(self.interval_us, 3, 3), 0, &mut self.random)
+                    / TICK_US)
+                    .max(1);
                 self.wheel[((tick + ticks) % slots) as usize].push(*number);
             }
         }

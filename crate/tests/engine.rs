@@ -3,11 +3,13 @@
 mod support;
 
 use proptest::prelude::*;
-use route_liveness::engine::stats::{DropReason, LinkId, TransitionCause};
+use route_liveness::engine::stats::{LinkId, TransitionCause};
 use route_liveness::engine::{AddError, Datagram, Engine, Event, Path, SessionId};
-use route_liveness::protocol::packet::{ControlPacket, State};
+use route_liveness::protocol::drop_reason::DropReason;
+use route_liveness::protocol::liveness::packet::ControlPacket;
 use route_liveness::protocol::rules::{REFERENCE, ROBUST};
-use route_liveness::protocol::session::{DownReason, Policy, Timers};
+use route_liveness::protocol::session::{Policy, Timers};
+use route_liveness::protocol::state::{DownReason, State};
 use route_liveness::protocol::time::Time;
 use route_liveness::sim::{HostId, PairId, World};
 use support::{LINK, MS, Network, SECOND, at, host, path, policy, spec, timers, transitions};
@@ -88,7 +90,7 @@ fn a_peer_that_flips_our_state_with_every_packet_does_not_drive_our_rate() {
         let now = at(SECOND + tick * MS);
         let state = if tick % 2 == 0 { State::Down } else { State::AdminDown };
         let flip = ControlPacket { state, ..up_packet(9, 0) };
-        engine.handle_datagram(now, Datagram { arrival: now, path: path(1, 2), bytes: &flip.marshal() });
+        engine.handle_datagram(now, Datagram { arrival: now, path: path(1, 2), ttl: None, bytes: &flip.marshal() });
         engine.handle_timeout(now, now);
         sent.extend(std::iter::from_fn(|| engine.poll_transmit()).map(|_| now));
     }
@@ -134,7 +136,7 @@ fn a_session_is_not_judged_before_everything_that_arrived_in_time_was_read() {
 
     let packet = up_packet(theirs, ours);
     let arrival = deadline.minus(1);
-    engine.handle_datagram(late, Datagram { arrival, path: path(1, 2), bytes: &packet.marshal() });
+    engine.handle_datagram(late, Datagram { arrival, path: path(1, 2), ttl: None, bytes: &packet.marshal() });
     engine.handle_timeout(late, late);
     assert!(transitions(engine).is_empty(), "it had arrived in time");
     assert_eq!(engine.session(SessionId(1)).unwrap().0.detect_deadline(), Some(arrival.plus(300 * MS)));
@@ -220,7 +222,8 @@ fn strangers_and_garbage_are_counted_never_answered_and_change_nobody() {
     while engine.poll_transmit().is_some() {}
     let now = engine.session(SessionId(1)).unwrap().0.last_rx().unwrap().plus(1);
     let good = ControlPacket { state: State::AdminDown, desired_min_tx_us: 1, ..up_packet(0xBAD, 0xBAD) };
-    let mut send = |path: Path, bytes: &[u8]| engine.handle_datagram(now, Datagram { arrival: now, path, bytes });
+    let mut send =
+        |path: Path, bytes: &[u8]| engine.handle_datagram(now, Datagram { arrival: now, path, ttl: None, bytes });
     let known = path(1, 2);
     send(known, &good.marshal()[..39]);
     for (at, value) in [(0, 0x40), (3, 41), (2, 0)] {
@@ -257,7 +260,7 @@ fn a_flood_to_addresses_without_sessions_does_not_grow_the_counters() {
     let mut engine = Engine::new(policy(&ROBUST), 10, 1);
     for low in 0..=255 {
         let path = Path { link: LinkId::OTHER, local: std::net::Ipv4Addr::new(127, 0, 9, low), peer: host(9) };
-        engine.handle_datagram(at(1), Datagram { arrival: at(1), path, bytes: &[0; 80] });
+        engine.handle_datagram(at(1), Datagram { arrival: at(1), path, ttl: None, bytes: &[0; 80] });
     }
     assert_eq!(engine.stats().iter().count(), 1);
 }
@@ -403,7 +406,7 @@ fn a_flag_that_changes_is_told_without_a_transition() {
     let packet = ControlPacket { passive: true, client_version: [1, 2, 3, 0], ..known };
     let now = session.last_rx().unwrap().plus(10);
     for _ in 0..2 {
-        engine.handle_datagram(now, Datagram { arrival: now, path: path(1, 2), bytes: &packet.marshal() });
+        engine.handle_datagram(now, Datagram { arrival: now, path: path(1, 2), ttl: None, bytes: &packet.marshal() });
     }
     assert_eq!(engine.poll_event(), Some(Event::PeerPassive { id: SessionId(1), passive: true }));
     assert_eq!(engine.poll_event(), None, "once");
@@ -417,7 +420,7 @@ fn receiving_moves_no_entry_of_the_queue_but_an_earlier_deadline_does() {
     let packet = up_packet(session.peer().discr, session.local_discr());
     let now = session.detect_deadline().unwrap().minus(1);
     let mut hear = |packet: &ControlPacket| {
-        engine.handle_datagram(now, Datagram { arrival: now, path: path(1, 2), bytes: &packet.marshal() });
+        engine.handle_datagram(now, Datagram { arrival: now, path: path(1, 2), ttl: None, bytes: &packet.marshal() });
         let (session, scheduled) = engine.session(SessionId(1)).unwrap();
         (session.detect_deadline().unwrap(), scheduled)
     };
@@ -430,8 +433,10 @@ fn receiving_moves_no_entry_of_the_queue_but_an_earlier_deadline_does() {
     engine.add_session(at(SECOND), spec(1, path(1, 2), timers(100, 3)), 2).unwrap();
     for (state, peer_discr, deadline_us) in [(State::Down, 0, 3_300 * MS), (State::Init, 2, 300 * MS)] {
         let packet = ControlPacket { state, ..up_packet(9, peer_discr) };
-        engine
-            .handle_datagram(at(SECOND), Datagram { arrival: at(SECOND), path: path(1, 2), bytes: &packet.marshal() });
+        engine.handle_datagram(
+            at(SECOND),
+            Datagram { arrival: at(SECOND), path: path(1, 2), ttl: None, bytes: &packet.marshal() },
+        );
         assert_eq!(engine.session(SessionId(1)).unwrap().1, Some(at(SECOND + deadline_us)));
     }
 }
@@ -475,7 +480,7 @@ proptest! {
                 state: State::ALL[usize::from(wire)], detect_mult, local_discr, peer_discr,
                 desired_min_tx_us: interval, required_min_rx_us: interval, passive: wire == 1, client_version: [0; 4],
             };
-            engine.handle_datagram(now, Datagram { arrival: now.minus(later / 2), path: path(1, 2), bytes: &packet.marshal() });
+            engine.handle_datagram(now, Datagram { arrival: now.minus(later / 2), path: path(1, 2), ttl: None, bytes: &packet.marshal() });
             engine.handle_timeout(now, if drained { now } else { now.minus(later) });
             while engine.poll_transmit().is_some() {}
             for change in transitions(&mut engine) {
@@ -505,7 +510,7 @@ fn many_up(sessions: u32) -> Engine {
         let path = Path { peer: std::net::Ipv4Addr::from(0x0A01_0000 + id), ..path(1, 2) };
         engine.add_session(at(SECOND), spec(id, path, timers(100, 100)), id).unwrap();
         let packet = up_packet(1_000 + id, id);
-        let datagram = Datagram { arrival: at(SECOND), path, bytes: &packet.marshal() };
+        let datagram = Datagram { arrival: at(SECOND), path, ttl: None, bytes: &packet.marshal() };
         engine.handle_datagram(at(SECOND), datagram);
     }
     engine
@@ -549,7 +554,7 @@ fn a_packet_that_may_not_leave_early_waits_for_its_time() {
     while engine.poll_transmit().is_some() {}
     let packet = ControlPacket { state: State::Down, ..up_packet(2, 0) };
     let arrival = last_tx.plus(1);
-    engine.handle_datagram(arrival, Datagram { arrival, path: path(1, 2), bytes: &packet.marshal() });
+    engine.handle_datagram(arrival, Datagram { arrival, path: path(1, 2), ttl: None, bytes: &packet.marshal() });
     let due = engine.poll_deadline().unwrap();
     assert_eq!(due, last_tx.plus(100 * MS));
     engine.transmit_ahead(due.minus(1));

@@ -3,10 +3,12 @@
 use std::sync::Arc;
 
 use route_liveness::protocol::jitter::Xorshift32;
-use route_liveness::protocol::packet::{ControlPacket, State};
+use route_liveness::protocol::liveness::packet::ControlPacket;
 use route_liveness::protocol::rules::{REFERENCE, ROBUST, Rules};
-use route_liveness::protocol::session::{DownReason, IgnoreReason, Policy, RxOutcome, Session, Timers};
+use route_liveness::protocol::session::{Policy, RxOutcome, Session, Timers};
+use route_liveness::protocol::state::{DownReason, State};
 use route_liveness::protocol::time::Time;
+use route_liveness::protocol::transition::IgnoreReason;
 
 use State::{AdminDown, Down, Init, Up};
 
@@ -34,6 +36,7 @@ fn policy_of(rules: &'static Rules) -> Policy {
         max_tx_ceil_us: 1_000_000,
         backoff_max_us: 1_000_000,
         require_discriminator: false,
+        min_ttl: 0,
         identity: None,
     }
 }
@@ -129,7 +132,7 @@ fn every_cell_of_the_state_table_leads_where_it_says() {
             let heard = session.handle_rx(arrival, &packet(received, PEER, peer_discr));
             assert_eq!(session.state(), next, "{cell}");
             let expected = match now {
-                AdminDown => RxOutcome::IgnoreReason(IgnoreReason::AdminDown),
+                AdminDown => RxOutcome::Ignored(IgnoreReason::AdminDown),
                 _ if now == next => RxOutcome::Accepted,
                 _ => RxOutcome::Changed(now),
             };
@@ -181,7 +184,7 @@ fn a_packet_for_somebody_else_is_dropped_before_anything_else_happens() {
                 let heard = session.handle_rx(outcomes(&session), &foreign);
                 assert_eq!(
                     heard,
-                    RxOutcome::IgnoreReason(IgnoreReason::ForeignDiscriminator),
+                    RxOutcome::Ignored(IgnoreReason::ForeignDiscriminator),
                     "{} {state:?} {received:?}",
                     rules.name
                 );
@@ -201,21 +204,17 @@ fn a_robust_session_that_knows_nobody_hears_a_peer_that_remembers_its_predecesso
 
         let mut reference = new_session(&REFERENCE);
         let heard = reference.handle_rx(at(1), &packet(received, PEER, NOBODY));
-        assert_eq!(heard, RxOutcome::IgnoreReason(IgnoreReason::ForeignDiscriminator));
+        assert_eq!(heard, RxOutcome::Ignored(IgnoreReason::ForeignDiscriminator));
     }
     let mut robust = new_session(&ROBUST);
     let heard = robust.handle_rx(at(1), &packet(AdminDown, PEER, NOBODY));
-    assert_eq!(
-        heard,
-        RxOutcome::IgnoreReason(IgnoreReason::ForeignDiscriminator),
-        "AdminDown has to name us or nobody"
-    );
+    assert_eq!(heard, RxOutcome::Ignored(IgnoreReason::ForeignDiscriminator), "AdminDown has to name us or nobody");
 
     let mut robust = new_session(&ROBUST);
     robust.handle_rx(at(1), &packet(Down, 0, 0));
     assert_eq!((robust.state(), robust.peer().discr), (Init, 0));
     let heard = robust.handle_rx(at(2), &packet(Up, PEER, NOBODY));
-    assert_eq!(heard, RxOutcome::IgnoreReason(IgnoreReason::ForeignDiscriminator), "strangers are heard in Down only");
+    assert_eq!(heard, RxOutcome::Ignored(IgnoreReason::ForeignDiscriminator), "strangers are heard in Down only");
 }
 
 #[test]
@@ -300,7 +299,7 @@ fn a_down_left_over_from_the_handshake_changes_nothing_and_refreshes_nothing() {
         let mut session = session_in(rules, Up);
         let before = (session.detect_deadline(), session.last_rx());
         let heard = session.handle_rx(at(DETECT_US - 1), &packet(Down, PEER, OURS));
-        assert_eq!(heard, RxOutcome::IgnoreReason(IgnoreReason::StaleDown), "{}", rules.name);
+        assert_eq!(heard, RxOutcome::Ignored(IgnoreReason::StaleDown), "{}", rules.name);
         assert_eq!((session.detect_deadline(), session.last_rx()), before, "{}", rules.name);
         let heard = session.handle_rx(at(DETECT_US), &packet(Down, PEER, OURS));
         assert_eq!(heard, RxOutcome::Changed(Up), "{}: one detection time later it is meant", rules.name);
@@ -346,7 +345,7 @@ fn a_slower_peer_is_followed_under_robust_rules_and_clamped_by_the_reference() {
     assert_eq!(heard(&REFERENCE, 5_000_000), (RxOutcome::Changed(Down), 3_000_000));
     assert_eq!(heard(&ROBUST, 5_000_000), (RxOutcome::Changed(Down), 15_000_000));
     assert_eq!(heard(&ROBUST, 60_000_000), (RxOutcome::Changed(Down), 180_000_000));
-    assert_eq!(heard(&ROBUST, 60_000_001), (RxOutcome::IgnoreReason(IgnoreReason::Interval), DETECT_US));
+    assert_eq!(heard(&ROBUST, 60_000_001), (RxOutcome::Ignored(IgnoreReason::Interval), DETECT_US));
     assert_eq!(heard(&REFERENCE, u32::MAX), (RxOutcome::Changed(Down), 3_000_000));
 }
 

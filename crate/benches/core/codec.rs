@@ -3,7 +3,8 @@
 use std::hint::black_box;
 
 use criterion::Criterion;
-use route_liveness::protocol::packet::{ControlPacket, State};
+use route_liveness::protocol::liveness::packet::ControlPacket;
+use route_liveness::protocol::state::State;
 
 pub fn benches(criterion: &mut Criterion) {
     let packet = packet();

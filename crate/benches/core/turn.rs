@@ -5,9 +5,10 @@ use std::net::Ipv4Addr;
 use criterion::{BenchmarkId, Criterion, Throughput};
 use route_liveness::engine::stats::LinkId;
 use route_liveness::engine::{Datagram, Engine, Path, SessionId, SessionSpec};
-use route_liveness::protocol::packet::{ControlPacket, State};
+use route_liveness::protocol::liveness::packet::ControlPacket;
 use route_liveness::protocol::rules::ROBUST;
 use route_liveness::protocol::session::{Policy, Timers};
+use route_liveness::protocol::state::State;
 use route_liveness::protocol::time::Time;
 
 use crate::codec::packet;
@@ -65,13 +66,14 @@ fn all_up(sessions: u32) -> (Engine, Time) {
         max_tx_ceil_us: 1_000_000,
         backoff_max_us: 1_000_000,
         require_discriminator: false,
+        min_ttl: 0,
         identity: None,
     };
     let mut engine = Engine::new(policy, sessions as usize, 1).with_slack(1_000);
     let now = Time::from_micros(1_000_000);
     for number in 1..=sessions {
         let timers = Timers { tx_min_us: INTERVAL_US, rx_min_us: INTERVAL_US, detect_mult: 3 };
-        let spec = SessionSpec { id: SessionId(number), path: path(number), peer_port: 44880, timers };
+        let spec = SessionSpec { id: SessionId(number), path: path(number), peer_port: 44880, timers, min_ttl: None };
         engine.add_session(now, spec, number).expect("room for it");
         hear(&mut engine, now, number, State::Init);
     }
@@ -82,7 +84,7 @@ fn all_up(sessions: u32) -> (Engine, Time) {
 fn hear(engine: &mut Engine, now: Time, number: u32, state: State) {
     let said = ControlPacket { state, local_discr: number | PEER_BIT, peer_discr: number, ..packet() };
     let bytes = said.marshal();
-    engine.handle_datagram(now, Datagram { arrival: now, path: path(number), bytes: &bytes });
+    engine.handle_datagram(now, Datagram { arrival: now, path: path(number), ttl: None, bytes: &bytes });
 }
 
 fn path(number: u32) -> Path {

@@ -4,9 +4,11 @@ use std::net::Ipv4Addr;
 
 use route_liveness::engine::stats::LinkId;
 use route_liveness::engine::{Datagram, Engine, Path, SessionId, SessionSpec};
-use route_liveness::protocol::packet::{ControlPacket, State};
+use route_liveness::protocol::liveness::Identity;
+use route_liveness::protocol::liveness::packet::ControlPacket;
 use route_liveness::protocol::rules::{REFERENCE, ROBUST};
-use route_liveness::protocol::session::{Identity, Policy, Timers};
+use route_liveness::protocol::session::{Policy, Timers};
+use route_liveness::protocol::state::State;
 use route_liveness::protocol::time::Time;
 use route_liveness::sim::{InvariantChecker, Violation};
 
@@ -49,6 +51,7 @@ pub fn run(data: &[u8]) {
     let Some(flags) = script.byte() else { return };
     let policy = Policy {
         require_discriminator: false,
+        min_ttl: 0,
         rules: if flags & 1 == 0 { &ROBUST } else { &REFERENCE },
         min_tx_floor_us: 10_000,
         max_tx_ceil_us: 1_000_000,
@@ -111,14 +114,14 @@ impl Run {
 
     fn add(&mut self, id: SessionId, timers: Timers) {
         self.discriminators += 1;
-        let spec = SessionSpec { id, path: path(id), peer_port: 44880, timers };
+        let spec = SessionSpec { id, path: path(id), peer_port: 44880, timers, min_ttl: None };
         if self.engine.add_session(self.now, spec, self.discriminators).is_ok() {
             self.checker.added(&self.engine, id, path(id));
         }
     }
 
     fn hear(&mut self, id: SessionId, age_us: u64, bytes: &[u8]) {
-        let datagram = Datagram { arrival: self.now.minus(age_us), path: path(id), bytes };
+        let datagram = Datagram { arrival: self.now.minus(age_us), path: path(id), ttl: None, bytes };
         self.engine.handle_datagram(self.now, datagram);
         self.checker.touched(&self.engine, id);
     }

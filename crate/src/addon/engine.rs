@@ -28,8 +28,10 @@ use crate::driver::mailbox::Mailbox;
 use crate::driver::snapshot::{SNAPSHOTS_AT_ONCE, SnapshotRequest, StatsReport};
 use crate::engine::SessionId;
 use crate::net::interface_names::{index_of, name_of};
+use crate::protocol::Protocol;
+use crate::protocol::liveness::{Identity, Liveness};
 use crate::protocol::rules::ROBUST;
-use crate::protocol::session::{Identity, Policy};
+use crate::protocol::session::Policy;
 use crate::routes::armed::ArmingPolicy;
 use crate::routes::outcome::RouteId;
 
@@ -223,11 +225,11 @@ fn driver_options(options: NativeEngineOptions) -> std::result::Result<DriverOpt
             max_tx_ceil_us: options.max_tx_ceil_us,
             backoff_max_us: options.backoff_max_us,
             require_discriminator: options.require_discriminator,
+            min_ttl: options.min_ttl.unwrap_or(Liveness::MIN_TTL),
             identity: (options.passive || version.is_some())
                 .then(|| Identity { passive: options.passive, version: version.unwrap_or_default() }),
         },
         max_sessions: options.max_sessions as usize,
-        min_ttl: options.min_ttl,
         arming_policy: ArmingPolicy {
             take_over: options.take_over,
             honor_peer_passive: options.honor_peer_advertised_passive,

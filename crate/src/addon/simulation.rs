@@ -3,9 +3,9 @@
 use napi_derive::napi;
 
 use crate::addon::errors::{Coded, coded};
-use crate::protocol::packet::State;
 use crate::protocol::rules::{REFERENCE, ROBUST};
 use crate::protocol::session::Timers;
+use crate::protocol::state::State;
 use crate::protocol::time::Time;
 use crate::sim::{HostId, HostSpec, PairId, Quality, RunError, ScenarioError, World};
 

@@ -7,7 +7,7 @@ use crate::driver::snapshot::{EndpointReport, RouteEndpointReport, StatsReport};
 use crate::engine::delay_histogram::DelayHistogram;
 use crate::engine::histogram::Histogram;
 use crate::engine::stats::{EndpointCounters, TransitionCause};
-use crate::protocol::packet::State;
+use crate::protocol::state::State;
 use crate::routes::stats::RouteCounters;
 
 /// Seconds, as Prometheus has them.

@@ -1,6 +1,7 @@
 //! What the log is told of received packets that were dropped: one line per kind in five seconds, however many there were.
 
-use crate::engine::stats::{DropReason, Stats};
+use crate::engine::stats::Stats;
+use crate::protocol::drop_reason::DropReason;
 use crate::protocol::time::Time;
 
 const QUIET_US: u64 = 5_000_000;

@@ -4,8 +4,7 @@
 use rustc_hash::FxHashMap;
 
 use crate::engine::{Event, SessionId, Transition};
-use crate::protocol::packet::State;
-use crate::protocol::session::DownReason;
+use crate::protocol::state::{DownReason, State};
 use crate::protocol::time::Time;
 use crate::routes::outcome::{RouteId, RouteOutcome};
 use crate::routes::worker::OutcomeSink;

@@ -21,7 +21,7 @@ use crate::driver::command_queue::{Command, CommandQueue, SessionConfig};
 use crate::driver::drop_reporter::DropReporter;
 use crate::driver::mailbox::Mailbox;
 use crate::driver::snapshot::{EndpointReport, RouteEndpointReport, SnapshotPage, StatsReport};
-use crate::engine::stats::{DropReason, EndpointCounters, LocalEndpoint};
+use crate::engine::stats::{EndpointCounters, LocalEndpoint};
 use crate::engine::{AddError, Datagram, Engine, Event, Path, SessionId, SessionSpec, Transmit};
 use crate::net::arrival::Arrivals;
 use crate::net::links::Links;
@@ -29,8 +29,8 @@ use crate::net::send_queue::SendQueue;
 use crate::net::socket::{BATCH, Outgoing, UdpSocket, Wire};
 use crate::net::socket_filter::{self, FilterChange, SocketFilter};
 use crate::net::start_error::StartError;
-use crate::protocol::packet::State;
 use crate::protocol::session::Policy;
+use crate::protocol::state::State;
 use crate::protocol::time::{ClockReading, Time};
 use crate::routes::armed::{ArmedRoute, ArmingPolicy, SessionView};
 use crate::routes::kernel_route::{RouteError, SystemError};
@@ -66,8 +66,6 @@ pub struct DriverOptions {
     pub bind: SocketAddrV4,
     pub policy: Policy,
     pub max_sessions: usize,
-    /// Packets that arrive with a lower TTL are refused.
-    pub min_ttl: Option<u8>,
     pub arming_policy: ArmingPolicy,
     pub realtime: Realtime,
 }
@@ -118,7 +116,6 @@ pub(crate) struct Driver {
     read_errors_in_a_row: u32,
     socket_drops: u32,
     looked_for_drops_at: Time,
-    min_ttl: Option<u8>,
     socket_filter: SocketFilter,
     drop_reporter: DropReporter,
     warned_small_buffer: bool,
@@ -132,9 +129,9 @@ impl Driver {
         commands: Arc<CommandQueue>,
         mailbox: Arc<Mailbox>,
     ) -> Result<Self, StartError> {
-        let DriverOptions { bind, policy, max_sessions, min_ttl, arming_policy, realtime } = options;
+        let DriverOptions { bind, policy, max_sessions, arming_policy, realtime } = options;
         let socket = UdpSocket::bind(bind, max_sessions).map_err(StartError::Bind)?;
-        if min_ttl.is_some() {
+        if policy.min_ttl > 0 {
             socket.tell_ttl()?;
         }
         let links = Links::new()?;
@@ -173,7 +170,6 @@ impl Driver {
             read_errors_in_a_row: 0,
             socket_drops: 0,
             looked_for_drops_at: clock::now(),
-            min_ttl,
             socket_filter: SocketFilter::default(),
             drop_reporter: DropReporter::default(),
             warned_small_buffer: false,
@@ -311,16 +307,8 @@ impl Driver {
             last_arrival = self.arrivals.arrival(received.stamp_wall_us);
             let link = self.links.by_index(received.ifindex);
             let path = Path { link, local: received.local, peer: *received.source.ip() };
-            // RFC 5082 §3: what came from afar is of no interest, whatever it says.
-            let endpoint = if self.min_ttl.is_some_and(|least| received.ttl.is_none_or(|ttl| ttl < least)) {
-                let stats = self.engine.stats_mut();
-                let endpoint = stats.endpoint_of_unknown_peer(LocalEndpoint { link, local: received.local });
-                stats.at(endpoint).rx_invalid[DropReason::Ttl as usize] += 1;
-                endpoint
-            } else {
-                let datagram = Datagram { arrival: last_arrival, path, bytes: received.bytes };
-                self.engine.handle_datagram(reading.monotonic, datagram)
-            };
+            let datagram = Datagram { arrival: last_arrival, path, ttl: received.ttl, bytes: received.bytes };
+            let endpoint = self.engine.handle_datagram(reading.monotonic, datagram);
             // One reading per packet: the end of one is the beginning of the next.
             let ended = Instant::now();
             let took_ns = u64::try_from(ended.duration_since(began).as_nanos()).unwrap_or(u64::MAX);
@@ -374,7 +362,7 @@ impl Driver {
     /// A kernel that has no room for all the peers gets the form of a packet only; what it refuses is a shield less.
     fn attach_filter(&mut self) {
         let peers: Vec<Ipv4Addr> = self.engine.peers().collect();
-        let min_ttl = self.min_ttl.unwrap_or(0);
+        let min_ttl = self.engine.lowest_min_ttl();
         if self.socket.filter(&mut socket_filter::by_peer(min_ttl, peers)).is_err() {
             let _ = self.socket.filter(&mut socket_filter::by_form(min_ttl));
         }
@@ -455,7 +443,7 @@ impl Driver {
     fn view(&self, id: SessionId, conv_start: Option<Time>) -> SessionView {
         self.engine.session(id).map_or_else(SessionView::default, |(session, _)| SessionView {
             up: session.state() == State::Up,
-            peer_passive: session.peer().passive,
+            peer_passive: session.peer_is_passive(),
             conv_start,
         })
     }
@@ -525,7 +513,7 @@ impl Driver {
     fn add_session(&mut self, now: Time, config: SessionConfig) {
         let SessionConfig { id, interface, local, peer, peer_port, timers } = config;
         let path = Path { link: self.links.intern(&interface), local, peer };
-        let spec = SessionSpec { id, path, peer_port, timers };
+        let spec = SessionSpec { id, path, peer_port, timers, min_ttl: None };
         let result = loop {
             let discr = self.engine.draw_discriminator();
             match self.engine.add_session(now, spec, discr) {
@@ -635,7 +623,8 @@ pub(crate) mod tests {
     use std::thread;
 
     use super::*;
-    use crate::protocol::packet::{ControlPacket, PACKET_LEN};
+    use crate::protocol::drop_reason::DropReason;
+    use crate::protocol::liveness::packet::{ControlPacket, PACKET_LEN};
     use crate::protocol::rules::ROBUST;
     use crate::protocol::session::Timers;
 
@@ -650,10 +639,10 @@ pub(crate) mod tests {
                 max_tx_ceil_us: 1_000_000,
                 backoff_max_us: 1_000_000,
                 require_discriminator: false,
+                min_ttl: 0,
                 identity: None,
             },
             max_sessions: 5_000,
-            min_ttl: None,
             arming_policy: ArmingPolicy { take_over: false, honor_peer_passive: false },
             realtime: Realtime::default(),
         }
@@ -736,8 +725,9 @@ pub(crate) mod tests {
 
     #[test]
     fn a_packet_from_afar_is_counted_and_not_heard_where_only_neighbours_are() {
-        for (min_ttl, ttl, refused) in [(None, 1, 0), (Some(255), 254, 1), (Some(255), 255, 0), (Some(1), 1, 0)] {
-            let options = DriverOptions { min_ttl, ..options() };
+        for (min_ttl, ttl, refused) in [(0, 1, 0), (255, 254, 1), (255, 255, 0), (1, 1, 0)] {
+            let policy = Policy { min_ttl, ..options().policy };
+            let options = DriverOptions { policy, ..options() };
             let mut driver = Driver::new(options, Arc::new(CommandQueue::new().unwrap()), mailbox()).unwrap();
             let peer = peer();
             peer.set_ttl(ttl).unwrap();
@@ -747,7 +737,7 @@ pub(crate) mod tests {
                 let of = |why: DropReason| counters.rx_invalid[why as usize];
                 [ttl + of(DropReason::Ttl), version + of(DropReason::Version)]
             });
-            assert_eq!(invalid, [refused, 1 - refused], "{ttl} where the least is {min_ttl:?}");
+            assert_eq!(invalid, [refused, 1 - refused], "{ttl} where the least is {min_ttl}");
         }
     }
 

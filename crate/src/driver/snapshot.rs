@@ -5,8 +5,8 @@ use std::net::Ipv4Addr;
 use crate::engine::delay_histogram::DelayHistogram;
 use crate::engine::stats::EndpointCounters;
 use crate::engine::{Engine, SessionId};
-use crate::protocol::packet::State;
-use crate::protocol::session::{DownReason, Session, Timestamps};
+use crate::protocol::session::{Session, Timestamps};
+use crate::protocol::state::{DownReason, State};
 use crate::protocol::time::Time;
 use crate::routes::stats::RouteCounters;
 
@@ -77,8 +77,8 @@ impl Snapshot {
             next_detect_scheduled,
             detect_time_us: session.detect_time_us(),
             tx_interval_us: session.tx_interval_us(),
-            peer_passive: session.last_rx().map(|_| session.peer().passive),
-            peer_version: session.peer().version,
+            peer_passive: session.last_rx().map(|_| session.peer_is_passive()),
+            peer_version: session.peer().details.version,
         }
     }
 }
@@ -128,13 +128,14 @@ mod tests {
             max_tx_ceil_us: 1_000_000,
             backoff_max_us: 1_000_000,
             require_discriminator: false,
+            min_ttl: 0,
             identity: None,
         };
         let mut engine = Engine::new(policy, 10_000, 1);
         let timers = Timers { tx_min_us: 50_000, rx_min_us: 50_000, detect_mult: 3 };
         for number in 1..=5_000 {
             let path = Path { link: LinkId(1), local: Ipv4Addr::LOCALHOST, peer: Ipv4Addr::from(number) };
-            let spec = SessionSpec { id: SessionId(number), path, peer_port: 1, timers };
+            let spec = SessionSpec { id: SessionId(number), path, peer_port: 1, timers, min_ttl: None };
             let discr = engine.draw_discriminator();
             engine.add_session(Time::from_micros(1), spec, discr).unwrap();
         }

@@ -4,8 +4,10 @@
 pub mod calendar;
 pub mod delay_histogram;
 pub mod histogram;
+pub mod io;
 pub mod queue;
 pub mod recent_delays;
+mod session_table;
 pub mod slot_index;
 pub mod stats;
 
@@ -13,19 +15,22 @@ use std::collections::VecDeque;
 use std::net::Ipv4Addr;
 use std::sync::Arc;
 
-use rustc_hash::FxHashSet;
-use thiserror::Error;
-
 use crate::engine::delay_histogram::DelayHistogram;
 use crate::engine::queue::{DeadlineQueue, Due};
 use crate::engine::recent_delays::RecentDelays;
-use crate::engine::slot_index::SlotIndex;
-use crate::engine::stats::{DropReason, EndpointId, LinkId, LocalEndpoint, Stats, TransitionCause};
-use crate::protocol::discriminators::{Discriminators, Key};
+use crate::engine::session_table::{SessionTable, Slot};
+use crate::engine::stats::{EndpointId, LinkId, LocalEndpoint, Stats, TransitionCause};
+use crate::protocol::discriminators::Key;
+use crate::protocol::drop_reason::DropReason;
 use crate::protocol::jitter::Xorshift32;
-use crate::protocol::packet::{ControlPacket, DecodeError, PACKET_LEN, State};
-use crate::protocol::session::{DownReason, IgnoreReason, Policy, RxOutcome, Session, Timers};
+use crate::protocol::liveness::Liveness;
+use crate::protocol::session::{Policy, RxOutcome, Session, Timers};
+use crate::protocol::state::State;
 use crate::protocol::time::Time;
+use crate::protocol::transition::IgnoreReason;
+use crate::protocol::{Demultiplex, Protocol};
+
+pub use crate::engine::io::{AddError, Datagram, Event, Path, SessionId, SessionSpec, Transition, Transmit};
 
 /// Thousands of sessions registered together send their first packets this far apart, or closer where the whole
 /// of them would not fit into `PACE_SPAN_US`.
@@ -38,123 +43,18 @@ const MOST_LOOKED_PAST: usize = 4;
 /// Room for so many transmits and events is kept when all are taken.
 const MOST_KEPT: usize = 1_024;
 
-/// Names a session. The caller picks the number and uses none twice.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct SessionId(pub u32);
-
-/// What a session is keyed by, and where its packets go.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub struct Path {
-    pub link: LinkId,
-    pub local: Ipv4Addr,
-    pub peer: Ipv4Addr,
-}
-
-#[derive(Clone, Copy, Debug)]
-pub struct SessionSpec {
-    pub id: SessionId,
-    pub path: Path,
-    pub peer_port: u16,
-    pub timers: Timers,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
-pub enum AddError {
-    #[error("the engine holds {0} sessions, and that is its limit")]
-    Full(usize),
-    #[error("a session of this id or path exists")]
-    Exists,
-    #[error("the discriminator is taken")]
-    DiscriminatorTaken,
-}
-
-/// A datagram, and how it came.
-#[derive(Clone, Copy, Debug)]
-pub struct Datagram<'a> {
-    /// When the kernel received it.
-    pub arrival: Time,
-    pub path: Path,
-    pub bytes: &'a [u8],
-}
-
-/// A datagram to send.
-#[derive(Clone, Copy, Debug)]
-pub struct Transmit {
-    pub endpoint: EndpointId,
-    pub path: Path,
-    pub peer_port: u16,
-    /// The session is Down or AdminDown: no peer counts the time to this packet.
-    pub is_probe: bool,
-    pub bytes: [u8; PACKET_LEN],
-}
-
-/// A session's change of state.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Transition {
-    pub id: SessionId,
-    pub from: State,
-    pub to: State,
-    pub reason: DownReason,
-    pub cause: TransitionCause,
-    pub at: Time,
-    /// The worst lateness of this process since the session's last packet, in microseconds; where a grace was
-    /// given, at least that.
-    pub local_stall_us: u64,
-    pub peer_passive: bool,
-    /// When the change began to show.
-    pub conv_start: Option<Time>,
-    /// The arrival of the last packet that counted.
-    pub last_rx: Option<Time>,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Event {
-    Transition(Transition),
-    /// The round trip is longer than the detection time, which should exceed it: how long at least, in microseconds.
-    LongRoundTrip {
-        id: SessionId,
-        at_least_us: u64,
-    },
-    /// The peer's passive flag changed without a change of state.
-    PeerPassive {
-        id: SessionId,
-        passive: bool,
-    },
-}
-
-/// In the order of the declaration, the session last: what every packet looks at is in the first two of three cache lines.
-#[repr(C, align(64))]
-struct Slot {
-    id: SessionId,
-    path: Path,
-    endpoint: EndpointId,
-    peer_port: u16,
-    /// A grace was given since the last packet.
-    extended: bool,
-    /// The detect entry of the queue. It may be earlier than the session's deadline, never later: receiving a
-    /// packet moves no entry, and one that surfaces early is put back.
-    detect_scheduled: Option<Time>,
-    session: Session,
-}
-
 /// All sessions of one manager.
 ///
 /// The caller's turn: take the time; hand in every datagram that has arrived (`handle_datagram`); run what is due
 /// (`handle_timeout`) or asked for (`add_session`, `admin_down`, …); then drain `poll_transmit`, then `poll_event`,
 /// then ask `poll_deadline` when to come back at the latest. After any `handle_*` or command all three have to be
 /// looked at again. Time never goes back between calls.
-pub struct Engine {
-    policy: Arc<Policy>,
-    max_sessions: usize,
+pub struct Engine<P: Protocol = Liveness> {
+    policy: Arc<Policy<P>>,
     random: Xorshift32,
-    slots: Vec<Option<Slot>>,
-    free: Vec<u32>,
-    by_id: SlotIndex,
-    by_path: SlotIndex,
-    names: Discriminators,
-    discriminators: FxHashSet<u32>,
+    sessions: SessionTable<P>,
     queue: DeadlineQueue,
-    transmits: VecDeque<Transmit>,
+    transmits: VecDeque<Transmit<P>>,
     events: VecDeque<Event>,
     stats: Stats,
     recent_delays: RecentDelays,
@@ -168,19 +68,21 @@ pub struct Engine {
 }
 
 impl Engine {
-    /// An engine without sessions. `seed` starts the generator of the jitter.
+    /// An engine of the liveness protocol without sessions. `seed` starts the generator of the jitter.
     #[must_use]
     pub fn new(policy: Policy, max_sessions: usize, seed: u32) -> Self {
+        Self::of_protocol(policy, max_sessions, seed)
+    }
+}
+
+impl<P: Protocol> Engine<P> {
+    /// An engine of any protocol without sessions. `seed` starts the generator of the jitter.
+    #[must_use]
+    pub fn of_protocol(policy: Policy<P>, max_sessions: usize, seed: u32) -> Self {
         Self {
             policy: Arc::new(policy),
-            max_sessions,
             random: Xorshift32::new(seed),
-            slots: Vec::new(),
-            free: Vec::new(),
-            by_id: SlotIndex::default(),
-            by_path: SlotIndex::default(),
-            names: Discriminators::new([seed.into(); 4], max_sessions),
-            discriminators: FxHashSet::default(),
+            sessions: SessionTable::new([seed.into(); 4], max_sessions),
             queue: DeadlineQueue::new(),
             transmits: VecDeque::new(),
             events: VecDeque::new(),
@@ -204,15 +106,13 @@ impl Engine {
     /// An engine whose discriminators nobody can guess who does not have the key.
     #[must_use]
     pub fn with_key(self, key: Key) -> Self {
-        Self { names: Discriminators::new(key, self.max_sessions), ..self }
+        Self { sessions: self.sessions.with_key(key), ..self }
     }
 
     /// A discriminator for the session that is added next. Its packets are found without a search; with any other one they
     /// are found, too.
     pub fn draw_discriminator(&mut self) -> u32 {
-        let slot = self.free.last().map_or(self.slots.len(), |slot| *slot as usize);
-        // Whatever does not fit finds nothing by it.
-        self.names.draw(slot as u32)
+        self.sessions.draw_discriminator()
     }
 
     /// Starts a session in Down. Its first packet leaves at once, or paced where many are added together.
@@ -221,42 +121,19 @@ impl Engine {
     /// # Errors
     /// `Full`, `Exists`, or `DiscriminatorTaken` (draw another one); the engine is as before then.
     pub fn add_session(&mut self, now: Time, spec: SessionSpec, local_discr: u32) -> Result<(), AddError> {
-        if self.by_id.len() >= self.max_sessions {
-            return Err(AddError::Full(self.max_sessions));
-        }
-        if self.slot_of(spec.id).is_some() || self.slot_at(spec.path).is_some() {
-            return Err(AddError::Exists);
-        }
-        if !self.discriminators.insert(local_discr) {
-            return Err(AddError::DiscriminatorTaken);
-        }
+        self.sessions.reserve(spec.id, spec.path, local_discr)?;
         let first_tx = self.paced(now);
         let endpoint = self.stats.endpoint(LocalEndpoint { link: spec.path.link, local: spec.path.local });
-        let slot = Slot {
+        let index = self.sessions.insert(Slot {
             id: spec.id,
             path: spec.path,
             endpoint,
             peer_port: spec.peer_port,
+            min_ttl: spec.min_ttl.unwrap_or(self.policy.min_ttl),
             extended: false,
             detect_scheduled: None,
             session: Session::new(Arc::clone(&self.policy), spec.timers, local_discr, now, first_tx),
-        };
-        let index = match self.free.pop() {
-            Some(index) => {
-                self.slots[index as usize] = Some(slot);
-                index
-            }
-            None => {
-                if self.slots.len() == self.slots.capacity() {
-                    // A sixteenth more, not twice as much: there may be a million.
-                    self.slots.reserve_exact(self.slots.len() / 16 + 16);
-                }
-                self.slots.push(Some(slot));
-                u32::try_from(self.slots.len() - 1).expect("session ids are 32 bits wide")
-            }
-        };
-        self.by_id.insert(index, |index| occupied(&self.slots, index).id);
-        self.by_path.insert(index, |index| occupied(&self.slots, index).path);
+        });
         self.schedule(index, Due::Transmit, first_tx);
         let counters = self.stats.at(endpoint);
         counters.sessions[State::Down as usize] += 1;
@@ -268,8 +145,8 @@ impl Engine {
 
     /// Gives a session other timers and another peer port; false where there is none of that id.
     pub fn update_session(&mut self, now: Time, id: SessionId, timers: Timers, peer_port: u16) -> bool {
-        let Some(index) = self.slot_of(id) else { return false };
-        let slot = self.slot(index);
+        let Some(index) = self.sessions.of_id(id) else { return false };
+        let slot = self.sessions.get_mut(index);
         slot.session.set_timers(now, timers);
         slot.peer_port = peer_port;
         if let Some(next) = slot.session.next_tx() {
@@ -280,24 +157,20 @@ impl Engine {
 
     /// Ends a session without a farewell. Gives a link that nothing in the engine refers to any more, where there is one.
     pub fn remove_session(&mut self, id: SessionId) -> Option<LinkId> {
-        let index = self.slot_of(id)?;
-        self.by_id.remove(index, &id);
-        let slot = self.slots[index as usize].take().expect("ids name occupied slots");
-        self.by_path.remove(index, &slot.path);
-        self.discriminators.remove(&slot.session.local_discr());
+        let index = self.sessions.of_id(id)?;
+        let slot = self.sessions.remove(index);
         let counters = self.stats.at(slot.endpoint);
         for due in [Due::Transmit, Due::Detect] {
             counters.queued -= u64::from(self.queue.remove(index, due));
         }
         counters.sessions[slot.session.state() as usize] -= 1;
-        self.free.push(index);
         self.stats.left(slot.endpoint)
     }
 
     /// Takes a session out of service: it says AdminDown for one detection time, then is silent.
     pub fn admin_down(&mut self, now: Time, id: SessionId) {
-        let Some(index) = self.slot_of(id) else { return };
-        let session = &mut self.slot(index).session;
+        let Some(index) = self.sessions.of_id(id) else { return };
+        let session = &mut self.sessions.get_mut(index).session;
         let from = session.state();
         if session.admin_down(now) {
             self.after_change(now, index, from, TransitionCause::AdminDown, now, 0);
@@ -306,8 +179,8 @@ impl Engine {
 
     /// Puts a session back in service.
     pub fn admin_up(&mut self, now: Time, id: SessionId) {
-        let Some(index) = self.slot_of(id) else { return };
-        if self.slot(index).session.admin_up(now) {
+        let Some(index) = self.sessions.of_id(id) else { return };
+        if self.sessions.get_mut(index).session.admin_up(now) {
             self.after_change(now, index, State::AdminDown, TransitionCause::RegisterRoute, now, 0);
         }
     }
@@ -315,17 +188,39 @@ impl Engine {
     /// Handles one datagram: counted and dropped, or given to its session. Never answered by itself. Gives the scope
     /// that it was counted in.
     pub fn handle_datagram(&mut self, now: Time, datagram: Datagram<'_>) -> EndpointId {
-        let Datagram { arrival, path, bytes } = datagram;
-        let packet = decode(bytes);
-        let named = packet.as_ref().ok().and_then(|packet| self.slot_named(packet.peer_discr, path));
-        let slot = named.or_else(|| self.slot_at(path));
-        let endpoint = self.endpoint_of(slot, path);
+        let Datagram { arrival, path, ttl, bytes } = datagram;
+        let packet = P::decode(bytes);
+        let slot = match &packet {
+            Ok(packet) => self.find(path, packet),
+            Err(_) => self.sessions.of_path(path),
+        };
+        let (endpoint, min_ttl) = match slot.map(|index| self.sessions.get(index)) {
+            Some(slot) => (slot.endpoint, slot.min_ttl),
+            None => {
+                let unknown = LocalEndpoint { link: path.link, local: path.local };
+                (self.stats.endpoint_of_unknown_peer(unknown), self.policy.min_ttl)
+            }
+        };
+        // RFC 5082 §3: what came from afar is dropped, whatever it says.
+        let is_from_afar = min_ttl > 0 && ttl.is_none_or(|ttl| ttl < min_ttl);
         match (packet, slot) {
+            _ if is_from_afar => self.stats.at(endpoint).rx_invalid[DropReason::Ttl as usize] += 1,
             (Ok(packet), Some(index)) => self.handle_packet(now, arrival, index, &packet),
             (Ok(_), None) => self.stats.at(endpoint).unknown_peer += 1,
-            (Err(invalid), _) => self.stats.at(endpoint).rx_invalid[invalid as usize] += 1,
+            (Err(reason), _) => self.stats.at(endpoint).rx_invalid[reason as usize] += 1,
         }
         endpoint
+    }
+
+    /// The slot of the session that a packet belongs to.
+    fn find(&self, path: Path, packet: &P::Packet) -> Option<u32> {
+        let header = P::header(packet);
+        match P::demultiplex(&header) {
+            Demultiplex::Path => self.sessions.of_path_and_discriminator(path, header.peer_discr),
+            Demultiplex::Discriminator(discr) => {
+                self.sessions.of_discriminator(discr).filter(|index| self.sessions.get(*index).path.peer == path.peer)
+            }
+        }
     }
 
     /// Runs what is due at `now`. The caller has handed in everything that arrived before `read_until`: a session
@@ -346,7 +241,7 @@ impl Engine {
         let mut looked_past = [None; MOST_LOOKED_PAST];
         let mut free = looked_past.iter_mut();
         while let Some((index, at)) = self.queue.first_of(Due::Transmit).filter(|(_, at)| *at <= horizon) {
-            if now.plus(self.slot(index).session.tx_slack_us()) >= at {
+            if now.plus(self.sessions.get_mut(index).session.tx_slack_us()) >= at {
                 self.transmit(now, index, at);
                 continue;
             }
@@ -363,7 +258,7 @@ impl Engine {
     /// `poll_deadline` is a time then at which something has to be done.
     pub fn put_back_detections(&mut self, until: Time) {
         while let Some((index, at)) = self.queue.first_of(Due::Detect).filter(|(_, at)| *at < until) {
-            let slot = self.slot(index);
+            let slot = self.sessions.get_mut(index);
             // Nobody is in the queue without a deadline, which is the entry's or a later one.
             let Some(deadline) = slot.session.detect_deadline().filter(|deadline| *deadline > at) else { return };
             slot.detect_scheduled = Some(deadline);
@@ -389,7 +284,7 @@ impl Engine {
     }
 
     /// The next datagram to send.
-    pub fn poll_transmit(&mut self) -> Option<Transmit> {
+    pub fn poll_transmit(&mut self) -> Option<Transmit<P>> {
         poll(&mut self.transmits)
     }
 
@@ -406,37 +301,42 @@ impl Engine {
 
     /// A session, and when its detection is looked at next.
     #[must_use]
-    pub fn session(&self, id: SessionId) -> Option<(&Session, Option<Time>)> {
-        let slot = occupied(&self.slots, self.slot_of(id)?);
+    pub fn session(&self, id: SessionId) -> Option<(&Session<P>, Option<Time>)> {
+        let slot = self.sessions.get(self.sessions.of_id(id)?);
         Some((&slot.session, slot.detect_scheduled))
     }
 
     /// What a session is counted in.
     #[must_use]
     pub fn endpoint(&self, id: SessionId) -> Option<LocalEndpoint> {
-        let slot = occupied(&self.slots, self.slot_of(id)?);
+        let slot = self.sessions.get(self.sessions.of_id(id)?);
         Some(LocalEndpoint { link: slot.path.link, local: slot.path.local })
     }
 
     #[must_use]
     pub fn session_count(&self) -> usize {
-        self.by_id.len()
+        self.sessions.len()
     }
 
     /// The ids of all sessions, in no order.
     pub fn session_ids(&self) -> impl Iterator<Item = SessionId> + '_ {
-        self.slots.iter().flatten().map(|slot| slot.id)
+        self.sessions.iter_from(0).map(|(_, slot)| slot.id)
     }
 
     /// All sessions from a slot of the table on, in its order: each with its slot, its id, and as `session` gives it.
-    pub fn sessions_from(&self, slot: u32) -> impl Iterator<Item = (u32, SessionId, (&Session, Option<Time>))> + '_ {
-        let rest = self.slots.iter().zip(0u32..).skip(slot as usize);
-        rest.filter_map(|(slot, index)| slot.as_ref().map(|it| (index, it.id, (&it.session, it.detect_scheduled))))
+    pub fn sessions_from(&self, slot: u32) -> impl Iterator<Item = (u32, SessionId, (&Session<P>, Option<Time>))> + '_ {
+        self.sessions.iter_from(slot).map(|(index, slot)| (index, slot.id, (&slot.session, slot.detect_scheduled)))
     }
 
     /// The addresses of all peers, in no order, one for each session.
     pub fn peers(&self) -> impl Iterator<Item = Ipv4Addr> + '_ {
-        self.slots.iter().flatten().map(|slot| slot.path.peer)
+        self.sessions.iter_from(0).map(|(_, slot)| slot.path.peer)
+    }
+
+    /// The least TTL that any peer's packets may have.
+    #[must_use]
+    pub fn lowest_min_ttl(&self) -> u8 {
+        self.sessions.iter_from(0).map(|(_, slot)| slot.min_ttl).min().unwrap_or(self.policy.min_ttl)
     }
 
     /// Entries in the queue: at most two per session.
@@ -472,23 +372,23 @@ impl Engine {
         &self.transmit_delays
     }
 
-    fn handle_packet(&mut self, now: Time, arrival: Time, index: u32, packet: &ControlPacket) {
-        let slot = self.slots[index as usize].as_mut().expect("paths name occupied slots");
+    fn handle_packet(&mut self, now: Time, arrival: Time, index: u32, packet: &P::Packet) {
+        let slot = self.sessions.get_mut(index);
         let counters = self.stats.at(slot.endpoint);
         counters.rx += 1;
-        let was_passive = slot.session.peer().passive;
+        let was_passive = slot.session.peer_is_passive();
         let next_tx = slot.session.next_tx();
         let heard = slot.session.handle_rx(arrival, packet);
         match heard {
-            RxOutcome::IgnoreReason(IgnoreReason::ForeignDiscriminator) => {
+            RxOutcome::Ignored(IgnoreReason::ForeignDiscriminator) => {
                 counters.rx_invalid[DropReason::ForeignDiscriminator as usize] += 1;
                 return;
             }
-            RxOutcome::IgnoreReason(IgnoreReason::Interval) => {
+            RxOutcome::Ignored(IgnoreReason::Interval) => {
                 counters.rx_invalid[DropReason::Interval as usize] += 1;
                 return;
             }
-            RxOutcome::IgnoreReason(IgnoreReason::AdminDown | IgnoreReason::StaleDown) => return,
+            RxOutcome::Ignored(IgnoreReason::AdminDown | IgnoreReason::StaleDown) => return,
             RxOutcome::Accepted | RxOutcome::Changed(_) => {}
         }
         slot.extended = false;
@@ -499,7 +399,7 @@ impl Engine {
         if let RxOutcome::Changed(from) = heard {
             self.after_change(now, index, from, TransitionCause::HandleRx, arrival, 0);
         } else {
-            if slot.session.peer().passive != was_passive {
+            if slot.session.peer_is_passive() != was_passive {
                 self.events.push_back(Event::PeerPassive { id: slot.id, passive: !was_passive });
             }
             if let Some(sooner) = slot.session.next_tx().filter(|next| Some(*next) != next_tx) {
@@ -511,13 +411,13 @@ impl Engine {
 
     fn transmit(&mut self, now: Time, index: u32, due: Time) {
         self.transmit_delays.note(now.since(due));
-        let slot = self.slots[index as usize].as_mut().expect("the queue names occupied slots");
+        let slot = self.sessions.get_mut(index);
         self.transmits.push_back(Transmit {
             endpoint: slot.endpoint,
             path: slot.path,
             peer_port: slot.peer_port,
             is_probe: slot.session.state() <= State::Down,
-            bytes: slot.session.packet(now).marshal(),
+            bytes: P::encode(&slot.session.packet(now)),
         });
         match slot.session.compute_next_tx_with_slack(now, self.tx_slack_us, &mut self.random) {
             Some(next) => self.schedule(index, Due::Transmit, next),
@@ -528,7 +428,7 @@ impl Engine {
     /// Looks at a session whose detect entry has surfaced: it is judged if its deadline has come, else the entry goes to
     /// where the deadline is by now.
     fn check_detection(&mut self, now: Time, detect_until: Time, index: u32) {
-        let slot = self.slot(index);
+        let slot = self.sessions.get_mut(index);
         let is_due = slot.session.detect_deadline().is_some_and(|deadline| deadline <= detect_until);
         slot.detect_scheduled = None;
         self.unschedule(index, Due::Detect);
@@ -542,7 +442,7 @@ impl Engine {
     /// Decides over a session that has been silent for its detection time. Where the silence may be our own fault
     /// it gets one more transmit interval, once.
     fn expire_or_extend(&mut self, now: Time, index: u32) {
-        let slot = self.slots[index as usize].as_mut().expect("the queue names occupied slots");
+        let slot = self.sessions.get_mut(index);
         let silent_since = slot.session.last_rx().unwrap_or(now);
         let stall_us = self.recent_delays.worst_since(silent_since);
         let interval_us = slot.session.tx_interval_us();
@@ -575,7 +475,7 @@ impl Engine {
         local_stall_us: u64,
     ) {
         self.note_change(index, from, cause, at, local_stall_us);
-        let slot = self.slots[index as usize].as_mut().expect("sessions change in occupied slots");
+        let slot = self.sessions.get_mut(index);
         slot.extended = false;
         let next_tx = slot.session.announce(now);
         self.schedule(index, Due::Transmit, next_tx);
@@ -583,7 +483,7 @@ impl Engine {
     }
 
     fn note_change(&mut self, index: u32, from: State, cause: TransitionCause, at: Time, local_stall_us: u64) {
-        let slot = self.slots[index as usize].as_ref().expect("sessions change in occupied slots");
+        let slot = self.sessions.get(index);
         let to = slot.session.state();
         let counters = self.stats.at(slot.endpoint);
         counters.sessions[from as usize] -= 1;
@@ -593,7 +493,7 @@ impl Engine {
     }
 
     fn tell_change(&mut self, index: u32, from: State, cause: TransitionCause, at: Time, local_stall_us: u64) {
-        let slot = self.slots[index as usize].as_ref().expect("sessions change in occupied slots");
+        let slot = self.sessions.get(index);
         let session = &slot.session;
         let to = session.state();
         let timestamps = session.timestamps();
@@ -605,7 +505,7 @@ impl Engine {
             cause,
             at,
             local_stall_us,
-            peer_passive: session.peer().passive,
+            peer_passive: session.peer_is_passive(),
             conv_start: if to == State::Up { timestamps.conv_up_start } else { timestamps.conv_down_start },
             last_rx: session.last_rx(),
         }));
@@ -613,7 +513,7 @@ impl Engine {
 
     /// Sees to it that the queue's detect entry is not later than the session's deadline.
     fn schedule_detection(&mut self, index: u32) {
-        let slot = self.slots[index as usize].as_mut().expect("sessions are scheduled in occupied slots");
+        let slot = self.sessions.get_mut(index);
         match (slot.session.detect_deadline(), slot.detect_scheduled) {
             (Some(deadline), Some(scheduled)) if scheduled <= deadline => {}
             (Some(deadline), _) => {
@@ -631,54 +531,24 @@ impl Engine {
     /// Sets an entry of the queue, and counts it where it is new.
     fn unschedule(&mut self, index: u32, due: Due) {
         if self.queue.remove(index, due) {
-            let endpoint = self.slot(index).endpoint;
+            let endpoint = self.sessions.get_mut(index).endpoint;
             self.stats.at(endpoint).queued -= 1;
         }
     }
 
     fn schedule(&mut self, index: u32, due: Due, at: Time) {
         if self.queue.set(index, due, at) {
-            let endpoint = self.slot(index).endpoint;
+            let endpoint = self.sessions.get_mut(index).endpoint;
             self.stats.at(endpoint).queued += 1;
         }
     }
 
     fn paced(&mut self, now: Time) -> Time {
-        let gap_us = PACE_GAP_US.min(PACE_SPAN_US / self.max_sessions.max(1) as u64);
+        let gap_us = PACE_GAP_US.min(PACE_SPAN_US / self.sessions.most().max(1) as u64);
         let first_tx = self.pace.max(now).min(now.plus(PACE_SPAN_US));
         self.pace = first_tx.plus(gap_us);
         first_tx
     }
-
-    fn endpoint_of(&mut self, slot: Option<u32>, path: Path) -> EndpointId {
-        match slot.and_then(|index| self.slots[index as usize].as_ref()) {
-            Some(slot) => slot.endpoint,
-            None => self.stats.endpoint_of_unknown_peer(LocalEndpoint { link: path.link, local: path.local }),
-        }
-    }
-
-    fn slot_of(&self, id: SessionId) -> Option<u32> {
-        self.by_id.get(&id, |index| occupied(&self.slots, index).id)
-    }
-
-    fn slot_at(&self, path: Path) -> Option<u32> {
-        self.by_path.get(&path, |index| occupied(&self.slots, index).path)
-    }
-
-    /// The slot that a packet names, where it is that of its path.
-    fn slot_named(&self, discr: u32, path: Path) -> Option<u32> {
-        let index = self.names.slot_of(discr);
-        let slot = self.slots.get(index as usize)?.as_ref()?;
-        (slot.path == path).then_some(index)
-    }
-
-    fn slot(&mut self, index: u32) -> &mut Slot {
-        self.slots[index as usize].as_mut().expect("indices name occupied slots")
-    }
-}
-
-fn occupied(slots: &[Option<Slot>], index: u32) -> &Slot {
-    slots[index as usize].as_ref().expect("indices name occupied slots")
 }
 
 /// Takes the first of what waits. Where nothing does, the next begins at the front again, in memory that the processor still
@@ -690,33 +560,4 @@ fn poll<T>(waiting: &mut VecDeque<T>) -> Option<T> {
         waiting.shrink_to(MOST_KEPT);
     }
     first
-}
-
-/// What the receive path takes for a packet: well-formed, and without the zeros that mean nothing.
-fn decode(bytes: &[u8]) -> Result<ControlPacket, DropReason> {
-    let packet = ControlPacket::unmarshal(bytes).map_err(|error| match error {
-        DecodeError::Short(_) => DropReason::Short,
-        DecodeError::Version(_) => DropReason::Version,
-        DecodeError::Length(_) => DropReason::Length,
-    })?;
-    // RFC 5880 §6.8.6: a zero multiplier or a zero discriminator is discarded.
-    if packet.detect_mult == 0 {
-        return Err(DropReason::DetectMult);
-    }
-    if packet.local_discr == 0 {
-        return Err(DropReason::Discriminator);
-    }
-    Ok(packet)
-}
-#[cfg(test)]
-mod tests {
-    use std::mem::offset_of;
-
-    use super::*;
-
-    #[test]
-    fn a_session_takes_three_cache_lines_and_a_packet_looks_at_two() {
-        assert_eq!(size_of::<Option<Slot>>(), 3 * 64);
-        assert!(offset_of!(Slot, session) + Session::OFTEN_USED <= 2 * 64);
-    }
 }

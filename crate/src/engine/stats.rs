@@ -6,7 +6,8 @@ use std::net::Ipv4Addr;
 use rustc_hash::FxHashMap;
 
 use crate::engine::histogram::{HANDLE_RX_BOUNDS_NS, Histogram};
-use crate::protocol::packet::State;
+use crate::protocol::drop_reason::DropReason;
+use crate::protocol::state::State;
 
 /// Names an interface inside the engine. The driver knows which interface that is; an interface that is removed
 /// and made again under its name keeps its number.
@@ -33,29 +34,6 @@ impl LocalEndpoint {
 /// An index into `Stats`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct EndpointId(u32);
-
-/// Why a received packet was dropped before it reached a session's state.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[repr(u8)]
-pub enum DropReason {
-    Short,
-    Version,
-    Length,
-    DetectMult,
-    Discriminator,
-    Interval,
-    ForeignDiscriminator,
-    /// It crossed more routers than it may (RFC 5082).
-    Ttl,
-}
-
-impl DropReason {
-    pub const COUNT: usize = 8;
-
-    /// The values of the `reason` label, in the order of the kinds.
-    pub const NAMES: [&'static str; Self::COUNT] =
-        ["short", "bad_version", "bad_len", "bad_detect_mult", "bad_discr", "bad_interval", "foreign_discr", "bad_ttl"];
-}
 
 /// Why a session changed its state: the `reason` label of the transition counter.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -165,7 +165,7 @@ mod tests {
     use super::*;
     use crate::engine::stats::LocalEndpoint;
     use crate::net::socket::SendBuffer;
-    use crate::protocol::packet::PACKET_LEN;
+    use crate::protocol::liveness::packet::PACKET_LEN;
 
     /// Packets to addresses that end in an odd number wait for their neighbour, the others leave at once.
     struct Link {

@@ -10,7 +10,7 @@ use nix::sys::socket::{
     AddressFamily, SockFlag, SockType, SockaddrIn, bind, getsockname, getsockopt, setsockopt, socket, sockopt,
 };
 
-use crate::protocol::packet::PACKET_LEN;
+use crate::protocol::liveness::packet::PACKET_LEN;
 
 /// Datagrams per system call, either way.
 pub const BATCH: usize = 64;

@@ -8,8 +8,9 @@ use std::net::Ipv4Addr;
 
 use libc::sock_filter;
 
-use crate::engine::stats::{DropReason, Stats};
-use crate::protocol::packet::{PACKET_LEN, VERSION};
+use crate::engine::stats::Stats;
+use crate::protocol::drop_reason::DropReason;
+use crate::protocol::liveness::packet::{PACKET_LEN, VERSION, field};
 use crate::protocol::time::Time;
 
 /// The socket has not overflowed for so long, the shield included: the flood is over.
@@ -133,20 +134,25 @@ const NETWORK_HEADER: u32 = (-0x10_0000i32).cast_unsigned();
 /// What a program sees first.
 const UDP_HEADER: u32 = 8;
 
+/// Where a byte of the packet stands.
+const fn payload(offset: usize) -> u32 {
+    UDP_HEADER + offset as u32
+}
+
 /// Goes on with what the receive path takes for a packet.
 fn form(min_ttl: u8) -> Vec<sock_filter> {
     let byte = libc::BPF_LD | libc::BPF_B | libc::BPF_ABS;
     let mut program = vec![statement(libc::BPF_LD | libc::BPF_W | libc::BPF_LEN, 0)];
     program.extend(only_if(libc::BPF_JGE, UDP_HEADER + PACKET_LEN as u32));
-    program.push(statement(byte, UDP_HEADER));
-    program.push(statement(libc::BPF_ALU | libc::BPF_RSH | libc::BPF_K, 5));
+    program.push(statement(byte, payload(field::VERSION)));
+    program.push(statement(libc::BPF_ALU | libc::BPF_RSH | libc::BPF_K, field::VERSION_SHIFT));
     program.extend(only_if(libc::BPF_JEQ, VERSION.into()));
-    program.push(statement(byte, UDP_HEADER + 3));
+    program.push(statement(byte, payload(field::LENGTH)));
     program.extend(only_if(libc::BPF_JEQ, PACKET_LEN as u32));
     // RFC 5880 §6.8.6: a zero multiplier or a zero discriminator is discarded.
-    program.push(statement(byte, UDP_HEADER + 2));
+    program.push(statement(byte, payload(field::DETECT_MULT)));
     program.extend(only_if(libc::BPF_JGT, 0));
-    program.push(statement(libc::BPF_LD | libc::BPF_W | libc::BPF_ABS, UDP_HEADER + 4));
+    program.push(statement(libc::BPF_LD | libc::BPF_W | libc::BPF_ABS, payload(field::LOCAL_DISCR.start)));
     program.extend(only_if(libc::BPF_JGT, 0));
     // RFC 791 §3.1: the TTL is the ninth byte of the network header, which stands at an offset of its own.
     program.push(statement(byte, NETWORK_HEADER + 8));

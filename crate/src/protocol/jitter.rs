@@ -25,33 +25,23 @@ impl Xorshift32 {
     }
 }
 
-/// The interval with its jitter, for one draw: uniform in ± 10 %, or in −25 % … −10 % towards a peer whose
-/// detection multiplier is 1, since anything longer makes it flap (RFC 5880 §6.8.7).
+/// One draw, uniform between the bounds, of a packet that may leave up to `slack_us` early: the draw leaves so much room
+/// above the least.
 #[must_use]
-pub const fn jittered(interval_us: u64, peer_detect_mult: u8, random: &mut Xorshift32) -> u64 {
-    jittered_with_slack(interval_us, peer_detect_mult, 0, random)
-}
-
-/// As `jittered`, for a packet that may leave up to `slack_us` early: the draw leaves so much room above the least.
-#[must_use]
-pub const fn jittered_with_slack(
-    interval_us: u64,
-    peer_detect_mult: u8,
-    slack_us: u64,
-    random: &mut Xorshift32,
-) -> u64 {
-    let (least, most) = if peer_detect_mult == 1 {
-        (interval_us - interval_us / 4, interval_us - interval_us / 10)
-    } else {
-        (interval_us - interval_us / 10, interval_us + interval_us / 10)
-    };
-    let least = least + slack_us;
-    least + random.below(most - least + 1)
+pub const fn between((least_us, most_us): (u64, u64), slack_us: u64, random: &mut Xorshift32) -> u64 {
+    let least_us = least_us + slack_us;
+    least_us + random.below(most_us - least_us + 1)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::protocol::Protocol;
+    use crate::protocol::liveness::Liveness;
+
+    fn jittered(interval_us: u64, peer_mult: u8, slack_us: u64, random: &mut Xorshift32) -> u64 {
+        between(Liveness::jitter_bounds_us(interval_us, 3, peer_mult), slack_us, random)
+    }
 
     #[test]
     fn the_generator_is_the_published_one() {
@@ -63,7 +53,7 @@ mod tests {
     #[test]
     fn jitter_fills_plus_minus_ten_percent_and_no_more() {
         let mut random = Xorshift32::new(7);
-        let drawn: Vec<u64> = (0..20_000).map(|_| jittered(100_000, 3, &mut random)).collect();
+        let drawn: Vec<u64> = (0..20_000).map(|_| jittered(100_000, 3, 0, &mut random)).collect();
         assert!(drawn.iter().all(|us| (90_000..=110_000).contains(us)));
         assert!(drawn.iter().any(|us| *us < 90_100) && drawn.iter().any(|us| *us > 109_900));
     }
@@ -71,7 +61,7 @@ mod tests {
     #[test]
     fn what_leaves_early_by_its_slack_is_still_within_ten_percent() {
         let mut random = Xorshift32::new(7);
-        let drawn: Vec<u64> = (0..20_000).map(|_| jittered_with_slack(100_000, 3, 1_000, &mut random)).collect();
+        let drawn: Vec<u64> = (0..20_000).map(|_| jittered(100_000, 3, 1_000, &mut random)).collect();
         assert!(drawn.iter().all(|us| (91_000..=110_000).contains(us)));
         assert!(drawn.iter().any(|us| *us < 91_100) && drawn.iter().any(|us| *us > 109_900));
     }
@@ -79,7 +69,7 @@ mod tests {
     #[test]
     fn a_peer_with_multiplier_one_is_always_sent_to_early() {
         let mut random = Xorshift32::new(7);
-        let drawn: Vec<u64> = (0..20_000).map(|_| jittered(100_000, 1, &mut random)).collect();
+        let drawn: Vec<u64> = (0..20_000).map(|_| jittered(100_000, 1, 0, &mut random)).collect();
         assert!(drawn.iter().all(|us| (75_000..=90_000).contains(us)));
         assert!(drawn.iter().any(|us| *us < 75_100) && drawn.iter().any(|us| *us > 89_900));
     }

@@ -3,10 +3,13 @@
 
 use std::sync::Arc;
 
-use crate::protocol::jitter::{Xorshift32, jittered_with_slack};
-use crate::protocol::packet::{ControlPacket, State};
+use crate::protocol::jitter::{self, Xorshift32};
+use crate::protocol::liveness::Liveness;
 use crate::protocol::rules::{MAX_PEER_INTERVAL_US, Rules};
+use crate::protocol::state::{DownReason, State};
 use crate::protocol::time::Time;
+use crate::protocol::transition::{IgnoreReason, Names, PeerDiscriminator, Situation, Verdict};
+use crate::protocol::{Header, Protocol};
 
 /// A packet leaves early by no more than this part of its interval.
 const SLACK_DIVISOR: u64 = 100;
@@ -14,33 +17,9 @@ const SLACK_DIVISOR: u64 = 100;
 /// An interval is doubled no more often than this while Down: far beyond any ceiling, and far from overflow.
 const MOST_DOUBLINGS: u8 = 20;
 
-/// Why a session was last taken Down (reference name: `DownReason`).
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[repr(u8)]
-pub enum DownReason {
-    None,
-    Timeout,
-    RemoteAdmin,
-    LocalAdmin,
-    RemoteDown,
-}
-
-impl DownReason {
-    #[must_use]
-    pub const fn name(self) -> &'static str {
-        match self {
-            DownReason::None => "none",
-            DownReason::Timeout => "timeout",
-            DownReason::RemoteAdmin => "remote_admin",
-            DownReason::LocalAdmin => "local_admin",
-            DownReason::RemoteDown => "remote_down",
-        }
-    }
-}
-
 /// What all sessions of an engine share.
 #[derive(Debug)]
-pub struct Policy {
+pub struct Policy<P: Protocol = Liveness> {
     pub rules: &'static Rules,
     /// Bounds of the intervals that are used and advertised, in microseconds.
     pub min_tx_floor_us: u32,
@@ -49,14 +28,10 @@ pub struct Policy {
     pub backoff_max_us: u32,
     /// In Up, hear only packets that name our discriminator.
     pub require_discriminator: bool,
-    /// What we say of ourselves in bytes 20 to 24; `None` sends zeros, as the reference does.
-    pub identity: Option<Identity>,
-}
-
-#[derive(Clone, Copy, Debug)]
-pub struct Identity {
-    pub passive: bool,
-    pub version: [u8; 4],
+    /// The least TTL that a received packet must have, unless its session says otherwise; 0 accepts any (RFC 5082 §3).
+    pub min_ttl: u8,
+    /// What we say of ourselves beyond the header; `None` says nothing, as the reference does.
+    pub identity: Option<P::Identity>,
 }
 
 /// The local side's wishes for one session.
@@ -68,37 +43,31 @@ pub struct Timers {
 }
 
 /// What the peer said of itself in the last accepted packet; zeros before one.
-#[derive(Clone, Copy, Debug, Default)]
-pub struct PeerView {
+#[derive(Clone, Copy, Debug)]
+pub struct PeerView<P: Protocol = Liveness> {
     /// Its discriminator, 0 where it is not known.
     pub discr: u32,
     pub tx_min_us: u32,
     pub rx_min_us: u32,
     pub detect_mult: u8,
-    pub passive: bool,
-    pub version: [u8; 4],
+    /// What it says beyond the header.
+    pub details: P::PeerDetails,
+}
+
+impl<P: Protocol> Default for PeerView<P> {
+    fn default() -> Self {
+        Self { discr: 0, tx_min_us: 0, rx_min_us: 0, detect_mult: 0, details: P::PeerDetails::default() }
+    }
 }
 
 /// What a session did with a packet.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum RxOutcome {
     /// Nothing happened, not even a timer was refreshed.
-    IgnoreReason(IgnoreReason),
+    Ignored(IgnoreReason),
     Accepted,
     /// Accepted, and the state is another one than this.
     Changed(State),
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum IgnoreReason {
-    /// We are AdminDown.
-    AdminDown,
-    /// The packet names a discriminator that is not ours.
-    ForeignDiscriminator,
-    /// A Down that is left over from the handshake.
-    StaleDown,
-    /// The peer's transmit interval is beyond what any session follows.
-    Interval,
 }
 
 /// When the session's life took its turns; each is `None` until then.
@@ -136,8 +105,8 @@ enum Handshake {
 /// cache lines, then what only changes of state look at.
 #[derive(Debug)]
 #[repr(C)]
-pub struct Session {
-    policy: Arc<Policy>,
+pub struct Session<P: Protocol = Liveness> {
+    policy: Arc<Policy<P>>,
     last_rx: Option<Time>,
     detect_deadline: Option<Time>,
     /// When the peer's discriminator is forgotten, unless it is heard before.
@@ -145,7 +114,7 @@ pub struct Session {
     last_tx: Option<Time>,
     next_tx: Option<Time>,
     local_discr: u32,
-    peer: PeerView,
+    peer: PeerView<P>,
     tx_min_us: u32,
     rx_min_us: u32,
     /// How much earlier than `next_tx` the packet may leave, so that those which are due at nearly the same time leave
@@ -168,17 +137,17 @@ pub struct Session {
     timestamps: Timestamps,
 }
 
-impl Session {
+impl<P: Protocol> Session<P> {
     /// So many bytes of a session are looked at for every packet.
     #[cfg(test)]
-    pub(crate) const OFTEN_USED: usize = std::mem::offset_of!(Session, last_down_reason);
+    pub(crate) const OFTEN_USED: usize = std::mem::offset_of!(Session<P>, last_down_reason);
 
     /// A session in Down that wants to send at `first_tx`.
     ///
     /// # Panics
     /// If `local_discr` is 0, which on the wire means "not known" (RFC 5880 §6.8.1).
     #[must_use]
-    pub fn new(policy: Arc<Policy>, timers: Timers, local_discr: u32, now: Time, first_tx: Time) -> Self {
+    pub fn new(policy: Arc<Policy<P>>, timers: Timers, local_discr: u32, now: Time, first_tx: Time) -> Self {
         assert_ne!(local_discr, 0, "a discriminator is never 0");
         Self {
             policy,
@@ -217,8 +186,13 @@ impl Session {
         self.local_discr
     }
 
-    pub fn peer(&self) -> &PeerView {
+    pub fn peer(&self) -> &PeerView<P> {
         &self.peer
+    }
+
+    /// Whether the peer only observes: its routes do not follow the session. False before it said so.
+    pub fn peer_is_passive(&self) -> bool {
+        P::is_passive(&self.peer.details)
     }
 
     pub fn timestamps(&self) -> &Timestamps {
@@ -258,9 +232,9 @@ impl Session {
         u64::from(if rules.accepts_slower_peers { agreed } else { agreed.min(max_tx_ceil_us) })
     }
 
-    /// So much silence means Down: our own multiplier times the agreed interval, in this protocol.
+    /// So much silence means Down: the multiplier that counts in this protocol, times the agreed interval (RFC 5880 §6.8.4).
     pub fn detect_time_us(&self) -> u64 {
-        u64::from(self.detect_mult) * self.rx_interval_us()
+        u64::from(P::detect_mult(self.detect_mult, self.peer.detect_mult)) * self.rx_interval_us()
     }
 
     /// Gives the round trip of a handshake in microseconds, at least, once: from our first Init to the Up that answers
@@ -273,49 +247,44 @@ impl Session {
         Some(u64::from(self.round_trip_us))
     }
 
-    /// Handles one valid packet. `arrival` is when the kernel received it.
-    pub fn handle_rx(&mut self, arrival: Time, packet: &ControlPacket) -> RxOutcome {
-        if self.state == State::AdminDown {
-            return RxOutcome::IgnoreReason(IgnoreReason::AdminDown);
+    /// Handles one valid packet. `arrival` is when the kernel received it. What the packet means is the protocol's to say
+    /// (`Protocol::receive`).
+    pub fn handle_rx(&mut self, arrival: Time, packet: &P::Packet) -> RxOutcome {
+        if self.state != State::AdminDown {
+            self.forget_if_silent(arrival);
+            self.end_previous_timers(arrival);
         }
-        self.forget_if_silent(arrival);
-        self.end_previous_timers(arrival);
-        let Some(packet) = self.as_received(packet) else {
-            return RxOutcome::IgnoreReason(IgnoreReason::ForeignDiscriminator);
+        let header = P::header(packet);
+        let situation = self.situation(arrival, &header);
+        let (to, peer_discr) = match P::receive(self.policy.rules, &situation) {
+            Verdict::Ignore(reason) => return RxOutcome::Ignored(reason),
+            Verdict::Accept { to, peer_discr } => (to, peer_discr),
         };
-        if self.policy.rules.accepts_slower_peers && packet.desired_min_tx_us > MAX_PEER_INTERVAL_US {
-            return RxOutcome::IgnoreReason(IgnoreReason::Interval);
-        }
-        if packet.state == State::Down && self.is_stale_down(arrival) {
-            return RxOutcome::IgnoreReason(IgnoreReason::StaleDown);
-        }
 
         // Arrivals may be reported out of order; silence is counted from the latest.
         let heard_at = self.last_rx.map_or(arrival, |last| last.max(arrival));
         self.last_rx = Some(heard_at);
         self.forget_at = None;
-        let interval_us = (packet.required_min_rx_us < self.peer.rx_min_us).then(|| self.tx_interval_us());
-        self.take_peer_timers(&packet);
-        if self.state == State::Down && packet.state != State::AdminDown {
+        let interval_us = (header.required_min_rx_us < self.peer.rx_min_us).then(|| self.tx_interval_us());
+        self.take_peer_timers(&header, P::peer_details(packet));
+        if self.state == State::Down && header.state != State::AdminDown {
             self.timestamps.conv_up_start.get_or_insert(arrival);
         }
-
-        let from = self.state;
-        let mine = packet.peer_discr == self.local_discr;
-        let to = self.next_state(packet.state, mine);
-        self.learn(&packet, to, mine);
-        if packet.state == State::AdminDown {
+        match peer_discr {
+            PeerDiscriminator::Learn => self.peer.discr = header.local_discr,
+            PeerDiscriminator::Keep => {}
+            PeerDiscriminator::Forget => self.peer.discr = 0,
+        }
+        if header.state == State::AdminDown {
             self.last_down_reason = DownReason::RemoteAdmin;
         }
-        if packet.state == State::Up && mine && self.handshake == Handshake::Unanswered {
-            let answered_us = self.init_said.take().map_or(0, |said| arrival.since(said));
-            let round_trip_us = answered_us.saturating_sub(self.rx_interval_us());
-            self.round_trip_us = u32::try_from(round_trip_us).unwrap_or(u32::MAX);
-            self.handshake = Handshake::Measured;
+        if header.state == State::Up && situation.names == Names::Us {
+            self.measure_round_trip(arrival);
         }
+        let from = self.state;
         if to != from {
             let reason =
-                if packet.state == State::AdminDown { DownReason::RemoteAdmin } else { DownReason::RemoteDown };
+                if header.state == State::AdminDown { DownReason::RemoteAdmin } else { DownReason::RemoteDown };
             self.enter(to, arrival, reason, arrival);
         }
         self.detect_deadline = self.silence_allowed_us().map(|us| heard_at.plus(us));
@@ -375,10 +344,11 @@ impl Session {
         let is_heard = matches!(self.state, State::Init | State::Up);
         let interval_us = self.tx_interval_us();
         let told_us = interval_us * u64::from(self.peer.detect_mult);
+        let last_us = P::previous_timers_us(told_us, self.detect_time_us());
         let former = PreviousTimers {
             tx_min_us: self.desired_tx_us(),
             rx_min_us: self.desired_rx_us(),
-            until: now.plus(told_us.max(self.detect_time_us())),
+            until: now.plus(last_us),
         };
         if is_heard && (former.tx_min_us < timers.tx_min_us || former.rx_min_us > timers.rx_min_us) {
             self.former = Some(Box::new(former));
@@ -404,10 +374,9 @@ impl Session {
     }
 
     /// The packet to send at `now`.
-    pub fn packet(&mut self, now: Time) -> ControlPacket {
+    pub fn packet(&mut self, now: Time) -> P::Packet {
         self.forget_if_silent(now);
-        let identity = self.policy.identity;
-        ControlPacket {
+        let header = Header {
             state: self.state,
             detect_mult: self.detect_mult,
             local_discr: self.local_discr,
@@ -415,9 +384,8 @@ impl Session {
             // What we advertise is what we do.
             desired_min_tx_us: self.within_bounds(self.tx_min_us),
             required_min_rx_us: self.within_bounds(self.rx_min_us),
-            passive: identity.is_some_and(|own| own.passive),
-            client_version: identity.map_or([0; 4], |own| own.version),
-        }
+        };
+        P::packet(header, self.policy.identity)
     }
 
     /// Notes a transmit at `now` and picks the time of the next: the interval with its jitter, backed off while
@@ -430,15 +398,14 @@ impl Session {
     /// whichever is less.
     pub fn compute_next_tx_with_slack(&mut self, now: Time, slack_us: u16, random: &mut Xorshift32) -> Option<Time> {
         self.end_previous_timers(now);
-        let mut interval_us = self.tx_interval_us();
+        let backoff_max_us = u64::from(self.policy.backoff_max_us);
+        let interval_us = P::tx_interval_us(self.state, self.tx_interval_us(), self.doublings, backoff_max_us);
         if self.state == State::Down {
-            // Backing off never makes us faster than either side wants.
-            let longest_us = u64::from(self.policy.backoff_max_us).max(interval_us);
-            interval_us = (interval_us << self.doublings).min(longest_us);
             self.doublings = (self.doublings + 1).min(MOST_DOUBLINGS);
         }
         self.tx_slack_us = u16::try_from(interval_us / SLACK_DIVISOR).map_or(slack_us, |most| most.min(slack_us));
-        let next = now.plus(jittered_with_slack(interval_us, self.peer.detect_mult, self.tx_slack_us(), random));
+        let bounds_us = P::jitter_bounds_us(interval_us, self.detect_mult, self.peer.detect_mult);
+        let next = now.plus(jitter::between(bounds_us, self.tx_slack_us(), random));
         self.last_tx = Some(now);
         if self.state == State::Init {
             self.init_said.get_or_insert(now);
@@ -449,81 +416,41 @@ impl Session {
         self.next_tx
     }
 
-    /// The packet as this session takes it, or `None` where it is meant for another.
-    fn as_received(&self, packet: &ControlPacket) -> Option<ControlPacket> {
-        if packet.peer_discr == self.local_discr {
-            return Some(*packet);
-        }
-        if packet.peer_discr == 0 {
-            let proves_nothing = self.policy.require_discriminator && self.state == State::Up;
-            return (!proves_nothing).then_some(*packet);
-        }
-        let accepts_it = self.policy.rules.accepts_foreign_discriminator_when_down
-            && self.state == State::Down
-            && self.peer.discr == 0
-            && packet.state != State::AdminDown;
-        accepts_it.then_some(ControlPacket { state: State::Down, peer_discr: 0, ..*packet })
-    }
-
-    /// The state table (RFC 5880 §6.8.6, and §6.2 for Init under rules that stay there).
-    fn next_state(&self, received: State, mine: bool) -> State {
-        match (self.state, received) {
-            (State::AdminDown, _) => State::AdminDown,
-            (_, State::AdminDown) => State::Down,
-            (State::Down, State::Down) => State::Init,
-            (State::Down, _) => {
-                if mine {
-                    State::Up
-                } else {
-                    State::Init
-                }
-            }
-            (State::Init, State::Down) => {
-                if self.policy.rules.stays_init_on_down {
-                    State::Init
-                } else {
-                    State::Down
-                }
-            }
-            (State::Init, _) => {
-                if mine {
-                    State::Up
-                } else {
-                    State::Init
-                }
-            }
-            (State::Up, State::Down) => State::Down,
-            (State::Up, _) => State::Up,
+    fn situation(&self, arrival: Time, header: &Header) -> Situation {
+        let rules = self.policy.rules;
+        Situation {
+            state: self.state,
+            received: header.state,
+            names: match header.peer_discr {
+                discr if discr == self.local_discr => Names::Us,
+                0 => Names::Nobody,
+                _ => Names::Another,
+            },
+            knows_peer: self.peer.discr != 0,
+            requires_discriminator: self.policy.require_discriminator,
+            interval_is_followed: !rules.accepts_slower_peers || header.desired_min_tx_us <= MAX_PEER_INTERVAL_US,
+            is_newly_up: header.state == State::Down && self.is_newly_up(arrival),
         }
     }
 
-    fn learn(&mut self, packet: &ControlPacket, to: State, mine: bool) {
-        let learns = if packet.state == State::AdminDown {
-            if self.policy.rules.learns_from_every_packet {
-                self.peer.discr = 0;
-            }
-            false
-        } else if self.policy.rules.learns_from_every_packet {
-            // In Up, only a packet that proves to know us; but a Down that takes us Down is the new life of the peer.
-            to != State::Up || mine
-        } else {
-            to != State::Down && (self.peer.discr == 0 || self.state == State::Up)
-        };
-        if learns {
-            self.peer.discr = packet.local_discr;
+    fn measure_round_trip(&mut self, arrival: Time) {
+        if self.handshake == Handshake::Unanswered {
+            let answered_us = self.init_said.take().map_or(0, |said| arrival.since(said));
+            let round_trip_us = answered_us.saturating_sub(self.rx_interval_us());
+            self.round_trip_us = u32::try_from(round_trip_us).unwrap_or(u32::MAX);
+            self.handshake = Handshake::Measured;
         }
     }
 
-    fn take_peer_timers(&mut self, packet: &ControlPacket) {
+    fn take_peer_timers(&mut self, header: &Header, details: P::PeerDetails) {
         self.peer.tx_min_us = if self.policy.rules.accepts_slower_peers {
-            packet.desired_min_tx_us.max(self.policy.min_tx_floor_us)
+            header.desired_min_tx_us.max(self.policy.min_tx_floor_us)
         } else {
-            self.within_bounds(packet.desired_min_tx_us)
+            self.within_bounds(header.desired_min_tx_us)
         };
-        self.peer.rx_min_us = self.within_bounds(packet.required_min_rx_us);
-        self.peer.detect_mult = packet.detect_mult;
-        self.peer.passive = packet.passive;
-        self.peer.version = packet.client_version;
+        self.peer.rx_min_us = self.within_bounds(header.required_min_rx_us);
+        self.peer.detect_mult = header.detect_mult;
+        self.peer.details = details;
     }
 
     /// Brings the next packet forward where the interval has become shorter than this: nobody waits longer than the new one
@@ -550,7 +477,7 @@ impl Session {
         }
     }
 
-    fn is_stale_down(&self, arrival: Time) -> bool {
+    fn is_newly_up(&self, arrival: Time) -> bool {
         let came_up = if self.state == State::Up { self.timestamps.up_since } else { None };
         came_up.is_some_and(|since| arrival < since.plus(self.detect_time_us()))
     }

@@ -4,9 +4,10 @@ use std::collections::VecDeque;
 
 use crate::engine::stats::TransitionCause;
 use crate::engine::{Engine, Path, Transition};
-use crate::protocol::packet::{ControlPacket, State};
+use crate::protocol::liveness::packet::ControlPacket;
 use crate::protocol::rules::MAX_PEER_INTERVAL_US;
-use crate::protocol::session::{DownReason, Session};
+use crate::protocol::session::Session;
+use crate::protocol::state::{DownReason, State};
 use crate::sim::network::Waiting;
 use crate::sim::violation::Violation;
 

@@ -9,9 +9,11 @@ use crate::engine::stats::LocalEndpoint;
 use crate::engine::{Datagram, Engine, Event, Path, SessionId, SessionSpec, Transition, Transmit};
 use crate::net::send_queue::SendQueue;
 use crate::net::socket::{Outgoing, SendBuffer, TX_CHARGE, Wire};
-use crate::protocol::packet::{ControlPacket, State};
+use crate::protocol::liveness::Identity;
+use crate::protocol::liveness::packet::ControlPacket;
 use crate::protocol::rules::{ROBUST, Rules};
-use crate::protocol::session::{Identity, Policy};
+use crate::protocol::session::Policy;
+use crate::protocol::state::State;
 use crate::protocol::time::Time;
 use crate::routes::armed::{AffectedRoutes, ArmedRoute, ArmingPolicy, HOLD_US, SessionView};
 use crate::routes::kernel_route::{KernelRoute, Occupant};
@@ -482,7 +484,7 @@ impl Host {
             let Some(waiting) = self.socket.pop_front() else { break };
             let Flight { path, ref bytes, length, .. } = waiting.flight;
             let bytes = &bytes[..usize::from(length)];
-            self.engine.handle_datagram(local, Datagram { arrival: waiting.arrival, path, bytes });
+            self.engine.handle_datagram(local, Datagram { arrival: waiting.arrival, path, ttl: None, bytes });
             if let Some(id) = self.checker.session_of(&path) {
                 self.checker.touched(&self.engine, id);
                 self.touched.push(id);
@@ -563,7 +565,7 @@ impl Host {
             let is_foreign = matches!(self.kernel.tables().occupant(&route), Occupant::Foreign(_));
             let up = session.state() == State::Up && !admin_down;
             let adopted = kept.adopted_until.is_some_and(|until| local < until);
-            let stays = no_uninstall || (self.spec.honor_peer_passive && session.peer().passive && !admin_down);
+            let stays = no_uninstall || (self.spec.honor_peer_passive && session.peer_is_passive() && !admin_down);
             let wanted = if up {
                 held || is_foreign
             } else if adopted {
@@ -639,7 +641,7 @@ impl<S: FnMut(&Outgoing) -> bool> Wire for SimulatedWire<'_, S> {
 fn view(engine: &Engine, id: SessionId, conv_start: Option<Time>) -> SessionView {
     engine.session(id).map_or_else(SessionView::default, |(session, _)| SessionView {
         up: session.state() == State::Up,
-        peer_passive: session.peer().passive,
+        peer_passive: session.peer_is_passive(),
         conv_start,
     })
 }
@@ -651,6 +653,7 @@ fn new_engine(spec: &HostSpec, random: &mut Random) -> Engine {
         max_tx_ceil_us: spec.max_tx_ceil_us,
         backoff_max_us: spec.backoff_max_us,
         require_discriminator: spec.require_discriminator,
+        min_ttl: 0,
         identity: spec.passive.then_some(Identity { passive: true, version: [1, 0, 0, 0] }),
     };
     let key = std::array::from_fn(|_| random.next_u64());

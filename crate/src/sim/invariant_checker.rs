@@ -7,8 +7,8 @@ use rustc_hash::FxHashMap;
 
 use crate::engine::stats::TransitionCause;
 use crate::engine::{Engine, Event, Path, SessionId, Transition, Transmit};
-use crate::protocol::packet::{ControlPacket, State};
-use crate::protocol::session::DownReason;
+use crate::protocol::liveness::packet::ControlPacket;
+use crate::protocol::state::{DownReason, State};
 use crate::protocol::time::Time;
 use crate::sim::violation::Violation;
 

@@ -6,7 +6,7 @@ use std::collections::BinaryHeap;
 use rustc_hash::FxHashMap;
 
 use crate::engine::Path;
-use crate::protocol::packet::PACKET_LEN;
+use crate::protocol::liveness::packet::PACKET_LEN;
 use crate::protocol::time::Time;
 use crate::sim::random::Random;
 

@@ -5,9 +5,9 @@ use std::cmp::Reverse;
 use std::collections::BinaryHeap;
 
 use crate::engine::SessionId;
-use crate::protocol::packet::State;
 use crate::protocol::rules::{MAX_PEER_INTERVAL_US, ROBUST};
 use crate::protocol::session::Timers;
+use crate::protocol::state::State;
 use crate::protocol::time::Time;
 use crate::sim::host::{Host, HostSpec};
 use crate::sim::network::HostId;

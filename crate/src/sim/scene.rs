@@ -1,8 +1,8 @@
 //! What there is in a simulated world: hosts, pairs of sessions between them, and the network, at one point in time.
 
 use crate::engine::{SessionId, SessionSpec};
-use crate::protocol::packet::State;
 use crate::protocol::session::Timers;
+use crate::protocol::state::State;
 use crate::protocol::time::Time;
 use crate::sim::host::{Host, path_of};
 use crate::sim::network::{HostId, Network};
@@ -79,6 +79,6 @@ impl Pair {
     #[must_use]
     pub fn spec(&self, id: PairId, side: usize) -> SessionSpec {
         let path = path_of(self.hosts[side], self.hosts[1 - side], id.0);
-        SessionSpec { id: id.session(), path, peer_port: PORT, timers: self.timers[side] }
+        SessionSpec { id: id.session(), path, peer_port: PORT, timers: self.timers[side], min_ttl: None }
     }
 }

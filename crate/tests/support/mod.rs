@@ -25,6 +25,7 @@ pub fn policy(rules: &'static Rules) -> Policy {
         max_tx_ceil_us: 1_000_000,
         backoff_max_us: 1_000_000,
         require_discriminator: false,
+        min_ttl: 0,
         identity: None,
     }
 }
@@ -42,7 +43,7 @@ pub fn path(local: u8, peer: u8) -> Path {
 }
 
 pub fn spec(id: u32, path: Path, timers: Timers) -> SessionSpec {
-    SessionSpec { id: SessionId(id), path, peer_port: 44880, timers }
+    SessionSpec { id: SessionId(id), path, peer_port: 44880, timers, min_ttl: None }
 }
 
 pub fn transitions(engine: &mut Engine) -> Vec<Transition> {

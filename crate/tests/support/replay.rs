@@ -4,9 +4,11 @@ use std::net::Ipv4Addr;
 
 use route_liveness::engine::stats::LinkId;
 use route_liveness::engine::{Datagram, Engine, Event, Path, SessionId, SessionSpec};
-use route_liveness::protocol::packet::{ControlPacket, State};
+use route_liveness::protocol::liveness::Identity;
+use route_liveness::protocol::liveness::packet::ControlPacket;
 use route_liveness::protocol::rules::{REFERENCE, ROBUST};
-use route_liveness::protocol::session::{Identity, Policy, Timers};
+use route_liveness::protocol::session::{Policy, Timers};
+use route_liveness::protocol::state::State;
 use route_liveness::protocol::time::Time;
 use serde::Deserialize;
 use serde_json::{Value, json};
@@ -143,7 +145,15 @@ impl Replay {
         };
         let Limits { min_tx_floor_us, max_tx_ceil_us, backoff_max_us, require_discriminator } = scenario.limits;
         let identity = scenario.identity.as_ref().map(|own| Identity { passive: own.passive, version: own.version });
-        let policy = Policy { rules, min_tx_floor_us, max_tx_ceil_us, backoff_max_us, require_discriminator, identity };
+        let policy = Policy {
+            rules,
+            min_tx_floor_us,
+            max_tx_ceil_us,
+            backoff_max_us,
+            require_discriminator,
+            min_ttl: 0,
+            identity,
+        };
         Self { engine: Engine::new(policy, 1, scenario.seed), sent: Vec::new(), events: Vec::new() }
     }
 
@@ -187,7 +197,7 @@ impl Replay {
             Action::Start => {
                 let WireSession { local_discr, tx_min_us, rx_min_us, detect_mult } = scenario.session;
                 let timers = Timers { tx_min_us, rx_min_us, detect_mult };
-                let spec = SessionSpec { id: ID, path: PATH, peer_port: 44880, timers };
+                let spec = SessionSpec { id: ID, path: PATH, peer_port: 44880, timers, min_ttl: None };
                 self.engine.add_session(now, spec, local_discr).expect("room for one session");
             }
             Action::Receive => {
@@ -197,7 +207,7 @@ impl Replay {
                     _ => panic!("a step that receives has a packet or bytes"),
                 };
                 let arrival = step.arrival_us.map_or(now, Time::from_micros);
-                self.engine.handle_datagram(now, Datagram { arrival, path: PATH, bytes: &bytes });
+                self.engine.handle_datagram(now, Datagram { arrival, path: PATH, ttl: None, bytes: &bytes });
             }
             Action::Run => {}
             Action::AdminDown => self.engine.admin_down(now, ID),
@@ -222,8 +232,8 @@ impl Replay {
             "state": session.state().name(),
             "reason": session.last_down_reason().name(),
             "peerDiscr": peer.discr,
-            "peerPassive": peer.passive,
-            "peerVersion": peer.version,
+            "peerPassive": peer.details.passive,
+            "peerVersion": peer.details.version,
             "txIntervalUs": session.tx_interval_us(),
             "detectTimeUs": session.detect_time_us(),
             "detectDeadlineUs": session.detect_deadline().map(Time::micros),

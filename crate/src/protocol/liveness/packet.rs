@@ -1,6 +1,10 @@
 //! Bytes <-> `ControlPacket`: the 40-byte wire format, whose first 20 bytes are RFC 5880's (§4.1).
 
+use std::ops::Range;
+
 use thiserror::Error;
+
+use crate::protocol::state::State;
 
 /// Length of a control packet in bytes, and the value of its length field.
 pub const PACKET_LEN: usize = 40;
@@ -8,40 +12,35 @@ pub const PACKET_LEN: usize = 40;
 /// The one protocol version there is.
 pub const VERSION: u8 = 1;
 
-const FLAG_PASSIVE: u8 = 0b0000_0001;
+/// Where the fields of a packet stand: for the codec, and for the filter of the socket.
+pub mod field {
+    use std::ops::Range;
 
-/// A session's state as the wire has it, in two bits (RFC 5880 §4.1 `Sta`).
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-#[repr(u8)]
-pub enum State {
-    AdminDown = 0,
-    Down = 1,
-    Init = 2,
-    Up = 3,
-}
+    /// The version, in the three high bits.
+    pub const VERSION: usize = 0;
+    /// How far the version is shifted.
+    pub const VERSION_SHIFT: u32 = 5;
+    /// The state, in the two high bits.
+    pub const STATE: usize = 1;
+    /// The sender's detection multiplier.
+    pub const DETECT_MULT: usize = 2;
+    /// The length of the packet.
+    pub const LENGTH: usize = 3;
+    /// The sender's discriminator.
+    pub const LOCAL_DISCR: Range<usize> = 4..8;
+    /// The receiver's discriminator.
+    pub const PEER_DISCR: Range<usize> = 8..12;
+    /// Desired Min TX Interval, in microseconds.
+    pub const DESIRED_MIN_TX: Range<usize> = 12..16;
+    /// Required Min RX Interval, in microseconds.
+    pub const REQUIRED_MIN_RX: Range<usize> = 16..20;
+    /// Flags of the sender.
+    pub const FLAGS: usize = 20;
+    /// The sender's version: major, minor, patch, channel.
+    pub const CLIENT_VERSION: Range<usize> = 21..25;
 
-impl State {
-    pub const ALL: [State; 4] = [State::AdminDown, State::Down, State::Init, State::Up];
-
-    /// The name that logs, metrics and the TypeScript side use.
-    #[must_use]
-    pub const fn name(self) -> &'static str {
-        match self {
-            State::AdminDown => "admin_down",
-            State::Down => "down",
-            State::Init => "init",
-            State::Up => "up",
-        }
-    }
-
-    const fn from_bits(byte: u8) -> Self {
-        match byte >> 6 {
-            0 => State::AdminDown,
-            1 => State::Down,
-            2 => State::Init,
-            _ => State::Up,
-        }
-    }
+    /// In `FLAGS`: the sender only observes.
+    pub const FLAG_PASSIVE: u8 = 0b0000_0001;
 }
 
 /// Why bytes are not a control packet.
@@ -77,22 +76,21 @@ impl ControlPacket {
     #[must_use]
     pub fn marshal(&self) -> [u8; PACKET_LEN] {
         let mut bytes = [0; PACKET_LEN];
-        bytes[0] = VERSION << 5;
-        bytes[1] = (self.state as u8) << 6;
-        bytes[2] = self.detect_mult;
-        bytes[3] = PACKET_LEN as u8;
-        bytes[4..8].copy_from_slice(&self.local_discr.to_be_bytes());
-        bytes[8..12].copy_from_slice(&self.peer_discr.to_be_bytes());
-        bytes[12..16].copy_from_slice(&self.desired_min_tx_us.to_be_bytes());
-        bytes[16..20].copy_from_slice(&self.required_min_rx_us.to_be_bytes());
-        bytes[20] = if self.passive { FLAG_PASSIVE } else { 0 };
-        bytes[21..25].copy_from_slice(&self.client_version);
+        bytes[field::VERSION] = VERSION << field::VERSION_SHIFT;
+        bytes[field::STATE] = (self.state as u8) << 6;
+        bytes[field::DETECT_MULT] = self.detect_mult;
+        bytes[field::LENGTH] = PACKET_LEN as u8;
+        bytes[field::LOCAL_DISCR].copy_from_slice(&self.local_discr.to_be_bytes());
+        bytes[field::PEER_DISCR].copy_from_slice(&self.peer_discr.to_be_bytes());
+        bytes[field::DESIRED_MIN_TX].copy_from_slice(&self.desired_min_tx_us.to_be_bytes());
+        bytes[field::REQUIRED_MIN_RX].copy_from_slice(&self.required_min_rx_us.to_be_bytes());
+        bytes[field::FLAGS] = if self.passive { field::FLAG_PASSIVE } else { 0 };
+        bytes[field::CLIENT_VERSION].copy_from_slice(&self.client_version);
         bytes
     }
 
-    /// Reads a packet from the first 40 bytes. Checks size, version and length field only, as the reference
-    /// does; what the receive path refuses beyond that is the engine's to judge. Reserved bits and bytes are
-    /// ignored, whatever they hold.
+    /// Reads a packet from the first 40 bytes. Checks size, version and length field only, as the reference does; the receive
+    /// path drops more (`Liveness::decode`). Reserved bits and bytes are ignored, whatever they hold.
     ///
     /// # Errors
     /// `Short`, `Version` or `Length`, in this order.
@@ -100,25 +98,29 @@ impl ControlPacket {
         let Some(bytes) = bytes.first_chunk::<PACKET_LEN>() else {
             return Err(DecodeError::Short(bytes.len()));
         };
-        let version = bytes[0] >> 5;
+        let version = bytes[field::VERSION] >> field::VERSION_SHIFT;
         if version != VERSION {
             return Err(DecodeError::Version(version));
         }
-        if usize::from(bytes[3]) != PACKET_LEN {
-            return Err(DecodeError::Length(bytes[3]));
+        if usize::from(bytes[field::LENGTH]) != PACKET_LEN {
+            return Err(DecodeError::Length(bytes[field::LENGTH]));
         }
-        let word = |at: usize| u32::from_be_bytes([bytes[at], bytes[at + 1], bytes[at + 2], bytes[at + 3]]);
+        let word = |at: Range<usize>| u32::from_be_bytes(four(bytes, at));
         Ok(Self {
-            state: State::from_bits(bytes[1]),
-            detect_mult: bytes[2],
-            local_discr: word(4),
-            peer_discr: word(8),
-            desired_min_tx_us: word(12),
-            required_min_rx_us: word(16),
-            passive: bytes[20] & FLAG_PASSIVE != 0,
-            client_version: [bytes[21], bytes[22], bytes[23], bytes[24]],
+            state: State::from_bits(bytes[field::STATE]),
+            detect_mult: bytes[field::DETECT_MULT],
+            local_discr: word(field::LOCAL_DISCR),
+            peer_discr: word(field::PEER_DISCR),
+            desired_min_tx_us: word(field::DESIRED_MIN_TX),
+            required_min_rx_us: word(field::REQUIRED_MIN_RX),
+            passive: bytes[field::FLAGS] & field::FLAG_PASSIVE != 0,
+            client_version: four(bytes, field::CLIENT_VERSION),
         })
     }
+}
+
+fn four(bytes: &[u8; PACKET_LEN], at: Range<usize>) -> [u8; 4] {
+    [bytes[at.start], bytes[at.start + 1], bytes[at.start + 2], bytes[at.start + 3]]
 }
 
 #[cfg(test)]
