@@ -1,8 +1,9 @@
 //! Whatever the kernel writes, or somebody in its name: it is read or ignored, and every request has one answer.
 
 use route_liveness::net::links::read_changes;
+use route_liveness::routes::answers::Answers;
+use route_liveness::routes::listing::{Listing, from_message};
 use route_liveness::routes::monitor::Notices;
-use route_liveness::routes::socket::{Answers, Listing, from_message};
 
 /// The first byte picks the reader, the next two are cut off as the sizes of two reads.
 ///

@@ -17,9 +17,9 @@ use nix::sys::eventfd::{EfdFlags, EventFd};
 use crate::protocol::time::Time;
 use crate::routes::armed::AffectedRoutes;
 use crate::routes::kernel_route::{KernelRoute, Slot};
-use crate::routes::socket::{enlarge_receive_buffer, from_message, slot_of};
+use crate::routes::listing::{from_message, slot_of};
 use crate::system::clock;
-use crate::system::netlink::each_message;
+use crate::system::netlink::{each_message, enlarge_receive_buffer};
 
 /// linux/rtnetlink.h: RTMGRP_LINK, RTMGRP_IPV4_IFADDR and RTMGRP_IPV4_ROUTE.
 const GROUPS: u32 = 0x1 | 0x10 | 0x40;

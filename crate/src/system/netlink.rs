@@ -2,6 +2,8 @@
 
 use netlink_packet_core::{NetlinkMessage, NetlinkPayload};
 use netlink_packet_route::RouteNetlinkMessage;
+use netlink_sys::Socket;
+use nix::sys::socket::{setsockopt, sockopt};
 
 /// linux/netlink.h: the header of every message.
 pub(crate) const NETLINK_HEADER_LEN: usize = 16;
@@ -26,6 +28,21 @@ pub(crate) fn each_message(mut datagram: &[u8], mut show: impl FnMut(NetlinkMess
         datagram = &datagram[length.next_multiple_of(4).min(datagram.len())..];
     }
     is_complete
+}
+
+/// How much room notices and answers have to wait in, in bytes.
+const RECEIVE_BUFFER: usize = 4 << 20;
+
+/// Makes the buffer that notices and answers wait in as large as is allowed.
+///
+/// # Errors
+/// None that a socket is known to give.
+pub fn enlarge_receive_buffer(socket: &Socket) -> std::io::Result<()> {
+    // Beyond net.core.rmem_max with CAP_NET_ADMIN only.
+    if setsockopt(socket, sockopt::RcvBufForce, &RECEIVE_BUFFER).is_err() {
+        setsockopt(socket, sockopt::RcvBuf, &RECEIVE_BUFFER)?;
+    }
+    Ok(())
 }
 
 /// What a kernel has written: `crate/tests/netlink/README.md` says when.
