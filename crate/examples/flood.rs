@@ -10,7 +10,9 @@ use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
 use nix::net::if_::if_nametoindex;
-use route_liveness::net::socket::{BATCH, Outgoing, UdpSocket, Wire};
+use route_liveness::net::cells::BATCH;
+use route_liveness::net::socket::bind;
+use route_liveness::net::tx_socket::{Outgoing, Wire};
 use route_liveness::protocol::jitter::Xorshift32;
 use route_liveness::protocol::liveness::packet::{ControlPacket, PACKET_LEN};
 use route_liveness::protocol::state::State;
@@ -76,8 +78,7 @@ fn flood(setup: &Setup) -> Result<Sent, String> {
         return Err("sources are empty".into());
     }
     let ifindex = if_nametoindex(setup.iface.as_str()).map_err(|errno| format!("{}: {errno}", setup.iface))?;
-    let mut socket =
-        UdpSocket::bind(SocketAddrV4::new(Ipv4Addr::UNSPECIFIED, 0), 0).map_err(|errno| errno.to_string())?;
+    let (_, mut socket) = bind(SocketAddrV4::new(Ipv4Addr::UNSPECIFIED, 0), 0).map_err(|errno| errno.to_string())?;
     let mut random = Xorshift32::new(setup.seed);
     let mut sources = setup.sources.iter().copied().cycle();
     let began = Instant::now();

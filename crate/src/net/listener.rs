@@ -16,7 +16,7 @@ use nix::sys::socket::{ControlMessage, ControlMessageOwned, MsgFlags, SockaddrIn
 use crate::net::arrival::Arrivals;
 use crate::net::interface_names::index_of;
 use crate::net::links::Links;
-use crate::net::socket::UdpSocket;
+use crate::net::socket;
 use crate::net::start_error::StartError;
 use crate::protocol::time::Time;
 use crate::system::clock;
@@ -95,10 +95,10 @@ impl Listener {
     /// # Errors
     /// What the system says, `Bind` where the address was the trouble.
     pub fn start(address: SocketAddrV4, bell: Bell) -> Result<Self, StartError> {
-        let mut socket = UdpSocket::bind(address, EXPECTED_PEERS).map_err(StartError::Bind)?;
+        let (rx, mut tx) = socket::bind(address, EXPECTED_PEERS).map_err(StartError::Bind)?;
         // Whoever drives sessions over it shares it among them, those whose neighbours are dead included.
-        socket.fit_send_buffer(EXPECTED_PEERS)?;
-        let fd = Arc::new(OwnedFd::from(socket));
+        tx.fit_send_buffer(EXPECTED_PEERS)?;
+        let fd = rx.descriptor();
         let links = Links::new()?;
         let wake = EventFd::from_flags(EfdFlags::EFD_CLOEXEC | EfdFlags::EFD_NONBLOCK)?;
         let shared = Arc::new(Shared { queue: ReceivedQueue::new(bell), stop: AtomicBool::new(false), wake });

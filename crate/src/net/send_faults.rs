@@ -4,7 +4,7 @@ use std::net::SocketAddrV4;
 
 use nix::errno::Errno;
 
-use crate::net::socket::SendBuffer;
+use crate::net::tx_socket::SendBuffer;
 use crate::protocol::time::Time;
 use crate::system::problem::Problem;
 

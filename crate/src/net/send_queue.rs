@@ -7,8 +7,9 @@
 use std::collections::VecDeque;
 
 use crate::engine::stats::{EndpointId, Stats};
+use crate::net::cells::BATCH;
 use crate::net::send_faults::SendFaults;
-use crate::net::socket::{BATCH, Outgoing, TX_CHARGE, Wire};
+use crate::net::tx_socket::{Outgoing, TX_CHARGE, Wire};
 use crate::protocol::time::Time;
 
 /// A socket that is full is tried again after this.
@@ -164,7 +165,7 @@ mod tests {
 
     use super::*;
     use crate::engine::stats::LocalEndpoint;
-    use crate::net::socket::SendBuffer;
+    use crate::net::tx_socket::SendBuffer;
     use crate::protocol::liveness::packet::PACKET_LEN;
 
     /// Packets to addresses that end in an odd number wait for their neighbour, the others leave at once.

@@ -202,17 +202,18 @@ fn statement(code: u32, k: u32) -> sock_filter {
 mod tests {
     use super::*;
     use crate::engine::stats::LocalEndpoint;
-    use crate::net::socket::UdpSocket;
+    use crate::net::rx_socket::RxSocket;
+    use crate::net::socket::bind;
     use std::net::{SocketAddrV4, UdpSocket as StdSocket};
 
     const LOCALHOST: Ipv4Addr = Ipv4Addr::LOCALHOST;
 
-    fn socket() -> UdpSocket {
-        UdpSocket::bind(SocketAddrV4::new(LOCALHOST, 0), 1).unwrap()
+    fn socket() -> RxSocket {
+        bind(SocketAddrV4::new(LOCALHOST, 0), 1).unwrap().0
     }
 
     /// How many of these, sent from `source`, are there to be read.
-    fn read_of(socket: &mut UdpSocket, source: Ipv4Addr, packets: &[&[u8]]) -> usize {
+    fn read_of(socket: &mut RxSocket, source: Ipv4Addr, packets: &[&[u8]]) -> usize {
         let peer = StdSocket::bind((source, 0)).unwrap();
         for packet in packets {
             peer.send_to(packet, socket.local_addr().unwrap()).unwrap();

@@ -8,7 +8,7 @@ use nix::errno::Errno;
 use crate::engine::stats::LocalEndpoint;
 use crate::engine::{Datagram, Engine, Event, Path, SessionId, SessionSpec, Transition, Transmit};
 use crate::net::send_queue::SendQueue;
-use crate::net::socket::{Outgoing, SendBuffer, TX_CHARGE, Wire};
+use crate::net::tx_socket::{Outgoing, SendBuffer, TX_CHARGE, Wire};
 use crate::protocol::liveness::Identity;
 use crate::protocol::liveness::packet::ControlPacket;
 use crate::protocol::rules::{ROBUST, Rules};
