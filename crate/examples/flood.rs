@@ -88,8 +88,8 @@ fn flood(setup: &Setup) -> Result<Sent, String> {
         let batch: Vec<Outgoing> = (0..BATCH)
             .map(|_| Outgoing {
                 bytes: bytes(setup.kind, &mut random),
-                destination: SocketAddrV4::new(setup.to, setup.port),
-                source: sources.next().expect("a cycle over some has no end"),
+                destination: SocketAddrV4::new(setup.to, setup.port).into(),
+                source: sources.next().expect("a cycle over some has no end").into(),
                 ifindex,
             })
             .collect();

@@ -6,7 +6,7 @@
 //! with its input.
 
 use std::io::{BufRead, Write, stdin, stdout};
-use std::net::{Ipv4Addr, SocketAddrV4};
+use std::net::{Ipv4Addr, SocketAddr, SocketAddrV4};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::thread;
@@ -109,8 +109,8 @@ impl Floor {
         let ifindex = if_nametoindex(setup.iface.as_str()).expect("the interface exists");
         let packet = |(number, (local, peer)): (u32, &(Ipv4Addr, Ipv4Addr))| Outgoing {
             bytes: packet(number, setup.interval_us),
-            destination: SocketAddrV4::new(*peer, setup.port),
-            source: *local,
+            destination: SocketAddr::new((*peer).into(), setup.port),
+            source: (*local).into(),
             ifindex,
         };
         let address = SocketAddrV4::new(Ipv4Addr::UNSPECIFIED, setup.port);

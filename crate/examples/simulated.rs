@@ -5,7 +5,7 @@
 //! themselves: each packet that is sent comes back as the peer's.
 
 use std::alloc::{GlobalAlloc, Layout, System};
-use std::net::Ipv4Addr;
+use std::net::{IpAddr, Ipv4Addr};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
@@ -118,7 +118,11 @@ fn run(engine: &mut Engine, mut now: Time, us: u64) -> (Time, u64) {
 }
 
 fn path(number: u32) -> Path {
-    Path { link: LinkId(1), local: Ipv4Addr::new(10, 0, 0, 1), peer: Ipv4Addr::from(0x0B00_0000 + number) }
+    Path {
+        link: LinkId(1),
+        local: IpAddr::V4(Ipv4Addr::new(10, 0, 0, 1)),
+        peer: IpAddr::V4(Ipv4Addr::from(0x0B00_0000 + number)),
+    }
 }
 
 /// What the peer would send: Up, naming the session that it answers.

@@ -106,7 +106,8 @@ fn a_new_session_is_probed_at_once_and_thousands_are_paced_over_a_second() {
     assert_eq!(engine.poll_deadline(), Some(at(SECOND)));
     for id in 1..20_000 {
         let [high, low] = u16::try_from(id).unwrap().to_be_bytes();
-        let path = Path { link: LINK, local: host(1), peer: std::net::Ipv4Addr::new(10, 1, high, low) };
+        let path =
+            Path { link: LINK, local: host(1), peer: std::net::IpAddr::V4(std::net::Ipv4Addr::new(10, 1, high, low)) };
         engine.add_session(at(SECOND), spec(id, path, timers(1_000, 3)), id + 1).unwrap();
     }
     let mut most_in_one_ms = 0;
@@ -259,7 +260,11 @@ fn strangers_and_garbage_are_counted_never_answered_and_change_nobody() {
 fn a_flood_to_addresses_without_sessions_does_not_grow_the_counters() {
     let mut engine = Engine::new(policy(&ROBUST), 10, 1);
     for low in 0..=255 {
-        let path = Path { link: LinkId::OTHER, local: std::net::Ipv4Addr::new(127, 0, 9, low), peer: host(9) };
+        let path = Path {
+            link: LinkId::OTHER,
+            local: std::net::IpAddr::V4(std::net::Ipv4Addr::new(127, 0, 9, low)),
+            peer: host(9),
+        };
         engine.handle_datagram(at(1), Datagram { arrival: at(1), path, ttl: None, bytes: &[0; 80] });
     }
     assert_eq!(engine.stats().iter().count(), 1);
@@ -507,7 +512,7 @@ proptest! {
 fn many_up(sessions: u32) -> Engine {
     let mut engine = Engine::new(policy(&ROBUST), 1_000, 1).with_slack(1_000);
     for id in 1..=sessions {
-        let path = Path { peer: std::net::Ipv4Addr::from(0x0A01_0000 + id), ..path(1, 2) };
+        let path = Path { peer: std::net::IpAddr::V4(std::net::Ipv4Addr::from(0x0A01_0000 + id)), ..path(1, 2) };
         engine.add_session(at(SECOND), spec(id, path, timers(100, 100)), id).unwrap();
         let packet = up_packet(1_000 + id, id);
         let datagram = Datagram { arrival: at(SECOND), path, ttl: None, bytes: &packet.marshal() };

@@ -1,6 +1,6 @@
 //! What the kernel is asked for each armed route, in effects: orders go in, requests come out, answers and notices go in.
 
-use std::net::Ipv4Addr;
+use std::net::{IpAddr, Ipv4Addr};
 
 use route_liveness::engine::SessionId;
 use route_liveness::engine::stats::{LinkId, LocalEndpoint};
@@ -16,18 +16,18 @@ const SECOND: u64 = 1_000_000;
 const UP: SessionView = SessionView { up: true, peer_passive: false, conv_start: None };
 const DOWN: SessionView = SessionView { up: false, peer_passive: false, conv_start: None };
 const DOWN_PASSIVE: SessionView = SessionView { up: false, peer_passive: true, conv_start: None };
-const SCOPE: LocalEndpoint = LocalEndpoint { link: LinkId(1), local: Ipv4Addr::new(10, 0, 0, 1) };
+const SCOPE: LocalEndpoint = LocalEndpoint { link: LinkId(1), local: IpAddr::V4(Ipv4Addr::new(10, 0, 0, 1)) };
 const ROUTE: KernelRoute = KernelRoute {
     table: 254,
-    destination: Ipv4Addr::new(10, 9, 0, 7),
+    destination: IpAddr::V4(Ipv4Addr::new(10, 9, 0, 7)),
     prefix_length: 32,
-    source: Ipv4Addr::new(10, 0, 0, 1),
-    next_hop: Ipv4Addr::new(10, 0, 0, 2),
+    source: IpAddr::V4(Ipv4Addr::new(10, 0, 0, 1)),
+    next_hop: IpAddr::V4(Ipv4Addr::new(10, 0, 0, 2)),
     interface: 7,
     protocol: 186,
     priority: 0,
 };
-const OTHER_HOP: KernelRoute = KernelRoute { next_hop: Ipv4Addr::new(10, 0, 0, 3), ..ROUTE };
+const OTHER_HOP: KernelRoute = KernelRoute { next_hop: IpAddr::V4(Ipv4Addr::new(10, 0, 0, 3)), ..ROUTE };
 
 /// Orders, and a kernel that does what it is asked.
 struct Bench {
@@ -190,7 +190,7 @@ fn a_passive_peer_keeps_its_route_through_a_down_until_it_is_withdrawn_or_the_fl
 fn deletes_go_before_looks_and_looks_before_adds_also_where_an_add_was_wanted_first() {
     let mut planner = RoutePlanner::new(ArmingPolicy { take_over: false, honor_peer_passive: false });
     let arm = |planner: &mut RoutePlanner, id: u32, generation, session, view, adopted| {
-        let route = KernelRoute { destination: Ipv4Addr::from(0x0A09_0000 + id), ..ROUTE };
+        let route = KernelRoute { destination: IpAddr::V4(Ipv4Addr::from(0x0A09_0000 + id)), ..ROUTE };
         let (id, session) = (RouteId(id), SessionId(session));
         let armed = ArmedRoute { id, session, generation, route, no_uninstall: false, admin_down: false, adopted };
         planner.arm(armed, SCOPE, view, NOW);
@@ -384,7 +384,7 @@ fn what_a_link_takes_along_is_put_back_at_once_however_often() {
 fn a_suspicion_is_followed_in_portions() {
     let mut planner = RoutePlanner::new(ArmingPolicy { take_over: false, honor_peer_passive: false });
     for id in 0..10 {
-        let route = KernelRoute { destination: Ipv4Addr::from(0x0A09_0000 + id), ..ROUTE };
+        let route = KernelRoute { destination: IpAddr::V4(Ipv4Addr::from(0x0A09_0000 + id)), ..ROUTE };
         let (id, session) = (RouteId(id), SessionId(id));
         let armed =
             ArmedRoute { id, session, generation: 1, route, no_uninstall: false, admin_down: false, adopted: false };
@@ -495,7 +495,7 @@ fn a_replaced_route_waits_for_its_new_session_and_goes_where_that_does_not_come_
 
 #[test]
 fn replacements_that_follow_each_other_leave_nothing_behind() {
-    let third = KernelRoute { next_hop: Ipv4Addr::new(10, 0, 0, 4), ..ROUTE };
+    let third = KernelRoute { next_hop: IpAddr::V4(Ipv4Addr::new(10, 0, 0, 4)), ..ROUTE };
     let mut bench = Bench::new();
     bench.arm(|_| {}, UP);
     let addition = bench.ask();

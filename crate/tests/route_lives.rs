@@ -3,7 +3,7 @@
 //! `ROUTE_LIVES=100000` lives so many (in release), `SEED` has other ones, `LIFE` shows a single one.
 
 use std::collections::VecDeque;
-use std::net::Ipv4Addr;
+use std::net::{IpAddr, Ipv4Addr};
 
 use route_liveness::engine::SessionId;
 use route_liveness::engine::stats::{LinkId, LocalEndpoint};
@@ -23,15 +23,15 @@ const SECOND: u64 = 1_000_000;
 const PEACE_US: u64 = 300 * SECOND;
 
 /// Destination, prefix length, priority. A deletion without a priority fits any.
-const SLOTS: [(Ipv4Addr, u8, u32); 4] = [
-    (Ipv4Addr::new(10, 9, 0, 7), 32, 0),
-    (Ipv4Addr::new(10, 9, 0, 7), 32, 5),
-    (Ipv4Addr::new(10, 9, 0, 7), 32, 7),
-    (Ipv4Addr::new(10, 8, 0, 0), 24, 0),
+const SLOTS: [(IpAddr, u8, u32); 4] = [
+    (IpAddr::V4(Ipv4Addr::new(10, 9, 0, 7)), 32, 0),
+    (IpAddr::V4(Ipv4Addr::new(10, 9, 0, 7)), 32, 5),
+    (IpAddr::V4(Ipv4Addr::new(10, 9, 0, 7)), 32, 7),
+    (IpAddr::V4(Ipv4Addr::new(10, 8, 0, 0)), 24, 0),
 ];
 
-const SOURCES: [Ipv4Addr; 2] = [Ipv4Addr::new(10, 0, 0, 1), Ipv4Addr::new(10, 0, 0, 2)];
-const HOPS: [Ipv4Addr; 2] = [Ipv4Addr::new(10, 0, 0, 8), Ipv4Addr::new(10, 0, 0, 9)];
+const SOURCES: [IpAddr; 2] = [IpAddr::V4(Ipv4Addr::new(10, 0, 0, 1)), IpAddr::V4(Ipv4Addr::new(10, 0, 0, 2))];
+const HOPS: [IpAddr; 2] = [IpAddr::V4(Ipv4Addr::new(10, 0, 0, 8)), IpAddr::V4(Ipv4Addr::new(10, 0, 0, 9))];
 const LINKS: usize = 2;
 const SESSIONS: usize = LINKS * SOURCES.len() * HOPS.len();
 

@@ -1,6 +1,6 @@
 //! The engine with all sessions Up: one packet of many, and a turn in which all that is due is done.
 
-use std::net::Ipv4Addr;
+use std::net::{IpAddr, Ipv4Addr};
 
 use criterion::{BenchmarkId, Criterion, Throughput};
 use route_liveness::engine::stats::LinkId;
@@ -88,5 +88,9 @@ fn hear(engine: &mut Engine, now: Time, number: u32, state: State) {
 }
 
 fn path(number: u32) -> Path {
-    Path { link: LinkId(1), local: Ipv4Addr::new(10, 0, 0, 1), peer: Ipv4Addr::from(0x0B00_0000 + number) }
+    Path {
+        link: LinkId(1),
+        local: IpAddr::V4(Ipv4Addr::new(10, 0, 0, 1)),
+        peer: IpAddr::V4(Ipv4Addr::from(0x0B00_0000 + number)),
+    }
 }

@@ -1,6 +1,6 @@
 //! An engine under arbitrary datagrams, commands and steps of time, with the simulator's witness beside it.
 
-use std::net::Ipv4Addr;
+use std::net::{IpAddr, Ipv4Addr};
 
 use route_liveness::engine::stats::LinkId;
 use route_liveness::engine::{Datagram, Engine, Path, SessionId, SessionSpec};
@@ -139,7 +139,11 @@ impl Run {
 }
 
 fn path(id: SessionId) -> Path {
-    Path { link: LinkId(1), local: Ipv4Addr::new(10, 0, 0, 1), peer: Ipv4Addr::from(0x0A00_0002 + id.0) }
+    Path {
+        link: LinkId(1),
+        local: IpAddr::V4(Ipv4Addr::new(10, 0, 0, 1)),
+        peer: IpAddr::V4(Ipv4Addr::from(0x0A00_0002 + id.0)),
+    }
 }
 
 fn timers(script: &mut Script<'_>) -> Option<Timers> {

@@ -247,10 +247,10 @@ impl TryFrom<NativeRoute> for KernelRoute {
     fn try_from(route: NativeRoute) -> std::result::Result<Self, Coded> {
         Ok(Self {
             table: route.table,
-            destination: address(&route.dst)?,
+            destination: address(&route.dst)?.into(),
             prefix_length: route.prefix_length,
-            source: address(&route.src)?,
-            next_hop: address(&route.next_hop)?,
+            source: address(&route.src)?.into(),
+            next_hop: address(&route.next_hop)?.into(),
             interface: 0,
             protocol: route.protocol,
             priority: route.priority,

@@ -28,8 +28,8 @@ pub fn sessions(rows: &[u32], interfaces: Vec<String>) -> Result<Vec<SessionConf
         Some(SessionConfig {
             id: SessionId(id),
             interface: Arc::clone(interfaces.get(interface as usize)?),
-            local: Ipv4Addr::from_bits(local),
-            peer: Ipv4Addr::from_bits(peer),
+            local: Ipv4Addr::from_bits(local).into(),
+            peer: Ipv4Addr::from_bits(peer).into(),
             peer_port: peer_port.try_into().ok()?,
             timers: Timers { tx_min_us, rx_min_us, detect_mult: detect_mult.try_into().ok()? },
         })
@@ -49,10 +49,10 @@ pub fn routes(rows: &[u32]) -> Result<Vec<ArmedRoute>, Coded> {
             generation,
             route: KernelRoute {
                 table,
-                destination: Ipv4Addr::from_bits(destination),
+                destination: Ipv4Addr::from_bits(destination).into(),
                 prefix_length: prefix_length.try_into().ok()?,
-                source: Ipv4Addr::from_bits(source),
-                next_hop: Ipv4Addr::from_bits(next_hop),
+                source: Ipv4Addr::from_bits(source).into(),
+                next_hop: Ipv4Addr::from_bits(next_hop).into(),
                 // The driver knows which interface its session is on.
                 interface: 0,
                 protocol: protocol.try_into().ok()?,

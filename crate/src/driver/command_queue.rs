@@ -1,6 +1,6 @@
 //! Commands on their way to the driver's thread: a queue and a wake-up.
 
-use std::net::Ipv4Addr;
+use std::net::IpAddr;
 use std::os::fd::{AsFd, BorrowedFd};
 use std::sync::Arc;
 use std::sync::mpsc::Sender;
@@ -20,8 +20,8 @@ pub struct SessionConfig {
     pub id: SessionId,
     /// Shared by all that are on it.
     pub interface: Arc<str>,
-    pub local: Ipv4Addr,
-    pub peer: Ipv4Addr,
+    pub local: IpAddr,
+    pub peer: IpAddr,
     pub peer_port: u16,
     pub timers: Timers,
 }

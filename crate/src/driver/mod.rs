@@ -299,8 +299,8 @@ pub(crate) mod tests {
         SessionConfig {
             id: SessionId(1),
             interface: interface.into(),
-            local: LOCALHOST,
-            peer: LOCALHOST,
+            local: LOCALHOST.into(),
+            peer: LOCALHOST.into(),
             peer_port,
             timers: Timers { tx_min_us: 50_000, rx_min_us: 50_000, detect_mult: 3 },
         }

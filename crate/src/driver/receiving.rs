@@ -1,6 +1,5 @@
 //! The receiving half of a turn: the socket is read, and what it drops is looked for.
 
-use std::net::Ipv4Addr;
 use std::time::Instant;
 
 use nix::errno::Errno;
@@ -59,7 +58,7 @@ impl Driver {
         for received in self.rx.received() {
             last_arrival = self.arrivals.arrival(received.stamp_wall_us);
             let link = self.links.by_index(received.ifindex);
-            let path = Path { link, local: received.local, peer: *received.source.ip() };
+            let path = Path { link, local: received.local, peer: received.source.ip() };
             let datagram = Datagram { arrival: last_arrival, path, ttl: received.ttl, bytes: received.bytes };
             let endpoint = self.engine.handle_datagram(reading.monotonic, datagram);
             // One reading per packet: the end of one is the beginning of the next.
@@ -114,9 +113,8 @@ impl Driver {
 
     /// A kernel that has no room for all the peers gets the form of a packet only; what it refuses is a shield less.
     pub(super) fn attach_filter(&mut self) {
-        let peers: Vec<Ipv4Addr> = self.engine.peers().collect();
         let min_ttl = self.engine.lowest_min_ttl();
-        if self.rx.filter(&mut socket_filter::by_peer(min_ttl, peers)).is_err() {
+        if self.rx.filter(&mut socket_filter::by_peer(min_ttl, self.engine.peers())).is_err() {
             let _ = self.rx.filter(&mut socket_filter::by_form(min_ttl));
         }
     }

@@ -1,6 +1,6 @@
 //! The sending half of a turn: what the engine has to send goes to the socket.
 
-use std::net::SocketAddrV4;
+use std::net::SocketAddr;
 
 use nix::errno::Errno;
 
@@ -40,7 +40,7 @@ impl Driver {
 
     fn enqueue(&mut self, transmit: &Transmit) {
         let Transmit { endpoint, path, peer_port, is_probe, bytes } = *transmit;
-        let destination = SocketAddrV4::new(path.peer, peer_port);
+        let destination = SocketAddr::new(path.peer, peer_port);
         let Some(ifindex) = self.links.index(path.link) else {
             // The interface does not exist now. The session keeps trying: it may be made again.
             self.engine.stats_mut().at(endpoint).write_errors += 1;

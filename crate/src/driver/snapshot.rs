@@ -1,6 +1,6 @@
 //! What the outside is shown of sessions and counters: copies, made when somebody asks.
 
-use std::net::Ipv4Addr;
+use std::net::IpAddr;
 
 use crate::engine::delay_histogram::DelayHistogram;
 use crate::engine::stats::EndpointCounters;
@@ -101,14 +101,14 @@ pub struct StatsReport {
 #[derive(Clone, Debug)]
 pub struct EndpointReport {
     pub interface: String,
-    pub local: Ipv4Addr,
+    pub local: IpAddr,
     pub counters: EndpointCounters,
 }
 
 #[derive(Clone, Debug)]
 pub struct RouteEndpointReport {
     pub interface: String,
-    pub local: Ipv4Addr,
+    pub local: IpAddr,
     pub counters: RouteCounters,
 }
 
@@ -134,7 +134,7 @@ mod tests {
         let mut engine = Engine::new(policy, 10_000, 1);
         let timers = Timers { tx_min_us: 50_000, rx_min_us: 50_000, detect_mult: 3 };
         for number in 1..=5_000 {
-            let path = Path { link: LinkId(1), local: Ipv4Addr::LOCALHOST, peer: Ipv4Addr::from(number) };
+            let path = Path { link: LinkId(1), local: [127, 0, 0, 1].into(), peer: u32::to_be_bytes(number).into() };
             let spec = SessionSpec { id: SessionId(number), path, peer_port: 1, timers, min_ttl: None };
             let discr = engine.draw_discriminator();
             engine.add_session(Time::from_micros(1), spec, discr).unwrap();

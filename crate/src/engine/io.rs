@@ -1,6 +1,6 @@
 //! What goes into an engine and what comes out of it.
 
-use std::net::Ipv4Addr;
+use std::net::IpAddr;
 
 use thiserror::Error;
 
@@ -19,8 +19,8 @@ pub struct SessionId(pub u32);
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Path {
     pub link: LinkId,
-    pub local: Ipv4Addr,
-    pub peer: Ipv4Addr,
+    pub local: IpAddr,
+    pub peer: IpAddr,
 }
 
 #[derive(Clone, Copy, Debug)]

@@ -5,6 +5,7 @@ pub mod calendar;
 pub mod delay_histogram;
 pub mod histogram;
 pub mod io;
+pub mod path_key;
 pub mod queue;
 pub mod recent_delays;
 mod session_table;
@@ -12,7 +13,7 @@ pub mod slot_index;
 pub mod stats;
 
 use std::collections::VecDeque;
-use std::net::Ipv4Addr;
+use std::net::IpAddr;
 use std::sync::Arc;
 
 use crate::engine::delay_histogram::DelayHistogram;
@@ -124,9 +125,10 @@ impl<P: Protocol> Engine<P> {
         self.sessions.reserve(spec.id, spec.path, local_discr)?;
         let first_tx = self.paced(now);
         let endpoint = self.stats.endpoint(LocalEndpoint { link: spec.path.link, local: spec.path.local });
+        let path = self.sessions.make_key(spec.path);
         let index = self.sessions.insert(Slot {
             id: spec.id,
-            path: spec.path,
+            path,
             endpoint,
             peer_port: spec.peer_port,
             min_ttl: spec.min_ttl.unwrap_or(self.policy.min_ttl),
@@ -192,7 +194,7 @@ impl<P: Protocol> Engine<P> {
         let packet = P::decode(bytes);
         let slot = match &packet {
             Ok(packet) => self.find(path, packet),
-            Err(_) => self.sessions.of_path(path),
+            Err(_) => self.sessions.key(path).and_then(|key| self.sessions.of_path(key)),
         };
         let (endpoint, min_ttl) = match slot.map(|index| self.sessions.get(index)) {
             Some(slot) => (slot.endpoint, slot.min_ttl),
@@ -216,9 +218,14 @@ impl<P: Protocol> Engine<P> {
     fn find(&self, path: Path, packet: &P::Packet) -> Option<u32> {
         let header = P::header(packet);
         match P::demultiplex(&header) {
-            Demultiplex::Path => self.sessions.of_path_and_discriminator(path, header.peer_discr),
+            Demultiplex::Path => {
+                let key = self.sessions.key(path)?;
+                self.sessions.of_path_and_discriminator(key, header.peer_discr)
+            }
             Demultiplex::Discriminator(discr) => {
-                self.sessions.of_discriminator(discr).filter(|index| self.sessions.get(*index).path.peer == path.peer)
+                let index = self.sessions.of_discriminator(discr)?;
+                let known = self.sessions.path(self.sessions.get(index).path);
+                (known.peer == path.peer).then_some(index)
             }
         }
     }
@@ -309,8 +316,8 @@ impl<P: Protocol> Engine<P> {
     /// What a session is counted in.
     #[must_use]
     pub fn endpoint(&self, id: SessionId) -> Option<LocalEndpoint> {
-        let slot = self.sessions.get(self.sessions.of_id(id)?);
-        Some(LocalEndpoint { link: slot.path.link, local: slot.path.local })
+        let path = self.sessions.path(self.sessions.get(self.sessions.of_id(id)?).path);
+        Some(LocalEndpoint { link: path.link, local: path.local })
     }
 
     #[must_use]
@@ -329,8 +336,8 @@ impl<P: Protocol> Engine<P> {
     }
 
     /// The addresses of all peers, in no order, one for each session.
-    pub fn peers(&self) -> impl Iterator<Item = Ipv4Addr> + '_ {
-        self.sessions.iter_from(0).map(|(_, slot)| slot.path.peer)
+    pub fn peers(&self) -> impl Iterator<Item = IpAddr> + '_ {
+        self.sessions.iter_from(0).map(|(_, slot)| self.sessions.path(slot.path).peer)
     }
 
     /// The least TTL that any peer's packets may have.
@@ -411,10 +418,11 @@ impl<P: Protocol> Engine<P> {
 
     fn transmit(&mut self, now: Time, index: u32, due: Time) {
         self.transmit_delays.note(now.since(due));
+        let path = self.sessions.path(self.sessions.get(index).path);
         let slot = self.sessions.get_mut(index);
         self.transmits.push_back(Transmit {
             endpoint: slot.endpoint,
-            path: slot.path,
+            path,
             peer_port: slot.peer_port,
             is_probe: slot.session.state() <= State::Down,
             bytes: P::encode(&slot.session.packet(now)),

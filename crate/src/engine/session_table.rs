@@ -3,6 +3,7 @@
 use rustc_hash::FxHashSet;
 
 use crate::engine::io::{AddError, Path, SessionId};
+use crate::engine::path_key::{PathKey, PathKeys};
 use crate::engine::slot_index::SlotIndex;
 use crate::engine::stats::EndpointId;
 use crate::protocol::Protocol;
@@ -14,7 +15,7 @@ use crate::protocol::time::Time;
 #[repr(C, align(64))]
 pub(crate) struct Slot<P: Protocol> {
     pub(crate) id: SessionId,
-    pub(crate) path: Path,
+    pub(crate) path: PathKey,
     pub(crate) endpoint: EndpointId,
     pub(crate) peer_port: u16,
     /// The least TTL that a packet of the peer must have.
@@ -35,6 +36,7 @@ pub(crate) struct SessionTable<P: Protocol> {
     by_path: SlotIndex,
     names: Discriminators,
     discriminators: FxHashSet<u32>,
+    keys: PathKeys,
     most: usize,
 }
 
@@ -48,6 +50,7 @@ impl<P: Protocol> SessionTable<P> {
             by_path: SlotIndex::default(),
             names: Discriminators::new(key, most),
             discriminators: FxHashSet::default(),
+            keys: PathKeys::default(),
             most,
         }
     }
@@ -78,13 +81,30 @@ impl<P: Protocol> SessionTable<P> {
         if self.len() >= self.most {
             return Err(AddError::Full(self.most));
         }
-        if self.of_id(id).is_some() || self.of_path(path).is_some() {
+        if self.of_id(id).is_some() || self.key(path).is_some_and(|key| self.of_path(key).is_some()) {
             return Err(AddError::Exists);
         }
         if !self.discriminators.insert(local_discr) {
             return Err(AddError::DiscriminatorTaken);
         }
         Ok(())
+    }
+
+    /// The key of a path; `None` where no session can have it.
+    #[inline]
+    pub(crate) fn key(&self, path: Path) -> Option<PathKey> {
+        self.keys.get(path)
+    }
+
+    /// The key of a path, made where it is new.
+    pub(crate) fn make_key(&mut self, path: Path) -> PathKey {
+        self.keys.make(path)
+    }
+
+    /// The path of a key.
+    #[inline]
+    pub(crate) fn path(&self, key: PathKey) -> Path {
+        self.keys.path(key)
     }
 
     /// Puts in a session that was reserved; gives its slot.
@@ -130,12 +150,12 @@ impl<P: Protocol> SessionTable<P> {
         self.by_id.get(&id, |index| occupied(&self.slots, index).id)
     }
 
-    pub(crate) fn of_path(&self, path: Path) -> Option<u32> {
+    pub(crate) fn of_path(&self, path: PathKey) -> Option<u32> {
         self.by_path.get(&path, |index| occupied(&self.slots, index).path)
     }
 
     /// The slot of a path, for a packet that names this discriminator: most packets are found by it without a search.
-    pub(crate) fn of_path_and_discriminator(&self, path: Path, discr: u32) -> Option<u32> {
+    pub(crate) fn of_path_and_discriminator(&self, path: PathKey, discr: u32) -> Option<u32> {
         let index = self.names.slot_of(discr);
         match self.slots.get(index as usize) {
             Some(Some(slot)) if slot.path == path => Some(index),

@@ -1,7 +1,7 @@
 //! Counters per (interface, local IP), in plain memory: counting is an addition, reading is a copy.
 
 use std::collections::VecDeque;
-use std::net::Ipv4Addr;
+use std::net::{IpAddr, Ipv4Addr};
 
 use rustc_hash::FxHashMap;
 
@@ -19,16 +19,19 @@ impl LinkId {
     pub const OTHER: LinkId = LinkId(0);
 }
 
+/// Stands for all addresses without a session.
+const ANY: IpAddr = IpAddr::V4(Ipv4Addr::UNSPECIFIED);
+
 /// What the counters are kept for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct LocalEndpoint {
     pub link: LinkId,
-    pub local: Ipv4Addr,
+    pub local: IpAddr,
 }
 
 impl LocalEndpoint {
     /// What belongs to no session.
-    pub const OTHER: LocalEndpoint = LocalEndpoint { link: LinkId::OTHER, local: Ipv4Addr::UNSPECIFIED };
+    pub const OTHER: LocalEndpoint = LocalEndpoint { link: LinkId::OTHER, local: ANY };
 }
 
 /// An index into `Stats`.
@@ -153,7 +156,7 @@ impl Stats {
     pub fn endpoint_of_unknown_peer(&mut self, endpoint: LocalEndpoint) -> EndpointId {
         match self.ids.get(&endpoint) {
             Some(id) => *id,
-            None => self.endpoint(LocalEndpoint { local: Ipv4Addr::UNSPECIFIED, ..endpoint }),
+            None => self.endpoint(LocalEndpoint { local: ANY, ..endpoint }),
         }
     }
 
@@ -242,7 +245,7 @@ mod tests {
     use super::*;
 
     fn endpoint(number: u32) -> LocalEndpoint {
-        LocalEndpoint { link: LinkId(number), local: Ipv4Addr::from(number) }
+        LocalEndpoint { link: LinkId(number), local: Ipv4Addr::from(number).into() }
     }
 
     #[test]
@@ -255,8 +258,8 @@ mod tests {
             let id = stats.endpoint(endpoint(number));
             stats.at(id).tx += 1;
             stats.at(id).transitions[1][2][1] += 1;
-            let stranger =
-                stats.endpoint_of_unknown_peer(LocalEndpoint { link: LinkId(number), local: Ipv4Addr::BROADCAST });
+            let stranger = stats
+                .endpoint_of_unknown_peer(LocalEndpoint { link: LinkId(number), local: Ipv4Addr::BROADCAST.into() });
             stats.at(stranger).unknown_peer += 1;
             freed.extend(stats.left(id));
         }

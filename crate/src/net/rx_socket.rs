@@ -1,6 +1,6 @@
 //! The receiving side of a socket: datagrams with their context, a batch at a time.
 
-use std::net::{Ipv4Addr, SocketAddrV4};
+use std::net::{IpAddr, SocketAddr, SocketAddrV4};
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 use std::ptr;
 use std::sync::Arc;
@@ -19,9 +19,9 @@ const RX_CONTROL_WORDS: usize = 11;
 pub struct Received<'a> {
     /// Its first 40 bytes: nothing that follows them counts.
     pub bytes: &'a [u8],
-    pub source: SocketAddrV4,
+    pub source: SocketAddr,
     /// The destination address of the datagram.
-    pub local: Ipv4Addr,
+    pub local: IpAddr,
     pub ifindex: u32,
     /// When it arrived, in microseconds of the wall clock.
     pub stamp_wall_us: Option<i64>,
@@ -159,8 +159,8 @@ impl RxBatch {
         let info = packet_info?;
         Some(Received {
             bytes: &cell.bytes[..length],
-            source: SocketAddrV4::new(from_in_addr(cell.address.sin_addr), u16::from_be(cell.address.sin_port)),
-            local: from_in_addr(info.ipi_addr),
+            source: SocketAddr::new(from_in_addr(cell.address.sin_addr).into(), u16::from_be(cell.address.sin_port)),
+            local: from_in_addr(info.ipi_addr).into(),
             ifindex: info.ipi_ifindex.unsigned_abs(),
             stamp_wall_us: stamp.map(|stamp| stamp.tv_sec * 1_000_000 + stamp.tv_nsec / 1_000),
             ttl,

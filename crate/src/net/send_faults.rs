@@ -1,6 +1,6 @@
 //! What the log is told of packets that could not be sent: one line of each kind in five seconds, however many there were.
 
-use std::net::SocketAddrV4;
+use std::net::SocketAddr;
 
 use nix::errno::Errno;
 
@@ -43,14 +43,14 @@ impl<T> Tally<T> {
 
 #[derive(Debug, Default)]
 pub struct SendFaults {
-    refused: Tally<(Errno, SocketAddrV4)>,
+    refused: Tally<(Errno, SocketAddr)>,
     blocked: Tally<SendBuffer>,
     held_back: Tally<SendBuffer>,
 }
 
 impl SendFaults {
     /// The system refused a packet to this peer.
-    pub fn refused(&mut self, errno: Errno, peer: SocketAddrV4) {
+    pub fn refused(&mut self, errno: Errno, peer: SocketAddr) {
         self.refused.add((errno, peer), 1);
     }
 
@@ -103,7 +103,7 @@ fn in_words(SendBuffer { size, used }: SendBuffer) -> String {
 mod tests {
     use super::*;
 
-    const PEER: SocketAddrV4 = SocketAddrV4::new(std::net::Ipv4Addr::new(10, 0, 0, 2), 44880);
+    const PEER: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(std::net::Ipv4Addr::new(10, 0, 0, 2)), 44880);
 
     fn lines(faults: &mut SendFaults, second: u64) -> Vec<String> {
         faults.news(Time::from_micros(second * 1_000_000)).map(|it| format!("{}: {}", it.code, it.message)).collect()

@@ -159,7 +159,7 @@ impl SendQueue {
 
 #[cfg(test)]
 mod tests {
-    use std::net::{Ipv4Addr, SocketAddrV4};
+    use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 
     use nix::errno::Errno;
 
@@ -181,7 +181,7 @@ mod tests {
                 if self.waiting >= self.room {
                     return at;
                 }
-                let last = packet.destination.ip().octets()[3];
+                let last = last_byte(packet.destination.ip());
                 if last % 2 == 1 { self.waiting += 1 } else { self.left.push(last) }
             }
             packets.len()
@@ -192,9 +192,14 @@ mod tests {
         }
     }
 
+    fn last_byte(address: IpAddr) -> u8 {
+        let IpAddr::V4(address) = address else { panic!("{address} is not of IPv4") };
+        address.octets()[3]
+    }
+
     fn packet(last: u8) -> Outgoing {
-        let destination = SocketAddrV4::new(Ipv4Addr::new(10, 0, 0, last), 1);
-        Outgoing { bytes: [0; PACKET_LEN], destination, source: Ipv4Addr::LOCALHOST, ifindex: 1 }
+        let destination = SocketAddr::new(Ipv4Addr::new(10, 0, 0, last).into(), 1);
+        Outgoing { bytes: [0; PACKET_LEN], destination, source: Ipv4Addr::LOCALHOST.into(), ifindex: 1 }
     }
 
     fn stats() -> (Stats, EndpointId) {

@@ -4,7 +4,7 @@
 //! Not for longer than that. What the kernel drops is counted as socket drops only, no more by its reason, and the kernel
 //! does not tell these drops from those of a full socket: a silence during them gets its one grace, as during an overflow.
 
-use std::net::Ipv4Addr;
+use std::net::{IpAddr, Ipv4Addr};
 
 use libc::sock_filter;
 
@@ -107,7 +107,8 @@ impl Counted {
 
 /// A program that keeps well-formed packets of these peers, with at least this TTL; of anybody, where they are too many.
 #[must_use]
-pub fn by_peer(min_ttl: u8, mut peers: Vec<Ipv4Addr>) -> Vec<sock_filter> {
+pub fn by_peer(min_ttl: u8, peers: impl IntoIterator<Item = IpAddr>) -> Vec<sock_filter> {
+    let mut peers: Vec<Ipv4Addr> = peers.into_iter().filter_map(ipv4).collect();
     peers.sort_unstable();
     peers.dedup();
     if peers.len() > MOST_PEERS {
@@ -158,6 +159,10 @@ fn form(min_ttl: u8) -> Vec<sock_filter> {
     program.push(statement(byte, NETWORK_HEADER + 8));
     program.extend(only_if(libc::BPF_JGE, min_ttl.into()));
     program
+}
+
+fn ipv4(address: IpAddr) -> Option<Ipv4Addr> {
+    if let IpAddr::V4(address) = address { Some(address) } else { None }
 }
 
 /// Looks a source up among sorted peers, by halves.
@@ -267,7 +272,7 @@ mod tests {
         for count in [0, 1, 4, 5, 9, 64, 257, MOST_PEERS, MOST_PEERS + 1] {
             let mut socket = socket();
             let peers: Vec<Ipv4Addr> = (1..=count).map(address).collect();
-            socket.filter(&mut by_peer(0, peers.clone())).unwrap();
+            socket.filter(&mut by_peer(0, peers.iter().copied().map(IpAddr::V4))).unwrap();
             for peer in peers {
                 assert_eq!(read_of(&mut socket, peer, &[&packet(&[])]), 1, "{peer} of {count}");
             }

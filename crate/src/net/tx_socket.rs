@@ -1,7 +1,7 @@
 //! The sending side of a socket: packets with their source and their way, a batch at a time.
 
 use std::mem;
-use std::net::{Ipv4Addr, SocketAddrV4};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 use std::ptr;
 use std::sync::Arc;
@@ -9,7 +9,7 @@ use std::sync::Arc;
 use nix::errno::Errno;
 use nix::sys::socket::{getsockopt, setsockopt, sockopt};
 
-use crate::net::cells::{BATCH, Cells, to_in_addr};
+use crate::net::cells::{Cells, to_in_addr};
 use crate::net::socket_options::{SK_MEMINFO_WMEM_ALLOC, memory};
 use crate::protocol::liveness::packet::PACKET_LEN;
 
@@ -29,8 +29,8 @@ const TX_CONTROL_WORDS: usize = 4;
 #[derive(Clone, Copy, Debug)]
 pub struct Outgoing {
     pub bytes: [u8; PACKET_LEN],
-    pub destination: SocketAddrV4,
-    pub source: Ipv4Addr,
+    pub destination: SocketAddr,
+    pub source: IpAddr,
     pub ifindex: u32,
 }
 
@@ -121,15 +121,22 @@ impl TxBatch {
     }
 
     fn flush(&mut self, fd: BorrowedFd<'_>, packets: &[Outgoing]) -> nix::Result<usize> {
-        let count = packets.len().min(BATCH);
+        let mut count = 0;
         for (cell, packet) in self.0.0.iter_mut().zip(packets) {
+            let Some((_, peer)) = ipv4_ends(packet) else { break };
             cell.bytes = packet.bytes;
             cell.address.sin_port = packet.destination.port().to_be();
-            cell.address.sin_addr = to_in_addr(*packet.destination.ip());
+            cell.address.sin_addr = to_in_addr(peer);
+            count += 1;
+        }
+        if count == 0 {
+            return Err(Errno::EAFNOSUPPORT);
         }
         self.0.with_headers(|headers| {
-            for (header, packet) in headers.iter_mut().zip(packets) {
-                put_packet_info(&mut header.msg_hdr, packet);
+            for (header, packet) in headers[..count].iter_mut().zip(packets) {
+                if let Some((source, _)) = ipv4_ends(packet) {
+                    put_packet_info(&mut header.msg_hdr, source, packet.ifindex);
+                }
             }
             let from = headers.as_mut_ptr();
             // SAFETY: the first `count` headers point to the address, the bytes and the control memory of their
@@ -140,11 +147,19 @@ impl TxBatch {
     }
 }
 
+/// Source and destination of a packet; `None` where they are not of IPv4, which is all that this socket speaks.
+fn ipv4_ends(packet: &Outgoing) -> Option<(Ipv4Addr, Ipv4Addr)> {
+    match (packet.source, packet.destination.ip()) {
+        (IpAddr::V4(source), IpAddr::V4(peer)) => Some((source, peer)),
+        _ => None,
+    }
+}
+
 /// Writes source address and egress interface into the control memory of a message.
-fn put_packet_info(header: &mut libc::msghdr, packet: &Outgoing) {
+fn put_packet_info(header: &mut libc::msghdr, source: Ipv4Addr, ifindex: u32) {
     let info = libc::in_pktinfo {
-        ipi_ifindex: packet.ifindex.cast_signed(),
-        ipi_spec_dst: to_in_addr(packet.source),
+        ipi_ifindex: ifindex.cast_signed(),
+        ipi_spec_dst: to_in_addr(source),
         ipi_addr: libc::in_addr { s_addr: 0 },
     };
     // SAFETY: msg_control points to TX_CONTROL_WORDS words of the message's cell, room for one header and one

@@ -1,6 +1,6 @@
 //! One armed route: what is wanted of it, what is known of it, and what is to be done next. Pure, given the time.
 
-use std::net::Ipv4Addr;
+use std::net::IpAddr;
 
 use crate::engine::SessionId;
 use crate::engine::stats::LocalEndpoint;
@@ -60,7 +60,7 @@ pub struct AffectedRoutes {
     /// Routes over these interfaces: the kernel drops routes with a link and does not say which.
     pub interfaces: Vec<u32>,
     /// Routes with these source addresses: the kernel drops them with the address.
-    pub sources: Vec<Ipv4Addr>,
+    pub sources: Vec<IpAddr>,
     /// All routes: notices were lost.
     pub all: bool,
 }

@@ -1,19 +1,22 @@
 //! A route as the kernel's tables hold it, and what can be known of it there.
 
 use std::fmt;
-use std::net::Ipv4Addr;
+use std::net::{IpAddr, Ipv4Addr};
 
 use thiserror::Error;
+
+/// The source of a route that names none.
+pub const NO_SOURCE: IpAddr = IpAddr::V4(Ipv4Addr::UNSPECIFIED);
 
 /// One route as this component makes it: unicast, TOS 0, no metrics, through one gateway.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct KernelRoute {
     pub table: u32,
-    pub destination: Ipv4Addr,
+    pub destination: IpAddr,
     pub prefix_length: u8,
     /// The preferred source address; unspecified where the kernel lists none. A deletion names it only if it is specified.
-    pub source: Ipv4Addr,
-    pub next_hop: Ipv4Addr,
+    pub source: IpAddr,
+    pub next_hop: IpAddr,
     /// The index of the output interface; 0 lets the kernel choose one when the route is added, and fits any when it is
     /// deleted.
     pub interface: u32,
@@ -27,7 +30,7 @@ pub struct KernelRoute {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Slot {
     pub table: u32,
-    pub destination: Ipv4Addr,
+    pub destination: IpAddr,
     pub prefix_length: u8,
     pub priority: u32,
 }
@@ -42,7 +45,7 @@ impl KernelRoute {
     /// The route as a deletion names it that is to fit whatever its source is.
     #[must_use]
     pub fn of_any_source(&self) -> Self {
-        Self { source: Ipv4Addr::UNSPECIFIED, ..*self }
+        Self { source: NO_SOURCE, ..*self }
     }
 }
 

@@ -1,6 +1,6 @@
 //! What the kernel lists: routes as it writes them, and the tables that they make up.
 
-use std::net::Ipv4Addr;
+use std::net::{IpAddr, Ipv4Addr};
 
 use netlink_packet_core::{NLM_F_DUMP_INTR, NetlinkPayload};
 use netlink_packet_route::route::{RouteAddress, RouteAttribute, RouteFlags, RouteMessage, RouteType};
@@ -9,7 +9,7 @@ use nix::errno::Errno;
 use rustc_hash::FxHashMap;
 
 use crate::routes::answers::errno_of;
-use crate::routes::kernel_route::{KernelRoute, Occupant, Result, RouteError, Slot};
+use crate::routes::kernel_route::{KernelRoute, NO_SOURCE, Occupant, Result, RouteError, Slot};
 use crate::system::netlink::each_message;
 
 /// One dump of the routing tables, as it comes in.
@@ -67,6 +67,8 @@ impl<'a> Listing<'a> {
     }
 }
 
+const ANY: IpAddr = IpAddr::V4(Ipv4Addr::UNSPECIFIED);
+
 /// What a listing of tables holds.
 #[derive(Debug, Default)]
 pub struct ListedTables(FxHashMap<Slot, Vec<(u8, Option<KernelRoute>)>>);
@@ -101,14 +103,14 @@ pub fn slot_of(message: &RouteMessage) -> Option<Slot> {
     let header = &message.header;
     let mut slot = Slot {
         table: u32::from(header.table),
-        destination: Ipv4Addr::UNSPECIFIED,
+        destination: ANY,
         prefix_length: header.destination_prefix_length,
         priority: 0,
     };
     for attribute in &message.attributes {
         match attribute {
             RouteAttribute::Table(table) => slot.table = *table,
-            RouteAttribute::Destination(RouteAddress::Inet(address)) => slot.destination = *address,
+            RouteAttribute::Destination(RouteAddress::Inet(address)) => slot.destination = (*address).into(),
             RouteAttribute::Priority(priority) => slot.priority = *priority,
             _ => {}
         }
@@ -120,11 +122,11 @@ pub fn slot_of(message: &RouteMessage) -> Option<Slot> {
 #[must_use]
 pub fn from_message(message: &RouteMessage) -> Option<KernelRoute> {
     let Slot { table, destination, prefix_length, priority } = slot_of(message)?;
-    let (mut source, mut next_hop, mut interface) = (Ipv4Addr::UNSPECIFIED, Ipv4Addr::UNSPECIFIED, 0);
+    let (mut source, mut next_hop, mut interface) = (NO_SOURCE, ANY, 0);
     for attribute in &message.attributes {
         match attribute {
-            RouteAttribute::PrefSource(RouteAddress::Inet(address)) => source = *address,
-            RouteAttribute::Gateway(RouteAddress::Inet(address)) => next_hop = *address,
+            RouteAttribute::PrefSource(RouteAddress::Inet(address)) => source = (*address).into(),
+            RouteAttribute::Gateway(RouteAddress::Inet(address)) => next_hop = (*address).into(),
             RouteAttribute::Oif(index) => interface = *index,
             RouteAttribute::Table(_)
             | RouteAttribute::Destination(_)
@@ -167,24 +169,29 @@ mod tests {
     fn only_a_plain_route_through_one_gateway_is_of_our_kind() {
         let (routes, _) = captured_routes(captured::ROUTE_ADDED);
         let [Some(route)] = routes[..] else { panic!("{routes:?}") };
-        assert_eq!((route.destination, route.prefix_length), (Ipv4Addr::new(10, 9, 0, 7), 32));
-        assert_eq!((route.next_hop, route.source), (Ipv4Addr::new(10, 1, 0, 2), Ipv4Addr::new(10, 1, 0, 1)));
+        assert_eq!((route.destination, route.prefix_length), (IpAddr::from([10, 9, 0, 7]), 32));
+        assert_eq!((route.next_hop, route.source), (IpAddr::from([10, 1, 0, 2]), IpAddr::from([10, 1, 0, 1])));
         assert_eq!((route.table, route.protocol, route.priority), (254, 186, 0));
         for other in [captured::ROUTE_OTHER_TOS, captured::ROUTE_WITH_METRICS, captured::ROUTE_MULTIPATH] {
             assert_eq!(captured_routes(other).0, [None]);
         }
     }
 
+    fn last_byte(address: IpAddr) -> u8 {
+        let IpAddr::V4(address) = address else { panic!("{address} is not of IPv4") };
+        address.octets()[3]
+    }
+
     #[test]
     fn a_list_is_read_to_its_end_with_the_routes_of_a_slot_in_their_order() {
         let (routes, is_consistent) = captured_routes(captured::ROUTE_LIST);
         assert_eq!(is_consistent, Ok(true));
-        let slot = Slot { table: 254, destination: Ipv4Addr::new(10, 9, 0, 7), prefix_length: 32, priority: 0 };
+        let slot = Slot { table: 254, destination: IpAddr::from([10, 9, 0, 7]), prefix_length: 32, priority: 0 };
         let hops: Vec<u8> = routes
             .iter()
             .flatten()
             .filter(|route| route.slot() == slot)
-            .map(|route| route.next_hop.octets()[3])
+            .map(|route| last_byte(route.next_hop))
             .collect();
         // The prepended one was replaced by that of next hop 5, and ours was deleted.
         assert_eq!(hops, [5, 3]);

@@ -1,7 +1,7 @@
 //! What happens to the kernel's tables behind our back, told by rtnetlink: a thread listens, and has somebody look after
 //! what it hears.
 
-use std::net::Ipv4Addr;
+use std::net::IpAddr;
 use std::os::fd::AsFd;
 use std::sync::Arc;
 use std::thread::{self, JoinHandle};
@@ -74,9 +74,9 @@ impl Notices {
     }
 }
 
-fn local_address(message: &AddressMessage) -> Option<Ipv4Addr> {
+fn local_address(message: &AddressMessage) -> Option<IpAddr> {
     message.attributes.iter().find_map(|attribute| match attribute {
-        AddressAttribute::Local(std::net::IpAddr::V4(address)) => Some(*address),
+        AddressAttribute::Local(address) => Some(*address),
         _ => None,
     })
 }
@@ -276,7 +276,8 @@ mod tests {
             let notices = heard(&[&bytes(text)], 0);
             assert_eq!((notices.taken.len(), notices.gone.len()), (takes, 0), "{text}");
             assert!(notices.affected.is_empty());
-            let expected = Slot { table: 254, destination: Ipv4Addr::new(10, 9, 0, 7), prefix_length: 32, priority: 0 };
+            let expected =
+                Slot { table: 254, destination: IpAddr::from([10, 9, 0, 7]), prefix_length: 32, priority: 0 };
             assert!(notices.taken.iter().all(|slot| *slot == expected));
         }
     }
@@ -286,7 +287,7 @@ mod tests {
         let datagram = bytes(captured::ROUTE_DELETED);
         let notices = heard(&[&datagram], 0);
         let [gone] = notices.gone[..] else { panic!("{notices:?}") };
-        assert_eq!((gone.next_hop, gone.source), (Ipv4Addr::new(10, 1, 0, 2), Ipv4Addr::new(10, 1, 0, 1)));
+        assert_eq!((gone.next_hop, gone.source), (IpAddr::from([10, 1, 0, 2]), IpAddr::from([10, 1, 0, 1])));
         assert_eq!((gone.protocol, gone.priority), (186, 0));
         assert_ne!(gone.interface, 0);
         assert_eq!(heard(&[&datagram], port_of(&datagram)), Notices::default());
@@ -295,7 +296,7 @@ mod tests {
     #[test]
     fn an_address_that_goes_casts_doubt_on_the_routes_with_it_and_a_link_on_those_over_it() {
         let notices = heard(&[&bytes(captured::ADDRESS_REMOVED)], 0);
-        assert_eq!(notices.affected.sources, [Ipv4Addr::new(10, 3, 0, 1)]);
+        assert_eq!(notices.affected.sources, [IpAddr::from([10, 3, 0, 1])]);
         assert_eq!(notices.affected.interfaces.len(), 1);
         let notices = heard(&[&bytes(captured::LINK_ADDED), &bytes(captured::LINK_REMOVED)], 0);
         assert_eq!(notices.affected.interfaces, [3], "told once");

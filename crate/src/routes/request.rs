@@ -5,7 +5,7 @@ use netlink_packet_route::route::{
     RouteAddress, RouteAttribute, RouteFlags, RouteHeader, RouteMessage, RouteProtocol, RouteScope, RouteType,
 };
 use netlink_packet_route::{AddressFamily, RouteNetlinkMessage};
-use std::net::Ipv4Addr;
+use std::net::IpAddr;
 
 use crate::routes::kernel_route::KernelRoute;
 
@@ -38,14 +38,14 @@ impl Request {
     }
 
     /// Asks for the route that a packet to an address would take (RTM_F_FIB_MATCH).
-    pub(super) fn best_match(destination: Ipv4Addr) -> Self {
+    pub(super) fn best_match(destination: IpAddr) -> Self {
         let mut message = RouteMessage::default();
         message.header = RouteHeader {
             destination_prefix_length: 32,
             flags: RouteFlags::LookupTable | RouteFlags::FibMatch,
             ..list_header()
         };
-        message.attributes = vec![RouteAttribute::Destination(RouteAddress::Inet(destination))];
+        message.attributes = vec![RouteAttribute::Destination(address(destination))];
         Self { flags: 0, message: RouteNetlinkMessage::GetRoute(message) }
     }
 
@@ -75,19 +75,26 @@ fn message(route: &KernelRoute, scope: RouteScope) -> RouteMessage {
     };
     message.attributes = vec![
         RouteAttribute::Table(route.table),
-        RouteAttribute::Destination(RouteAddress::Inet(route.destination)),
-        RouteAttribute::Gateway(RouteAddress::Inet(route.next_hop)),
+        RouteAttribute::Destination(address(route.destination)),
+        RouteAttribute::Gateway(address(route.next_hop)),
     ];
     if route.interface != 0 {
         message.attributes.push(RouteAttribute::Oif(route.interface));
     }
     if !route.source.is_unspecified() {
-        message.attributes.push(RouteAttribute::PrefSource(RouteAddress::Inet(route.source)));
+        message.attributes.push(RouteAttribute::PrefSource(address(route.source)));
     }
     if route.priority != 0 {
         message.attributes.push(RouteAttribute::Priority(route.priority));
     }
     message
+}
+
+fn address(address: IpAddr) -> RouteAddress {
+    match address {
+        IpAddr::V4(address) => RouteAddress::Inet(address),
+        IpAddr::V6(address) => RouteAddress::Inet6(address),
+    }
 }
 
 /// The header of a listing of all IPv4 routes.

@@ -4,7 +4,7 @@
 //! it is, `ENOENT` that it is not (fib_table_insert). That costs as much as any request, whatever the size of the table.
 //! Anything else, `ENETUNREACH` for a next hop that cannot be reached now for example, says nothing of the route.
 
-use std::net::Ipv4Addr;
+use std::net::{IpAddr, Ipv4Addr};
 use std::os::fd::{AsFd, BorrowedFd};
 
 use netlink_packet_core::{NLM_F_APPEND, NLM_F_CREATE, NLM_F_EXCL, NLM_F_REPLACE};
@@ -12,7 +12,7 @@ use netlink_packet_route::route::{RouteAttribute, RouteHeader, RouteMessage};
 use netlink_sys::{Socket, SocketAddr, protocols::NETLINK_ROUTE};
 
 use crate::routes::answers::Answers;
-use crate::routes::kernel_route::{KernelRoute, Occupant, Presence, Result, RouteError, SystemError};
+use crate::routes::kernel_route::{KernelRoute, NO_SOURCE, Occupant, Presence, Result, RouteError, SystemError};
 use crate::routes::listing::{ListedTables, Listing, from_message, slot_of};
 use crate::routes::request::{Request, list_header};
 use crate::routes::tables::{DesiredRoute, RequestOutcome, Tables, install};
@@ -69,10 +69,10 @@ impl RouteSocket {
         // Nobody has a route to this address, in a table that nobody uses, of a protocol number (255) that nobody uses.
         let nowhere = KernelRoute {
             table: u32::MAX - 1,
-            destination: Ipv4Addr::BROADCAST,
+            destination: Ipv4Addr::BROADCAST.into(),
             prefix_length: 32,
-            source: Ipv4Addr::UNSPECIFIED,
-            next_hop: Ipv4Addr::LOCALHOST,
+            source: NO_SOURCE,
+            next_hop: Ipv4Addr::LOCALHOST.into(),
             interface: 0,
             protocol: u8::MAX,
             priority: u32::MAX,
@@ -194,7 +194,7 @@ impl RouteSocket {
     }
 
     /// The route that a packet to an address would take.
-    fn best_match(&mut self, destination: Ipv4Addr) -> Result<RouteMessage> {
+    fn best_match(&mut self, destination: IpAddr) -> Result<RouteMessage> {
         let sequence = self.sequence();
         let mut buffer = Vec::new();
         Request::best_match(destination).append_to(&mut buffer, sequence);

@@ -335,7 +335,7 @@ mod tests {
 
 #[cfg(all(test, loom))]
 mod every_order {
-    use std::net::Ipv4Addr;
+    use std::net::IpAddr;
 
     use loom::thread;
 
@@ -346,10 +346,10 @@ mod every_order {
     fn armed(id: u32) -> ArmedRoute {
         let route = KernelRoute {
             table: 254,
-            destination: Ipv4Addr::new(10, 9, 0, 7),
+            destination: IpAddr::from([10, 9, 0, 7]),
             prefix_length: 32,
-            source: Ipv4Addr::new(10, 0, 0, 1),
-            next_hop: Ipv4Addr::new(10, 0, 0, 2),
+            source: IpAddr::from([10, 0, 0, 1]),
+            next_hop: IpAddr::from([10, 0, 0, 2]),
             interface: 1,
             protocol: 186,
             priority: 0,

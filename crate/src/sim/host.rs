@@ -1,7 +1,7 @@
 //! One host: an engine, the socket before it, the routes behind it, and a thread whose turns come late.
 
 use std::collections::VecDeque;
-use std::net::{Ipv4Addr, SocketAddrV4};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 
 use nix::errno::Errno;
 
@@ -210,7 +210,7 @@ impl Host {
         let number = self.routes.len() as u32;
         let route = KernelRoute {
             table: 254,
-            destination: Ipv4Addr::from(0x0A09_0000 + number),
+            destination: Ipv4Addr::from(0x0A09_0000 + number).into(),
             prefix_length: 32,
             source: session.path.local,
             next_hop: session.path.peer,
@@ -466,7 +466,7 @@ impl Host {
 
     fn enqueue(&mut self, transmit: &Transmit) {
         let Transmit { endpoint, path, peer_port, is_probe, bytes } = *transmit;
-        let destination = SocketAddrV4::new(path.peer, peer_port);
+        let destination = SocketAddr::new(path.peer, peer_port);
         // The links of the simulator have the numbers of their pairs.
         let packet = Outgoing { bytes, destination, source: path.local, ifindex: path.link.0 };
         if is_probe {
@@ -666,12 +666,13 @@ fn arming(spec: &HostSpec) -> ArmingPolicy {
 
 /// The host that a packet goes to: `path_of` has made its address.
 pub(super) fn destination(packet: &Outgoing) -> HostId {
-    HostId(packet.destination.ip().octets()[3])
+    let IpAddr::V4(address) = packet.destination.ip() else { unreachable!("hosts have IPv4 addresses") };
+    HostId(address.octets()[3])
 }
 
 /// The path of a session between two hosts over the link of this number.
 #[must_use]
 pub fn path_of(local: HostId, peer: HostId, link: u32) -> Path {
-    let address = |id: HostId| Ipv4Addr::new(10, 0, 0, id.0);
+    let address = |id: HostId| IpAddr::from([10, 0, 0, id.0]);
     Path { link: crate::engine::stats::LinkId(link), local: address(local), peer: address(peer) }
 }

@@ -1,7 +1,7 @@
 //! A kernel that holds routes, and fails, hangs, and answers late or not at all; and a rival that changes its tables, also
 //! between two requests of one message.
 
-use std::net::Ipv4Addr;
+use std::net::{IpAddr, Ipv4Addr};
 
 use rustc_hash::FxHashMap;
 
@@ -34,7 +34,7 @@ pub struct KernelFaults {
 }
 
 /// The next hop of another agent like us.
-pub const RIVAL_HOP: Ipv4Addr = Ipv4Addr::new(10, 0, 0, 250);
+pub const RIVAL_HOP: IpAddr = IpAddr::V4(Ipv4Addr::new(10, 0, 0, 250));
 
 const LONGEST_HANG_US: u64 = 30_000_000;
 

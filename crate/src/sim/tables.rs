@@ -1,13 +1,13 @@
 //! The kernel's routing tables as Linux keeps them (fib_trie.c): several routes in a slot, in their order.
 
 use std::collections::BTreeMap;
-use std::net::Ipv4Addr;
+use std::net::IpAddr;
 
 use crate::routes::armed::AffectedRoutes;
 use crate::routes::kernel_route::{KernelRoute, Occupant, Presence, Result, RouteError, Slot, SystemError};
 
 /// Table, destination, prefix length, TOS, priority: as the kernel sorts what has one destination.
-type Key = (u32, Ipv4Addr, u8, u8, u32);
+type Key = (u32, IpAddr, u8, u8, u32);
 
 /// Where a new route goes in its slot.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -1,7 +1,7 @@
 //! What several tests need: shorthands, and a pair of hosts in a simulated world.
 #![allow(dead_code, reason = "each test binary uses its own part of it")]
 
-use std::net::Ipv4Addr;
+use std::net::{IpAddr, Ipv4Addr};
 
 use route_liveness::engine::stats::LinkId;
 use route_liveness::engine::{Engine, Event, Path, SessionId, SessionSpec, Transition};
@@ -34,8 +34,8 @@ pub fn timers(interval_ms: u32, detect_mult: u8) -> Timers {
     Timers { tx_min_us: interval_ms * 1_000, rx_min_us: interval_ms * 1_000, detect_mult }
 }
 
-pub fn host(number: u8) -> Ipv4Addr {
-    Ipv4Addr::new(10, 0, 0, number)
+pub fn host(number: u8) -> IpAddr {
+    IpAddr::V4(Ipv4Addr::new(10, 0, 0, number))
 }
 
 pub fn path(local: u8, peer: u8) -> Path {

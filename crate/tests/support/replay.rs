@@ -1,6 +1,6 @@
 //! Replays a scenario of timed inputs in the core, and tells after each what came out and how things stand.
 
-use std::net::Ipv4Addr;
+use std::net::{IpAddr, Ipv4Addr};
 
 use route_liveness::engine::stats::LinkId;
 use route_liveness::engine::{Datagram, Engine, Event, Path, SessionId, SessionSpec};
@@ -14,7 +14,11 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 
 const ID: SessionId = SessionId(1);
-const PATH: Path = Path { link: LinkId(1), local: Ipv4Addr::new(10, 0, 0, 1), peer: Ipv4Addr::new(10, 0, 0, 2) };
+const PATH: Path = Path {
+    link: LinkId(1),
+    local: IpAddr::V4(Ipv4Addr::new(10, 0, 0, 1)),
+    peer: IpAddr::V4(Ipv4Addr::new(10, 0, 0, 2)),
+};
 
 /// Timed inputs for one session.
 #[derive(Deserialize)]
