@@ -6,7 +6,7 @@ use route_liveness::protocol::time::Time;
 
 const INTERVAL_US: u64 = 100_000;
 
-pub fn benches(criterion: &mut Criterion) {
+pub(crate) fn benches(criterion: &mut Criterion) {
     let mut group = criterion.benchmark_group("queue/next");
     for sessions in [1_000, 100_000] {
         let mut queue = DeadlineQueue::new();

@@ -18,7 +18,7 @@ const TURN_US: u64 = 1_000;
 /// Discriminators of the peers, so that they differ from ours.
 const PEER_BIT: u32 = 1 << 31;
 
-pub fn benches(criterion: &mut Criterion) {
+pub(crate) fn benches(criterion: &mut Criterion) {
     receive(criterion);
     turn(criterion);
 }

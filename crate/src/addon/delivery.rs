@@ -13,7 +13,7 @@ const PORTION: usize = 512;
 
 /// What was taken out of the mailbox and not yet handed over.
 #[derive(Default)]
-pub struct DeliveryBatch {
+pub(super) struct DeliveryBatch {
     sessions: IntoIter<SessionRecord>,
     routes: IntoIter<RouteOutcome>,
     warnings: Vec<Problem>,
@@ -21,12 +21,12 @@ pub struct DeliveryBatch {
 }
 
 impl DeliveryBatch {
-    pub fn is_empty(&self) -> bool {
+    pub(super) fn is_empty(&self) -> bool {
         self.sessions.len() == 0 && self.routes.len() == 0 && self.warnings.is_empty() && self.fatal.is_none()
     }
 
     /// The next portion: of sessions first, so that the news of a route comes after the news of its session.
-    pub fn next(&mut self) -> NativeDelivery {
+    pub(super) fn next(&mut self) -> NativeDelivery {
         let sessions: Vec<SessionRecord> = self.sessions.by_ref().take(PORTION).collect();
         let routes: Vec<RouteOutcome> = self.routes.by_ref().take(PORTION - sessions.len()).collect();
         let is_last = self.sessions.len() == 0 && self.routes.len() == 0;

@@ -18,15 +18,15 @@ use crate::system::realtime::Realtime;
 
 /// Microseconds as JavaScript has them: whole, and exact for the next two hundred years.
 #[allow(clippy::cast_precision_loss)]
-pub fn number(micros: u64) -> f64 {
+pub(super) fn number(micros: u64) -> f64 {
     micros as f64
 }
 
-pub fn time(at: Time) -> f64 {
+pub(super) fn time(at: Time) -> f64 {
     number(at.micros())
 }
 
-pub fn address(text: &str) -> std::result::Result<Ipv4Addr, Coded> {
+pub(super) fn address(text: &str) -> std::result::Result<Ipv4Addr, Coded> {
     text.parse().map_err(|_| coded("ERR_INVALID_ADDRESS", format!("Expected an IPv4 address, got `{text}`")))
 }
 

@@ -20,7 +20,7 @@ const ADMIN_DOWN: u32 = 2;
 const ADOPTED: u32 = 4;
 
 /// Sessions; their rows refer to the interfaces by number.
-pub fn sessions(rows: &[u32], interfaces: Vec<String>) -> Result<Vec<SessionConfig>, Coded> {
+pub(super) fn sessions(rows: &[u32], interfaces: Vec<String>) -> Result<Vec<SessionConfig>, Coded> {
     let interfaces: Vec<Arc<str>> = interfaces.into_iter().map(Into::into).collect();
     let (rows, rest) = rows.as_chunks::<SESSION_COLUMNS>();
     let order = |row: &[u32; SESSION_COLUMNS]| {
@@ -38,7 +38,7 @@ pub fn sessions(rows: &[u32], interfaces: Vec<String>) -> Result<Vec<SessionConf
 }
 
 /// Routes to arm.
-pub fn routes(rows: &[u32]) -> Result<Vec<ArmedRoute>, Coded> {
+pub(super) fn routes(rows: &[u32]) -> Result<Vec<ArmedRoute>, Coded> {
     let (rows, rest) = rows.as_chunks::<ROUTE_COLUMNS>();
     let route = |row: &[u32; ROUTE_COLUMNS]| {
         let [id, session, generation, table, destination, prefix_length, source, next_hop, protocol, priority, flags] =

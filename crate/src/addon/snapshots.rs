@@ -10,14 +10,14 @@ const COLUMNS: usize = 16;
 
 /// One after another.
 #[derive(Default)]
-pub struct SnapshotRows(Vec<f64>);
+pub(super) struct SnapshotRows(Vec<f64>);
 
 impl SnapshotRows {
-    pub fn with_room_for(sessions: usize) -> Self {
+    pub(super) fn with_room_for(sessions: usize) -> Self {
         Self(Vec::with_capacity(sessions * COLUMNS))
     }
 
-    pub fn push(&mut self, session: &Snapshot) {
+    pub(super) fn push(&mut self, session: &Snapshot) {
         let timestamps = &session.timestamps;
         let row: [f64; COLUMNS] = [
             session.id.0.into(),
@@ -40,7 +40,7 @@ impl SnapshotRows {
         self.0.extend(row);
     }
 
-    pub fn into_numbers(self) -> Vec<f64> {
+    pub(super) fn into_numbers(self) -> Vec<f64> {
         self.0
     }
 }

@@ -28,8 +28,8 @@ use crate::sim::random::Random;
 use crate::sim::violation::Violation;
 
 /// Our protocol number in the kernel's tables, and somebody else's.
-pub const OURS: u8 = 186;
-pub const THEIRS: u8 = 4;
+pub(super) const OURS: u8 = 186;
+pub(super) const THEIRS: u8 = 4;
 
 /// As the driver's: entries that would surface so soon are put back where they belong.
 const QUIET_US: u64 = 1_500;

@@ -21,7 +21,7 @@ const DRIFT_PPM: u64 = 1_000;
 const SLACK_US: u64 = 2_000;
 
 #[derive(Debug, Default)]
-pub struct RecoveryChecks {
+pub(super) struct RecoveryChecks {
     includes: Vec<PairStatus>,
     checks: BinaryHeap<Reverse<(Time, PairId, u32, Check)>>,
     /// When a damaged packet last arrived anywhere.
@@ -69,16 +69,16 @@ struct Terms {
 impl RecoveryChecks {
     /// When something has to be looked at next.
     #[must_use]
-    pub fn next(&self) -> Option<Time> {
+    pub(super) fn next(&self) -> Option<Time> {
         self.checks.peek().map(|Reverse((at, ..))| *at)
     }
 
-    pub fn corrupted(&mut self, now: Time) {
+    pub(super) fn corrupted(&mut self, now: Time) {
         self.last_corruption = Some(now);
     }
 
     /// Something was done to a pair, or to a host or a path of it.
-    pub fn disturbed(&mut self, scene: &Scene, id: PairId) {
+    pub(super) fn disturbed(&mut self, scene: &Scene, id: PairId) {
         if self.includes.len() < id.0 as usize {
             self.includes.resize(id.0 as usize, PairStatus::default());
         }
@@ -111,7 +111,7 @@ impl RecoveryChecks {
     }
 
     /// Sessions of a host changed their states in the turn that is just over.
-    pub fn changed(&mut self, scene: &Scene, host: HostId, sessions: &[SessionId]) -> Result<(), Violation> {
+    pub(super) fn changed(&mut self, scene: &Scene, host: HostId, sessions: &[SessionId]) -> Result<(), Violation> {
         for session in sessions {
             let id = PairId(session.0);
             let Some(concern) = self.includes.get(id.0 as usize - 1) else { continue };
@@ -135,7 +135,7 @@ impl RecoveryChecks {
     }
 
     /// Looks at what is due.
-    pub fn run(&mut self, scene: &Scene) -> Result<(), Violation> {
+    pub(super) fn run(&mut self, scene: &Scene) -> Result<(), Violation> {
         while let Some(Reverse((at, id, number, check))) = self.checks.peek().copied()
             && at <= scene.now
         {

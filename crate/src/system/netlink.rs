@@ -48,29 +48,29 @@ pub fn enlarge_receive_buffer(socket: &Socket) -> std::io::Result<()> {
 /// What a kernel has written: `crate/tests/netlink/README.md` says when.
 #[cfg(test)]
 pub(crate) mod captured {
-    pub const LINK_ADDED: &str = include_str!("../../tests/netlink/link-added.hex");
-    pub const LINK_RENAMED: &str = include_str!("../../tests/netlink/link-renamed.hex");
-    pub const LINK_REMOVED: &str = include_str!("../../tests/netlink/link-removed.hex");
-    pub const ROUTE_ADDED: &str = include_str!("../../tests/netlink/route-added.hex");
-    pub const ROUTE_APPENDED: &str = include_str!("../../tests/netlink/route-appended.hex");
-    pub const ROUTE_PREPENDED: &str = include_str!("../../tests/netlink/route-prepended.hex");
-    pub const ROUTE_OTHER_TOS: &str = include_str!("../../tests/netlink/route-other-tos.hex");
-    pub const ROUTE_REPLACED: &str = include_str!("../../tests/netlink/route-replaced.hex");
-    pub const ROUTE_DELETED: &str = include_str!("../../tests/netlink/route-deleted.hex");
-    pub const ROUTE_WITH_METRICS: &str = include_str!("../../tests/netlink/route-with-metrics.hex");
-    pub const ROUTE_MULTIPATH: &str = include_str!("../../tests/netlink/route-multipath.hex");
-    pub const ROUTE_LIST: &str = include_str!("../../tests/netlink/route-list.hex");
-    pub const ADDRESS_REMOVED: &str = include_str!("../../tests/netlink/address-removed.hex");
-    pub const LINK_LIST: &str = include_str!("../../tests/netlink/link-list.hex");
+    pub(crate) const LINK_ADDED: &str = include_str!("../../tests/netlink/link-added.hex");
+    pub(crate) const LINK_RENAMED: &str = include_str!("../../tests/netlink/link-renamed.hex");
+    pub(crate) const LINK_REMOVED: &str = include_str!("../../tests/netlink/link-removed.hex");
+    pub(crate) const ROUTE_ADDED: &str = include_str!("../../tests/netlink/route-added.hex");
+    pub(crate) const ROUTE_APPENDED: &str = include_str!("../../tests/netlink/route-appended.hex");
+    pub(crate) const ROUTE_PREPENDED: &str = include_str!("../../tests/netlink/route-prepended.hex");
+    pub(crate) const ROUTE_OTHER_TOS: &str = include_str!("../../tests/netlink/route-other-tos.hex");
+    pub(crate) const ROUTE_REPLACED: &str = include_str!("../../tests/netlink/route-replaced.hex");
+    pub(crate) const ROUTE_DELETED: &str = include_str!("../../tests/netlink/route-deleted.hex");
+    pub(crate) const ROUTE_WITH_METRICS: &str = include_str!("../../tests/netlink/route-with-metrics.hex");
+    pub(crate) const ROUTE_MULTIPATH: &str = include_str!("../../tests/netlink/route-multipath.hex");
+    pub(crate) const ROUTE_LIST: &str = include_str!("../../tests/netlink/route-list.hex");
+    pub(crate) const ADDRESS_REMOVED: &str = include_str!("../../tests/netlink/address-removed.hex");
+    pub(crate) const LINK_LIST: &str = include_str!("../../tests/netlink/link-list.hex");
 
-    pub fn bytes(text: &str) -> Vec<u8> {
+    pub(crate) fn bytes(text: &str) -> Vec<u8> {
         let digits: Vec<u8> = text.bytes().filter(u8::is_ascii_hexdigit).collect();
         let octet = |pair: &[u8]| u8::from_str_radix(std::str::from_utf8(pair).unwrap(), 16).unwrap();
         digits.chunks_exact(2).map(octet).collect()
     }
 
     /// A message of this type and these flags, with a body.
-    pub fn message(kind: u16, flags: u16, body: &[u8]) -> Vec<u8> {
+    pub(crate) fn message(kind: u16, flags: u16, body: &[u8]) -> Vec<u8> {
         let length = (super::NETLINK_HEADER_LEN + body.len()) as u32;
         let mut bytes = [length.to_ne_bytes(), [0; 4], [7, 0, 0, 0], [0; 4]].concat();
         bytes[4..6].copy_from_slice(&kind.to_ne_bytes());

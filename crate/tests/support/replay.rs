@@ -23,7 +23,7 @@ const PATH: Path = Path {
 /// Timed inputs for one session.
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
-pub struct Scenario {
+pub(crate) struct Scenario {
     /// The effect that the scenario shows.
     #[serde(rename = "name")]
     _name: String,
@@ -34,12 +34,12 @@ pub struct Scenario {
     limits: Limits,
     identity: Option<WireIdentity>,
     session: WireSession,
-    pub steps: Vec<Step>,
+    pub(crate) steps: Vec<Step>,
 }
 
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
-pub struct Limits {
+pub(crate) struct Limits {
     min_tx_floor_us: u32,
     max_tx_ceil_us: u32,
     backoff_max_us: u32,
@@ -49,14 +49,14 @@ pub struct Limits {
 
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
-pub struct WireIdentity {
+pub(crate) struct WireIdentity {
     passive: bool,
     version: [u8; 4],
 }
 
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
-pub struct WireSession {
+pub(crate) struct WireSession {
     local_discr: u32,
     tx_min_us: u32,
     rx_min_us: u32,
@@ -66,8 +66,8 @@ pub struct WireSession {
 /// One input. Before it, everything that is due earlier has run; after it, everything that is due at that time.
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
-pub struct Step {
-    pub at_us: u64,
+pub(crate) struct Step {
+    pub(crate) at_us: u64,
     #[serde(rename = "do")]
     action: Action,
     /// With `run`: so much of the time up to `atUs` the engine was not run at all.
@@ -86,7 +86,7 @@ pub struct Step {
 
 #[derive(Deserialize, Clone, Copy, PartialEq, Eq)]
 #[serde(rename_all = "camelCase")]
-pub enum Action {
+pub(crate) enum Action {
     Start,
     Receive,
     Run,
@@ -106,7 +106,7 @@ struct WireTimers {
 
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
-pub struct WirePacket {
+pub(crate) struct WirePacket {
     state: String,
     local_discr: u32,
     peer_discr: u32,
@@ -134,14 +134,14 @@ impl WirePacket {
     }
 }
 
-pub struct Replay {
+pub(crate) struct Replay {
     engine: Engine,
     sent: Vec<Value>,
     events: Vec<Value>,
 }
 
 impl Replay {
-    pub fn new(scenario: &Scenario) -> Self {
+    pub(crate) fn new(scenario: &Scenario) -> Self {
         let rules = match scenario.rules.as_str() {
             "reference" => &REFERENCE,
             "robust" => &ROBUST,
@@ -187,7 +187,7 @@ impl Replay {
         }
     }
 
-    pub fn apply(&mut self, scenario: &Scenario, step: &Step) {
+    pub(crate) fn apply(&mut self, scenario: &Scenario, step: &Step) {
         let now = Time::from_micros(step.at_us);
         match (step.action, step.late_us) {
             (Action::Run, Some(late_us)) => {
@@ -227,7 +227,7 @@ impl Replay {
     }
 
     /// What happened since the last step, and how things stand.
-    pub fn observed(&mut self) -> Value {
+    pub(crate) fn observed(&mut self) -> Value {
         let (session, scheduled) = self.engine.session(ID).expect("the session was started");
         let peer = session.peer();
         json!({
