@@ -17,28 +17,46 @@ use crate::system::sync::Mutex;
 /// A session as the outside names it.
 #[derive(Clone, Debug)]
 pub struct SessionConfig {
+    /// The number that the caller has picked.
     pub id: SessionId,
     /// Shared by all that are on it.
     pub interface: Arc<str>,
+    /// Our address.
     pub local: IpAddr,
+    /// The peer's address.
     pub peer: IpAddr,
+    /// The UDP port that packets are sent to.
     pub peer_port: u16,
+    /// Intervals and detection multiplier.
     pub timers: Timers,
 }
 
+/// What the thread is asked to do.
 #[derive(Debug)]
 pub enum Command {
+    /// Starts sessions in Down.
     AddSessions(Vec<SessionConfig>),
+    /// Gives sessions other timers and peer ports.
     UpdateSessions(Vec<SessionConfig>),
+    /// Ends sessions without a further packet.
     RemoveSessions(Vec<SessionId>),
+    /// Takes sessions out of service.
     AdminDown(Vec<SessionId>),
+    /// Puts sessions back in service.
     AdminUp(Vec<SessionId>),
+    /// Arms routes, or replaces what is known of them.
     Arm(Vec<ArmedRoute>),
+    /// Lets armed routes go.
     Disarm(Vec<Disarm>),
+    /// Tries again what failed for these routes, if the generation is still the newest.
     Retry(Vec<(RouteId, u32)>),
+    /// Asks for sessions as they are.
     Snapshots(SnapshotRequest, Sender<SnapshotPage>),
+    /// Asks for all counters.
     Stats(Sender<StatsReport>),
+    /// Ends the thread.
     Close {
+        /// Says AdminDown to all peers first.
         admin_down: bool,
     },
     /// Has the thread panic.
@@ -46,13 +64,18 @@ pub enum Command {
     Panic,
 }
 
+/// An armed route that is let go.
 #[derive(Clone, Copy, Debug)]
 pub struct Disarm {
+    /// The route.
     pub id: RouteId,
+    /// Newer than that of the last order for the route.
     pub generation: u32,
+    /// Delete it first.
     pub remove: bool,
 }
 
+/// Commands on their way to the thread, in their order.
 #[derive(Debug)]
 pub struct CommandQueue {
     /// `None` where nobody will take them any more.

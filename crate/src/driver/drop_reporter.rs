@@ -9,6 +9,7 @@ const QUIET_US: u64 = 5_000_000;
 /// The kinds of `DropReason`, and strangers.
 const KINDS: usize = DropReason::COUNT + 1;
 
+/// What was reported so far.
 #[derive(Debug, Default)]
 pub struct DropReporter {
     told: [u64; KINDS],

@@ -42,11 +42,13 @@ impl DriverHandle {
         Ok(Self { commands, local_addr, thread: Some(thread) })
     }
 
+    /// The address that the socket is bound to.
     #[must_use]
     pub fn local_addr(&self) -> SocketAddrV4 {
         self.local_addr
     }
 
+    /// Leaves a command for the thread.
     pub fn send(&self, command: Command) {
         self.commands.put(command);
     }

@@ -17,13 +17,17 @@ use crate::system::sync::Mutex;
 pub struct SessionRecord {
     /// `None` where something else was to tell.
     pub newest: Option<Transition>,
+    /// The session.
     pub id: SessionId,
     /// The state before the first of the transitions.
     pub from: State,
+    /// How many transitions the record stands for.
     pub count: u32,
+    /// The newest transition from Init or Up to Down.
     pub last_down: Option<LastDown>,
     /// `None` where nothing was said of it.
     pub peer_passive: Option<bool>,
+    /// The round trip that is longer than the detection time, in microseconds, at least.
     pub long_round_trip_us: Option<u64>,
 }
 
@@ -41,19 +45,27 @@ impl SessionRecord {
     }
 }
 
+/// A transition to Down.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct LastDown {
+    /// When it happened.
     pub at: Time,
+    /// Why.
     pub reason: DownReason,
+    /// The worst scheduling delay of this process since the session's last packet, in microseconds.
     pub local_stall_us: u64,
 }
 
 /// One delivery. Records come in the order in which their sessions and routes first had news.
 #[derive(Debug, Default)]
 pub struct Delivery {
+    /// One record per session.
     pub sessions: Vec<SessionRecord>,
+    /// One outcome per route.
     pub routes: Vec<RouteOutcome>,
+    /// What works less well than asked for.
     pub warnings: Vec<Problem>,
+    /// Why a thread has stopped; nothing follows.
     pub fatal: Option<Problem>,
 }
 
@@ -64,12 +76,14 @@ struct Pending {
     routes: FxHashMap<RouteId, usize>,
 }
 
+/// What waits for JavaScript.
 pub struct Mailbox {
     pending: Mutex<Pending>,
     doorbell: Doorbell,
 }
 
 impl Mailbox {
+    /// An empty mailbox that rings this bell.
     #[must_use]
     pub fn new(bell: Bell) -> Self {
         Self { pending: Mutex::new(Pending::default()), doorbell: Doorbell::new(bell) }
@@ -88,6 +102,7 @@ impl Mailbox {
         });
     }
 
+    /// Puts in what works less well than asked for.
     pub fn put_warning(&self, warning: Problem) {
         self.put(|pending| pending.delivery.warnings.push(warning));
     }

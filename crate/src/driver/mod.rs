@@ -50,10 +50,15 @@ const ADMIN_DOWN_MAX_US: u64 = 3_000_000;
 
 /// What a driver is started with.
 pub struct DriverOptions {
+    /// Where the socket is bound.
     pub bind: SocketAddrV4,
+    /// What all sessions share.
     pub policy: Policy,
+    /// How many sessions there may be.
     pub max_sessions: usize,
+    /// What all armed routes share.
     pub arming_policy: ArmingPolicy,
+    /// What is asked of the scheduler.
     pub realtime: Realtime,
 }
 

@@ -16,6 +16,7 @@ pub const SNAPSHOTS_AT_ONCE: usize = 2_048;
 /// Which sessions are to be shown.
 #[derive(Clone, Debug)]
 pub enum SnapshotRequest {
+    /// The sessions of these ids.
     These(Vec<SessionId>),
     /// The next of all, `SNAPSHOTS_AT_ONCE` at most, from a slot of the engine's table on.
     From(u32),
@@ -24,6 +25,7 @@ pub enum SnapshotRequest {
 /// Sessions as they are now.
 #[derive(Clone, Debug)]
 pub struct SnapshotPage {
+    /// The sessions, in the order of the request or of the table.
     pub sessions: Vec<Snapshot>,
     /// The slot to go on from; `None` where there are no others.
     pub next: Option<u32>,
@@ -47,20 +49,32 @@ impl SnapshotPage {
     }
 }
 
+/// One session as it is now.
 #[derive(Clone, Debug)]
 pub struct Snapshot {
+    /// The session.
     pub id: SessionId,
+    /// Its state.
     pub state: State,
+    /// Our discriminator.
     pub local_discr: u32,
+    /// The peer's discriminator, 0 where it is not known.
     pub peer_discr: u32,
+    /// Why it was last taken Down.
     pub last_down_reason: DownReason,
+    /// When its life changed.
     pub timestamps: Timestamps,
+    /// When silence makes it Down.
     pub detect_deadline: Option<Time>,
+    /// When its detection is checked next.
     pub next_detect_scheduled: Option<Time>,
+    /// The detection time, in microseconds.
     pub detect_time_us: u64,
+    /// The transmit interval that both sides have agreed on, in microseconds.
     pub tx_interval_us: u64,
     /// `None` before the first accepted packet.
     pub peer_passive: Option<bool>,
+    /// Major, minor, patch, channel of the peer.
     pub peer_version: [u8; 4],
 }
 
@@ -83,32 +97,52 @@ impl Snapshot {
     }
 }
 
+/// All counters of an engine.
 #[derive(Clone, Debug)]
 pub struct StatsReport {
+    /// Counters of sessions by local endpoint.
     pub endpoints: Vec<EndpointReport>,
+    /// Counters of routes by local endpoint.
     pub routes: Vec<RouteEndpointReport>,
+    /// Entries in the deadline queue.
     pub queue_len: usize,
+    /// Reads of the socket that failed.
     pub read_errors: u64,
+    /// Datagrams that the kernel dropped at the socket.
     pub socket_drops: u32,
+    /// The size of the send buffer.
     pub send_buffer_bytes: usize,
+    /// How often the send buffer had no room.
     pub send_buffer_full: u64,
+    /// Turns of the thread.
     pub turns: u64,
+    /// The worst scheduling delay so far, in microseconds.
     pub worst_delay_us: u64,
+    /// How late the thread's turns were.
     pub turn_delays: DelayHistogram,
+    /// How late packets were handed out.
     pub transmit_delays: DelayHistogram,
 }
 
+/// The counters of one local endpoint.
 #[derive(Clone, Debug)]
 pub struct EndpointReport {
+    /// The name of the interface; empty for packets that belong to no session's.
     pub interface: String,
+    /// The address.
     pub local: IpAddr,
+    /// What was counted.
     pub counters: EndpointCounters,
 }
 
+/// The route counters of one local endpoint.
 #[derive(Clone, Debug)]
 pub struct RouteEndpointReport {
+    /// The name of the interface.
     pub interface: String,
+    /// The address.
     pub local: IpAddr,
+    /// What was counted.
     pub counters: RouteCounters,
 }
 

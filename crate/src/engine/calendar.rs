@@ -8,10 +8,12 @@ use crate::protocol::time::Time;
 /// A slot's deadline.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Entry {
+    /// When it is due.
     pub at: Time,
     /// Counts the settings, round and round: compared by distance. Two entries of one time are never half a round, two
     /// thousand million settings, apart.
     pub order: u32,
+    /// The slot of the session.
     pub slot: u32,
 }
 
@@ -88,11 +90,13 @@ impl Default for Calendar {
 }
 
 impl Calendar {
+    /// How many entries there are.
     #[must_use]
     pub fn len(&self) -> usize {
         self.near.len() + self.late.len() + self.far_len
     }
 
+    /// Whether there is no entry.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.len() == 0

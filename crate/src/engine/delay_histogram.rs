@@ -18,6 +18,7 @@ impl Default for DelayHistogram {
 }
 
 impl DelayHistogram {
+    /// Counts a delay.
     pub fn note(&mut self, lateness_us: u64) {
         self.0[bucket_of(lateness_us).min(BUCKETS - 1)] += 1;
     }

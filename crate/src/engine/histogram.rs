@@ -43,6 +43,7 @@ impl Histogram {
         Self { bounds_ns, counts: vec![0; bounds_ns.len() + 1].into(), sum_ns: 0 }
     }
 
+    /// Counts a value, in nanoseconds.
     pub fn observe(&mut self, ns: u64) {
         self.counts[self.bounds_ns.partition_point(|bound| *bound < ns)] += 1;
         self.sum_ns = self.sum_ns.saturating_add(ns);
@@ -54,6 +55,7 @@ impl Histogram {
         self.sum_ns = self.sum_ns.saturating_add(other.sum_ns);
     }
 
+    /// The upper bounds of the buckets.
     #[must_use]
     pub fn bounds_ns(&self) -> &'static [u64] {
         self.bounds_ns
@@ -65,6 +67,7 @@ impl Histogram {
         &self.counts
     }
 
+    /// The sum of all values, in nanoseconds.
     #[must_use]
     pub fn sum_ns(&self) -> u64 {
         self.sum_ns

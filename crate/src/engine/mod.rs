@@ -320,6 +320,7 @@ impl<P: Protocol> Engine<P> {
         Some(LocalEndpoint { link: path.link, local: path.local })
     }
 
+    /// How many sessions there are.
     #[must_use]
     pub fn session_count(&self) -> usize {
         self.sessions.len()
@@ -352,11 +353,13 @@ impl<P: Protocol> Engine<P> {
         self.queue.len()
     }
 
+    /// The counters.
     #[must_use]
     pub fn stats(&self) -> &Stats {
         &self.stats
     }
 
+    /// The counters, for what the driver counts itself.
     pub fn stats_mut(&mut self) -> &mut Stats {
         &mut self.stats
     }

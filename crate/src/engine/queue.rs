@@ -7,7 +7,9 @@ use crate::protocol::time::Time;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 #[repr(u8)]
 pub enum Due {
+    /// The next packet.
     Transmit = 0,
+    /// The end of the detection time.
     Detect = 1,
 }
 
@@ -20,16 +22,19 @@ pub struct DeadlineQueue {
 }
 
 impl DeadlineQueue {
+    /// An empty queue.
     #[must_use]
     pub fn new() -> Self {
         Self::default()
     }
 
+    /// How many deadlines there are.
     #[must_use]
     pub fn len(&self) -> usize {
         self.kinds.iter().map(Calendar::len).sum()
     }
 
+    /// Whether there is no deadline.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.len() == 0

@@ -6,15 +6,18 @@ use std::hash::{BuildHasher, Hash};
 use hashbrown::HashTable;
 use rustc_hash::FxBuildHasher;
 
+/// Slots by their keys.
 #[derive(Debug, Default)]
 pub struct SlotIndex(HashTable<u32>);
 
 impl SlotIndex {
+    /// How many slots are in the index.
     #[must_use]
     pub fn len(&self) -> usize {
         self.0.len()
     }
 
+    /// Whether the index is empty.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()

@@ -25,7 +25,9 @@ const ANY: IpAddr = IpAddr::V4(Ipv4Addr::UNSPECIFIED);
 /// What the counters are kept for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct LocalEndpoint {
+    /// The interface.
     pub link: LinkId,
+    /// The address.
     pub local: IpAddr,
 }
 
@@ -42,14 +44,20 @@ pub struct EndpointId(u32);
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(u8)]
 pub enum TransitionCause {
+    /// The session was registered, or put back in service.
     RegisterRoute,
+    /// A packet was received.
     HandleRx,
+    /// The detection time is over.
     DetectTimeout,
+    /// The session was taken out of service.
     AdminDown,
 }
 
 impl TransitionCause {
+    /// How many causes there are.
     pub const COUNT: usize = 4;
+    /// All causes, in the order of their numbers.
     pub const ALL: [TransitionCause; Self::COUNT] = [
         TransitionCause::RegisterRoute,
         TransitionCause::HandleRx,
@@ -57,6 +65,7 @@ impl TransitionCause {
         TransitionCause::AdminDown,
     ];
 
+    /// The value of the `reason` label.
     #[must_use]
     pub const fn name(self) -> &'static str {
         match self {
@@ -68,19 +77,26 @@ impl TransitionCause {
     }
 }
 
+/// What is counted for one local endpoint.
 #[derive(Clone, Debug)]
 pub struct EndpointCounters {
     /// Sessions by state, now.
     pub sessions: [u64; State::ALL.len()],
     /// Entries in the queue, now: at most two per session.
     pub queued: u64,
+    /// Packets that the socket took.
     pub tx: u64,
+    /// Packets that were handed to sessions.
     pub rx: u64,
+    /// Packets that were dropped, by reason.
     pub rx_invalid: [u64; DropReason::COUNT],
+    /// Well-formed packets that belong to no session.
     pub unknown_peer: u64,
+    /// Packets that the system refused, and attempts that found the send buffer full.
     pub write_errors: u64,
     /// Transmits that were given up on, since the socket took nothing for too long.
     pub dropped: u64,
+    /// Sessions that went Down after the detection time.
     pub timeouts: u64,
     /// Detection timeouts put off because the silence may have been our own fault.
     pub extensions: u64,
@@ -160,10 +176,12 @@ impl Stats {
         }
     }
 
+    /// The counters of an endpoint.
     pub fn at(&mut self, id: EndpointId) -> &mut EndpointCounters {
         &mut self.endpoints[id.0 as usize].1
     }
 
+    /// All endpoints with their counters.
     pub fn iter(&self) -> impl Iterator<Item = &(LocalEndpoint, EndpointCounters)> {
         self.endpoints.iter().zip(&self.uses).filter(|(_, it)| **it != Use::Free).map(|(endpoint, _)| endpoint)
     }

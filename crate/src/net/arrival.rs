@@ -21,6 +21,7 @@ pub struct Arrivals {
 }
 
 impl Arrivals {
+    /// Begins with a reading of both clocks.
     #[must_use]
     pub fn new(reading: ClockReading) -> Self {
         Self { last: reading, stepped: false }

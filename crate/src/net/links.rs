@@ -89,6 +89,7 @@ impl Links {
         (1..).map(LinkId).zip(self.known.iter().skip(1).map(|link| link.index)).collect()
     }
 
+    /// The interface's name; empty where it was forgotten.
     #[must_use]
     pub fn name(&self, id: LinkId) -> &str {
         self.known.get(id.0 as usize).map_or("", |link| &link.name)
@@ -181,8 +182,11 @@ impl AsFd for Links {
 /// What a notification says of one interface.
 #[derive(Debug, PartialEq, Eq)]
 pub struct LinkChange {
+    /// The interface's name.
     pub name: String,
+    /// The interface's index.
     pub index: u32,
+    /// Whether it exists from now on.
     pub exists: bool,
 }
 

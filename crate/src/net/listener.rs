@@ -36,11 +36,15 @@ const EXPECTED_PEERS: usize = 5_120;
 /// A datagram with the context that it came in by.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Arrived {
+    /// The payload.
     pub bytes: Vec<u8>,
+    /// Who sent it.
     pub source: SocketAddrV4,
+    /// The address that it was sent to.
     pub local: Ipv4Addr,
     /// Empty where it is gone by now.
     pub interface: String,
+    /// When the kernel received it.
     pub arrival: Time,
 }
 

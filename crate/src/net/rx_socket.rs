@@ -19,9 +19,11 @@ const RX_CONTROL_WORDS: usize = 11;
 pub struct Received<'a> {
     /// Its first 40 bytes: nothing that follows them counts.
     pub bytes: &'a [u8],
+    /// Who sent it.
     pub source: SocketAddr,
     /// The destination address of the datagram.
     pub local: IpAddr,
+    /// The index of the interface that it came in by.
     pub ifindex: u32,
     /// When it arrived, in microseconds of the wall clock.
     pub stamp_wall_us: Option<i64>,

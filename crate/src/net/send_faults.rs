@@ -41,6 +41,7 @@ impl<T> Tally<T> {
     }
 }
 
+/// Packets that could not be sent, since the last line of their kind.
 #[derive(Debug, Default)]
 pub struct SendFaults {
     refused: Tally<(Errno, SocketAddr)>,

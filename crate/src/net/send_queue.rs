@@ -57,6 +57,7 @@ impl Lane {
     }
 }
 
+/// Packets that wait for the socket.
 #[derive(Debug)]
 pub struct SendQueue {
     /// Of sessions that are Up or Init.

@@ -25,7 +25,9 @@ const MOST_PEERS: usize = 512;
 /// What is to be done with the shield.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum FilterChange {
+    /// The program is to be attached.
     Attach,
+    /// The program is to be detached.
     Detach,
 }
 
@@ -48,6 +50,7 @@ struct Counted {
 }
 
 impl SocketFilter {
+    /// Whether the program is attached.
     #[must_use]
     pub fn is_attached(&self) -> bool {
         self.attached

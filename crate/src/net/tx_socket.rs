@@ -28,9 +28,13 @@ const TX_CONTROL_WORDS: usize = 4;
 /// A datagram to send, and the way that it goes.
 #[derive(Clone, Copy, Debug)]
 pub struct Outgoing {
+    /// The payload.
     pub bytes: [u8; PACKET_LEN],
+    /// Who is to receive it.
     pub destination: SocketAddr,
+    /// The source address.
     pub source: IpAddr,
+    /// The index of the egress interface.
     pub ifindex: u32,
 }
 
@@ -38,7 +42,9 @@ pub struct Outgoing {
 /// addresses, in the queue of a device, or for the device to be done with them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct SendBuffer {
+    /// How many bytes there may be.
     pub size: usize,
+    /// How many bytes wait.
     pub used: usize,
 }
 
@@ -48,6 +54,7 @@ pub trait Wire {
     /// room. A packet that is refused is reported by its index and skipped.
     fn send(&mut self, packets: &[Outgoing], refused: impl FnMut(usize, Errno)) -> usize;
 
+    /// The send buffer as it is now.
     fn send_buffer(&self) -> SendBuffer;
 }
 

@@ -12,6 +12,7 @@ impl Xorshift32 {
         Self(if seed == 0 { 1 } else { seed })
     }
 
+    /// The next number.
     pub const fn next_u32(&mut self) -> u32 {
         self.0 ^= self.0 << 13;
         self.0 ^= self.0 >> 17;

@@ -5,6 +5,7 @@ use std::fmt;
 /// One set of rules (`ARCHITECTURE.md`, "Two rule sets"). One state machine reads them; there are no copies of it.
 #[derive(PartialEq, Eq)]
 pub struct Rules {
+    /// The name in logs.
     pub name: &'static str,
     /// Learn the peer's discriminator from every accepted packet with state Down, Init or Up (RFC 5880 §6.8.6),
     /// and unlearn it on a received AdminDown; else only while none is known, and in Up where it differs.

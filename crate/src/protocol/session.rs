@@ -20,9 +20,11 @@ const MOST_DOUBLINGS: u8 = 20;
 /// What all sessions of an engine share.
 #[derive(Debug)]
 pub struct Policy<P: Protocol = Liveness> {
+    /// The rules that sessions go by.
     pub rules: &'static Rules,
     /// Bounds of the intervals that are used and advertised, in microseconds.
     pub min_tx_floor_us: u32,
+    /// The longest interval that is used and advertised, in microseconds.
     pub max_tx_ceil_us: u32,
     /// The longest interval between two packets while Down, in microseconds.
     pub backoff_max_us: u32,
@@ -37,8 +39,11 @@ pub struct Policy<P: Protocol = Liveness> {
 /// The local side's wishes for one session.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Timers {
+    /// Desired Min TX Interval, in microseconds.
     pub tx_min_us: u32,
+    /// Required Min RX Interval, in microseconds.
     pub rx_min_us: u32,
+    /// Detection multiplier.
     pub detect_mult: u8,
 }
 
@@ -47,8 +52,11 @@ pub struct Timers {
 pub struct PeerView<P: Protocol = Liveness> {
     /// Its discriminator, 0 where it is not known.
     pub discr: u32,
+    /// How often it wants to send, in microseconds, within our bounds.
     pub tx_min_us: u32,
+    /// How often it wants to receive at most, in microseconds, within our bounds.
     pub rx_min_us: u32,
+    /// Its detection multiplier.
     pub detect_mult: u8,
     /// What it says beyond the header.
     pub details: P::PeerDetails,
@@ -65,6 +73,7 @@ impl<P: Protocol> Default for PeerView<P> {
 pub enum RxOutcome {
     /// Nothing happened, not even a timer was refreshed.
     Ignored(IgnoreReason),
+    /// Accepted, and the state is the same.
     Accepted,
     /// Accepted, and the state is another one than this.
     Changed(State),
@@ -77,8 +86,11 @@ pub struct Timestamps {
     pub conv_up_start: Option<Time>,
     /// When the first packet was missing, or one said Down.
     pub conv_down_start: Option<Time>,
+    /// When it last came Up.
     pub up_since: Option<Time>,
+    /// When it last went Down, or out of service.
     pub down_since: Option<Time>,
+    /// When its state last changed.
     pub last_updated: Option<Time>,
 }
 
@@ -174,18 +186,22 @@ impl<P: Protocol> Session<P> {
         }
     }
 
+    /// The state.
     pub fn state(&self) -> State {
         self.state
     }
 
+    /// Why the session was last taken Down.
     pub fn last_down_reason(&self) -> DownReason {
         self.last_down_reason
     }
 
+    /// Our discriminator.
     pub fn local_discr(&self) -> u32 {
         self.local_discr
     }
 
+    /// What the peer said of itself.
     pub fn peer(&self) -> &PeerView<P> {
         &self.peer
     }
@@ -195,10 +211,12 @@ impl<P: Protocol> Session<P> {
         P::is_passive(&self.peer.details)
     }
 
+    /// When the session's life changed.
     pub fn timestamps(&self) -> &Timestamps {
         &self.timestamps
     }
 
+    /// The arrival of the last accepted packet.
     pub fn last_rx(&self) -> Option<Time> {
         self.last_rx
     }

@@ -19,6 +19,7 @@ impl Time {
         }
     }
 
+    /// Microseconds since the clock began.
     #[must_use]
     pub const fn micros(self) -> u64 {
         self.0.get()
@@ -46,6 +47,7 @@ impl Time {
 /// A pair of readings of both clocks, taken together.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ClockReading {
+    /// `CLOCK_MONOTONIC`.
     pub monotonic: Time,
     /// Microseconds since the epoch.
     pub wall_us: i64,

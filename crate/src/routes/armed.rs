@@ -25,12 +25,17 @@ const LONGEST_DELAY_US: u64 = 60_000_000;
 /// A route to be kept in step with its session.
 #[derive(Clone, Copy, Debug)]
 pub struct ArmedRoute {
+    /// The number that the caller has picked.
     pub id: RouteId,
+    /// The session that the route follows.
     pub session: SessionId,
+    /// Newer than that of the last order for the route.
     pub generation: u32,
+    /// The route.
     pub route: KernelRoute,
     /// Never deleted by us.
     pub no_uninstall: bool,
+    /// Out of service: it is withdrawn whatever its session's state is.
     pub admin_down: bool,
     /// A predecessor may have left it in the kernel: it is looked for, and held while its session begins anew.
     pub adopted: bool,
@@ -39,7 +44,9 @@ pub struct ArmedRoute {
 /// What an armed route needs to know of its session.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct SessionView {
+    /// The session is Up.
     pub up: bool,
+    /// The peer only observes.
     pub peer_passive: bool,
     /// When the change that led here began to show; `None` where that is of no interest any more.
     pub conv_start: Option<Time>,
@@ -66,11 +73,13 @@ pub struct AffectedRoutes {
 }
 
 impl AffectedRoutes {
+    /// Whether no route is affected.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         !self.all && self.interfaces.is_empty() && self.sources.is_empty()
     }
 
+    /// Adds what another change has affected.
     pub fn add(&mut self, other: AffectedRoutes) {
         let AffectedRoutes { interfaces, sources, all } = other;
         self.all |= all;
@@ -79,6 +88,7 @@ impl AffectedRoutes {
         self.sources.extend(sources.into_iter().filter(|address| !self.sources.contains(address)).collect::<Vec<_>>());
     }
 
+    /// Whether a route is affected.
     #[must_use]
     pub fn includes(&self, route: &KernelRoute) -> bool {
         self.all || self.interfaces.contains(&route.interface) || self.sources.contains(&route.source)
@@ -88,7 +98,9 @@ impl AffectedRoutes {
 /// One request to the kernel, as it was decided.
 #[derive(Clone, Copy, Debug)]
 pub struct RouteRequest {
+    /// The armed route that it is about.
     pub id: RouteId,
+    /// The route to add, delete or look at: the armed one, or one that was ours in its slot.
     pub route: KernelRoute,
     /// Of an addition: the route that it replaces.
     pub replaces: Option<KernelRoute>,
@@ -99,6 +111,7 @@ pub struct RouteRequest {
 }
 
 impl RouteRequest {
+    /// The route that an addition is to install.
     #[must_use]
     pub fn wanted(&self) -> DesiredRoute {
         DesiredRoute { route: self.route, replaces: self.replaces }
@@ -108,16 +121,22 @@ impl RouteRequest {
 /// Up to one message of each kind, and what can be told without asking the kernel.
 #[derive(Debug, Default)]
 pub struct Batch {
+    /// Routes to delete.
     pub deletes: Vec<RouteRequest>,
+    /// Routes to add.
     pub adds: Vec<RouteRequest>,
+    /// Routes to look at.
     pub looks: Vec<RouteRequest>,
+    /// What can be reported without asking the kernel.
     pub idle: Vec<RouteOutcome>,
 }
 
 /// A route about which only a listing of its table can tell.
 #[derive(Clone, Copy, Debug)]
 pub struct Question {
+    /// The armed route.
     pub id: RouteId,
+    /// The route in the kernel's tables.
     pub route: KernelRoute,
     pub(crate) ticket: u64,
     /// Whether it is asked who occupies the slot, rather than whether the route is there.

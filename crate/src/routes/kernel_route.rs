@@ -11,15 +11,20 @@ pub const NO_SOURCE: IpAddr = IpAddr::V4(Ipv4Addr::UNSPECIFIED);
 /// One route as this component makes it: unicast, TOS 0, no metrics, through one gateway.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct KernelRoute {
+    /// The number of the table.
     pub table: u32,
+    /// The destination.
     pub destination: IpAddr,
+    /// How many bits of the destination count.
     pub prefix_length: u8,
     /// The preferred source address; unspecified where the kernel lists none. A deletion names it only if it is specified.
     pub source: IpAddr,
+    /// The gateway.
     pub next_hop: IpAddr,
     /// The index of the output interface; 0 lets the kernel choose one when the route is added, and fits any when it is
     /// deleted.
     pub interface: u32,
+    /// The number that says who has made the route (rtnetlink(7): `rtm_protocol`).
     pub protocol: u8,
     /// The metric; 0 is the kernel's default.
     pub priority: u32,
@@ -29,13 +34,18 @@ pub struct KernelRoute {
 /// are neighbours in the order of slots.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Slot {
+    /// The number of the table.
     pub table: u32,
+    /// The destination.
     pub destination: IpAddr,
+    /// How many bits of the destination count.
     pub prefix_length: u8,
+    /// The metric.
     pub priority: u32,
 }
 
 impl KernelRoute {
+    /// The slot that the route occupies.
     #[must_use]
     pub fn slot(&self) -> Slot {
         let Self { table, destination, prefix_length, priority, .. } = *self;
@@ -93,12 +103,15 @@ pub enum RouteError {
     Unanswered,
 }
 
+/// The answer of the kernel.
 pub type Result<T> = std::result::Result<T, RouteError>;
 
 /// Whether the kernel holds a route.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Presence {
+    /// The kernel holds it.
     Present,
+    /// The kernel does not hold it.
     Absent,
     /// The kernel has to be asked.
     Unknown,
@@ -107,6 +120,7 @@ pub enum Presence {
 /// What occupies a slot.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Occupant {
+    /// The slot is empty.
     Nobody,
     /// A route of our kind and of our protocol number: a predecessor's, or one of ours.
     Ours(KernelRoute),

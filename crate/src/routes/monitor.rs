@@ -113,6 +113,7 @@ impl Waker {
         EventFd::from_flags(EfdFlags::EFD_CLOEXEC | EfdFlags::EFD_NONBLOCK).map(|wake| Self(Arc::new(wake)))
     }
 
+    /// Wakes the thread.
     pub fn wake(&self) {
         // Fails only where the counter is full, and then the thread has long been woken.
         let _ = self.0.write(1);

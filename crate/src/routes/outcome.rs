@@ -10,10 +10,15 @@ pub struct RouteId(pub u32);
 /// The kernel's newest answer for one route.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RouteOutcome {
+    /// The route.
     pub id: RouteId,
+    /// The generation of the order that it answers.
     pub generation: u32,
+    /// What was asked of the kernel.
     pub op: RouteOp,
+    /// The kernel's answer.
     pub result: Result<(), RouteError>,
+    /// When the answer came.
     pub at: Time,
     /// From when the operation was wanted to the kernel's answer.
     pub duration_us: u64,
@@ -25,9 +30,12 @@ pub struct RouteOutcome {
     pub restore_at: Option<Time>,
 }
 
+/// What is asked of the kernel for a route.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum RouteOp {
+    /// Install it.
     Add,
+    /// Withdraw it.
     Delete,
     /// Nothing had to be sent.
     None,

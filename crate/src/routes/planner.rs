@@ -49,6 +49,7 @@ pub struct RoutePlanner {
 }
 
 impl RoutePlanner {
+    /// A planner without routes.
     #[must_use]
     pub fn new(policy: ArmingPolicy) -> Self {
         Self {
@@ -66,6 +67,7 @@ impl RoutePlanner {
         }
     }
 
+    /// The counters.
     #[must_use]
     pub fn stats(&self) -> &RouteStats {
         &self.stats
@@ -165,6 +167,7 @@ impl RoutePlanner {
         }
     }
 
+    /// Notes that a session changed: its routes are installed or withdrawn accordingly.
     pub fn session_changed(&mut self, session: SessionId, view: SessionView, now: Time) {
         let of_session = (session, RouteId(0))..=(session, RouteId(u32::MAX));
         let ids: Vec<RouteId> = self.by_session.range(of_session).map(|(_, id)| *id).collect();

@@ -7,13 +7,18 @@ use crate::engine::stats::LocalEndpoint;
 use crate::protocol::time::Time;
 use crate::routes::outcome::RouteOp;
 
+/// What is counted for the routes of one local endpoint.
 #[derive(Clone, Debug)]
 pub struct RouteCounters {
     /// Routes that are armed and that the kernel holds, now.
     pub installed: u64,
+    /// Routes that were added.
     pub adds: u64,
+    /// Additions that failed.
     pub add_failures: u64,
+    /// Routes that were deleted.
     pub deletes: u64,
+    /// Deletions that failed.
     pub delete_failures: u64,
     /// Routes that somebody else took out of the kernel while they were to be there: they are put back.
     pub restored: u64,
@@ -75,6 +80,7 @@ impl RouteStats {
         counters.restores_delayed += u64::from(delayed);
     }
 
+    /// All endpoints with their counters.
     pub fn iter(&self) -> impl Iterator<Item = (&LocalEndpoint, &RouteCounters)> {
         self.0.iter()
     }

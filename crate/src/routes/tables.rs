@@ -33,12 +33,14 @@ pub trait Tables {
 /// A route that is to be there.
 #[derive(Clone, Copy, Debug)]
 pub struct DesiredRoute {
+    /// The route.
     pub route: KernelRoute,
     /// The route of ours that it is to replace in its slot.
     pub replaces: Option<KernelRoute>,
 }
 
 impl DesiredRoute {
+    /// Whether it names its output interface.
     #[must_use]
     pub fn has_interface(&self) -> bool {
         self.route.interface != 0
@@ -48,7 +50,9 @@ impl DesiredRoute {
 /// How a request ended, and whether the route is in the kernel by it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct RequestOutcome {
+    /// The kernel's answer.
     pub result: Result<()>,
+    /// Whether the kernel holds the route now.
     pub presence: Presence,
     /// The route of our kind beside which an addition was appended: it is to be deleted.
     pub replaced: Option<KernelRoute>,

@@ -9,6 +9,7 @@ use nix::unistd::Pid;
 
 use crate::system::problem::Problem;
 
+/// What is asked of the scheduler; what is `None` or false is not asked.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Realtime {
     /// SCHED_FIFO at this priority, 1 to 99.

@@ -46,10 +46,13 @@ pub mod field {
 /// Why bytes are not a control packet.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
 pub enum DecodeError {
+    /// So many bytes.
     #[error("short packet: {0} bytes, {PACKET_LEN} are needed")]
     Short(usize),
+    /// This version.
     #[error("unsupported version {0}, expected {VERSION}")]
     Version(u8),
+    /// This length field.
     #[error("invalid length field {0}, expected {PACKET_LEN}")]
     Length(u8),
 }
@@ -57,13 +60,17 @@ pub enum DecodeError {
 /// One control packet.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ControlPacket {
+    /// The sender's state.
     pub state: State,
+    /// The sender's detection multiplier.
     pub detect_mult: u8,
     /// The sender's discriminator.
     pub local_discr: u32,
     /// The discriminator that the sender last learned from the receiver, or 0.
     pub peer_discr: u32,
+    /// How often the sender wants to send, in microseconds.
     pub desired_min_tx_us: u32,
+    /// How often the sender wants to receive at most, in microseconds.
     pub required_min_rx_us: u32,
     /// The sender only observes: its routes do not follow the session.
     pub passive: bool,
