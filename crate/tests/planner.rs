@@ -144,13 +144,13 @@ fn a_route_is_there_while_its_session_is_up_and_only_then() {
     assert_eq!(bench.run(), ["add"]);
     bench.session(DOWN);
     assert_eq!(bench.run(), ["delete"]);
-    assert_eq!(bench.count(|it| it.installed), 0);
+    assert_eq!(bench.count(|counters| counters.installed), 0);
 }
 
 #[test]
 fn a_route_in_admin_down_is_absent_whatever_its_session_is() {
     let mut bench = Bench::installed();
-    bench.arm(|it| it.admin_down = true, UP);
+    bench.arm(|route| route.admin_down = true, UP);
     assert_eq!(bench.run(), ["delete"]);
     bench.session(DOWN);
     bench.session(UP);
@@ -162,13 +162,13 @@ fn a_route_in_admin_down_is_absent_whatever_its_session_is() {
 #[test]
 fn a_route_that_must_stay_is_added_and_never_deleted() {
     let mut bench = Bench::new();
-    bench.arm(|it| it.no_uninstall = true, UP);
+    bench.arm(|route| route.no_uninstall = true, UP);
     assert_eq!(bench.run(), ["add"]);
     bench.session(DOWN);
-    bench.arm(|it| (it.no_uninstall, it.admin_down) = (true, true), UP);
+    bench.arm(|route| (route.no_uninstall, route.admin_down) = (true, true), UP);
     bench.disarm(true);
     let (asked, outcomes) = bench.run_with(Presence::Present);
-    assert!(asked.is_empty() && outcomes.iter().any(|it| it.gone));
+    assert!(asked.is_empty() && outcomes.iter().any(|outcome| outcome.gone));
 }
 
 #[test]
@@ -222,7 +222,7 @@ fn a_route_whose_session_falls_while_its_addition_waits_is_not_added() {
 fn an_order_of_an_older_generation_changes_nothing() {
     let mut bench = Bench::installed();
     bench.generation -= 1;
-    bench.arm(|it| it.admin_down = true, UP);
+    bench.arm(|route| route.admin_down = true, UP);
     bench.generation -= 1;
     bench.disarm(true);
     assert!(bench.run().is_empty());
@@ -242,7 +242,7 @@ fn a_route_that_is_armed_again_while_it_leaves_stays() {
 #[test]
 fn a_route_that_is_armed_again_for_another_session_follows_that_one() {
     let mut bench = Bench::installed();
-    bench.arm(|it| it.session = SessionId(2), UP);
+    bench.arm(|route| route.session = SessionId(2), UP);
     bench.session(DOWN);
     assert!(bench.run().is_empty());
     bench.planner.session_changed(SessionId(2), DOWN, NOW);
@@ -255,14 +255,14 @@ fn only_a_change_of_the_session_has_a_convergence_time() {
     let mut bench = Bench::new();
     bench.arm(|_| {}, started(UP));
     bench.run();
-    assert_eq!(bench.count(|it| it.convergence_to_up.counts().iter().sum()), 1);
+    assert_eq!(bench.count(|counters| counters.convergence_to_up.counts().iter().sum()), 1);
     bench.session(started(DOWN));
     bench.run();
-    assert_eq!(bench.count(|it| it.convergence_to_down.counts().iter().sum()), 1);
+    assert_eq!(bench.count(|counters| counters.convergence_to_down.counts().iter().sum()), 1);
     let mut bench = Bench::installed();
-    bench.arm(|it| it.admin_down = true, started(UP));
+    bench.arm(|route| route.admin_down = true, started(UP));
     bench.run();
-    assert_eq!(bench.count(|it| it.convergence_to_down.counts().iter().sum()), 0);
+    assert_eq!(bench.count(|counters| counters.convergence_to_down.counts().iter().sum()), 0);
 }
 
 #[test]
@@ -285,9 +285,12 @@ fn a_route_that_somebody_else_deleted_is_put_back_while_its_session_is_up() {
         bench.planner.lost(&ROUTE, NOW);
         let (asked, outcomes) = bench.run_with(Presence::Absent);
         assert_eq!(asked, expected);
-        assert!(outcomes.iter().any(|it| it.op == RouteOp::None && !it.installed), "and its loss is told");
-        assert_eq!(bench.count(|it| it.restored), u64::from(view.up));
-        assert_eq!(bench.count(|it| it.installed), u64::from(view.up));
+        assert!(
+            outcomes.iter().any(|outcome| outcome.op == RouteOp::None && !outcome.installed),
+            "and its loss is told"
+        );
+        assert_eq!(bench.count(|counters| counters.restored), u64::from(view.up));
+        assert_eq!(bench.count(|counters| counters.installed), u64::from(view.up));
     }
 }
 
@@ -305,7 +308,7 @@ fn a_route_that_is_taken_before_the_answer_to_its_addition_was_noted_is_put_back
         assert!(!bench.planner.has_work(), "nothing is asked twice at once");
         bench.answer(addition, Ok(()), Presence::Present);
         assert_eq!(bench.run_with(Presence::Absent).0, ["look", "add"]);
-        assert_eq!(bench.count(|it| it.restored), 1);
+        assert_eq!(bench.count(|counters| counters.restored), 1);
     }
 }
 
@@ -349,7 +352,7 @@ fn a_route_that_is_taken_again_and_again_is_put_back_with_growing_delays_until_t
     for _ in 0..9 {
         bench.planner.lost(&ROUTE, bench.now);
         let (_, outcomes) = bench.run_with(Presence::Absent);
-        let lost = outcomes.iter().find(|it| it.op == RouteOp::None).expect("the loss is told");
+        let lost = outcomes.iter().find(|outcome| outcome.op == RouteOp::None).expect("the loss is told");
         let restore_at = lost.restore_at;
         delays.push(restore_at.map_or(0, |at| at.since(bench.now)) / SECOND);
         if let Some(at) = restore_at {
@@ -361,7 +364,7 @@ fn a_route_that_is_taken_again_and_again_is_put_back_with_growing_delays_until_t
         }
     }
     assert_eq!(delays, [0, 1, 2, 4, 8, 16, 32, 60, 60]);
-    assert_eq!((bench.count(|it| it.restored), bench.count(|it| it.restores_delayed)), (9, 8));
+    assert_eq!((bench.count(|counters| counters.restored), bench.count(|counters| counters.restores_delayed)), (9, 8));
     bench.after(121 * SECOND);
     bench.planner.lost(&ROUTE, bench.now);
     assert_eq!(bench.run_with(Presence::Absent).0, ["look", "add"], "after some peace at once again");
@@ -433,7 +436,7 @@ fn a_listing_that_is_older_than_a_notice_proves_nothing() {
 fn a_route_with_a_priority_is_deleted_although_nobody_knows_whether_it_is_there_and_one_without_is_looked_for() {
     for (priority, expected) in [(5, vec!["delete"]), (0, vec!["look", "delete"])] {
         let mut bench = Bench::new();
-        bench.arm(|it| it.route.priority = priority, UP);
+        bench.arm(|route| route.route.priority = priority, UP);
         bench.run();
         bench.planner.taken(&KernelRoute { priority, ..ROUTE }.slot(), NOW);
         bench.session(DOWN);
@@ -467,21 +470,21 @@ fn an_occupied_slot_is_a_conflict_or_a_replacement_as_a_listing_says() {
 #[test]
 fn another_next_hop_replaces_the_route_of_a_session_that_is_up_without_a_gap() {
     let mut bench = Bench::installed();
-    bench.arm(|it| it.route = OTHER_HOP, UP);
+    bench.arm(|route| route.route = OTHER_HOP, UP);
     let (op, request) = bench.ask();
     assert_eq!((op, request.route, request.replaces), (RouteOp::Add, OTHER_HOP, Some(ROUTE)));
     bench.answer((op, request), Ok(()), Presence::Present);
     let (op, request) = bench.ask();
     assert_eq!((op, request.route), (RouteOp::Delete, ROUTE));
     assert!(bench.answer((op, request), Ok(()), Presence::Absent).is_empty(), "that is no withdrawal");
-    assert_eq!(bench.count(|it| it.installed), 1);
+    assert_eq!(bench.count(|counters| counters.installed), 1);
 }
 
 #[test]
 fn a_replaced_route_waits_for_its_new_session_and_goes_where_that_does_not_come_up() {
     for comes_up in [true, false] {
         let mut bench = Bench::installed();
-        bench.arm(|it| (it.route, it.session) = (OTHER_HOP, SessionId(2)), DOWN);
+        bench.arm(|route| (route.route, route.session) = (OTHER_HOP, SessionId(2)), DOWN);
         assert!(bench.run().is_empty(), "the former one stays meanwhile");
         if comes_up {
             bench.planner.session_changed(SessionId(2), UP, bench.now);
@@ -499,8 +502,8 @@ fn replacements_that_follow_each_other_leave_nothing_behind() {
     let mut bench = Bench::new();
     bench.arm(|_| {}, UP);
     let addition = bench.ask();
-    bench.arm(|it| it.route = OTHER_HOP, UP);
-    bench.arm(|it| it.route = third, UP);
+    bench.arm(|route| route.route = OTHER_HOP, UP);
+    bench.arm(|route| route.route = third, UP);
     bench.answer(addition, Ok(()), Presence::Present);
     assert_eq!(bench.run(), ["add", "delete"], "the first was added, the second never was");
     bench.session(DOWN);
@@ -522,25 +525,25 @@ fn an_interface_that_has_another_index_gets_the_route_and_the_former_one_loses_i
 fn an_adopted_route_is_looked_for_and_one_that_has_vanished_is_not_installed() {
     for (seen, installed) in [(Presence::Present, true), (Presence::Absent, false)] {
         let mut bench = Bench::new();
-        bench.arm(|it| it.adopted = true, DOWN);
+        bench.arm(|route| route.adopted = true, DOWN);
         let (asked, outcomes) = bench.run_with(seen);
         assert_eq!(asked, ["look"]);
         assert_eq!((outcomes[0].op, outcomes[0].installed), (RouteOp::None, installed));
-        assert_eq!(bench.count(|it| it.installed), u64::from(installed));
+        assert_eq!(bench.count(|counters| counters.installed), u64::from(installed));
     }
 }
 
 #[test]
 fn a_route_that_is_adopted_when_it_is_there_or_being_added_is_looked_for_too() {
     let mut bench = Bench::installed();
-    bench.arm(|it| it.adopted = true, UP);
+    bench.arm(|route| route.adopted = true, UP);
     let (asked, outcomes) = bench.run_with(Presence::Present);
     assert_eq!((asked, outcomes.len()), (vec!["look"], 1), "whoever adopts it waits for the outcome");
 
     let mut bench = Bench::new();
     bench.arm(|_| {}, UP);
     let addition = bench.ask();
-    bench.arm(|it| it.adopted = true, UP);
+    bench.arm(|route| route.adopted = true, UP);
     assert_eq!(bench.answer(addition, Ok(()), Presence::Present)[0].generation, 2);
     assert_eq!(bench.run(), ["look"]);
 }
@@ -548,7 +551,7 @@ fn a_route_that_is_adopted_when_it_is_there_or_being_added_is_looked_for_too() {
 #[test]
 fn an_adopted_route_waits_for_its_session_and_goes_where_that_does_not_come_up() {
     let mut bench = Bench::new();
-    bench.arm(|it| it.adopted = true, DOWN);
+    bench.arm(|route| route.adopted = true, DOWN);
     bench.run();
     bench.after(HOLD_US - 1);
     assert!(bench.run().is_empty());
@@ -556,7 +559,7 @@ fn an_adopted_route_waits_for_its_session_and_goes_where_that_does_not_come_up()
     assert_eq!(bench.run(), ["delete"]);
 
     let mut bench = Bench::new();
-    bench.arm(|it| it.adopted = true, DOWN);
+    bench.arm(|route| route.adopted = true, DOWN);
     bench.run();
     bench.session(UP);
     bench.after(HOLD_US);
@@ -569,28 +572,28 @@ fn an_adopted_route_waits_for_its_session_and_goes_where_that_does_not_come_up()
 fn whoever_adopts_a_route_is_told_also_where_it_is_armed_again_or_its_link_changes_meanwhile() {
     let overtake: [fn(&mut Bench); 3] = [
         |bench| bench.arm(|_| {}, DOWN),
-        |bench| bench.arm(|it| it.route = OTHER_HOP, DOWN),
+        |bench| bench.arm(|route| route.route = OTHER_HOP, DOWN),
         |bench| bench.planner.link_changed(SCOPE.link, 0, NOW),
     ];
     for overtake in overtake {
         let mut bench = Bench::new();
-        bench.arm(|it| it.adopted = true, DOWN);
+        bench.arm(|route| route.adopted = true, DOWN);
         let look = bench.ask();
         overtake(&mut bench);
         let mut outcomes = bench.answer(look, Ok(()), Presence::Absent);
         outcomes.extend(bench.run_with(Presence::Absent).1);
-        assert_eq!(outcomes.iter().filter(|it| it.op == RouteOp::None && !it.installed).count(), 1);
+        assert_eq!(outcomes.iter().filter(|outcome| outcome.op == RouteOp::None && !outcome.installed).count(), 1);
     }
 }
 
 #[test]
 fn a_route_whose_replacement_waits_for_its_session_is_told_not_to_be_installed() {
     let mut bench = Bench::installed();
-    bench.arm(|it| it.route = OTHER_HOP, DOWN);
+    bench.arm(|route| route.route = OTHER_HOP, DOWN);
     let (asked, outcomes) = bench.run_with(Presence::Absent);
     assert!(asked.is_empty());
-    assert_eq!(outcomes.iter().map(|it| it.installed).collect::<Vec<_>>(), [false]);
-    assert_eq!(bench.count(|it| it.installed), 0);
+    assert_eq!(outcomes.iter().map(|outcome| outcome.installed).collect::<Vec<_>>(), [false]);
+    assert_eq!(bench.count(|counters| counters.installed), 0);
 }
 
 #[test]
@@ -607,7 +610,7 @@ fn a_route_whose_link_changes_while_its_session_is_down_is_deleted_at_once() {
 #[test]
 fn a_loss_that_is_heard_of_late_does_not_make_a_former_route_be_forgotten() {
     let mut bench = Bench::installed();
-    bench.arm(|it| it.route = OTHER_HOP, UP);
+    bench.arm(|route| route.route = OTHER_HOP, UP);
     bench.planner.lost(&ROUTE, NOW);
     assert_eq!(bench.run(), ["add", "delete"]);
 }
@@ -617,7 +620,7 @@ fn an_answer_to_a_request_that_was_overtaken_twice_is_looked_into() {
     let mut bench = Bench::new();
     bench.arm(|_| {}, UP);
     let addition = bench.ask();
-    bench.arm(|it| it.route = OTHER_HOP, UP);
+    bench.arm(|route| route.route = OTHER_HOP, UP);
     bench.planner.lost(&ROUTE, NOW);
     bench.arm(|_| {}, UP);
     bench.answer(addition, Ok(()), Presence::Present);
@@ -628,7 +631,7 @@ fn an_answer_to_a_request_that_was_overtaken_twice_is_looked_into() {
 fn after_a_deletion_without_a_priority_the_equal_route_that_has_one_is_looked_at() {
     let mut bench = Bench::installed();
     let with_priority = KernelRoute { priority: 5, ..ROUTE };
-    bench.arm(|it| (it.id, it.session, it.route) = (RouteId(2), SessionId(2), with_priority), UP);
+    bench.arm(|route| (route.id, route.session, route.route) = (RouteId(2), SessionId(2), with_priority), UP);
     assert_eq!(bench.run(), ["add"]);
     bench.session(DOWN);
     assert_eq!(bench.run_with(Presence::Absent).0, ["delete", "look", "add"]);
@@ -637,7 +640,7 @@ fn after_a_deletion_without_a_priority_the_equal_route_that_has_one_is_looked_at
 #[test]
 fn a_route_that_had_no_interface_is_not_deleted_when_it_has_one() {
     let mut bench = Bench::new();
-    bench.arm(|it| it.route.interface = 0, UP);
+    bench.arm(|route| route.route.interface = 0, UP);
     let addition = bench.ask();
     bench.planner.link_changed(SCOPE.link, 8, NOW);
     bench.answer(addition, Err(RouteError::System(SystemError::NO_DEVICE)), Presence::Absent);
@@ -659,7 +662,7 @@ fn a_refused_deletion_changes_nothing_where_nobody_can_tell_and_waits_to_be_trie
 #[test]
 fn a_route_that_is_gone_leaves_no_timer_behind() {
     let mut bench = Bench::new();
-    bench.arm(|it| it.adopted = true, DOWN);
+    bench.arm(|route| route.adopted = true, DOWN);
     bench.run();
     bench.disarm(true);
     assert_eq!((bench.run(), bench.planner.poll_deadline()), (vec!["delete"], None));

@@ -464,7 +464,8 @@ impl Life {
     }
 
     fn check_gauge(&self, installed: u64) -> Result<(), String> {
-        let counted = self.planner.stats().iter().fold(0, |sum: u64, (_, it)| sum.wrapping_add(it.installed));
+        let counted =
+            self.planner.stats().iter().fold(0, |sum: u64, (_, counters)| sum.wrapping_add(counters.installed));
         if counted == installed {
             return Ok(());
         }

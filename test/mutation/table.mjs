@@ -449,12 +449,12 @@ const FORMULAS = [
   },
   {
     rule: 'backoff: only while Down',
-    rustLiveness: ['if state != State::Down {', 'if state == State::Up {'],
+    rust: ['if self.state == State::Down {\n            self.doublings', 'if self.state != State::Up {\n            self.doublings'],
     ts: ["if (this.state === 'down') {\n      // Backing", "if (this.state !== 'up') {\n      // Backing"],
   },
   {
     rule: 'backoff: while Down',
-    rustLiveness: ['if state != State::Down {', 'if true {'],
+    rust: ['if self.state == State::Down {\n            self.doublings', 'if false {\n            self.doublings'],
     ts: ["if (this.state === 'down') {\n      // Backing", 'if (false as boolean) {\n      // Backing'],
   },
   {

@@ -119,14 +119,17 @@ impl NativeEngine {
                 rows = SnapshotRows::with_room_for(ids.len());
                 for some in ids.chunks(SNAPSHOTS_AT_ONCE) {
                     let wanted = SnapshotRequest::These(session_ids(some.to_vec()));
-                    self.ask(|answer| Command::Snapshots(wanted, answer))?.sessions.iter().for_each(|it| rows.push(it));
+                    self.ask(|answer| Command::Snapshots(wanted, answer))?
+                        .sessions
+                        .iter()
+                        .for_each(|session| rows.push(session));
                 }
             }
             Either::B(Null) => {
                 let mut next = Some(0);
                 while let Some(slot) = next {
                     let portion = self.ask(|answer| Command::Snapshots(SnapshotRequest::From(slot), answer))?;
-                    portion.sessions.iter().for_each(|it| rows.push(it));
+                    portion.sessions.iter().for_each(|session| rows.push(session));
                     next = portion.next;
                 }
             }

@@ -150,7 +150,7 @@ impl NativeSimulation {
             }
             host.sent.clear();
         }
-        transitions.sort_by(|one, other| one.at.total_cmp(&other.at));
+        transitions.sort_by(|a, b| a.at.total_cmp(&b.at));
         Ok(transitions)
     }
 

@@ -14,7 +14,7 @@ use crate::routes::armed::ArmedRoute;
 use crate::routes::outcome::RouteId;
 use crate::system::sync::Mutex;
 
-/// A session as the outside names it.
+/// A session to add or to update, with its interface by name.
 #[derive(Clone, Debug)]
 pub struct SessionConfig {
     /// The number that the caller has picked.
@@ -78,7 +78,7 @@ pub struct Disarm {
 /// Commands on their way to the thread, in their order.
 #[derive(Debug)]
 pub struct CommandQueue {
-    /// `None` where nobody will take them any more.
+    /// `None` once the thread has ended.
     commands: Mutex<Option<Vec<Command>>>,
     wake: EventFd,
 }
@@ -91,8 +91,8 @@ impl CommandQueue {
         Ok(Self { commands: Mutex::new(Some(Vec::new())), wake })
     }
 
-    /// Leaves a command for the thread. One that comes after `close` is dropped: whoever waits for its answer hears at once
-    /// that there is none.
+    /// Leaves a command for the thread. After `close` it is dropped, and a caller who waits for its answer gets `NoAnswer` at
+    /// once.
     pub fn put(&self, command: Command) {
         let mut commands = self.commands.lock().expect("no holder of this lock panics");
         let Some(commands) = commands.as_mut() else { return };

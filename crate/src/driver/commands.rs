@@ -62,7 +62,7 @@ impl Driver {
                 // Whoever asked may have given up waiting.
                 Command::Snapshots(wanted, answer) => drop(answer.send(SnapshotPage::of(&self.engine, &wanted))),
                 Command::Stats(answer) => drop(answer.send(self.stats())),
-                Command::Close { admin_down } => self.leave(now, admin_down),
+                Command::Close { admin_down } => self.start_closing(now, admin_down),
                 #[cfg(test)]
                 Command::Panic => panic!("asked to"),
             }

@@ -1,4 +1,4 @@
-//! What the log is told of received packets that were dropped: one line per kind in five seconds, however many there were.
+//! Log lines about received packets that were dropped: at most one of each kind in five seconds.
 
 use crate::engine::stats::Stats;
 use crate::protocol::drop_reason::DropReason;
@@ -6,7 +6,7 @@ use crate::protocol::time::Time;
 
 const QUIET_US: u64 = 5_000_000;
 
-/// The kinds of `DropReason`, and strangers.
+/// The reasons of `DropReason`, and unknown peers.
 const KINDS: usize = DropReason::COUNT + 1;
 
 /// What was reported so far.
@@ -17,7 +17,7 @@ pub struct DropReporter {
 }
 
 impl DropReporter {
-    /// How many packets were dropped since the last news, by why; nothing within five seconds of those.
+    /// How many packets were dropped since the last report, by reason; nothing within five seconds of that.
     pub fn news(&mut self, stats: &Stats, now: Time) -> Vec<(&'static str, u64)> {
         if self.looked_at.is_some_and(|at| now.since(at) < QUIET_US) {
             return Vec::new();

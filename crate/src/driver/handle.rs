@@ -1,4 +1,4 @@
-//! A running driver, seen from outside.
+//! The handle of a running driver.
 
 use std::net::SocketAddrV4;
 use std::sync::Arc;
@@ -22,7 +22,7 @@ const ANSWER_WITHIN: Duration = Duration::from_secs(5);
 #[error("the engine's thread does not answer")]
 pub struct NoAnswer;
 
-/// A running driver, seen from outside. Dropping it ends the thread and waits for that.
+/// A running driver. Dropping the handle ends the thread and waits for it.
 pub struct DriverHandle {
     commands: Arc<CommandQueue>,
     local_addr: SocketAddrV4,
@@ -63,7 +63,7 @@ impl DriverHandle {
         receiver.recv_timeout(ANSWER_WITHIN).map_err(|_: RecvTimeoutError| NoAnswer)
     }
 
-    /// Ends the thread, after a farewell to all peers where `admin_down` says so, and waits for that. Gives the last
+    /// Ends the thread, after an AdminDown announcement to all peers where `admin_down` says so, and waits. Gives the last
     /// counters, `None` where the thread had stopped by itself.
     #[must_use]
     pub fn close(mut self, admin_down: bool) -> Option<StatsReport> {

@@ -1,5 +1,5 @@
-//! What waits for JavaScript: at most one record per session and one per route, and one doorbell for all of it. A
-//! JavaScript loop that is blocked for an hour costs no memory and misses no final state.
+//! What waits for JavaScript: at most one record per session and one outcome per route, and one doorbell. While the
+//! JavaScript event loop is blocked, the mailbox does not grow, and the final state of each session is kept.
 
 use rustc_hash::FxHashMap;
 
@@ -12,10 +12,10 @@ use crate::system::doorbell::{Bell, Doorbell};
 use crate::system::problem::Problem;
 use crate::system::sync::Mutex;
 
-/// What became of one session since the last delivery: the newest transition, and how many it stands for.
+/// The changes of one session since the last delivery: the newest transition, and how many there were.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SessionRecord {
-    /// `None` where something else was to tell.
+    /// `None` where the session did not change its state.
     pub newest: Option<Transition>,
     /// The session.
     pub id: SessionId,
@@ -25,7 +25,7 @@ pub struct SessionRecord {
     pub count: u32,
     /// The newest transition from Init or Up to Down.
     pub last_down: Option<LastDown>,
-    /// `None` where nothing was said of it.
+    /// Whether the peer only observes; `None` where no packet said so.
     pub peer_passive: Option<bool>,
     /// The round trip that is longer than the detection time, in microseconds, at least.
     pub long_round_trip_us: Option<u64>,
@@ -56,7 +56,7 @@ pub struct LastDown {
     pub local_stall_us: u64,
 }
 
-/// One delivery. Records come in the order in which their sessions and routes first had news.
+/// What was taken from the mailbox. Records are in the order in which their sessions and routes first changed.
 #[derive(Debug, Default)]
 pub struct Delivery {
     /// One record per session.

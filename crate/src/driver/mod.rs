@@ -42,7 +42,7 @@ use crate::system::panics;
 use crate::system::problem::Problem;
 use crate::system::realtime::{self, Realtime};
 
-/// A packet leaves earlier than it is due by this at most, where others leave anyhow: what a program can save is wake-ups.
+/// A packet leaves at most this much before it is due, together with others: that saves wake-ups.
 const TX_SLACK_US: u16 = 1_000;
 
 /// An AdminDown to all peers is repeated no longer than this.
@@ -64,8 +64,8 @@ pub struct DriverOptions {
 
 enum Life {
     Running,
-    /// Says AdminDown until then.
-    Leaving(Time),
+    /// Announces AdminDown until then.
+    Closing(Time),
     Over,
 }
 
@@ -159,7 +159,7 @@ impl Driver {
             }
             Ok::<StatsReport, Errno>(self.stats())
         }));
-        // From here on nobody answers; whoever asks is to hear that before anything else.
+        // Commands are not answered from here on. The queue is closed first, so that a caller who waits hears it at once.
         commands.close();
         let fatal = match outcome {
             Ok(Ok(last)) => return Some(last),
@@ -193,7 +193,7 @@ impl Driver {
         if woken.by(Source::Commands) {
             self.run_commands();
         }
-        // Whatever woke us: a session whose packets sit in the socket is not dead.
+        // Read on every turn: a session whose packets wait in the socket is not silent.
         let read_until = self.read(clock::now())?;
         let now = clock::now();
         self.look_for_drops(now, read_until);
@@ -202,7 +202,7 @@ impl Driver {
         // Events go before packets: each moment that a route stays costs traffic into a path that is known not to work.
         self.publish_events(now);
         self.send(now);
-        if let Life::Leaving(until) = self.life
+        if let Life::Closing(until) = self.life
             && now >= until
         {
             self.life = Life::Over;
@@ -211,7 +211,7 @@ impl Driver {
     }
 
     fn deadline(&self) -> Option<Time> {
-        let leave_at = if let Life::Leaving(until) = self.life { Some(until) } else { None };
+        let leave_at = if let Life::Closing(until) = self.life { Some(until) } else { None };
         [self.engine.poll_deadline(), self.send_queue.retry_at(), leave_at].into_iter().flatten().min()
     }
 
@@ -223,7 +223,7 @@ impl Driver {
             return;
         }
         self.mailbox.put_events(events.iter().copied());
-        // Who leaves takes no route along: what its sessions do then moves nothing.
+        // While the thread is closing, sessions that go AdminDown leave their routes as they are.
         if let (Some(route_worker), Life::Running) = (&self.route_worker, &self.life) {
             route_worker.sessions_changed(
                 now,
@@ -243,7 +243,7 @@ impl Driver {
         })
     }
 
-    fn leave(&mut self, now: Time, admin_down: bool) {
+    fn start_closing(&mut self, now: Time, admin_down: bool) {
         let mut announce_us = 0;
         if admin_down {
             let ids: Vec<SessionId> = self.engine.session_ids().collect();
@@ -253,7 +253,7 @@ impl Driver {
                 self.engine.admin_down(now, id);
             }
         }
-        self.life = Life::Leaving(now.plus(announce_us));
+        self.life = Life::Closing(now.plus(announce_us));
     }
 }
 
@@ -363,7 +363,7 @@ pub(crate) mod tests {
         let errors: u64 = driver.engine.stats().iter().map(|(_, counters)| counters.write_errors).sum();
         assert_eq!(errors, 1);
         let told = driver.mailbox.drain().warnings;
-        assert_eq!(told.iter().map(|it| it.code.as_str()).collect::<Vec<_>>(), ["ENODEV"]);
+        assert_eq!(told.iter().map(|problem| problem.code.as_str()).collect::<Vec<_>>(), ["ENODEV"]);
         assert!(told[0].message.contains("127.0.0.1:9"), "{}", told[0].message);
     }
 

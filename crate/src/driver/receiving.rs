@@ -15,7 +15,7 @@ use crate::system::problem::Problem;
 /// Batches that one turn reads at most before it looks at its timers: receiving never postpones transmitting.
 pub(super) const READS_PER_TURN: usize = 16;
 
-/// How often the kernel is asked for dropped datagrams where nobody has to be judged.
+/// How often the kernel is asked for dropped datagrams where no detection is due.
 const LOOK_FOR_DROPS_US: u64 = 100_000;
 
 /// A socket that gives nothing but errors, so often in a row, is dead.
@@ -50,7 +50,8 @@ impl Driver {
         Ok(read_until)
     }
 
-    /// Hands the batch that was just read, and both clocks after it, to the engine; gives the arrival of its last datagram.
+    /// Hands the batch that was just read to the engine; `reading` was taken after the read. Gives the arrival of its last
+    /// datagram.
     pub(super) fn read_batch(&mut self, reading: ClockReading) -> Time {
         self.arrivals.observe(reading);
         let mut last_arrival = reading.monotonic;
@@ -78,7 +79,7 @@ impl Driver {
         }
     }
 
-    /// What waits in the socket is still there: nobody is judged by more than what was read before.
+    /// Packets still wait in the socket: detection goes by what was read before.
     fn after_read_error(&mut self, errno: Errno) -> nix::Result<Time> {
         self.read_errors += 1;
         self.read_errors_in_a_row += 1;
@@ -88,8 +89,8 @@ impl Driver {
         Ok(self.read_until)
     }
 
-    /// Asks the kernel for drops where a session is about to be judged, and now and then: a drop that is noted late is taken
-    /// for a later one.
+    /// Asks the kernel for drops where a detection is due, and every `LOOK_FOR_DROPS_US` otherwise: a drop counts from when it
+    /// is noted.
     pub(super) fn look_for_drops(&mut self, now: Time, read_until: Time) {
         if self.engine.detection_is_due(now, read_until) || now.since(self.looked_for_drops_at) >= LOOK_FOR_DROPS_US {
             self.looked_for_drops_at = now;
@@ -111,7 +112,8 @@ impl Driver {
         }
     }
 
-    /// A kernel that has no room for all the peers gets the form of a packet only; what it refuses is a shield less.
+    /// A kernel that has no room for all peers gets the program that knows the form of a packet only. Without any program the
+    /// socket works as before.
     pub(super) fn attach_filter(&mut self) {
         let min_ttl = self.engine.lowest_min_ttl();
         if self.rx.filter(&mut socket_filter::by_peer(min_ttl, self.engine.peers())).is_err() {

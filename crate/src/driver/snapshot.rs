@@ -1,4 +1,4 @@
-//! What the outside is shown of sessions and counters: copies, made when somebody asks.
+//! Copies of sessions and counters, made on request.
 
 use std::net::IpAddr;
 
@@ -10,7 +10,7 @@ use crate::protocol::state::{DownReason, State};
 use crate::protocol::time::Time;
 use crate::routes::stats::RouteCounters;
 
-/// Sessions copied in one turn of the engine's thread: enough to be quick, few enough to delay nobody.
+/// How many sessions are copied in one turn of the engine's thread, so that no session's packets are late.
 pub const SNAPSHOTS_AT_ONCE: usize = 2_048;
 
 /// Which sessions are to be shown.
@@ -181,13 +181,17 @@ mod tests {
         while let Some(slot) = next {
             let portion = SnapshotPage::of(&engine, &SnapshotRequest::From(slot));
             sizes.push(portion.sessions.len());
-            shown.extend(portion.sessions.iter().map(|it| it.id.0));
+            shown.extend(portion.sessions.iter().map(|session| session.id.0));
             next = portion.next;
         }
         shown.sort_unstable();
         assert_eq!(shown, (1..=5_000).filter(|number| number % 7 != 0).collect::<Vec<_>>());
         assert_eq!(sizes, [SNAPSHOTS_AT_ONCE, SNAPSHOTS_AT_ONCE, 4_286 - 2 * SNAPSHOTS_AT_ONCE]);
         let some = SnapshotPage::of(&engine, &SnapshotRequest::These(vec![SessionId(8), SessionId(7), SessionId(1)]));
-        assert_eq!(some.sessions.iter().map(|it| it.id.0).collect::<Vec<_>>(), [8, 1], "7 is not there any more");
+        assert_eq!(
+            some.sessions.iter().map(|session| session.id.0).collect::<Vec<_>>(),
+            [8, 1],
+            "7 is not there any more"
+        );
     }
 }

@@ -223,7 +223,7 @@ impl Calendar {
                 self.push_far(entry);
             }
         }
-        self.near.sort_unstable_by(|one, other| other.cmp(one));
+        self.near.sort_unstable_by(|a, b| b.cmp(a));
         if self.spare.len() < MOST_SPARE {
             self.spare.push(slots);
         }

@@ -1,4 +1,4 @@
-//! How late things happened: a histogram in plain memory, exact to an eighth.
+//! A histogram of delays, exact to an eighth.
 
 /// Buckets per doubling.
 const PER_OCTAVE: u32 = 8;

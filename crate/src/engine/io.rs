@@ -98,8 +98,8 @@ pub struct Transition {
     pub cause: TransitionCause,
     /// When it happened: the arrival of the packet that led to it, where one did.
     pub at: Time,
-    /// The worst lateness of this process since the session's last packet, in microseconds; where a grace was
-    /// given, at least that.
+    /// The worst scheduling delay of this process since the session's last packet, in microseconds; at least the extension
+    /// where the detection time was extended.
     pub local_stall_us: u64,
     /// The peer only observes.
     pub peer_passive: bool,

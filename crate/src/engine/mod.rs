@@ -38,7 +38,7 @@ pub use crate::engine::io::{AddError, Datagram, Event, Path, SessionId, SessionS
 const PACE_GAP_US: u64 = 50;
 const PACE_SPAN_US: u64 = 1_000_000;
 
-/// So many transmits that may not leave yet are looked past, to find others that may.
+/// At most so many transmits that may not leave yet are skipped, to find others that may.
 const MOST_LOOKED_PAST: usize = 4;
 
 /// Room for so many transmits and events is kept when all are taken.
@@ -104,7 +104,7 @@ impl<P: Protocol> Engine<P> {
         Self { tx_slack_us, ..self }
     }
 
-    /// An engine whose discriminators nobody can guess who does not have the key.
+    /// An engine whose discriminators cannot be guessed without the key.
     #[must_use]
     pub fn with_key(self, key: Key) -> Self {
         Self { sessions: self.sessions.with_key(key), ..self }
@@ -140,7 +140,7 @@ impl<P: Protocol> Engine<P> {
         let counters = self.stats.at(endpoint);
         counters.sessions[State::Down as usize] += 1;
         counters.registered += 1;
-        // What is told has a state that it came from: out of service.
+        // The first transition of a session comes from AdminDown.
         self.tell_change(index, State::AdminDown, TransitionCause::RegisterRoute, now, 0);
         Ok(())
     }
@@ -157,7 +157,7 @@ impl<P: Protocol> Engine<P> {
         true
     }
 
-    /// Ends a session without a farewell. Gives a link that nothing in the engine refers to any more, where there is one.
+    /// Ends a session without an AdminDown announcement. Gives a link that nothing in the engine refers to any more, if any.
     pub fn remove_session(&mut self, id: SessionId) -> Option<LinkId> {
         let index = self.sessions.of_id(id)?;
         let slot = self.sessions.remove(index);
@@ -231,7 +231,7 @@ impl<P: Protocol> Engine<P> {
     }
 
     /// Runs what is due at `now`. The caller has handed in everything that arrived before `read_until`: a session
-    /// whose deadline lies beyond that is not judged yet, since its packet may be waiting.
+    /// whose deadline is later is not checked yet, since its packet may be waiting.
     pub fn handle_timeout(&mut self, now: Time, read_until: Time) {
         let detect_until = now.min(read_until);
         while let Some((index, due, at)) = self.queue.first_due(now, detect_until) {
@@ -242,7 +242,7 @@ impl<P: Protocol> Engine<P> {
         }
     }
 
-    /// Sends what is not yet due but may leave early. A caller that sends anyhow spares a turn of its own for them.
+    /// Sends packets that are not due yet and may leave early, so that they need no turn of their own.
     pub fn transmit_ahead(&mut self, now: Time) {
         let horizon = now.plus(u64::from(self.tx_slack_us));
         let mut looked_past = [None; MOST_LOOKED_PAST];
@@ -266,14 +266,14 @@ impl<P: Protocol> Engine<P> {
     pub fn put_back_detections(&mut self, until: Time) {
         while let Some((index, at)) = self.queue.first_of(Due::Detect).filter(|(_, at)| *at < until) {
             let slot = self.sessions.get_mut(index);
-            // Nobody is in the queue without a deadline, which is the entry's or a later one.
+            // Every queued session has a detect deadline, never earlier than its queue entry.
             let Some(deadline) = slot.session.detect_deadline().filter(|deadline| *deadline > at) else { return };
             slot.detect_scheduled = Some(deadline);
             self.queue.set(index, Due::Detect, deadline);
         }
     }
 
-    /// Whether `handle_timeout(now, read_until)` would judge a session.
+    /// Whether `handle_timeout(now, read_until)` would check a detection.
     #[must_use]
     pub fn detection_is_due(&self, now: Time, read_until: Time) -> bool {
         self.queue.first_of(Due::Detect).is_some_and(|(_, at)| at <= now.min(read_until))
@@ -436,8 +436,8 @@ impl<P: Protocol> Engine<P> {
         }
     }
 
-    /// Looks at a session whose detect entry has surfaced: it is judged if its deadline has come, else the entry goes to
-    /// where the deadline is by now.
+    /// Checks a session whose detect entry is due: the session expires if its deadline has come, else the entry is scheduled
+    /// at the deadline.
     fn check_detection(&mut self, now: Time, detect_until: Time, index: u32) {
         let slot = self.sessions.get_mut(index);
         let is_due = slot.session.detect_deadline().is_some_and(|deadline| deadline <= detect_until);
@@ -450,8 +450,8 @@ impl<P: Protocol> Engine<P> {
         }
     }
 
-    /// Decides over a session that has been silent for its detection time. Where the silence may be our own fault
-    /// it gets one more transmit interval, once.
+    /// Declares a session Down that was silent for its detection time. Where the silence may be this process's fault, the
+    /// detection time is extended by one transmit interval, once.
     fn expire_or_extend(&mut self, now: Time, index: u32) {
         let slot = self.sessions.get_mut(index);
         let silent_since = slot.session.last_rx().unwrap_or(now);
@@ -474,8 +474,7 @@ impl<P: Protocol> Engine<P> {
         }
     }
 
-    /// What follows from every change of state: it is counted, told, announced to the peer, and the detection
-    /// entry agrees with it.
+    /// After every change of state: counts it, reports it, announces it to the peer, and schedules detection.
     fn after_change(
         &mut self,
         now: Time,
@@ -522,7 +521,7 @@ impl<P: Protocol> Engine<P> {
         }));
     }
 
-    /// Sees to it that the queue's detect entry is not later than the session's deadline.
+    /// Schedules detection no later than the session's deadline.
     fn schedule_detection(&mut self, index: u32) {
         let slot = self.sessions.get_mut(index);
         match (slot.session.detect_deadline(), slot.detect_scheduled) {
@@ -539,7 +538,7 @@ impl<P: Protocol> Engine<P> {
         }
     }
 
-    /// Sets an entry of the queue, and counts it where it is new.
+    /// Removes an entry of the queue, and no longer counts it.
     fn unschedule(&mut self, index: u32, due: Due) {
         if self.queue.remove(index, due) {
             let endpoint = self.sessions.get_mut(index).endpoint;
@@ -547,6 +546,7 @@ impl<P: Protocol> Engine<P> {
         }
     }
 
+    /// Sets an entry of the queue, and counts it where it is new.
     fn schedule(&mut self, index: u32, due: Due, at: Time) {
         if self.queue.set(index, due, at) {
             let endpoint = self.sessions.get_mut(index).endpoint;
@@ -562,8 +562,8 @@ impl<P: Protocol> Engine<P> {
     }
 }
 
-/// Takes the first of what waits. Where nothing does, the next begins at the front again, in memory that the processor still
-/// has in its cache, and what a rush has left of it is given back.
+/// Takes the first element. An empty queue begins at the front of its memory again, which the processor still has in its
+/// cache, and gives back memory beyond `MOST_KEPT` elements.
 fn poll<T>(waiting: &mut VecDeque<T>) -> Option<T> {
     let first = waiting.pop_front();
     if first.is_none() {

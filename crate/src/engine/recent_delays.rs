@@ -1,17 +1,17 @@
-//! How late this process itself was, lately: the answer to "was it the peer or was it me".
+//! The recent scheduling delays of this process: they tell whether a silence was the peer's or our own.
 
 use std::collections::VecDeque;
 
 use crate::protocol::time::Time;
 
-/// Lateness below this is the scheduler's everyday noise and not kept.
+/// Delays below this are normal and not kept.
 const NOTEWORTHY_US: u64 = 1_000;
 
 /// Enough for any detection window: entries that a later, worse one covers are dropped.
 const MOST_KEPT: usize = 64;
 
-/// Stalls in the order of time, each smaller than the one before it: an older and smaller one can never be the
-/// worst of any window that reaches to now.
+/// Delays in the order of time, each smaller than the one before it: an older and smaller one is never the worst of a window
+/// that reaches to now.
 #[derive(Debug, Default)]
 pub struct RecentDelays {
     kept: VecDeque<(Time, u64)>,

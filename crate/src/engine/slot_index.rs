@@ -1,5 +1,4 @@
-//! Which slot has a key: a hash table of slot numbers. The keys stand in the slots themselves, which whoever looks one up
-//! is about to read anyhow.
+//! Which slot has a key: a hash table of slot numbers. The keys are in the slots, which the caller reads next anyway.
 
 use std::hash::{BuildHasher, Hash};
 

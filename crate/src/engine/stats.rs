@@ -168,7 +168,7 @@ impl Stats {
     }
 
     /// The scope that a packet is counted in which belongs to no session. Destination addresses without a session
-    /// share one scope per link: whoever sends them must not make the table grow.
+    /// share one endpoint per link, so that their senders cannot make the table grow.
     pub fn endpoint_of_unknown_peer(&mut self, endpoint: LocalEndpoint) -> EndpointId {
         match self.ids.get(&endpoint) {
             Some(id) => *id,
@@ -183,7 +183,7 @@ impl Stats {
 
     /// All endpoints with their counters.
     pub fn iter(&self) -> impl Iterator<Item = &(LocalEndpoint, EndpointCounters)> {
-        self.endpoints.iter().zip(&self.uses).filter(|(_, it)| **it != Use::Free).map(|(endpoint, _)| endpoint)
+        self.endpoints.iter().zip(&self.uses).filter(|(_, usage)| **usage != Use::Free).map(|(endpoint, _)| endpoint)
     }
 
     /// A session has left a scope. Where there are too many scopes without one, the counts of the one that has waited
@@ -287,10 +287,10 @@ mod tests {
         assert!(stats.endpoints.len() < 2 * MOST_IDLE + 10, "{} rooms", stats.endpoints.len());
         assert_eq!(stats.iter().count(), 2 * MOST_IDLE + 2, "two for each link, the one in use, and the sum");
         let sum = |count: fn(&EndpointCounters) -> u64| stats.iter().map(|(_, counters)| count(counters)).sum::<u64>();
-        assert_eq!(sum(|it| it.tx), 10_000);
-        assert_eq!(sum(|it| it.unknown_peer), 10_000);
-        assert_eq!(sum(|it| it.transitions[1][2][1]), 10_000);
-        assert!(stats.iter().any(|(it, _)| *it == endpoint(1)));
+        assert_eq!(sum(|counters| counters.tx), 10_000);
+        assert_eq!(sum(|counters| counters.unknown_peer), 10_000);
+        assert_eq!(sum(|counters| counters.transitions[1][2][1]), 10_000);
+        assert!(stats.iter().any(|(known, _)| *known == endpoint(1)));
     }
 
     #[test]

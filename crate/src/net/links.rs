@@ -1,4 +1,4 @@
-//! Interface index <-> name, kept true by the kernel's notifications. An interface that is removed and made again
+//! Interface index <-> name, kept up to date by the kernel's notifications. An interface that is removed and created again
 //! has another index and the same name; sessions are keyed by the name.
 
 use std::os::fd::{AsFd, BorrowedFd};
@@ -55,7 +55,7 @@ impl Links {
         id
     }
 
-    /// Forgets the name of an interface that nobody refers to any more; its number is not given to another.
+    /// Forgets the name of an interface that nothing refers to any more. Its number is not used again.
     pub fn forget(&mut self, id: LinkId) {
         self.assign(id, 0);
         let name = std::mem::take(&mut self.known[id.0 as usize].name);

@@ -1,4 +1,4 @@
-//! The socket by itself, for those who drive sessions on their own: a thread reads it, whoever wants may send.
+//! A socket without an engine, for programs that drive sessions themselves. A thread reads it; any thread may send.
 
 use std::collections::VecDeque;
 use std::io::{IoSlice, IoSliceMut};
@@ -24,10 +24,10 @@ use crate::system::doorbell::{Bell, Doorbell};
 use crate::system::sync::Mutex;
 use crate::system::sync::atomic::{AtomicBool, Ordering};
 
-/// Room for what no packet of ours needs: what is longer is cut.
+/// The longest datagram that is read whole; a longer one is cut.
 const LONGEST_DATAGRAM: usize = 2_048;
 
-/// Datagrams that nobody has taken yet are kept up to this many; what comes then is dropped, as a socket would.
+/// At most this many datagrams wait to be taken. Further ones are dropped, as a full socket does.
 const MOST_KEPT: usize = 4_096;
 
 /// How many peers the socket's buffers are made for.
@@ -54,7 +54,7 @@ struct Kept {
     failure: Option<Errno>,
 }
 
-/// What was read and nobody has taken yet.
+/// Datagrams that were read and wait to be taken.
 struct ReceivedQueue {
     kept: Mutex<Kept>,
     doorbell: Doorbell,
@@ -100,7 +100,7 @@ impl Listener {
     /// What the system says, `Bind` where the address was the trouble.
     pub fn start(address: SocketAddrV4, bell: Bell) -> Result<Self, StartError> {
         let (rx, mut tx) = socket::bind(address, EXPECTED_PEERS).map_err(StartError::Bind)?;
-        // Whoever drives sessions over it shares it among them, those whose neighbours are dead included.
+        // All sessions that the program drives share the buffer, also those whose neighbours do not answer.
         tx.fit_send_buffer(EXPECTED_PEERS)?;
         let fd = rx.descriptor();
         let links = Links::new()?;
@@ -300,7 +300,7 @@ mod tests {
                 // Ends by itself, so that a listener which waits for the end is told from one that hangs.
                 let until = Instant::now() + Duration::from_secs(20);
                 while !stop.load(Ordering::SeqCst) && Instant::now() < until {
-                    // Refused once nobody listens any more.
+                    // Refused once the listener has closed its socket.
                     let _ = peer.send_to(&[7; 40], address);
                 }
                 running.fetch_sub(1, Ordering::SeqCst);

@@ -42,7 +42,7 @@ impl RxSocket {
         Self { fd, batch: RxBatch::new() }
     }
 
-    /// The descriptor, for whoever reads by other means.
+    /// The descriptor, for a caller that reads by other means.
     #[must_use]
     pub fn descriptor(&self) -> Arc<OwnedFd> {
         Arc::clone(&self.fd)

@@ -1,4 +1,4 @@
-//! What the log is told of packets that could not be sent: one line of each kind in five seconds, however many there were.
+//! Log lines about packets that could not be sent: at most one of each kind in five seconds.
 
 use std::net::SocketAddr;
 
@@ -30,7 +30,7 @@ impl<T> Tally<T> {
         self.count += count;
     }
 
-    /// The first fault, and how many there were; nothing within five seconds of the last news.
+    /// The first fault, and how many there were; `None` within five seconds of the last line.
     fn news(&mut self, now: Time) -> Option<(T, u64)> {
         if self.told_at.is_some_and(|at| now.since(at) < QUIET_US) {
             return None;
@@ -107,7 +107,10 @@ mod tests {
     const PEER: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(std::net::Ipv4Addr::new(10, 0, 0, 2)), 44880);
 
     fn lines(faults: &mut SendFaults, second: u64) -> Vec<String> {
-        faults.news(Time::from_micros(second * 1_000_000)).map(|it| format!("{}: {}", it.code, it.message)).collect()
+        faults
+            .news(Time::from_micros(second * 1_000_000))
+            .map(|problem| format!("{}: {}", problem.code, problem.message))
+            .collect()
     }
 
     #[test]

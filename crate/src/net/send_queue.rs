@@ -1,8 +1,8 @@
-//! Packets on their way to the socket, in their order. What it does not take waits.
+//! Packets that wait for the socket, in their order.
 //!
-//! All sessions share one send buffer, and a packet stays in it until it has left: one whose neighbour does not answer ARP
-//! stays for seconds. So packets of sessions that are Down may take one half of it only, and never wait: each is sent at
-//! once, or given up, since the session sends another soon. The other half belongs to the sessions that are Up or Init.
+//! All sessions share one send buffer. A packet stays in it until it has left the host; one whose neighbour does not answer
+//! ARP stays for seconds. Packets of sessions that are Down may fill half of the buffer, and never wait: each is sent at once
+//! or given up, since its session sends another soon. The other half is for sessions that are Init or Up.
 
 use std::collections::VecDeque;
 
@@ -245,6 +245,6 @@ mod tests {
         send_queue.flush(Time::from_micros(1_010), &mut link, &mut stats);
         assert_eq!((link.left.as_slice(), send_queue.retry_at()), ([2].as_slice(), None));
         let told: Vec<_> = send_queue.faults().news(Time::from_micros(2_000)).collect();
-        assert_eq!(told.iter().map(|it| it.code.as_str()).collect::<Vec<_>>(), ["ERR_SEND_BUFFER_FULL"; 2]);
+        assert_eq!(told.iter().map(|problem| problem.code.as_str()).collect::<Vec<_>>(), ["ERR_SEND_BUFFER_FULL"; 2]);
     }
 }

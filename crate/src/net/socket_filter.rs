@@ -1,8 +1,8 @@
-//! While the socket overflows, the kernel drops what is no packet of any peer's before it takes room from those that are: a
-//! classic BPF program on the socket.
+//! A classic BPF program on the socket. While the socket overflows, it has the kernel drop whatever is not a packet of a peer,
+//! so that the packets of peers find room.
 //!
-//! Not for longer than that. What the kernel drops is counted as socket drops only, no more by its reason, and the kernel
-//! does not tell these drops from those of a full socket: a silence during them gets its one grace, as during an overflow.
+//! The program is attached during an overflow only: what it drops is counted as socket drops, without a reason. The kernel
+//! does not tell these drops from those of a full socket, so a silent session gets its one extension during both.
 
 use std::net::{IpAddr, Ipv4Addr};
 
@@ -13,7 +13,7 @@ use crate::protocol::drop_reason::DropReason;
 use crate::protocol::liveness::packet::{PACKET_LEN, VERSION, field};
 use crate::protocol::time::Time;
 
-/// The socket has not overflowed for so long, the shield included: the flood is over.
+/// Without a drop for so long, by the socket or by the program, the flood is over.
 const QUIET_US: u64 = 1_000_000;
 
 const LOG_INTERVAL_US: u64 = 5_000_000;
@@ -22,7 +22,7 @@ const LOG_INTERVAL_US: u64 = 5_000_000;
 /// socket of an older kernel has room for fewer.
 const MOST_PEERS: usize = 512;
 
-/// What is to be done with the shield.
+/// What is to be done with the program.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum FilterChange {
     /// The program is to be attached.
@@ -31,7 +31,7 @@ pub enum FilterChange {
     Detach,
 }
 
-/// Whether the shield is up, and what it was decided by.
+/// Whether the program is attached, and what that was decided by.
 #[derive(Debug, Default)]
 pub struct SocketFilter {
     attached: bool,
@@ -45,7 +45,7 @@ pub struct SocketFilter {
 struct Counted {
     /// Handed to sessions.
     heard: u64,
-    /// What the shield would have kept out.
+    /// Packets that the program would have dropped.
     unwanted: u64,
 }
 
@@ -70,7 +70,7 @@ impl SocketFilter {
         if dropped {
             self.dropped_at = Some(now);
         } else if !self.attached {
-            // The next overflow is judged by what is read from now on, near enough.
+            // The next overflow is decided on by what is read from now on, near enough.
             self.counted = Counted::of(stats);
             return None;
         }

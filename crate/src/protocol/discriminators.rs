@@ -1,14 +1,15 @@
-//! Discriminators that carry the slot of their session, hidden by a key: a packet that names one finds its session by an
-//! index, and who does not have the key cannot tell the next from the last.
+//! Discriminators that carry the slot of their session, encrypted with a key. A packet that names one leads to its session
+//! without a search; without the key, one discriminator says nothing about the next.
 
-/// Bits of a discriminator that are the slot, at most and at least; the others tell its tenants apart.
+/// How many bits of a discriminator are the slot, at most and at least. The others number the sessions that use the slot one
+/// after another.
 const MOST_SLOT_BITS: u32 = 24;
 const LEAST_SLOT_BITS: u32 = 8;
 
 /// Words of the key, one to a round.
 const ROUNDS: usize = 4;
 
-/// A key, from the system's random source where strangers must not guess.
+/// A key; from the system's random source where discriminators must not be guessed.
 pub type Key = [u64; ROUNDS];
 
 /// A permutation of all 32-bit numbers: a Feistel network of four rounds, in which none but the key is secret.
@@ -28,11 +29,11 @@ impl Discriminators {
         Self { key, slot_bits, slot_mask: (1 << slot_bits) - 1, drawn: 0 }
     }
 
-    /// A discriminator for the next tenant of a slot, never 0 (RFC 5880 §6.8.1). Slots from 2^24 on share theirs with
-    /// smaller ones: whoever draws looks whether it is taken.
+    /// A discriminator for the next session of a slot, never 0 (RFC 5880 §6.8.1). It may be taken: slots from 2^24 on share
+    /// their numbers with smaller ones.
     ///
-    /// When the numbers that tell tenants apart have all been used (524 288 with the slots of 5 120 sessions), the key is
-    /// changed: tenants that have theirs from before are no longer found by it.
+    /// When all numbers of a slot were used (524 288 with the slots of 5 120 sessions), the key changes. Sessions with
+    /// discriminators from before are found by their path then.
     pub fn draw(&mut self, slot: u32) -> u32 {
         loop {
             self.drawn += 1;
@@ -115,7 +116,7 @@ mod tests {
 
     #[test]
     fn the_tenants_of_a_slot_have_each_another_one_however_many_there_are() {
-        // With 2^24 slots there are 256 numbers for tenants, then another key.
+        // With 2^24 slots there are 256 numbers a slot, then another key.
         for slots in [1 << 24, 5_120] {
             let mut discriminators = Discriminators::new([1, 2, 3, 4], slots);
             let mut drawn: Vec<u32> = (0..10_000).map(|_| discriminators.draw(7)).collect();

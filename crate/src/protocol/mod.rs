@@ -105,7 +105,7 @@ pub trait Protocol: Copy + Debug + 'static {
     fn jitter_bounds_us(interval_us: u64, local_mult: u8, peer_mult: u8) -> (u64, u64);
 
     /// The transmit interval in a state, in microseconds: slower than agreed while the session is not Up. `doublings` is
-    /// how many packets were sent in Down.
+    /// how many packets were sent in this Down, 0 in other states.
     fn tx_interval_us(state: State, agreed_us: u64, doublings: u8, backoff_max_us: u64) -> u64;
 
     /// What a change of our timers means: for how long the previous ones still count, in microseconds. `told_us` is how long

@@ -13,16 +13,16 @@ pub struct Rules {
     /// Forget the peer's discriminator when a detection time passes in silence in Down, and when coming back into service,
     /// where nothing was listened to.
     pub forgets_after_silence: bool,
-    /// In Down, with no peer discriminator known, hear a packet that names a discriminator which is not ours as a
-    /// Down that names none: how a peer that remembers our predecessor is heard again.
+    /// In Down, with no peer discriminator known, handle a packet that names a foreign discriminator as a Down that names
+    /// none: so a peer that remembers our predecessor is heard again.
     pub accepts_foreign_discriminator_when_down: bool,
     /// A Down that arrives in Init leaves us in Init (RFC 5880 §6.2); else it takes us Down.
     pub stays_init_on_down: bool,
     /// The least time that Init lasts in silence, in microseconds: the other side may still be backed off, and
     /// nothing is installed in Init.
     pub init_detect_min_us: u64,
-    /// So many transmits of ours Init lasts in silence, at least: a reference peer that remembers our former life needs two
-    /// of them to answer, and it may take one more to begin.
+    /// In silence, Init lasts for at least so many of our transmits: a reference peer that remembers our predecessor needs two
+    /// of them to answer, and the handshake may need one more to begin.
     pub init_transmits_min: u64,
     /// Take a peer's transmit interval beyond our own ceiling as it is, up to `MAX_PEER_INTERVAL_US`: a slower
     /// peer is not a dead one. Else the interval is clamped to the ceiling.

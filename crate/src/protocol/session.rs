@@ -36,7 +36,7 @@ pub struct Policy<P: Protocol = Liveness> {
     pub identity: Option<P::Identity>,
 }
 
-/// The local side's wishes for one session.
+/// What the local side wants of one session.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Timers {
     /// Desired Min TX Interval, in microseconds.
@@ -79,7 +79,7 @@ pub enum RxOutcome {
     Changed(State),
 }
 
-/// When the session's life took its turns; each is `None` until then.
+/// When the session changed; each is `None` until then.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Timestamps {
     /// The first valid packet of the Down that we are in, or came Up from.
@@ -94,8 +94,8 @@ pub struct Timestamps {
     pub last_updated: Option<Time>,
 }
 
-/// Wishes that still count after others were made, until the peer must have heard of those (RFC 5880 §6.8.3): the faster
-/// transmit interval and the slower receive interval.
+/// Timers that still count after they were replaced, until the peer has heard of the new ones (RFC 5880 §6.8.3): of both, the
+/// shorter transmit interval and the longer receive interval count.
 #[derive(Debug)]
 struct PreviousTimers {
     tx_min_us: u32,
@@ -103,7 +103,7 @@ struct PreviousTimers {
     until: Time,
 }
 
-/// How far the measuring of the handshake's round trip is.
+/// How far the measurement of the handshake's round trip is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(u8)]
 enum Handshake {
@@ -113,8 +113,8 @@ enum Handshake {
     Measured,
 }
 
-/// In the order of the declaration: first what every packet looks at, so that a slot of the engine's table has it in two
-/// cache lines, then what only changes of state look at.
+/// The fields are in the order of the declaration. First those that every packet uses, so that they fit into two cache lines
+/// of a slot; then those that only changes of state use.
 #[derive(Debug)]
 #[repr(C)]
 pub struct Session<P: Protocol = Liveness> {
@@ -150,7 +150,7 @@ pub struct Session<P: Protocol = Liveness> {
 }
 
 impl<P: Protocol> Session<P> {
-    /// So many bytes of a session are looked at for every packet.
+    /// Every packet uses only the first so many bytes of a session.
     #[cfg(test)]
     pub(crate) const OFTEN_USED: usize = std::mem::offset_of!(Session<P>, last_down_reason);
 
@@ -250,7 +250,7 @@ impl<P: Protocol> Session<P> {
         u64::from(if rules.accepts_slower_peers { agreed } else { agreed.min(max_tx_ceil_us) })
     }
 
-    /// So much silence means Down: the multiplier that counts in this protocol, times the agreed interval (RFC 5880 §6.8.4).
+    /// After so much silence the session is Down: the multiplier that counts in this protocol, times the agreed interval (RFC 5880 §6.8.4).
     pub fn detect_time_us(&self) -> u64 {
         u64::from(P::detect_mult(self.detect_mult, self.peer.detect_mult)) * self.rx_interval_us()
     }
@@ -323,7 +323,7 @@ impl<P: Protocol> Session<P> {
         true
     }
 
-    /// Puts the end of the silence off: used where the silence may be our own fault.
+    /// Extends the detection time to `deadline`: for a silence that may be this process's fault.
     pub fn extend_detection(&mut self, deadline: Time) {
         if self.detect_deadline.is_some() {
             self.detect_deadline = Some(deadline);
@@ -354,9 +354,8 @@ impl<P: Protocol> Session<P> {
         true
     }
 
-    /// Gives the session other timers. They are advertised with the next packet. Where a peer that has not heard of them
-    /// would be taken for dead, or would take us for dead, the former ones count for a detection time more: by then it has
-    /// heard of them, or is gone.
+    /// Gives the session other timers. They are advertised with the next packet. A slower transmit interval and a faster
+    /// receive interval do not count before the peer has heard of them, or is gone (`Protocol::previous_timers_us`).
     pub fn set_timers(&mut self, now: Time, timers: Timers) {
         self.end_previous_timers(now);
         let is_heard = matches!(self.state, State::Init | State::Up);
@@ -471,20 +470,20 @@ impl<P: Protocol> Session<P> {
         self.peer.details = details;
     }
 
-    /// Brings the next packet forward where the interval has become shorter than this: nobody waits longer than the new one
-    /// between two packets (RFC 5880 §6.8.3).
+    /// Brings the next packet forward where the interval has become shorter than the previous one: the time between two
+    /// packets is never longer than the new interval (RFC 5880 §6.8.3).
     fn advance_next_transmit(&mut self, now: Time, former_interval_us: u64) {
         if matches!(self.state, State::Init | State::Up) && self.tx_interval_us() < former_interval_us {
             self.announce(now);
         }
     }
 
-    /// The transmit interval that counts of those that we wished for.
+    /// Our transmit interval: the shorter one while the previous timers still count.
     fn desired_tx_us(&self) -> u32 {
         self.former.as_ref().map_or(self.tx_min_us, |former| former.tx_min_us.min(self.tx_min_us))
     }
 
-    /// The receive interval that counts of those that we wished for.
+    /// Our receive interval: the longer one while the previous timers still count.
     fn desired_rx_us(&self) -> u32 {
         self.former.as_ref().map_or(self.rx_min_us, |former| former.rx_min_us.max(self.rx_min_us))
     }

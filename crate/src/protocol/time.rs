@@ -1,4 +1,4 @@
-//! Points in time, as the core knows them: numbers that somebody else read from a clock.
+//! Points in time: numbers that the caller has read from a clock.
 
 use std::num::NonZeroU64;
 

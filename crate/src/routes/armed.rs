@@ -1,4 +1,4 @@
-//! One armed route: what is wanted of it, what is known of it, and what is to be done next. Pure, given the time.
+//! One armed route: what is desired, what is known of it, and what is to be done next. Pure, given the time.
 
 use std::net::IpAddr;
 
@@ -13,10 +13,10 @@ use crate::routes::tables::DesiredRoute;
 /// Up: as long as Init may last, enough for a session that begins anew.
 pub const HOLD_US: u64 = 3_300_000;
 
-/// A route that somebody takes away once is put back at once, and one that is taken again after so long as well …
-const PEACE_US: u64 = 10_000_000;
+/// A route that another process deletes is restored at once, also when it is deleted again after so long …
+const QUIET_US: u64 = 10_000_000;
 
-/// … and one that is taken again sooner is put back after a delay that doubles from this …
+/// … and one that is deleted again sooner is restored after a delay that doubles from this …
 const FIRST_DELAY_US: u64 = 1_000_000;
 
 /// … to this.
@@ -291,8 +291,8 @@ impl Entry {
         self.session.conv_start.filter(|_| follows)
     }
 
-    /// Whether an outcome has to be told although nothing is to be done: whoever adopted it waits for one, or the last one
-    /// is no longer true.
+    /// Whether an outcome has to be reported although nothing is to be done: an adopted route waits for its first one, and an
+    /// outcome that is no longer true is corrected.
     pub(crate) fn owes_outcome(&self) -> bool {
         self.presence != Presence::Unknown && (self.spec.adopted || self.told != self.said)
     }
@@ -323,8 +323,8 @@ impl RouteRequest {
 impl Contention {
     /// Counts a loss, and gives how long the route is not put back.
     pub(crate) fn lose(&mut self, now: Time) -> u64 {
-        let peace_us = PEACE_US.max(2 * delay_us(self.losses));
-        if now.since(self.lost_at) > peace_us {
+        let quiet_us = QUIET_US.max(2 * delay_us(self.losses));
+        if now.since(self.lost_at) > quiet_us {
             self.losses = 0;
         }
         self.losses += 1;
@@ -335,7 +335,7 @@ impl Contention {
     }
 }
 
-/// How long a route is not put back that was lost so often without peace in between.
+/// How long a route is not restored that was deleted so often, each time soon after it was restored.
 fn delay_us(losses: u32) -> u64 {
     match losses {
         0 | 1 => 0,

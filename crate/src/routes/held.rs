@@ -1,4 +1,4 @@
-//! The routes that a backend has put into the kernel: they are watched, and whoever put them there is told which are lost.
+//! The routes that a backend has installed: they are monitored, and the backend is told which of them are lost.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -35,7 +35,7 @@ impl HeldRoutes {
         self.change(|held| held.insert(route.slot(), route));
     }
 
-    /// To be called before the route is deleted: its loss is no news then.
+    /// To be called before the route is deleted, so that its loss is not reported.
     pub fn release(&self, route: &KernelRoute) {
         self.change(|held| {
             if held.get(&route.slot()).is_some_and(|known| known.next_hop == route.next_hop) {

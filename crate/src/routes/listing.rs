@@ -97,7 +97,7 @@ impl ListedTables {
     }
 }
 
-/// The slot that a route of whatever kind occupies; none for a route of another TOS, which disturbs nobody here.
+/// The slot that a route of any kind occupies; `None` for a route of another TOS, which shares no slot with ours.
 #[must_use]
 pub fn slot_of(message: &RouteMessage) -> Option<Slot> {
     let header = &message.header;

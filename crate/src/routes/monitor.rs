@@ -1,5 +1,5 @@
-//! What happens to the kernel's tables behind our back, told by rtnetlink: a thread listens, and has somebody look after
-//! what it hears.
+//! The route monitor: a thread that listens to rtnetlink for changes that other processes make to the kernel's tables, and
+//! hands them to a handler.
 
 use std::net::IpAddr;
 use std::os::fd::AsFd;
@@ -33,17 +33,17 @@ const LOOK_AT_ALL_US: u64 = 1_000_000;
 /// What a batch of notifications says.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub struct Notices {
-    /// Routes that somebody else deleted.
+    /// Routes that another process deleted.
     pub gone: Vec<KernelRoute>,
-    /// Slots into which somebody else put a route that may have replaced ours: it was added to an empty slot, or in place of
-    /// another. What was appended or prepended has replaced nothing.
+    /// Slots into which another process put a route that may have replaced ours: it was added to an empty slot, or in place
+    /// of another. A route that was appended or prepended has replaced nothing.
     pub taken: Vec<Slot>,
     /// What changes of links and addresses cast doubt on.
     pub affected: AffectedRoutes,
 }
 
 impl Notices {
-    /// Reads notifications; what `own_port` asked for is no news.
+    /// Reads notifications; changes that `own_port` asked for are skipped.
     pub fn read(&mut self, bytes: &[u8], own_port: u32) {
         let is_complete = each_message(bytes, |message| {
             let (flags, is_own) = (message.header.flags, message.header.port_number == own_port);
@@ -81,9 +81,9 @@ fn local_address(message: &AddressMessage) -> Option<IpAddr> {
     })
 }
 
-/// Who looks after what is heard. Every call comes from the watching thread.
+/// What handles changes. Every call comes from the monitor's thread.
 pub trait MonitorHandler: Send {
-    /// Somebody deleted routes, or put some into slots.
+    /// Another process deleted routes, or put routes into slots.
     fn heard(&mut self, gone: &[KernelRoute], taken: &[Slot]);
 
     /// Links or addresses changed, or notices were lost.
@@ -121,7 +121,7 @@ impl Waker {
 }
 
 impl RouteMonitor {
-    /// Starts to listen. `own_port` is whose changes are no news.
+    /// Starts to listen. Changes by `own_port` are not reported.
     ///
     /// # Errors
     /// What the system says about a netlink socket or a thread.

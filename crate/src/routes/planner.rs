@@ -1,10 +1,10 @@
-//! What the kernel is to hold for each armed route, and in which order it is asked for: pure, given the time. `arming`
-//! has a thread work these orders off; the simulator works the same orders off against tables of its own.
+//! The route planner: what the kernel is to hold for each armed route, and in which order it is asked. Pure, given the time.
+//! `worker` sends the planner's requests to the kernel; the simulator runs the same planner against tables of its own.
 //!
-//! Every order carries a generation. What is wanted is judged when a request is picked, not when it was ordered, and an
-//! answer is compared with what is wanted by then. What the kernel holds is `Present`, `Absent` or `Unknown`: whatever
-//! casts doubt on it (a notice of somebody else's change, a link that changed, an answer that was lost) makes it unknown,
-//! and a look at exactly that route settles it.
+//! Every command carries a generation. What is desired is decided when a request is picked, not when the route was armed,
+//! and an answer is compared with what is desired by then. A route is `Present`, `Absent` or `Unknown` in the kernel. A
+//! notice of another process's change, a change of a link, or a lost answer makes it unknown; a look at exactly that route
+//! finds out.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
@@ -28,7 +28,7 @@ pub const MOST_DELETES: usize = 128;
 /// The most other requests picked at once: a deletion that comes meanwhile waits for them.
 const MOST_OTHERS: usize = 32;
 
-/// What is armed, and what is to be looked at. Deletes go before looks, and those before adds.
+/// All armed routes, and the requests that wait. Deletes go before looks, and looks before adds.
 #[derive(Debug)]
 pub struct RoutePlanner {
     policy: ArmingPolicy,
@@ -149,7 +149,7 @@ impl RoutePlanner {
         self.enqueue(spec.id, now);
     }
 
-    /// Lets a route go, after its deletion where `remove` says so.
+    /// Forgets a route, after its deletion where `remove` says so.
     pub fn disarm(&mut self, id: RouteId, generation: u32, remove: bool, now: Time) {
         let Some(entry) = self.routes.get_mut(&id) else { return };
         if generation <= entry.spec.generation {
@@ -198,8 +198,8 @@ impl RoutePlanner {
         }
     }
 
-    /// Notes that somebody else took a route out of the kernel. The notice may be older than what is known: it is looked at
-    /// again, and a former route that may be there stays one.
+    /// Notes that another process deleted a route. The notice may be older than what is known, so the route is looked at
+    /// again. A previous route that may be there stays one.
     pub fn lost(&mut self, route: &KernelRoute, now: Time) {
         let Some(id) = self.by_slot.get(&route.slot()).copied() else { return };
         if self.routes.get(&id).is_some_and(|entry| entry.spec.route == *route) {
@@ -207,7 +207,7 @@ impl RoutePlanner {
         }
     }
 
-    /// Notes that somebody else put a route into a slot where it may have replaced ours.
+    /// Notes that another process put a route into a slot, where it may have replaced ours.
     pub fn taken(&mut self, slot: &Slot, now: Time) {
         if let Some(id) = self.by_slot.get(slot).copied() {
             self.doubt(id, Doubt::Rival, now);
@@ -477,7 +477,7 @@ impl RoutePlanner {
         news
     }
 
-    /// Notes that a route is there, or is not, and tells of it where that is news.
+    /// Notes whether a route is there, and reports it where that has changed.
     fn seen(&mut self, id: RouteId, presence: Presence, cause: Option<Doubt>, now: Time) -> Option<RouteOutcome> {
         let honor = self.policy.honor_peer_passive;
         let entry = self.routes.get_mut(&id)?;
@@ -508,7 +508,7 @@ impl RoutePlanner {
         Some(outcome(op, &RouteRequest::of(entry), entry, now, Err(error), false))
     }
 
-    /// Has a listing tell.
+    /// Asks a listing.
     fn ask(&mut self, id: RouteId, what: Pending) {
         self.last_ticket += 1;
         let ticket = self.last_ticket;
@@ -558,7 +558,8 @@ impl RoutePlanner {
         }
     }
 
-    /// Somebody took a route that was there: it is put back at once, or, where that happens again and again, after a delay.
+    /// Another process deleted a route that was there: it is restored at once, or after a delay where that happens again and
+    /// again.
     fn lose(&mut self, id: RouteId, cause: Option<Doubt>, now: Time) {
         let honor = self.policy.honor_peer_passive;
         let Some(entry) = self.routes.get_mut(&id) else { return };

@@ -66,7 +66,7 @@ impl RouteSocket {
     /// # Errors
     /// `EPERM` without CAP_NET_ADMIN in the user namespace that owns this network namespace.
     pub fn check_access(&mut self) -> Result<()> {
-        // Nobody has a route to this address, in a table that nobody uses, of a protocol number (255) that nobody uses.
+        // A route that does not exist: its table, its destination and its protocol number (255) are not in use.
         let nowhere = KernelRoute {
             table: u32::MAX - 1,
             destination: Ipv4Addr::BROADCAST.into(),

@@ -20,9 +20,9 @@ pub struct RouteCounters {
     pub deletes: u64,
     /// Deletions that failed.
     pub delete_failures: u64,
-    /// Routes that somebody else took out of the kernel while they were to be there: they are put back.
+    /// Routes that another process deleted although they were desired: they are restored.
     pub restored: u64,
-    /// Those of them that are put back after a delay, since they were taken away again and again.
+    /// Those of them that are restored after a delay, since they were deleted again and again.
     pub restores_delayed: u64,
     /// From the first valid packet while Down to the kernel's answer that the route is there.
     pub convergence_to_up: Histogram,
@@ -73,7 +73,7 @@ impl RouteStats {
         counters.installed = counters.installed + u64::from(after) - u64::from(before);
     }
 
-    /// Counts a route that somebody else took out of the kernel, if it has to be put back, and whether after a delay.
+    /// Counts a route that another process deleted, if it has to be restored, and whether after a delay.
     pub fn lost(&mut self, endpoint: LocalEndpoint, restores: bool, delayed: bool) {
         let counters = self.0.entry(endpoint).or_default();
         counters.restored += u64::from(restores);

@@ -1,5 +1,5 @@
-//! How routes get into the kernel's tables and out of them without disturbing anybody else's: pure, over what the tables
-//! can be asked for. `routes` asks the kernel; the simulator has tables of its own.
+//! How routes are installed and deleted without disturbing those of other processes. Pure, over what routing tables can be
+//! asked for: `socket` asks the kernel, the simulator has tables of its own.
 //!
 //! The kernel keeps several routes in a slot, in the order in which they were added, prepended or appended. Three
 //! requests suffice here, and none of them touches a route that it does not name: add to an empty slot, append to an
@@ -82,15 +82,15 @@ pub fn install_over_interfaces(
     wanted: &[DesiredRoute],
     take_over: bool,
 ) -> Vec<RequestOutcome> {
-    let possible: Vec<DesiredRoute> = wanted.iter().filter(|one| one.has_interface()).copied().collect();
+    let possible: Vec<DesiredRoute> = wanted.iter().filter(|route| route.has_interface()).copied().collect();
     let mut outcomes = install(tables, &possible, take_over).into_iter();
-    let answer = |one: &DesiredRoute| if one.has_interface() { outcomes.next() } else { None };
+    let answer = |route: &DesiredRoute| if route.has_interface() { outcomes.next() } else { None };
     wanted.iter().map(answer).map(|answer| answer.unwrap_or_else(RequestOutcome::no_interface)).collect()
 }
 
 /// Installs routes. A slot that is occupied by a foreign route is a conflict, unless `take_over` says to replace it.
 pub fn install(tables: &mut impl Tables, wanted: &[DesiredRoute], take_over: bool) -> Vec<RequestOutcome> {
-    let routes: Vec<KernelRoute> = wanted.iter().map(|one| one.route).collect();
+    let routes: Vec<KernelRoute> = wanted.iter().map(|route| route.route).collect();
     let answers = tables.add(&routes);
     let failed: Vec<usize> = (0..routes.len()).filter(|at| answers[*at].is_err()).collect();
     let mut outcomes: Vec<RequestOutcome> =

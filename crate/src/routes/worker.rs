@@ -1,6 +1,6 @@
-//! The route thread: it works the orders for armed routes off against the kernel, so that ten thousand routes that fall
-//! at once do not make the engine late for the sessions that live. For an armed route this thread is the only writer. It
-//! asks for nothing whose cost depends on the size of a table: what only a listing can tell, the watching thread finds out.
+//! The route worker: a thread that sends the planner's requests to the kernel, so that ten thousand routes that are withdrawn
+//! at once do not make the engine late for other sessions. For an armed route this thread is the only writer. Its requests
+//! cost the same whatever the size of a table; what only a listing can tell, the monitor's thread finds out.
 
 use std::sync::Arc;
 use std::thread::{self, JoinHandle};
@@ -22,7 +22,7 @@ use crate::system::problem::Problem;
 use crate::system::realtime;
 use crate::system::sync::{Condvar, Mutex, MutexGuard};
 
-/// So many routes are looked at under the lock at once, where all that a suspicion concerns are.
+/// How many affected routes are rechecked while the lock is held.
 const RECHECKS_AT_ONCE: usize = 512;
 
 /// Where the threads leave what became of routes.
@@ -34,11 +34,11 @@ pub trait OutcomeSink: Send + Sync {
     fn put_fatal(&self, fatal: Problem);
 }
 
-/// The two ends of armed routes: orders go in here, the threads work them off.
+/// The handle of the threads that keep armed routes in step with their sessions.
 pub struct RouteWorker {
     shared: Arc<SharedPlanner>,
     thread: Option<JoinHandle<()>>,
-    /// Ends after the thread that may wake it.
+    /// Dropped after the worker's thread, which may wake it.
     _watch: RouteMonitor,
 }
 
@@ -129,7 +129,7 @@ fn fatal(what: &str, reason: &str) -> Problem {
     Problem { code: "ERR_INTERNAL".into(), message: format!("the {what} has stopped: {reason}") }
 }
 
-/// Where orders are left and taken from.
+/// The planner, shared between the engine's thread, the worker and the monitor.
 struct SharedPlanner {
     content: Mutex<SharedState>,
     wake: Condvar,
@@ -139,7 +139,7 @@ struct SharedPlanner {
 
 struct SharedState {
     planner: RoutePlanner,
-    /// When the keeper looks at the orders again by itself.
+    /// When the monitor's thread looks at the planner next without being woken.
     monitor_at: Option<Time>,
     stop: bool,
 }
@@ -161,7 +161,7 @@ impl SharedPlanner {
         let deadline = content.planner.poll_deadline();
         let is_sooner = deadline.is_some_and(|at| content.monitor_at.is_none_or(|planned| at < planned));
         let needs_monitor = content.planner.has_questions() || is_sooner;
-        // Woken while the lock is held, the other thread would take our core only to wait for us to get it back.
+        // A thread that is woken while the lock is held may take this core, only to wait for the lock.
         drop(content);
         if has_work {
             self.wake.notify_one();
@@ -172,8 +172,8 @@ impl SharedPlanner {
         result
     }
 
-    /// As `change`, and tells JavaScript what comes of it. Under the lock: of two threads that report on one route, the later
-    /// word is the one that stays.
+    /// As `change`, and leaves the outcomes in the sink. Under the lock, so that of two threads that report on one route the
+    /// later one counts.
     fn tell(&self, change: impl FnOnce(&mut RoutePlanner) -> Vec<RouteOutcome>) {
         self.change(|planner| self.sink.put_outcomes(change(planner)));
     }
@@ -236,7 +236,7 @@ fn routes_of(requests: &[RouteRequest]) -> Vec<KernelRoute> {
     requests.iter().map(|request| request.route).collect()
 }
 
-/// What the watching thread does for armed routes.
+/// What the monitor's thread does for armed routes.
 struct PlannerMonitor {
     shared: Arc<SharedPlanner>,
     /// For listings.

@@ -1,4 +1,4 @@
-//! No session goes Down without a cause: silence, seen from the kernel's arrival times, or a packet that said so.
+//! Every Down must have an explanation: silence, by the kernel's arrival times, or a packet that said so.
 
 use std::collections::VecDeque;
 

@@ -27,7 +27,7 @@ use crate::sim::network::{Flight, HostId, Waiting};
 use crate::sim::random::Random;
 use crate::sim::violation::Violation;
 
-/// Our protocol number in the kernel's tables, and somebody else's.
+/// Our protocol number in the kernel's tables, and another process's.
 pub(super) const OURS: u8 = 186;
 pub(super) const THEIRS: u8 = 4;
 
@@ -40,7 +40,7 @@ const NEIGHBOUR_WAIT_US: u64 = 3_000_000;
 /// Packets of live sessions that wait for room at most.
 const MOST_OUT: usize = 1_024;
 
-/// What somebody else does in the kernel is heard of so much later at most.
+/// How much later a change by another process is noticed, at most.
 const NOTICE_US: u64 = 5_000;
 
 /// What a host is like.
@@ -91,13 +91,13 @@ impl Default for HostSpec {
     }
 }
 
-/// A route that follows a session, as the simulator's books have it.
+/// A route that follows a session, as the simulator knows it.
 #[derive(Clone, Copy, Debug)]
 struct Kept {
     armed: ArmedRoute,
     /// It was in the kernel when last looked at.
     held: bool,
-    /// A predecessor left it: until then it stays, unless its session comes Up or somebody takes it.
+    /// A predecessor left it. It stays until then, unless its session comes Up or another process deletes it.
     adopted_until: Option<Time>,
 }
 
@@ -122,7 +122,7 @@ pub struct Host {
     pub(super) stalled_until: Option<Time>,
     pub(super) sessions: Vec<SessionSpec>,
     pub(super) transition_count: u64,
-    /// Sessions that changed their state, until somebody looks.
+    /// Sessions that changed their state since the last recovery check.
     pub(super) changed: Vec<SessionId>,
     wake_at: Option<Time>,
     kernel_at: Option<Time>,
@@ -420,7 +420,7 @@ impl Host {
         Ok(())
     }
 
-    /// One turn, in the driver's order: lateness, socket, deadlines, news, packets.
+    /// One turn, in the driver's order: delay, socket, deadlines, events, packets.
     fn turn(&mut self, now: Time, send: &mut impl FnMut(&Outgoing) -> bool) -> Result<bool, Violation> {
         let local = self.clock.local(now);
         let lateness_us = self.engine.poll_deadline().map_or(0, |planned| local.since(planned));
@@ -590,7 +590,7 @@ impl Host {
         Ok(())
     }
 
-    /// The witness's last word on all sessions.
+    /// Checks all sessions at the end.
     pub(super) fn check(&self, now: Time) -> Result<(), Violation> {
         let local = self.clock.local(now);
         if !self.alive {

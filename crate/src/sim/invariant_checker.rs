@@ -1,5 +1,5 @@
-//! What holds of one engine after every call, whatever it was given: the witness sees every input and output and keeps
-//! books of its own. The simulator and the fuzzer have the same one.
+//! The invariants of one engine after every call, whatever its input. The checker sees every input and output and keeps its
+//! own record. The simulator and the fuzzer use the same checker.
 
 use std::collections::BTreeMap;
 
@@ -12,7 +12,7 @@ use crate::protocol::state::{DownReason, State};
 use crate::protocol::time::Time;
 use crate::sim::violation::Violation;
 
-/// The books about one engine.
+/// The record of one engine's inputs and outputs.
 #[derive(Debug, Default)]
 pub struct InvariantChecker {
     sessions: BTreeMap<SessionId, Seen>,
@@ -115,7 +115,7 @@ impl InvariantChecker {
         Ok(())
     }
 
-    /// Everything that came out has been shown: the engine agrees with the books.
+    /// After all outputs were shown: the engine's counters agree with the record.
     ///
     /// # Errors
     /// Where the queue is longer than two entries per session, or a counter does not balance.

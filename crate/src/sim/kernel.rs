@@ -406,8 +406,9 @@ impl Held {
                 None
             }
             RivalAct::Vacate => {
-                self.notices
-                    .extend([&theirs, &rival].into_iter().filter_map(|it| tables.delete(it).ok()).map(Notice::Gone));
+                self.notices.extend(
+                    [&theirs, &rival].into_iter().filter_map(|route| tables.delete(route).ok()).map(Notice::Gone),
+                );
                 None
             }
         };

@@ -1,5 +1,5 @@
 //! A simulated world: engines on clocks of their own, joined by a network that loses, delays and damages, with routes in
-//! a kernel that fails and hangs. Everything that happens follows from a seed, so that a run can be had again.
+//! a kernel that fails and hangs. Everything follows from a seed, so that a run can be repeated.
 //!
 //! The engines, and the orders for routes, are the ones that ship. What is simulated is what lies around them: the
 //! network, the sockets, the clocks, the kernel and the thread's turns.

@@ -1,5 +1,5 @@
-//! What must hold between two hosts: a pair comes up again when nothing is in its way, keeps its peace while nothing is
-//! done to it, and is Down on both sides while one direction is cut.
+//! What must hold between two hosts: every pair recovers within its bound, does not change its state while no fault is
+//! injected, and is Down on both sides while one direction is cut.
 
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
@@ -41,7 +41,7 @@ struct PairStatus {
 enum Expects {
     #[default]
     Anything,
-    /// Both are Up, and nothing is done to them.
+    /// Both are Up, and no fault is injected.
     Stable,
     /// The given side has long heard nothing, and the other knows.
     Severed { deaf: usize },
@@ -225,7 +225,7 @@ fn severed_us(scene: &Scene, id: PairId, terms: &Terms, deaf: usize, was_stable:
     let sessions = hosts.map(|host| host.engine.session(id.session()).map(|(session, _)| session));
     let wait_us = |side: usize| {
         let now_us = sessions[side].map_or(0, crate::protocol::session::Session::detect_time_us);
-        // What is still on its way may lead to Init once more, but not out of peace.
+        // Packets in flight may lead to Init once more, but not out of a stable pair.
         let least_us = if was_stable { 0 } else { hosts[side].spec.rules.least_init_us(terms.tx_us[side]) };
         now_us.max(terms.detect_us[side]).max(least_us)
     };

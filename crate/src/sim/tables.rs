@@ -72,7 +72,7 @@ impl SimTables {
         Err(RouteError::System(SystemError::NO_SUCH_ROUTE))
     }
 
-    /// Drops every route that a suspicion concerns, as the kernel does with a link, and tells nobody which.
+    /// Drops every affected route without a notice, as the kernel does when a link goes.
     pub fn flush(&mut self, affected: &AffectedRoutes) {
         for held in self.0.values_mut() {
             held.retain(|route| !affected.includes(route));
@@ -86,7 +86,7 @@ impl SimTables {
         }
     }
 
-    /// Takes routes out, whoever's they are.
+    /// Deletes routes of any owner.
     pub fn take(&mut self, which: impl Fn(&KernelRoute) -> bool) -> Vec<KernelRoute> {
         self.0.values_mut().flat_map(|held| held.extract_if(.., |route| which(route))).collect()
     }

@@ -54,7 +54,7 @@ impl World {
         }
     }
 
-    /// Watches over what concerns two hosts, too: recovery, one-way cuts, peace where nothing is wrong.
+    /// Also checks pairs of hosts: recovery, one-way cuts, and no change of state while no fault is injected.
     #[must_use]
     pub fn watched(mut self) -> Self {
         self.recovery_checks = Some(RecoveryChecks::default());

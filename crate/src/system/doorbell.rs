@@ -5,15 +5,15 @@ use crate::system::sync::atomic::{AtomicBool, Ordering};
 /// What rings. It must not block, and must not call back into what rang it.
 pub type Bell = Box<dyn Fn() + Send + Sync>;
 
-/// Rings once until somebody answers.
+/// Rings once until it is answered.
 pub struct Doorbell {
-    /// The bell was rung, and nobody has answered yet.
+    /// The bell was rung and not answered yet.
     rung: AtomicBool,
     bell: Bell,
 }
 
 impl Doorbell {
-    /// A doorbell that nobody has rung yet.
+    /// A doorbell that was not rung yet.
     #[must_use]
     pub fn new(bell: Bell) -> Self {
         Self { rung: AtomicBool::new(false), bell }

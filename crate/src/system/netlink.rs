@@ -91,7 +91,8 @@ mod tests {
     /// Types and flags of the messages, and whether they were all.
     fn read(datagram: &[u8]) -> (Vec<(u16, u16)>, bool) {
         let mut seen = Vec::new();
-        let is_complete = each_message(datagram, |it| seen.push((it.header.message_type, it.header.flags)));
+        let is_complete =
+            each_message(datagram, |message| seen.push((message.header.message_type, message.header.flags)));
         (seen, is_complete)
     }
 

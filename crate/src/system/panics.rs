@@ -1,4 +1,4 @@
-//! What a thread that panicked said.
+//! The text of a panic.
 
 use std::any::Any;
 

@@ -1,4 +1,4 @@
-//! Asking the system to run the calling thread sooner. Everything here is a wish: what is refused is a warning.
+//! Scheduling of the calling thread: priority, CPU, memory locks. What the system refuses is a warning, not an error.
 
 use std::cell::Cell;
 use std::mem;
@@ -55,8 +55,8 @@ const NICE: i32 = -10;
 
 /// Asks for what lets the calling thread run soon after it is woken: short time slices (EEVDF, from Linux 6.12 on), which
 /// need no right, and a lower nice value, which needs CAP_SYS_NICE or RLIMIT_NICE. Without, it may wait for whatever thread
-/// has its core, JavaScript first of all, until the next tick: four milliseconds with HZ 250. Unlike `Realtime`, nobody asked
-/// for it, so a refusal is no news. A policy or a nice value that somebody chose on purpose stays.
+/// has its core, mostly JavaScript's, until the next tick: four milliseconds with HZ 250. The user has not asked for this, so
+/// a refusal is not reported. A policy or a nice value that was set before stays.
 pub fn ask_to_run_soon() {
     let size = size_of::<libc::sched_attr>() as u32;
     // SAFETY: all-zero bytes are a valid `sched_attr`, which is made of numbers.
@@ -134,10 +134,11 @@ fn lock_working_set() -> nix::Result<()> {
     // Of a file all that is mapped: code, constants, variables.
     let files: Vec<&str> = mappings
         .iter()
-        .filter(|it| used.iter().any(|address| it.contains(*address)) && it.path.starts_with('/'))
-        .map(|it| it.path)
+        .filter(|mapping| used.iter().any(|address| mapping.contains(*address)) && mapping.path.starts_with('/'))
+        .map(|mapping| mapping.path)
         .collect();
-    let is_used = |it: &&Mapping| files.contains(&it.path) || used.iter().any(|address| it.contains(*address));
+    let is_used =
+        |mapping: &&Mapping| files.contains(&mapping.path) || used.iter().any(|address| mapping.contains(*address));
     mappings.iter().filter(is_used).try_for_each(Mapping::lock)
 }
 

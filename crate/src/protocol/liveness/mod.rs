@@ -134,10 +134,7 @@ impl Protocol for Liveness {
     /// The reference: in Down the interval doubles with each packet, up to `backoff_max_us`. Backing off never makes us
     /// faster than either side wants.
     #[inline]
-    fn tx_interval_us(state: State, agreed_us: u64, doublings: u8, backoff_max_us: u64) -> u64 {
-        if state != State::Down {
-            return agreed_us;
-        }
+    fn tx_interval_us(_: State, agreed_us: u64, doublings: u8, backoff_max_us: u64) -> u64 {
         let longest_us = backoff_max_us.max(agreed_us);
         (agreed_us << doublings).min(longest_us)
     }
