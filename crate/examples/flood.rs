@@ -10,9 +10,12 @@ use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
 use nix::net::if_::if_nametoindex;
-use route_liveness::jitter::Xorshift32;
-use route_liveness::packet::{ControlPacket, PACKET_LEN, State};
-use route_liveness::socket::{BATCH, Outgoing, UdpSocket, Wire};
+use route_liveness::net::cells::BATCH;
+use route_liveness::net::socket::bind;
+use route_liveness::net::tx_socket::{Outgoing, Wire};
+use route_liveness::protocol::jitter::Xorshift32;
+use route_liveness::protocol::liveness::packet::{ControlPacket, PACKET_LEN};
+use route_liveness::protocol::state::State;
 use serde::{Deserialize, Serialize};
 
 #[derive(Deserialize, Serialize)]
@@ -75,8 +78,7 @@ fn flood(setup: &Setup) -> Result<Sent, String> {
         return Err("sources are empty".into());
     }
     let ifindex = if_nametoindex(setup.iface.as_str()).map_err(|errno| format!("{}: {errno}", setup.iface))?;
-    let mut socket =
-        UdpSocket::bind(SocketAddrV4::new(Ipv4Addr::UNSPECIFIED, 0), 0).map_err(|errno| errno.to_string())?;
+    let (_, mut socket) = bind(SocketAddrV4::new(Ipv4Addr::UNSPECIFIED, 0), 0).map_err(|errno| errno.to_string())?;
     let mut random = Xorshift32::new(setup.seed);
     let mut sources = setup.sources.iter().copied().cycle();
     let began = Instant::now();
@@ -86,8 +88,8 @@ fn flood(setup: &Setup) -> Result<Sent, String> {
         let batch: Vec<Outgoing> = (0..BATCH)
             .map(|_| Outgoing {
                 bytes: bytes(setup.kind, &mut random),
-                destination: SocketAddrV4::new(setup.to, setup.port),
-                source: sources.next().expect("a cycle over some has no end"),
+                destination: SocketAddrV4::new(setup.to, setup.port).into(),
+                source: sources.next().expect("a cycle over some has no end").into(),
                 ifindex,
             })
             .collect();

@@ -6,7 +6,7 @@
 //! with its input.
 
 use std::io::{BufRead, Write, stdin, stdout};
-use std::net::{Ipv4Addr, SocketAddrV4};
+use std::net::{Ipv4Addr, SocketAddr, SocketAddrV4};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::thread;
@@ -16,11 +16,17 @@ use nix::poll::{PollFd, PollFlags};
 use nix::sys::resource::{UsageWho, getrusage};
 use nix::sys::time::{TimeSpec, TimeValLike};
 use nix::time::{ClockId, ClockNanosleepFlags, clock_nanosleep};
-use route_liveness::clock;
-use route_liveness::jitter::{Xorshift32, jittered};
-use route_liveness::packet::{ControlPacket, PACKET_LEN, State};
-use route_liveness::socket::{BATCH, Outgoing, UdpSocket, Wire};
-use route_liveness::time::Time;
+use route_liveness::net::cells::BATCH;
+use route_liveness::net::rx_socket::RxSocket;
+use route_liveness::net::socket::bind;
+use route_liveness::net::tx_socket::{Outgoing, TxSocket, Wire};
+use route_liveness::protocol::Protocol;
+use route_liveness::protocol::jitter::{self, Xorshift32};
+use route_liveness::protocol::liveness::Liveness;
+use route_liveness::protocol::liveness::packet::{ControlPacket, PACKET_LEN};
+use route_liveness::protocol::state::State;
+use route_liveness::protocol::time::Time;
+use route_liveness::system::clock;
 use serde::{Deserialize, Serialize};
 
 const TICK_US: u64 = 1_000;
@@ -86,7 +92,8 @@ fn main() {
 }
 
 struct Floor {
-    socket: UdpSocket,
+    rx: RxSocket,
+    tx: TxSocket,
     packets: Vec<Outgoing>,
     /// The sessions that send at each tick to come; the wheel turns at least once in the longest interval.
     wheel: Vec<Vec<u32>>,
@@ -102,13 +109,15 @@ impl Floor {
         let ifindex = if_nametoindex(setup.iface.as_str()).expect("the interface exists");
         let packet = |(number, (local, peer)): (u32, &(Ipv4Addr, Ipv4Addr))| Outgoing {
             bytes: packet(number, setup.interval_us),
-            destination: SocketAddrV4::new(*peer, setup.port),
-            source: *local,
+            destination: SocketAddr::new((*peer).into(), setup.port),
+            source: (*local).into(),
             ifindex,
         };
+        let address = SocketAddrV4::new(Ipv4Addr::UNSPECIFIED, setup.port);
+        let (rx, tx) = bind(address, setup.sessions.len()).expect("the port is free");
         let mut floor = Self {
-            socket: UdpSocket::bind(SocketAddrV4::new(Ipv4Addr::UNSPECIFIED, setup.port), setup.sessions.len())
-                .expect("the port is free"),
+            rx,
+            tx,
             packets: (1..).zip(&setup.sessions).map(packet).collect(),
             wheel: vec![Vec::new(); usize::try_from(setup.interval_us * 2 / TICK_US).expect("a short interval")],
             last_rx: vec![None; setup.sessions.len() + 1],
@@ -149,7 +158,7 @@ impl Floor {
                     return;
                 }
                 let timeout = TimeSpec::microseconds(left_us.cast_signed());
-                let mut wait_for = [PollFd::new(std::os::fd::AsFd::as_fd(&self.socket), PollFlags::POLLIN)];
+                let mut wait_for = [PollFd::new(std::os::fd::AsFd::as_fd(&self.rx), PollFlags::POLLIN)];
                 let ready = nix::poll::ppoll(&mut wait_for, Some(timeout), None).unwrap_or(0);
                 if ready > 0 {
                     self.receive();
@@ -160,9 +169,9 @@ impl Floor {
 
     fn receive(&mut self) {
         loop {
-            let count = self.socket.receive().unwrap_or(0);
+            let count = self.rx.receive().unwrap_or(0);
             let now = clock::now();
-            for received in self.socket.received() {
+            for received in self.rx.received() {
                 let Some(discr) = received.bytes.get(8..12) else { continue };
                 let number = u32::from_be_bytes([discr[0], discr[1], discr[2], discr[3]]);
                 if let Some(last_rx) = self.last_rx.get_mut(number as usize) {
@@ -181,10 +190,12 @@ impl Floor {
         let due = std::mem::take(&mut self.wheel[(tick % slots) as usize]);
         for numbers in due.chunks(BATCH) {
             let batch: Vec<Outgoing> = numbers.iter().map(|number| self.packets[*number as usize - 1]).collect();
-            let sent = self.socket.send(&batch, |_, _| {});
+            let sent = self.tx.send(&batch, |_, _| {});
             self.counts.tx.fetch_add(sent as u64, Ordering::Relaxed);
             for number in numbers {
-                let ticks = (jittered(self.interval_us, 3, &mut self.random) / TICK_US).max(1);
+                let ticks = (jitter::between(Liveness::jitter_bounds_us(self.interval_us, 3, 3), 0, &mut self.random)
+                    / TICK_US)
+                    .max(1);
                 self.wheel[((tick + ticks) % slots) as usize].push(*number);
             }
         }

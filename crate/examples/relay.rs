@@ -23,9 +23,9 @@ use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::socket::{
     AddressFamily, LinkAddr, MsgFlags, SockFlag, SockProtocol, SockType, SockaddrLike, bind, recvfrom, send, socket,
 };
-use route_liveness::clock;
-use route_liveness::jitter::Xorshift32;
-use route_liveness::time::Time;
+use route_liveness::protocol::jitter::Xorshift32;
+use route_liveness::protocol::time::Time;
+use route_liveness::system::clock;
 use serde::{Deserialize, Serialize};
 
 const LIVENESS_PORT: u16 = 44880;

@@ -5,18 +5,19 @@
 //! themselves: each packet that is sent comes back as the peer's.
 
 use std::alloc::{GlobalAlloc, Layout, System};
-use std::net::Ipv4Addr;
+use std::net::{IpAddr, Ipv4Addr};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use nix::time::{ClockId, clock_gettime};
 
+use route_liveness::engine::stats::LinkId;
 use route_liveness::engine::{Datagram, Engine, Path, SessionId, SessionSpec, Transmit};
-use route_liveness::packet::{ControlPacket, State};
-use route_liveness::rules::ROBUST;
-use route_liveness::session::{Policy, Timers};
-use route_liveness::stats::LinkId;
-use route_liveness::time::Time;
+use route_liveness::protocol::liveness::packet::ControlPacket;
+use route_liveness::protocol::rules::ROBUST;
+use route_liveness::protocol::session::{Policy, Timers};
+use route_liveness::protocol::state::State;
+use route_liveness::protocol::time::Time;
 
 const INTERVAL_US: u64 = 1_000_000;
 const TURN_US: u64 = 1_000;
@@ -53,6 +54,7 @@ fn main() {
         max_tx_ceil_us: 1_000_000,
         backoff_max_us: 1_000_000,
         require_discriminator: false,
+        min_ttl: 0,
         identity: None,
     };
     let before = WEIGHT.load(Ordering::Relaxed);
@@ -60,7 +62,7 @@ fn main() {
     let mut now = Time::from_micros(1_000_000);
     for number in 1..=sessions {
         let timers = Timers { tx_min_us: INTERVAL_US as u32, rx_min_us: INTERVAL_US as u32, detect_mult: 3 };
-        let spec = SessionSpec { id: SessionId(number), path: path(number), peer_port: 44880, timers };
+        let spec = SessionSpec { id: SessionId(number), path: path(number), peer_port: 44880, timers, min_ttl: None };
         let discr = engine.draw_discriminator();
         engine.add_session(now, spec, discr).expect("room for it");
     }
@@ -97,8 +99,10 @@ fn run(engine: &mut Engine, mut now: Time, us: u64) -> (Time, u64) {
         now = now.plus(TURN_US);
         for transmit in returning.drain(..) {
             let bytes = answer(&transmit);
-            engine
-                .handle_datagram(now, Datagram { arrival: now.minus(TURN_US / 2), path: transmit.path, bytes: &bytes });
+            engine.handle_datagram(
+                now,
+                Datagram { arrival: now.minus(TURN_US / 2), path: transmit.path, ttl: None, bytes: &bytes },
+            );
             events += 1;
         }
         engine.handle_timeout(now, now);
@@ -114,7 +118,11 @@ fn run(engine: &mut Engine, mut now: Time, us: u64) -> (Time, u64) {
 }
 
 fn path(number: u32) -> Path {
-    Path { link: LinkId(1), local: Ipv4Addr::new(10, 0, 0, 1), peer: Ipv4Addr::from(0x0B00_0000 + number) }
+    Path {
+        link: LinkId(1),
+        local: IpAddr::V4(Ipv4Addr::new(10, 0, 0, 1)),
+        peer: IpAddr::V4(Ipv4Addr::from(0x0B00_0000 + number)),
+    }
 }
 
 /// What the peer would send: Up, naming the session that it answers.

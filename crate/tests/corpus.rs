@@ -1,5 +1,6 @@
 //! Replays the fuzzer's corpus on the stable compiler: what once led somewhere new still leads there without a panic.
 
+#[allow(unreachable_pub, reason = "it is public in the crate of the fuzzer")]
 #[path = "../fuzz/src/lib.rs"]
 mod targets;
 

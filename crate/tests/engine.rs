@@ -3,13 +3,15 @@
 mod support;
 
 use proptest::prelude::*;
+use route_liveness::engine::stats::{LinkId, TransitionCause};
 use route_liveness::engine::{AddError, Datagram, Engine, Event, Path, SessionId};
-use route_liveness::packet::{ControlPacket, State};
-use route_liveness::rules::{REFERENCE, ROBUST};
-use route_liveness::session::{DownReason, Policy, Timers};
+use route_liveness::protocol::drop_reason::DropReason;
+use route_liveness::protocol::liveness::packet::ControlPacket;
+use route_liveness::protocol::rules::{REFERENCE, ROBUST};
+use route_liveness::protocol::session::{Policy, Timers};
+use route_liveness::protocol::state::{DownReason, State};
+use route_liveness::protocol::time::Time;
 use route_liveness::sim::{HostId, PairId, World};
-use route_liveness::stats::{Cause, Invalid, LinkId};
-use route_liveness::time::Time;
 use support::{LINK, MS, Network, SECOND, at, host, path, policy, spec, timers, transitions};
 
 fn up_packet(local_discr: u32, peer_discr: u32) -> ControlPacket {
@@ -27,7 +29,7 @@ fn up_packet(local_discr: u32, peer_discr: u32) -> ControlPacket {
 
 fn up_pair() -> Network {
     let mut network = Network::pair(timers(100, 3));
-    network.run_until(2 * SECOND, World::all_up).expect("a pair comes up");
+    network.run_until(2 * SECOND, |world| world.all_up()).expect("a pair comes up");
     network.run(SECOND);
     network.take_transitions();
     network
@@ -36,7 +38,7 @@ fn up_pair() -> Network {
 #[test]
 fn a_pair_comes_up_within_two_round_trips_and_two_intervals() {
     let mut network = Network::pair(timers(100, 3));
-    let took = network.run_until(10 * SECOND, World::all_up).expect("a pair comes up");
+    let took = network.run_until(10 * SECOND, |world| world.all_up()).expect("a pair comes up");
     assert!(took <= 4 * MS + 200 * MS, "took {took} us");
 }
 
@@ -48,7 +50,7 @@ fn silence_for_the_detection_time_is_down_with_reason_timeout() {
     network.run(2 * SECOND);
     let first = network.host(1).transitions[0];
     assert_eq!((first.from, first.to, first.reason), (State::Up, State::Down, DownReason::Timeout));
-    assert_eq!(first.cause, Cause::DetectTimeout);
+    assert_eq!(first.cause, TransitionCause::DetectTimeout);
     // What was on its way when the path was cut still counts.
     assert!(first.at.since(last_heard) >= 300 * MS && first.at.since(last_heard) <= 301 * MS + 110 * MS);
     assert_eq!(network.host(1).state(1), State::Down);
@@ -60,7 +62,7 @@ fn a_change_is_announced_at_once_also_from_a_deep_backoff() {
     network.cut_both();
     network.run(10 * SECOND);
     network.heal();
-    let took = network.run_until(10 * SECOND, World::all_up).expect("comes up after an outage");
+    let took = network.run_until(10 * SECOND, |world| world.all_up()).expect("comes up after an outage");
     // 1.1 × the shorter backed-off interval + 2 round trips + 2 × txInterval.
     assert!(took <= 1_100 * MS + 4 * MS + 200 * MS, "took {took} us");
 }
@@ -88,7 +90,7 @@ fn a_peer_that_flips_our_state_with_every_packet_does_not_drive_our_rate() {
         let now = at(SECOND + tick * MS);
         let state = if tick % 2 == 0 { State::Down } else { State::AdminDown };
         let flip = ControlPacket { state, ..up_packet(9, 0) };
-        engine.handle_datagram(now, Datagram { arrival: now, path: path(1, 2), bytes: &flip.marshal() });
+        engine.handle_datagram(now, Datagram { arrival: now, path: path(1, 2), ttl: None, bytes: &flip.marshal() });
         engine.handle_timeout(now, now);
         sent.extend(std::iter::from_fn(|| engine.poll_transmit()).map(|_| now));
     }
@@ -104,7 +106,8 @@ fn a_new_session_is_probed_at_once_and_thousands_are_paced_over_a_second() {
     assert_eq!(engine.poll_deadline(), Some(at(SECOND)));
     for id in 1..20_000 {
         let [high, low] = u16::try_from(id).unwrap().to_be_bytes();
-        let path = Path { link: LINK, local: host(1), peer: std::net::Ipv4Addr::new(10, 1, high, low) };
+        let path =
+            Path { link: LINK, local: host(1), peer: std::net::IpAddr::V4(std::net::Ipv4Addr::new(10, 1, high, low)) };
         engine.add_session(at(SECOND), spec(id, path, timers(1_000, 3)), id + 1).unwrap();
     }
     let mut most_in_one_ms = 0;
@@ -134,7 +137,7 @@ fn a_session_is_not_judged_before_everything_that_arrived_in_time_was_read() {
 
     let packet = up_packet(theirs, ours);
     let arrival = deadline.minus(1);
-    engine.handle_datagram(late, Datagram { arrival, path: path(1, 2), bytes: &packet.marshal() });
+    engine.handle_datagram(late, Datagram { arrival, path: path(1, 2), ttl: None, bytes: &packet.marshal() });
     engine.handle_timeout(late, late);
     assert!(transitions(engine).is_empty(), "it had arrived in time");
     assert_eq!(engine.session(SessionId(1)).unwrap().0.detect_deadline(), Some(arrival.plus(300 * MS)));
@@ -146,10 +149,10 @@ fn a_late_turn_of_our_own_buys_a_silent_session_one_interval_and_no_more() {
     let engine = &mut network.host(1).engine;
     let deadline = engine.session(SessionId(1)).unwrap().0.detect_deadline().unwrap();
     let late = deadline.plus(76 * MS);
-    engine.note_lateness(late, 76 * MS);
+    engine.note_scheduling_delay(late, 76 * MS);
     engine.handle_timeout(late, late);
     assert!(transitions(engine).is_empty(), "a turn later than a quarter of the detection time excuses");
-    assert_eq!(engine.stats().iter().map(|(_, counters)| counters.graces).sum::<u64>(), 1);
+    assert_eq!(engine.stats().iter().map(|(_, counters)| counters.extensions).sum::<u64>(), 1);
 
     let again = late.plus(100 * MS);
     engine.handle_timeout(again, again);
@@ -165,7 +168,7 @@ fn a_turn_that_was_hardly_late_excuses_nobody() {
     let engine = &mut network.host(1).engine;
     let deadline = engine.session(SessionId(1)).unwrap().0.detect_deadline().unwrap();
     let late = deadline.plus(75 * MS);
-    engine.note_lateness(late, 75 * MS);
+    engine.note_scheduling_delay(late, 75 * MS);
     engine.handle_timeout(late, late);
     let down = transitions(engine);
     assert_eq!(down.len(), 1);
@@ -192,7 +195,7 @@ fn drops_and_stalls_from_before_the_last_packet_excuse_nothing() {
     let session = engine.session(SessionId(1)).unwrap().0;
     let (last_rx, deadline) = (session.last_rx().unwrap(), session.detect_deadline().unwrap());
     engine.note_socket_drops(last_rx.minus(1));
-    engine.note_lateness(last_rx.minus(1), SECOND);
+    engine.note_scheduling_delay(last_rx.minus(1), SECOND);
     engine.handle_timeout(deadline, deadline);
     assert_eq!(transitions(engine).len(), 1);
 }
@@ -220,7 +223,8 @@ fn strangers_and_garbage_are_counted_never_answered_and_change_nobody() {
     while engine.poll_transmit().is_some() {}
     let now = engine.session(SessionId(1)).unwrap().0.last_rx().unwrap().plus(1);
     let good = ControlPacket { state: State::AdminDown, desired_min_tx_us: 1, ..up_packet(0xBAD, 0xBAD) };
-    let mut send = |path: Path, bytes: &[u8]| engine.handle_datagram(now, Datagram { arrival: now, path, bytes });
+    let mut send =
+        |path: Path, bytes: &[u8]| engine.handle_datagram(now, Datagram { arrival: now, path, ttl: None, bytes });
     let known = path(1, 2);
     send(known, &good.marshal()[..39]);
     for (at, value) in [(0, 0x40), (3, 41), (2, 0)] {
@@ -239,16 +243,16 @@ fn strangers_and_garbage_are_counted_never_answered_and_change_nobody() {
     assert_eq!(transitions(engine), []);
     assert!(engine.poll_transmit().is_none());
     assert_eq!(engine.session(SessionId(1)).unwrap().0.state(), State::Up);
-    let counted = |pick: fn(&route_liveness::stats::Counters) -> u64| -> u64 {
+    let counted = |pick: fn(&route_liveness::engine::stats::EndpointCounters) -> u64| -> u64 {
         engine.stats().iter().map(|(_, counters)| pick(counters)).sum()
     };
-    assert_eq!(counted(|c| c.rx_invalid[Invalid::Short as usize]), 1);
-    assert_eq!(counted(|c| c.rx_invalid[Invalid::Version as usize]), 1);
-    assert_eq!(counted(|c| c.rx_invalid[Invalid::Length as usize]), 1);
-    assert_eq!(counted(|c| c.rx_invalid[Invalid::DetectMult as usize]), 1);
-    assert_eq!(counted(|c| c.rx_invalid[Invalid::Discriminator as usize]), 1);
-    assert_eq!(counted(|c| c.rx_invalid[Invalid::Interval as usize]), 1);
-    assert_eq!(counted(|c| c.rx_invalid[Invalid::ForeignDiscriminator as usize]), 1);
+    assert_eq!(counted(|c| c.rx_invalid[DropReason::Short as usize]), 1);
+    assert_eq!(counted(|c| c.rx_invalid[DropReason::Version as usize]), 1);
+    assert_eq!(counted(|c| c.rx_invalid[DropReason::Length as usize]), 1);
+    assert_eq!(counted(|c| c.rx_invalid[DropReason::DetectMult as usize]), 1);
+    assert_eq!(counted(|c| c.rx_invalid[DropReason::Discriminator as usize]), 1);
+    assert_eq!(counted(|c| c.rx_invalid[DropReason::Interval as usize]), 1);
+    assert_eq!(counted(|c| c.rx_invalid[DropReason::ForeignDiscriminator as usize]), 1);
     assert_eq!(counted(|c| c.unknown_peer), 3);
 }
 
@@ -256,8 +260,12 @@ fn strangers_and_garbage_are_counted_never_answered_and_change_nobody() {
 fn a_flood_to_addresses_without_sessions_does_not_grow_the_counters() {
     let mut engine = Engine::new(policy(&ROBUST), 10, 1);
     for low in 0..=255 {
-        let path = Path { link: LinkId::OTHER, local: std::net::Ipv4Addr::new(127, 0, 9, low), peer: host(9) };
-        engine.handle_datagram(at(1), Datagram { arrival: at(1), path, bytes: &[0; 80] });
+        let path = Path {
+            link: LinkId::OTHER,
+            local: std::net::IpAddr::V4(std::net::Ipv4Addr::new(127, 0, 9, low)),
+            peer: host(9),
+        };
+        engine.handle_datagram(at(1), Datagram { arrival: at(1), path, ttl: None, bytes: &[0; 80] });
     }
     assert_eq!(engine.stats().iter().count(), 1);
 }
@@ -279,20 +287,23 @@ fn admin_down_reaches_a_peer_that_misses_the_first_of_it() {
     let last = network.host(1).sent.last().unwrap().0;
     assert!(last <= now.plus(300 * MS), "after one detection time it is silent");
     network.world.admin(PairId(1), 0, false);
-    network.run_until(3 * SECOND, World::all_up).expect("comes back into service");
+    network.run_until(3 * SECOND, |world| world.all_up()).expect("comes back into service");
 }
 
 #[test]
 fn more_packets_are_not_expected_before_the_peer_can_have_heard_of_it() {
     for rules in [[&ROBUST, &ROBUST], [&ROBUST, &REFERENCE], [&REFERENCE, &REFERENCE]] {
         let mut network = Network::pair_over(40 * MS, timers(50, 3), rules);
-        network.run_until(3 * SECOND, World::all_up).expect("comes up");
+        network.run_until(3 * SECOND, |world| world.all_up()).expect("comes up");
         for phase in 0..40 {
             network.world.set_timers(PairId(1), 0, Timers { rx_min_us: 1_000_000, ..timers(50, 3) });
             network.run(5 * SECOND + phase * 25 * MS);
             network.world.set_timers(PairId(1), 0, timers(50, 3));
             network.run(5 * SECOND);
-            assert!(network.host(1).transitions.iter().all(|change| change.cause != Cause::DetectTimeout), "{rules:?}");
+            assert!(
+                network.host(1).transitions.iter().all(|change| change.cause != TransitionCause::DetectTimeout),
+                "{rules:?}"
+            );
         }
     }
 }
@@ -323,7 +334,7 @@ fn less_is_expected_as_soon_as_less_is_asked_for() {
     network.run(150 * MS);
     network.heal();
     network.run(10 * SECOND);
-    assert!(network.host(1).transitions.iter().all(|change| change.cause != Cause::DetectTimeout));
+    assert!(network.host(1).transitions.iter().all(|change| change.cause != TransitionCause::DetectTimeout));
 }
 
 #[test]
@@ -353,7 +364,7 @@ fn a_session_back_in_service_hears_a_peer_that_remembers_its_former_life() {
     network.run(SECOND);
     network.heal();
     network.world.admin(PairId(1), 0, false);
-    network.run_until(10 * SECOND, World::all_up).expect("is heard, and comes up");
+    network.run_until(10 * SECOND, |world| world.all_up()).expect("is heard, and comes up");
 }
 
 #[test]
@@ -365,7 +376,7 @@ fn a_restart_of_either_side_always_ends_up_again_under_robust_rules() {
             network.kill(side);
             network.run(pause);
             network.restart(side);
-            let took = network.run_until(30 * SECOND, World::all_up);
+            let took = network.run_until(30 * SECOND, |world| world.all_up());
             let who = (rules.map(|rules| rules.name), side, pause);
             assert!(took.is_some_and(|us| us <= 300 * MS + 3 * SECOND), "{who:?} took {took:?}");
             network.take_transitions();
@@ -388,7 +399,7 @@ fn a_one_way_cut_takes_both_sides_down_and_does_not_flap() {
     assert!(per_minute <= 60, "{per_minute} transitions in a minute");
     assert!(flaps.iter().all(|flap| flap.to < State::Up), "and never Up");
     network.heal();
-    network.run_until(3 * SECOND, World::all_up).expect("comes back");
+    network.run_until(3 * SECOND, |world| world.all_up()).expect("comes back");
 }
 
 #[test]
@@ -400,7 +411,7 @@ fn a_flag_that_changes_is_told_without_a_transition() {
     let packet = ControlPacket { passive: true, client_version: [1, 2, 3, 0], ..known };
     let now = session.last_rx().unwrap().plus(10);
     for _ in 0..2 {
-        engine.handle_datagram(now, Datagram { arrival: now, path: path(1, 2), bytes: &packet.marshal() });
+        engine.handle_datagram(now, Datagram { arrival: now, path: path(1, 2), ttl: None, bytes: &packet.marshal() });
     }
     assert_eq!(engine.poll_event(), Some(Event::PeerPassive { id: SessionId(1), passive: true }));
     assert_eq!(engine.poll_event(), None, "once");
@@ -414,7 +425,7 @@ fn receiving_moves_no_entry_of_the_queue_but_an_earlier_deadline_does() {
     let packet = up_packet(session.peer().discr, session.local_discr());
     let now = session.detect_deadline().unwrap().minus(1);
     let mut hear = |packet: &ControlPacket| {
-        engine.handle_datagram(now, Datagram { arrival: now, path: path(1, 2), bytes: &packet.marshal() });
+        engine.handle_datagram(now, Datagram { arrival: now, path: path(1, 2), ttl: None, bytes: &packet.marshal() });
         let (session, scheduled) = engine.session(SessionId(1)).unwrap();
         (session.detect_deadline().unwrap(), scheduled)
     };
@@ -427,8 +438,10 @@ fn receiving_moves_no_entry_of_the_queue_but_an_earlier_deadline_does() {
     engine.add_session(at(SECOND), spec(1, path(1, 2), timers(100, 3)), 2).unwrap();
     for (state, peer_discr, deadline_us) in [(State::Down, 0, 3_300 * MS), (State::Init, 2, 300 * MS)] {
         let packet = ControlPacket { state, ..up_packet(9, peer_discr) };
-        engine
-            .handle_datagram(at(SECOND), Datagram { arrival: at(SECOND), path: path(1, 2), bytes: &packet.marshal() });
+        engine.handle_datagram(
+            at(SECOND),
+            Datagram { arrival: at(SECOND), path: path(1, 2), ttl: None, bytes: &packet.marshal() },
+        );
         assert_eq!(engine.session(SessionId(1)).unwrap().1, Some(at(SECOND + deadline_us)));
     }
 }
@@ -472,7 +485,7 @@ proptest! {
                 state: State::ALL[usize::from(wire)], detect_mult, local_discr, peer_discr,
                 desired_min_tx_us: interval, required_min_rx_us: interval, passive: wire == 1, client_version: [0; 4],
             };
-            engine.handle_datagram(now, Datagram { arrival: now.minus(later / 2), path: path(1, 2), bytes: &packet.marshal() });
+            engine.handle_datagram(now, Datagram { arrival: now.minus(later / 2), path: path(1, 2), ttl: None, bytes: &packet.marshal() });
             engine.handle_timeout(now, if drained { now } else { now.minus(later) });
             while engine.poll_transmit().is_some() {}
             for change in transitions(&mut engine) {
@@ -499,10 +512,10 @@ proptest! {
 fn many_up(sessions: u32) -> Engine {
     let mut engine = Engine::new(policy(&ROBUST), 1_000, 1).with_slack(1_000);
     for id in 1..=sessions {
-        let path = Path { peer: std::net::Ipv4Addr::from(0x0A01_0000 + id), ..path(1, 2) };
+        let path = Path { peer: std::net::IpAddr::V4(std::net::Ipv4Addr::from(0x0A01_0000 + id)), ..path(1, 2) };
         engine.add_session(at(SECOND), spec(id, path, timers(100, 100)), id).unwrap();
         let packet = up_packet(1_000 + id, id);
-        let datagram = Datagram { arrival: at(SECOND), path, bytes: &packet.marshal() };
+        let datagram = Datagram { arrival: at(SECOND), path, ttl: None, bytes: &packet.marshal() };
         engine.handle_datagram(at(SECOND), datagram);
     }
     engine
@@ -546,7 +559,7 @@ fn a_packet_that_may_not_leave_early_waits_for_its_time() {
     while engine.poll_transmit().is_some() {}
     let packet = ControlPacket { state: State::Down, ..up_packet(2, 0) };
     let arrival = last_tx.plus(1);
-    engine.handle_datagram(arrival, Datagram { arrival, path: path(1, 2), bytes: &packet.marshal() });
+    engine.handle_datagram(arrival, Datagram { arrival, path: path(1, 2), ttl: None, bytes: &packet.marshal() });
     let due = engine.poll_deadline().unwrap();
     assert_eq!(due, last_tx.plus(100 * MS));
     engine.transmit_ahead(due.minus(1));

@@ -3,16 +3,17 @@
 //! `ROUTE_LIVES=100000` lives so many (in release), `SEED` has other ones, `LIFE` shows a single one.
 
 use std::collections::VecDeque;
-use std::net::Ipv4Addr;
+use std::net::{IpAddr, Ipv4Addr};
 
-use route_liveness::armed::{ArmedRoute, ArmingPolicy, RouteId, SessionView, Suspicion};
 use route_liveness::engine::SessionId;
-use route_liveness::kernel_route::KernelRoute;
-use route_liveness::mailbox::RouteOutcome;
-use route_liveness::orders::Orders;
+use route_liveness::engine::stats::{LinkId, LocalEndpoint};
+use route_liveness::protocol::time::Time;
+use route_liveness::routes::armed::{AffectedRoutes, ArmedRoute, ArmingPolicy, SessionView};
+use route_liveness::routes::kernel_route::KernelRoute;
+use route_liveness::routes::outcome::RouteId;
+use route_liveness::routes::outcome::RouteOutcome;
+use route_liveness::routes::planner::RoutePlanner;
 use route_liveness::sim::{Kernel, KernelFaults, Notice, RIVAL_HOP, Random, RivalAct};
-use route_liveness::stats::{LinkId, Scope};
-use route_liveness::time::Time;
 
 const OURS: u8 = 186;
 const THEIRS: u8 = 4;
@@ -22,15 +23,15 @@ const SECOND: u64 = 1_000_000;
 const PEACE_US: u64 = 300 * SECOND;
 
 /// Destination, prefix length, priority. A deletion without a priority fits any.
-const SLOTS: [(Ipv4Addr, u8, u32); 4] = [
-    (Ipv4Addr::new(10, 9, 0, 7), 32, 0),
-    (Ipv4Addr::new(10, 9, 0, 7), 32, 5),
-    (Ipv4Addr::new(10, 9, 0, 7), 32, 7),
-    (Ipv4Addr::new(10, 8, 0, 0), 24, 0),
+const SLOTS: [(IpAddr, u8, u32); 4] = [
+    (IpAddr::V4(Ipv4Addr::new(10, 9, 0, 7)), 32, 0),
+    (IpAddr::V4(Ipv4Addr::new(10, 9, 0, 7)), 32, 5),
+    (IpAddr::V4(Ipv4Addr::new(10, 9, 0, 7)), 32, 7),
+    (IpAddr::V4(Ipv4Addr::new(10, 8, 0, 0)), 24, 0),
 ];
 
-const SOURCES: [Ipv4Addr; 2] = [Ipv4Addr::new(10, 0, 0, 1), Ipv4Addr::new(10, 0, 0, 2)];
-const HOPS: [Ipv4Addr; 2] = [Ipv4Addr::new(10, 0, 0, 8), Ipv4Addr::new(10, 0, 0, 9)];
+const SOURCES: [IpAddr; 2] = [IpAddr::V4(Ipv4Addr::new(10, 0, 0, 1)), IpAddr::V4(Ipv4Addr::new(10, 0, 0, 2))];
+const HOPS: [IpAddr; 2] = [IpAddr::V4(Ipv4Addr::new(10, 0, 0, 8)), IpAddr::V4(Ipv4Addr::new(10, 0, 0, 9))];
 const LINKS: usize = 2;
 const SESSIONS: usize = LINKS * SOURCES.len() * HOPS.len();
 
@@ -50,7 +51,7 @@ struct Registered {
 
 struct Life {
     random: Random,
-    orders: Orders,
+    planner: RoutePlanner,
     kernel: Kernel,
     now: Time,
     sessions: [SessionView; SESSIONS],
@@ -82,7 +83,7 @@ impl Life {
         let policy = ArmingPolicy { take_over: false, honor_peer_passive: random.chance(500_000) };
         let mut life = Self {
             random,
-            orders: Orders::new(policy),
+            planner: RoutePlanner::new(policy),
             kernel,
             now: Time::from_micros(SECOND),
             sessions: [SessionView::default(); SESSIONS],
@@ -161,7 +162,7 @@ impl Life {
         view.conv_start = Some(self.now);
         let view = *view;
         self.show(|| format!("session {session}: {view:?}"));
-        self.orders.session_changed(SessionId(session as u32), view, self.now);
+        self.planner.session_changed(SessionId(session as u32), view, self.now);
     }
 
     /// Registers a route, replaces it by another one, or adopts it.
@@ -199,7 +200,7 @@ impl Life {
         armed.route.interface = self.interfaces[link];
         let view = SessionView { conv_start: None, ..self.sessions[armed.session.0 as usize] };
         self.show(|| format!("arm {armed:?}"));
-        self.orders.arm(armed, scope(link, &armed.route), view, self.now);
+        self.planner.arm(armed, endpoint(link, &armed.route), view, self.now);
         self.may_stay[slot] |= armed.no_uninstall;
         let known = self.slots[slot].take();
         let installed = known.as_ref().is_some_and(|known| known.installed);
@@ -217,12 +218,12 @@ impl Life {
         let id = known.armed.id;
         self.may_stay[slot] |= !removes;
         self.show(|| format!("disarm {id:?} {removes}"));
-        self.orders.disarm(id, self.generation, removes, self.now);
+        self.planner.disarm(id, self.generation, removes, self.now);
     }
 
     fn retry(&mut self, slot: usize) {
         if let Some(Registered { armed, .. }) = &self.slots[slot] {
-            self.orders.retry(armed.id, armed.generation, self.now);
+            self.planner.retry(armed.id, armed.generation, self.now);
         }
     }
 
@@ -243,7 +244,7 @@ impl Life {
         let former = self.interfaces[link];
         // The kernel drops the routes of an interface that goes; one that has another name keeps them.
         if former != 0 && self.random.chance(700_000) {
-            self.kernel.flush(Suspicion { interfaces: vec![former], ..Suspicion::default() });
+            self.kernel.flush(AffectedRoutes { interfaces: vec![former], ..AffectedRoutes::default() });
         }
         if former != 0 && self.random.chance(500_000) {
             self.set_interface(link, 0);
@@ -261,7 +262,7 @@ impl Life {
     fn set_interface(&mut self, link: usize, interface: u32) {
         self.show(|| format!("link {link} has the interface {interface}"));
         self.interfaces[link] = interface;
-        self.orders.link_changed(LinkId(link as u32), interface, self.now);
+        self.planner.link_changed(LinkId(link as u32), interface, self.now);
         for known in self.slots.iter_mut().flatten() {
             if known.link == link && known.armed.route.interface != interface {
                 known.armed.route.interface = interface;
@@ -271,19 +272,20 @@ impl Life {
     }
 
     fn flush(&mut self) {
-        let suspicion = if self.random.chance(500_000) {
-            Suspicion { sources: vec![SOURCES[self.any(2)]], ..Suspicion::default() }
+        let affected = if self.random.chance(500_000) {
+            AffectedRoutes { sources: vec![SOURCES[self.any(2)]], ..AffectedRoutes::default() }
         } else {
-            Suspicion { interfaces: vec![self.interfaces[self.any(LINKS)]], ..Suspicion::default() }
+            AffectedRoutes { interfaces: vec![self.interfaces[self.any(LINKS)]], ..AffectedRoutes::default() }
         };
-        self.show(|| format!("flush {suspicion:?}"));
-        self.kernel.flush(suspicion);
+        self.show(|| format!("flush {affected:?}"));
+        self.kernel.flush(affected);
     }
 
     /// The socket that notices come through overflows: all that is known is that something was lost.
     fn lose_notices(&mut self) {
         self.notices.clear();
-        self.notices.push_back((self.now, Notice::Suspicion(Suspicion { all: true, ..Suspicion::default() })));
+        self.notices
+            .push_back((self.now, Notice::AffectedRoutes(AffectedRoutes { all: true, ..AffectedRoutes::default() })));
         self.show(|| "notices are lost".into());
     }
 
@@ -300,7 +302,7 @@ impl Life {
         for session in 0..SESSIONS {
             let view = SessionView { peer_passive: false, conv_start: None, ..self.sessions[session] };
             self.sessions[session] = view;
-            self.orders.session_changed(SessionId(session as u32), view, self.now);
+            self.planner.session_changed(SessionId(session as u32), view, self.now);
         }
         self.pass(PEACE_US);
     }
@@ -319,7 +321,7 @@ impl Life {
     fn next(&self) -> Option<Time> {
         let notice = self.notices.front().map(|(at, _)| *at);
         let outcome = self.outcomes.front().map(|(at, _)| *at);
-        [self.kernel.next(), self.orders.poll_deadline(), notice, outcome].into_iter().flatten().min()
+        [self.kernel.next(), self.planner.poll_deadline(), notice, outcome].into_iter().flatten().min()
     }
 
     /// Everything that is due happens.
@@ -327,7 +329,7 @@ impl Life {
         for turn in 0.. {
             assert!(turn < 10_000, "it comes to an end at {:?}", self.now);
             let heard = self.hear();
-            self.orders.handle_timeout(self.now);
+            self.planner.handle_timeout(self.now);
             self.kernel_turn();
             let is_due = self.next().is_some_and(|at| at <= self.now);
             if !heard && !is_due {
@@ -337,8 +339,8 @@ impl Life {
     }
 
     fn kernel_turn(&mut self) {
-        let mut told = self.kernel.run(&mut self.orders, self.now);
-        told.extend(self.kernel.list(&mut self.orders, self.now));
+        let mut told = self.kernel.run(&mut self.planner, self.now);
+        told.extend(self.kernel.list(&mut self.planner, self.now));
         for outcome in told {
             let at = self.now.plus(self.random.up_to(self.slowest_us.min(10_000)));
             let last = self.outcomes.back().map_or(at, |(at, _)| *at);
@@ -361,12 +363,12 @@ impl Life {
             heard = true;
             self.show(|| format!("  heard {notice:?}"));
             match notice {
-                Notice::Gone(route) => self.orders.lost(&route, self.now),
-                Notice::Taken(slot) => self.orders.taken(&slot, self.now),
-                Notice::Suspicion(suspicion) => {
+                Notice::Gone(route) => self.planner.lost(&route, self.now),
+                Notice::Taken(slot) => self.planner.taken(&slot, self.now),
+                Notice::AffectedRoutes(affected) => {
                     let mut from = Some((SessionId(0), RouteId(0)));
                     while let Some(start) = from {
-                        from = self.orders.suspect(&suspicion, start, 2, self.now);
+                        from = self.planner.recheck(&affected, start, 2, self.now);
                     }
                 }
             }
@@ -375,13 +377,13 @@ impl Life {
             && let Some((_, outcome)) = self.outcomes.pop_front()
         {
             heard = true;
-            self.take_in(&outcome);
+            self.read_batch(&outcome);
         }
         heard
     }
 
     /// As the installer does.
-    fn take_in(&mut self, outcome: &RouteOutcome) {
+    fn read_batch(&mut self, outcome: &RouteOutcome) {
         for slot in &mut self.slots {
             let Some(known) = slot.as_mut().filter(|known| known.armed.id == outcome.id) else { continue };
             known.installed = outcome.installed && !outcome.gone;
@@ -425,7 +427,7 @@ impl Life {
         if let Some(known) = self.slots.iter().flatten().next() {
             return Err(format!("nobody was told at the end that it is gone: {known:?}"));
         }
-        if let Some(at) = self.orders.poll_deadline() {
+        if let Some(at) = self.planner.poll_deadline() {
             return Err(format!("a timer is left, at {at:?}"));
         }
         self.check_left()?;
@@ -433,9 +435,9 @@ impl Life {
     }
 
     fn check_quiet(&self) -> Result<(), String> {
-        let is_settled = self.kernel.is_settled(&self.orders);
-        if !is_settled || self.orders.has_work() || self.orders.has_questions() {
-            return Err(format!("there is work left: {:?}", self.orders));
+        let is_settled = self.kernel.is_settled(&self.planner);
+        if !is_settled || self.planner.has_work() || self.planner.has_questions() {
+            return Err(format!("there is work left: {:?}", self.planner));
         }
         match self.kernel.harmed() {
             0 => Ok(()),
@@ -462,7 +464,8 @@ impl Life {
     }
 
     fn check_gauge(&self, installed: u64) -> Result<(), String> {
-        let counted = self.orders.stats().iter().fold(0, |sum: u64, (_, it)| sum.wrapping_add(it.installed));
+        let counted =
+            self.planner.stats().iter().fold(0, |sum: u64, (_, counters)| sum.wrapping_add(counters.installed));
         if counted == installed {
             return Ok(());
         }
@@ -496,8 +499,8 @@ impl Life {
     }
 }
 
-fn scope(link: usize, route: &KernelRoute) -> Scope {
-    Scope { link: LinkId(link as u32), local: route.source }
+fn endpoint(link: usize, route: &KernelRoute) -> LocalEndpoint {
+    LocalEndpoint { link: LinkId(link as u32), local: route.source }
 }
 
 fn number(name: &str) -> Option<u64> {

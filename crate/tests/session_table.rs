@@ -2,11 +2,13 @@
 
 use std::sync::Arc;
 
-use route_liveness::jitter::Xorshift32;
-use route_liveness::packet::{ControlPacket, State};
-use route_liveness::rules::{REFERENCE, ROBUST, Rules};
-use route_liveness::session::{DownReason, Heard, Ignored, Policy, Session, Timers};
-use route_liveness::time::Time;
+use route_liveness::protocol::jitter::Xorshift32;
+use route_liveness::protocol::liveness::packet::ControlPacket;
+use route_liveness::protocol::rules::{REFERENCE, ROBUST, Rules};
+use route_liveness::protocol::session::{Policy, RxOutcome, Session, Timers};
+use route_liveness::protocol::state::{DownReason, State};
+use route_liveness::protocol::time::Time;
+use route_liveness::protocol::transition::IgnoreReason;
 
 use State::{AdminDown, Down, Init, Up};
 
@@ -34,6 +36,7 @@ fn policy_of(rules: &'static Rules) -> Policy {
         max_tx_ceil_us: 1_000_000,
         backoff_max_us: 1_000_000,
         require_discriminator: false,
+        min_ttl: 0,
         identity: None,
     }
 }
@@ -80,7 +83,7 @@ fn session_in(rules: &'static Rules, state: State) -> Session {
 }
 
 /// Past every window that a state change opens, and before the session forgets anything.
-fn settled(session: &Session) -> Time {
+fn outcomes(session: &Session) -> Time {
     match session.state() {
         Down => at(10_000_000 + DETECT_US - 1),
         _ => at(DETECT_US),
@@ -125,13 +128,13 @@ fn every_cell_of_the_state_table_leads_where_it_says() {
         for (rules, next) in BOTH.into_iter().zip([reference, robust]) {
             let mut session = session_in(rules, now);
             let cell = format!("{}: {now:?} hears {received:?} with peerDiscr {peer_discr:#x}", rules.name);
-            let arrival = settled(&session);
+            let arrival = outcomes(&session);
             let heard = session.handle_rx(arrival, &packet(received, PEER, peer_discr));
             assert_eq!(session.state(), next, "{cell}");
             let expected = match now {
-                AdminDown => Heard::Ignored(Ignored::AdminDown),
-                _ if now == next => Heard::Accepted,
-                _ => Heard::Changed(now),
+                AdminDown => RxOutcome::Ignored(IgnoreReason::AdminDown),
+                _ if now == next => RxOutcome::Accepted,
+                _ => RxOutcome::Changed(now),
             };
             assert_eq!(heard, expected, "{cell}");
             assert_eq!(session.detect_deadline().is_some(), matches!(next, Init | Up), "{cell}: detection");
@@ -147,11 +150,11 @@ fn every_reason_for_down_is_told() {
     for rules in BOTH {
         let mut session = session_in(rules, Up);
         assert_eq!(session.last_down_reason(), DownReason::None);
-        session.handle_rx(settled(&session), &packet(AdminDown, PEER, OURS));
+        session.handle_rx(outcomes(&session), &packet(AdminDown, PEER, OURS));
         assert_eq!(session.last_down_reason(), DownReason::RemoteAdmin);
 
         let mut session = session_in(rules, Up);
-        session.handle_rx(settled(&session), &packet(Down, PEER, OURS));
+        session.handle_rx(outcomes(&session), &packet(Down, PEER, OURS));
         assert_eq!(session.last_down_reason(), DownReason::RemoteDown);
 
         let mut session = session_in(rules, Up);
@@ -159,7 +162,7 @@ fn every_reason_for_down_is_told() {
         assert_eq!(session.last_down_reason(), DownReason::Timeout);
 
         let mut session = session_in(rules, Down);
-        session.handle_rx(settled(&session), &packet(AdminDown, PEER, 0));
+        session.handle_rx(outcomes(&session), &packet(AdminDown, PEER, 0));
         assert_eq!(session.last_down_reason(), DownReason::RemoteAdmin, "also when it was Down before");
 
         let mut session = session_in(rules, Up);
@@ -178,10 +181,10 @@ fn a_packet_for_somebody_else_is_dropped_before_anything_else_happens() {
                 let before = (session.detect_deadline(), session.last_rx());
                 let mut foreign = packet(received, PEER, NOBODY);
                 foreign.desired_min_tx_us = 900_000;
-                let heard = session.handle_rx(settled(&session), &foreign);
+                let heard = session.handle_rx(outcomes(&session), &foreign);
                 assert_eq!(
                     heard,
-                    Heard::Ignored(Ignored::ForeignDiscriminator),
+                    RxOutcome::Ignored(IgnoreReason::ForeignDiscriminator),
                     "{} {state:?} {received:?}",
                     rules.name
                 );
@@ -196,22 +199,22 @@ fn a_packet_for_somebody_else_is_dropped_before_anything_else_happens() {
 fn a_robust_session_that_knows_nobody_hears_a_peer_that_remembers_its_predecessor() {
     for received in [Down, Init, Up] {
         let mut robust = new_session(&ROBUST);
-        assert_eq!(robust.handle_rx(at(1), &packet(received, PEER, NOBODY)), Heard::Changed(Down));
+        assert_eq!(robust.handle_rx(at(1), &packet(received, PEER, NOBODY)), RxOutcome::Changed(Down));
         assert_eq!((robust.state(), robust.peer().discr), (Init, PEER), "{received:?} is taken for a Down");
 
         let mut reference = new_session(&REFERENCE);
         let heard = reference.handle_rx(at(1), &packet(received, PEER, NOBODY));
-        assert_eq!(heard, Heard::Ignored(Ignored::ForeignDiscriminator));
+        assert_eq!(heard, RxOutcome::Ignored(IgnoreReason::ForeignDiscriminator));
     }
     let mut robust = new_session(&ROBUST);
     let heard = robust.handle_rx(at(1), &packet(AdminDown, PEER, NOBODY));
-    assert_eq!(heard, Heard::Ignored(Ignored::ForeignDiscriminator), "AdminDown has to name us or nobody");
+    assert_eq!(heard, RxOutcome::Ignored(IgnoreReason::ForeignDiscriminator), "AdminDown has to name us or nobody");
 
     let mut robust = new_session(&ROBUST);
     robust.handle_rx(at(1), &packet(Down, 0, 0));
     assert_eq!((robust.state(), robust.peer().discr), (Init, 0));
     let heard = robust.handle_rx(at(2), &packet(Up, PEER, NOBODY));
-    assert_eq!(heard, Heard::Ignored(Ignored::ForeignDiscriminator), "strangers are heard in Down only");
+    assert_eq!(heard, RxOutcome::Ignored(IgnoreReason::ForeignDiscriminator), "strangers are heard in Down only");
 }
 
 #[test]
@@ -225,9 +228,9 @@ fn the_reference_learns_the_first_discriminator_and_relearns_only_while_up() {
     assert_eq!(session.peer().discr, NEW_LIFE, "in Up it follows");
 
     let mut session = session_in(&REFERENCE, Up);
-    session.handle_rx(settled(&session), &packet(Down, NEW_LIFE, 0));
+    session.handle_rx(outcomes(&session), &packet(Down, NEW_LIFE, 0));
     assert_eq!((session.state(), session.peer().discr), (Down, PEER), "the Down that takes it Down teaches nothing");
-    session.handle_rx(settled(&session), &packet(Down, NEW_LIFE, 0));
+    session.handle_rx(outcomes(&session), &packet(Down, NEW_LIFE, 0));
     assert_eq!(session.peer().discr, PEER, "nor does what follows: this is where it sticks");
 
     let mut session = session_in(&REFERENCE, Up);
@@ -240,20 +243,20 @@ fn a_robust_session_learns_from_every_packet_that_it_accepts() {
     for received in [Down, Init, Up] {
         for state in [Down, Init] {
             let mut session = session_in(&ROBUST, state);
-            session.handle_rx(settled(&session), &packet(received, NEW_LIFE, 0));
+            session.handle_rx(outcomes(&session), &packet(received, NEW_LIFE, 0));
             assert_eq!(session.peer().discr, NEW_LIFE, "{state:?} hears {received:?}");
         }
     }
     let mut session = session_in(&ROBUST, Up);
-    session.handle_rx(settled(&session), &packet(Up, NEW_LIFE, OURS));
+    session.handle_rx(outcomes(&session), &packet(Up, NEW_LIFE, OURS));
     assert_eq!(session.peer().discr, NEW_LIFE, "in Up from a packet that is ours");
 
     let mut session = session_in(&ROBUST, Up);
-    session.handle_rx(settled(&session), &packet(Up, NEW_LIFE, 0));
+    session.handle_rx(outcomes(&session), &packet(Up, NEW_LIFE, 0));
     assert_eq!(session.peer().discr, PEER, "but not in Up from one that is not");
 
     let mut session = session_in(&ROBUST, Up);
-    session.handle_rx(settled(&session), &packet(Down, NEW_LIFE, 0));
+    session.handle_rx(outcomes(&session), &packet(Down, NEW_LIFE, 0));
     assert_eq!((session.state(), session.peer().discr), (Down, NEW_LIFE), "also the Down that takes it Down");
 
     let mut session = session_in(&ROBUST, Up);
@@ -262,7 +265,7 @@ fn a_robust_session_learns_from_every_packet_that_it_accepts() {
 
     for state in [Down, Init, Up] {
         let mut session = session_in(&ROBUST, state);
-        session.handle_rx(settled(&session), &packet(AdminDown, PEER, 0));
+        session.handle_rx(outcomes(&session), &packet(AdminDown, PEER, 0));
         assert_eq!(session.peer().discr, 0, "AdminDown in {state:?} clears it");
     }
 }
@@ -286,7 +289,7 @@ fn a_forgotten_peer_may_come_back_as_somebody_new() {
     let mut session = session_in(&ROBUST, Up);
     session.expire_if_due(at(DETECT_US));
     let heard = session.handle_rx(at(2 * DETECT_US), &packet(Up, PEER, NOBODY));
-    assert_eq!(heard, Heard::Changed(Down), "known to nobody and knowing nobody, it hears strangers");
+    assert_eq!(heard, RxOutcome::Changed(Down), "known to nobody and knowing nobody, it hears strangers");
     assert_eq!(session.state(), Init);
 }
 
@@ -296,10 +299,10 @@ fn a_down_left_over_from_the_handshake_changes_nothing_and_refreshes_nothing() {
         let mut session = session_in(rules, Up);
         let before = (session.detect_deadline(), session.last_rx());
         let heard = session.handle_rx(at(DETECT_US - 1), &packet(Down, PEER, OURS));
-        assert_eq!(heard, Heard::Ignored(Ignored::StaleDown), "{}", rules.name);
+        assert_eq!(heard, RxOutcome::Ignored(IgnoreReason::StaleDown), "{}", rules.name);
         assert_eq!((session.detect_deadline(), session.last_rx()), before, "{}", rules.name);
         let heard = session.handle_rx(at(DETECT_US), &packet(Down, PEER, OURS));
-        assert_eq!(heard, Heard::Changed(Up), "{}: one detection time later it is meant", rules.name);
+        assert_eq!(heard, RxOutcome::Changed(Up), "{}: one detection time later it is meant", rules.name);
     }
 }
 
@@ -339,11 +342,11 @@ fn a_slower_peer_is_followed_under_robust_rules_and_clamped_by_the_reference() {
         let heard = session.handle_rx(at(0), &slow);
         (heard, session.detect_time_us())
     };
-    assert_eq!(heard(&REFERENCE, 5_000_000), (Heard::Changed(Down), 3_000_000));
-    assert_eq!(heard(&ROBUST, 5_000_000), (Heard::Changed(Down), 15_000_000));
-    assert_eq!(heard(&ROBUST, 60_000_000), (Heard::Changed(Down), 180_000_000));
-    assert_eq!(heard(&ROBUST, 60_000_001), (Heard::Ignored(Ignored::Interval), DETECT_US));
-    assert_eq!(heard(&REFERENCE, u32::MAX), (Heard::Changed(Down), 3_000_000));
+    assert_eq!(heard(&REFERENCE, 5_000_000), (RxOutcome::Changed(Down), 3_000_000));
+    assert_eq!(heard(&ROBUST, 5_000_000), (RxOutcome::Changed(Down), 15_000_000));
+    assert_eq!(heard(&ROBUST, 60_000_000), (RxOutcome::Changed(Down), 180_000_000));
+    assert_eq!(heard(&ROBUST, 60_000_001), (RxOutcome::Ignored(IgnoreReason::Interval), DETECT_US));
+    assert_eq!(heard(&REFERENCE, u32::MAX), (RxOutcome::Changed(Down), 3_000_000));
 }
 
 #[test]
@@ -357,7 +360,7 @@ fn intervals_are_agreed_and_clamped() {
             (session.tx_interval_us(), session.rx_interval_us())
         };
         assert_eq!(agreed(100_000, 100_000, TIMERS), (100_000, 100_000), "{}", rules.name);
-        assert_eq!(agreed(200_000, 300_000, TIMERS), (300_000, 200_000), "{}: the slower wish counts", rules.name);
+        assert_eq!(agreed(200_000, 300_000, TIMERS), (300_000, 200_000), "{}: the slower desired counts", rules.name);
         assert_eq!(agreed(60_000, 70_000, TIMERS), (100_000, 100_000), "{}: also if it is ours", rules.name);
         let hasty = Timers { tx_min_us: 1_000, rx_min_us: 2_000, detect_mult: 3 };
         assert_eq!(agreed(0, 0, hasty), (50_000, 50_000), "{}: nothing goes below the floor", rules.name);
@@ -471,17 +474,17 @@ fn silence_counts_from_the_latest_arrival_even_if_an_older_one_is_read_later() {
 fn convergence_starts_are_the_first_packet_and_the_first_missing_one() {
     let mut session = new_session(&ROBUST);
     session.handle_rx(at(7), &packet(AdminDown, PEER, 0));
-    assert_eq!(session.moments().conv_up_start, None, "AdminDown is no beginning");
+    assert_eq!(session.timestamps().conv_up_start, None, "AdminDown is no beginning");
     session.handle_rx(at(10), &packet(Down, PEER, 0));
     session.handle_rx(at(20), &packet(Init, PEER, OURS));
-    assert_eq!(session.moments().conv_up_start, Some(at(10)));
-    assert_eq!(session.moments().up_since, Some(at(20)));
+    assert_eq!(session.timestamps().conv_up_start, Some(at(10)));
+    assert_eq!(session.timestamps().up_since, Some(at(20)));
 
     session.expire_if_due(at(20 + DETECT_US));
-    assert_eq!(session.moments().conv_down_start, Some(at(20 + INTERVAL_US)));
-    assert_eq!(session.moments().down_since, Some(at(20 + DETECT_US)));
+    assert_eq!(session.timestamps().conv_down_start, Some(at(20 + INTERVAL_US)));
+    assert_eq!(session.timestamps().down_since, Some(at(20 + DETECT_US)));
 
     let mut session = session_in(&ROBUST, Up);
     session.handle_rx(at(DETECT_US), &packet(Down, PEER, OURS));
-    assert_eq!(session.moments().conv_down_start, Some(at(DETECT_US)), "one that was told is counted from there");
+    assert_eq!(session.timestamps().conv_down_start, Some(at(DETECT_US)), "one that was told is counted from there");
 }

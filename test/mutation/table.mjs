@@ -1,9 +1,11 @@
 // Faults, one per line: each row of the state table and of the rule-set table, and each formula of the timers, is broken
 // once in each engine. `rule` says what is broken; `from` occurs exactly once in its file.
 
-const RUST = { engine: 'rust', file: 'crate/src/session.rs' };
-const RUST_RULES = { engine: 'rust', file: 'crate/src/rules.rs' };
-const RUST_JITTER = { engine: 'rust', file: 'crate/src/jitter.rs' };
+const RUST = { engine: 'rust', file: 'crate/src/protocol/session.rs' };
+const RUST_RULES = { engine: 'rust', file: 'crate/src/protocol/rules.rs' };
+const RUST_JITTER = { engine: 'rust', file: 'crate/src/protocol/jitter.rs' };
+const RUST_TABLE = { engine: 'rust', file: 'crate/src/protocol/liveness/state_table.rs' };
+const RUST_LIVENESS = { engine: 'rust', file: 'crate/src/protocol/liveness/mod.rs' };
 const TS = { engine: 'ts', file: 'ts/protocol/session-core.ts' };
 const TS_RULES = { engine: 'ts', file: 'ts/protocol/rules.ts' };
 const TS_JITTER = { engine: 'ts', file: 'ts/protocol/jitter.ts' };
@@ -13,14 +15,14 @@ const TS_SESSION = { engine: 'ts', file: 'ts/protocol/session.ts' };
 const STATE_TABLE = [
   {
     rule: 'AdminDown hears nothing',
-    rust: ['if self.state == State::AdminDown {\n            return Heard', 'if false {\n            return Heard'],
+    rustTable: ['(State::AdminDown, _) => return Verdict::Ignore(IgnoreReason::AdminDown),', '(State::AdminDown, _) => {}'],
     ts: ["if (this.state === 'admin_down') return { kind", 'if (false as boolean) return { kind'],
   },
   {
     rule: 'Down hears AdminDown: stays Down',
-    rust: [
+    rustTable: [
       '(_, State::AdminDown) => State::Down,',
-      '(State::Down, State::AdminDown) => State::Init,\n            (_, State::AdminDown) => State::Down,',
+      '(State::Down, State::AdminDown) => State::Init,\n        (_, State::AdminDown) => State::Down,',
     ],
     ts: ["if (received === 'admin_down') return 'down';", "if (received === 'admin_down') return this.state === 'down' ? 'init' : 'down';"],
   },
@@ -34,47 +36,47 @@ const STATE_TABLE = [
   },
   {
     rule: 'Down hears Down: to Init',
-    rust: ['(State::Down, State::Down) => State::Init,', '(State::Down, State::Down) => State::Down,'],
+    rustTable: ['(State::Down, State::Down) => State::Init,', '(State::Down, State::Down) => State::Down,'],
     ts: ["return received !== 'down' && mine ? 'up' : 'init';", "return received === 'down' ? 'down' : mine ? 'up' : 'init';"],
   },
   {
     rule: 'Down hears Down that is mine: to Init, not Up',
-    rust: ['(State::Down, State::Down) => State::Init,', '(State::Down, State::Down) => if mine { State::Up } else { State::Init },'],
+    rustTable: ['(State::Down, State::Down) => State::Init,', '(State::Down, State::Down) => if mine { State::Up } else { State::Init },'],
     ts: ["return received !== 'down' && mine ? 'up' : 'init';", "return mine ? 'up' : 'init';"],
   },
   {
     rule: 'Down hears Init or Up that is mine: to Up',
-    rust: ['(State::Down, _) => {\n                if mine {', '(State::Down, _) => {\n                if false {'],
+    rustTable: ['(State::Down, _) => {\n            if mine {', '(State::Down, _) => {\n            if false {'],
     ts: ["return received !== 'down' && mine ? 'up' : 'init';", "return 'init';"],
   },
   {
     rule: 'Down hears Init or Up that is not mine: to Init',
-    rust: ['(State::Down, _) => {\n                if mine {', '(State::Down, _) => {\n                if true {'],
+    rustTable: ['(State::Down, _) => {\n            if mine {', '(State::Down, _) => {\n            if true {'],
     ts: ["return received !== 'down' && mine ? 'up' : 'init';", "return received !== 'down' ? 'up' : 'init';"],
   },
   {
     rule: 'Init hears AdminDown: to Down',
-    rust: [
+    rustTable: [
       '(_, State::AdminDown) => State::Down,',
-      '(State::Init, State::AdminDown) => State::Init,\n            (_, State::AdminDown) => State::Down,',
+      '(State::Init, State::AdminDown) => State::Init,\n        (_, State::AdminDown) => State::Down,',
     ],
     ts: ["if (received === 'admin_down') return 'down';", "if (received === 'admin_down') return this.state === 'init' ? 'init' : 'down';"],
   },
   {
     rule: 'Init hears Init or Up that is mine: to Up',
-    rust: ['(State::Init, _) => {\n                if mine {', '(State::Init, _) => {\n                if false {'],
+    rustTable: ['(State::Init, _) => {\n            if mine {', '(State::Init, _) => {\n            if false {'],
     ts: ["return mine ? 'up' : 'init';", "return 'init';"],
   },
   {
     rule: 'Init hears Init or Up that is not mine: stays',
-    rust: ['(State::Init, _) => {\n                if mine {', '(State::Init, _) => {\n                if true {'],
+    rustTable: ['(State::Init, _) => {\n            if mine {', '(State::Init, _) => {\n            if true {'],
     ts: ["return mine ? 'up' : 'init';", "return 'up';"],
   },
   {
     rule: 'Up hears AdminDown: to Down',
-    rust: [
+    rustTable: [
       '(_, State::AdminDown) => State::Down,',
-      '(State::Up, State::AdminDown) => State::Up,\n            (_, State::AdminDown) => State::Down,',
+      '(State::Up, State::AdminDown) => State::Up,\n        (_, State::AdminDown) => State::Down,',
     ],
     ts: ["if (received === 'admin_down') return 'down';", "if (received === 'admin_down') return this.state === 'up' ? 'up' : 'down';"],
   },
@@ -85,7 +87,7 @@ const STATE_TABLE = [
   },
   {
     rule: 'Up hears Down: to Down',
-    rust: ['(State::Up, State::Down) => State::Down,', '(State::Up, State::Down) => State::Up,'],
+    rustTable: ['(State::Up, State::Down) => State::Down,', '(State::Up, State::Down) => State::Up,'],
     ts: ["return received === 'down' ? 'down' : 'up';", "return 'up';"],
   },
   {
@@ -98,25 +100,22 @@ const STATE_TABLE = [
   },
   {
     rule: 'Up hears Init or Up: stays',
-    rust: ['(State::Up, _) => State::Up,', '(State::Up, State::Init) => State::Init,\n            (State::Up, _) => State::Up,'],
+    rustTable: ['(State::Up, _) => State::Up,', '(State::Up, State::Init) => State::Init,\n        (State::Up, _) => State::Up,'],
     ts: ["return received === 'down' ? 'down' : 'up';", "return received === 'down' ? 'down' : received === 'init' ? 'init' : 'up';"],
   },
   {
     rule: 'a packet for another is dropped',
-    rust: ['if packet.peer_discr == self.local_discr {', 'if packet.peer_discr != 0 {'],
+    rustTable: ['(_, Names::Another) => return Verdict::Ignore(IgnoreReason::ForeignDiscriminator),', '(_, Names::Another) => {}'],
     ts: ['if (packet.peerDiscr === this.localDiscr) return packet;', 'if (packet.peerDiscr !== 0) return packet;'],
   },
   {
     rule: 'a packet that names nobody is heard',
-    rust: ['return (!proves_nothing).then_some(*packet);', 'return proves_nothing.then_some(*packet);'],
+    rustTable: ['(_, Names::Nobody) => {}', '(_, Names::Nobody) => return Verdict::Ignore(IgnoreReason::ForeignDiscriminator),'],
     ts: ["this.state === 'up' ? undefined : packet;", "this.state === 'up' ? packet : undefined;"],
   },
   {
     rule: 'in Up nobody is heard who does not name us, where that is required',
-    rust: [
-      'let proves_nothing = self.policy.require_discriminator &&',
-      'let proves_nothing = self.policy.require_discriminator && false &&',
-    ],
+    rustTable: ['if situation.requires_discriminator =>', 'if situation.requires_discriminator && false =>'],
     ts: ['return this.policy.requireDiscriminator && this.state', 'return this.policy.requireDiscriminator && !this && this.state'],
   },
   {
@@ -132,8 +131,8 @@ const STATE_TABLE = [
   {
     rule: 'a stale Down refreshes no timer',
     rust: [
-      'if packet.state == State::Down && self.is_stale_down(arrival) {',
-      'if packet.state == State::Down && self.is_stale_down(arrival) {\n            self.detect_deadline = Some(arrival.plus(self.detect_time_us()));',
+      'Verdict::Ignore(reason) => return RxOutcome::Ignored(reason),',
+      'Verdict::Ignore(reason) => {\n                if reason == IgnoreReason::StaleDown {\n                    self.detect_deadline = Some(arrival.plus(self.detect_time_us()));\n                }\n                return RxOutcome::Ignored(reason);\n            }',
     ],
     ts: [
       "if (packet.state === 'down' && this.#isStaleDown(arrival)) return",
@@ -142,7 +141,7 @@ const STATE_TABLE = [
   },
   {
     rule: 'an accepted packet gives the peer’s intervals',
-    rust: ['self.take_peer_wishes(&packet);', ''],
+    rust: ['self.take_peer_timers(&header, P::peer_details(packet));', ''],
     ts: ['this.#takePeerWishes(packet);', 'if (this.lastRx < 0) this.#takePeerWishes(packet);'],
   },
   {
@@ -183,7 +182,7 @@ const STATE_TABLE = [
   },
   {
     rule: 'back in service the transmit timer is armed: no farewell ends it',
-    rust: ['self.state == State::AdminDown && self.farewell_until', 'self.farewell_until'],
+    rust: ['self.state == State::AdminDown && self.announce_until', 'self.announce_until'],
     ts: ['this.#farewellUntil = undefined;\n    if', 'if'],
   },
 ];
@@ -191,7 +190,7 @@ const STATE_TABLE = [
 const RULE_SETS = [
   ['learns_from_every_packet', 'learnsFromEveryPacket', 'learning the peer’s discriminator'],
   ['forgets_after_silence', 'forgetsAfterSilence', 'forgetting it'],
-  ['hears_strangers_when_down', 'hearsStrangersWhenDown', 'foreign peerDiscr'],
+  ['accepts_foreign_discriminator_when_down', 'hearsStrangersWhenDown', 'foreign peerDiscr'],
   ['stays_init_on_down', 'staysInitOnDown', 'Init, packet Down'],
   ['accepts_slower_peers', 'acceptsSlowerPeers', 'ceiling and the peer’s transmit interval'],
 ].flatMap(([rust, ts, rule]) => [
@@ -224,43 +223,37 @@ const RULE_DETAILS = [
   },
   {
     rule: 'reference: learns only while none is known',
-    rust: ['(self.peer.discr == 0 || self.state == State::Up)', 'true'],
+    rustTable: ['(!knows_peer || matches!(state, State::Up))', 'true'],
     ts: ["(this.peer.discr === 0 || this.state === 'up')", '(packet.localDiscr > 0)'],
   },
   {
     rule: 'reference: in Up also where it differs',
-    rust: ['(self.peer.discr == 0 || self.state == State::Up)', 'self.peer.discr == 0'],
+    rustTable: ['(!knows_peer || matches!(state, State::Up))', '!knows_peer'],
     ts: ["(this.peer.discr === 0 || this.state === 'up')", '(this.peer.discr === 0)'],
   },
   {
     rule: 'reference: not from the Down that takes it Down',
-    rust: ['to != State::Down && (self', '(self'],
+    rustTable: ['!matches!(to, State::Down) && (', '('],
     ts: [": to !== 'down' && (this", ': (this'],
   },
   {
     rule: 'robust: in Up only from a packet that is mine',
-    rust: ['to != State::Up || mine', 'true'],
+    rustTable: ['!matches!(to, State::Up) || mine', 'true'],
     ts: ["to !== 'up' || mine", 'to.length > 0'],
   },
   {
     rule: 'robust: also from the Down that takes us Down',
-    rust: ['to != State::Up || mine', '(to != State::Up && self.state != State::Up) || mine'],
+    rustTable: ['!matches!(to, State::Up) || mine', '(!matches!(to, State::Up) && !matches!(state, State::Up)) || mine'],
     ts: ["to !== 'up' || mine", "(to !== 'up' && this.state !== 'up') || mine"],
   },
   {
     rule: 'robust: a received AdminDown clears it',
-    rust: [
-      'if self.policy.rules.learns_from_every_packet {\n                self.peer.discr = 0;',
-      'if false {\n                self.peer.discr = 0;',
-    ],
+    rustTable: ['if rules.learns_from_every_packet { PeerDiscriminator::Forget }', 'if false { PeerDiscriminator::Forget }'],
     ts: ['if (learnsFromEveryPacket) this.peer.discr = 0;', ''],
   },
   {
     rule: 'reference: AdminDown clears nothing',
-    rust: [
-      'if self.policy.rules.learns_from_every_packet {\n                self.peer.discr = 0;',
-      'if true {\n                self.peer.discr = 0;',
-    ],
+    rustTable: ['if rules.learns_from_every_packet { PeerDiscriminator::Forget }', 'if true { PeerDiscriminator::Forget }'],
     ts: ['if (learnsFromEveryPacket) this.peer.discr = 0;', 'this.peer.discr = 0;'],
   },
   {
@@ -291,32 +284,32 @@ const RULE_DETAILS = [
   },
   {
     rule: 'robust: strangers are heard in Down only',
-    rust: ['            && self.state == State::Down\n', ''],
+    rustTable: ['(State::Down, Names::Another)', '(_, Names::Another)'],
     ts: ["this.policy.rules.hearsStrangersWhenDown && this.state === 'down' &&", 'this.policy.rules.hearsStrangersWhenDown &&'],
   },
   {
     rule: 'robust: strangers are heard only where nobody is known',
-    rust: ['            && self.peer.discr == 0\n', ''],
+    rustTable: ['&& !knows_peer && received', '&& received'],
     ts: [" && this.peer.discr === 0 && packet.state !== 'admin_down'", " && packet.state !== 'admin_down'"],
   },
   {
     rule: 'robust: a stranger’s AdminDown is not heard',
-    rust: ['            && packet.state != State::AdminDown;', ';'],
+    rustTable: [' && received != State::AdminDown =>', ' =>'],
     ts: [" && packet.state !== 'admin_down';", ';'],
   },
   {
     rule: 'robust: a stranger is heard as one that names nobody',
-    rust: ['ControlPacket { state: State::Down, peer_discr: 0, ..*packet }', 'ControlPacket { peer_discr: self.local_discr, ..*packet }'],
+    rustTable: ['(received, names) = (State::Down, Names::Nobody);', 'names = Names::Us;'],
     ts: ["packet.with({ state: 'down', peerDiscr: 0 })", 'packet.with({ peerDiscr: this.localDiscr })'],
   },
   {
     rule: 'robust: an interval above 60 s is refused',
-    rust: ['packet.desired_min_tx_us > MAX_PEER_INTERVAL_US', 'packet.desired_min_tx_us == 0'],
+    rust: ['header.desired_min_tx_us <= MAX_PEER_INTERVAL_US', 'header.desired_min_tx_us != 0'],
     ts: ['packet.desiredMinTxUs > MAX_PEER_INTERVAL_US', 'packet.desiredMinTxUs > 2 * MAX_PEER_INTERVAL_US'],
   },
   {
     rule: 'robust: an interval of 60 s is taken',
-    rust: ['packet.desired_min_tx_us > MAX_PEER_INTERVAL_US', 'packet.desired_min_tx_us >= MAX_PEER_INTERVAL_US'],
+    rust: ['header.desired_min_tx_us <= MAX_PEER_INTERVAL_US', 'header.desired_min_tx_us < MAX_PEER_INTERVAL_US'],
     ts: ['packet.desiredMinTxUs > MAX_PEER_INTERVAL_US', 'packet.desiredMinTxUs >= MAX_PEER_INTERVAL_US'],
   },
 ];
@@ -344,17 +337,17 @@ const FORMULAS = [
   },
   {
     rule: 'txInterval: the slower of both wishes',
-    rust: ['wished.max(self.peer.rx_min_us)', 'wished.min(self.peer.rx_min_us)'],
+    rust: ['desired.max(self.peer.rx_min_us)', 'desired.min(self.peer.rx_min_us)'],
     ts: ['Math.max(wished, this.peer.rxMinUs)', 'Math.min(wished, this.peer.rxMinUs)'],
   },
   {
     rule: 'txInterval: our own wish counts',
-    rust: ['wished.max(self.peer.rx_min_us)', 'self.peer.rx_min_us'],
+    rust: ['desired.max(self.peer.rx_min_us)', 'self.peer.rx_min_us'],
     ts: ['Math.max(wished, this.peer.rxMinUs)', 'this.peer.rxMinUs'],
   },
   {
     rule: 'txInterval: the peer’s wish counts',
-    rust: ['wished.max(self.peer.rx_min_us)', 'wished'],
+    rust: ['desired.max(self.peer.rx_min_us)', 'desired'],
     ts: ['Math.max(wished, this.peer.rxMinUs)', 'wished'],
   },
   {
@@ -375,17 +368,17 @@ const FORMULAS = [
   },
   {
     rule: 'rxInterval: the peer’s interval counts',
-    rust: ['self.peer.tx_min_us.max(wished).max(min_tx_floor_us)', 'wished.max(min_tx_floor_us)'],
+    rust: ['self.peer.tx_min_us.max(desired).max(min_tx_floor_us)', 'desired.max(min_tx_floor_us)'],
     ts: ['Math.max(this.peer.txMinUs, wished, minTxFloorUs)', 'Math.max(wished, minTxFloorUs)'],
   },
   {
     rule: 'rxInterval: our own wish counts',
-    rust: ['self.peer.tx_min_us.max(wished).max(min_tx_floor_us)', 'self.peer.tx_min_us.max(min_tx_floor_us)'],
+    rust: ['self.peer.tx_min_us.max(desired).max(min_tx_floor_us)', 'self.peer.tx_min_us.max(min_tx_floor_us)'],
     ts: ['Math.max(this.peer.txMinUs, wished, minTxFloorUs)', 'Math.max(this.peer.txMinUs, minTxFloorUs)'],
   },
   {
     rule: 'rxInterval: not below the floor',
-    rust: ['self.peer.tx_min_us.max(wished).max(min_tx_floor_us)', 'self.peer.tx_min_us.max(wished).max(min_tx_floor_us / 1000)'],
+    rust: ['self.peer.tx_min_us.max(desired).max(min_tx_floor_us)', 'self.peer.tx_min_us.max(desired).max(min_tx_floor_us / 1000)'],
     ts: ['Math.max(this.peer.txMinUs, wished, minTxFloorUs)', 'Math.max(this.peer.txMinUs, wished)'],
   },
   {
@@ -395,12 +388,12 @@ const FORMULAS = [
   },
   {
     rule: 'detectTime: our own multiplier, not the peer’s',
-    rust: ['u64::from(self.detect_mult) * self.rx_interval_us()', 'u64::from(self.peer.detect_mult) * self.rx_interval_us()'],
+    rust: ['P::detect_mult(self.detect_mult, self.peer.detect_mult)', 'P::detect_mult(self.peer.detect_mult, self.detect_mult)'],
     ts: ['this.timers.detectMult * this.rxIntervalUs', 'this.peer.detectMult * this.rxIntervalUs'],
   },
   {
     rule: 'detectTime: the receive interval, not the transmit interval',
-    rust: ['u64::from(self.detect_mult) * self.rx_interval_us()', 'u64::from(self.detect_mult) * self.tx_interval_us()'],
+    rust: ['self.peer.detect_mult)) * self.rx_interval_us()', 'self.peer.detect_mult)) * self.tx_interval_us()'],
     ts: ['this.timers.detectMult * this.rxIntervalUs', 'this.timers.detectMult * this.txIntervalUs'],
   },
   {
@@ -415,7 +408,7 @@ const FORMULAS = [
   },
   {
     rule: 'next transmit: jitter down to −10 %',
-    rustJitter: [
+    rustLiveness: [
       '(interval_us - interval_us / 10, interval_us + interval_us / 10)',
       '(interval_us - interval_us / 20, interval_us + interval_us / 10)',
     ],
@@ -423,27 +416,30 @@ const FORMULAS = [
   },
   {
     rule: 'next transmit: jitter up to +10 %',
-    rustJitter: ['(interval_us - interval_us / 10, interval_us + interval_us / 10)', '(interval_us - interval_us / 10, interval_us)'],
+    rustLiveness: ['(interval_us - interval_us / 10, interval_us + interval_us / 10)', '(interval_us - interval_us / 10, interval_us)'],
     tsJitter: [': intervalUs + tenth;', ': intervalUs;'],
   },
   {
     rule: 'next transmit: −25 % … −10 % where the peer’s multiplier is 1',
-    rustJitter: ['if peer_detect_mult == 1 {', 'if peer_detect_mult == 0 {'],
+    rustLiveness: ['if peer_mult == 1 {', 'if peer_mult == 0 {'],
     tsJitter: ['peerDetectMult === 1', 'peerDetectMult === 0'],
   },
   {
     rule: 'next transmit: from −25 %',
-    rustJitter: ['interval_us - interval_us / 4', 'interval_us - interval_us / 5'],
+    rustLiveness: ['interval_us - interval_us / 4', 'interval_us - interval_us / 5'],
     tsJitter: ['Math.floor(intervalUs / 4)', 'Math.floor(intervalUs / 5)'],
   },
   {
     rule: 'next transmit: to −10 %',
-    rustJitter: ['interval_us / 4, interval_us - interval_us / 10)', 'interval_us / 4, interval_us)'],
+    rustLiveness: ['interval_us / 4, interval_us - interval_us / 10)', 'interval_us / 4, interval_us)'],
     tsJitter: ['isStrict ? intervalUs - tenth : intervalUs + tenth', 'isStrict ? intervalUs : intervalUs + tenth'],
   },
   {
     rule: 'next transmit: by the peer’s multiplier, not ours',
-    rust: ['jittered_with_slack(interval_us, self.peer.detect_mult,', 'jittered_with_slack(interval_us, self.detect_mult,'],
+    rust: [
+      'P::jitter_bounds_us(interval_us, self.detect_mult, self.peer.detect_mult)',
+      'P::jitter_bounds_us(interval_us, self.peer.detect_mult, self.detect_mult)',
+    ],
     ts: ['jittered(intervalUs, this.peer.detectMult, random)', 'jittered(intervalUs, this.timers.detectMult, random)'],
   },
   {
@@ -453,12 +449,12 @@ const FORMULAS = [
   },
   {
     rule: 'backoff: only while Down',
-    rust: ['if self.state == State::Down {\n            // Backing', 'if self.state != State::Up {\n            // Backing'],
+    rust: ['if self.state == State::Down {\n            self.doublings', 'if self.state != State::Up {\n            self.doublings'],
     ts: ["if (this.state === 'down') {\n      // Backing", "if (this.state !== 'up') {\n      // Backing"],
   },
   {
     rule: 'backoff: while Down',
-    rust: ['if self.state == State::Down {\n            // Backing', 'if false {\n            // Backing'],
+    rust: ['if self.state == State::Down {\n            self.doublings', 'if false {\n            self.doublings'],
     ts: ["if (this.state === 'down') {\n      // Backing", 'if (false as boolean) {\n      // Backing'],
   },
   {
@@ -473,12 +469,12 @@ const FORMULAS = [
   },
   {
     rule: 'backoff: at most backoffMax',
-    rust: ['(interval_us << self.doublings).min(longest_us)', 'interval_us << self.doublings'],
+    rustLiveness: ['(agreed_us << doublings).min(longest_us)', 'agreed_us << doublings'],
     ts: ['Math.min(intervalUs * this.#backoffFactor, longestUs)', 'intervalUs * this.#backoffFactor'],
   },
   {
     rule: 'backoff: never faster than either side wants',
-    rust: ['u64::from(self.policy.backoff_max_us).max(interval_us)', 'u64::from(self.policy.backoff_max_us)'],
+    rustLiveness: ['backoff_max_us.max(agreed_us)', 'backoff_max_us'],
     ts: ['Math.max(this.policy.backoffMaxUs, intervalUs)', 'this.policy.backoffMaxUs'],
   },
   {
@@ -512,14 +508,14 @@ const FORMULAS = [
   },
   {
     rule: 'peer’s receive interval: clamped',
-    rust: ['self.peer.rx_min_us = self.within_bounds(packet.required_min_rx_us);', 'self.peer.rx_min_us = packet.required_min_rx_us / 2;'],
+    rust: ['self.peer.rx_min_us = self.within_bounds(header.required_min_rx_us);', 'self.peer.rx_min_us = header.required_min_rx_us / 2;'],
     ts: ['this.peer.rxMinUs = this.#withinBounds(packet.requiredMinRxUs);', 'this.peer.rxMinUs = Math.floor(packet.requiredMinRxUs / 2);'],
   },
   {
     rule: 'convUpStart: the first valid packet while Down',
     rust: [
-      'if self.state == State::Down && packet.state != State::AdminDown {\n            self.moments.conv_up_start.get_or_insert(arrival);',
-      'if packet.state != State::AdminDown {\n            self.moments.conv_up_start = Some(arrival);',
+      'if self.state == State::Down && header.state != State::AdminDown {\n            self.timestamps.conv_up_start.get_or_insert(arrival);',
+      'if header.state != State::AdminDown {\n            self.timestamps.conv_up_start = Some(arrival);',
     ],
     ts: [
       "if (this.state === 'down' && packet.state !== 'admin_down') this.moments.convUpStart ??= arrival;",
@@ -528,7 +524,7 @@ const FORMULAS = [
   },
   {
     rule: 'convUpStart: not an AdminDown',
-    rust: ['if self.state == State::Down && packet.state != State::AdminDown {', 'if self.state == State::Down {'],
+    rust: ['if self.state == State::Down && header.state != State::AdminDown {', 'if self.state == State::Down {'],
     ts: ["if (this.state === 'down' && packet.state !== 'admin_down') this.moments", "if (this.state === 'down') this.moments"],
   },
   {
@@ -539,8 +535,8 @@ const FORMULAS = [
   {
     rule: 'convDownStart: where it was told, then',
     rust: [
-      'self.moments.conv_down_start = Some(since);',
-      'self.moments.conv_down_start = self.last_rx.map(|last| last.plus(self.rx_interval_us()));',
+      'self.timestamps.conv_down_start = Some(since);',
+      'self.timestamps.conv_down_start = self.last_rx.map(|last| last.plus(self.rx_interval_us()));',
     ],
     ts: [
       "if (from === 'up') this.moments.convDownStart = since;",
@@ -573,7 +569,16 @@ const TS_ONLY = [
   { ...TS_SESSION, rule: 'default: the reference’s rules', from: 'rules = REFERENCE } = options', to: 'rules = ROBUST } = options' },
 ];
 
-const FILES = { rust: RUST, rustRules: RUST_RULES, rustJitter: RUST_JITTER, ts: TS, tsRules: TS_RULES, tsJitter: TS_JITTER };
+const FILES = {
+  rust: RUST,
+  rustRules: RUST_RULES,
+  rustJitter: RUST_JITTER,
+  rustTable: RUST_TABLE,
+  rustLiveness: RUST_LIVENESS,
+  ts: TS,
+  tsRules: TS_RULES,
+  tsJitter: TS_JITTER,
+};
 
 /** @type {{ engine: 'rust' | 'ts', file: string, rule: string, from: string, to: string }[]} */
 export const MUTATIONS = [

@@ -3,9 +3,10 @@
 use std::hint::black_box;
 
 use criterion::Criterion;
-use route_liveness::packet::{ControlPacket, State};
+use route_liveness::protocol::liveness::packet::ControlPacket;
+use route_liveness::protocol::state::State;
 
-pub fn benches(criterion: &mut Criterion) {
+pub(crate) fn benches(criterion: &mut Criterion) {
     let packet = packet();
     let bytes = packet.marshal();
     criterion.bench_function("codec/marshal", |bencher| bencher.iter(|| black_box(&packet).marshal()));
@@ -13,7 +14,7 @@ pub fn benches(criterion: &mut Criterion) {
 }
 
 /// What a peer in Up sends.
-pub fn packet() -> ControlPacket {
+pub(crate) fn packet() -> ControlPacket {
     ControlPacket {
         state: State::Up,
         detect_mult: 3,

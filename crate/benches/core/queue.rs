@@ -1,12 +1,12 @@
 //! The deadlines of many sessions: take the earliest, put it back an interval later.
 
 use criterion::{BenchmarkId, Criterion};
-use route_liveness::queue::{DeadlineQueue, Due};
-use route_liveness::time::Time;
+use route_liveness::engine::queue::{DeadlineQueue, Due};
+use route_liveness::protocol::time::Time;
 
 const INTERVAL_US: u64 = 100_000;
 
-pub fn benches(criterion: &mut Criterion) {
+pub(crate) fn benches(criterion: &mut Criterion) {
     let mut group = criterion.benchmark_group("queue/next");
     for sessions in [1_000, 100_000] {
         let mut queue = DeadlineQueue::new();

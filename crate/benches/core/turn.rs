@@ -1,14 +1,15 @@
 //! The engine with all sessions Up: one packet of many, and a turn in which all that is due is done.
 
-use std::net::Ipv4Addr;
+use std::net::{IpAddr, Ipv4Addr};
 
 use criterion::{BenchmarkId, Criterion, Throughput};
+use route_liveness::engine::stats::LinkId;
 use route_liveness::engine::{Datagram, Engine, Path, SessionId, SessionSpec};
-use route_liveness::packet::{ControlPacket, State};
-use route_liveness::rules::ROBUST;
-use route_liveness::session::{Policy, Timers};
-use route_liveness::stats::LinkId;
-use route_liveness::time::Time;
+use route_liveness::protocol::liveness::packet::ControlPacket;
+use route_liveness::protocol::rules::ROBUST;
+use route_liveness::protocol::session::{Policy, Timers};
+use route_liveness::protocol::state::State;
+use route_liveness::protocol::time::Time;
 
 use crate::codec::packet;
 
@@ -17,7 +18,7 @@ const TURN_US: u64 = 1_000;
 /// Discriminators of the peers, so that they differ from ours.
 const PEER_BIT: u32 = 1 << 31;
 
-pub fn benches(criterion: &mut Criterion) {
+pub(crate) fn benches(criterion: &mut Criterion) {
     receive(criterion);
     turn(criterion);
 }
@@ -65,13 +66,14 @@ fn all_up(sessions: u32) -> (Engine, Time) {
         max_tx_ceil_us: 1_000_000,
         backoff_max_us: 1_000_000,
         require_discriminator: false,
+        min_ttl: 0,
         identity: None,
     };
     let mut engine = Engine::new(policy, sessions as usize, 1).with_slack(1_000);
     let now = Time::from_micros(1_000_000);
     for number in 1..=sessions {
         let timers = Timers { tx_min_us: INTERVAL_US, rx_min_us: INTERVAL_US, detect_mult: 3 };
-        let spec = SessionSpec { id: SessionId(number), path: path(number), peer_port: 44880, timers };
+        let spec = SessionSpec { id: SessionId(number), path: path(number), peer_port: 44880, timers, min_ttl: None };
         engine.add_session(now, spec, number).expect("room for it");
         hear(&mut engine, now, number, State::Init);
     }
@@ -82,9 +84,13 @@ fn all_up(sessions: u32) -> (Engine, Time) {
 fn hear(engine: &mut Engine, now: Time, number: u32, state: State) {
     let said = ControlPacket { state, local_discr: number | PEER_BIT, peer_discr: number, ..packet() };
     let bytes = said.marshal();
-    engine.handle_datagram(now, Datagram { arrival: now, path: path(number), bytes: &bytes });
+    engine.handle_datagram(now, Datagram { arrival: now, path: path(number), ttl: None, bytes: &bytes });
 }
 
 fn path(number: u32) -> Path {
-    Path { link: LinkId(1), local: Ipv4Addr::new(10, 0, 0, 1), peer: Ipv4Addr::from(0x0B00_0000 + number) }
+    Path {
+        link: LinkId(1),
+        local: IpAddr::V4(Ipv4Addr::new(10, 0, 0, 1)),
+        peer: IpAddr::V4(Ipv4Addr::from(0x0B00_0000 + number)),
+    }
 }

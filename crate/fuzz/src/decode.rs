@@ -1,6 +1,6 @@
 //! Any bytes are a packet or are refused, and what is read is written again the same.
 
-use route_liveness::packet::{ControlPacket, DecodeError, PACKET_LEN};
+use route_liveness::protocol::liveness::packet::{ControlPacket, DecodeError, PACKET_LEN};
 
 /// # Panics
 /// Where that does not hold.

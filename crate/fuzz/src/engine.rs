@@ -1,14 +1,16 @@
 //! An engine under arbitrary datagrams, commands and steps of time, with the simulator's witness beside it.
 
-use std::net::Ipv4Addr;
+use std::net::{IpAddr, Ipv4Addr};
 
+use route_liveness::engine::stats::LinkId;
 use route_liveness::engine::{Datagram, Engine, Path, SessionId, SessionSpec};
-use route_liveness::packet::{ControlPacket, State};
-use route_liveness::rules::{REFERENCE, ROBUST};
-use route_liveness::session::{Identity, Policy, Timers};
-use route_liveness::sim::{Violation, Witness};
-use route_liveness::stats::LinkId;
-use route_liveness::time::Time;
+use route_liveness::protocol::liveness::Identity;
+use route_liveness::protocol::liveness::packet::ControlPacket;
+use route_liveness::protocol::rules::{REFERENCE, ROBUST};
+use route_liveness::protocol::session::{Policy, Timers};
+use route_liveness::protocol::state::State;
+use route_liveness::protocol::time::Time;
+use route_liveness::sim::{InvariantChecker, Violation};
 
 const MAX_SESSIONS: usize = 4;
 
@@ -37,7 +39,7 @@ impl Script<'_> {
 
 struct Run {
     engine: Engine,
-    witness: Witness,
+    checker: InvariantChecker,
     now: Time,
     discriminators: u32,
 }
@@ -49,6 +51,7 @@ pub fn run(data: &[u8]) {
     let Some(flags) = script.byte() else { return };
     let policy = Policy {
         require_discriminator: false,
+        min_ttl: 0,
         rules: if flags & 1 == 0 { &ROBUST } else { &REFERENCE },
         min_tx_floor_us: 10_000,
         max_tx_ceil_us: 1_000_000,
@@ -57,11 +60,11 @@ pub fn run(data: &[u8]) {
     };
     let mut run = Run {
         engine: Engine::new(policy, MAX_SESSIONS, u32::from(flags)).with_slack(if flags & 16 == 0 { 1_000 } else { 0 }),
-        witness: Witness::default(),
+        checker: InvariantChecker::default(),
         now: Time::from_micros(1_000_000),
         discriminators: 0,
     };
-    while run.obey(&mut script).is_some() {
+    while run.run_commands(&mut script).is_some() {
         if let Err(violation) = run.drain() {
             panic!("{violation}");
         }
@@ -70,7 +73,7 @@ pub fn run(data: &[u8]) {
 
 impl Run {
     /// Does one thing; `None` where the script ends.
-    fn obey(&mut self, script: &mut Script<'_>) -> Option<()> {
+    fn run_commands(&mut self, script: &mut Script<'_>) -> Option<()> {
         let order = script.byte()?;
         let id = SessionId(u32::from(order >> 4) % 6);
         let now = self.now;
@@ -78,15 +81,15 @@ impl Run {
             0 => self.add(id, timers(script)?),
             1 => {
                 self.engine.remove_session(id);
-                self.witness.removed(id);
+                self.checker.removed(id);
             }
             2 => self.engine.admin_down(now, id),
             3 => self.engine.admin_up(now, id),
             4 => {
                 self.engine.update_session(now, id, timers(script)?, 44880);
-                self.witness.touched(&self.engine, id);
+                self.checker.touched(&self.engine, id);
             }
-            5 => self.engine.note_lateness(now, script.span_us()?),
+            5 => self.engine.note_scheduling_delay(now, script.span_us()?),
             6 => self.engine.note_socket_drops(now),
             7 => {
                 let length = usize::from(script.byte()?).min(script.0.len());
@@ -111,32 +114,36 @@ impl Run {
 
     fn add(&mut self, id: SessionId, timers: Timers) {
         self.discriminators += 1;
-        let spec = SessionSpec { id, path: path(id), peer_port: 44880, timers };
+        let spec = SessionSpec { id, path: path(id), peer_port: 44880, timers, min_ttl: None };
         if self.engine.add_session(self.now, spec, self.discriminators).is_ok() {
-            self.witness.added(&self.engine, id, path(id));
+            self.checker.added(&self.engine, id, path(id));
         }
     }
 
     fn hear(&mut self, id: SessionId, age_us: u64, bytes: &[u8]) {
-        let datagram = Datagram { arrival: self.now.minus(age_us), path: path(id), bytes };
+        let datagram = Datagram { arrival: self.now.minus(age_us), path: path(id), ttl: None, bytes };
         self.engine.handle_datagram(self.now, datagram);
-        self.witness.touched(&self.engine, id);
+        self.checker.touched(&self.engine, id);
     }
 
     fn drain(&mut self) -> Result<(), Violation> {
         while let Some(transmit) = self.engine.poll_transmit() {
-            self.witness.transmitted(&self.engine, self.now, &transmit)?;
+            self.checker.transmitted(&self.engine, self.now, &transmit)?;
         }
         while let Some(event) = self.engine.poll_event() {
-            self.witness.told(self.now, &event)?;
+            self.checker.told(self.now, &event)?;
         }
-        self.witness.balances(&self.engine, self.now)?;
-        self.witness.all_have_their_timers(&self.engine, self.now)
+        self.checker.balances(&self.engine, self.now)?;
+        self.checker.all_have_their_timers(&self.engine, self.now)
     }
 }
 
 fn path(id: SessionId) -> Path {
-    Path { link: LinkId(1), local: Ipv4Addr::new(10, 0, 0, 1), peer: Ipv4Addr::from(0x0A00_0002 + id.0) }
+    Path {
+        link: LinkId(1),
+        local: IpAddr::V4(Ipv4Addr::new(10, 0, 0, 1)),
+        peer: IpAddr::V4(Ipv4Addr::from(0x0A00_0002 + id.0)),
+    }
 }
 
 fn timers(script: &mut Script<'_>) -> Option<Timers> {

@@ -1,8 +1,9 @@
 //! Whatever the kernel writes, or somebody in its name: it is read or ignored, and every request has one answer.
 
-use route_liveness::links::read_news;
-use route_liveness::routes::{Answers, Listing, from_message};
-use route_liveness::watch::Notices;
+use route_liveness::net::links::read_changes;
+use route_liveness::routes::answers::Answers;
+use route_liveness::routes::listing::{Listing, from_message};
+use route_liveness::routes::monitor::Notices;
 
 /// The first byte picks the reader, the next two are cut off as the sizes of two reads.
 ///
@@ -34,7 +35,7 @@ pub fn run(data: &[u8]) {
             }
         }
         _ => {
-            let _ = read_news(rest);
+            let _ = read_changes(rest);
             let mut notices = Notices::default();
             notices.read(first, 0);
             notices.read(second, 0);

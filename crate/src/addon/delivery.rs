@@ -4,27 +4,29 @@
 use std::vec::IntoIter;
 
 use crate::addon::objects::NativeDelivery;
-use crate::mailbox::{Delivery, RouteOutcome, SessionRecord, Trouble};
+use crate::driver::mailbox::{Delivery, SessionRecord};
+use crate::routes::outcome::RouteOutcome;
+use crate::system::problem::Problem;
 
 /// Records in a portion.
 const PORTION: usize = 512;
 
 /// What was taken out of the mailbox and not yet handed over.
 #[derive(Default)]
-pub struct Parcel {
+pub(super) struct DeliveryBatch {
     sessions: IntoIter<SessionRecord>,
     routes: IntoIter<RouteOutcome>,
-    warnings: Vec<Trouble>,
-    fatal: Option<Trouble>,
+    warnings: Vec<Problem>,
+    fatal: Option<Problem>,
 }
 
-impl Parcel {
-    pub fn is_empty(&self) -> bool {
+impl DeliveryBatch {
+    pub(super) fn is_empty(&self) -> bool {
         self.sessions.len() == 0 && self.routes.len() == 0 && self.warnings.is_empty() && self.fatal.is_none()
     }
 
     /// The next portion: of sessions first, so that the news of a route comes after the news of its session.
-    pub fn next(&mut self) -> NativeDelivery {
+    pub(super) fn next(&mut self) -> NativeDelivery {
         let sessions: Vec<SessionRecord> = self.sessions.by_ref().take(PORTION).collect();
         let routes: Vec<RouteOutcome> = self.routes.by_ref().take(PORTION - sessions.len()).collect();
         let is_last = self.sessions.len() == 0 && self.routes.len() == 0;
@@ -34,7 +36,7 @@ impl Parcel {
     }
 }
 
-impl From<Delivery> for Parcel {
+impl From<Delivery> for DeliveryBatch {
     fn from(delivery: Delivery) -> Self {
         Self {
             sessions: delivery.sessions.into_iter(),

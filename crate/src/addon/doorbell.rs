@@ -6,16 +6,16 @@ use napi::bindgen_prelude::*;
 use napi::threadsafe_function::{ThreadsafeFunction, ThreadsafeFunctionCallMode};
 
 use crate::addon::errors::{Coded, coded};
-use crate::mailbox::Bell;
+use crate::system::doorbell::Bell;
 
 type Ring = ThreadsafeFunction<(), (), (), Status, false>;
 
 /// Keeps the process alive while it is referenced. It holds the JavaScript function, which holds the object that it rings
 /// for: only letting go of it lets the collector have them all.
-pub struct Doorbell(Arc<Mutex<Option<Ring>>>);
+pub(super) struct Doorbell(Arc<Mutex<Option<Ring>>>);
 
 impl Doorbell {
-    pub fn new(function: Function<'_, (), ()>) -> std::result::Result<Self, Coded> {
+    pub(super) fn new(function: Function<'_, (), ()>) -> std::result::Result<Self, Coded> {
         let ring = function
             .build_threadsafe_function()
             .callee_handled::<false>()
@@ -25,7 +25,7 @@ impl Doorbell {
     }
 
     /// What any thread may press.
-    pub fn button(&self) -> Bell {
+    pub(super) fn button(&self) -> Bell {
         let shared = Arc::clone(&self.0);
         Box::new(move || {
             if let Some(ring) = &*locked(&shared) {
@@ -36,22 +36,22 @@ impl Doorbell {
     }
 
     /// Something else that lets go of the same bell.
-    pub fn share(&self) -> Self {
+    pub(super) fn share(&self) -> Self {
         Self(Arc::clone(&self.0))
     }
 
-    pub fn let_go(&self) {
+    pub(super) fn let_go(&self) {
         locked(&self.0).take();
     }
 
     // Deprecated for what they were mostly misused for; nothing else does what `net.Server` has `ref` and `unref` for.
     #[allow(deprecated)]
-    pub fn refer(&self, env: &Env) -> Result<()> {
+    pub(super) fn refer(&self, env: &Env) -> Result<()> {
         locked(&self.0).as_mut().map_or(Ok(()), |ring| ring.refer(env))
     }
 
     #[allow(deprecated)]
-    pub fn unref(&self, env: &Env) -> Result<()> {
+    pub(super) fn unref(&self, env: &Env) -> Result<()> {
         locked(&self.0).as_mut().map_or(Ok(()), |ring| ring.unref(env))
     }
 }

@@ -11,7 +11,7 @@ use napi_derive::napi;
 use netlink_sys::{Socket, protocols::NETLINK_ROUTE};
 use rustc_hash::FxHashMap;
 
-use crate::addon::delivery::Parcel;
+use crate::addon::delivery::DeliveryBatch;
 use crate::addon::doorbell::Doorbell;
 use crate::addon::errors::{self, Coded, closed, coded, from_io, from_start};
 use crate::addon::objects::{
@@ -21,23 +21,26 @@ use crate::addon::objects::{
 use crate::addon::rows;
 use crate::addon::snapshots::SnapshotRows;
 use crate::addon::statistics::NativeStats;
-use crate::armed::{ArmingPolicy, RouteId};
 use crate::driver::DriverOptions;
+use crate::driver::command_queue::Command;
+use crate::driver::handle::DriverHandle;
+use crate::driver::mailbox::Mailbox;
+use crate::driver::snapshot::{SNAPSHOTS_AT_ONCE, SnapshotRequest, StatsReport};
 use crate::engine::SessionId;
-use crate::handle::DriverHandle;
-use crate::inbox::Command;
-use crate::interface_names::{index_of, name_of};
-use crate::mailbox::Mailbox;
-use crate::rules::ROBUST;
-use crate::session::{Identity, Policy};
-use crate::snapshot::{SNAPSHOTS_AT_ONCE, StatsReport, Wanted};
+use crate::net::interface_names::{index_of, name_of};
+use crate::protocol::Protocol;
+use crate::protocol::liveness::{Identity, Liveness};
+use crate::protocol::rules::ROBUST;
+use crate::protocol::session::Policy;
+use crate::routes::armed::ArmingPolicy;
+use crate::routes::outcome::RouteId;
 
 #[napi]
 pub struct NativeEngine {
     /// `None` once closed.
     driver: RefCell<Option<DriverHandle>>,
     mailbox: Arc<Mailbox>,
-    parcel: RefCell<Parcel>,
+    batch: RefCell<DeliveryBatch>,
     doorbell: Doorbell,
 }
 
@@ -48,7 +51,7 @@ impl NativeEngine {
         let doorbell = Doorbell::new(doorbell)?;
         let mailbox = Arc::new(Mailbox::new(doorbell.button()));
         let driver = DriverHandle::start(driver_options(options)?, Arc::clone(&mailbox)).map_err(|e| from_start(&e))?;
-        Ok(Self { driver: RefCell::new(Some(driver)), mailbox, parcel: RefCell::default(), doorbell })
+        Ok(Self { driver: RefCell::new(Some(driver)), mailbox, batch: RefCell::default(), doorbell })
     }
 
     #[napi(ts_return_type = "{ address: string; port: number } | null")]
@@ -115,15 +118,18 @@ impl NativeEngine {
             Either::A(ids) => {
                 rows = SnapshotRows::with_room_for(ids.len());
                 for some in ids.chunks(SNAPSHOTS_AT_ONCE) {
-                    let wanted = Wanted::These(session_ids(some.to_vec()));
-                    self.ask(|answer| Command::Snapshots(wanted, answer))?.sessions.iter().for_each(|it| rows.push(it));
+                    let wanted = SnapshotRequest::These(session_ids(some.to_vec()));
+                    self.ask(|answer| Command::Snapshots(wanted, answer))?
+                        .sessions
+                        .iter()
+                        .for_each(|session| rows.push(session));
                 }
             }
             Either::B(Null) => {
                 let mut next = Some(0);
                 while let Some(slot) = next {
-                    let portion = self.ask(|answer| Command::Snapshots(Wanted::From(slot), answer))?;
-                    portion.sessions.iter().for_each(|it| rows.push(it));
+                    let portion = self.ask(|answer| Command::Snapshots(SnapshotRequest::From(slot), answer))?;
+                    portion.sessions.iter().for_each(|session| rows.push(session));
                     next = portion.next;
                 }
             }
@@ -154,11 +160,11 @@ impl NativeEngine {
     /// Takes what waits for JavaScript, a portion at a time. Works after `close` too: the last news may still be here.
     #[napi]
     pub fn drain(&self) -> NativeDelivery {
-        let mut parcel = self.parcel.borrow_mut();
-        if parcel.is_empty() {
-            *parcel = self.mailbox.drain().into();
+        let mut batch = self.batch.borrow_mut();
+        if batch.is_empty() {
+            *batch = self.mailbox.drain().into();
         }
-        parcel.next()
+        batch.next()
     }
 
     /// Ends the threads and closes the socket; resolves with the last counters when that is done.
@@ -222,12 +228,12 @@ fn driver_options(options: NativeEngineOptions) -> std::result::Result<DriverOpt
             max_tx_ceil_us: options.max_tx_ceil_us,
             backoff_max_us: options.backoff_max_us,
             require_discriminator: options.require_discriminator,
+            min_ttl: options.min_ttl.unwrap_or(Liveness::MIN_TTL),
             identity: (options.passive || version.is_some())
                 .then(|| Identity { passive: options.passive, version: version.unwrap_or_default() }),
         },
         max_sessions: options.max_sessions as usize,
-        min_ttl: options.min_ttl,
-        arming: ArmingPolicy {
+        arming_policy: ArmingPolicy {
             take_over: options.take_over,
             honor_peer_passive: options.honor_peer_advertised_passive,
         },

@@ -3,48 +3,48 @@
 use napi::bindgen_prelude::*;
 use nix::errno::Errno;
 
-use crate::driver::StartError;
-use crate::handle::NoAnswer;
-use crate::kernel_route::RouteError;
+use crate::driver::handle::NoAnswer;
+use crate::net::start_error::StartError;
+use crate::routes::kernel_route::{RouteError, SystemError};
 
 /// An error whose `code` is a text of ours or the system's name.
-pub type Coded = napi::Error<String>;
+pub(super) type Coded = napi::Error<String>;
 
-pub fn coded(code: impl Into<String>, message: impl Into<String>) -> Coded {
+pub(super) fn coded(code: impl Into<String>, message: impl Into<String>) -> Coded {
     Coded::new(code.into(), message.into())
 }
 
-pub fn closed() -> Coded {
+pub(super) fn closed() -> Coded {
     coded("ERR_CLOSED", "the engine is closed")
 }
 
 /// The system's name of an error, as in Node.
-pub fn name_of(errno: Errno) -> String {
+pub(super) fn name_of(errno: Errno) -> String {
     format!("{errno:?}")
 }
 
-pub fn code_of(error: &RouteError) -> String {
+pub(super) fn code_of(error: &RouteError) -> String {
     match error {
         RouteError::Conflict(_) => "ERR_ROUTE_CONFLICT".into(),
-        RouteError::System(errno) => name_of(*errno),
+        RouteError::System(SystemError(number)) => name_of(Errno::from_raw(*number)),
         RouteError::CannotStart(_) => "ERR_NETLINK_UNAVAILABLE".into(),
         RouteError::Occupied => "EEXIST".into(),
         RouteError::Unanswered => "ENOBUFS".into(),
     }
 }
 
-pub fn from_start(error: &StartError) -> Coded {
+pub(super) fn from_start(error: &StartError) -> Coded {
     match error {
         StartError::Bind(errno) | StartError::System(errno) => coded(name_of(*errno), error.to_string()),
         StartError::Io(error) => from_io(error),
     }
 }
 
-pub fn from_io(error: &std::io::Error) -> Coded {
+pub(super) fn from_io(error: &std::io::Error) -> Coded {
     coded(name_of(error.raw_os_error().map_or(Errno::UnknownErrno, Errno::from_raw)), error.to_string())
 }
 
-pub fn from_route(error: &RouteError) -> Coded {
+pub(super) fn from_route(error: &RouteError) -> Coded {
     coded(code_of(error), error.to_string())
 }
 
@@ -55,7 +55,7 @@ impl From<NoAnswer> for Coded {
 }
 
 /// The error as a JavaScript object, to reject a promise with: tasks cannot carry codes of their own.
-pub fn rejection(env: Env, error: &RouteError) -> napi::Error {
+pub(super) fn rejection(env: Env, error: &RouteError) -> napi::Error {
     let build = || -> Result<napi::Error> {
         let mut object = env.create_error(napi::Error::from_reason(error.to_string()))?;
         object.set("code", code_of(error))?;

@@ -7,25 +7,26 @@ use napi::bindgen_prelude::*;
 use napi_derive::napi;
 
 use crate::addon::errors::{Coded, code_of, coded};
-use crate::armed::RouteId;
-use crate::inbox::Disarm;
-use crate::interface_names::name_of;
-use crate::kernel_route::KernelRoute;
-use crate::mailbox::{Delivery, RouteOp, RouteOutcome, SessionRecord, Trouble};
-use crate::realtime::Realtime;
-use crate::time::Time;
+use crate::driver::command_queue::Disarm;
+use crate::driver::mailbox::{Delivery, SessionRecord};
+use crate::net::interface_names::name_of;
+use crate::protocol::time::Time;
+use crate::routes::kernel_route::KernelRoute;
+use crate::routes::outcome::{RouteId, RouteOp, RouteOutcome};
+use crate::system::problem::Problem;
+use crate::system::realtime::Realtime;
 
 /// Microseconds as JavaScript has them: whole, and exact for the next two hundred years.
 #[allow(clippy::cast_precision_loss)]
-pub fn number(micros: u64) -> f64 {
+pub(super) fn number(micros: u64) -> f64 {
     micros as f64
 }
 
-pub fn time(at: Time) -> f64 {
+pub(super) fn time(at: Time) -> f64 {
     number(at.micros())
 }
 
-pub fn address(text: &str) -> std::result::Result<Ipv4Addr, Coded> {
+pub(super) fn address(text: &str) -> std::result::Result<Ipv4Addr, Coded> {
     text.parse().map_err(|_| coded("ERR_INVALID_ADDRESS", format!("Expected an IPv4 address, got `{text}`")))
 }
 
@@ -180,8 +181,8 @@ pub struct NativeTrouble {
     pub message: String,
 }
 
-impl From<Trouble> for NativeTrouble {
-    fn from(trouble: Trouble) -> Self {
+impl From<Problem> for NativeTrouble {
+    fn from(trouble: Problem) -> Self {
         Self { code: trouble.code, message: trouble.message }
     }
 }
@@ -246,10 +247,10 @@ impl TryFrom<NativeRoute> for KernelRoute {
     fn try_from(route: NativeRoute) -> std::result::Result<Self, Coded> {
         Ok(Self {
             table: route.table,
-            destination: address(&route.dst)?,
+            destination: address(&route.dst)?.into(),
             prefix_length: route.prefix_length,
-            source: address(&route.src)?,
-            next_hop: address(&route.next_hop)?,
+            source: address(&route.src)?.into(),
+            next_hop: address(&route.next_hop)?.into(),
             interface: 0,
             protocol: route.protocol,
             priority: route.priority,

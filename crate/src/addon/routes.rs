@@ -7,24 +7,23 @@ use std::sync::{Arc, Mutex};
 use napi::bindgen_prelude::*;
 use napi_derive::napi;
 use netlink_sys::{Socket, protocols::NETLINK_ROUTE};
-use nix::errno::Errno;
 
 use crate::addon::doorbell::Doorbell;
 use crate::addon::errors::{Coded, coded, from_route, rejection};
 use crate::addon::objects::NativeRoute;
-use crate::held::{HeldNews, HeldRoutes, HeldWatcher};
-use crate::interface_names::index_of;
-use crate::kernel_route::{KernelRoute, Presence, RouteError};
-use crate::routes::RouteSocket;
-use crate::tables::{Tables, Wanted};
-use crate::watch::{Waker, Watch};
+use crate::net::interface_names::index_of;
+use crate::routes::held::{HeldRouteEvent, HeldRouteMonitor, HeldRoutes};
+use crate::routes::kernel_route::{KernelRoute, Presence, RouteError, SystemError};
+use crate::routes::monitor::{RouteMonitor, Waker};
+use crate::routes::socket::RouteSocket;
+use crate::routes::tables::{DesiredRoute, Tables};
 
 #[napi]
 pub struct NativeRoutes {
     socket: Arc<Mutex<RouteSocket>>,
     held: HeldRoutes,
-    news: Arc<Mutex<Vec<HeldNews>>>,
-    watch: RefCell<Option<(Watch, Doorbell)>>,
+    news: Arc<Mutex<Vec<HeldRouteEvent>>>,
+    watch: RefCell<Option<(RouteMonitor, Doorbell)>>,
     /// Asked for the names of interfaces where `socket` may be busy for long.
     names: Socket,
 }
@@ -89,13 +88,13 @@ impl NativeRoutes {
         let doorbell = Doorbell::new(doorbell)?;
         doorbell.unref(&env).map_err(|error| coded("ERR_NETLINK_UNAVAILABLE", error.reason))?;
         let (ring, news) = (doorbell.button(), Arc::clone(&self.news));
-        let tell = move |told: HeldNews| {
+        let tell = move |told: HeldRouteEvent| {
             lock(&news).push(told);
             ring();
         };
         let start = || {
-            let watcher = HeldWatcher::new(self.held.clone(), Box::new(tell))?;
-            Watch::start(lock(&self.socket).port(), Waker::new()?, Box::new(watcher))
+            let watcher = HeldRouteMonitor::new(self.held.clone(), Box::new(tell))?;
+            RouteMonitor::start(lock(&self.socket).port(), Waker::new()?, Box::new(watcher))
         };
         let watch = start().map_err(|error: std::io::Error| {
             doorbell.let_go();
@@ -119,9 +118,9 @@ impl NativeRoutes {
         let mut news = NativeRouteNews { taken: Vec::new(), dropped: Vec::new(), unwatched: None };
         for told in std::mem::take(&mut *lock(&self.news)) {
             match told {
-                HeldNews::Taken(routes) => news.taken.extend(self.named(&routes)?),
-                HeldNews::Dropped(routes) => news.dropped.extend(self.named(&routes)?),
-                HeldNews::Unwatched(reason) => news.unwatched = Some(reason),
+                HeldRouteEvent::Taken(routes) => news.taken.extend(self.named(&routes)?),
+                HeldRouteEvent::Dropped(routes) => news.dropped.extend(self.named(&routes)?),
+                HeldRouteEvent::Unwatched(reason) => news.unwatched = Some(reason),
             }
         }
         Ok(news)
@@ -160,7 +159,7 @@ impl Target {
     /// `None` where there is no such interface now: the kernel has dropped the routes that led over it.
     fn resolve(&self, socket: &RouteSocket) -> std::result::Result<Option<KernelRoute>, RouteError> {
         let Some(name) = &self.interface else { return Ok(Some(self.route)) };
-        let interface = index_of(socket, name).map_err(RouteError::System)?;
+        let interface = index_of(socket, name).map_err(|errno| RouteError::System(errno.into()))?;
         Ok(interface.map(|interface| KernelRoute { interface, ..self.route }))
     }
 }
@@ -175,7 +174,7 @@ enum Op {
 pub struct Change {
     socket: Arc<Mutex<RouteSocket>>,
     held: HeldRoutes,
-    news: Arc<Mutex<Vec<HeldNews>>>,
+    news: Arc<Mutex<Vec<HeldRouteEvent>>>,
     target: Target,
     op: Op,
 }
@@ -204,10 +203,11 @@ impl Change {
     /// Puts back what was deleted in place of another. What cannot be put back is lost, and told with the next news.
     fn restore(&self, socket: &mut RouteSocket, held: &[KernelRoute]) {
         for (route, presence) in held.iter().zip(socket.look(held)) {
-            if presence == Presence::Absent && socket.install(Wanted { route: *route, replaces: None }, false).is_err()
+            if presence == Presence::Absent
+                && socket.install(DesiredRoute { route: *route, replaces: None }, false).is_err()
             {
                 self.held.release(route);
-                lock(&self.news).push(HeldNews::Dropped(vec![*route]));
+                lock(&self.news).push(HeldRouteEvent::Dropped(vec![*route]));
             }
         }
     }
@@ -218,9 +218,9 @@ impl Change {
         replaces: Option<KernelRoute>,
         take_over: bool,
     ) -> std::result::Result<(), RouteError> {
-        let route = self.target.resolve(socket)?.ok_or(RouteError::System(Errno::ENODEV))?;
+        let route = self.target.resolve(socket)?.ok_or(RouteError::System(SystemError::NO_DEVICE))?;
         self.held.hold(route);
-        let answer = socket.install(Wanted { route, replaces }, take_over);
+        let answer = socket.install(DesiredRoute { route, replaces }, take_over);
         if answer.is_err() {
             self.held.release(&route);
         }
@@ -293,7 +293,10 @@ impl Task for List {
 }
 
 fn named(routes: &[KernelRoute], socket: impl AsFd + Copy) -> std::result::Result<Vec<NativeRoute>, RouteError> {
-    routes.iter().map(|route| NativeRoute::new(route, socket).map_err(RouteError::System)).collect()
+    routes
+        .iter()
+        .map(|route| NativeRoute::new(route, socket).map_err(|errno| RouteError::System(errno.into())))
+        .collect()
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {

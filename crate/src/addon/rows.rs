@@ -5,11 +5,12 @@ use std::net::Ipv4Addr;
 use std::sync::Arc;
 
 use crate::addon::errors::{Coded, coded};
-use crate::armed::{ArmedRoute, RouteId};
+use crate::driver::command_queue::SessionConfig;
 use crate::engine::SessionId;
-use crate::inbox::SessionOrder;
-use crate::kernel_route::KernelRoute;
-use crate::session::Timers;
+use crate::protocol::session::Timers;
+use crate::routes::armed::ArmedRoute;
+use crate::routes::kernel_route::KernelRoute;
+use crate::routes::outcome::RouteId;
 
 const SESSION_COLUMNS: usize = 8;
 const ROUTE_COLUMNS: usize = 11;
@@ -19,16 +20,16 @@ const ADMIN_DOWN: u32 = 2;
 const ADOPTED: u32 = 4;
 
 /// Sessions; their rows refer to the interfaces by number.
-pub fn sessions(rows: &[u32], interfaces: Vec<String>) -> Result<Vec<SessionOrder>, Coded> {
+pub(super) fn sessions(rows: &[u32], interfaces: Vec<String>) -> Result<Vec<SessionConfig>, Coded> {
     let interfaces: Vec<Arc<str>> = interfaces.into_iter().map(Into::into).collect();
     let (rows, rest) = rows.as_chunks::<SESSION_COLUMNS>();
     let order = |row: &[u32; SESSION_COLUMNS]| {
         let [id, interface, local, peer, peer_port, tx_min_us, rx_min_us, detect_mult] = *row;
-        Some(SessionOrder {
+        Some(SessionConfig {
             id: SessionId(id),
             interface: Arc::clone(interfaces.get(interface as usize)?),
-            local: Ipv4Addr::from_bits(local),
-            peer: Ipv4Addr::from_bits(peer),
+            local: Ipv4Addr::from_bits(local).into(),
+            peer: Ipv4Addr::from_bits(peer).into(),
             peer_port: peer_port.try_into().ok()?,
             timers: Timers { tx_min_us, rx_min_us, detect_mult: detect_mult.try_into().ok()? },
         })
@@ -37,7 +38,7 @@ pub fn sessions(rows: &[u32], interfaces: Vec<String>) -> Result<Vec<SessionOrde
 }
 
 /// Routes to arm.
-pub fn routes(rows: &[u32]) -> Result<Vec<ArmedRoute>, Coded> {
+pub(super) fn routes(rows: &[u32]) -> Result<Vec<ArmedRoute>, Coded> {
     let (rows, rest) = rows.as_chunks::<ROUTE_COLUMNS>();
     let route = |row: &[u32; ROUTE_COLUMNS]| {
         let [id, session, generation, table, destination, prefix_length, source, next_hop, protocol, priority, flags] =
@@ -48,10 +49,10 @@ pub fn routes(rows: &[u32]) -> Result<Vec<ArmedRoute>, Coded> {
             generation,
             route: KernelRoute {
                 table,
-                destination: Ipv4Addr::from_bits(destination),
+                destination: Ipv4Addr::from_bits(destination).into(),
                 prefix_length: prefix_length.try_into().ok()?,
-                source: Ipv4Addr::from_bits(source),
-                next_hop: Ipv4Addr::from_bits(next_hop),
+                source: Ipv4Addr::from_bits(source).into(),
+                next_hop: Ipv4Addr::from_bits(next_hop).into(),
                 // The driver knows which interface its session is on.
                 interface: 0,
                 protocol: protocol.try_into().ok()?,

@@ -3,11 +3,11 @@
 use napi_derive::napi;
 
 use crate::addon::errors::{Coded, coded};
-use crate::packet::State;
-use crate::rules::{REFERENCE, ROBUST};
-use crate::session::Timers;
+use crate::protocol::rules::{REFERENCE, ROBUST};
+use crate::protocol::session::Timers;
+use crate::protocol::state::State;
+use crate::protocol::time::Time;
 use crate::sim::{HostId, HostSpec, PairId, Quality, RunError, ScenarioError, World};
-use crate::time::Time;
 
 type Result<T> = std::result::Result<T, Coded>;
 
@@ -135,7 +135,7 @@ impl NativeSimulation {
         let us = micros("duration", duration)?;
         self.world.run(us).map_err(|violation| coded("ERR_SIMULATION", RunError::from(violation).to_string()))?;
         let mut transitions = Vec::new();
-        for host in &mut self.world.hosts {
+        for host in self.world.hosts_mut() {
             for to in std::mem::take(&mut host.transitions) {
                 transitions.push(NativeSimTransition {
                     at: millis(host.clock.world(to.at).since(self.began)),
@@ -150,7 +150,7 @@ impl NativeSimulation {
             }
             host.sent.clear();
         }
-        transitions.sort_by(|one, other| one.at.total_cmp(&other.at));
+        transitions.sort_by(|a, b| a.at.total_cmp(&b.at));
         Ok(transitions)
     }
 

@@ -2,36 +2,36 @@
 //! `ts/engine/rows.ts` reads them; both change together.
 
 use crate::addon::objects::{number, time};
-use crate::snapshot::Snapshot;
-use crate::time::Time;
+use crate::driver::snapshot::Snapshot;
+use crate::protocol::time::Time;
 
 /// Columns of a row.
 const COLUMNS: usize = 16;
 
 /// One after another.
 #[derive(Default)]
-pub struct SnapshotRows(Vec<f64>);
+pub(super) struct SnapshotRows(Vec<f64>);
 
 impl SnapshotRows {
-    pub fn with_room_for(sessions: usize) -> Self {
+    pub(super) fn with_room_for(sessions: usize) -> Self {
         Self(Vec::with_capacity(sessions * COLUMNS))
     }
 
-    pub fn push(&mut self, session: &Snapshot) {
-        let moments = &session.moments;
+    pub(super) fn push(&mut self, session: &Snapshot) {
+        let timestamps = &session.timestamps;
         let row: [f64; COLUMNS] = [
             session.id.0.into(),
             (session.state as u32).into(),
             session.local_discr.into(),
             session.peer_discr.into(),
             (session.last_down_reason as u32).into(),
-            optional(moments.conv_up_start),
-            optional(moments.conv_down_start),
-            optional(moments.up_since),
-            optional(moments.down_since),
+            optional(timestamps.conv_up_start),
+            optional(timestamps.conv_down_start),
+            optional(timestamps.up_since),
+            optional(timestamps.down_since),
             optional(session.detect_deadline),
             optional(session.next_detect_scheduled),
-            optional(moments.last_updated),
+            optional(timestamps.last_updated),
             number(session.detect_time_us),
             number(session.tx_interval_us),
             session.peer_passive.map_or(f64::NAN, |passive| f64::from(u8::from(passive))),
@@ -40,7 +40,7 @@ impl SnapshotRows {
         self.0.extend(row);
     }
 
-    pub fn into_numbers(self) -> Vec<f64> {
+    pub(super) fn into_numbers(self) -> Vec<f64> {
         self.0
     }
 }

@@ -3,12 +3,12 @@
 use napi_derive::napi;
 
 use crate::addon::objects::number;
-use crate::histogram::Histogram;
-use crate::lateness::Lateness;
-use crate::packet::State;
-use crate::route_stats::RouteCounters;
-use crate::snapshot::{RouteScopeReport, ScopeReport, StatsReport};
-use crate::stats::{Cause, Counters};
+use crate::driver::snapshot::{EndpointReport, RouteEndpointReport, StatsReport};
+use crate::engine::delay_histogram::DelayHistogram;
+use crate::engine::histogram::Histogram;
+use crate::engine::stats::{EndpointCounters, TransitionCause};
+use crate::protocol::state::State;
+use crate::routes::stats::RouteCounters;
 
 /// Seconds, as Prometheus has them.
 #[napi(object, object_from_js = false)]
@@ -88,15 +88,15 @@ pub struct NativeScopeStats {
     pub handle_rx: NativeHistogram,
 }
 
-impl From<ScopeReport> for NativeScopeStats {
-    fn from(scope: ScopeReport) -> Self {
-        let counters = scope.counters;
+impl From<EndpointReport> for NativeScopeStats {
+    fn from(endpoint: EndpointReport) -> Self {
+        let counters = endpoint.counters;
         let [admin_down, down, init, up] = counters.sessions.map(number);
         let [short, bad_version, bad_len, bad_detect_mult, bad_discr, bad_interval, foreign_discr, bad_ttl] =
             counters.rx_invalid.map(number);
         Self {
-            iface: scope.interface,
-            local_ip: scope.local.to_string(),
+            iface: endpoint.interface,
+            local_ip: endpoint.local.to_string(),
             sessions: NativeStates { admin_down, down, init, up },
             tx: number(counters.tx),
             rx: number(counters.rx),
@@ -114,7 +114,7 @@ impl From<ScopeReport> for NativeScopeStats {
             write_errors: number(counters.write_errors),
             dropped: number(counters.dropped),
             timeouts: number(counters.timeouts),
-            graces: number(counters.graces),
+            graces: number(counters.extensions),
             queued: number(counters.queued),
             transitions: transition_counts(&counters),
             handle_rx: counters.handle_rx.into(),
@@ -122,15 +122,15 @@ impl From<ScopeReport> for NativeScopeStats {
     }
 }
 
-fn transition_counts(counters: &Counters) -> Vec<NativeTransitionCount> {
+fn transition_counts(counters: &EndpointCounters) -> Vec<NativeTransitionCount> {
     let mut counted = Vec::new();
     if counters.registered > 0 {
-        let (to, cause) = (State::Down.name(), Cause::RegisterRoute.name());
+        let (to, cause) = (State::Down.name(), TransitionCause::RegisterRoute.name());
         counted.push(NativeTransitionCount { from: "new", to, cause, count: number(counters.registered) });
     }
     for from in State::ALL {
         for to in State::ALL {
-            for cause in Cause::ALL {
+            for cause in TransitionCause::ALL {
                 let count = counters.transitions[from as usize][to as usize][cause as usize];
                 if count > 0 {
                     let (from, to, cause) = (from.name(), to.name(), cause.name());
@@ -158,12 +158,12 @@ pub struct NativeRouteScopeStats {
     pub convergence_to_down: NativeHistogram,
 }
 
-impl From<RouteScopeReport> for NativeRouteScopeStats {
-    fn from(scope: RouteScopeReport) -> Self {
-        let counters: RouteCounters = scope.counters;
+impl From<RouteEndpointReport> for NativeRouteScopeStats {
+    fn from(endpoint: RouteEndpointReport) -> Self {
+        let counters: RouteCounters = endpoint.counters;
         Self {
-            iface: scope.interface,
-            local_ip: scope.local.to_string(),
+            iface: endpoint.interface,
+            local_ip: endpoint.local.to_string(),
             installed: number(counters.installed),
             adds: number(counters.adds),
             add_failures: number(counters.add_failures),
@@ -198,7 +198,7 @@ pub struct NativeLatenessBucket {
     pub count: f64,
 }
 
-fn buckets(lateness: &Lateness) -> Vec<NativeLatenessBucket> {
+fn buckets(lateness: &DelayHistogram) -> Vec<NativeLatenessBucket> {
     let bucket = |(end, count)| NativeLatenessBucket { below_us: number(end), count: number(count) };
     lateness.buckets().map(bucket).collect()
 }
@@ -206,7 +206,7 @@ fn buckets(lateness: &Lateness) -> Vec<NativeLatenessBucket> {
 impl From<StatsReport> for NativeStats {
     fn from(report: StatsReport) -> Self {
         Self {
-            scopes: report.scopes.into_iter().map(Into::into).collect(),
+            scopes: report.endpoints.into_iter().map(Into::into).collect(),
             routes: report.routes.into_iter().map(Into::into).collect(),
             queue_length: number(report.queue_len as u64),
             read_errors: number(report.read_errors),
@@ -214,9 +214,9 @@ impl From<StatsReport> for NativeStats {
             send_buffer_bytes: number(report.send_buffer_bytes as u64),
             send_buffer_full: number(report.send_buffer_full),
             turns: number(report.turns),
-            worst_lateness_us: number(report.worst_lateness_us),
-            turn_lateness: buckets(&report.turn_lateness),
-            transmit_lateness: buckets(&report.transmit_lateness),
+            worst_lateness_us: number(report.worst_delay_us),
+            turn_lateness: buckets(&report.turn_delays),
+            transmit_lateness: buckets(&report.transmit_delays),
         }
     }
 }

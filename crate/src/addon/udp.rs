@@ -10,8 +10,8 @@ use nix::errno::Errno;
 use crate::addon::doorbell::Doorbell;
 use crate::addon::errors::{Coded, closed, coded, from_start, name_of};
 use crate::addon::objects::{LocalAddr, address, time};
-use crate::listener::{Arrived, Listener};
-use crate::socket;
+use crate::net::listener::{Arrived, Listener};
+use crate::net::socket;
 
 #[napi]
 pub struct NativeUdp {

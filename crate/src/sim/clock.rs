@@ -1,6 +1,6 @@
 //! A host's own clock: it began somewhere, and it is a little fast or slow.
 
-use crate::time::Time;
+use crate::protocol::time::Time;
 
 const MILLION: u64 = 1_000_000;
 

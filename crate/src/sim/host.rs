@@ -1,31 +1,35 @@
 //! One host: an engine, the socket before it, the routes behind it, and a thread whose turns come late.
 
 use std::collections::VecDeque;
-use std::net::{Ipv4Addr, SocketAddrV4};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 
 use nix::errno::Errno;
 
-use crate::armed::{ArmedRoute, ArmingPolicy, HOLD_US, RouteId, SessionView, Suspicion};
+use crate::engine::stats::LocalEndpoint;
 use crate::engine::{Datagram, Engine, Event, Path, SessionId, SessionSpec, Transition, Transmit};
-use crate::kernel_route::{KernelRoute, Occupant};
-use crate::orders::Orders;
-use crate::outbox::Outbox;
-use crate::packet::{ControlPacket, State};
-use crate::rules::{ROBUST, Rules};
-use crate::session::{Identity, Policy};
-use crate::sim::causes::{self, Turn};
+use crate::net::send_queue::SendQueue;
+use crate::net::tx_socket::{Outgoing, SendBuffer, TX_CHARGE, Wire};
+use crate::protocol::liveness::Identity;
+use crate::protocol::liveness::packet::ControlPacket;
+use crate::protocol::rules::{ROBUST, Rules};
+use crate::protocol::session::Policy;
+use crate::protocol::state::State;
+use crate::protocol::time::Time;
+use crate::routes::armed::{AffectedRoutes, ArmedRoute, ArmingPolicy, HOLD_US, SessionView};
+use crate::routes::kernel_route::{KernelRoute, Occupant};
+use crate::routes::outcome::RouteId;
+use crate::routes::planner::RoutePlanner;
 use crate::sim::clock::Clock;
+use crate::sim::explanations::{self, Turn};
+use crate::sim::invariant_checker::InvariantChecker;
 use crate::sim::kernel::{Kernel, KernelFaults, Notice, RivalAct};
-use crate::sim::network::{Flight, HostId};
+use crate::sim::network::{Flight, HostId, Waiting};
 use crate::sim::random::Random;
-use crate::sim::{Violation, Witness};
-use crate::socket::{Outgoing, SendBuffer, TX_CHARGE, Wire};
-use crate::stats::Scope;
-use crate::time::Time;
+use crate::sim::violation::Violation;
 
-/// Our protocol number in the kernel's tables, and somebody else's.
-pub const OURS: u8 = 186;
-pub const THEIRS: u8 = 4;
+/// Our protocol number in the kernel's tables, and another process's.
+pub(super) const OURS: u8 = 186;
+pub(super) const THEIRS: u8 = 4;
 
 /// As the driver's: entries that would surface so soon are put back where they belong.
 const QUIET_US: u64 = 1_500;
@@ -36,7 +40,7 @@ const NEIGHBOUR_WAIT_US: u64 = 3_000_000;
 /// Packets of live sessions that wait for room at most.
 const MOST_OUT: usize = 1_024;
 
-/// What somebody else does in the kernel is heard of so much later at most.
+/// How much later a change by another process is noticed, at most.
 const NOTICE_US: u64 = 5_000;
 
 /// What a host is like.
@@ -87,21 +91,14 @@ impl Default for HostSpec {
     }
 }
 
-/// A route that follows a session, as the simulator's books have it.
+/// A route that follows a session, as the simulator knows it.
 #[derive(Clone, Copy, Debug)]
 struct Kept {
     armed: ArmedRoute,
     /// It was in the kernel when last looked at.
     held: bool,
-    /// A predecessor left it: until then it stays, unless its session comes Up or somebody takes it.
+    /// A predecessor left it. It stays until then, unless its session comes Up or another process deletes it.
     adopted_until: Option<Time>,
-}
-
-/// A datagram in the socket.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Waiting {
-    pub arrival: Time,
-    pub flight: Flight,
 }
 
 /// How a session's routes are to be treated.
@@ -125,12 +122,12 @@ pub struct Host {
     pub(super) stalled_until: Option<Time>,
     pub(super) sessions: Vec<SessionSpec>,
     pub(super) transition_count: u64,
-    /// Sessions that changed their state, until somebody looks.
+    /// Sessions that changed their state since the last recovery check.
     pub(super) changed: Vec<SessionId>,
     wake_at: Option<Time>,
     kernel_at: Option<Time>,
     socket: VecDeque<Waiting>,
-    outbox: Outbox,
+    send_queue: SendQueue,
     /// When each datagram in the send buffer is given up, and where it is to go.
     unsent: VecDeque<(Time, HostId)>,
     dropped: bool,
@@ -138,11 +135,11 @@ pub struct Host {
     read: Vec<Waiting>,
     touched: Vec<SessionId>,
     routes: Vec<Kept>,
-    orders: Orders,
+    planner: RoutePlanner,
     kernel: Kernel,
     /// On their way to the orders.
     notices: VecDeque<(Time, Notice)>,
-    witness: Witness,
+    checker: InvariantChecker,
     random: Random,
 }
 
@@ -168,16 +165,16 @@ impl Host {
             wake_at: None,
             kernel_at: None,
             socket: VecDeque::new(),
-            outbox: Outbox::new(MOST_OUT),
+            send_queue: SendQueue::new(MOST_OUT),
             unsent: VecDeque::new(),
             dropped: false,
             read: Vec::new(),
             touched: Vec::new(),
             routes: Vec::new(),
-            orders: Orders::new(arming(&spec)),
+            planner: RoutePlanner::new(arming(&spec)),
             kernel,
             notices: VecDeque::new(),
-            witness: Witness::default(),
+            checker: InvariantChecker::default(),
             random,
         }
     }
@@ -202,7 +199,7 @@ impl Host {
     fn start_session(&mut self, spec: SessionSpec, now: Time) {
         let discr = self.engine.draw_discriminator();
         self.engine.add_session(self.clock.local(now), spec, discr).expect("room for a session, and a new id");
-        self.witness.added(&self.engine, spec.id, spec.path);
+        self.checker.added(&self.engine, spec.id, spec.path);
         self.wake_at = Some(now);
     }
 
@@ -213,7 +210,7 @@ impl Host {
         let number = self.routes.len() as u32;
         let route = KernelRoute {
             table: 254,
-            destination: Ipv4Addr::from(0x0A09_0000 + number),
+            destination: Ipv4Addr::from(0x0A09_0000 + number).into(),
             prefix_length: 32,
             source: session.path.local,
             next_hop: session.path.peer,
@@ -240,7 +237,7 @@ impl Host {
     fn arm(&mut self, at: usize, now: Time) {
         let armed = self.routes[at].armed;
         let view = view(&self.engine, armed.session, None);
-        self.orders.arm(armed, Scope::OTHER, view, self.clock.local(now));
+        self.planner.arm(armed, LocalEndpoint::OTHER, view, self.clock.local(now));
         self.kernel_at = Some(now);
     }
 
@@ -271,7 +268,7 @@ impl Host {
 
     pub(super) fn update(&mut self, spec: SessionSpec, now: Time) {
         self.engine.update_session(self.clock.local(now), spec.id, spec.timers, spec.peer_port);
-        self.witness.touched(&self.engine, spec.id);
+        self.checker.touched(&self.engine, spec.id);
         if let Some(known) = self.sessions.iter_mut().find(|known| known.id == spec.id) {
             *known = spec;
         }
@@ -288,7 +285,7 @@ impl Host {
             self.engine.remove_session(spec.id);
         }
         self.socket.clear();
-        self.outbox = Outbox::new(MOST_OUT);
+        self.send_queue = SendQueue::new(MOST_OUT);
         self.unsent.clear();
         self.dropped = false;
         self.kernel.abandon();
@@ -303,8 +300,8 @@ impl Host {
             self.kernel.sweep(OURS);
         }
         self.engine = new_engine(&self.spec, &mut self.random);
-        self.orders = Orders::new(arming(&self.spec));
-        self.witness = Witness::default();
+        self.planner = RoutePlanner::new(arming(&self.spec));
+        self.checker = InvariantChecker::default();
         for spec in self.sessions.clone() {
             self.start_session(spec, now);
         }
@@ -331,7 +328,7 @@ impl Host {
 
     /// A link of this host goes for a moment, and its routes with it.
     pub(super) fn flush(&mut self, link: u32, now: Time) {
-        self.kernel.flush(Suspicion { interfaces: vec![link], ..Suspicion::default() });
+        self.kernel.flush(AffectedRoutes { interfaces: vec![link], ..AffectedRoutes::default() });
         self.collect_notices(now);
     }
 
@@ -354,25 +351,25 @@ impl Host {
     /// listing can tell. Gives whether there was anything.
     fn listen(&mut self, now: Time) -> bool {
         let local = self.clock.local(now);
-        let mut heard = self.orders.poll_deadline().is_some_and(|end| end <= local);
+        let mut heard = self.planner.poll_deadline().is_some_and(|end| end <= local);
         while self.notices.front().is_some_and(|(at, _)| *at <= now)
             && let Some((_, notice)) = self.notices.pop_front()
         {
             heard = true;
             match notice {
-                Notice::Gone(route) => self.orders.lost(&route, local),
-                Notice::Taken(slot) => self.orders.taken(&slot, local),
-                Notice::Suspicion(suspicion) => {
+                Notice::Gone(route) => self.planner.lost(&route, local),
+                Notice::Taken(slot) => self.planner.taken(&slot, local),
+                Notice::AffectedRoutes(affected) => {
                     let mut from = Some((SessionId(0), RouteId(0)));
                     while let Some(start) = from {
-                        from = self.orders.suspect(&suspicion, start, 2, local);
+                        from = self.planner.recheck(&affected, start, 2, local);
                     }
                 }
             }
         }
-        self.orders.handle_timeout(local);
-        if self.orders.has_questions() {
-            self.kernel.list(&mut self.orders, local);
+        self.planner.handle_timeout(local);
+        if self.planner.has_questions() {
+            self.kernel.list(&mut self.planner, local);
             heard = true;
         }
         heard
@@ -397,7 +394,7 @@ impl Host {
     pub(super) fn next(&self) -> Option<Time> {
         let turn_at = self.wake_at.map(|at| self.stalled_until.map_or(at, |until| until.max(at)));
         let heard_at = self.notices.front().map(|(at, _)| *at);
-        let hold_end = self.orders.poll_deadline().filter(|_| self.alive).map(|at| self.clock.world(at));
+        let hold_end = self.planner.poll_deadline().filter(|_| self.alive).map(|at| self.clock.world(at));
         [turn_at, self.kernel_at, heard_at, hold_end].into_iter().flatten().min()
     }
 
@@ -417,30 +414,30 @@ impl Host {
             changed = self.turn(now, &mut send)?;
         }
         let heard = self.alive && self.listen(now);
-        if changed || heard || self.orders.has_work() || self.kernel_at.is_some_and(|at| at <= now) {
+        if changed || heard || self.planner.has_work() || self.kernel_at.is_some_and(|at| at <= now) {
             self.run_kernel(now)?;
         }
         Ok(())
     }
 
-    /// One turn, in the driver's order: lateness, socket, deadlines, news, packets.
+    /// One turn, in the driver's order: delay, socket, deadlines, events, packets.
     fn turn(&mut self, now: Time, send: &mut impl FnMut(&Outgoing) -> bool) -> Result<bool, Violation> {
         let local = self.clock.local(now);
         let lateness_us = self.engine.poll_deadline().map_or(0, |planned| local.since(planned));
         if lateness_us > 0 {
-            self.engine.note_lateness(local, lateness_us);
+            self.engine.note_scheduling_delay(local, lateness_us);
         }
         let read_until = self.read_socket(local);
         self.engine.handle_timeout(local, read_until);
         self.engine.transmit_ahead(local);
         let changed = self.tell(local, lateness_us)?;
         while let Some(transmit) = self.engine.poll_transmit() {
-            self.witness.transmitted(&self.engine, local, &transmit)?;
-            if let Some(id) = self.witness.session_of(&transmit.path) {
+            self.checker.transmitted(&self.engine, local, &transmit)?;
+            if let Some(id) = self.checker.session_of(&transmit.path) {
                 self.touched.push(id);
             }
             if self.record {
-                self.sent.push((now, ControlPacket::unmarshal(&transmit.bytes).expect("the witness has read it")));
+                self.sent.push((now, ControlPacket::unmarshal(&transmit.bytes).expect("the checker has read it")));
             }
             self.enqueue(&transmit);
         }
@@ -448,16 +445,16 @@ impl Host {
             self.unsent.pop_front();
         }
         let mut wire = SimulatedWire { now, room: self.spec.send_room, unsent: &mut self.unsent, send };
-        self.outbox.flush(local, &mut wire, self.engine.stats_mut());
+        self.send_queue.flush(local, &mut wire, self.engine.stats_mut());
         if changed {
-            self.witness.balances(&self.engine, local)?;
+            self.checker.balances(&self.engine, local)?;
         }
         for id in self.touched.drain(..) {
-            self.witness.has_its_timers(&self.engine, id, local)?;
+            self.checker.has_its_timers(&self.engine, id, local)?;
         }
         self.engine.put_back_detections(local.plus(QUIET_US));
         self.wake_at = if self.socket.is_empty() {
-            let deadline = [self.engine.poll_deadline(), self.outbox.retry_at()].into_iter().flatten().min();
+            let deadline = [self.engine.poll_deadline(), self.send_queue.retry_at()].into_iter().flatten().min();
             let deadline = deadline.map(|deadline| self.clock.world(deadline).max(now));
             deadline.map(|at| at.plus(self.random.up_to(self.spec.lateness_us)))
         } else {
@@ -468,13 +465,13 @@ impl Host {
     }
 
     fn enqueue(&mut self, transmit: &Transmit) {
-        let Transmit { scope, path, peer_port, is_probe, bytes } = *transmit;
-        let destination = SocketAddrV4::new(path.peer, peer_port);
+        let Transmit { endpoint, path, peer_port, is_probe, bytes } = *transmit;
+        let destination = SocketAddr::new(path.peer, peer_port);
         // The links of the simulator have the numbers of their pairs.
         let packet = Outgoing { bytes, destination, source: path.local, ifindex: path.link.0 };
         if is_probe {
-            self.outbox.put_probe(packet, scope);
-        } else if let Some(stale) = self.outbox.put(packet, scope) {
+            self.send_queue.put_probe(packet, endpoint);
+        } else if let Some(stale) = self.send_queue.put(packet, endpoint) {
             self.engine.stats_mut().at(stale).dropped += 1;
         }
     }
@@ -487,9 +484,9 @@ impl Host {
             let Some(waiting) = self.socket.pop_front() else { break };
             let Flight { path, ref bytes, length, .. } = waiting.flight;
             let bytes = &bytes[..usize::from(length)];
-            self.engine.handle_datagram(local, Datagram { arrival: waiting.arrival, path, bytes });
-            if let Some(id) = self.witness.session_of(&path) {
-                self.witness.touched(&self.engine, id);
+            self.engine.handle_datagram(local, Datagram { arrival: waiting.arrival, path, ttl: None, bytes });
+            if let Some(id) = self.checker.session_of(&path) {
+                self.checker.touched(&self.engine, id);
                 self.touched.push(id);
             }
             read_until = waiting.arrival;
@@ -504,7 +501,7 @@ impl Host {
     fn tell(&mut self, local: Time, lateness_us: u64) -> Result<bool, Violation> {
         let mut changed = false;
         while let Some(event) = self.engine.poll_event() {
-            self.witness.told(local, &event)?;
+            self.checker.told(local, &event)?;
             let (id, conv_start) = match event {
                 Event::Transition(transition) => {
                     changed = true;
@@ -514,7 +511,7 @@ impl Host {
                     let path = self.path(transition.id);
                     let strict = self.spec.require_discriminator;
                     let turn = Turn { lateness_us, read: &self.read, unread: &self.socket, strict };
-                    causes::explain(&self.engine, path, &transition, &turn)?;
+                    explanations::explain(&self.engine, path, &transition, &turn)?;
                     if transition.to == State::Up {
                         let kept = self.routes.iter_mut().filter(|kept| kept.armed.session == transition.id);
                         kept.for_each(|kept| kept.adopted_until = None);
@@ -532,7 +529,7 @@ impl Host {
                 }
                 Event::PeerPassive { id, .. } => (id, None),
             };
-            self.orders.session_changed(id, view(&self.engine, id, conv_start), local);
+            self.planner.session_changed(id, view(&self.engine, id, conv_start), local);
         }
         Ok(changed)
     }
@@ -543,7 +540,7 @@ impl Host {
 
     fn run_kernel(&mut self, now: Time) -> Result<(), Violation> {
         let local = self.clock.local(now);
-        self.kernel.run(&mut self.orders, local);
+        self.kernel.run(&mut self.planner, local);
         self.collect_notices(now);
         self.kernel_at = self.kernel.next().map(|at| self.clock.world(at).max(now.plus(1)));
         if self.is_settled() {
@@ -554,9 +551,9 @@ impl Host {
 
     /// Nothing is asked of the kernel any more.
     pub(super) fn is_settled(&self) -> bool {
-        let is_delayed = |kept: &Kept| self.orders.restore_at(kept.armed.id).is_some();
+        let is_delayed = |kept: &Kept| self.planner.restore_at(kept.armed.id).is_some();
         let is_quiet = self.notices.is_empty() && !self.routes.iter().any(is_delayed);
-        !self.alive || (is_quiet && self.kernel.is_settled(&self.orders))
+        !self.alive || (is_quiet && self.kernel.is_settled(&self.planner))
     }
 
     /// The kernel is settled: a route is there if its session is Up, each exception by its own rule.
@@ -568,7 +565,7 @@ impl Host {
             let is_foreign = matches!(self.kernel.tables().occupant(&route), Occupant::Foreign(_));
             let up = session.state() == State::Up && !admin_down;
             let adopted = kept.adopted_until.is_some_and(|until| local < until);
-            let stays = no_uninstall || (self.spec.honor_peer_passive && session.peer().passive && !admin_down);
+            let stays = no_uninstall || (self.spec.honor_peer_passive && session.peer_is_passive() && !admin_down);
             let wanted = if up {
                 held || is_foreign
             } else if adopted {
@@ -593,14 +590,14 @@ impl Host {
         Ok(())
     }
 
-    /// The witness's last word on all sessions.
+    /// Checks all sessions at the end.
     pub(super) fn check(&self, now: Time) -> Result<(), Violation> {
         let local = self.clock.local(now);
         if !self.alive {
             return Ok(());
         }
-        self.witness.balances(&self.engine, local)?;
-        self.witness.all_have_their_timers(&self.engine, local)
+        self.checker.balances(&self.engine, local)?;
+        self.checker.all_have_their_timers(&self.engine, local)
     }
 
     /// When a session sends next, as the world counts.
@@ -644,7 +641,7 @@ impl<S: FnMut(&Outgoing) -> bool> Wire for SimulatedWire<'_, S> {
 fn view(engine: &Engine, id: SessionId, conv_start: Option<Time>) -> SessionView {
     engine.session(id).map_or_else(SessionView::default, |(session, _)| SessionView {
         up: session.state() == State::Up,
-        peer_passive: session.peer().passive,
+        peer_passive: session.peer_is_passive(),
         conv_start,
     })
 }
@@ -656,6 +653,7 @@ fn new_engine(spec: &HostSpec, random: &mut Random) -> Engine {
         max_tx_ceil_us: spec.max_tx_ceil_us,
         backoff_max_us: spec.backoff_max_us,
         require_discriminator: spec.require_discriminator,
+        min_ttl: 0,
         identity: spec.passive.then_some(Identity { passive: true, version: [1, 0, 0, 0] }),
     };
     let key = std::array::from_fn(|_| random.next_u64());
@@ -668,12 +666,13 @@ fn arming(spec: &HostSpec) -> ArmingPolicy {
 
 /// The host that a packet goes to: `path_of` has made its address.
 pub(super) fn destination(packet: &Outgoing) -> HostId {
-    HostId(packet.destination.ip().octets()[3])
+    let IpAddr::V4(address) = packet.destination.ip() else { unreachable!("hosts have IPv4 addresses") };
+    HostId(address.octets()[3])
 }
 
 /// The path of a session between two hosts over the link of this number.
 #[must_use]
 pub fn path_of(local: HostId, peer: HostId, link: u32) -> Path {
-    let address = |id: HostId| Ipv4Addr::new(10, 0, 0, id.0);
-    Path { link: crate::stats::LinkId(link), local: address(local), peer: address(peer) }
+    let address = |id: HostId| IpAddr::from([10, 0, 0, id.0]);
+    Path { link: crate::engine::stats::LinkId(link), local: address(local), peer: address(peer) }
 }

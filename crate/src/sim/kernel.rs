@@ -1,19 +1,18 @@
 //! A kernel that holds routes, and fails, hangs, and answers late or not at all; and a rival that changes its tables, also
 //! between two requests of one message.
 
-use std::net::Ipv4Addr;
+use std::net::{IpAddr, Ipv4Addr};
 
-use nix::errno::Errno;
 use rustc_hash::FxHashMap;
 
-use crate::armed::{Batch, Job, Question, RouteId, Suspicion};
-use crate::kernel_route::{KernelRoute, Occupant, Presence, Result, RouteError, Slot};
-use crate::mailbox::{RouteOp, RouteOutcome};
-use crate::orders::Orders;
+use crate::protocol::time::Time;
+use crate::routes::armed::{AffectedRoutes, Batch, Question, RouteRequest};
+use crate::routes::kernel_route::{KernelRoute, Occupant, Presence, Result, RouteError, Slot, SystemError};
+use crate::routes::outcome::{RouteId, RouteOp, RouteOutcome};
+use crate::routes::planner::RoutePlanner;
+use crate::routes::tables::{DesiredRoute, RequestOutcome, Tables, install_over_interfaces, remove};
 use crate::sim::random::Random;
 use crate::sim::tables::{Put, SimTables};
-use crate::tables::{Settled, Tables, Wanted, install_over_interfaces, remove};
-use crate::time::Time;
 
 /// Waits before a failed operation is tried again, as `ts/installer/backoff.ts` has them.
 const FIRST_RETRY_US: u64 = 100_000;
@@ -35,7 +34,7 @@ pub struct KernelFaults {
 }
 
 /// The next hop of another agent like us.
-pub const RIVAL_HOP: Ipv4Addr = Ipv4Addr::new(10, 0, 0, 250);
+pub const RIVAL_HOP: IpAddr = IpAddr::V4(Ipv4Addr::new(10, 0, 0, 250));
 
 const LONGEST_HANG_US: u64 = 30_000_000;
 
@@ -69,7 +68,7 @@ pub enum Notice {
     /// A route was put into an empty slot, or in place of another.
     Taken(Slot),
     /// Links or addresses changed.
-    Suspicion(Suspicion),
+    AffectedRoutes(AffectedRoutes),
 }
 
 /// One message on its way through the kernel.
@@ -83,9 +82,9 @@ struct Message {
 
 #[derive(Debug)]
 struct Answers {
-    deletes: Vec<Settled>,
-    looks: Vec<Settled>,
-    adds: Vec<Settled>,
+    deletes: Vec<RequestOutcome>,
+    looks: Vec<RequestOutcome>,
+    adds: Vec<RequestOutcome>,
 }
 
 /// One listing on its way: what it says of each question, where it has been taken already.
@@ -172,9 +171,9 @@ impl Kernel {
     }
 
     /// A link or an address goes for a moment: the kernel drops routes and does not say which.
-    pub fn flush(&mut self, suspicion: Suspicion) {
-        self.held.tables.flush(&suspicion);
-        self.held.notices.push(Notice::Suspicion(suspicion));
+    pub fn flush(&mut self, affected: AffectedRoutes) {
+        self.held.tables.flush(&affected);
+        self.held.notices.push(Notice::AffectedRoutes(affected));
     }
 
     /// What happened in the tables since the last time, as the kernel tells it.
@@ -209,11 +208,11 @@ impl Kernel {
 
     /// Nothing is asked, answered, or tried again with any hope.
     #[must_use]
-    pub fn is_settled(&self, orders: &Orders) -> bool {
+    pub fn is_settled(&self, planner: &RoutePlanner) -> bool {
         self.message.is_none()
             && self.listing.is_none()
-            && !orders.has_work()
-            && !orders.has_questions()
+            && !planner.has_work()
+            && !planner.has_questions()
             && self.retries.iter().all(|retry| self.is_in_vain(retry))
     }
 
@@ -223,22 +222,22 @@ impl Kernel {
     }
 
     /// Works on what is due at `now`, and takes the next message. Gives what there is to tell of the routes.
-    pub fn run(&mut self, orders: &mut Orders, now: Time) -> Vec<RouteOutcome> {
+    pub fn run(&mut self, planner: &mut RoutePlanner, now: Time) -> Vec<RouteOutcome> {
         self.retries.retain(|&Retry { at, id, generation, .. }| {
             if at <= now {
-                orders.retry(id, generation, now);
+                planner.retry(id, generation, now);
             }
             at > now
         });
         let mut outcomes = Vec::new();
         if let Some(listing) = self.listing.take_if(|listing| listing.answered_at <= now) {
-            outcomes.extend(self.answer_listing(orders, listing, now));
+            outcomes.extend(self.answer_listing(planner, listing, now));
         }
         if let Some(message) = self.message.take_if(|message| message.answered_at <= now) {
-            outcomes.extend(self.answer(orders, message, now));
+            outcomes.extend(self.answer(planner, message, now));
         }
-        while self.message.is_none() && orders.has_work() {
-            let mut batch = orders.pick(now);
+        while self.message.is_none() && planner.has_work() {
+            let mut batch = planner.pick(now);
             outcomes.append(&mut batch.idle);
             if !batch.deletes.is_empty() || !batch.adds.is_empty() || !batch.looks.is_empty() {
                 self.message = Some(self.ask(batch, now));
@@ -248,13 +247,13 @@ impl Kernel {
     }
 
     /// What the keeper does: answers by a listing what only that can tell.
-    pub fn list(&mut self, orders: &mut Orders, now: Time) -> Vec<RouteOutcome> {
+    pub fn list(&mut self, planner: &mut RoutePlanner, now: Time) -> Vec<RouteOutcome> {
         if self.listing.is_some() {
             return Vec::new();
         }
-        let questions = orders.questions();
+        let questions = planner.questions();
         if !self.at_any_moment {
-            return self.answer_listing(orders, Listing { questions, seen: None, answered_at: now }, now);
+            return self.answer_listing(planner, Listing { questions, seen: None, answered_at: now }, now);
         }
         if !questions.is_empty() {
             let seen = self.held.random.chance(500_000).then(|| self.held.list(&questions));
@@ -263,16 +262,16 @@ impl Kernel {
         Vec::new()
     }
 
-    fn answer_listing(&mut self, orders: &mut Orders, listing: Listing, now: Time) -> Vec<RouteOutcome> {
+    fn answer_listing(&mut self, planner: &mut RoutePlanner, listing: Listing, now: Time) -> Vec<RouteOutcome> {
         let Listing { questions, seen, .. } = listing;
         let seen = seen.unwrap_or_else(|| self.held.list(&questions));
         let mut outcomes = Vec::new();
         for (question, (is_there, occupant)) in questions.iter().zip(seen) {
             let failed = self.held.random.chance(self.held.faults.fail_ppm);
             let outcome = if failed {
-                orders.unlisted(question, RouteError::Unanswered, now)
+                planner.unlisted(question, RouteError::Unanswered, now)
             } else {
-                orders.listed(question, is_there, occupant, now)
+                planner.listed(question, is_there, occupant, now)
             };
             let told: Vec<RouteOutcome> = outcome.into_iter().collect();
             self.tried(&told, &[(question.id, question.route)], now);
@@ -301,31 +300,31 @@ impl Kernel {
     }
 
     /// As the thread does: each kind is reported before the next is asked for.
-    fn answer(&mut self, orders: &mut Orders, message: Message, now: Time) -> Vec<RouteOutcome> {
+    fn answer(&mut self, planner: &mut RoutePlanner, message: Message, now: Time) -> Vec<RouteOutcome> {
         let Message { batch: Batch { deletes, looks, adds, .. }, answers, .. } = message;
         let (deleted, seen, added) = match answers {
             Some(answers) => (Some(answers.deletes), Some(answers.looks), Some(answers.adds)),
             None => (None, None, None),
         };
         let answers = deleted.unwrap_or_else(|| self.held.delete_all(&deletes));
-        let mut outcomes = self.report(orders, RouteOp::Delete, &deletes, answers, now);
+        let mut outcomes = self.report(planner, RouteOp::Delete, &deletes, answers, now);
         let answers = seen.unwrap_or_else(|| self.held.look_for(&looks));
-        outcomes.extend(self.report(orders, RouteOp::None, &looks, answers, now));
+        outcomes.extend(self.report(planner, RouteOp::None, &looks, answers, now));
         let answers = added.unwrap_or_else(|| self.held.install(&adds));
-        outcomes.extend(self.report(orders, RouteOp::Add, &adds, answers, now));
+        outcomes.extend(self.report(planner, RouteOp::Add, &adds, answers, now));
         outcomes
     }
 
     fn report(
         &mut self,
-        orders: &mut Orders,
+        planner: &mut RoutePlanner,
         op: RouteOp,
-        jobs: &[Job],
-        answers: Vec<Settled>,
+        requests: &[RouteRequest],
+        answers: Vec<RequestOutcome>,
         now: Time,
     ) -> Vec<RouteOutcome> {
-        let outcomes = orders.report(op, jobs, answers, now);
-        let routes: Vec<(RouteId, KernelRoute)> = jobs.iter().map(|job| (job.id, job.route)).collect();
+        let outcomes = planner.report(op, requests, answers, now);
+        let routes: Vec<(RouteId, KernelRoute)> = requests.iter().map(|request| (request.id, request.route)).collect();
         self.tried(&outcomes, &routes, now);
         outcomes
     }
@@ -349,16 +348,16 @@ impl Kernel {
 }
 
 impl Held {
-    fn delete_all(&mut self, jobs: &[Job]) -> Vec<Settled> {
-        remove(self, &routes_of(jobs))
+    fn delete_all(&mut self, requests: &[RouteRequest]) -> Vec<RequestOutcome> {
+        remove(self, &routes_of(requests))
     }
 
-    fn look_for(&mut self, jobs: &[Job]) -> Vec<Settled> {
-        self.look(&routes_of(jobs)).into_iter().map(Settled::seen).collect()
+    fn look_for(&mut self, requests: &[RouteRequest]) -> Vec<RequestOutcome> {
+        self.look(&routes_of(requests)).into_iter().map(RequestOutcome::seen).collect()
     }
 
-    fn install(&mut self, jobs: &[Job]) -> Vec<Settled> {
-        let wanted: Vec<Wanted> = jobs.iter().map(Job::wanted).collect();
+    fn install(&mut self, requests: &[RouteRequest]) -> Vec<RequestOutcome> {
+        let wanted: Vec<DesiredRoute> = requests.iter().map(RouteRequest::wanted).collect();
         install_over_interfaces(self, &wanted, false)
     }
 
@@ -373,7 +372,7 @@ impl Held {
             self.act(route, act);
         }
         if self.random.chance(self.faults.fail_ppm) {
-            return Err(RouteError::System(Errno::EPERM));
+            return Err(RouteError::System(SystemError(1)));
         }
         let lost = self.random.chance(self.faults.lose_ppm);
         if lost && self.random.chance(500_000) {
@@ -407,8 +406,9 @@ impl Held {
                 None
             }
             RivalAct::Vacate => {
-                self.notices
-                    .extend([&theirs, &rival].into_iter().filter_map(|it| tables.delete(it).ok()).map(Notice::Gone));
+                self.notices.extend(
+                    [&theirs, &rival].into_iter().filter_map(|route| tables.delete(route).ok()).map(Notice::Gone),
+                );
                 None
             }
         };
@@ -451,6 +451,6 @@ impl Tables for Held {
     }
 }
 
-fn routes_of(jobs: &[Job]) -> Vec<KernelRoute> {
-    jobs.iter().map(|job| job.route).collect()
+fn routes_of(requests: &[RouteRequest]) -> Vec<KernelRoute> {
+    requests.iter().map(|request| request.route).collect()
 }

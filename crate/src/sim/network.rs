@@ -6,9 +6,9 @@ use std::collections::BinaryHeap;
 use rustc_hash::FxHashMap;
 
 use crate::engine::Path;
-use crate::packet::PACKET_LEN;
+use crate::protocol::liveness::packet::PACKET_LEN;
+use crate::protocol::time::Time;
 use crate::sim::random::Random;
-use crate::time::Time;
 
 /// Names a host: the last byte of its address, from 1.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -49,6 +49,13 @@ pub struct Flight {
     pub bytes: [u8; PACKET_LEN],
     pub length: u8,
     pub corrupted: bool,
+}
+
+/// A datagram in the socket of its receiver.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Waiting {
+    pub arrival: Time,
+    pub flight: Flight,
 }
 
 #[derive(Debug)]

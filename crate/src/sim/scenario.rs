@@ -2,12 +2,13 @@
 
 use thiserror::Error;
 
-use crate::session::Timers;
-use crate::sim::Violation;
+use crate::protocol::session::Timers;
 use crate::sim::host::{HostSpec, RouteKind};
 use crate::sim::kernel::{KernelFaults, RivalAct};
 use crate::sim::network::{HostId, Quality};
-use crate::sim::world::{PairId, World};
+use crate::sim::scene::PairId;
+use crate::sim::violation::Violation;
+use crate::sim::world::World;
 
 const SECOND_US: u64 = 1_000_000;
 

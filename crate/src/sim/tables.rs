@@ -1,15 +1,13 @@
 //! The kernel's routing tables as Linux keeps them (fib_trie.c): several routes in a slot, in their order.
 
 use std::collections::BTreeMap;
-use std::net::Ipv4Addr;
+use std::net::IpAddr;
 
-use nix::errno::Errno;
-
-use crate::armed::Suspicion;
-use crate::kernel_route::{KernelRoute, Occupant, Presence, Result, RouteError, Slot};
+use crate::routes::armed::AffectedRoutes;
+use crate::routes::kernel_route::{KernelRoute, Occupant, Presence, Result, RouteError, Slot, SystemError};
 
 /// Table, destination, prefix length, TOS, priority: as the kernel sorts what has one destination.
-type Key = (u32, Ipv4Addr, u8, u8, u32);
+type Key = (u32, IpAddr, u8, u8, u32);
 
 /// Where a new route goes in its slot.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -42,10 +40,10 @@ impl SimTables {
         let held = self.0.entry(key(&route.slot(), tos)).or_default();
         let is_there = held.contains(route);
         match how {
-            Put::Exclusive if !held.is_empty() => return Err(RouteError::System(Errno::EEXIST)),
+            Put::Exclusive if !held.is_empty() => return Err(RouteError::System(SystemError::EXISTS)),
             // Replacing a route by itself changes nothing.
             Put::Replace if held.first() == Some(route) => {}
-            _ if is_there => return Err(RouteError::System(Errno::EEXIST)),
+            _ if is_there => return Err(RouteError::System(SystemError::EXISTS)),
             Put::Replace if !held.is_empty() => held[0] = *route,
             Put::Exclusive | Put::Append | Put::Replace => held.push(*route),
             Put::Prepend => held.insert(0, *route),
@@ -71,13 +69,13 @@ impl SimTables {
                 return Ok(held.remove(at));
             }
         }
-        Err(RouteError::System(Errno::ESRCH))
+        Err(RouteError::System(SystemError::NO_SUCH_ROUTE))
     }
 
-    /// Drops every route that a suspicion concerns, as the kernel does with a link, and tells nobody which.
-    pub fn flush(&mut self, suspicion: &Suspicion) {
+    /// Drops every affected route without a notice, as the kernel does when a link goes.
+    pub fn flush(&mut self, affected: &AffectedRoutes) {
         for held in self.0.values_mut() {
-            held.retain(|route| !suspicion.concerns(route));
+            held.retain(|route| !affected.includes(route));
         }
     }
 
@@ -88,7 +86,7 @@ impl SimTables {
         }
     }
 
-    /// Takes routes out, whoever's they are.
+    /// Deletes routes of any owner.
     pub fn take(&mut self, which: impl Fn(&KernelRoute) -> bool) -> Vec<KernelRoute> {
         self.0.values_mut().flat_map(|held| held.extract_if(.., |route| which(route))).collect()
     }

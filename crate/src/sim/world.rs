@@ -1,47 +1,38 @@
 //! Hosts, and pairs of sessions between them, on one virtual clock: what can be done to them, and the next thing that
 //! happens.
 
-use std::collections::BinaryHeap;
-
 use std::cmp::Reverse;
+use std::collections::BinaryHeap;
+use std::ops::Deref;
 
-use crate::engine::{SessionId, SessionSpec, Transition};
-use crate::packet::State;
-use crate::session::Timers;
-use crate::sim::Violation;
+use crate::engine::Transition;
+use crate::protocol::session::Timers;
+use crate::protocol::time::Time;
 use crate::sim::host::{Host, HostSpec, RouteKind, destination, path_of};
 use crate::sim::kernel::{KernelFaults, RivalAct};
 use crate::sim::network::{HostId, Network, Quality};
 use crate::sim::random::Random;
-use crate::sim::watch::Watch;
-use crate::time::Time;
-
-/// The port that peers are sent to; nothing in here depends on it.
-const PORT: u16 = 44880;
+use crate::sim::recovery_checks::RecoveryChecks;
+use crate::sim::scene::{Pair, PairId, Scene};
+use crate::sim::violation::Violation;
 
 /// The world begins at one second, so that nothing is near the beginning of time.
 const BEGINNING: Time = Time::from_micros(1_000_000);
 
-/// Two sessions that watch each other. Both have the pair's number as their id.
-#[derive(Clone, Copy, Debug)]
-pub struct Pair {
-    pub hosts: [HostId; 2],
-    pub timers: [Timers; 2],
-}
-
-/// Names a pair.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct PairId(pub u32);
-
 pub struct World {
-    pub now: Time,
-    pub hosts: Vec<Host>,
-    pub network: Network,
-    pub(super) pairs: Vec<Pair>,
+    scene: Scene,
     random: Random,
     starts: BinaryHeap<Reverse<(Time, HostId, bool)>>,
-    watch: Option<Watch>,
+    recovery_checks: Option<RecoveryChecks>,
     steps: u64,
+}
+
+impl Deref for World {
+    type Target = Scene;
+
+    fn deref(&self) -> &Scene {
+        &self.scene
+    }
 }
 
 impl World {
@@ -50,22 +41,35 @@ impl World {
     pub fn new(seed: u64, usual: Quality) -> Self {
         let mut random = Random::new(seed);
         Self {
-            now: BEGINNING,
-            hosts: Vec::new(),
-            network: Network::new(random.fork(), usual),
-            pairs: Vec::new(),
+            scene: Scene {
+                now: BEGINNING,
+                hosts: Vec::new(),
+                network: Network::new(random.fork(), usual),
+                pairs: Vec::new(),
+            },
             random,
             starts: BinaryHeap::new(),
-            watch: None,
+            recovery_checks: None,
             steps: 0,
         }
     }
 
-    /// Watches over what concerns two hosts, too: recovery, one-way cuts, peace where nothing is wrong.
+    /// Also checks pairs of hosts: recovery, one-way cuts, and no change of state while no fault is injected.
     #[must_use]
     pub fn watched(mut self) -> Self {
-        self.watch = Some(Watch::default());
+        self.recovery_checks = Some(RecoveryChecks::default());
         self
+    }
+
+    /// # Panics
+    /// Where there is no host of this number.
+    pub fn host_mut(&mut self, id: HostId) -> &mut Host {
+        self.scene.host_mut(id)
+    }
+
+    /// All hosts, by their numbers.
+    pub fn hosts_mut(&mut self) -> &mut [Host] {
+        &mut self.scene.hosts
     }
 
     /// Adds a host; they are numbered from 1.
@@ -73,17 +77,17 @@ impl World {
     /// # Panics
     /// With more than 254 hosts.
     pub fn add_host(&mut self, spec: HostSpec) -> HostId {
-        let id = HostId(u8::try_from(self.hosts.len() + 1).expect("at most 254 hosts"));
-        self.hosts.push(Host::new(id, spec, self.random.fork()));
+        let id = HostId(u8::try_from(self.scene.hosts.len() + 1).expect("at most 254 hosts"));
+        self.scene.hosts.push(Host::new(id, spec, self.random.fork()));
         id
     }
 
     /// Has two hosts watch each other, with routes on the first and on the second.
     pub fn add_pair(&mut self, hosts: [HostId; 2], timers: [Timers; 2], routes: [&[RouteKind]; 2]) -> PairId {
-        let id = PairId(u32::try_from(self.pairs.len() + 1).expect("fewer pairs than numbers"));
+        let id = PairId(u32::try_from(self.scene.pairs.len() + 1).expect("fewer pairs than numbers"));
         let pair = Pair { hosts, timers };
-        self.pairs.push(pair);
-        let now = self.now;
+        self.scene.pairs.push(pair);
+        let now = self.scene.now;
         for side in 0..2 {
             let spec = pair.spec(id, side);
             self.host_mut(hosts[side]).add_session(spec, now, routes[side]);
@@ -92,56 +96,20 @@ impl World {
         id
     }
 
-    /// # Panics
-    /// Where there is none of this number, as all that names a host.
-    #[must_use]
-    pub fn host(&self, id: HostId) -> &Host {
-        &self.hosts[usize::from(id.0) - 1]
-    }
-
-    pub fn host_mut(&mut self, id: HostId) -> &mut Host {
-        &mut self.hosts[usize::from(id.0) - 1]
-    }
-
-    #[must_use]
-    pub fn pair(&self, id: PairId) -> &Pair {
-        &self.pairs[id.0 as usize - 1]
-    }
-
-    pub fn pair_ids(&self) -> impl Iterator<Item = PairId> + use<> {
-        (1..=self.pairs.len() as u32).map(PairId)
-    }
-
-    /// The states of a pair's sessions; `None` for a host whose process is not there.
-    #[must_use]
-    pub fn states(&self, id: PairId) -> [Option<State>; 2] {
-        self.pair(id).hosts.map(|host| self.host(host).engine.session(id.session()).map(|(session, _)| session.state()))
-    }
-
-    #[must_use]
-    pub fn is_up(&self, id: PairId) -> bool {
-        self.states(id) == [Some(State::Up); 2]
-    }
-
-    #[must_use]
-    pub fn all_up(&self) -> bool {
-        self.pair_ids().all(|id| self.is_up(id))
-    }
-
     /// Nothing more gets from one host to the other; what is on its way arrives.
     pub fn cut(&mut self, from: HostId, to: HostId) {
-        self.network.cut(from, to, self.now);
+        self.scene.network.cut(from, to, self.scene.now);
         self.disturbed_between(from, to);
     }
 
-    pub fn cut_both(&mut self, one: HostId, other: HostId) {
-        self.cut(one, other);
-        self.cut(other, one);
+    pub fn cut_both(&mut self, first: HostId, second: HostId) {
+        self.cut(first, second);
+        self.cut(second, first);
     }
 
     /// Cuts all paths between the given hosts and the others.
     pub fn partition(&mut self, part: &[HostId]) {
-        let ids: Vec<HostId> = self.hosts.iter().map(|host| host.id).collect();
+        let ids: Vec<HostId> = self.scene.hosts.iter().map(|host| host.id).collect();
         for &inside in part {
             for &outside in ids.iter().filter(|id| !part.contains(id)) {
                 self.cut_both(inside, outside);
@@ -150,16 +118,16 @@ impl World {
     }
 
     pub fn heal(&mut self, from: HostId, to: HostId) {
-        self.network.heal(from, to);
+        self.scene.network.heal(from, to);
         self.host_mut(from).answered(to);
         self.disturbed_between(from, to);
     }
 
     pub fn heal_all(&mut self) {
-        let ids: Vec<HostId> = self.hosts.iter().map(|host| host.id).collect();
+        let ids: Vec<HostId> = self.scene.hosts.iter().map(|host| host.id).collect();
         for &from in &ids {
             for &to in &ids {
-                if self.network.cut_since(from, to).is_some() {
+                if self.scene.network.cut_since(from, to).is_some() {
                     self.heal(from, to);
                 }
             }
@@ -167,7 +135,7 @@ impl World {
     }
 
     pub fn set_quality(&mut self, from: HostId, to: HostId, quality: Quality) {
-        self.network.set_quality(from, to, quality);
+        self.scene.network.set_quality(from, to, quality);
         self.disturbed_between(from, to);
     }
 
@@ -184,13 +152,13 @@ impl World {
         if pause_us == 0 {
             self.start(id, adopts);
         } else {
-            self.starts.push(Reverse((self.now.plus(pause_us), id, adopts)));
+            self.starts.push(Reverse((self.scene.now.plus(pause_us), id, adopts)));
         }
     }
 
     fn start(&mut self, id: HostId, adopts: bool) {
         if !self.host(id).alive {
-            let now = self.now;
+            let now = self.scene.now;
             self.host_mut(id).start(now, adopts);
             self.disturbed_at(id);
         }
@@ -198,14 +166,14 @@ impl World {
 
     /// The thread of a host is not run for so long.
     pub fn stall(&mut self, id: HostId, us: u64) {
-        let until = self.now.plus(us);
+        let until = self.scene.now.plus(us);
         self.host_mut(id).stall(until);
         self.disturbed_at(id);
     }
 
     /// Takes one side's session and its routes out of service, or puts them back.
     pub fn admin(&mut self, id: PairId, side: usize, down: bool) {
-        let (host, now) = (self.pair(id).hosts[side], self.now);
+        let (host, now) = (self.pair(id).hosts[side], self.scene.now);
         if self.host(host).alive {
             self.host_mut(host).admin(id.session(), down, now);
         }
@@ -214,7 +182,7 @@ impl World {
 
     /// Takes one of a host's routes out of service, or puts it back; routes are numbered as they were added.
     pub fn admin_route(&mut self, id: HostId, route: usize, down: bool) {
-        let now = self.now;
+        let now = self.scene.now;
         if self.host(id).alive {
             self.host_mut(id).admin_route(route, down, now);
         }
@@ -222,13 +190,13 @@ impl World {
 
     /// Somebody else does something with the slot of one of a host's routes.
     pub fn change_route(&mut self, id: HostId, route: usize, change: RivalAct) {
-        let now = self.now;
+        let now = self.scene.now;
         self.host_mut(id).change_route(route, change, now);
     }
 
     /// A link of a host's goes for a moment: the kernel drops the routes over it.
     pub fn flush(&mut self, id: HostId, link: u32) {
-        let now = self.now;
+        let now = self.scene.now;
         self.host_mut(id).flush(link, now);
     }
 
@@ -241,9 +209,9 @@ impl World {
 
     /// Gives one side's session other timers.
     pub fn set_timers(&mut self, id: PairId, side: usize, timers: Timers) {
-        self.pairs[id.0 as usize - 1].timers[side] = timers;
+        self.scene.pairs[id.0 as usize - 1].timers[side] = timers;
         let (spec, host) = (self.pair(id).spec(id, side), self.pair(id).hosts[side]);
-        let now = self.now;
+        let now = self.scene.now;
         self.host_mut(host).update(spec, now);
         self.disturbed(id);
     }
@@ -257,9 +225,9 @@ impl World {
     /// # Errors
     /// The first thing that must not happen and did.
     pub fn run(&mut self, us: u64) -> Result<(), Violation> {
-        let until = self.now.plus(us);
+        let until = self.scene.now.plus(us);
         while self.step(until)? {}
-        self.now = until;
+        self.scene.now = until;
         Ok(())
     }
 
@@ -272,11 +240,11 @@ impl World {
         at_most_us: u64,
         mut holds: impl FnMut(&Self) -> bool,
     ) -> Result<Option<u64>, Violation> {
-        let began = self.now;
-        let until = self.now.plus(at_most_us);
+        let began = self.scene.now;
+        let until = self.scene.now.plus(at_most_us);
         loop {
             if holds(self) {
-                return Ok(Some(self.now.since(began)));
+                return Ok(Some(self.scene.now.since(began)));
             }
             if !self.step(until)? {
                 return Ok(None);
@@ -286,13 +254,13 @@ impl World {
 
     /// Every transition that was recorded, of all hosts; then none.
     pub fn take_transitions(&mut self) -> Vec<Transition> {
-        self.hosts.iter_mut().flat_map(|host| std::mem::take(&mut host.transitions)).collect()
+        self.scene.hosts.iter_mut().flat_map(|host| std::mem::take(&mut host.transitions)).collect()
     }
 
     /// All transitions that there were.
     #[must_use]
     pub fn transition_count(&self) -> u64 {
-        self.hosts.iter().map(|host| host.transition_count).sum()
+        self.scene.hosts.iter().map(|host| host.transition_count).sum()
     }
 
     /// How many times the world moved on.
@@ -304,7 +272,7 @@ impl World {
     /// No route operation is under way anywhere.
     #[must_use]
     pub fn is_settled(&self) -> bool {
-        self.hosts.iter().all(Host::is_settled)
+        self.scene.hosts.iter().all(Host::is_settled)
     }
 
     /// Looks at every session once more.
@@ -312,51 +280,50 @@ impl World {
     /// # Errors
     /// As `run`.
     pub fn check(&self) -> Result<(), Violation> {
-        self.hosts
+        self.scene
+            .hosts
             .iter()
-            .try_for_each(|host| host.check(self.now).map_err(|violation| self.locate(host.id, &violation)))
+            .try_for_each(|host| host.check(self.scene.now).map_err(|violation| self.locate(host.id, &violation)))
     }
 
     /// Jumps to the next thing that happens; false where nothing does until then.
     fn step(&mut self, until: Time) -> Result<bool, Violation> {
-        let arrival = self.network.next_arrival();
+        let arrival = self.scene.network.next_arrival();
         let start = self.starts.peek().map(|Reverse((at, ..))| *at);
-        let check = self.watch.as_ref().and_then(Watch::next);
-        let hosts = self.hosts.iter().filter_map(Host::next).min();
+        let check = self.recovery_checks.as_ref().and_then(RecoveryChecks::next);
+        let hosts = self.scene.hosts.iter().filter_map(Host::next).min();
         let next = [arrival, start, check, hosts].into_iter().flatten().min();
         let Some(next) = next.filter(|next| *next <= until) else { return Ok(false) };
-        self.now = self.now.max(next);
+        self.scene.now = self.scene.now.max(next);
         self.steps += 1;
         while let Some(Reverse((_, id, adopts))) =
-            self.starts.peek().copied().filter(|Reverse((at, ..))| *at <= self.now)
+            self.starts.peek().copied().filter(|Reverse((at, ..))| *at <= self.scene.now)
         {
             self.starts.pop();
             self.start(id, adopts);
         }
-        while let Some(flight) = self.network.arrived(self.now) {
-            let now = self.now;
+        while let Some(flight) = self.scene.network.arrived(self.scene.now) {
+            let now = self.scene.now;
             if flight.corrupted
-                && let Some(watch) = &mut self.watch
+                && let Some(checks) = &mut self.recovery_checks
             {
-                watch.corrupted(now);
+                checks.corrupted(now);
             }
             self.host_mut(flight.to).arrive(flight, now);
         }
-        for at in 0..self.hosts.len() {
-            if self.hosts[at].next().is_some_and(|next| next <= self.now) {
+        for at in 0..self.scene.hosts.len() {
+            if self.scene.hosts[at].next().is_some_and(|next| next <= self.scene.now) {
                 self.run_host(at)?;
             }
         }
-        if let Some(mut watch) = self.watch.take() {
-            let outcome = watch.run(self);
-            self.watch = Some(watch);
-            outcome?;
+        if let Some(checks) = &mut self.recovery_checks {
+            checks.run(&self.scene)?;
         }
         Ok(true)
     }
 
     fn run_host(&mut self, at: usize) -> Result<(), Violation> {
-        let Self { now, hosts, network, .. } = self;
+        let Scene { now, hosts, network, .. } = &mut self.scene;
         let host = &mut hosts[at];
         let from = host.id;
         let outcome = host.run(*now, |packet| {
@@ -367,20 +334,18 @@ impl World {
         if let Err(violation) = outcome {
             return Err(self.locate(from, &violation));
         }
-        let host = &mut self.hosts[at];
+        let host = &mut self.scene.hosts[at];
         if !host.changed.is_empty() {
             let changed = std::mem::take(&mut host.changed);
-            if let Some(mut watch) = self.watch.take() {
-                let outcome = watch.changed(self, from, &changed);
-                self.watch = Some(watch);
-                outcome?;
+            if let Some(checks) = &mut self.recovery_checks {
+                checks.changed(&self.scene, from, &changed)?;
             }
         }
         Ok(())
     }
 
     fn locate(&self, host: HostId, violation: &Violation) -> Violation {
-        Violation::new(self.now, format!("host {}, whose clock shows {}", host.0, violation))
+        Violation::new(self.scene.now, format!("host {}, whose clock shows {}", host.0, violation))
     }
 
     fn disturbed_at(&mut self, host: HostId) {
@@ -401,23 +366,8 @@ impl World {
     }
 
     fn disturbed(&mut self, id: PairId) {
-        if let Some(mut watch) = self.watch.take() {
-            watch.disturbed(self, id);
-            self.watch = Some(watch);
+        if let Some(checks) = &mut self.recovery_checks {
+            checks.disturbed(&self.scene, id);
         }
-    }
-}
-
-impl PairId {
-    #[must_use]
-    pub fn session(self) -> SessionId {
-        SessionId(self.0)
-    }
-}
-
-impl Pair {
-    fn spec(&self, id: PairId, side: usize) -> SessionSpec {
-        let path = path_of(self.hosts[side], self.hosts[1 - side], id.0);
-        SessionSpec { id: id.session(), path, peer_port: PORT, timers: self.timers[side] }
     }
 }

@@ -1,51 +1,52 @@
 //! What several tests need: shorthands, and a pair of hosts in a simulated world.
 #![allow(dead_code, reason = "each test binary uses its own part of it")]
 
-use std::net::Ipv4Addr;
+use std::net::{IpAddr, Ipv4Addr};
 
+use route_liveness::engine::stats::LinkId;
 use route_liveness::engine::{Engine, Event, Path, SessionId, SessionSpec, Transition};
-use route_liveness::rules::{ROBUST, Rules};
-use route_liveness::session::{Policy, Timers};
+use route_liveness::protocol::rules::{ROBUST, Rules};
+use route_liveness::protocol::session::{Policy, Timers};
+use route_liveness::protocol::time::Time;
 use route_liveness::sim::{Host, HostId, HostSpec, Quality, World};
-use route_liveness::stats::LinkId;
-use route_liveness::time::Time;
 
-pub const MS: u64 = 1_000;
-pub const SECOND: u64 = 1_000_000;
-pub const LINK: LinkId = LinkId(1);
+pub(crate) const MS: u64 = 1_000;
+pub(crate) const SECOND: u64 = 1_000_000;
+pub(crate) const LINK: LinkId = LinkId(1);
 
-pub fn at(us: u64) -> Time {
+pub(crate) fn at(us: u64) -> Time {
     Time::from_micros(us)
 }
 
-pub fn policy(rules: &'static Rules) -> Policy {
+pub(crate) fn policy(rules: &'static Rules) -> Policy {
     Policy {
         rules,
         min_tx_floor_us: 10_000,
         max_tx_ceil_us: 1_000_000,
         backoff_max_us: 1_000_000,
         require_discriminator: false,
+        min_ttl: 0,
         identity: None,
     }
 }
 
-pub fn timers(interval_ms: u32, detect_mult: u8) -> Timers {
+pub(crate) fn timers(interval_ms: u32, detect_mult: u8) -> Timers {
     Timers { tx_min_us: interval_ms * 1_000, rx_min_us: interval_ms * 1_000, detect_mult }
 }
 
-pub fn host(number: u8) -> Ipv4Addr {
-    Ipv4Addr::new(10, 0, 0, number)
+pub(crate) fn host(number: u8) -> IpAddr {
+    IpAddr::V4(Ipv4Addr::new(10, 0, 0, number))
 }
 
-pub fn path(local: u8, peer: u8) -> Path {
+pub(crate) fn path(local: u8, peer: u8) -> Path {
     Path { link: LINK, local: host(local), peer: host(peer) }
 }
 
-pub fn spec(id: u32, path: Path, timers: Timers) -> SessionSpec {
-    SessionSpec { id: SessionId(id), path, peer_port: 44880, timers }
+pub(crate) fn spec(id: u32, path: Path, timers: Timers) -> SessionSpec {
+    SessionSpec { id: SessionId(id), path, peer_port: 44880, timers, min_ttl: None }
 }
 
-pub fn transitions(engine: &mut Engine) -> Vec<Transition> {
+pub(crate) fn transitions(engine: &mut Engine) -> Vec<Transition> {
     std::iter::from_fn(|| engine.poll_event())
         .filter_map(|event| if let Event::Transition(transition) = event { Some(transition) } else { None })
         .collect()
@@ -53,60 +54,60 @@ pub fn transitions(engine: &mut Engine) -> Vec<Transition> {
 
 /// A simulated world of two robust hosts, 1 and 2, with a pair of sessions; a violation of what the simulator watches over
 /// is a failed test.
-pub struct Network {
-    pub world: World,
+pub(crate) struct Network {
+    pub(crate) world: World,
 }
 
 impl Network {
-    pub fn pair(timers: Timers) -> Self {
+    pub(crate) fn pair(timers: Timers) -> Self {
         Self::pair_with(timers, [&ROBUST, &ROBUST])
     }
 
-    pub fn pair_with(timers: Timers, rules: [&'static Rules; 2]) -> Self {
+    pub(crate) fn pair_with(timers: Timers, rules: [&'static Rules; 2]) -> Self {
         Self::pair_over(MS, timers, rules)
     }
 
-    pub fn pair_over(delay_us: u64, timers: Timers, rules: [&'static Rules; 2]) -> Self {
+    pub(crate) fn pair_over(delay_us: u64, timers: Timers, rules: [&'static Rules; 2]) -> Self {
         let mut world = World::new(1, Quality { delay_us, ..Quality::default() }).watched();
         let hosts = rules.map(|rules| world.add_host(HostSpec { rules, ..HostSpec::default() }));
         world.add_pair(hosts, [timers; 2], [&[], &[]]);
         Self { world }
     }
 
-    pub fn host(&mut self, number: u8) -> &mut Host {
+    pub(crate) fn host(&mut self, number: u8) -> &mut Host {
         self.world.host_mut(HostId(number))
     }
 
-    pub fn run(&mut self, us: u64) {
+    pub(crate) fn run(&mut self, us: u64) {
         self.world.run(us).expect("nothing that must not happen");
     }
 
-    pub fn run_until(&mut self, at_most_us: u64, holds: impl FnMut(&World) -> bool) -> Option<u64> {
+    pub(crate) fn run_until(&mut self, at_most_us: u64, holds: impl FnMut(&World) -> bool) -> Option<u64> {
         self.world.run_until(at_most_us, holds).expect("nothing that must not happen")
     }
 
-    pub fn cut(&mut self, from: u8, to: u8) {
+    pub(crate) fn cut(&mut self, from: u8, to: u8) {
         self.world.cut(HostId(from), HostId(to));
     }
 
-    pub fn cut_both(&mut self) {
+    pub(crate) fn cut_both(&mut self) {
         self.world.cut_both(HostId(1), HostId(2));
     }
 
-    pub fn heal(&mut self) {
+    pub(crate) fn heal(&mut self) {
         self.world.heal_all();
     }
 
-    pub fn kill(&mut self, number: u8) {
+    pub(crate) fn kill(&mut self, number: u8) {
         self.world.kill(HostId(number));
     }
 
-    pub fn restart(&mut self, number: u8) {
+    pub(crate) fn restart(&mut self, number: u8) {
         self.world.restart(HostId(number), 0, false);
     }
 
     /// Every transition so far, of both hosts; then none.
-    pub fn take_transitions(&mut self) -> Vec<Transition> {
+    pub(crate) fn take_transitions(&mut self) -> Vec<Transition> {
         self.world.take_transitions()
     }
 }

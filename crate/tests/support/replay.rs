@@ -1,23 +1,29 @@
 //! Replays a scenario of timed inputs in the core, and tells after each what came out and how things stand.
 
-use std::net::Ipv4Addr;
+use std::net::{IpAddr, Ipv4Addr};
 
+use route_liveness::engine::stats::LinkId;
 use route_liveness::engine::{Datagram, Engine, Event, Path, SessionId, SessionSpec};
-use route_liveness::packet::{ControlPacket, State};
-use route_liveness::rules::{REFERENCE, ROBUST};
-use route_liveness::session::{Identity, Policy, Timers};
-use route_liveness::stats::LinkId;
-use route_liveness::time::Time;
+use route_liveness::protocol::liveness::Identity;
+use route_liveness::protocol::liveness::packet::ControlPacket;
+use route_liveness::protocol::rules::{REFERENCE, ROBUST};
+use route_liveness::protocol::session::{Policy, Timers};
+use route_liveness::protocol::state::State;
+use route_liveness::protocol::time::Time;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
 const ID: SessionId = SessionId(1);
-const PATH: Path = Path { link: LinkId(1), local: Ipv4Addr::new(10, 0, 0, 1), peer: Ipv4Addr::new(10, 0, 0, 2) };
+const PATH: Path = Path {
+    link: LinkId(1),
+    local: IpAddr::V4(Ipv4Addr::new(10, 0, 0, 1)),
+    peer: IpAddr::V4(Ipv4Addr::new(10, 0, 0, 2)),
+};
 
 /// Timed inputs for one session.
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
-pub struct Scenario {
+pub(crate) struct Scenario {
     /// The effect that the scenario shows.
     #[serde(rename = "name")]
     _name: String,
@@ -28,12 +34,12 @@ pub struct Scenario {
     limits: Limits,
     identity: Option<WireIdentity>,
     session: WireSession,
-    pub steps: Vec<Step>,
+    pub(crate) steps: Vec<Step>,
 }
 
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
-pub struct Limits {
+pub(crate) struct Limits {
     min_tx_floor_us: u32,
     max_tx_ceil_us: u32,
     backoff_max_us: u32,
@@ -43,14 +49,14 @@ pub struct Limits {
 
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
-pub struct WireIdentity {
+pub(crate) struct WireIdentity {
     passive: bool,
     version: [u8; 4],
 }
 
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
-pub struct WireSession {
+pub(crate) struct WireSession {
     local_discr: u32,
     tx_min_us: u32,
     rx_min_us: u32,
@@ -60,8 +66,8 @@ pub struct WireSession {
 /// One input. Before it, everything that is due earlier has run; after it, everything that is due at that time.
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
-pub struct Step {
-    pub at_us: u64,
+pub(crate) struct Step {
+    pub(crate) at_us: u64,
     #[serde(rename = "do")]
     action: Action,
     /// With `run`: so much of the time up to `atUs` the engine was not run at all.
@@ -80,7 +86,7 @@ pub struct Step {
 
 #[derive(Deserialize, Clone, Copy, PartialEq, Eq)]
 #[serde(rename_all = "camelCase")]
-pub enum Action {
+pub(crate) enum Action {
     Start,
     Receive,
     Run,
@@ -100,7 +106,7 @@ struct WireTimers {
 
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
-pub struct WirePacket {
+pub(crate) struct WirePacket {
     state: String,
     local_discr: u32,
     peer_discr: u32,
@@ -128,14 +134,14 @@ impl WirePacket {
     }
 }
 
-pub struct Replay {
+pub(crate) struct Replay {
     engine: Engine,
     sent: Vec<Value>,
     events: Vec<Value>,
 }
 
 impl Replay {
-    pub fn new(scenario: &Scenario) -> Self {
+    pub(crate) fn new(scenario: &Scenario) -> Self {
         let rules = match scenario.rules.as_str() {
             "reference" => &REFERENCE,
             "robust" => &ROBUST,
@@ -143,7 +149,15 @@ impl Replay {
         };
         let Limits { min_tx_floor_us, max_tx_ceil_us, backoff_max_us, require_discriminator } = scenario.limits;
         let identity = scenario.identity.as_ref().map(|own| Identity { passive: own.passive, version: own.version });
-        let policy = Policy { rules, min_tx_floor_us, max_tx_ceil_us, backoff_max_us, require_discriminator, identity };
+        let policy = Policy {
+            rules,
+            min_tx_floor_us,
+            max_tx_ceil_us,
+            backoff_max_us,
+            require_discriminator,
+            min_ttl: 0,
+            identity,
+        };
         Self { engine: Engine::new(policy, 1, scenario.seed), sent: Vec::new(), events: Vec::new() }
     }
 
@@ -173,13 +187,13 @@ impl Replay {
         }
     }
 
-    pub fn apply(&mut self, scenario: &Scenario, step: &Step) {
+    pub(crate) fn apply(&mut self, scenario: &Scenario, step: &Step) {
         let now = Time::from_micros(step.at_us);
         match (step.action, step.late_us) {
             (Action::Run, Some(late_us)) => {
                 self.run_before(now.minus(late_us));
                 let planned = self.engine.poll_deadline().unwrap_or(now);
-                self.engine.note_lateness(now, now.since(planned));
+                self.engine.note_scheduling_delay(now, now.since(planned));
             }
             _ => self.run_before(now),
         }
@@ -187,7 +201,7 @@ impl Replay {
             Action::Start => {
                 let WireSession { local_discr, tx_min_us, rx_min_us, detect_mult } = scenario.session;
                 let timers = Timers { tx_min_us, rx_min_us, detect_mult };
-                let spec = SessionSpec { id: ID, path: PATH, peer_port: 44880, timers };
+                let spec = SessionSpec { id: ID, path: PATH, peer_port: 44880, timers, min_ttl: None };
                 self.engine.add_session(now, spec, local_discr).expect("room for one session");
             }
             Action::Receive => {
@@ -197,7 +211,7 @@ impl Replay {
                     _ => panic!("a step that receives has a packet or bytes"),
                 };
                 let arrival = step.arrival_us.map_or(now, Time::from_micros);
-                self.engine.handle_datagram(now, Datagram { arrival, path: PATH, bytes: &bytes });
+                self.engine.handle_datagram(now, Datagram { arrival, path: PATH, ttl: None, bytes: &bytes });
             }
             Action::Run => {}
             Action::AdminDown => self.engine.admin_down(now, ID),
@@ -213,7 +227,7 @@ impl Replay {
     }
 
     /// What happened since the last step, and how things stand.
-    pub fn observed(&mut self) -> Value {
+    pub(crate) fn observed(&mut self) -> Value {
         let (session, scheduled) = self.engine.session(ID).expect("the session was started");
         let peer = session.peer();
         json!({
@@ -222,8 +236,8 @@ impl Replay {
             "state": session.state().name(),
             "reason": session.last_down_reason().name(),
             "peerDiscr": peer.discr,
-            "peerPassive": peer.passive,
-            "peerVersion": peer.version,
+            "peerPassive": peer.details.passive,
+            "peerVersion": peer.details.version,
             "txIntervalUs": session.tx_interval_us(),
             "detectTimeUs": session.detect_time_us(),
             "detectDeadlineUs": session.detect_deadline().map(Time::micros),

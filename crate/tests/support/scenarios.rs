@@ -3,8 +3,8 @@
 use proptest::prelude::*;
 use proptest::strategy::ValueTree;
 use proptest::test_runner::{Config, RngAlgorithm, TestRng, TestRunner};
-use route_liveness::rules::{REFERENCE, ROBUST};
-use route_liveness::session::Timers;
+use route_liveness::protocol::rules::{REFERENCE, ROBUST};
+use route_liveness::protocol::session::Timers;
 use route_liveness::sim::{
     Fault, HostSpec, KernelFaults, PairSpec, Quality, RivalAct, RouteKind, RunError, Scenario, Timed, Totals, Violation,
 };
@@ -17,16 +17,16 @@ const SHRINKS: usize = 2_000;
 
 /// How large scenarios are.
 #[derive(Clone, Copy, Debug)]
-pub struct Size {
-    pub duration_us: u64,
-    pub faults: usize,
+pub(crate) struct Size {
+    pub(crate) duration_us: u64,
+    pub(crate) faults: usize,
 }
 
 /// Runs the scenario of a seed.
 ///
 /// # Errors
 /// What went wrong, the smallest scenario found in which something does, and the command that has it all again.
-pub fn run_seed(seed: u64, size: Size) -> Result<Totals, String> {
+pub(crate) fn run_seed(seed: u64, size: Size) -> Result<Totals, String> {
     let mut bytes = [0; 32];
     bytes[..8].copy_from_slice(&seed.to_le_bytes());
     let rng = TestRng::from_seed(RngAlgorithm::ChaCha, &bytes);
@@ -110,7 +110,7 @@ const PLAINER: [fn(&mut Scenario); 10] = [
     |scenario| scenario.hosts.iter_mut().for_each(|host| host.require_discriminator = false),
 ];
 
-pub fn scenarios(seed: u64, size: Size) -> impl Strategy<Value = Scenario> {
+pub(crate) fn scenarios(seed: u64, size: Size) -> impl Strategy<Value = Scenario> {
     let hosts = proptest::collection::vec(hosts(), 2..=4);
     hosts.prop_flat_map(move |hosts| {
         let count = hosts.len();

@@ -1,0 +1,132 @@
+//! What the thread does when it is asked to.
+
+use std::sync::Arc;
+
+use nix::errno::Errno;
+
+use crate::driver::Driver;
+use crate::driver::command_queue::{Command, SessionConfig};
+use crate::driver::snapshot::SnapshotPage;
+use crate::engine::stats::LocalEndpoint;
+use crate::engine::{AddError, Path, SessionSpec};
+use crate::protocol::time::Time;
+use crate::routes::armed::ArmedRoute;
+use crate::routes::kernel_route::{RouteError, SystemError};
+use crate::routes::outcome::{RouteId, RouteOp, RouteOutcome};
+use crate::routes::worker::{OutcomeSink, RouteWorker};
+use crate::system::clock;
+use crate::system::problem::Problem;
+use crate::system::realtime;
+
+impl Driver {
+    pub(super) fn run_commands(&mut self) {
+        for command in self.commands.take() {
+            let now = clock::now();
+            match command {
+                Command::AddSessions(configs) => {
+                    configs.into_iter().for_each(|config| self.add_session(now, config));
+                    self.fit_send_buffer();
+                    if self.socket_filter.is_attached() {
+                        self.attach_filter();
+                    }
+                }
+                Command::UpdateSessions(configs) => {
+                    for config in configs {
+                        self.engine.update_session(now, config.id, config.timers, config.peer_port);
+                    }
+                }
+                Command::RemoveSessions(ids) => {
+                    for id in ids {
+                        if let Some(link) = self.engine.remove_session(id) {
+                            self.links.forget(link);
+                        }
+                    }
+                }
+                Command::AdminDown(ids) => ids.into_iter().for_each(|id| self.engine.admin_down(now, id)),
+                Command::AdminUp(ids) => ids.into_iter().for_each(|id| self.engine.admin_up(now, id)),
+                Command::Arm(routes) => self.arm(now, routes),
+                Command::Disarm(routes) => {
+                    if let Some(route_worker) = &self.route_worker {
+                        route_worker.disarm(routes.iter().map(|disarm| (disarm.id, disarm.generation, disarm.remove)));
+                    } else {
+                        // Nothing is armed that would have to be deleted.
+                        let gone = routes.iter().map(|disarm| unarmed(disarm.id, disarm.generation, now, Ok(()), true));
+                        self.mailbox.put_outcomes(gone.collect());
+                    }
+                }
+                Command::Retry(routes) => {
+                    if let Some(route_worker) = &self.route_worker {
+                        route_worker.retry(routes);
+                    }
+                }
+                // Whoever asked may have given up waiting.
+                Command::Snapshots(wanted, answer) => drop(answer.send(SnapshotPage::of(&self.engine, &wanted))),
+                Command::Stats(answer) => drop(answer.send(self.stats())),
+                Command::Close { admin_down } => self.start_closing(now, admin_down),
+                #[cfg(test)]
+                Command::Panic => panic!("asked to"),
+            }
+        }
+    }
+
+    /// Learns which interfaces have come, gone or changed their index. Routes lead over the new one then.
+    pub(super) fn refresh_links(&mut self) {
+        let before = self.links.indices();
+        self.links.refresh();
+        let after = self.links.indices();
+        if let Some(route_worker) = &self.route_worker
+            && before != after
+        {
+            route_worker.links_changed(after.into_iter().filter(|link| !before.contains(link)));
+        }
+    }
+
+    pub(super) fn add_session(&mut self, now: Time, config: SessionConfig) {
+        let SessionConfig { id, interface, local, peer, peer_port, timers } = config;
+        let path = Path { link: self.links.intern(&interface), local, peer };
+        let spec = SessionSpec { id, path, peer_port, timers, min_ttl: None };
+        let result = loop {
+            let discr = self.engine.draw_discriminator();
+            match self.engine.add_session(now, spec, discr) {
+                Err(AddError::DiscriminatorTaken) => {}
+                result => break result,
+            }
+        };
+        if let Err(error) = result {
+            let message = format!("the session {interface} {local} -> {peer} was not started: {error}");
+            self.mailbox.put_warning(Problem { code: "ERR_SESSION_REFUSED".into(), message });
+        }
+    }
+
+    fn arm(&mut self, now: Time, routes: Vec<ArmedRoute>) {
+        if self.route_worker.is_none() {
+            // Threads that are started from here run where the process may, not where this one is pinned to.
+            match realtime::unpinned(|| {
+                RouteWorker::start(self.arming_policy, Arc::clone(&self.mailbox) as Arc<dyn OutcomeSink>)
+            }) {
+                Ok(route_worker) => self.route_worker = Some(route_worker),
+                Err(error) => {
+                    let cannot_start =
+                        RouteError::CannotStart(SystemError(error.raw_os_error().unwrap_or(Errno::EAGAIN as i32)));
+                    let failed = |route: ArmedRoute| unarmed(route.id, route.generation, now, Err(cannot_start), false);
+                    self.mailbox.put_outcomes(routes.into_iter().map(failed).collect());
+                    return;
+                }
+            }
+        }
+        if let Some(route_worker) = &self.route_worker {
+            route_worker.arm(routes.into_iter().map(|mut route| {
+                let endpoint = self.engine.endpoint(route.session).unwrap_or(LocalEndpoint::OTHER);
+                route.route.interface = self.links.index(endpoint.link).unwrap_or(0);
+                // A session that is Up already converged for the routes that it had then.
+                (route, endpoint, self.view(route.session, None))
+            }));
+        }
+    }
+}
+
+/// The outcome for a route where no thread runs that could change it.
+fn unarmed(id: RouteId, generation: u32, at: Time, result: Result<(), RouteError>, gone: bool) -> RouteOutcome {
+    let op = if gone { RouteOp::None } else { RouteOp::Add };
+    RouteOutcome { id, generation, op, result, at, duration_us: 0, gone, installed: false, restore_at: None }
+}

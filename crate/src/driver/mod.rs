@@ -1,0 +1,446 @@
+//! The thread of an engine. A turn waits for the socket and the next deadline, reads everything that arrived, lets the engine
+//! decide, leaves events in the mailbox, and sends what is due in batches.
+
+pub mod command_queue;
+mod commands;
+pub mod drop_reporter;
+pub mod handle;
+pub mod mailbox;
+mod receiving;
+mod sending;
+pub mod snapshot;
+mod statistics;
+mod waiter;
+
+use std::net::SocketAddrV4;
+use std::sync::Arc;
+
+use nix::errno::Errno;
+
+use crate::driver::command_queue::CommandQueue;
+use crate::driver::drop_reporter::DropReporter;
+use crate::driver::mailbox::Mailbox;
+use crate::driver::snapshot::StatsReport;
+use crate::driver::waiter::{QUIET_US, Source, Waiter};
+use crate::engine::{Engine, Event, SessionId};
+use crate::net::arrival::Arrivals;
+use crate::net::cells::BATCH;
+use crate::net::links::Links;
+use crate::net::rx_socket::RxSocket;
+use crate::net::send_queue::SendQueue;
+use crate::net::socket;
+use crate::net::socket_filter::SocketFilter;
+use crate::net::start_error::StartError;
+use crate::net::tx_socket::TxSocket;
+use crate::protocol::session::Policy;
+use crate::protocol::state::State;
+use crate::protocol::time::Time;
+use crate::routes::armed::{ArmingPolicy, SessionView};
+use crate::routes::worker::{OutcomeSink, RouteWorker};
+use crate::system::clock;
+use crate::system::panics;
+use crate::system::problem::Problem;
+use crate::system::realtime::{self, Realtime};
+
+/// A packet leaves at most this much before it is due, together with others: that saves wake-ups.
+const TX_SLACK_US: u16 = 1_000;
+
+/// An AdminDown to all peers is repeated no longer than this.
+const ADMIN_DOWN_MAX_US: u64 = 3_000_000;
+
+/// What a driver is started with.
+pub struct DriverOptions {
+    /// Where the socket is bound.
+    pub bind: SocketAddrV4,
+    /// What all sessions share.
+    pub policy: Policy,
+    /// How many sessions there may be.
+    pub max_sessions: usize,
+    /// What all armed routes share.
+    pub arming_policy: ArmingPolicy,
+    /// What is asked of the scheduler.
+    pub realtime: Realtime,
+}
+
+enum Life {
+    Running,
+    /// Announces AdminDown until then.
+    Closing(Time),
+    Over,
+}
+
+pub(crate) struct Driver {
+    engine: Engine,
+    /// For liveness, both are sides of one socket.
+    rx: RxSocket,
+    tx: TxSocket,
+    links: Links,
+    commands: Arc<CommandQueue>,
+    mailbox: Arc<Mailbox>,
+    arming_policy: ArmingPolicy,
+    /// Started with the first route that is armed.
+    route_worker: Option<RouteWorker>,
+    realtime: Realtime,
+    waiter: Waiter,
+    /// The deadline that the last wait was for.
+    planned: Option<Time>,
+    arrivals: Arrivals,
+    send_queue: SendQueue,
+    /// Up to when everything that arrived was read.
+    read_until: Time,
+    read_errors: u64,
+    read_errors_in_a_row: u32,
+    socket_drops: u32,
+    looked_for_drops_at: Time,
+    socket_filter: SocketFilter,
+    drop_reporter: DropReporter,
+    warned_small_buffer: bool,
+    turns: u64,
+    life: Life,
+}
+
+impl Driver {
+    pub(crate) fn new(
+        options: DriverOptions,
+        commands: Arc<CommandQueue>,
+        mailbox: Arc<Mailbox>,
+    ) -> Result<Self, StartError> {
+        let DriverOptions { bind, policy, max_sessions, arming_policy, realtime } = options;
+        let (rx, tx) = socket::bind(bind, max_sessions).map_err(StartError::Bind)?;
+        if policy.min_ttl > 0 {
+            rx.tell_ttl()?;
+        }
+        let links = Links::new()?;
+        let waiter = Waiter::new(&rx, &*commands, &links)?;
+        let random = || getrandom::u64().map_err(std::io::Error::from);
+        let key = [random()?, random()?, random()?, random()?];
+        let seed = getrandom::u32().map_err(std::io::Error::from)?;
+        Ok(Self {
+            engine: Engine::new(policy, max_sessions, seed).with_slack(TX_SLACK_US).with_key(key),
+            rx,
+            tx,
+            links,
+            commands,
+            mailbox,
+            arming_policy,
+            route_worker: None,
+            realtime,
+            waiter,
+            planned: None,
+            arrivals: Arrivals::new(clock::reading()),
+            send_queue: SendQueue::new(max_sessions.max(BATCH) * 2),
+            read_until: clock::now(),
+            read_errors: 0,
+            read_errors_in_a_row: 0,
+            socket_drops: 0,
+            looked_for_drops_at: clock::now(),
+            socket_filter: SocketFilter::default(),
+            drop_reporter: DropReporter::default(),
+            warned_small_buffer: false,
+            turns: 0,
+            life: Life::Running,
+        })
+    }
+
+    /// Where the socket is bound.
+    pub(crate) fn local_addr(&self) -> nix::Result<SocketAddrV4> {
+        self.rx.local_addr()
+    }
+
+    pub(crate) fn run(mut self) -> Option<StatsReport> {
+        let (mailbox, commands) = (Arc::clone(&self.mailbox), Arc::clone(&self.commands));
+        let outcome = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
+            realtime::ask_to_run_soon();
+            for warning in self.realtime.apply() {
+                self.mailbox.put_warning(warning);
+            }
+            while !matches!(self.life, Life::Over) {
+                self.turn()?;
+            }
+            Ok::<StatsReport, Errno>(self.stats())
+        }));
+        // Commands are not answered from here on. The queue is closed first, so that a caller who waits hears it at once.
+        commands.close();
+        let fatal = match outcome {
+            Ok(Ok(last)) => return Some(last),
+            Ok(Err(errno)) => Problem {
+                code: format!("{errno:?}"),
+                message: format!("the engine's thread has stopped: {}", errno.desc()),
+            },
+            Err(panic) => Problem {
+                code: "ERR_INTERNAL".into(),
+                message: format!("the engine's thread has stopped: {}", panics::text(&*panic)),
+            },
+        };
+        mailbox.put_fatal(fatal);
+        None
+    }
+
+    /// One turn: wait, run commands, read, decide, publish, send.
+    fn turn(&mut self) -> nix::Result<()> {
+        let now = clock::now();
+        self.engine.put_back_detections(now.plus(QUIET_US));
+        self.planned = self.deadline();
+        let woken = self.waiter.wait(now, self.planned)?;
+        let woken_at = clock::now();
+        self.turns += 1;
+        if let Some(planned) = self.planned.filter(|planned| *planned <= woken_at) {
+            self.engine.note_scheduling_delay(woken_at, woken_at.since(planned));
+        }
+        if woken.by(Source::Links) {
+            self.refresh_links();
+        }
+        if woken.by(Source::Commands) {
+            self.run_commands();
+        }
+        // Read on every turn: a session whose packets wait in the socket is not silent.
+        let read_until = self.read(clock::now())?;
+        let now = clock::now();
+        self.look_for_drops(now, read_until);
+        self.engine.handle_timeout(now, read_until);
+        self.engine.transmit_ahead(now);
+        // Events go before packets: each moment that a route stays costs traffic into a path that is known not to work.
+        self.publish_events(now);
+        self.send(now);
+        if let Life::Closing(until) = self.life
+            && now >= until
+        {
+            self.life = Life::Over;
+        }
+        Ok(())
+    }
+
+    fn deadline(&self) -> Option<Time> {
+        let leave_at = if let Life::Closing(until) = self.life { Some(until) } else { None };
+        [self.engine.poll_deadline(), self.send_queue.retry_at(), leave_at].into_iter().flatten().min()
+    }
+
+    /// Leaves the changes of sessions in the mailbox, then hands them to the route worker. In this order, so that JavaScript
+    /// finds the transition of a session before the outcome of its route; the mailbox costs two microseconds.
+    fn publish_events(&mut self, now: Time) {
+        let events: Vec<Event> = std::iter::from_fn(|| self.engine.poll_event()).collect();
+        if events.is_empty() {
+            return;
+        }
+        self.mailbox.put_events(events.iter().copied());
+        // While the thread is closing, sessions that go AdminDown leave their routes as they are.
+        if let (Some(route_worker), Life::Running) = (&self.route_worker, &self.life) {
+            route_worker.sessions_changed(
+                now,
+                events.iter().map(|event| match *event {
+                    Event::Transition(to) => (to.id, self.view(to.id, to.conv_start)),
+                    Event::PeerPassive { id, .. } | Event::LongRoundTrip { id, .. } => (id, self.view(id, None)),
+                }),
+            );
+        }
+    }
+
+    fn view(&self, id: SessionId, conv_start: Option<Time>) -> SessionView {
+        self.engine.session(id).map_or_else(SessionView::default, |(session, _)| SessionView {
+            up: session.state() == State::Up,
+            peer_passive: session.peer_is_passive(),
+            conv_start,
+        })
+    }
+
+    fn start_closing(&mut self, now: Time, admin_down: bool) {
+        let mut announce_us = 0;
+        if admin_down {
+            let ids: Vec<SessionId> = self.engine.session_ids().collect();
+            for id in ids {
+                let detect_time_us = self.engine.session(id).map_or(0, |(session, _)| session.detect_time_us());
+                announce_us = announce_us.max(detect_time_us.min(ADMIN_DOWN_MAX_US));
+                self.engine.admin_down(now, id);
+            }
+        }
+        self.life = Life::Closing(now.plus(announce_us));
+    }
+}
+
+#[cfg(test)]
+pub(crate) mod tests {
+    use std::net::{Ipv4Addr, UdpSocket as StdSocket};
+    use std::thread;
+    use std::time::Duration;
+
+    use super::*;
+    use crate::driver::command_queue::SessionConfig;
+    use crate::driver::receiving::READS_PER_TURN;
+    use crate::protocol::drop_reason::DropReason;
+    use crate::protocol::liveness::packet::{ControlPacket, PACKET_LEN};
+    use crate::protocol::rules::ROBUST;
+    use crate::protocol::session::Timers;
+    use crate::protocol::time::ClockReading;
+
+    const LOCALHOST: Ipv4Addr = Ipv4Addr::LOCALHOST;
+
+    pub(crate) fn options() -> DriverOptions {
+        DriverOptions {
+            bind: SocketAddrV4::new(LOCALHOST, 0),
+            policy: Policy {
+                rules: &ROBUST,
+                min_tx_floor_us: 50_000,
+                max_tx_ceil_us: 1_000_000,
+                backoff_max_us: 1_000_000,
+                require_discriminator: false,
+                min_ttl: 0,
+                identity: None,
+            },
+            max_sessions: 5_000,
+            arming_policy: ArmingPolicy { take_over: false, honor_peer_passive: false },
+            realtime: Realtime::default(),
+        }
+    }
+
+    pub(crate) fn mailbox() -> Arc<Mailbox> {
+        Arc::new(Mailbox::new(Box::new(|| {})))
+    }
+
+    fn driver() -> Driver {
+        Driver::new(options(), Arc::new(CommandQueue::new().unwrap()), mailbox()).unwrap()
+    }
+
+    pub(crate) fn config(peer_port: u16, interface: &str) -> SessionConfig {
+        SessionConfig {
+            id: SessionId(1),
+            interface: interface.into(),
+            local: LOCALHOST.into(),
+            peer: LOCALHOST.into(),
+            peer_port,
+            timers: Timers { tx_min_us: 50_000, rx_min_us: 50_000, detect_mult: 3 },
+        }
+    }
+
+    fn peer() -> StdSocket {
+        let peer = StdSocket::bind((LOCALHOST, 0)).unwrap();
+        peer.set_read_timeout(Some(Duration::from_secs(5))).unwrap();
+        peer
+    }
+
+    #[test]
+    fn a_socket_full_of_garbage_does_not_postpone_what_is_due() {
+        let mut driver = driver();
+        let peer = peer();
+        let garbage = [0; 40];
+        for _ in 0..3 * READS_PER_TURN * BATCH {
+            peer.send_to(&garbage, driver.rx.local_addr().unwrap()).unwrap();
+        }
+        driver.add_session(clock::now(), config(peer.local_addr().unwrap().port(), "lo"));
+        driver.turn().unwrap();
+        let mut bytes = [0; 64];
+        assert_eq!(peer.recv(&mut bytes).unwrap(), 40, "the session was probed in that turn");
+        assert!(driver.rx.receive().unwrap() > 0, "although there was more to read");
+    }
+
+    #[test]
+    fn nobody_is_judged_by_a_turn_that_could_not_read_everything() {
+        let mut driver = driver();
+        let peer = peer();
+        for _ in 0..3 * READS_PER_TURN * BATCH {
+            peer.send_to(&[0; 40], driver.rx.local_addr().unwrap()).unwrap();
+        }
+        let began = clock::now();
+        assert!(driver.read(clock::now()).unwrap() < began, "what arrived last was not read");
+        while driver.read(clock::now()).unwrap() < began {}
+    }
+
+    #[test]
+    fn nobody_is_judged_by_a_read_that_failed() {
+        let mut driver = driver();
+        let before = driver.read(clock::now()).unwrap();
+        driver.rx = RxSocket::broken();
+        thread::sleep(Duration::from_millis(2));
+        assert_eq!(driver.read(clock::now()).unwrap(), before);
+        assert_eq!(driver.read_errors, 1);
+    }
+
+    #[test]
+    fn a_session_on_an_interface_that_does_not_exist_keeps_its_timers_and_counts_its_errors() {
+        let mut driver = driver();
+        driver.add_session(clock::now(), config(9, "nosuch0"));
+        driver.turn().unwrap();
+        assert!(driver.engine.poll_deadline().is_some());
+        let errors: u64 = driver.engine.stats().iter().map(|(_, counters)| counters.write_errors).sum();
+        assert_eq!(errors, 1);
+        let told = driver.mailbox.drain().warnings;
+        assert_eq!(told.iter().map(|problem| problem.code.as_str()).collect::<Vec<_>>(), ["ENODEV"]);
+        assert!(told[0].message.contains("127.0.0.1:9"), "{}", told[0].message);
+    }
+
+    #[test]
+    fn a_packet_from_afar_is_counted_and_not_heard_where_only_neighbours_are() {
+        for (min_ttl, ttl, refused) in [(0, 1, 0), (255, 254, 1), (255, 255, 0), (1, 1, 0)] {
+            let policy = Policy { min_ttl, ..options().policy };
+            let options = DriverOptions { policy, ..options() };
+            let mut driver = Driver::new(options, Arc::new(CommandQueue::new().unwrap()), mailbox()).unwrap();
+            let peer = peer();
+            peer.set_ttl(ttl).unwrap();
+            peer.send_to(&[0; 40], driver.rx.local_addr().unwrap()).unwrap();
+            driver.turn().unwrap();
+            let invalid = driver.engine.stats().iter().fold([0; 2], |[ttl, version], (_, counters)| {
+                let of = |why: DropReason| counters.rx_invalid[why as usize];
+                [ttl + of(DropReason::Ttl), version + of(DropReason::Version)]
+            });
+            assert_eq!(invalid, [refused, 1 - refused], "{ttl} where the least is {min_ttl}");
+        }
+    }
+
+    #[test]
+    fn what_is_sent_has_the_highest_ttl() {
+        let mut driver = driver();
+        let (receiver, _) = socket::bind(SocketAddrV4::new(LOCALHOST, 0), 1).unwrap();
+        receiver.tell_ttl().unwrap();
+        driver.add_session(clock::now(), config(receiver.local_addr().unwrap().port(), "lo"));
+        driver.turn().unwrap();
+        let mut receiver = receiver;
+        assert_eq!(receiver.receive().unwrap(), 1);
+        assert_eq!(receiver.received().next().unwrap().ttl, Some(255));
+    }
+
+    #[test]
+    fn a_packet_arrives_when_the_kernel_got_it_not_when_it_was_read() {
+        let mut driver = driver();
+        let peer = peer();
+        // The kernel begins to stamp a little after it was asked to.
+        let stamped = (0..50).any(|_| {
+            peer.send_to(&[0; 40], driver.rx.local_addr().unwrap()).unwrap();
+            let sent = clock::now();
+            thread::sleep(Duration::from_millis(20));
+            assert_eq!(driver.rx.receive().unwrap(), 1);
+            driver.read_batch(clock::reading()) < sent.plus(20_000)
+        });
+        assert!(stamped);
+    }
+
+    #[test]
+    fn a_wall_clock_that_is_stepped_by_an_hour_moves_no_arrival_out_of_the_time_it_waited() {
+        let mut driver = driver();
+        let peer = peer();
+        driver.add_session(clock::now(), config(peer.local_addr().unwrap().port(), "lo"));
+        driver.turn().unwrap();
+        let mut bytes = [0; PACKET_LEN];
+        peer.recv(&mut bytes).unwrap();
+        let packet = ControlPacket::unmarshal(&bytes).unwrap();
+        let answer =
+            ControlPacket { state: State::Up, local_discr: 7, peer_discr: packet.local_discr, ..packet }.marshal();
+        // What waits in the socket was stamped before the step; the clock goes back to where it was between two steps.
+        for step_us in [3_600_000_000, -3_600_000_000, 0, 2_000, -2_000] {
+            for step_us in [step_us, 0] {
+                let sent = clock::now();
+                peer.send_to(&answer, driver.rx.local_addr().unwrap()).unwrap();
+                thread::sleep(Duration::from_millis(2));
+                assert_eq!(driver.rx.receive().unwrap(), 1);
+                let reading = clock::reading();
+                driver.read_batch(ClockReading { wall_us: reading.wall_us + step_us, ..reading });
+                driver.arrivals.drained();
+                let (session, _) = driver.engine.session(SessionId(1)).unwrap();
+                let heard = session.last_rx().expect("a valid packet");
+                assert!(
+                    heard.plus(1) >= sent && heard <= reading.monotonic,
+                    "{step_us}: {sent:?} {heard:?} {reading:?}"
+                );
+                assert!(session.detect_deadline() > Some(reading.monotonic));
+            }
+        }
+    }
+}

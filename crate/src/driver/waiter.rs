@@ -1,0 +1,97 @@
+//! What the thread waits for: the socket, the next deadline, commands, and changes of interfaces.
+
+use std::os::fd::AsFd;
+use std::time::Duration;
+
+use nix::errno::Errno;
+use nix::sys::epoll::{Epoll, EpollCreateFlags, EpollEvent, EpollFlags, EpollTimeout};
+use nix::sys::time::TimeSpec;
+use nix::sys::timerfd::{ClockId, Expiration, TimerFd, TimerFlags, TimerSetTimeFlags};
+
+use crate::protocol::time::Time;
+
+/// With a deadline so near, packets that arrive do not wake the thread: they carry the time of their arrival, and are read
+/// on the turn of that deadline. It is little more than the slack, since a turn leaves nothing to be sent within that.
+pub(super) const QUIET_US: u64 = 1_500;
+
+/// What may wake the thread.
+#[derive(Clone, Copy)]
+#[repr(u64)]
+pub(super) enum Source {
+    Socket,
+    Timer,
+    Commands,
+    Links,
+}
+
+/// What woke the thread.
+#[derive(Clone, Copy)]
+pub(super) struct Woken(u64);
+
+impl Woken {
+    pub(super) fn by(self, source: Source) -> bool {
+        self.0 & (1 << source as u64) != 0
+    }
+}
+
+pub(super) struct Waiter {
+    /// Wakes for everything.
+    epoll: Epoll,
+    /// Wakes for everything but the socket.
+    quiet_epoll: Epoll,
+    timer: TimerFd,
+    /// When the timer is set to go off.
+    timer_at: Option<Time>,
+    /// The timer went off, and its descriptor is readable until it is set again.
+    timer_is_readable: bool,
+}
+
+impl Waiter {
+    pub(super) fn new(socket: &impl AsFd, commands: &impl AsFd, links: &impl AsFd) -> nix::Result<Self> {
+        let epoll = Epoll::new(EpollCreateFlags::EPOLL_CLOEXEC)?;
+        let quiet_epoll = Epoll::new(EpollCreateFlags::EPOLL_CLOEXEC)?;
+        let timer = TimerFd::new(ClockId::CLOCK_MONOTONIC, TimerFlags::TFD_CLOEXEC | TimerFlags::TFD_NONBLOCK)?;
+        let readable = |source: Source| EpollEvent::new(EpollFlags::EPOLLIN, source as u64);
+        epoll.add(socket, readable(Source::Socket))?;
+        for epoll in [&epoll, &quiet_epoll] {
+            epoll.add(timer.as_fd(), readable(Source::Timer))?;
+            epoll.add(commands, readable(Source::Commands))?;
+            epoll.add(links, readable(Source::Links))?;
+        }
+        Ok(Self { epoll, quiet_epoll, timer, timer_at: None, timer_is_readable: false })
+    }
+
+    /// Sleeps until something happens or the deadline comes, and tells what it was.
+    pub(super) fn wait(&mut self, now: Time, deadline: Option<Time>) -> nix::Result<Woken> {
+        let left_us = deadline.map(|deadline| deadline.since(now));
+        let timeout = if left_us == Some(0) { EpollTimeout::ZERO } else { EpollTimeout::NONE };
+        if left_us != Some(0) {
+            self.set_timer(deadline)?;
+        }
+        let epoll = if left_us.is_some_and(|us| us <= QUIET_US) { &self.quiet_epoll } else { &self.epoll };
+        let mut events = [EpollEvent::empty(); 4];
+        let count = match epoll.wait(&mut events, timeout) {
+            Err(Errno::EINTR) => 0,
+            result => result?,
+        };
+        let woken = Woken(events[..count].iter().fold(0u64, |woken, event| woken | 1 << event.data()));
+        self.timer_is_readable |= woken.by(Source::Timer);
+        Ok(woken)
+    }
+
+    /// Sets the timer to another deadline. That also makes a timer that went off unreadable, without a read.
+    fn set_timer(&mut self, deadline: Option<Time>) -> nix::Result<()> {
+        if deadline == self.timer_at && !self.timer_is_readable {
+            return Ok(());
+        }
+        match deadline {
+            Some(at) => {
+                let at = TimeSpec::from_duration(Duration::from_micros(at.micros()));
+                self.timer.set(Expiration::OneShot(at), TimerSetTimeFlags::TFD_TIMER_ABSTIME)?;
+            }
+            None => self.timer.unset()?,
+        }
+        (self.timer_at, self.timer_is_readable) = (deadline, false);
+        Ok(())
+    }
+}

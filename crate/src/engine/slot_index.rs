@@ -1,0 +1,63 @@
+//! Which slot has a key: a hash table of slot numbers. The keys are in the slots, which the caller reads next anyway.
+
+use std::hash::{BuildHasher, Hash};
+
+use hashbrown::HashTable;
+use rustc_hash::FxBuildHasher;
+
+/// Slots by their keys.
+#[derive(Debug, Default)]
+pub struct SlotIndex(HashTable<u32>);
+
+impl SlotIndex {
+    /// How many slots are in the index.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.0.len()
+    }
+
+    /// Whether the index is empty.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// The slot that has the key. `key_of` gives the key of a slot that is in the index.
+    pub fn get<K: Hash + Eq>(&self, key: &K, key_of: impl Fn(u32) -> K) -> Option<u32> {
+        self.0.find(hash(key), |slot| key_of(*slot) == *key).copied()
+    }
+
+    /// Puts a slot in, whose key no other has.
+    pub fn insert<K: Hash + Eq>(&mut self, slot: u32, key_of: impl Fn(u32) -> K) {
+        self.0.insert_unique(hash(&key_of(slot)), slot, |slot| hash(&key_of(*slot)));
+    }
+
+    /// Takes out a slot that has this key.
+    pub fn remove<K: Hash + Eq>(&mut self, slot: u32, key: &K) {
+        if let Ok(entry) = self.0.find_entry(hash(key), |other| *other == slot) {
+            entry.remove();
+        }
+    }
+}
+
+fn hash<K: Hash>(key: &K) -> u64 {
+    FxBuildHasher.hash_one(key)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_slot_is_found_by_its_key_until_it_is_removed() {
+        let keys: Vec<u64> = (0..1_000).map(|slot| slot * slot).collect();
+        let key_of = |slot: u32| keys[slot as usize];
+        let mut index = SlotIndex::default();
+        for slot in 0..1_000 {
+            index.insert(slot, key_of);
+        }
+        index.remove(7, &49);
+        assert_eq!((index.get(&49, key_of), index.get(&64, key_of), index.get(&50, key_of)), (None, Some(8), None));
+        assert_eq!(index.len(), 999);
+    }
+}

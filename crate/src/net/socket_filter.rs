@@ -1,0 +1,309 @@
+//! A classic BPF program on the socket. While the socket overflows, it has the kernel drop whatever is not a packet of a peer,
+//! so that the packets of peers find room.
+//!
+//! The program is attached during an overflow only: what it drops is counted as socket drops, without a reason. The kernel
+//! does not tell these drops from those of a full socket, so a silent session gets its one extension during both.
+
+use std::net::{IpAddr, Ipv4Addr};
+
+use libc::sock_filter;
+
+use crate::engine::stats::Stats;
+use crate::protocol::drop_reason::DropReason;
+use crate::protocol::liveness::packet::{PACKET_LEN, VERSION, field};
+use crate::protocol::time::Time;
+
+/// Without a drop for so long, by the socket or by the program, the flood is over.
+const QUIET_US: u64 = 1_000_000;
+
+const LOG_INTERVAL_US: u64 = 5_000_000;
+
+/// With more peers only the form of a packet is looked at: a program has 4096 instructions at most (linux/filter.h), and a
+/// socket of an older kernel has room for fewer.
+const MOST_PEERS: usize = 512;
+
+/// What is to be done with the program.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum FilterChange {
+    /// The program is to be attached.
+    Attach,
+    /// The program is to be detached.
+    Detach,
+}
+
+/// Whether the program is attached, and what that was decided by.
+#[derive(Debug, Default)]
+pub struct SocketFilter {
+    attached: bool,
+    dropped_at: Option<Time>,
+    told_at: Option<Time>,
+    counted: Counted,
+}
+
+/// What was read so far.
+#[derive(Clone, Copy, Debug, Default)]
+struct Counted {
+    /// Handed to sessions.
+    heard: u64,
+    /// Packets that the program would have dropped.
+    unwanted: u64,
+}
+
+impl SocketFilter {
+    /// Whether the program is attached.
+    #[must_use]
+    pub fn is_attached(&self) -> bool {
+        self.attached
+    }
+
+    /// Whether the log is to be told at `now`: once in five seconds.
+    pub fn is_news(&mut self, now: Time) -> bool {
+        let is_news = self.told_at.is_none_or(|at| now.since(at) >= LOG_INTERVAL_US);
+        if is_news {
+            self.told_at = Some(now);
+        }
+        is_news
+    }
+
+    /// Decides at `now`, with whether the kernel has `dropped` datagrams since the last look.
+    pub fn look(&mut self, now: Time, dropped: bool, stats: &Stats) -> Option<FilterChange> {
+        if dropped {
+            self.dropped_at = Some(now);
+        } else if !self.attached {
+            // The next overflow is decided on by what is read from now on, near enough.
+            self.counted = Counted::of(stats);
+            return None;
+        }
+        let quiet = self.dropped_at.is_none_or(|at| now.since(at) >= QUIET_US);
+        if self.attached {
+            self.attached = !quiet;
+            return quiet.then_some(FilterChange::Detach);
+        }
+        let (before, counted) = (self.counted, Counted::of(stats));
+        self.counted = counted;
+        self.attached = counted.unwanted - before.unwanted > counted.heard - before.heard;
+        self.attached.then_some(FilterChange::Attach)
+    }
+}
+
+impl Counted {
+    fn of(stats: &Stats) -> Self {
+        let filtered = |invalid: &[u64; DropReason::COUNT]| -> u64 {
+            [
+                DropReason::Short,
+                DropReason::Version,
+                DropReason::Length,
+                DropReason::DetectMult,
+                DropReason::Discriminator,
+                DropReason::Ttl,
+            ]
+            .map(|why| invalid[why as usize])
+            .iter()
+            .sum()
+        };
+        stats.iter().fold(Self::default(), |sum, (_, counters)| Self {
+            heard: sum.heard + counters.rx,
+            unwanted: sum.unwanted + counters.unknown_peer + filtered(&counters.rx_invalid),
+        })
+    }
+}
+
+/// A program that keeps well-formed packets of these peers, with at least this TTL; of anybody, where they are too many.
+#[must_use]
+pub fn by_peer(min_ttl: u8, peers: impl IntoIterator<Item = IpAddr>) -> Vec<sock_filter> {
+    let mut peers: Vec<Ipv4Addr> = peers.into_iter().filter_map(ipv4).collect();
+    peers.sort_unstable();
+    peers.dedup();
+    if peers.len() > MOST_PEERS {
+        return by_form(min_ttl);
+    }
+    let mut program = form(min_ttl);
+    // RFC 791 §3.1: the source.
+    program.push(statement(libc::BPF_LD | libc::BPF_W | libc::BPF_ABS, NETWORK_HEADER + 12));
+    program.extend(search(&peers));
+    program
+}
+
+/// A program that keeps well-formed packets with at least this TTL.
+#[must_use]
+pub fn by_form(min_ttl: u8) -> Vec<sock_filter> {
+    let mut program = form(min_ttl);
+    program.push(keep());
+    program
+}
+
+/// linux/filter.h: SKF_NET_OFF.
+const NETWORK_HEADER: u32 = (-0x10_0000i32).cast_unsigned();
+
+/// What a program sees first.
+const UDP_HEADER: u32 = 8;
+
+/// Where a byte of the packet stands.
+const fn payload(offset: usize) -> u32 {
+    UDP_HEADER + offset as u32
+}
+
+/// Goes on with what the receive path takes for a packet.
+fn form(min_ttl: u8) -> Vec<sock_filter> {
+    let byte = libc::BPF_LD | libc::BPF_B | libc::BPF_ABS;
+    let mut program = vec![statement(libc::BPF_LD | libc::BPF_W | libc::BPF_LEN, 0)];
+    program.extend(only_if(libc::BPF_JGE, UDP_HEADER + PACKET_LEN as u32));
+    program.push(statement(byte, payload(field::VERSION)));
+    program.push(statement(libc::BPF_ALU | libc::BPF_RSH | libc::BPF_K, field::VERSION_SHIFT));
+    program.extend(only_if(libc::BPF_JEQ, VERSION.into()));
+    program.push(statement(byte, payload(field::LENGTH)));
+    program.extend(only_if(libc::BPF_JEQ, PACKET_LEN as u32));
+    // RFC 5880 §6.8.6: a zero multiplier or a zero discriminator is discarded.
+    program.push(statement(byte, payload(field::DETECT_MULT)));
+    program.extend(only_if(libc::BPF_JGT, 0));
+    program.push(statement(libc::BPF_LD | libc::BPF_W | libc::BPF_ABS, payload(field::LOCAL_DISCR.start)));
+    program.extend(only_if(libc::BPF_JGT, 0));
+    // RFC 791 §3.1: the TTL is the ninth byte of the network header, which stands at an offset of its own.
+    program.push(statement(byte, NETWORK_HEADER + 8));
+    program.extend(only_if(libc::BPF_JGE, min_ttl.into()));
+    program
+}
+
+fn ipv4(address: IpAddr) -> Option<Ipv4Addr> {
+    if let IpAddr::V4(address) = address { Some(address) } else { None }
+}
+
+/// Looks a source up among sorted peers, by halves.
+fn search(peers: &[Ipv4Addr]) -> Vec<sock_filter> {
+    if peers.len() <= 4 {
+        let mut program: Vec<sock_filter> =
+            peers.iter().flat_map(|peer| [jump(libc::BPF_JEQ, u32::from(*peer), 0, 1), keep()]).collect();
+        program.push(drop_it());
+        return program;
+    }
+    let middle = peers.len() / 2;
+    let below = search(&peers[..middle]);
+    // Only an unconditional jump is wide enough for the way over a half.
+    let over = statement(libc::BPF_JMP | libc::BPF_JA, below.len() as u32);
+    let mut program = vec![jump(libc::BPF_JGE, u32::from(peers[middle]), 0, 1), over];
+    program.extend(below);
+    program.extend(search(&peers[middle..]));
+    program
+}
+
+fn only_if(comparison: u32, value: u32) -> [sock_filter; 2] {
+    [jump(comparison, value, 1, 0), drop_it()]
+}
+
+fn keep() -> sock_filter {
+    statement(libc::BPF_RET | libc::BPF_K, u32::MAX)
+}
+
+fn drop_it() -> sock_filter {
+    statement(libc::BPF_RET | libc::BPF_K, 0)
+}
+
+fn jump(comparison: u32, k: u32, jt: u8, jf: u8) -> sock_filter {
+    sock_filter { code: (libc::BPF_JMP | comparison | libc::BPF_K) as u16, jt, jf, k }
+}
+
+fn statement(code: u32, k: u32) -> sock_filter {
+    sock_filter { code: code as u16, jt: 0, jf: 0, k }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::engine::stats::LocalEndpoint;
+    use crate::net::rx_socket::RxSocket;
+    use crate::net::socket::bind;
+    use std::net::{SocketAddrV4, UdpSocket as StdSocket};
+
+    const LOCALHOST: Ipv4Addr = Ipv4Addr::LOCALHOST;
+
+    fn socket() -> RxSocket {
+        bind(SocketAddrV4::new(LOCALHOST, 0), 1).unwrap().0
+    }
+
+    /// How many of these, sent from `source`, are there to be read.
+    fn read_of(socket: &mut RxSocket, source: Ipv4Addr, packets: &[&[u8]]) -> usize {
+        let peer = StdSocket::bind((source, 0)).unwrap();
+        for packet in packets {
+            peer.send_to(packet, socket.local_addr().unwrap()).unwrap();
+        }
+        socket.receive().unwrap()
+    }
+
+    fn packet(changes: &[(usize, u8)]) -> Vec<u8> {
+        let mut bytes = vec![0x20, 0xC0, 3, 40, 0, 0, 0, 9];
+        bytes.resize(PACKET_LEN, 0);
+        for (at, value) in changes {
+            bytes[*at] = *value;
+        }
+        bytes
+    }
+
+    #[test]
+    fn what_the_receive_path_takes_for_a_packet_passes_and_nothing_else() {
+        let mut socket = socket();
+        socket.filter(&mut by_form(0)).unwrap();
+        let longer = [packet(&[]), vec![7; 60]].concat();
+        let good =
+            [packet(&[]), packet(&[(0, 0x3F)]), longer, packet(&[(4, 1), (7, 0)]), packet(&[(4, 0xFF), (2, 255)])];
+        let good: Vec<&[u8]> = good.iter().map(Vec::as_slice).collect();
+        assert_eq!(read_of(&mut socket, LOCALHOST, &good), good.len());
+        let bad =
+            [packet(&[(0, 0x40)]), packet(&[(3, 39)]), packet(&[(2, 0)]), packet(&[(7, 0)]), vec![], vec![0x20; 39]];
+        let bad: Vec<&[u8]> = bad.iter().map(Vec::as_slice).collect();
+        let before = socket.drops();
+        assert_eq!(read_of(&mut socket, LOCALHOST, &bad), 0);
+        assert_eq!(socket.drops() - before, bad.len() as u32, "counted as what a full socket drops");
+        socket.filter_nothing().unwrap();
+        assert_eq!(read_of(&mut socket, LOCALHOST, &bad), bad.len());
+    }
+
+    #[test]
+    fn what_comes_from_afar_does_not_pass() {
+        let mut socket = socket();
+        for (least, ttl, heard) in [(0, 1, 1), (255, 254, 0), (255, 255, 1), (64, 64, 1), (64, 63, 0)] {
+            socket.filter(&mut by_form(least)).unwrap();
+            let peer = StdSocket::bind((LOCALHOST, 0)).unwrap();
+            peer.set_ttl(ttl).unwrap();
+            peer.send_to(&packet(&[]), socket.local_addr().unwrap()).unwrap();
+            assert_eq!(socket.receive().unwrap(), heard, "{ttl} where {least} is the least");
+        }
+    }
+
+    #[test]
+    fn of_any_number_of_peers_each_is_heard_and_nobody_else_as_long_as_they_have_room() {
+        let address = |number: usize| Ipv4Addr::from(u32::from(Ipv4Addr::new(127, 9, 0, 0)) + 2 * number as u32);
+        for count in [0, 1, 4, 5, 9, 64, 257, MOST_PEERS, MOST_PEERS + 1] {
+            let mut socket = socket();
+            let peers: Vec<Ipv4Addr> = (1..=count).map(address).collect();
+            socket.filter(&mut by_peer(0, peers.iter().copied().map(IpAddr::V4))).unwrap();
+            for peer in peers {
+                assert_eq!(read_of(&mut socket, peer, &[&packet(&[])]), 1, "{peer} of {count}");
+            }
+            let strangers = [0, 1, 2, count / 2, count].map(|number| Ipv4Addr::from(u32::from(address(number)) + 1));
+            for stranger in strangers {
+                let heard = read_of(&mut socket, stranger, &[&packet(&[])]);
+                assert_eq!(heard, usize::from(count > MOST_PEERS), "{stranger} beside {count}");
+            }
+        }
+    }
+
+    #[test]
+    fn it_is_raised_by_drops_among_what_is_of_no_use_and_lowered_after_a_quiet_second() {
+        let (mut stats, mut socket_filter) = (Stats::default(), SocketFilter::default());
+        let endpoint = stats.endpoint(LocalEndpoint::OTHER);
+        let at = |ms: u64| Time::from_micros(1_000_000 + ms * 1_000);
+        stats.at(endpoint).unknown_peer = 1_000;
+        assert_eq!(socket_filter.look(at(0), false, &stats), None, "a flood that is read in time");
+        stats.at(endpoint).rx = 100;
+        stats.at(endpoint).rx_invalid[DropReason::ForeignDiscriminator as usize] = 100;
+        assert_eq!(socket_filter.look(at(100), true, &stats), None, "too much of what it would let through");
+        stats.at(endpoint).rx = 120;
+        stats.at(endpoint).rx_invalid[DropReason::Version as usize] = 30;
+        assert_eq!(socket_filter.look(at(200), true, &stats), Some(FilterChange::Attach));
+        assert_eq!([200, 5_199, 5_200].map(|ms| socket_filter.is_news(at(ms))), [true, false, true]);
+        assert_eq!(socket_filter.look(at(300), true, &stats), None, "it is what drops now");
+        assert_eq!(socket_filter.look(at(1_299), false, &stats), None);
+        assert_eq!(socket_filter.look(at(1_300), false, &stats), Some(FilterChange::Detach));
+        assert_eq!(socket_filter.look(at(1_400), false, &stats), None);
+    }
+}

@@ -1,0 +1,40 @@
+//! System calls on sockets that no library wraps as needed.
+
+use std::mem;
+use std::net::SocketAddrV4;
+use std::os::fd::{AsRawFd, BorrowedFd, OwnedFd};
+
+use nix::errno::Errno;
+use nix::sys::socket::{SockaddrIn, getsockname};
+
+/// linux/sock_diag.h: what SO_MEMINFO tells, of which these are the third and the ninth.
+const SK_MEMINFO_VARS: usize = 9;
+pub(super) const SK_MEMINFO_WMEM_ALLOC: usize = 2;
+pub(super) const SK_MEMINFO_DROPS: usize = 8;
+
+/// The address that the socket is bound to.
+///
+/// # Errors
+/// None that a bound socket is known to give.
+pub(super) fn local_addr(fd: &OwnedFd) -> nix::Result<SocketAddrV4> {
+    getsockname::<SockaddrIn>(fd.as_raw_fd()).map(SocketAddrV4::from)
+}
+
+/// What the kernel says of the socket's memory; zeros where it says nothing.
+pub(super) fn memory(fd: BorrowedFd<'_>) -> [u32; SK_MEMINFO_VARS] {
+    let mut info = [0u32; SK_MEMINFO_VARS];
+    let mut length = mem::size_of_val(&info) as libc::socklen_t;
+    // SAFETY: `info` is writable for `length` bytes, and both outlive the call.
+    let result = unsafe {
+        libc::getsockopt(fd.as_raw_fd(), libc::SOL_SOCKET, libc::SO_MEMINFO, info.as_mut_ptr().cast(), &raw mut length)
+    };
+    if result == 0 { info } else { [0; SK_MEMINFO_VARS] }
+}
+
+/// Sets an option that no wrapper knows; `T` is the C type that it takes.
+pub(super) fn set_option<T: Copy>(fd: &OwnedFd, level: libc::c_int, name: libc::c_int, value: T) -> nix::Result<()> {
+    let length = mem::size_of::<T>() as libc::socklen_t;
+    // SAFETY: `value` is readable for `length` bytes, and outlives the call, which keeps nothing of it.
+    let result = unsafe { libc::setsockopt(fd.as_raw_fd(), level, name, (&raw const value).cast(), length) };
+    Errno::result(result).map(drop)
+}

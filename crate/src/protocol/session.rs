@@ -1,0 +1,550 @@
+//! One session: the state table, the intervals, the deadlines. Pure: time comes in as a number, and nothing goes
+//! out but return values.
+
+use std::sync::Arc;
+
+use crate::protocol::jitter::{self, Xorshift32};
+use crate::protocol::liveness::Liveness;
+use crate::protocol::rules::{MAX_PEER_INTERVAL_US, Rules};
+use crate::protocol::state::{DownReason, State};
+use crate::protocol::time::Time;
+use crate::protocol::transition::{IgnoreReason, Names, PeerDiscriminator, Situation, Verdict};
+use crate::protocol::{Header, Protocol};
+
+/// A packet leaves early by no more than this part of its interval.
+const SLACK_DIVISOR: u64 = 100;
+
+/// An interval is doubled no more often than this while Down: far beyond any ceiling, and far from overflow.
+const MOST_DOUBLINGS: u8 = 20;
+
+/// What all sessions of an engine share.
+#[derive(Debug)]
+pub struct Policy<P: Protocol = Liveness> {
+    /// The rules that sessions go by.
+    pub rules: &'static Rules,
+    /// Bounds of the intervals that are used and advertised, in microseconds.
+    pub min_tx_floor_us: u32,
+    /// The longest interval that is used and advertised, in microseconds.
+    pub max_tx_ceil_us: u32,
+    /// The longest interval between two packets while Down, in microseconds.
+    pub backoff_max_us: u32,
+    /// In Up, hear only packets that name our discriminator.
+    pub require_discriminator: bool,
+    /// The least TTL that a received packet must have, unless its session says otherwise; 0 accepts any (RFC 5082 §3).
+    pub min_ttl: u8,
+    /// What we say of ourselves beyond the header; `None` says nothing, as the reference does.
+    pub identity: Option<P::Identity>,
+}
+
+/// What the local side wants of one session.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Timers {
+    /// Desired Min TX Interval, in microseconds.
+    pub tx_min_us: u32,
+    /// Required Min RX Interval, in microseconds.
+    pub rx_min_us: u32,
+    /// Detection multiplier.
+    pub detect_mult: u8,
+}
+
+/// What the peer said of itself in the last accepted packet; zeros before one.
+#[derive(Clone, Copy, Debug)]
+pub struct PeerView<P: Protocol = Liveness> {
+    /// Its discriminator, 0 where it is not known.
+    pub discr: u32,
+    /// How often it wants to send, in microseconds, within our bounds.
+    pub tx_min_us: u32,
+    /// How often it wants to receive at most, in microseconds, within our bounds.
+    pub rx_min_us: u32,
+    /// Its detection multiplier.
+    pub detect_mult: u8,
+    /// What it says beyond the header.
+    pub details: P::PeerDetails,
+}
+
+impl<P: Protocol> Default for PeerView<P> {
+    fn default() -> Self {
+        Self { discr: 0, tx_min_us: 0, rx_min_us: 0, detect_mult: 0, details: P::PeerDetails::default() }
+    }
+}
+
+/// What a session did with a packet.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum RxOutcome {
+    /// Nothing happened, not even a timer was refreshed.
+    Ignored(IgnoreReason),
+    /// Accepted, and the state is the same.
+    Accepted,
+    /// Accepted, and the state is another one than this.
+    Changed(State),
+}
+
+/// When the session changed; each is `None` until then.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Timestamps {
+    /// The first valid packet of the Down that we are in, or came Up from.
+    pub conv_up_start: Option<Time>,
+    /// When the first packet was missing, or one said Down.
+    pub conv_down_start: Option<Time>,
+    /// When it last came Up.
+    pub up_since: Option<Time>,
+    /// When it last went Down, or out of service.
+    pub down_since: Option<Time>,
+    /// When its state last changed.
+    pub last_updated: Option<Time>,
+}
+
+/// Timers that still count after they were replaced, until the peer has heard of the new ones (RFC 5880 §6.8.3): of both, the
+/// shorter transmit interval and the longer receive interval count.
+#[derive(Debug)]
+struct PreviousTimers {
+    tx_min_us: u32,
+    rx_min_us: u32,
+    until: Time,
+}
+
+/// How far the measurement of the handshake's round trip is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u8)]
+enum Handshake {
+    Idle,
+    /// We have said Init, and the peer has not yet said Up: that answers it.
+    Unanswered,
+    Measured,
+}
+
+/// The fields are in the order of the declaration. First those that every packet uses, so that they fit into two cache lines
+/// of a slot; then those that only changes of state use.
+#[derive(Debug)]
+#[repr(C)]
+pub struct Session<P: Protocol = Liveness> {
+    policy: Arc<Policy<P>>,
+    last_rx: Option<Time>,
+    detect_deadline: Option<Time>,
+    /// When the peer's discriminator is forgotten, unless it is heard before.
+    forget_at: Option<Time>,
+    last_tx: Option<Time>,
+    next_tx: Option<Time>,
+    local_discr: u32,
+    peer: PeerView<P>,
+    tx_min_us: u32,
+    rx_min_us: u32,
+    /// How much earlier than `next_tx` the packet may leave, so that those which are due at nearly the same time leave
+    /// together.
+    tx_slack_us: u16,
+    detect_mult: u8,
+    state: State,
+    /// Grows with each transmit while Down: the interval is doubled so often.
+    doublings: u8,
+    handshake: Handshake,
+    former: Option<Box<PreviousTimers>>,
+
+    last_down_reason: DownReason,
+    /// The round trip of the handshake that was measured last, at least.
+    round_trip_us: u32,
+    /// When we first said Init.
+    init_said: Option<Time>,
+    /// Until when an AdminDown is repeated.
+    announce_until: Option<Time>,
+    timestamps: Timestamps,
+}
+
+impl<P: Protocol> Session<P> {
+    /// Every packet uses only the first so many bytes of a session.
+    #[cfg(test)]
+    pub(crate) const OFTEN_USED: usize = std::mem::offset_of!(Session<P>, last_down_reason);
+
+    /// A session in Down that wants to send at `first_tx`.
+    ///
+    /// # Panics
+    /// If `local_discr` is 0, which on the wire means "not known" (RFC 5880 §6.8.1).
+    #[must_use]
+    pub fn new(policy: Arc<Policy<P>>, timers: Timers, local_discr: u32, now: Time, first_tx: Time) -> Self {
+        assert_ne!(local_discr, 0, "a discriminator is never 0");
+        Self {
+            policy,
+            last_rx: None,
+            detect_deadline: None,
+            forget_at: None,
+            last_tx: None,
+            next_tx: Some(first_tx),
+            local_discr,
+            peer: PeerView::default(),
+            tx_min_us: timers.tx_min_us,
+            rx_min_us: timers.rx_min_us,
+            tx_slack_us: 0,
+            detect_mult: timers.detect_mult,
+            state: State::Down,
+            doublings: 0,
+            handshake: Handshake::Idle,
+            former: None,
+            last_down_reason: DownReason::None,
+            round_trip_us: 0,
+            init_said: None,
+            announce_until: None,
+            timestamps: Timestamps { down_since: Some(now), last_updated: Some(now), ..Timestamps::default() },
+        }
+    }
+
+    /// The state.
+    pub fn state(&self) -> State {
+        self.state
+    }
+
+    /// Why the session was last taken Down.
+    pub fn last_down_reason(&self) -> DownReason {
+        self.last_down_reason
+    }
+
+    /// Our discriminator.
+    pub fn local_discr(&self) -> u32 {
+        self.local_discr
+    }
+
+    /// What the peer said of itself.
+    pub fn peer(&self) -> &PeerView<P> {
+        &self.peer
+    }
+
+    /// Whether the peer only observes: its routes do not follow the session. False before it said so.
+    pub fn peer_is_passive(&self) -> bool {
+        P::is_passive(&self.peer.details)
+    }
+
+    /// When the session's life changed.
+    pub fn timestamps(&self) -> &Timestamps {
+        &self.timestamps
+    }
+
+    /// The arrival of the last accepted packet.
+    pub fn last_rx(&self) -> Option<Time> {
+        self.last_rx
+    }
+
+    /// When silence makes the session Down; `None` outside of Init and Up.
+    pub fn detect_deadline(&self) -> Option<Time> {
+        self.detect_deadline
+    }
+
+    /// When the next packet is due; `None` where none is.
+    pub fn next_tx(&self) -> Option<Time> {
+        self.next_tx
+    }
+
+    /// How much earlier than `next_tx` the next packet may leave, in microseconds. It stays within its jitter then.
+    pub fn tx_slack_us(&self) -> u64 {
+        u64::from(self.tx_slack_us)
+    }
+
+    /// RFC 5880 §6.8.7: not faster than either side wants.
+    pub fn tx_interval_us(&self) -> u64 {
+        let desired = self.desired_tx_us();
+        u64::from(self.within_bounds(desired.max(self.peer.rx_min_us)))
+    }
+
+    /// How often the peer sends: not faster than either side wants.
+    pub fn rx_interval_us(&self) -> u64 {
+        let Policy { rules, min_tx_floor_us, max_tx_ceil_us, .. } = *self.policy;
+        let desired = self.desired_rx_us();
+        let agreed = self.peer.tx_min_us.max(desired).max(min_tx_floor_us);
+        u64::from(if rules.accepts_slower_peers { agreed } else { agreed.min(max_tx_ceil_us) })
+    }
+
+    /// After so much silence the session is Down: the multiplier that counts in this protocol, times the agreed interval (RFC 5880 §6.8.4).
+    pub fn detect_time_us(&self) -> u64 {
+        u64::from(P::detect_mult(self.detect_mult, self.peer.detect_mult)) * self.rx_interval_us()
+    }
+
+    /// Gives the round trip of a handshake in microseconds, at least, once: from our first Init to the Up that answers
+    /// it, less the interval that the peer may have waited.
+    pub fn take_round_trip_us(&mut self) -> Option<u64> {
+        if self.handshake != Handshake::Measured {
+            return None;
+        }
+        self.handshake = Handshake::Idle;
+        Some(u64::from(self.round_trip_us))
+    }
+
+    /// Handles one valid packet. `arrival` is when the kernel received it. What the packet means is the protocol's to say
+    /// (`Protocol::receive`).
+    pub fn handle_rx(&mut self, arrival: Time, packet: &P::Packet) -> RxOutcome {
+        if self.state != State::AdminDown {
+            self.forget_if_silent(arrival);
+            self.end_previous_timers(arrival);
+        }
+        let header = P::header(packet);
+        let situation = self.situation(arrival, &header);
+        let (to, peer_discr) = match P::receive(self.policy.rules, &situation) {
+            Verdict::Ignore(reason) => return RxOutcome::Ignored(reason),
+            Verdict::Accept { to, peer_discr } => (to, peer_discr),
+        };
+
+        // Arrivals may be reported out of order; silence is counted from the latest.
+        let heard_at = self.last_rx.map_or(arrival, |last| last.max(arrival));
+        self.last_rx = Some(heard_at);
+        self.forget_at = None;
+        let interval_us = (header.required_min_rx_us < self.peer.rx_min_us).then(|| self.tx_interval_us());
+        self.take_peer_timers(&header, P::peer_details(packet));
+        if self.state == State::Down && header.state != State::AdminDown {
+            self.timestamps.conv_up_start.get_or_insert(arrival);
+        }
+        match peer_discr {
+            PeerDiscriminator::Learn => self.peer.discr = header.local_discr,
+            PeerDiscriminator::Keep => {}
+            PeerDiscriminator::Forget => self.peer.discr = 0,
+        }
+        if header.state == State::AdminDown {
+            self.last_down_reason = DownReason::RemoteAdmin;
+        }
+        if header.state == State::Up && situation.names == Names::Us {
+            self.measure_round_trip(arrival);
+        }
+        let from = self.state;
+        if to != from {
+            let reason =
+                if header.state == State::AdminDown { DownReason::RemoteAdmin } else { DownReason::RemoteDown };
+            self.enter(to, arrival, reason, arrival);
+        }
+        self.detect_deadline = self.silence_allowed_us().map(|us| heard_at.plus(us));
+        if let Some(interval_us) = interval_us {
+            self.advance_next_transmit(arrival, interval_us);
+        }
+        if to == from { RxOutcome::Accepted } else { RxOutcome::Changed(from) }
+    }
+
+    /// Declares the session Down if it has been silent for too long. The caller has first read everything that
+    /// arrived before `now`.
+    pub fn expire_if_due(&mut self, now: Time) -> bool {
+        if self.detect_deadline.is_none_or(|deadline| deadline > now) {
+            return false;
+        }
+        let missing_since = self.last_rx.map_or(now, |last| last.plus(self.rx_interval_us()));
+        self.enter(State::Down, now, DownReason::Timeout, missing_since);
+        true
+    }
+
+    /// Extends the detection time to `deadline`: for a silence that may be this process's fault.
+    pub fn extend_detection(&mut self, deadline: Time) {
+        if self.detect_deadline.is_some() {
+            self.detect_deadline = Some(deadline);
+        }
+    }
+
+    /// Takes the session out of service: AdminDown is sent at once, repeated for one detection time, then the
+    /// session is silent. False where it was AdminDown already.
+    pub fn admin_down(&mut self, now: Time) -> bool {
+        if self.state == State::AdminDown {
+            return false;
+        }
+        self.enter(State::AdminDown, now, DownReason::LocalAdmin, now);
+        self.announce_until = Some(now.plus(self.detect_time_us()));
+        true
+    }
+
+    /// Puts the session back in service, in Down. False where it was not AdminDown.
+    pub fn admin_up(&mut self, now: Time) -> bool {
+        if self.state != State::AdminDown {
+            return false;
+        }
+        if self.policy.rules.forgets_after_silence {
+            // Nothing was heard out of service: the peer may be another by now, or know another of us.
+            self.peer.discr = 0;
+        }
+        self.enter(State::Down, now, DownReason::LocalAdmin, now);
+        true
+    }
+
+    /// Gives the session other timers. They are advertised with the next packet. A slower transmit interval and a faster
+    /// receive interval do not count before the peer has heard of them, or is gone (`Protocol::previous_timers_us`).
+    pub fn set_timers(&mut self, now: Time, timers: Timers) {
+        self.end_previous_timers(now);
+        let is_heard = matches!(self.state, State::Init | State::Up);
+        let interval_us = self.tx_interval_us();
+        let told_us = interval_us * u64::from(self.peer.detect_mult);
+        let last_us = P::previous_timers_us(told_us, self.detect_time_us());
+        let former = PreviousTimers {
+            tx_min_us: self.desired_tx_us(),
+            rx_min_us: self.desired_rx_us(),
+            until: now.plus(last_us),
+        };
+        if is_heard && (former.tx_min_us < timers.tx_min_us || former.rx_min_us > timers.rx_min_us) {
+            self.former = Some(Box::new(former));
+        }
+        let Timers { tx_min_us, rx_min_us, detect_mult } = timers;
+        (self.tx_min_us, self.rx_min_us, self.detect_mult) = (tx_min_us, rx_min_us, detect_mult);
+        // The peer may slow down as soon as it hears of it.
+        let allowed = self.last_rx.zip(self.silence_allowed_us()).map(|(last, us)| last.plus(us));
+        self.detect_deadline = self.detect_deadline.map(|deadline| allowed.map_or(deadline, |at| at.max(deadline)));
+        self.advance_next_transmit(now, interval_us);
+    }
+
+    /// Makes the next packet leave as soon as it may: at once, but not sooner than one interval after the last,
+    /// so that a peer which flips our state with every packet cannot drive our rate.
+    pub fn announce(&mut self, now: Time) -> Time {
+        let earliest = self.last_tx.map_or(now, |last| now.max(last.plus(self.tx_interval_us())));
+        let due = self.next_tx.map_or(earliest, |next| next.min(earliest));
+        if self.next_tx != Some(due) {
+            self.tx_slack_us = 0;
+        }
+        self.next_tx = Some(due);
+        due
+    }
+
+    /// The packet to send at `now`.
+    pub fn packet(&mut self, now: Time) -> P::Packet {
+        self.forget_if_silent(now);
+        let header = Header {
+            state: self.state,
+            detect_mult: self.detect_mult,
+            local_discr: self.local_discr,
+            peer_discr: self.peer.discr,
+            // What we advertise is what we do.
+            desired_min_tx_us: self.within_bounds(self.tx_min_us),
+            required_min_rx_us: self.within_bounds(self.rx_min_us),
+        };
+        P::packet(header, self.policy.identity)
+    }
+
+    /// Notes a transmit at `now` and picks the time of the next: the interval with its jitter, backed off while
+    /// Down, none once an AdminDown has been said for long enough.
+    pub fn compute_next_tx(&mut self, now: Time, random: &mut Xorshift32) -> Option<Time> {
+        self.compute_next_tx_with_slack(now, 0, random)
+    }
+
+    /// As `compute_next_tx`, for a caller that may send the packet earlier, by `slack_us` or a hundredth of the interval,
+    /// whichever is less.
+    pub fn compute_next_tx_with_slack(&mut self, now: Time, slack_us: u16, random: &mut Xorshift32) -> Option<Time> {
+        self.end_previous_timers(now);
+        let backoff_max_us = u64::from(self.policy.backoff_max_us);
+        let interval_us = P::tx_interval_us(self.state, self.tx_interval_us(), self.doublings, backoff_max_us);
+        if self.state == State::Down {
+            self.doublings = (self.doublings + 1).min(MOST_DOUBLINGS);
+        }
+        self.tx_slack_us = u16::try_from(interval_us / SLACK_DIVISOR).map_or(slack_us, |most| most.min(slack_us));
+        let bounds_us = P::jitter_bounds_us(interval_us, self.detect_mult, self.peer.detect_mult);
+        let next = now.plus(jitter::between(bounds_us, self.tx_slack_us(), random));
+        self.last_tx = Some(now);
+        if self.state == State::Init {
+            self.init_said.get_or_insert(now);
+            self.handshake = Handshake::Unanswered;
+        }
+        let is_announced = self.state == State::AdminDown && self.announce_until.is_some_and(|until| next > until);
+        self.next_tx = (!is_announced).then_some(next);
+        self.next_tx
+    }
+
+    fn situation(&self, arrival: Time, header: &Header) -> Situation {
+        let rules = self.policy.rules;
+        Situation {
+            state: self.state,
+            received: header.state,
+            names: match header.peer_discr {
+                discr if discr == self.local_discr => Names::Us,
+                0 => Names::Nobody,
+                _ => Names::Another,
+            },
+            knows_peer: self.peer.discr != 0,
+            requires_discriminator: self.policy.require_discriminator,
+            interval_is_followed: !rules.accepts_slower_peers || header.desired_min_tx_us <= MAX_PEER_INTERVAL_US,
+            is_newly_up: header.state == State::Down && self.is_newly_up(arrival),
+        }
+    }
+
+    fn measure_round_trip(&mut self, arrival: Time) {
+        if self.handshake == Handshake::Unanswered {
+            let answered_us = self.init_said.take().map_or(0, |said| arrival.since(said));
+            let round_trip_us = answered_us.saturating_sub(self.rx_interval_us());
+            self.round_trip_us = u32::try_from(round_trip_us).unwrap_or(u32::MAX);
+            self.handshake = Handshake::Measured;
+        }
+    }
+
+    fn take_peer_timers(&mut self, header: &Header, details: P::PeerDetails) {
+        self.peer.tx_min_us = if self.policy.rules.accepts_slower_peers {
+            header.desired_min_tx_us.max(self.policy.min_tx_floor_us)
+        } else {
+            self.within_bounds(header.desired_min_tx_us)
+        };
+        self.peer.rx_min_us = self.within_bounds(header.required_min_rx_us);
+        self.peer.detect_mult = header.detect_mult;
+        self.peer.details = details;
+    }
+
+    /// Brings the next packet forward where the interval has become shorter than the previous one: the time between two
+    /// packets is never longer than the new interval (RFC 5880 §6.8.3).
+    fn advance_next_transmit(&mut self, now: Time, former_interval_us: u64) {
+        if matches!(self.state, State::Init | State::Up) && self.tx_interval_us() < former_interval_us {
+            self.announce(now);
+        }
+    }
+
+    /// Our transmit interval: the shorter one while the previous timers still count.
+    fn desired_tx_us(&self) -> u32 {
+        self.former.as_ref().map_or(self.tx_min_us, |former| former.tx_min_us.min(self.tx_min_us))
+    }
+
+    /// Our receive interval: the longer one while the previous timers still count.
+    fn desired_rx_us(&self) -> u32 {
+        self.former.as_ref().map_or(self.rx_min_us, |former| former.rx_min_us.max(self.rx_min_us))
+    }
+
+    fn end_previous_timers(&mut self, now: Time) {
+        if self.former.as_ref().is_some_and(|former| former.until <= now) {
+            self.former = None;
+        }
+    }
+
+    fn is_newly_up(&self, arrival: Time) -> bool {
+        let came_up = if self.state == State::Up { self.timestamps.up_since } else { None };
+        came_up.is_some_and(|since| arrival < since.plus(self.detect_time_us()))
+    }
+
+    fn silence_allowed_us(&self) -> Option<u64> {
+        match self.state {
+            State::AdminDown | State::Down => None,
+            State::Init => Some(self.detect_time_us().max(self.policy.rules.least_init_us(self.tx_interval_us()))),
+            State::Up => Some(self.detect_time_us()),
+        }
+    }
+
+    fn forget_if_silent(&mut self, now: Time) {
+        if self.forget_at.is_some_and(|at| at <= now) {
+            self.forget_at = None;
+            self.peer.discr = 0;
+        }
+    }
+
+    /// Changes the state. `since` is when the reason for a change out of service began to show.
+    fn enter(&mut self, to: State, at: Time, reason: DownReason, since: Time) {
+        let from = self.state;
+        self.state = to;
+        self.doublings = 0;
+        self.timestamps.last_updated = Some(at);
+        match to {
+            State::Down | State::AdminDown => {
+                self.last_down_reason = reason;
+                self.detect_deadline = None;
+                self.init_said = None;
+                self.handshake = Handshake::Idle;
+                self.timestamps.down_since = Some(at);
+                self.timestamps.conv_up_start = None;
+                if self.policy.rules.forgets_after_silence {
+                    // Whatever led here: else a peer that names another discriminator is never heard again.
+                    self.forget_at = Some(at.plus(self.detect_time_us()));
+                }
+                if from == State::Up {
+                    self.timestamps.conv_down_start = Some(since);
+                }
+            }
+            State::Init => {}
+            State::Up => {
+                self.timestamps.up_since = Some(at);
+                self.timestamps.conv_down_start = None;
+            }
+        }
+    }
+
+    fn within_bounds(&self, interval_us: u32) -> u32 {
+        interval_us.clamp(self.policy.min_tx_floor_us, self.policy.max_tx_ceil_us)
+    }
+}

@@ -1,0 +1,390 @@
+//! One armed route: what is desired, what is known of it, and what is to be done next. Pure, given the time.
+
+use std::net::IpAddr;
+
+use crate::engine::SessionId;
+use crate::engine::stats::LocalEndpoint;
+use crate::protocol::time::Time;
+use crate::routes::kernel_route::{KernelRoute, Presence, Result};
+use crate::routes::outcome::{RouteId, RouteOp, RouteOutcome};
+use crate::routes::tables::DesiredRoute;
+
+/// So long an adopted route, or one whose replacement has no session that is Up yet, stays although its session is not
+/// Up: as long as Init may last, enough for a session that begins anew.
+pub const HOLD_US: u64 = 3_300_000;
+
+/// A route that another process deletes is restored at once, also when it is deleted again after so long …
+const QUIET_US: u64 = 10_000_000;
+
+/// … and one that is deleted again sooner is restored after a delay that doubles from this …
+const FIRST_DELAY_US: u64 = 1_000_000;
+
+/// … to this.
+const LONGEST_DELAY_US: u64 = 60_000_000;
+
+/// A route to be kept in step with its session.
+#[derive(Clone, Copy, Debug)]
+pub struct ArmedRoute {
+    /// The number that the caller has picked.
+    pub id: RouteId,
+    /// The session that the route follows.
+    pub session: SessionId,
+    /// Newer than that of the last order for the route.
+    pub generation: u32,
+    /// The route.
+    pub route: KernelRoute,
+    /// Never deleted by us.
+    pub no_uninstall: bool,
+    /// Out of service: it is withdrawn whatever its session's state is.
+    pub admin_down: bool,
+    /// A predecessor may have left it in the kernel: it is looked for, and held while its session begins anew.
+    pub adopted: bool,
+}
+
+/// What an armed route needs to know of its session.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct SessionView {
+    /// The session is Up.
+    pub up: bool,
+    /// The peer only observes.
+    pub peer_passive: bool,
+    /// When the change that led here began to show; `None` where that is of no interest any more.
+    pub conv_start: Option<Time>,
+}
+
+/// Rules that hold for all armed routes of a manager.
+#[derive(Clone, Copy, Debug)]
+pub struct ArmingPolicy {
+    /// Replace whatever occupies a slot.
+    pub take_over: bool,
+    /// A session whose peer is passive keeps its route when it goes Down.
+    pub honor_peer_passive: bool,
+}
+
+/// What casts doubt on routes of ours.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct AffectedRoutes {
+    /// Routes over these interfaces: the kernel drops routes with a link and does not say which.
+    pub interfaces: Vec<u32>,
+    /// Routes with these source addresses: the kernel drops them with the address.
+    pub sources: Vec<IpAddr>,
+    /// All routes: notices were lost.
+    pub all: bool,
+}
+
+impl AffectedRoutes {
+    /// Whether no route is affected.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        !self.all && self.interfaces.is_empty() && self.sources.is_empty()
+    }
+
+    /// Adds what another change has affected.
+    pub fn add(&mut self, other: AffectedRoutes) {
+        let AffectedRoutes { interfaces, sources, all } = other;
+        self.all |= all;
+        self.interfaces
+            .extend(interfaces.into_iter().filter(|index| !self.interfaces.contains(index)).collect::<Vec<_>>());
+        self.sources.extend(sources.into_iter().filter(|address| !self.sources.contains(address)).collect::<Vec<_>>());
+    }
+
+    /// Whether a route is affected.
+    #[must_use]
+    pub fn includes(&self, route: &KernelRoute) -> bool {
+        self.all || self.interfaces.contains(&route.interface) || self.sources.contains(&route.source)
+    }
+}
+
+/// One request to the kernel, as it was decided.
+#[derive(Clone, Copy, Debug)]
+pub struct RouteRequest {
+    /// The armed route that it is about.
+    pub id: RouteId,
+    /// The route to add, delete or look at: the armed one, or one that was ours in its slot.
+    pub route: KernelRoute,
+    /// Of an addition: the route that it replaces.
+    pub replaces: Option<KernelRoute>,
+    pub(crate) desired_at: Time,
+    pub(crate) conv_start: Option<Time>,
+    /// Of a look: why.
+    pub(crate) cause: Option<Doubt>,
+}
+
+impl RouteRequest {
+    /// The route that an addition is to install.
+    #[must_use]
+    pub fn wanted(&self) -> DesiredRoute {
+        DesiredRoute { route: self.route, replaces: self.replaces }
+    }
+}
+
+/// Up to one message of each kind, and what can be told without asking the kernel.
+#[derive(Debug, Default)]
+pub struct Batch {
+    /// Routes to delete.
+    pub deletes: Vec<RouteRequest>,
+    /// Routes to add.
+    pub adds: Vec<RouteRequest>,
+    /// Routes to look at.
+    pub looks: Vec<RouteRequest>,
+    /// What can be reported without asking the kernel.
+    pub idle: Vec<RouteOutcome>,
+}
+
+/// A route about which only a listing of its table can tell.
+#[derive(Clone, Copy, Debug)]
+pub struct Question {
+    /// The armed route.
+    pub id: RouteId,
+    /// The route in the kernel's tables.
+    pub route: KernelRoute,
+    pub(crate) ticket: u64,
+    /// Whether it is asked who occupies the slot, rather than whether the route is there.
+    pub of_slot: bool,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Desired {
+    Installed,
+    Absent,
+    AsItIs,
+}
+
+/// What is to be done next for a route.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Step {
+    Nothing,
+    /// Something else has to happen first: a listing, or the end of a delay.
+    Wait,
+    Look,
+    Add,
+    Delete(KernelRoute),
+}
+
+/// Why what is known of a route is in doubt.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Doubt {
+    /// A link, an address, or a notice that was lost.
+    Host,
+    /// Somebody else changed its slot.
+    Rival,
+}
+
+/// What a listing has to tell.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Pending {
+    Presence,
+    Occupant,
+}
+
+/// A route that is taken away again and again.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Contention {
+    pub(crate) losses: u32,
+    pub(crate) lost_at: Time,
+    /// It is not put back before.
+    pub(crate) restore_at: Option<Time>,
+}
+
+/// What few routes need.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Rare {
+    /// Routes that were ours in this slot and may be there still: to be deleted when the route itself is there, or when
+    /// none is to be.
+    pub(crate) former: Vec<KernelRoute>,
+    pub(crate) contention: Option<Contention>,
+    /// Until when it waits for its session.
+    pub(crate) held_until: Option<Time>,
+    /// What a listing is to tell, and the number of that question.
+    pub(crate) pending: Option<(Pending, u64)>,
+}
+
+#[derive(Debug)]
+pub(crate) struct Entry {
+    pub(crate) spec: ArmedRoute,
+    /// What it is counted in.
+    pub(crate) endpoint: LocalEndpoint,
+    pub(crate) session: SessionView,
+    /// Set by a disarm: delete first, or not.
+    pub(crate) leaving: Option<bool>,
+    pub(crate) presence: Presence,
+    /// Why it is not known, where it is not.
+    pub(crate) doubt: Option<Doubt>,
+    /// Whether it is counted as installed.
+    pub(crate) told: bool,
+    /// Whether the last outcome said that it is installed.
+    pub(crate) said: bool,
+    /// It waits in one of the queues …
+    pub(crate) queued: Option<Queue>,
+    /// … or a request is on its way to the kernel, or its answer from there.
+    pub(crate) asked: bool,
+    /// That request is about the route as it is wanted now.
+    pub(crate) asked_for_route: bool,
+    pub(crate) desired_at: Time,
+    pub(crate) rare: Option<Box<Rare>>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Queue {
+    Deletes,
+    Looks,
+    Adds,
+}
+
+impl Entry {
+    pub(crate) fn rare(&mut self) -> &mut Rare {
+        self.rare.get_or_insert_default()
+    }
+
+    pub(crate) fn former(&self) -> Option<KernelRoute> {
+        self.rare.as_ref()?.former.first().copied()
+    }
+
+    pub(crate) fn held_until(&self) -> Option<Time> {
+        self.rare.as_ref()?.held_until
+    }
+
+    pub(crate) fn pending(&self) -> Option<(Pending, u64)> {
+        self.rare.as_ref()?.pending
+    }
+
+    pub(crate) fn restore_at(&self) -> Option<Time> {
+        self.rare.as_ref()?.contention?.restore_at
+    }
+
+    /// Judged when it matters, not when the route was armed.
+    pub(crate) fn desired(&self, honor_peer_passive: bool) -> Desired {
+        let withdrawn = if self.spec.no_uninstall { Desired::AsItIs } else { Desired::Absent };
+        match self.leaving {
+            Some(true) => withdrawn,
+            Some(false) => Desired::AsItIs,
+            None if self.spec.admin_down => withdrawn,
+            None if self.session.up => Desired::Installed,
+            None if self.held_until().is_some() => Desired::AsItIs,
+            None if honor_peer_passive && self.session.peer_passive => Desired::AsItIs,
+            None => withdrawn,
+        }
+    }
+
+    pub(crate) fn step(&self, honor_peer_passive: bool) -> Step {
+        let desired = self.desired(honor_peer_passive);
+        let look = if self.pending().is_some() { Step::Wait } else { Step::Look };
+        match (desired, self.presence) {
+            _ if self.leaving == Some(false) => Step::Nothing,
+            (Desired::Absent, Presence::Present) => Step::Delete(self.spec.route),
+            // The kernel takes a deletion without a priority for one of any priority: only what is there is deleted so.
+            (Desired::Absent, Presence::Unknown) if self.spec.route.priority != 0 => Step::Delete(self.spec.route),
+            (Desired::Installed, Presence::Absent) if self.restore_at().is_some() => Step::Wait,
+            (Desired::Installed, Presence::Absent) if self.pending().is_some() => Step::Wait,
+            (Desired::Installed, Presence::Absent) => Step::Add,
+            (Desired::Absent, Presence::Absent) | (_, Presence::Present) => {
+                self.former().map_or(Step::Nothing, Step::Delete)
+            }
+            (Desired::AsItIs, Presence::Absent) => Step::Nothing,
+            (_, Presence::Unknown) => look,
+        }
+    }
+
+    /// When the session's change began to show, if that is what asks for the operation.
+    pub(crate) fn conv_start(&self, op: RouteOp) -> Option<Time> {
+        let follows = self.leaving.is_none() && !self.spec.admin_down && self.session.up == (op == RouteOp::Add);
+        self.session.conv_start.filter(|_| follows)
+    }
+
+    /// Whether an outcome has to be reported although nothing is to be done: an adopted route waits for its first one, and an
+    /// outcome that is no longer true is corrected.
+    pub(crate) fn owes_outcome(&self) -> bool {
+        self.presence != Presence::Unknown && (self.spec.adopted || self.told != self.said)
+    }
+
+    /// Whether it is there is not known any more. Without an interface there is no route.
+    pub(crate) fn forget_presence(&mut self) {
+        self.presence = if self.spec.route.interface == 0 { Presence::Absent } else { Presence::Unknown };
+    }
+
+    pub(crate) fn is_present(&self) -> bool {
+        self.presence == Presence::Present
+    }
+}
+
+impl RouteRequest {
+    pub(crate) fn of(entry: &Entry) -> Self {
+        Self {
+            id: entry.spec.id,
+            route: entry.spec.route,
+            replaces: None,
+            desired_at: entry.desired_at,
+            conv_start: None,
+            cause: None,
+        }
+    }
+}
+
+impl Contention {
+    /// Counts a loss, and gives how long the route is not put back.
+    pub(crate) fn lose(&mut self, now: Time) -> u64 {
+        let quiet_us = QUIET_US.max(2 * delay_us(self.losses));
+        if now.since(self.lost_at) > quiet_us {
+            self.losses = 0;
+        }
+        self.losses += 1;
+        self.lost_at = now;
+        let delay_us = delay_us(self.losses);
+        self.restore_at = (delay_us > 0).then(|| now.plus(delay_us));
+        delay_us
+    }
+}
+
+/// How long a route is not restored that was deleted so often, each time soon after it was restored.
+fn delay_us(losses: u32) -> u64 {
+    match losses {
+        0 | 1 => 0,
+        _ => (FIRST_DELAY_US << (losses - 2).min(10)).min(LONGEST_DELAY_US),
+    }
+}
+
+/// Another route is wanted in place of `former`.
+pub(crate) fn replace(entry: &mut Entry, former: KernelRoute) {
+    let may_be_there = entry.presence != Presence::Absent || entry.asked_for_route;
+    entry.asked_for_route = false;
+    let route = entry.spec.route;
+    let rare = entry.rare();
+    // A deletion without an interface would fit any.
+    if may_be_there && former.interface != 0 && !rare.former.contains(&former) {
+        rare.former.push(former);
+    }
+    rare.pending = None;
+    let may_be_there = rare.former.contains(&route);
+    rare.former.retain(|former| *former != route);
+    entry.presence = Presence::Absent;
+    if may_be_there {
+        entry.forget_presence();
+        // What happened to it meanwhile was not noted: an answer that is still to come proves nothing.
+        if entry.asked {
+            entry.doubt = entry.doubt.max(Some(Doubt::Host));
+        }
+    }
+}
+
+pub(crate) fn outcome(
+    op: RouteOp,
+    request: &RouteRequest,
+    entry: &mut Entry,
+    at: Time,
+    result: Result<()>,
+    gone: bool,
+) -> RouteOutcome {
+    entry.said = entry.told;
+    entry.spec.adopted &= entry.presence == Presence::Unknown;
+    RouteOutcome {
+        id: request.id,
+        generation: entry.spec.generation,
+        op,
+        at,
+        duration_us: at.since(request.desired_at),
+        gone,
+        installed: entry.told,
+        restore_at: entry.restore_at(),
+        result,
+    }
+}

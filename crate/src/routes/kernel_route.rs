@@ -1,0 +1,141 @@
+//! A route as the kernel's tables hold it, and what can be known of it there.
+
+use std::fmt;
+use std::net::{IpAddr, Ipv4Addr};
+
+use thiserror::Error;
+
+/// The source of a route that names none.
+pub const NO_SOURCE: IpAddr = IpAddr::V4(Ipv4Addr::UNSPECIFIED);
+
+/// One route as this component makes it: unicast, TOS 0, no metrics, through one gateway.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct KernelRoute {
+    /// The number of the table.
+    pub table: u32,
+    /// The destination.
+    pub destination: IpAddr,
+    /// How many bits of the destination count.
+    pub prefix_length: u8,
+    /// The preferred source address; unspecified where the kernel lists none. A deletion names it only if it is specified.
+    pub source: IpAddr,
+    /// The gateway.
+    pub next_hop: IpAddr,
+    /// The index of the output interface; 0 lets the kernel choose one when the route is added, and fits any when it is
+    /// deleted.
+    pub interface: u32,
+    /// The number that says who has made the route (rtnetlink(7): `rtm_protocol`).
+    pub protocol: u8,
+    /// The metric; 0 is the kernel's default.
+    pub priority: u32,
+}
+
+/// What a route occupies in the kernel: the routes of TOS 0 with this table, destination and priority. Those of one prefix
+/// are neighbours in the order of slots.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Slot {
+    /// The number of the table.
+    pub table: u32,
+    /// The destination.
+    pub destination: IpAddr,
+    /// How many bits of the destination count.
+    pub prefix_length: u8,
+    /// The metric.
+    pub priority: u32,
+}
+
+impl KernelRoute {
+    /// The slot that the route occupies.
+    #[must_use]
+    pub fn slot(&self) -> Slot {
+        let Self { table, destination, prefix_length, priority, .. } = *self;
+        Slot { table, destination, prefix_length, priority }
+    }
+
+    /// The route as a deletion names it that is to fit whatever its source is.
+    #[must_use]
+    pub fn of_any_source(&self) -> Self {
+        Self { source: NO_SOURCE, ..*self }
+    }
+}
+
+/// An error number of the system. A number rather than a type of the system's crates, so that what decides over routes builds
+/// everywhere.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct SystemError(pub i32);
+
+impl SystemError {
+    /// ENOENT: there is no such route, or no such table.
+    pub const NO_ENTRY: Self = Self(2);
+    /// ESRCH: there is no such route to delete.
+    pub const NO_SUCH_ROUTE: Self = Self(3);
+    /// EEXIST: the slot is occupied.
+    pub const EXISTS: Self = Self(17);
+    /// ENODEV: there is no such interface.
+    pub const NO_DEVICE: Self = Self(19);
+}
+
+impl fmt::Display for SystemError {
+    /// The text of the system, without the number that the standard library appends.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let text = std::io::Error::from_raw_os_error(self.0).to_string();
+        f.write_str(text.strip_suffix(&format!(" (os error {})", self.0)).unwrap_or(&text))
+    }
+}
+
+/// Why a route is not as desired.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
+pub enum RouteError {
+    /// The slot holds a route of this protocol number, or one of our number that we would not have made.
+    #[error("the slot is occupied by a route of protocol {0}")]
+    Conflict(u8),
+    /// The slot holds another route. A listing has to tell which.
+    #[error("the slot is occupied")]
+    Occupied,
+    /// The kernel's answer is this error.
+    #[error("{0}")]
+    System(SystemError),
+    /// The threads that change routes cannot be started.
+    #[error("the thread that moves routes cannot be started: {0}")]
+    CannotStart(SystemError),
+    /// The kernel's answer was lost.
+    #[error("the kernel's answer was lost")]
+    Unanswered,
+}
+
+/// The answer of the kernel.
+pub type Result<T> = std::result::Result<T, RouteError>;
+
+/// Whether the kernel holds a route.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Presence {
+    /// The kernel holds it.
+    Present,
+    /// The kernel does not hold it.
+    Absent,
+    /// The kernel has to be asked.
+    Unknown,
+}
+
+/// What occupies a slot.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Occupant {
+    /// The slot is empty.
+    Nobody,
+    /// A route of our kind and of our protocol number: a predecessor's, or one of ours.
+    Ours(KernelRoute),
+    /// A route of this protocol number that is not to be touched.
+    Foreign(u8),
+    /// Only a listing of the table can tell.
+    Unknown,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_error_of_the_system_reads_as_the_system_words_it() {
+        assert_eq!(RouteError::System(SystemError::EXISTS).to_string(), "File exists");
+    }
+}

@@ -1,0 +1,23 @@
+//! Routes in the kernel's tables. `kernel_route`, `tables`, `armed`, `planner` and `stats` are pure and decide; `socket`,
+//! `worker`, `monitor` and `held` talk to the kernel over rtnetlink.
+
+#[cfg(target_os = "linux")]
+pub mod answers;
+pub mod armed;
+#[cfg(target_os = "linux")]
+pub mod held;
+pub mod kernel_route;
+#[cfg(target_os = "linux")]
+pub mod listing;
+#[cfg(target_os = "linux")]
+pub mod monitor;
+pub mod outcome;
+pub mod planner;
+#[cfg(target_os = "linux")]
+mod request;
+#[cfg(target_os = "linux")]
+pub mod socket;
+pub mod stats;
+pub mod tables;
+#[cfg(target_os = "linux")]
+pub mod worker;

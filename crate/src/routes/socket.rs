@@ -1,0 +1,286 @@
+//! The kernel's IPv4 routing tables over rtnetlink.
+//!
+//! Whether exactly one route is there is asked by adding it without NLM_F_CREATE, which changes nothing: `EEXIST` says that
+//! it is, `ENOENT` that it is not (fib_table_insert). That costs as much as any request, whatever the size of the table.
+//! Anything else, `ENETUNREACH` for a next hop that cannot be reached now for example, says nothing of the route.
+
+use std::net::{IpAddr, Ipv4Addr};
+use std::os::fd::{AsFd, BorrowedFd};
+
+use netlink_packet_core::{NLM_F_APPEND, NLM_F_CREATE, NLM_F_EXCL, NLM_F_REPLACE};
+use netlink_packet_route::route::{RouteAttribute, RouteHeader, RouteMessage};
+use netlink_sys::{Socket, SocketAddr, protocols::NETLINK_ROUTE};
+
+use crate::routes::answers::Answers;
+use crate::routes::kernel_route::{KernelRoute, NO_SOURCE, Occupant, Presence, Result, RouteError, SystemError};
+use crate::routes::listing::{ListedTables, Listing, from_message, slot_of};
+use crate::routes::request::{Request, list_header};
+use crate::routes::tables::{DesiredRoute, RequestOutcome, Tables, install};
+use crate::system::netlink::enlarge_receive_buffer;
+
+/// Requests per system call. The answers to a thousand do not fit into the socket's buffer and are lost.
+const MOST_REQUESTS: usize = 128;
+
+/// A dump that a change of the tables overtook is repeated so often before it is taken as it is.
+const DUMP_TRIES: usize = 5;
+
+/// A connection to the kernel's routing tables.
+pub struct RouteSocket {
+    socket: Socket,
+    /// What the kernel calls the sender of our requests.
+    port: u32,
+    next_sequence: u32,
+}
+
+impl AsFd for RouteSocket {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.socket.as_fd()
+    }
+}
+
+impl RouteSocket {
+    /// Connects. Reading needs no privilege, changing needs CAP_NET_ADMIN.
+    ///
+    /// # Errors
+    /// What the system says about a netlink socket.
+    pub fn new() -> std::io::Result<Self> {
+        let mut socket = Socket::new(NETLINK_ROUTE)?;
+        let port = socket.bind_auto()?.port_number();
+        socket.connect(&SocketAddr::new(0, 0))?;
+        // The kernel handles a request inside of the call that sends it: what can be read is there at once.
+        socket.set_non_blocking(true)?;
+        socket.set_cap_ack(true)?;
+        socket.set_netlink_get_strict_chk(true)?;
+        enlarge_receive_buffer(&socket)?;
+        Ok(Self { socket, port, next_sequence: 1 })
+    }
+
+    /// What the kernel calls the sender of our requests, also in what it tells others of them.
+    #[must_use]
+    pub fn port(&self) -> u32 {
+        self.port
+    }
+
+    /// Asks for what only a privileged process gets, and changes nothing.
+    ///
+    /// # Errors
+    /// `EPERM` without CAP_NET_ADMIN in the user namespace that owns this network namespace.
+    pub fn check_access(&mut self) -> Result<()> {
+        // A route that does not exist: its table, its destination and its protocol number (255) are not in use.
+        let nowhere = KernelRoute {
+            table: u32::MAX - 1,
+            destination: Ipv4Addr::BROADCAST.into(),
+            prefix_length: 32,
+            source: NO_SOURCE,
+            next_hop: Ipv4Addr::LOCALHOST.into(),
+            interface: 0,
+            protocol: u8::MAX,
+            priority: u32::MAX,
+        };
+        self.remove(&nowhere)
+    }
+
+    /// Installs a route by the rules for its slot, listing its table where nothing less tells who occupies it. A route of our
+    /// kind and protocol number that it replaces is deleted afterwards.
+    ///
+    /// # Errors
+    /// `Conflict`, `Unanswered` or what the system says.
+    pub fn install(&mut self, wanted: DesiredRoute, take_over: bool) -> Result<()> {
+        let mut outcomes = self.install_once(wanted, take_over);
+        if outcomes.result == Err(RouteError::Occupied) {
+            outcomes = match self.tables(&[wanted.route])?.occupant(&wanted.route) {
+                Occupant::Foreign(protocol) => return Err(RouteError::Conflict(protocol)),
+                Occupant::Ours(old) => self.install_once(DesiredRoute { replaces: Some(old), ..wanted }, take_over),
+                Occupant::Nobody | Occupant::Unknown => self.install_once(wanted, take_over),
+            };
+        }
+        if let Some(replaced) = outcomes.replaced.filter(|_| outcomes.result.is_ok()) {
+            self.remove(&replaced)?;
+        }
+        outcomes.result
+    }
+
+    fn install_once(&mut self, wanted: DesiredRoute, take_over: bool) -> RequestOutcome {
+        install(self, &[wanted], take_over).remove(0)
+    }
+
+    /// Deletes a route; one that is not there counts as deleted.
+    ///
+    /// # Errors
+    /// `Unanswered` or what the system says.
+    pub fn remove(&mut self, route: &KernelRoute) -> Result<()> {
+        match self.delete(std::slice::from_ref(route)).remove(0) {
+            Err(RouteError::System(SystemError::NO_SUCH_ROUTE)) => Ok(()),
+            answer => answer,
+        }
+    }
+
+    /// Whether exactly this route is there, its source included; asks for a listing where nothing less tells.
+    ///
+    /// # Errors
+    /// As `list`.
+    pub fn holds(&mut self, route: &KernelRoute) -> Result<bool> {
+        match self.look(std::slice::from_ref(route))[..] {
+            [Presence::Present] => Ok(true),
+            [Presence::Absent] => Ok(false),
+            _ => Ok(self.tables(std::slice::from_ref(route))?.holds(route)),
+        }
+    }
+
+    /// The routes of a protocol number in all tables, as far as they are of the kind that is made here: IPv4, unicast, TOS 0,
+    /// through one gateway, without metrics or anything else.
+    ///
+    /// # Errors
+    /// `Unanswered` or what the system says.
+    pub fn list(&mut self, protocol: u8) -> Result<Vec<KernelRoute>> {
+        let listed = self.dump(&RouteHeader { protocol: protocol.into(), ..list_header() }, &[])?;
+        Ok(listed.iter().filter_map(from_message).filter(|route| route.protocol == protocol).collect())
+    }
+
+    /// What the tables of the given routes hold, of whatever kind.
+    ///
+    /// # Errors
+    /// As `list`.
+    pub fn tables(&mut self, of: &[KernelRoute]) -> Result<ListedTables> {
+        let mut tables: Vec<u32> = of.iter().map(|route| route.table).collect();
+        tables.sort_unstable();
+        tables.dedup();
+        let mut listed = ListedTables::default();
+        for table in tables {
+            for message in self.dump(&list_header(), &[RouteAttribute::Table(table)])? {
+                listed.take_in(&message);
+            }
+        }
+        Ok(listed)
+    }
+
+    /// Sends one request per route, some at a time, and gives the kernel's answers.
+    fn change(&mut self, routes: &[KernelRoute], request: impl Fn(&KernelRoute) -> Request) -> Vec<Result<()>> {
+        let mut answers = Vec::with_capacity(routes.len());
+        for batch in routes.chunks(MOST_REQUESTS) {
+            let first = self.next_sequence;
+            let mut buffer = Vec::with_capacity(batch.len() * 80);
+            for route in batch {
+                request(route).append_to(&mut buffer, self.sequence());
+            }
+            match self.socket.send(&buffer, 0) {
+                Ok(_) => answers.extend(self.acknowledgements(first, batch.len())),
+                Err(error) => answers.extend(std::iter::repeat_n(Err(RouteError::from(error)), batch.len())),
+            }
+        }
+        answers
+    }
+
+    fn sequence(&mut self) -> u32 {
+        let sequence = self.next_sequence;
+        self.next_sequence = sequence.wrapping_add(1);
+        sequence
+    }
+
+    fn acknowledgements(&mut self, first: u32, count: usize) -> Vec<Result<()>> {
+        let mut answers = Answers::new(first, count);
+        let mut buffer = Vec::with_capacity(4096);
+        while answers.missing() > 0 {
+            buffer.clear();
+            if let Err(error) = self.socket.recv(&mut buffer, 0) {
+                match error.raw_os_error() {
+                    Some(libc::EINTR | libc::ENOBUFS) => continue,
+                    _ => break,
+                }
+            }
+            answers.take_in(&buffer);
+        }
+        answers.into_results()
+    }
+
+    /// The route that a packet to an address would take.
+    fn best_match(&mut self, destination: IpAddr) -> Result<RouteMessage> {
+        let sequence = self.sequence();
+        let mut buffer = Vec::new();
+        Request::best_match(destination).append_to(&mut buffer, sequence);
+        self.socket.send(&buffer, 0)?;
+        let mut listed = Vec::new();
+        let mut listing = Listing::new(sequence, &mut listed);
+        let mut buffer = Vec::with_capacity(4096);
+        while !listing.done {
+            buffer.clear();
+            self.socket.recv(&mut buffer, 0)?;
+            listing.take_in_one(&buffer);
+        }
+        listing.is_consistent()?;
+        listed.pop().ok_or(RouteError::Unanswered)
+    }
+
+    fn dump(&mut self, header: &RouteHeader, attributes: &[RouteAttribute]) -> Result<Vec<RouteMessage>> {
+        let mut listed = Vec::new();
+        for _ in 0..DUMP_TRIES {
+            listed.clear();
+            if self.dump_once(header, attributes, &mut listed)? {
+                break;
+            }
+        }
+        Ok(listed)
+    }
+
+    /// True where nothing changed while the kernel was listing.
+    fn dump_once(
+        &mut self,
+        header: &RouteHeader,
+        attributes: &[RouteAttribute],
+        listed: &mut Vec<RouteMessage>,
+    ) -> Result<bool> {
+        let sequence = self.sequence();
+        let mut buffer = Vec::new();
+        Request::dump(header, attributes).append_to(&mut buffer, sequence);
+        self.socket.send(&buffer, 0)?;
+        let mut listing = Listing::new(sequence, listed);
+        let mut buffer = Vec::with_capacity(64 * 1024);
+        while !listing.done {
+            buffer.clear();
+            self.socket.recv(&mut buffer, 0)?;
+            listing.take_in(&buffer);
+        }
+        listing.is_consistent()
+    }
+}
+
+impl Tables for RouteSocket {
+    fn add(&mut self, routes: &[KernelRoute]) -> Vec<Result<()>> {
+        self.change(routes, |route| Request::add(route, NLM_F_CREATE | NLM_F_EXCL))
+    }
+
+    fn append(&mut self, route: &KernelRoute) -> Result<()> {
+        self.change(std::slice::from_ref(route), |route| Request::add(route, NLM_F_CREATE | NLM_F_APPEND)).remove(0)
+    }
+
+    fn replace(&mut self, route: &KernelRoute) -> Result<()> {
+        self.change(std::slice::from_ref(route), |route| Request::add(route, NLM_F_CREATE | NLM_F_REPLACE)).remove(0)
+    }
+
+    fn delete(&mut self, routes: &[KernelRoute]) -> Vec<Result<()>> {
+        self.change(routes, Request::delete)
+    }
+
+    fn look(&mut self, routes: &[KernelRoute]) -> Vec<Presence> {
+        let answers = self.change(routes, |route| Request::add(route, 0));
+        let presence = |answer| match answer {
+            Err(RouteError::System(SystemError::EXISTS)) => Presence::Present,
+            Err(RouteError::System(SystemError::NO_ENTRY)) => Presence::Absent,
+            _ => Presence::Unknown,
+        };
+        answers.into_iter().map(presence).collect()
+    }
+
+    /// Asks for the route that a packet to the destination would take (RTM_F_FIB_MATCH). That tells who occupies the slot
+    /// where no other route fits that packet better.
+    fn occupant(&mut self, route: &KernelRoute) -> Occupant {
+        let Ok(matched) = self.best_match(route.destination) else { return Occupant::Unknown };
+        if slot_of(&matched) != Some(route.slot()) {
+            return Occupant::Unknown;
+        }
+        match from_message(&matched) {
+            Some(held) if held.protocol == route.protocol => Occupant::Ours(held),
+            _ => Occupant::Foreign(matched.header.protocol.into()),
+        }
+    }
+}

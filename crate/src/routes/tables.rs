@@ -1,0 +1,266 @@
+//! How routes are installed and deleted without disturbing those of other processes. Pure, over what routing tables can be
+//! asked for: `socket` asks the kernel, the simulator has tables of its own.
+//!
+//! The kernel keeps several routes in a slot, in the order in which they were added, prepended or appended. Three
+//! requests suffice here, and none of them touches a route that it does not name: add to an empty slot, append to an
+//! occupied one, delete exactly one route. A replacement appends the new route, then deletes the old one: in between both
+//! are there, and the old one carries the traffic.
+
+use crate::routes::kernel_route::{KernelRoute, Occupant, Presence, Result, RouteError, SystemError};
+
+/// What the kernel's tables can be asked for. Answers come in the order of the routes.
+pub trait Tables {
+    /// Adds routes to empty slots; `EEXIST` where a slot is occupied (NLM_F_CREATE, NLM_F_EXCL).
+    fn add(&mut self, routes: &[KernelRoute]) -> Vec<Result<()>>;
+
+    /// Adds a route to a slot, behind what is there (NLM_F_CREATE, NLM_F_APPEND).
+    fn append(&mut self, route: &KernelRoute) -> Result<()>;
+
+    /// Adds a route in place of the first one of its slot (NLM_F_CREATE, NLM_F_REPLACE).
+    fn replace(&mut self, route: &KernelRoute) -> Result<()>;
+
+    /// Deletes exactly these routes; `ESRCH` where there is none.
+    fn delete(&mut self, routes: &[KernelRoute]) -> Vec<Result<()>>;
+
+    /// Whether exactly these routes are there, their sources included. `Unknown` where the kernel cannot tell without a
+    /// listing.
+    fn look(&mut self, routes: &[KernelRoute]) -> Vec<Presence>;
+
+    /// The first route in the slot of this one, without a listing.
+    fn occupant(&mut self, route: &KernelRoute) -> Occupant;
+}
+
+/// A route that is to be there.
+#[derive(Clone, Copy, Debug)]
+pub struct DesiredRoute {
+    /// The route.
+    pub route: KernelRoute,
+    /// The route of ours that it is to replace in its slot.
+    pub replaces: Option<KernelRoute>,
+}
+
+impl DesiredRoute {
+    /// Whether it names its output interface.
+    #[must_use]
+    pub fn has_interface(&self) -> bool {
+        self.route.interface != 0
+    }
+}
+
+/// How a request ended, and whether the route is in the kernel by it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct RequestOutcome {
+    /// The kernel's answer.
+    pub result: Result<()>,
+    /// Whether the kernel holds the route now.
+    pub presence: Presence,
+    /// The route of our kind beside which an addition was appended: it is to be deleted.
+    pub replaced: Option<KernelRoute>,
+}
+
+impl RequestOutcome {
+    fn new(result: Result<()>, presence: Presence) -> Self {
+        Self { result, presence, replaced: None }
+    }
+
+    /// What a look saw.
+    #[must_use]
+    pub fn seen(presence: Presence) -> Self {
+        Self::new(Ok(()), presence)
+    }
+
+    /// There is no interface that the route could lead over.
+    #[must_use]
+    pub fn no_interface() -> Self {
+        Self::new(Err(RouteError::System(SystemError::NO_DEVICE)), Presence::Absent)
+    }
+}
+
+/// Installs routes that have an interface; the kernel would choose one for the others, which fail.
+pub fn install_over_interfaces(
+    tables: &mut impl Tables,
+    wanted: &[DesiredRoute],
+    take_over: bool,
+) -> Vec<RequestOutcome> {
+    let possible: Vec<DesiredRoute> = wanted.iter().filter(|route| route.has_interface()).copied().collect();
+    let mut outcomes = install(tables, &possible, take_over).into_iter();
+    let answer = |route: &DesiredRoute| if route.has_interface() { outcomes.next() } else { None };
+    wanted.iter().map(answer).map(|answer| answer.unwrap_or_else(RequestOutcome::no_interface)).collect()
+}
+
+/// Installs routes. A slot that is occupied by a foreign route is a conflict, unless `take_over` says to replace it.
+pub fn install(tables: &mut impl Tables, wanted: &[DesiredRoute], take_over: bool) -> Vec<RequestOutcome> {
+    let routes: Vec<KernelRoute> = wanted.iter().map(|route| route.route).collect();
+    let answers = tables.add(&routes);
+    let failed: Vec<usize> = (0..routes.len()).filter(|at| answers[*at].is_err()).collect();
+    let mut outcomes: Vec<RequestOutcome> =
+        answers.iter().map(|answer| RequestOutcome::new(*answer, Presence::Present)).collect();
+    let doubtful: Vec<KernelRoute> = failed.iter().map(|at| routes[*at]).collect();
+    for (at, presence) in failed.into_iter().zip(tables.look(&doubtful)) {
+        outcomes[at] = match (answers[at], presence) {
+            (_, Presence::Present) => RequestOutcome::new(Ok(()), Presence::Present),
+            (Err(RouteError::System(SystemError::EXISTS)), presence) => {
+                install_in_occupied(tables, &wanted[at], presence, take_over)
+            }
+            (Err(RouteError::Unanswered), presence) => RequestOutcome::new(Err(RouteError::Unanswered), presence),
+            // Refused: it is not there, as it was not before.
+            (refused, _) => RequestOutcome::new(refused, Presence::Absent),
+        };
+    }
+    outcomes
+}
+
+/// `presence` is what a look at the route has said: it may be the occupant itself.
+fn install_in_occupied(
+    tables: &mut impl Tables,
+    wanted: &DesiredRoute,
+    presence: Presence,
+    take_over: bool,
+) -> RequestOutcome {
+    let route = &wanted.route;
+    if take_over {
+        let answer = tables.replace(route);
+        return after_write(tables, route, answer);
+    }
+    let known = wanted.replaces.filter(|old| tables.look(&[*old]) == [Presence::Present]);
+    let occupant = known.map_or_else(|| tables.occupant(route), Occupant::Ours);
+    match occupant {
+        Occupant::Ours(held) if held == *route => RequestOutcome::new(Ok(()), Presence::Present),
+        Occupant::Ours(old) => {
+            let answer = tables.append(route);
+            RequestOutcome { replaced: Some(old), ..after_write(tables, route, answer) }
+        }
+        Occupant::Foreign(protocol) => RequestOutcome::new(Err(RouteError::Conflict(protocol)), presence),
+        Occupant::Nobody | Occupant::Unknown => RequestOutcome::new(Err(RouteError::Occupied), presence),
+    }
+}
+
+fn after_write(tables: &mut impl Tables, route: &KernelRoute, answer: Result<()>) -> RequestOutcome {
+    match answer {
+        Ok(()) => RequestOutcome::new(Ok(()), Presence::Present),
+        Err(error) => match tables.look(std::slice::from_ref(route))[..] {
+            [Presence::Present] => RequestOutcome::new(Ok(()), Presence::Present),
+            [presence] if error == RouteError::Unanswered || error == RouteError::System(SystemError::EXISTS) => {
+                RequestOutcome::new(Err(error), presence)
+            }
+            _ => RequestOutcome::new(Err(error), Presence::Absent),
+        },
+    }
+}
+
+/// Deletes routes; one that is not there counts as deleted.
+pub fn remove(tables: &mut impl Tables, routes: &[KernelRoute]) -> Vec<RequestOutcome> {
+    let mut outcomes: Vec<RequestOutcome> = tables
+        .delete(routes)
+        .into_iter()
+        .map(|answer| match answer {
+            Ok(()) | Err(RouteError::System(SystemError::NO_SUCH_ROUTE)) => {
+                RequestOutcome::new(Ok(()), Presence::Absent)
+            }
+            Err(error) => RequestOutcome::new(Err(error), Presence::Unknown),
+        })
+        .collect();
+    let failed: Vec<usize> = (0..routes.len()).filter(|at| outcomes[*at].result.is_err()).collect();
+    let doubtful: Vec<KernelRoute> = failed.iter().map(|at| routes[*at]).collect();
+    for (at, presence) in failed.into_iter().zip(tables.look(&doubtful)) {
+        // A failed deletion proves nothing.
+        outcomes[at].presence = presence;
+        if presence == Presence::Absent {
+            outcomes[at].result = Ok(());
+        }
+    }
+    outcomes
+}
+
+#[cfg(test)]
+mod tests {
+    use std::net::{IpAddr, Ipv4Addr};
+
+    use super::*;
+
+    const ROUTE: KernelRoute = KernelRoute {
+        table: 254,
+        destination: IpAddr::V4(Ipv4Addr::new(10, 9, 0, 1)),
+        prefix_length: 32,
+        source: IpAddr::V4(Ipv4Addr::UNSPECIFIED),
+        next_hop: IpAddr::V4(Ipv4Addr::new(10, 0, 0, 2)),
+        interface: 3,
+        protocol: 186,
+        priority: 0,
+    };
+
+    /// Tables that answer every request of a kind alike.
+    struct Answers {
+        add: Result<()>,
+        delete: Result<()>,
+        look: Presence,
+        occupant: Occupant,
+    }
+
+    impl Tables for Answers {
+        fn add(&mut self, routes: &[KernelRoute]) -> Vec<Result<()>> {
+            vec![self.add; routes.len()]
+        }
+
+        fn append(&mut self, _: &KernelRoute) -> Result<()> {
+            panic!("nothing of ours occupies the slot")
+        }
+
+        fn replace(&mut self, _: &KernelRoute) -> Result<()> {
+            panic!("the slot is not to be taken over")
+        }
+
+        fn delete(&mut self, routes: &[KernelRoute]) -> Vec<Result<()>> {
+            vec![self.delete; routes.len()]
+        }
+
+        fn look(&mut self, routes: &[KernelRoute]) -> Vec<Presence> {
+            vec![self.look; routes.len()]
+        }
+
+        fn occupant(&mut self, _: &KernelRoute) -> Occupant {
+            self.occupant
+        }
+    }
+
+    const FAILED: Result<()> = Err(RouteError::System(SystemError(1)));
+    const EEXIST: Result<()> = Err(RouteError::System(SystemError::EXISTS));
+
+    #[test]
+    fn a_failed_deletion_proves_nothing_and_the_look_after_it_decides() {
+        for (look, result) in [(Presence::Present, FAILED), (Presence::Unknown, FAILED), (Presence::Absent, Ok(()))] {
+            let mut tables = Answers { add: Ok(()), delete: FAILED, look, occupant: Occupant::Nobody };
+            assert_eq!(remove(&mut tables, &[ROUTE]), [RequestOutcome::new(result, look)]);
+        }
+    }
+
+    #[test]
+    fn a_deletion_of_a_route_that_is_not_there_is_a_deletion() {
+        let delete = Err(RouteError::System(SystemError::NO_SUCH_ROUTE));
+        let mut tables = Answers { add: Ok(()), delete, look: Presence::Unknown, occupant: Occupant::Nobody };
+        assert_eq!(remove(&mut tables, &[ROUTE]), [RequestOutcome::new(Ok(()), Presence::Absent)]);
+    }
+
+    #[test]
+    fn an_occupied_slot_whose_occupant_cannot_be_told_fails_without_a_claim_about_the_route() {
+        for look in [Presence::Absent, Presence::Unknown] {
+            for occupant in [Occupant::Nobody, Occupant::Unknown] {
+                let mut tables = Answers { add: EEXIST, delete: Ok(()), look, occupant };
+                let wanted = DesiredRoute { route: ROUTE, replaces: None };
+                let expected = RequestOutcome::new(Err(RouteError::Occupied), look);
+                assert_eq!(install(&mut tables, &[wanted], false), [expected]);
+            }
+        }
+    }
+
+    #[test]
+    fn an_addition_that_was_refused_counts_as_done_only_where_the_route_is_found() {
+        for (look, result, presence) in
+            [(Presence::Present, Ok(()), Presence::Present), (Presence::Unknown, FAILED, Presence::Absent)]
+        {
+            let mut tables = Answers { add: FAILED, delete: Ok(()), look, occupant: Occupant::Nobody };
+            let wanted = DesiredRoute { route: ROUTE, replaces: None };
+            assert_eq!(install(&mut tables, &[wanted], false), [RequestOutcome::new(result, presence)]);
+        }
+    }
+}

@@ -1,0 +1,449 @@
+//! The route worker: a thread that sends the planner's requests to the kernel, so that ten thousand routes that are withdrawn
+//! at once do not make the engine late for other sessions. For an armed route this thread is the only writer. Its requests
+//! cost the same whatever the size of a table; what only a listing can tell, the monitor's thread finds out.
+
+use std::sync::Arc;
+use std::thread::{self, JoinHandle};
+
+use crate::engine::SessionId;
+use crate::engine::stats::{LinkId, LocalEndpoint};
+use crate::protocol::time::Time;
+use crate::routes::armed::{AffectedRoutes, ArmedRoute, ArmingPolicy, Batch, Question, RouteRequest, SessionView};
+use crate::routes::kernel_route::{KernelRoute, Slot};
+use crate::routes::monitor::{MonitorHandler, RouteMonitor, Waker};
+use crate::routes::outcome::{RouteId, RouteOp, RouteOutcome};
+use crate::routes::planner::RoutePlanner;
+use crate::routes::socket::RouteSocket;
+use crate::routes::stats::RouteStats;
+use crate::routes::tables::{DesiredRoute, RequestOutcome, Tables, install_over_interfaces, remove};
+use crate::system::clock;
+use crate::system::panics;
+use crate::system::problem::Problem;
+use crate::system::realtime;
+use crate::system::sync::{Condvar, Mutex, MutexGuard};
+
+/// How many affected routes are rechecked while the lock is held.
+const RECHECKS_AT_ONCE: usize = 512;
+
+/// Where the threads leave what became of routes.
+pub trait OutcomeSink: Send + Sync {
+    /// Leaves the outcomes of operations; of two for one route the later one counts.
+    fn put_outcomes(&self, outcomes: Vec<RouteOutcome>);
+
+    /// Leaves the reason why a thread has stopped. Nothing follows.
+    fn put_fatal(&self, fatal: Problem);
+}
+
+/// The handle of the threads that keep armed routes in step with their sessions.
+pub struct RouteWorker {
+    shared: Arc<SharedPlanner>,
+    thread: Option<JoinHandle<()>>,
+    /// Dropped after the worker's thread, which may wake it.
+    _watch: RouteMonitor,
+}
+
+impl RouteWorker {
+    /// Starts the threads. The end of either, other than by dropping this, is told as fatal.
+    ///
+    /// # Errors
+    /// What the system says about a netlink socket, an event descriptor or a thread.
+    pub fn start(policy: ArmingPolicy, sink: Arc<dyn OutcomeSink>) -> std::io::Result<Self> {
+        let socket = RouteSocket::new()?;
+        let waker = Waker::new()?;
+        let wake = waker.clone();
+        let shared = Arc::new(SharedPlanner::new(policy, sink, Box::new(move || wake.wake())));
+        let keeper = PlannerMonitor { shared: Arc::clone(&shared), socket: RouteSocket::new()? };
+        let watch = RouteMonitor::start(socket.port(), waker, Box::new(keeper))?;
+        let mut worker = Worker { shared: Arc::clone(&shared), take_over: policy.take_over, socket };
+        let thread = thread::Builder::new().name("liveness-routes".into()).spawn(move || {
+            let outcome = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| worker.run()));
+            if let Err(panic) = outcome {
+                worker.shared.sink.put_fatal(fatal("route thread", panics::text(&*panic)));
+            }
+        })?;
+        Ok(Self { shared, thread: Some(thread), _watch: watch })
+    }
+
+    /// Arms routes, or replaces what is known of them.
+    pub fn arm(&self, routes: impl IntoIterator<Item = (ArmedRoute, LocalEndpoint, SessionView)>) {
+        let now = clock::now();
+        self.shared.change(|planner| {
+            for (route, endpoint, session) in routes {
+                planner.arm(route, endpoint, session, now);
+            }
+        });
+    }
+
+    /// The counters as they are now, copied.
+    #[must_use]
+    pub fn stats(&self) -> RouteStats {
+        self.shared.lock().planner.stats().clone()
+    }
+
+    /// Lets routes go, after their deletion where `remove` says so.
+    pub fn disarm(&self, routes: impl IntoIterator<Item = (RouteId, u32, bool)>) {
+        let now = clock::now();
+        self.shared.change(|planner| {
+            for (id, generation, remove) in routes {
+                planner.disarm(id, generation, remove, now);
+            }
+        });
+    }
+
+    /// Tries again what failed, unless the generation is no longer the newest.
+    pub fn retry(&self, routes: impl IntoIterator<Item = (RouteId, u32)>) {
+        let now = clock::now();
+        self.shared
+            .change(|planner| routes.into_iter().for_each(|(id, generation)| planner.retry(id, generation, now)));
+    }
+
+    /// Tells of sessions that changed at `now`, from when the time that their routes take is counted.
+    pub fn sessions_changed(&self, now: Time, changes: impl IntoIterator<Item = (SessionId, SessionView)>) {
+        self.shared.change(|planner| {
+            for (session, view) in changes {
+                planner.session_changed(session, view, now);
+            }
+        });
+    }
+
+    /// Tells of links whose interface has another index now, or, with 0, is gone.
+    pub fn links_changed(&self, links: impl IntoIterator<Item = (LinkId, u32)>) {
+        let now = clock::now();
+        self.shared
+            .change(|planner| links.into_iter().for_each(|(link, index)| planner.link_changed(link, index, now)));
+    }
+}
+
+impl Drop for RouteWorker {
+    /// Ends the threads after the batch that they are at; routes stay as they are.
+    fn drop(&mut self) {
+        self.shared.stop();
+        if let Some(thread) = self.thread.take() {
+            // A panic of the thread was already reported when it happened.
+            let _ = thread.join();
+        }
+    }
+}
+
+fn fatal(what: &str, reason: &str) -> Problem {
+    Problem { code: "ERR_INTERNAL".into(), message: format!("the {what} has stopped: {reason}") }
+}
+
+/// The planner, shared between the engine's thread, the worker and the monitor.
+struct SharedPlanner {
+    content: Mutex<SharedState>,
+    wake: Condvar,
+    sink: Arc<dyn OutcomeSink>,
+    wake_monitor: Box<dyn Fn() + Send + Sync>,
+}
+
+struct SharedState {
+    planner: RoutePlanner,
+    /// When the monitor's thread looks at the planner next without being woken.
+    monitor_at: Option<Time>,
+    stop: bool,
+}
+
+impl SharedPlanner {
+    fn new(policy: ArmingPolicy, sink: Arc<dyn OutcomeSink>, wake_monitor: Box<dyn Fn() + Send + Sync>) -> Self {
+        let content = SharedState { planner: RoutePlanner::new(policy), monitor_at: None, stop: false };
+        Self { content: Mutex::new(content), wake: Condvar::new(), sink, wake_monitor }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, SharedState> {
+        self.content.lock().expect("no holder of this lock panics")
+    }
+
+    fn change<T>(&self, change: impl FnOnce(&mut RoutePlanner) -> T) -> T {
+        let mut content = self.lock();
+        let result = change(&mut content.planner);
+        let has_work = content.planner.has_work();
+        let deadline = content.planner.poll_deadline();
+        let is_sooner = deadline.is_some_and(|at| content.monitor_at.is_none_or(|planned| at < planned));
+        let needs_monitor = content.planner.has_questions() || is_sooner;
+        // A thread that is woken while the lock is held may take this core, only to wait for the lock.
+        drop(content);
+        if has_work {
+            self.wake.notify_one();
+        }
+        if needs_monitor {
+            (self.wake_monitor)();
+        }
+        result
+    }
+
+    /// As `change`, and leaves the outcomes in the sink. Under the lock, so that of two threads that report on one route the
+    /// later one counts.
+    fn tell(&self, change: impl FnOnce(&mut RoutePlanner) -> Vec<RouteOutcome>) {
+        self.change(|planner| self.sink.put_outcomes(change(planner)));
+    }
+
+    fn stop(&self) {
+        self.lock().stop = true;
+        self.wake.notify_one();
+    }
+
+    /// Waits for work and takes up to one message full of each kind; `None` when it is time to stop.
+    fn pick(&self) -> Option<Batch> {
+        let mut content = self.lock();
+        loop {
+            if content.stop {
+                return None;
+            }
+            if content.planner.has_work() {
+                let mut batch = content.planner.pick(clock::now());
+                self.sink.put_outcomes(std::mem::take(&mut batch.idle));
+                return Some(batch);
+            }
+            content = self.wake.wait(content).expect("no holder of this lock panics");
+        }
+    }
+}
+
+struct Worker {
+    shared: Arc<SharedPlanner>,
+    take_over: bool,
+    socket: RouteSocket,
+}
+
+impl Worker {
+    fn run(&mut self) {
+        realtime::ask_to_run_soon();
+        while let Some(Batch { deletes, adds, looks, .. }) = self.shared.pick() {
+            let answers = remove(&mut self.socket, &routes_of(&deletes));
+            self.report(RouteOp::Delete, &deletes, answers);
+            let answers = self.socket.look(&routes_of(&looks)).into_iter().map(RequestOutcome::seen).collect();
+            self.report(RouteOp::None, &looks, answers);
+            let answers = self.add(&adds);
+            self.report(RouteOp::Add, &adds, answers);
+        }
+    }
+
+    fn add(&mut self, requests: &[RouteRequest]) -> Vec<RequestOutcome> {
+        let wanted: Vec<DesiredRoute> = requests.iter().map(RouteRequest::wanted).collect();
+        install_over_interfaces(&mut self.socket, &wanted, self.take_over)
+    }
+
+    fn report(&mut self, op: RouteOp, requests: &[RouteRequest], answers: Vec<RequestOutcome>) {
+        if requests.is_empty() {
+            return;
+        }
+        self.shared.tell(|planner| planner.report(op, requests, answers, clock::now()));
+    }
+}
+
+fn routes_of(requests: &[RouteRequest]) -> Vec<KernelRoute> {
+    requests.iter().map(|request| request.route).collect()
+}
+
+/// What the monitor's thread does for armed routes.
+struct PlannerMonitor {
+    shared: Arc<SharedPlanner>,
+    /// For listings.
+    socket: RouteSocket,
+}
+
+impl PlannerMonitor {
+    fn answer(&mut self, questions: &[Question]) {
+        let routes: Vec<KernelRoute> = questions.iter().map(|question| question.route).collect();
+        let listed = self.socket.tables(&routes);
+        for some in questions.chunks(RECHECKS_AT_ONCE) {
+            self.shared.tell(|planner| {
+                let now = clock::now();
+                let tell = |question: &Question| match &listed {
+                    Ok(listed) => {
+                        let route = &question.route;
+                        planner.listed(question, listed.holds(route), listed.occupant(route), now)
+                    }
+                    Err(error) => planner.unlisted(question, *error, now),
+                };
+                some.iter().filter_map(tell).collect()
+            });
+        }
+    }
+}
+
+impl MonitorHandler for PlannerMonitor {
+    fn heard(&mut self, gone: &[KernelRoute], taken: &[Slot]) {
+        let now = clock::now();
+        self.shared.change(|planner| {
+            gone.iter().for_each(|route| planner.lost(route, now));
+            taken.iter().for_each(|slot| planner.taken(slot, now));
+        });
+    }
+
+    fn recheck(&mut self, affected: &AffectedRoutes) {
+        let mut from = Some((SessionId(0), RouteId(0)));
+        while let Some(start) = from {
+            from = self.shared.change(|planner| planner.recheck(affected, start, RECHECKS_AT_ONCE, clock::now()));
+        }
+    }
+
+    fn work(&mut self) -> Option<Time> {
+        let questions = self.shared.change(|planner| {
+            planner.handle_timeout(clock::now());
+            planner.questions()
+        });
+        if !questions.is_empty() {
+            self.answer(&questions);
+        }
+        let mut content = self.shared.lock();
+        content.monitor_at = content.planner.poll_deadline();
+        content.monitor_at
+    }
+
+    fn failed(&mut self, reason: String) {
+        self.shared.sink.put_fatal(fatal("thread that watches the kernel's tables", &reason));
+    }
+}
+
+#[cfg(all(test, not(loom)))]
+mod tests {
+    use std::sync::mpsc;
+    use std::time::Duration;
+
+    use super::*;
+
+    struct Fatal(mpsc::Sender<Problem>);
+
+    impl OutcomeSink for Fatal {
+        fn put_outcomes(&self, _: Vec<RouteOutcome>) {}
+
+        fn put_fatal(&self, fatal: Problem) {
+            self.0.send(fatal).unwrap_or(());
+        }
+    }
+
+    #[test]
+    fn the_end_of_a_thread_by_a_panic_is_reported_as_fatal() {
+        let (ring, rung) = mpsc::channel();
+        let sink = Fatal(ring);
+        let policy = ArmingPolicy { take_over: false, honor_peer_passive: false };
+        let arming = RouteWorker::start(policy, Arc::new(sink)).unwrap();
+        let shared = Arc::clone(&arming.shared);
+        // Whoever takes the lock after a holder that panicked panics, too.
+        let holder = thread::spawn(move || shared.change(|_| panic!("on purpose")));
+        assert!(holder.join().is_err());
+        arming.shared.wake.notify_one();
+        let fatal = rung.recv_timeout(Duration::from_secs(10)).expect("it is reported");
+        assert_eq!(fatal.code, "ERR_INTERNAL");
+        assert!(fatal.message.contains("route thread"), "{}", fatal.message);
+        // Its other threads and the lock are of no more use.
+        std::mem::forget(arming);
+    }
+}
+
+#[cfg(all(test, loom))]
+mod every_order {
+    use std::net::IpAddr;
+
+    use loom::thread;
+
+    use super::*;
+
+    const UP: SessionView = SessionView { up: true, peer_passive: false, conv_start: None };
+
+    fn armed(id: u32) -> ArmedRoute {
+        let route = KernelRoute {
+            table: 254,
+            destination: IpAddr::from([10, 9, 0, 7]),
+            prefix_length: 32,
+            source: IpAddr::from([10, 0, 0, 1]),
+            next_hop: IpAddr::from([10, 0, 0, 2]),
+            interface: 1,
+            protocol: 186,
+            priority: 0,
+        };
+        let id = RouteId(id);
+        let (session, generation) = (SessionId(1), 1);
+        ArmedRoute { id, session, generation, route, no_uninstall: false, admin_down: false, adopted: false }
+    }
+
+    /// Keeps the generation of the newest outcome.
+    struct Newest(Mutex<u32>);
+
+    impl OutcomeSink for Newest {
+        fn put_outcomes(&self, outcomes: Vec<RouteOutcome>) {
+            for outcome in outcomes {
+                *self.0.lock().unwrap() = outcome.generation;
+            }
+        }
+
+        fn put_fatal(&self, fatal: Problem) {
+            panic!("{}", fatal.message);
+        }
+    }
+
+    fn shared(sink: Arc<Newest>) -> Arc<SharedPlanner> {
+        let policy = ArmingPolicy { take_over: false, honor_peer_passive: false };
+        Arc::new(SharedPlanner::new(policy, sink, Box::new(|| {})))
+    }
+
+    fn new_shared() -> Arc<SharedPlanner> {
+        shared(Arc::new(Newest(Mutex::new(0))))
+    }
+
+    #[test]
+    fn of_two_threads_that_report_on_a_route_the_later_one_counts() {
+        loom::model(|| {
+            let newest = Arc::new(Newest(Mutex::new(0)));
+            let shared = shared(Arc::clone(&newest));
+            let reports = Arc::new(Mutex::new(0));
+            let report = |shared: &SharedPlanner, reports: &Mutex<u32>| {
+                shared.tell(|_| {
+                    let mut reports = reports.lock().unwrap();
+                    *reports += 1;
+                    vec![RouteOutcome {
+                        id: RouteId(1),
+                        generation: *reports,
+                        op: RouteOp::None,
+                        result: Ok(()),
+                        at: clock::now(),
+                        duration_us: 0,
+                        gone: false,
+                        installed: false,
+                        restore_at: None,
+                    }]
+                });
+            };
+            let monitor = {
+                let (shared, reports) = (Arc::clone(&shared), Arc::clone(&reports));
+                thread::spawn(move || report(&shared, &reports))
+            };
+            report(&shared, &reports);
+            monitor.join().unwrap();
+            assert_eq!(*newest.0.lock().unwrap(), 2);
+        });
+    }
+
+    #[test]
+    fn the_worker_misses_no_request() {
+        loom::model(|| {
+            let shared = new_shared();
+            let clerk = Arc::clone(&shared);
+            let worker = thread::spawn(move || {
+                let mut added = 0;
+                while added < 2 {
+                    added += clerk.pick().expect("nobody stops it").adds.len();
+                }
+            });
+            for id in [1, 2] {
+                shared.change(|planner| planner.arm(armed(id), LocalEndpoint::OTHER, UP, clock::now()));
+            }
+            // The checker would find a worker that waits for ever.
+            worker.join().unwrap();
+        });
+    }
+
+    #[test]
+    fn stop_ends_the_wait_of_the_worker() {
+        loom::model(|| {
+            let shared = new_shared();
+            let clerk = Arc::clone(&shared);
+            let worker = thread::spawn(move || while clerk.pick().is_some() {});
+            shared.change(|planner| planner.arm(armed(1), LocalEndpoint::OTHER, UP, clock::now()));
+            shared.stop();
+            worker.join().unwrap();
+        });
+    }
+}

@@ -1,0 +1,89 @@
+//! Every Down must have an explanation: silence, by the kernel's arrival times, or a packet that said so.
+
+use std::collections::VecDeque;
+
+use crate::engine::stats::TransitionCause;
+use crate::engine::{Engine, Path, Transition};
+use crate::protocol::liveness::packet::ControlPacket;
+use crate::protocol::rules::MAX_PEER_INTERVAL_US;
+use crate::protocol::session::Session;
+use crate::protocol::state::{DownReason, State};
+use crate::sim::network::Waiting;
+use crate::sim::violation::Violation;
+
+/// The turn in which a session changed.
+pub(super) struct Turn<'a> {
+    pub lateness_us: u64,
+    pub read: &'a [Waiting],
+    pub unread: &'a VecDeque<Waiting>,
+    /// In Up, only packets that name us are heard.
+    pub strict: bool,
+}
+
+/// Looks for what a transition says it came from: in what was read in the turn, and in what was not.
+///
+/// # Errors
+/// Where it is not there.
+pub(super) fn explain(engine: &Engine, path: Path, change: &Transition, turn: &Turn<'_>) -> Result<(), Violation> {
+    let Some((session, _)) = engine.session(change.id) else { return Ok(()) };
+    if change.to != State::Down || change.from == State::AdminDown {
+        return Ok(());
+    }
+    match change.cause {
+        TransitionCause::DetectTimeout => was_silent(session, path, change, turn),
+        TransitionCause::HandleRx => was_told(session, path, change, turn),
+        TransitionCause::RegisterRoute | TransitionCause::AdminDown => Ok(()),
+    }
+}
+
+fn was_silent(session: &Session, path: Path, change: &Transition, turn: &Turn<'_>) -> Result<(), Violation> {
+    let Turn { lateness_us, unread, .. } = *turn;
+    let objection =
+        |text: String| Err(Violation::new(change.at, format!("{:?} timed out {text}: {change:?}", change.id)));
+    let Some(last_rx) = change.last_rx else { return objection("without having heard anything".into()) };
+    let detect_time_us = session.detect_time_us();
+    let deadline = last_rx.plus(detect_time_us);
+    if change.at < deadline {
+        return objection(format!("before {} us", deadline.micros()));
+    }
+    let good = |waiting: &&Waiting| {
+        let counts = |packet: ControlPacket| {
+            packet.peer_discr == session.local_discr()
+                && packet.state >= State::Init
+                && packet.desired_min_tx_us <= MAX_PEER_INTERVAL_US
+        };
+        waiting.flight.path == path && waiting.arrival <= deadline && readable(waiting).is_some_and(counts)
+    };
+    if let Some(waiting) = unread.iter().find(good) {
+        return objection(format!("with a packet of {} us unread", waiting.arrival.micros()));
+    }
+    if lateness_us > detect_time_us / 4 && change.at < deadline.plus(session.tx_interval_us()) {
+        return objection(format!("in a turn that was {lateness_us} us late, without a grace"));
+    }
+    if lateness_us >= 1_000 && change.local_stall_us < lateness_us {
+        return objection(format!("and does not tell of our own lateness of {lateness_us} us"));
+    }
+    Ok(())
+}
+
+fn was_told(session: &Session, path: Path, change: &Transition, turn: &Turn<'_>) -> Result<(), Violation> {
+    let said = if change.reason == DownReason::RemoteAdmin { State::AdminDown } else { State::Down };
+    let may_name_nobody = !(turn.strict && change.from == State::Up);
+    let names_us = |packet: &ControlPacket| {
+        packet.peer_discr == session.local_discr() || (may_name_nobody && packet.peer_discr == 0)
+    };
+    let told = turn.read.iter().any(|waiting| {
+        waiting.flight.path == path
+            && waiting.arrival == change.at
+            && readable(waiting).is_some_and(|packet| packet.state == said && names_us(&packet))
+    });
+    if told {
+        return Ok(());
+    }
+    Err(Violation::new(change.at, format!("nobody told {:?} to go Down: {change:?}", change.id)))
+}
+
+fn readable(waiting: &Waiting) -> Option<ControlPacket> {
+    let bytes = &waiting.flight.bytes[..usize::from(waiting.flight.length)];
+    ControlPacket::unmarshal(bytes).ok().filter(|packet| packet.detect_mult != 0 && packet.local_discr != 0)
+}

@@ -1,0 +1,204 @@
+//! Scheduling of the calling thread: priority, CPU, memory locks. What the system refuses is a warning, not an error.
+
+use std::cell::Cell;
+use std::mem;
+
+use nix::errno::Errno;
+use nix::sched::{CpuSet, sched_getaffinity, sched_setaffinity};
+use nix::unistd::Pid;
+
+use crate::system::problem::Problem;
+
+/// What is asked of the scheduler; what is `None` or false is not asked.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Realtime {
+    /// SCHED_FIFO at this priority, 1 to 99.
+    pub priority: Option<u8>,
+    /// The one CPU to run on.
+    pub cpu: Option<u32>,
+    /// Keep in memory what the thread works with: its code, its stack and its heap. Not all of the process: JavaScript's
+    /// heap gives memory back by calls that fail on what is locked, and V8 ends the process then.
+    pub lock_memory: bool,
+}
+
+impl Realtime {
+    /// Applies what was asked for to the calling thread, and tells what was refused.
+    #[must_use]
+    pub fn apply(&self) -> Vec<Problem> {
+        let mut refused = Vec::new();
+        let mut attempt = |what: String, needs: &str, result: nix::Result<()>| {
+            if let Err(errno) = result {
+                refused.push(Problem {
+                    code: format!("{errno:?}"),
+                    message: format!("realtime: the system refused {what} ({}); it needs {needs}", errno.desc()),
+                });
+            }
+        };
+        if let Some(priority) = self.priority {
+            attempt(format!("priority {priority}"), "CAP_SYS_NICE or RLIMIT_RTPRIO", set_fifo(priority));
+        }
+        if let Some(cpu) = self.cpu {
+            attempt(format!("CPU {cpu}"), "a CPU that this process may run on", set_cpu(cpu));
+        }
+        if self.lock_memory {
+            attempt("to lock memory".into(), "CAP_IPC_LOCK or RLIMIT_MEMLOCK", lock_working_set());
+        }
+        refused
+    }
+}
+
+/// How long the calling thread wants to run when it is woken: the least that the system grants.
+const SLICE_NS: u64 = 100_000;
+
+/// The nice value of a thread that is not to wait for JavaScript.
+const NICE: i32 = -10;
+
+/// Asks for what lets the calling thread run soon after it is woken: short time slices (EEVDF, from Linux 6.12 on), which
+/// need no right, and a lower nice value, which needs CAP_SYS_NICE or RLIMIT_NICE. Without, it may wait for whatever thread
+/// has its core, mostly JavaScript's, until the next tick: four milliseconds with HZ 250. The user has not asked for this, so
+/// a refusal is not reported. A policy or a nice value that was set before stays.
+pub fn ask_to_run_soon() {
+    let size = size_of::<libc::sched_attr>() as u32;
+    // SAFETY: all-zero bytes are a valid `sched_attr`, which is made of numbers.
+    let mut attributes: libc::sched_attr = unsafe { mem::zeroed() };
+    // SAFETY: 0 names the calling thread; `attributes` is writable for `size` bytes and outlives the call.
+    let read = unsafe { libc::syscall(libc::SYS_sched_getattr, 0, &raw mut attributes, size, 0) };
+    if read != 0 || attributes.sched_policy != libc::SCHED_OTHER.unsigned_abs() {
+        return;
+    }
+    attributes.sched_runtime = SLICE_NS;
+    let nice = if attributes.sched_nice == 0 { NICE } else { attributes.sched_nice };
+    if set_attributes(libc::sched_attr { sched_nice: nice, ..attributes }).is_err() {
+        // Whether a kernel knows nothing of slices either makes no difference.
+        let _ = set_attributes(attributes);
+    }
+}
+
+fn set_attributes(attributes: libc::sched_attr) -> nix::Result<()> {
+    // SAFETY: 0 names the calling thread; `attributes` says its own size and outlives the call.
+    let result = unsafe { libc::syscall(libc::SYS_sched_setattr, 0, &raw const attributes, 0) };
+    Errno::result(result).map(drop)
+}
+
+fn set_fifo(priority: u8) -> nix::Result<()> {
+    let parameter = libc::sched_param { sched_priority: i32::from(priority) };
+    // SAFETY: 0 names the calling thread; `parameter` outlives the call. RESET_ON_FORK keeps the priority from
+    // spreading to threads that are started from here.
+    let result =
+        unsafe { libc::sched_setscheduler(0, libc::SCHED_FIFO | libc::SCHED_RESET_ON_FORK, &raw const parameter) };
+    Errno::result(result).map(drop)
+}
+
+thread_local! {
+    /// Where the thread might run before it was pinned.
+    static ORIGINAL: Cell<Option<CpuSet>> = const { Cell::new(None) };
+}
+
+fn set_cpu(cpu: u32) -> nix::Result<()> {
+    let mut set = CpuSet::new();
+    set.set(cpu as usize)?;
+    let original = sched_getaffinity(this_thread())?;
+    sched_setaffinity(this_thread(), &set)?;
+    ORIGINAL.set(Some(original));
+    Ok(())
+}
+
+/// Runs something as if the calling thread were not pinned to a CPU: threads begin where the one runs that starts them.
+pub fn unpinned<T>(run: impl FnOnce() -> T) -> T {
+    let Some(original) = ORIGINAL.get() else { return run() };
+    let pinned = sched_getaffinity(this_thread());
+    // What the thread was allowed before, and is now, is not refused.
+    let _ = sched_setaffinity(this_thread(), &original);
+    let result = run();
+    let _ = pinned.and_then(|pinned| sched_setaffinity(this_thread(), &pinned));
+    result
+}
+
+fn this_thread() -> Pid {
+    Pid::from_raw(0)
+}
+
+/// Locks the mappings that the calling thread works in. Pages are locked as they come into use.
+fn lock_working_set() -> nix::Result<()> {
+    let on_stack = 0u8;
+    let on_heap = Box::new(0u8);
+    let used = [
+        lock_working_set as *const () as usize,
+        libc::recvmmsg as *const () as usize,
+        (&raw const on_stack) as usize,
+        (&raw const *on_heap) as usize,
+    ];
+    let maps = std::fs::read_to_string("/proc/thread-self/maps")
+        .map_err(|error| Errno::from_raw(error.raw_os_error().unwrap_or(libc::EIO)))?;
+    let mappings: Vec<Mapping> = maps.lines().filter_map(Mapping::read).collect();
+    // Of a file all that is mapped: code, constants, variables.
+    let files: Vec<&str> = mappings
+        .iter()
+        .filter(|mapping| used.iter().any(|address| mapping.contains(*address)) && mapping.path.starts_with('/'))
+        .map(|mapping| mapping.path)
+        .collect();
+    let is_used =
+        |mapping: &&Mapping| files.contains(&mapping.path) || used.iter().any(|address| mapping.contains(*address));
+    mappings.iter().filter(is_used).try_for_each(Mapping::lock)
+}
+
+/// A line of /proc/self/maps.
+struct Mapping<'a> {
+    begin: usize,
+    end: usize,
+    path: &'a str,
+}
+
+impl<'a> Mapping<'a> {
+    fn read(line: &'a str) -> Option<Self> {
+        let (begin, rest) = line.split_once('-')?;
+        let (end, rest) = rest.split_once(' ')?;
+        // Permissions, offset, device, inode; the path may have spaces.
+        let path = rest.splitn(5, ' ').nth(4).map_or("", str::trim);
+        Some(Self { begin: usize::from_str_radix(begin, 16).ok()?, end: usize::from_str_radix(end, 16).ok()?, path })
+    }
+
+    const fn contains(&self, address: usize) -> bool {
+        self.begin <= address && address < self.end
+    }
+
+    fn lock(&self) -> nix::Result<()> {
+        // linux/mman.h: MLOCK_ONFAULT.
+        const MLOCK_ONFAULT: libc::c_uint = 1;
+        // SAFETY: locking changes no memory; a mapping that is gone by now is refused.
+        let result = unsafe { libc::syscall(libc::SYS_mlock2, self.begin, self.end - self.begin, MLOCK_ONFAULT) };
+        Errno::result(result).map(drop)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::thread;
+
+    use super::*;
+
+    #[test]
+    fn threads_that_are_started_unpinned_may_run_where_the_process_may() {
+        let before = sched_getaffinity(this_thread()).unwrap();
+        let first = (0..CpuSet::count()).find(|cpu| before.is_set(*cpu).unwrap()).unwrap();
+        thread::spawn(move || {
+            let pinned = Realtime { cpu: u32::try_from(first).ok(), ..Realtime::default() };
+            assert_eq!(pinned.apply(), []);
+            let affinity = || sched_getaffinity(this_thread()).unwrap();
+            let of_started = unpinned(|| thread::spawn(affinity)).join().unwrap();
+            assert_eq!(of_started, before);
+            let mut only = CpuSet::new();
+            only.set(first).unwrap();
+            assert_eq!(affinity(), only, "and this one stays where it is");
+        })
+        .join()
+        .unwrap();
+    }
+
+    #[test]
+    fn a_line_of_the_map_is_read_with_its_path() {
+        let mapping = Mapping::read("7f00-7f10 r-xp 00001000 08:01 42       /opt/my addon.node").unwrap();
+        assert_eq!((mapping.begin, mapping.end, mapping.path), (0x7f00, 0x7f10, "/opt/my addon.node"));
+        assert_eq!(Mapping::read("7f00-7f10 rw-p 00000000 00:00 0 ").unwrap().path, "");
+    }
+}
