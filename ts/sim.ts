@@ -5,14 +5,14 @@
  */
 import * as v from 'valibot';
 
-import type { NativeSimulationHandle } from './engine/binding.js';
-import { loadBinding } from './engine/load.js';
-import type { LinkQuality, SimulatedHost, SimulatedTimers, SimulatedTransition } from './engine/simulation.js';
-import { codeOf, LivenessError, messageOf } from './errors.js';
-import { flag, field, object, optionsOf } from './fields.js';
+import type { NativeSimulationHandle } from './engine/native/binding.js';
+import { loadBinding } from './engine/native/load.js';
+import type { LinkQuality, SimulatedHost, SimulatedTimers, SimulatedTransition } from './engine/native/simulation.js';
+import { codeOf, LivenessError, messageOf } from './base/errors.js';
+import { flag, field, object, optionsOf } from './base/fields.js';
 import type { State } from './protocol/state.js';
 
-export type { LinkQuality, SimulatedHost, SimulatedTimers, SimulatedTransition } from './engine/simulation.js';
+export type { LinkQuality, SimulatedHost, SimulatedTimers, SimulatedTransition } from './engine/native/simulation.js';
 
 /** The world itself knows what each may be; here it is seen to that it is a number, and that no name is misspelt. */
 const number = field<number>('a number', (value) => typeof value === 'number');

@@ -1,5 +1,5 @@
 /** Replays a scenario of timed inputs in the TypeScript core, as `crate/tests/support/replay.rs` does in the Rust core. */
-import { type Counting, EngineCore } from '../../ts/engine/core.js';
+import { type Counting, EngineCore } from '../../ts/engine/js/engine-core.js';
 import type { VersionBytes } from '../../ts/protocol/client-version.js';
 import { Xorshift32 } from '../../ts/protocol/jitter.js';
 import { ControlPacket, type ControlPacketFields } from '../../ts/protocol/packet.js';

@@ -7,7 +7,7 @@ const RUST_JITTER = { engine: 'rust', file: 'crate/src/jitter.rs' };
 const TS = { engine: 'ts', file: 'ts/protocol/session-core.ts' };
 const TS_RULES = { engine: 'ts', file: 'ts/protocol/rules.ts' };
 const TS_JITTER = { engine: 'ts', file: 'ts/protocol/jitter.ts' };
-const TS_INTERVALS = { engine: 'ts', file: 'ts/intervals.ts' };
+const TS_INTERVALS = { engine: 'ts', file: 'ts/base/intervals.ts' };
 const TS_SESSION = { engine: 'ts', file: 'ts/protocol/session.ts' };
 
 const STATE_TABLE = [

@@ -5,7 +5,7 @@ import type { Counter, Gauge, Histogram, Registry } from 'prom-client';
 import { expectTypeOf } from 'vitest';
 
 import * as api from '../../ts/index.js';
-import * as protocol from '../../ts/building-blocks.js';
+import * as protocol from '../../ts/protocol.js';
 
 type Reason = 'none' | 'timeout' | 'remote_admin' | 'local_admin' | 'remote_down';
 type Status = 'admin_down' | 'down' | 'init' | 'up';

@@ -2,7 +2,7 @@
 import fc from 'fast-check';
 import { afterEach, beforeEach, expect, it, vi } from 'vitest';
 
-import { BackendInstaller } from '../../ts/installer/backend-installer.js';
+import { BackendInstaller } from '../../ts/routes/backend-installer.js';
 import type { Route } from '../../ts/index.js';
 
 const ROUTE: Route = { table: 254, dst: '10.9.0.2/32', src: '10.0.0.1', nextHop: '10.0.0.2', protocol: 186 };

@@ -2,7 +2,7 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 
-import { EventQueue, type QueuedEvent, ROBUST, type Session } from '../../ts/building-blocks.js';
+import { EventQueue, type QueuedEvent, ROBUST, type Session } from '../../ts/protocol.js';
 import { Deadline, DeadlineQueue, type Due } from '../../ts/protocol/deadline-queue.js';
 import { HERE, newSession } from './session-helpers.js';
 

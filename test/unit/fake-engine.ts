@@ -13,7 +13,7 @@ import type {
 } from '../../ts/engine/engine.js';
 import type { ManagerConfig } from '../../ts/index.js';
 import { MemoryRoutes } from '../../ts/index.js';
-import { type Manager, startManager } from '../../ts/manager.js';
+import { type Manager, startManager } from '../../ts/manager/manager.js';
 import type { State } from '../../ts/protocol/state.js';
 
 export class FakeEngine implements Engine {

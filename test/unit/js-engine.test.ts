@@ -5,8 +5,8 @@ import { setImmediate as round, setTimeout as delay } from 'node:timers/promises
 import { afterEach, describe, expect, it } from 'vitest';
 
 import type { EngineListener, EngineOptions, SessionRecord, SessionSpec } from '../../ts/engine/engine.js';
-import { JsEngine } from '../../ts/engine/js.js';
-import { ControlPacket, listenUDP, type UDPService } from '../../ts/building-blocks.js';
+import { JsEngine } from '../../ts/engine/js/js-engine.js';
+import { ControlPacket, listenUDP, type UDPService } from '../../ts/protocol.js';
 import type { State } from '../../ts/protocol/state.js';
 import { FakeUDP } from './fake-udp.js';
 import { packet } from './session-helpers.js';

@@ -6,7 +6,7 @@ import { describe, expect, it, vi } from 'vitest';
 
 import type { ScopeStats } from '../../ts/engine/engine.js';
 import { MemoryRoutes, type Route, type Transition } from '../../ts/index.js';
-import { startManager } from '../../ts/manager.js';
+import { startManager } from '../../ts/manager/manager.js';
 import { CONFIG, FakeEngine, settle, startFake } from './fake-engine.js';
 import { newLog } from './fake-udp.js';
 

@@ -3,10 +3,10 @@ import fc from 'fast-check';
 import { Counter, Registry } from 'prom-client';
 import { describe, expect, it } from 'vitest';
 
-import { CONVERGENCE_BOUNDS, HANDLE_RX_BOUNDS, Histogram } from '../../ts/histogram.js';
+import { CONVERGENCE_BOUNDS, HANDLE_RX_BOUNDS, Histogram } from '../../ts/metrics/histogram.js';
 import type { RouteScopeStats, ScopeStats } from '../../ts/engine/engine.js';
 import { ConfigError, LABEL_IFACE, LABEL_LOCAL_IP, Metrics, type Route } from '../../ts/index.js';
-import { type MetricsReading, showMetrics } from '../../ts/metrics-feed.js';
+import { type MetricsReading, showMetrics } from '../../ts/manager/metrics-feed.js';
 import { settle, startFake } from './fake-engine.js';
 
 /** The series of a scrape by name and labels, and their values. */

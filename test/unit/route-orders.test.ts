@@ -3,8 +3,8 @@ import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 
 import { MemoryRoutes, newRouteReaderWriter, type Route, type RouteReaderWriter, type RouteWatcher } from '../../ts/index.js';
 import type { RouteArming, RouteOutcome } from '../../ts/engine/engine.js';
-import { ArmedInstaller } from '../../ts/installer/armed-installer.js';
-import type { RegisteredRoute } from '../../ts/installer/installer.js';
+import { ArmedInstaller } from '../../ts/routes/armed-installer.js';
+import type { RegisteredRoute } from '../../ts/routes/installer.js';
 import { settle, startFake } from './fake-engine.js';
 
 const route = (changes: Partial<Route> = {}): Route => ({

@@ -11,7 +11,7 @@ import {
   type Rules,
   Session,
   type SessionOptions,
-} from '../../ts/building-blocks.js';
+} from '../../ts/protocol.js';
 import type { State } from '../../ts/protocol/state.js';
 import { at, BOTH, DETECT, HERE, INTERVAL, NEW_LIFE, newSession, NOBODY, options, OURS, packet, PEER, START } from './session-helpers.js';
 

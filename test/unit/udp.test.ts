@@ -4,7 +4,7 @@ import { once } from 'node:events';
 
 import { afterEach, describe, expect, it } from 'vitest';
 
-import { type Datagram, listenUDP, monotonicNow, newUDPService, type UDPService } from '../../ts/building-blocks.js';
+import { type Datagram, listenUDP, monotonicNow, newUDPService, type UDPService } from '../../ts/protocol.js';
 import { hasInterface } from '../../ts/protocol/udp.js';
 
 const closing: (() => unknown)[] = [];

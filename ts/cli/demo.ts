@@ -4,7 +4,7 @@ import { createInterface } from 'node:readline';
 import { setTimeout as pause } from 'node:timers/promises';
 
 import { Manager, MemoryRoutes, NetlinkRoutes } from '../index.js';
-import { setStage, type Stage, type StageHost } from './stage.js';
+import { setStage, type Stage, type StageHost } from './demo-network.js';
 
 const INTERVAL_MS = 50;
 const DETECT_MULT = 3;

@@ -6,10 +6,10 @@
  */
 import type { AddressInfo } from 'node:net';
 
-import type { HistogramStats } from '../histogram.js';
+import type { HistogramStats } from '../metrics/histogram.js';
 import type { InvalidReason } from '../protocol/packet.js';
-import type { CoreSnapshot } from '../protocol/session-snapshot.js';
-import type { LatenessBucket } from '../protocol/lateness.js';
+import type { CoreSnapshot } from '../protocol/session-status.js';
+import type { LatenessBucket } from '../protocol/delay-histogram.js';
 import type { DownReason, State } from '../protocol/state.js';
 import type { TransitionCause } from '../protocol/timeline.js';
 

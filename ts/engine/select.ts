@@ -1,11 +1,11 @@
 /** Which engine serves a manager. */
-import { LivenessError, messageOf, toError } from '../errors.js';
+import { LivenessError, messageOf, toError } from '../base/errors.js';
 import type { UDPService } from '../protocol/udp.js';
-import type { Binding } from './binding.js';
+import type { Binding } from './native/binding.js';
 import type { Engine, EngineListener, EngineOptions } from './engine.js';
-import { JsEngine } from './js.js';
-import { loadBinding } from './load.js';
-import { NativeEngine } from './native.js';
+import { JsEngine } from './js/js-engine.js';
+import { loadBinding } from './native/load.js';
+import { NativeEngine } from './native/native-engine.js';
 
 export type EngineChoice = 'auto' | 'native' | 'js';
 

@@ -1,4 +1,4 @@
-import { expected, LivenessError } from '../errors.js';
+import { expected, LivenessError } from '../base/errors.js';
 
 /** The sender's version in bytes 21 to 24 of a packet: major, minor, patch, channel. */
 export type VersionBytes = readonly [major: number, minor: number, patch: number, channel: number];

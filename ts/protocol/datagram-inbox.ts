@@ -1,6 +1,6 @@
 /** Datagrams between the one who receives them and those who wait for them. */
-import { givenMicros, LONGEST_WAIT_MS, monotonicNow } from '../clock.js';
-import { LivenessError } from '../errors.js';
+import { givenMicros, LONGEST_WAIT_MS, monotonicNow } from '../base/clock.js';
+import { LivenessError } from '../base/errors.js';
 import type { Datagram } from './udp.js';
 
 /** Datagrams that nobody has read yet are kept up to this many; what comes then is dropped, as a socket would. */

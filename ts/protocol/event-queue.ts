@@ -1,5 +1,5 @@
 /** A queue of what is to happen to sessions, by time. */
-import { expected, LivenessError } from '../errors.js';
+import { expected, LivenessError } from '../base/errors.js';
 import type { Due } from './deadline-queue.js';
 import { Heap, HeapEntry } from './heap.js';
 import { Session } from './session.js';

@@ -1,5 +1,5 @@
 /** Bytes <-> `ControlPacket`: the 40-byte wire format, whose first 20 bytes are RFC 5880's (§4.1). */
-import { expected, LivenessError } from '../errors.js';
+import { expected, LivenessError } from '../base/errors.js';
 import { isVersionBytes, NO_VERSION, type VersionBytes } from './client-version.js';
 import { isState, type State, stateFromWire, stateToWire } from './state.js';
 

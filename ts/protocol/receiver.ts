@@ -1,16 +1,16 @@
 /** The loop that reads a transport and hands packets on. */
-import { monotonicNow } from '../clock.js';
+import { monotonicNow } from '../base/clock.js';
 import * as v from 'valibot';
 
-import { codeOf, messageOf, toError } from '../errors.js';
-import { field, functionField, hasMethods, object, optionsOf, SIGNAL_SCHEMA } from '../fields.js';
-import { callGuarded, promised, readGuarded } from '../guard.js';
-import { componentLogger, type Logger, loggerField } from '../logger.js';
-import { LABEL_IFACE, LABEL_LOCAL_IP, LABEL_OPERATION, LABEL_REASON, type Metrics, metricsField } from '../metrics.js';
-import { MetricsSink } from '../metrics-sink.js';
-import type { Peer } from '../route.js';
+import { codeOf, messageOf, toError } from '../base/errors.js';
+import { field, functionField, hasMethods, object, optionsOf, SIGNAL_SCHEMA } from '../base/fields.js';
+import { callGuarded, promised, readGuarded } from '../base/guard.js';
+import { componentLogger, type Logger, loggerField } from '../base/logger.js';
+import { LABEL_IFACE, LABEL_LOCAL_IP, LABEL_OPERATION, LABEL_REASON, type Metrics, metricsField } from '../metrics/metrics.js';
+import { MetricsSink } from '../metrics/metrics-sink.js';
+import type { Peer } from '../base/route.js';
 import { ControlPacket, type InvalidReason, receivable } from './packet.js';
-import { Throttle } from './throttle.js';
+import { Throttle } from '../base/throttle.js';
 import { checkDatagram, type Datagram, isGone, type UDPService } from './udp.js';
 
 /**

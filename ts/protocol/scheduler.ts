@@ -1,11 +1,11 @@
 /** The loop that sends what is due and declares Down what has been silent for too long. */
 import * as v from 'valibot';
 
-import { givenMicros, LONGEST_WAIT_MS, monotonicNow, toMicros } from '../clock.js';
-import { expected, LivenessError, messageOf } from '../errors.js';
-import { field, flag, functionField, hasMethods, integer, object, optionsOf, SIGNAL_SCHEMA } from '../fields.js';
-import { callGuarded, promised } from '../guard.js';
-import { componentLogger, type Logger, loggerField } from '../logger.js';
+import { givenMicros, LONGEST_WAIT_MS, monotonicNow, toMicros } from '../base/clock.js';
+import { expected, LivenessError, messageOf } from '../base/errors.js';
+import { field, flag, functionField, hasMethods, integer, object, optionsOf, SIGNAL_SCHEMA } from '../base/fields.js';
+import { callGuarded, promised } from '../base/guard.js';
+import { componentLogger, type Logger, loggerField } from '../base/logger.js';
 import {
   LABEL_OPERATION,
   LABEL_REASON,
@@ -16,15 +16,15 @@ import {
   metricsField,
   peerLabels,
   scopeLabels,
-} from '../metrics.js';
-import { MetricsSink } from '../metrics-sink.js';
-import { formatPeer } from '../route.js';
+} from '../metrics/metrics.js';
+import { MetricsSink } from '../metrics/metrics-sink.js';
+import { formatPeer } from '../base/route.js';
 import { Xorshift32 } from './jitter.js';
 import { randomWord } from './random.js';
 import { Session } from './session.js';
 import type { SessionCore } from './session-core.js';
 import type { State } from './state.js';
-import { Throttle } from './throttle.js';
+import { Throttle } from '../base/throttle.js';
 import { MOST_ROUNDS, Timeline, type TimelineListener, Tracked, type TransitionCause } from './timeline.js';
 import type { UDPService } from './udp.js';
 

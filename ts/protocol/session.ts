@@ -2,17 +2,17 @@
 
 import * as v from 'valibot';
 
-import { isUnicast } from '../address.js';
-import { ConfigError, expected, LivenessError } from '../errors.js';
-import { duration, field, integer, object, parsed } from '../fields.js';
-import { boundIssues, DEFAULT_BOUNDS, MAX_BACKOFF, MAX_INTERVAL } from '../intervals.js';
-import { givenMicros, monotonicNow, toMicros, wallOffset } from '../clock.js';
-import { parseInterface, parseRoute, type Peer, type Route } from '../route.js';
+import { isUnicast } from '../base/address.js';
+import { ConfigError, expected, LivenessError } from '../base/errors.js';
+import { duration, field, integer, object, parsed } from '../base/fields.js';
+import { boundIssues, DEFAULT_BOUNDS, MAX_BACKOFF, MAX_INTERVAL } from '../base/intervals.js';
+import { givenMicros, monotonicNow, toMicros, wallOffset } from '../base/clock.js';
+import { parseInterface, parseRoute, type Peer, type Route } from '../base/route.js';
 import { ControlPacket } from './packet.js';
 import { randomWord } from './random.js';
 import { REFERENCE, ROBUST, type Rules } from './rules.js';
 import { SessionCore } from './session-core.js';
-import { type BareSnapshot, coreSnapshot, snapshotWith } from './session-snapshot.js';
+import { type BareSnapshot, coreSnapshot, snapshotWith } from './session-status.js';
 import type { State } from './state.js';
 import { DEFAULT_LIVENESS_PORT } from './udp.js';
 

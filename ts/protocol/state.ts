@@ -1,5 +1,5 @@
 /** The states of a session, on the wire in two bits (RFC 5880 §4.1, §6.2). */
-import { expected, LivenessError, messageOf } from '../errors.js';
+import { expected, LivenessError, messageOf } from '../base/errors.js';
 
 export type State = 'admin_down' | 'down' | 'init' | 'up';
 

@@ -4,10 +4,10 @@
  */
 import { Deadline, DeadlineQueue } from './deadline-queue.js';
 import type { Random } from './jitter.js';
-import { Lateness } from './lateness.js';
+import { Lateness } from './delay-histogram.js';
 import type { ControlPacket } from './packet.js';
 import type { SessionCore } from './session-core.js';
-import { Stalls } from './stalls.js';
+import { Stalls } from './recent-delays.js';
 import type { State } from './state.js';
 
 /** Why a session changed its state: the value of the `reason` label of `session_transitions_total`. */

@@ -4,10 +4,10 @@ import { existsSync, readFileSync } from 'node:fs';
 import { type AddressInfo, isIPv4 } from 'node:net';
 import { networkInterfaces } from 'node:os';
 
-import { monotonicNow } from '../clock.js';
-import { codeOf, expected, LivenessError, messageOf } from '../errors.js';
-import { hasMethods } from '../fields.js';
-import { isInterfaceName } from '../route.js';
+import { monotonicNow } from '../base/clock.js';
+import { codeOf, expected, LivenessError, messageOf } from '../base/errors.js';
+import { hasMethods } from '../base/fields.js';
+import { isInterfaceName } from '../base/route.js';
 import { closedTransport, DatagramInbox } from './datagram-inbox.js';
 
 /** The port that all peers listen on unless told otherwise (reference name: `DefaultLivenessPort`). */

@@ -2,8 +2,8 @@
 import { expect, vi } from 'vitest';
 
 import { type Manager, type PlacedRoute, type Route } from '../../../ts/index.js';
-import { formatSlot } from '../../../ts/route.js';
-import { startManager } from '../../../ts/manager.js';
+import { formatSlot } from '../../../ts/base/route.js';
+import { startManager } from '../../../ts/manager/manager.js';
 import { CONFIG, FakeEngine } from '../fake-engine.js';
 import { ArmingEngine } from './arming.js';
 import { asKernel, backendOf, Faults } from './backend.js';
