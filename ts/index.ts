@@ -8,14 +8,15 @@ export {
   type ResolvedConfig,
   validateConfig,
 } from './manager/config.js';
-export type { Capabilities, InvalidReason, RouteScopeStats, ScopeStats, TransitionCause, TransitionCount } from './engine/engine.js';
+export type { Capabilities, InvalidReason, EndpointRouteStats, EndpointStats, TransitionCause, TransitionCount } from './engine/engine.js';
 export { ConfigError, type ConfigIssue, LivenessError, type LivenessErrorCode, type RouteIssue, RoutesError } from './base/errors.js';
-export type { HistogramStats } from './metrics/histogram.js';
+export type { HistogramStats } from './metrics/duration-histogram.js';
 export type { RouteOperation } from './routes/installer.js';
 export type { SessionTimerOptions } from './base/intervals.js';
 export type { Logger } from './base/logger.js';
 export { Manager, type ManagerEvents } from './manager/manager.js';
-export type { LeftRoutes, RouteRef } from './manager/route-manager.js';
+export type { RouteFilter } from './manager/leftover-routes.js';
+export type { RouteRef } from './manager/route-manager.js';
 export {
   LABEL_IFACE,
   LABEL_LOCAL_IP,
@@ -38,11 +39,12 @@ export {
   type RouteWatcher,
 } from './routes/reader-writer.js';
 export { InvalidLengthError, ShortPacketError, UnsupportedVersionError } from './protocol/packet.js';
-export { DEFAULT_LIVENESS_PORT, type Datagram, type Destination, type UDPService } from './protocol/udp.js';
+export { DEFAULT_LIVENESS_PORT } from './protocol/liveness.js';
+export type { Datagram, Destination, UDPService } from './protocol/udp-service.js';
 export { DownReason, State, stateFromWire, stateToWire } from './protocol/state.js';
 export type { Registration } from './manager/registration-plan.js';
 export { formatPeer, formatRoute, formatRouteKey, type Peer, type Route, type RouteKey, routeKey } from './base/route.js';
-export type { BareSnapshot } from './protocol/session-status.js';
+export type { SessionStatus } from './protocol/session-status.js';
 export type { RouteSnapshot, SessionSnapshot } from './manager/session-snapshot.js';
-export type { LatenessHistogram, ManagerStats } from './manager/stats.js';
+export type { DelayDistribution, ManagerStats } from './manager/stats.js';
 export type { Transition } from './manager/transitions.js';

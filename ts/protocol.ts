@@ -17,7 +17,9 @@ export {
 export { type HandleRx, Receiver, type ReceiverOptions, type ReceiverStats } from './protocol/receiver.js';
 export { REFERENCE, ROBUST, type Rules } from './protocol/rules.js';
 export { Scheduler, type SchedulerOptions, type SchedulerStats, type SessionDown } from './protocol/scheduler.js';
-export { type DrivenSnapshot, Session, type SessionOptions } from './protocol/session.js';
+export { type StandaloneSnapshot, Session, type SessionOptions } from './protocol/session.js';
 export { DownReason, State, stateFromWire, stateToWire } from './protocol/state.js';
-export { type Datagram, DEFAULT_LIVENESS_PORT, type Destination, newUDPService, type UDPService } from './protocol/udp.js';
+export { DEFAULT_LIVENESS_PORT } from './protocol/liveness.js';
+export { newUDPService } from './protocol/dgram-service.js';
+export type { Datagram, Destination, UDPService } from './protocol/udp-service.js';
 export { formatPeer, type Peer, type Route } from './base/route.js';

@@ -9,13 +9,13 @@ import type { NativeSimulationHandle } from './engine/native/binding.js';
 import { loadBinding } from './engine/native/load.js';
 import type { LinkQuality, SimulatedHost, SimulatedTimers, SimulatedTransition } from './engine/native/simulation.js';
 import { codeOf, LivenessError, messageOf } from './base/errors.js';
-import { flag, field, object, optionsOf } from './base/fields.js';
+import { choice, flag, object, optionsOf } from './base/fields.js';
 import type { State } from './protocol/state.js';
 
 export type { LinkQuality, SimulatedHost, SimulatedTimers, SimulatedTransition } from './engine/native/simulation.js';
 
 /** The world itself knows what each may be; here it is seen to that it is a number, and that no name is misspelt. */
-const number = field<number>('a number', (value) => typeof value === 'number');
+const number = v.number('a number');
 const numbers = <const K extends string>(names: readonly K[]): Record<K, v.OptionalSchema<typeof number, undefined>> =>
   Object.fromEntries(names.map((name) => [name, v.optional(number)])) as never;
 
@@ -24,7 +24,7 @@ const QUALITY_SCHEMA = object(QUALITY);
 const WORLD_SCHEMA = object({ seed: v.optional(number), ...QUALITY });
 const TIMERS_SCHEMA = object({ txMin: number, rxMin: number, detectMult: number });
 const HOST_SCHEMA = object({
-  rules: v.optional(field<'robust' | 'reference'>("'robust' or 'reference'", (value) => value === 'robust' || value === 'reference')),
+  rules: v.optional(choice(['robust', 'reference'])),
   passive: v.optional(flag),
   ...numbers(['minTxFloor', 'maxTxCeil', 'backoffMax', 'clockPpm', 'lateness']),
 });

@@ -16,7 +16,7 @@ describe('an event queue', () => {
     { iface: 'eth0', localIP: '10.0.0.2' },
     { iface: 'eth1', localIP: '10.0.0.1' },
   ] as const;
-  const SESSIONS = SCOPES.map((scope) => newSession(ROBUST, { peer: { ...HERE, ...scope } }));
+  const SESSIONS = SCOPES.map((endpoint) => newSession(ROBUST, { peer: { ...HERE, ...endpoint } }));
 
   type Step = { op: 'push'; at: number; kind: Due; who: number } | { op: 'pop' } | { op: 'popIfDue'; now: number };
   const steps = fc.array(

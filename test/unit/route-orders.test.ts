@@ -475,8 +475,8 @@ describe('a backend that tells of its losses', () => {
     expect(warned.filter((message) => message.includes('again and again'))).toHaveLength(1);
     await lose('dropped');
     expect(tables.routeByProtocol(186), 'what went with a link is nobody’s doing').toHaveLength(1);
-    const { scopes } = manager.stats().routes;
-    expect(scopes).toMatchObject([{ restored: 6, restoresDelayed: 4, installed: 1 }]);
+    const { endpoints } = manager.stats().routes;
+    expect(endpoints).toMatchObject([{ restored: 6, restoresDelayed: 4, installed: 1 }]);
     await manager.close();
     expect(watcher, 'nobody is told after the end').toBeUndefined();
   });
@@ -516,7 +516,7 @@ describe('an armed route', () => {
     route: route(),
     noUninstall: false,
     adminDown: false,
-    session: { id: 1, up: true, peerPassive: false, turn: undefined },
+    session: { id: 1, up: true, peerPassive: false, lastTransition: undefined },
     table: 254,
     destination: 0,
     prefixLength: 32,

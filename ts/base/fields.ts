@@ -1,40 +1,58 @@
-/** Fields of what users hand over: each is what it should be, or an issue that says what that is. */
+/**
+ * Validation of options: valibot's schemas, with messages of the form "Expected `x` to be …, got …". The message of each schema
+ * is the text after "to be". Routes are validated by `route.ts` without schemas: there may be tens of thousands in one call.
+ */
 import * as v from 'valibot';
 
+import { isIPv4 } from './address.js';
 import { ConfigError, type ConfigIssue, expected, messageOf } from './errors.js';
 import { readGuarded } from './guard.js';
 
-/** A field that is what it should be, or an issue whose message says what that is. */
-export function field<T>(what: string, holds: (value: unknown) => boolean) {
-  return v.custom<T>(holds, what);
+/** A field for which valibot has no schema, since only its shape counts: another realm's or the user's own object will do. */
+export function field<T>(expected: string, holds: (value: unknown) => boolean) {
+  return v.custom<T>(holds, expected);
 }
 
-export const duration = (most: number) =>
-  field<number>(`a number of milliseconds above 0 and at most ${most}`, (value) => isNumberIn(value, 0.001, most));
-export const integer = (least: number, most: number) =>
-  field<number>(`an integer from ${least} to ${most}`, (value) => Number.isInteger(value) && isNumberIn(value, least, most));
-export const flag = field<boolean>('a boolean', (value) => typeof value === 'boolean');
+export function duration(max: number) {
+  const expected = `a number of milliseconds above 0 and at most ${max}`;
+  return v.pipe(v.number(expected), v.minValue(0.001, expected), v.maxValue(max, expected));
+}
 
-/** Any function: only the call will tell whether it is the right one. */
+export function integer(min: number, max: number) {
+  const expected = `an integer from ${min} to ${max}`;
+  return v.pipe(v.number(expected), v.integer(expected), v.minValue(min, expected), v.maxValue(max, expected));
+}
+
+export const flag = v.boolean('a boolean');
+
+/** One of several texts. */
+export function choice<const T extends readonly string[]>(options: T) {
+  const quoted = options.map((option) => `'${option}'`);
+  return v.picklist(options, `${quoted.slice(0, -1).join(', ')} or ${quoted.at(-1)}`);
+}
+
+export const ipv4Field = v.pipe(v.string('an IPv4 address'), v.check(isIPv4, 'an IPv4 address'));
+
+/** A function. Its parameters and result cannot be checked. */
 export const functionField = <T>() => field<T>('a function', (value) => typeof value === 'function');
-export const signalField = field<AbortSignal>('an AbortSignal', isSignal);
+const signalField = field<AbortSignal>('an AbortSignal', isSignal);
 
-/** The one option of what can be aborted. */
+/** The options of a call that a signal can abort. */
 export const SIGNAL_SCHEMA = object({ signal: v.optional(signalField) });
 
-/** Unknown names are issues: a misspelt option must not be ignored. */
+/** An object of options. An unknown name is an issue: a misspelt option must not be ignored. */
 export function object<T extends v.ObjectEntries>(entries: T) {
   return v.strictObject(entries, `an object; its options are ${Object.keys(entries).join(', ')}`);
 }
 
-/** What `object` makes of entries. */
+/** The schema that `object` returns. */
 type ObjectSchema<T extends v.ObjectEntries> = v.StrictObjectSchema<T, string>;
 
 /**
- * The options that somebody was given, read once; `undefined` is none of them. Fields that are `undefined` are left out: they
- * mean the default.
+ * Validates options and reads each once. `undefined` means no options. Fields that are `undefined` are left out: they mean the
+ * default.
  *
- * @param path what it is called in messages
+ * @param path the name of the argument in messages
  * @throws ConfigError `ERR_CONFIG`, with every issue at once
  */
 export function optionsOf<T extends v.ObjectEntries>(
@@ -47,7 +65,7 @@ export function optionsOf<T extends v.ObjectEntries>(
   return output;
 }
 
-/** What was given, as the schema has it, and everything that is wrong with it. */
+/** The validated value, and all issues. */
 export function parsed<T extends v.ObjectEntries>(
   schema: ObjectSchema<T>,
   given: unknown,
@@ -59,30 +77,31 @@ export function parsed<T extends v.ObjectEntries>(
     return { output, issues: [{ path: '', message: expected(path, `an object; its options are ${names.join(', ')}`, given) }] };
   }
   try {
-    const result = v.safeParse(schema, given);
+    const result = v.safeParse(schema, given, { abortPipeEarly: true });
     const unknown = unknownNames(given, names);
-    const issues = worded(result.issues?.filter((issue) => !isUnknownName(issue) || v.getDotPath(issue)?.includes('.') === true));
+    const issues = toIssues(result.issues?.filter((issue) => !isUnknownName(issue) || v.getDotPath(issue)?.includes('.') === true));
     issues.push(...unknown.map((name) => ({ path: name, message: unknownName(name, schema.message) })));
     return { output: result.success ? (definedOf(result.output) as typeof output) : output, issues };
   } catch (cause) {
-    // A getter of the user's throws.
+    // A getter of the user has thrown.
     return { output, issues: [{ path: '', message: `${path === '' ? 'The value' : `\`${path}\``} cannot be read: ${messageOf(cause)}` }] };
   }
 }
 
-/** Inherited names as well: an AbortSignal in place of `{ signal }` has names only there. */
+/** Includes inherited names: an AbortSignal in place of `{ signal }` has no others. */
 function unknownNames(given: object, known: readonly string[]): string[] {
   const unknown: string[] = [];
   for (const name in given) if (!known.includes(name)) unknown.push(name);
   return unknown;
 }
 
+/** A copy without the fields that are `undefined`. */
 export function definedOf<T extends object>(given: T): Partial<T> {
   return Object.fromEntries(Object.entries(given).filter(([, value]) => value !== undefined)) as Partial<T>;
 }
 
-/** The issues that valibot found, in our words: only here is it known where in the configuration each stands. */
-export function worded(found: readonly v.BaseIssue<unknown>[] | undefined): ConfigIssue[] {
+/** Valibot's issues with our messages, which contain the path. */
+function toIssues(found: readonly v.BaseIssue<unknown>[] | undefined): ConfigIssue[] {
   return (found ?? []).map((issue) => {
     const path = v.getDotPath(issue) ?? '';
     const isMissing = issue.type === 'strict_object' && issue.received === 'undefined' && path !== '';
@@ -107,10 +126,6 @@ function isSignal(value: unknown): boolean {
 
 export function hasMethods(value: unknown, names: readonly string[]): boolean {
   if ((typeof value !== 'object' && typeof value !== 'function') || value === null) return false;
-  // A getter of the user's may throw.
+  // A getter of the user may throw.
   return readGuarded(() => names.every((name) => typeof (value as Record<string, unknown>)[name] === 'function'), false);
-}
-
-function isNumberIn(value: unknown, least: number, most: number): boolean {
-  return typeof value === 'number' && value >= least && value <= most;
 }

@@ -2,21 +2,21 @@
 import { type ChildProcess, spawn, spawnSync } from 'node:child_process';
 
 /** What the demo needs of its surroundings. */
-export interface Stage {
+export interface DemoNetwork {
   readonly description: string;
-  readonly hosts: readonly [StageHost, StageHost];
+  readonly hosts: readonly [DemoHost, DemoHost];
   /** How the path is cut, in words. */
   readonly cutBy: string;
   /** Starts a program on a host. */
-  spawn(host: StageHost, program: readonly string[]): ChildProcess;
+  spawn(host: DemoHost, program: readonly string[]): ChildProcess;
   /** What the kernel's table of the host holds beside its own routes; `undefined` where routes are in memory. */
-  table(host: StageHost): string | undefined;
+  table(host: DemoHost): string | undefined;
   cut(peer: ChildProcess): void;
   heal(peer: ChildProcess): void;
   close(): void;
 }
 
-export interface StageHost {
+export interface DemoHost {
   readonly name: string;
   readonly iface: string;
   readonly address: string;
@@ -26,24 +26,24 @@ export interface StageHost {
 }
 
 /** Namespaces where we may make them, loopback where not. */
-export function setStage(): Stage {
+export function createDemoNetwork(): DemoNetwork {
   const isRoot = process.platform === 'linux' && process.getuid?.() === 0;
-  if (!isRoot) return new LoopbackStage('not root');
-  if (!works('ip', ['-V'])) return new LoopbackStage('`ip` is missing (package iproute2)');
+  if (!isRoot) return new LoopbackNetwork('not root');
+  if (!works('ip', ['-V'])) return new LoopbackNetwork('`ip` is missing (package iproute2)');
   try {
-    return new NamespaceStage();
+    return new NamespaceNetwork();
   } catch (error) {
-    return new LoopbackStage(error instanceof Error ? error.message : String(error));
+    return new LoopbackNetwork(error instanceof Error ? error.message : String(error));
   }
 }
 
-class NamespaceStage implements Stage {
+class NamespaceNetwork implements DemoNetwork {
   readonly description = 'two network namespaces joined by a virtual cable, with the kernel’s routing tables';
-  readonly hosts: readonly [StageHost, StageHost];
+  readonly hosts: readonly [DemoHost, DemoHost];
   readonly #canDrop: boolean;
 
   constructor() {
-    const host = (number: number): StageHost => ({
+    const host = (number: number): DemoHost => ({
       name: `rl-demo-${process.pid}-${number}`,
       iface: `veth${number}`,
       address: `10.201.7.${number}`,
@@ -69,11 +69,11 @@ class NamespaceStage implements Stage {
     return this.#canDrop ? 'what host 2 sends is dropped on its way' : 'host 2 is paused (this kernel has no routing rules for UDP ports)';
   }
 
-  spawn(host: StageHost, [command = '', ...args]: readonly string[]): ChildProcess {
+  spawn(host: DemoHost, [command = '', ...args]: readonly string[]): ChildProcess {
     return spawn('ip', ['netns', 'exec', host.name, command, ...args], { stdio: ['pipe', 'pipe', 'inherit'] });
   }
 
-  table(host: StageHost): string {
+  table(host: DemoHost): string {
     return run('ip', ['-n', host.name, 'route', 'show', 'proto', 'bgp']).trim();
   }
 
@@ -115,15 +115,15 @@ class NamespaceStage implements Stage {
   }
 }
 
-class LoopbackStage implements Stage {
+class LoopbackNetwork implements DemoNetwork {
   readonly description: string;
-  readonly hosts: readonly [StageHost, StageHost];
+  readonly hosts: readonly [DemoHost, DemoHost];
   readonly cutBy = 'host 2 is paused';
 
   constructor(why: string) {
     this.description = `two loopback addresses, with routing tables in memory (${why}; as root the demo uses the kernel’s)`;
     const iface = process.platform === 'linux' ? 'lo' : 'lo0';
-    const host = (number: number): StageHost => ({
+    const host = (number: number): DemoHost => ({
       name: `host ${number}`,
       iface,
       address: `127.0.7.${number}`,
@@ -133,7 +133,7 @@ class LoopbackStage implements Stage {
     this.hosts = [host(1), host(2)];
   }
 
-  spawn(_: StageHost, [command = '', ...args]: readonly string[]): ChildProcess {
+  spawn(_: DemoHost, [command = '', ...args]: readonly string[]): ChildProcess {
     return spawn(command, args, { stdio: ['pipe', 'pipe', 'inherit'] });
   }
 

@@ -1,7 +1,7 @@
 /** Listens for a manager that does not exist yet: an engine is started before the manager that it serves. */
 import type { EngineListener, RouteOutcome, SessionRecord } from './engine.js';
 
-export class Relay implements EngineListener {
+export class BufferedListener implements EngineListener {
   #target: EngineListener | undefined;
   #early: ((target: EngineListener) => void)[] = [];
 

@@ -6,10 +6,11 @@
  */
 import type { AddressInfo } from 'node:net';
 
-import type { HistogramStats } from '../metrics/histogram.js';
+import type { HistogramStats } from '../metrics/duration-histogram.js';
 import type { InvalidReason } from '../protocol/packet.js';
-import type { CoreSnapshot } from '../protocol/session-status.js';
-import type { LatenessBucket } from '../protocol/delay-histogram.js';
+import type { SessionReading } from '../protocol/session-status.js';
+import type { DelayBucket } from '../protocol/delay-histogram.js';
+import type { SessionTimers } from '../protocol/session-core.js';
 import type { DownReason, State } from '../protocol/state.js';
 import type { TransitionCause } from '../protocol/timeline.js';
 
@@ -60,12 +61,6 @@ export interface EngineOptions {
     { readonly priority?: number | undefined; readonly cpu?: number | undefined; readonly lockMemory?: boolean | undefined } | undefined;
 }
 
-export interface SessionTimers {
-  readonly txMinUs: number;
-  readonly rxMinUs: number;
-  readonly detectMult: number;
-}
-
 export interface SessionSpec extends SessionTimers {
   readonly id: SessionId;
   readonly iface: string;
@@ -87,7 +82,7 @@ export interface PathFault {
   readonly realName?: string | undefined;
 }
 
-export interface EngineSnapshot extends CoreSnapshot {
+export interface EngineReading extends SessionReading {
   readonly id: SessionId;
 }
 
@@ -196,8 +191,8 @@ export interface TransitionCount {
   readonly count: number;
 }
 
-/** Counters of one (interface, local IP). They never fall, but for `sessions` and `queued`, which say how it is now. */
-export interface ScopeStats {
+/** EndpointCounters of one (interface, local IP). They never fall, but for `sessions` and `queued`, which say how it is now. */
+export interface EndpointStats {
   readonly iface: string;
   readonly localIP: string;
   readonly sessions: Readonly<Record<State, number>>;
@@ -211,7 +206,7 @@ export interface ScopeStats {
   readonly dropped: number;
   readonly timeouts: number;
   /** Detection timeouts put off because the silence may have been our own fault. */
-  readonly graces: number;
+  readonly extensions: number;
   /** Entries in the scheduler's queue: at most two per session. */
   readonly queued: number;
   /** Those that happened. */
@@ -220,8 +215,8 @@ export interface ScopeStats {
   readonly handleRx: HistogramStats;
 }
 
-/** Counters of the routes of one (interface, local IP). They never fall, but for `installed`, which says how it is now. */
-export interface RouteScopeStats {
+/** EndpointCounters of the routes of one (interface, local IP). They never fall, but for `installed`, which says how it is now. */
+export interface EndpointRouteStats {
   readonly iface: string;
   readonly localIP: string;
   /** Routes that the backend has confirmed. */
@@ -241,9 +236,10 @@ export interface RouteScopeStats {
 }
 
 export interface EngineStats {
-  readonly scopes: readonly ScopeStats[];
+  /** By local endpoint; packets to addresses without sessions are counted under `0.0.0.0`. */
+  readonly endpoints: readonly EndpointStats[];
   /** Of armed routes; empty where the engine arms none. */
-  readonly routes: readonly RouteScopeStats[];
+  readonly routes: readonly EndpointRouteStats[];
   /** Entries in the scheduler's queue: at most two per session. */
   readonly queueLength: number;
   readonly readErrors: number;
@@ -254,11 +250,11 @@ export interface EngineStats {
   readonly sendBufferFull: number;
   readonly turns: number;
   /** The worst lateness of a turn so far. */
-  readonly worstLatenessUs: number;
+  readonly worstTurnDelayUs: number;
   /** How late turns were against the deadlines that they were meant for. */
-  readonly turnLateness: readonly LatenessBucket[];
+  readonly turnDelays: readonly DelayBucket[];
   /** How late packets were handed to the system; early ones count as punctual. */
-  readonly transmitLateness: readonly LatenessBucket[];
+  readonly transmitDelays: readonly DelayBucket[];
 }
 
 /** One running engine. After `close()` every call but `close()` and `localAddr()` throws `ERR_CLOSED`. */
@@ -283,7 +279,7 @@ export interface Engine {
   /** To AdminDown, repeated to the peer for one detect time, or back to Down. */
   setAdminDown(ids: readonly SessionId[], down: boolean): void;
   /** The given sessions, or all; unknown ids are left out. */
-  snapshots(ids?: readonly SessionId[]): EngineSnapshot[];
+  snapshots(ids?: readonly SessionId[]): EngineReading[];
   stats(): EngineStats;
   /**
    * Stops threads, socket and timers; with `adminDown` says so to all peers first, for one detect time and 3 s at most.

@@ -1,6 +1,6 @@
 /** Which engine serves a manager. */
 import { LivenessError, messageOf, toError } from '../base/errors.js';
-import type { UDPService } from '../protocol/udp.js';
+import type { UDPService } from '../protocol/udp-service.js';
 import type { Binding } from './native/binding.js';
 import type { Engine, EngineListener, EngineOptions } from './engine.js';
 import { JsEngine } from './js/js-engine.js';
@@ -10,14 +10,14 @@ import { NativeEngine } from './native/native-engine.js';
 export type EngineChoice = 'auto' | 'native' | 'js';
 
 /** What decides over the engine. */
-export interface EngineWish {
+export interface EngineSelection {
   readonly choice: EngineChoice;
   /** A transport of the user's: it runs on the JavaScript engine. */
   readonly udp: UDPService | undefined;
 }
 
 /** How a manager gets its engine. */
-export type EngineFactory = (wish: EngineWish, options: EngineOptions, listener: EngineListener) => Promise<Engine>;
+export type EngineFactory = (wish: EngineSelection, options: EngineOptions, listener: EngineListener) => Promise<Engine>;
 
 /**
  * Starts an engine: `auto` takes the native one where it loads, else the JavaScript one with a warning that says why. The

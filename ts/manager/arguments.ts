@@ -1,32 +1,31 @@
-/** What the methods of a manager are given, checked before anything is done. */
+/** Checks the arguments of the manager's methods, before a method does anything. */
 import * as v from 'valibot';
 
-import { isIPv4 } from '../base/address.js';
 import { codeOf, expected, LivenessError, messageOf, type RouteIssue, RoutesError } from '../base/errors.js';
-import { field, flag, integer, object, optionsOf } from '../base/fields.js';
-import type { LeftRoutes, RouteRef } from './route-manager.js';
+import { field, flag, integer, ipv4Field, object, optionsOf } from '../base/fields.js';
+import type { RouteFilter } from './leftover-routes.js';
+import type { RouteRef } from './route-manager.js';
 import { isInterfaceName, parseInterface, parseRoute, type Peer } from '../base/route.js';
 
-const LEFT_ENTRIES = { protocol: integer(1, 255), table: integer(1, 0xffff_ffff) };
-const LEFT_SCHEMA = object(LEFT_ENTRIES);
-const SWEEP_SCHEMA = object({ ...LEFT_ENTRIES, dryRun: v.optional(flag) });
+const FILTER_ENTRIES = { protocol: integer(1, 255), table: integer(1, 0xffff_ffff) };
+const FILTER_SCHEMA = object(FILTER_ENTRIES);
+const SWEEP_SCHEMA = object({ ...FILTER_ENTRIES, dryRun: v.optional(flag) });
 
 /** @throws ConfigError `ERR_CONFIG`, with every issue at once */
-export function checkedLeft(given: unknown): LeftRoutes {
-  return optionsOf(LEFT_SCHEMA, given);
+export function checkedFilter(given: unknown): RouteFilter {
+  return optionsOf(FILTER_SCHEMA, given);
 }
 
 /** @throws ConfigError `ERR_CONFIG`, with every issue at once */
-export function checkedSweep(given: unknown): { left: LeftRoutes; dryRun: boolean } {
-  const { dryRun = false, ...left } = optionsOf(SWEEP_SCHEMA, given);
-  return { left, dryRun };
+export function checkedSweep(given: unknown): { filter: RouteFilter; dryRun: boolean } {
+  const { dryRun = false, ...filter } = optionsOf(SWEEP_SCHEMA, given);
+  return { filter, dryRun };
 }
 
-const address = field<string>('an IPv4 address', (value) => typeof value === 'string' && isIPv4(value));
 const PEER_SCHEMA = object({
   iface: field<string>('the name of an interface, 1 to 15 characters', isInterfaceName),
-  localIP: address,
-  peerIP: address,
+  localIP: ipv4Field,
+  peerIP: ipv4Field,
 });
 
 /** @throws ConfigError `ERR_CONFIG`, with every issue at once */
@@ -35,9 +34,9 @@ export function checkedPeer(given: unknown): Peer {
 }
 
 /**
- * Routes by the names that they were registered under. What was registered with options may be given with them.
+ * Checks routes to withdraw. Options of the registration may be present and are ignored.
  *
- * @throws RoutesError with the index of each that is none; LivenessError `ERR_INVALID_ROUTE` where it is no array
+ * @throws RoutesError with the index of each invalid route; LivenessError `ERR_INVALID_ROUTE` if `given` is no array
  */
 export function checkedRefs(given: unknown): RouteRef[] {
   const issues: RouteIssue[] = [];
@@ -53,7 +52,7 @@ export function checkedRefs(given: unknown): RouteRef[] {
   return refs;
 }
 
-/** Holes are `undefined`, as whoever iterates finds them. @throws LivenessError `ERR_INVALID_ROUTE` */
+/** Copies an array; a hole becomes `undefined`. @throws LivenessError `ERR_INVALID_ROUTE` */
 export function checkedArray(given: unknown, path: string): unknown[] {
   if (Array.isArray(given)) return Array.from(given as unknown[]);
   throw new LivenessError('ERR_INVALID_ROUTE', expected(path, 'an array of objects with `route` and `iface`', given));

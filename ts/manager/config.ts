@@ -2,9 +2,8 @@
 import type { Registry } from 'prom-client';
 import * as v from 'valibot';
 
-import { isIPv4 } from '../base/address.js';
 import { ConfigError, messageOf } from '../base/errors.js';
-import { definedOf, duration, field, flag, hasMethods, integer, object, optionsOf, parsed } from '../base/fields.js';
+import { choice, definedOf, duration, field, flag, hasMethods, integer, ipv4Field, object, optionsOf, parsed } from '../base/fields.js';
 import {
   boundIssues,
   DEFAULT_BOUNDS,
@@ -18,7 +17,8 @@ import { type Logger, loggerField } from '../base/logger.js';
 import { DEFAULT_METRICS_PREFIX, prefixField, registryField } from '../metrics/metrics.js';
 import { BACKEND_METHODS, type RouteReaderWriter } from '../routes/reader-writer.js';
 import { parseClientVersion } from '../protocol/client-version.js';
-import { DEFAULT_LIVENESS_PORT, type UDPService } from '../protocol/udp.js';
+import { DEFAULT_LIVENESS_PORT } from '../protocol/liveness.js';
+import type { UDPService } from '../protocol/udp-service.js';
 
 /** Wishes for the thread that carries the sessions; what the system refuses is a warning. */
 export interface RealtimeOptions {
@@ -133,7 +133,7 @@ const CLOSE_ENTRIES = { adminDown: v.optional(flag), withdrawRoutes: v.optional(
 
 const SCHEMA = object({
   netlinker: field<RouteReaderWriter>(`an object with ${BACKEND_METHODS.join(', ')}`, (value) => hasMethods(value, BACKEND_METHODS)),
-  bindIP: field<string>('an IPv4 address', (value) => typeof value === 'string' && isIPv4(value)),
+  bindIP: ipv4Field,
   txMin: duration(MAX_INTERVAL),
   rxMin: duration(MAX_INTERVAL),
   detectMult: integer(1, 255),
@@ -158,9 +158,7 @@ const SCHEMA = object({
   minTtl: v.optional(integer(1, 255)),
   routeTimeout: v.optional(duration(600_000)),
   onClose: v.optional(object(CLOSE_ENTRIES)),
-  engine: v.optional(
-    field<'auto' | 'native' | 'js'>("'auto', 'native' or 'js'", (value) => value === 'auto' || value === 'native' || value === 'js'),
-  ),
+  engine: v.optional(choice(['auto', 'native', 'js'])),
   realtime: v.optional(object({ priority: v.optional(integer(1, 99)), cpu: v.optional(integer(0, 1_023)), lockMemory: v.optional(flag) })),
 });
 

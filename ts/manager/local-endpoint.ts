@@ -1,8 +1,8 @@
-/** An interface and an address of ours on it, and the sessions between that and its peers. */
+/** The local end of sessions: an interface and an address on it. */
 import { addressToNumber } from '../base/address.js';
-import type { Session } from './managed-session.js';
 
-export class Scope {
+/** One object for all sessions that have this local end: there may be many thousands. */
+export class LocalEndpoint<Session = unknown> {
   readonly iface: string;
   readonly localIP: string;
   /** `localIP` as a number. */

@@ -1,29 +1,34 @@
-/** One registered route. On its way out it keeps its slot until the backend has confirmed: a slot has one owner. */
+/** One registered route as the manager keeps it. */
 import { addressToNumber, addressToText, parsePrefix } from '../base/address.js';
-import type { RouteId } from '../engine/engine.js';
-import type { RegisteredRoute } from '../routes/installer.js';
 import { formatRouteKey, type Route, routeKey } from '../base/route.js';
-import type { Session } from './managed-session.js';
+import type { RouteId } from '../engine/engine.js';
+import type { ManagedSession, SessionRoute } from './managed-session.js';
 
-/** It keeps numbers: there may be tens of thousands. The words of the user are made when somebody asks for them. */
-export class RouteEntry implements RegisteredRoute {
+/** Gives a route the fields that it had before, on the session that `sessionFor` gives for its previous one. */
+export type RestoreRoute = (sessionFor: (previous: ManagedSession) => ManagedSession) => void;
+
+/**
+ * A route from its registration until the backend has confirmed its withdrawal: until then it occupies its slot. Kept as
+ * numbers, since there may be tens of thousands; the texts that users see are made on demand.
+ */
+export class ManagedRoute implements SessionRoute {
   readonly id: RouteId;
-  session: Session;
+  session: ManagedSession;
   readonly table: number;
   readonly destination: number;
   readonly prefixLength: number;
   nextHop: number;
   protocol: number;
   adminDown = false;
-  leaving = false;
-  /** Counts registrations and withdrawals: who waited for an earlier one finds that it is not the latest. */
-  life = 0;
-  /** As they were given, or not. */
+  withdrawing = false;
+  /** Grows with every registration and withdrawal: a caller that waited for an earlier one sees that a later one followed. */
+  revision = 0;
+  /** `undefined` where the user gave none. */
   #priority: number | undefined;
   #noUninstall: boolean | undefined;
 
-  /** The route is a valid one, and its source the local end of its session. */
-  constructor(id: RouteId, route: Readonly<Route>, session: Session) {
+  /** The route is valid, and its source is the local address of the session. */
+  constructor(id: RouteId, route: Readonly<Route>, session: ManagedSession) {
     const prefix = parsePrefix(route.dst);
     this.id = id;
     this.session = session;
@@ -41,7 +46,7 @@ export class RouteEntry implements RegisteredRoute {
   }
 
   get source(): number {
-    return this.session.scope.address;
+    return this.session.endpoint.address;
   }
 
   get priority(): number {
@@ -70,43 +75,42 @@ export class RouteEntry implements RegisteredRoute {
     return formatRouteKey(routeKey(this.iface, this.route));
   }
 
-  /** Whether a route of the same slot is this one: the rest of the key. */
-  isKeyOf(iface: string, { src, nextHop }: Readonly<Route>): boolean {
+  /** Whether this route has the key of a route in the same slot. */
+  hasKeyOf(iface: string, { src, nextHop }: Readonly<Route>): boolean {
     return this.iface === iface && this.session.localIP === src && this.nextHop === addressToNumber(nextHop);
   }
 
-  /** Registered again: everything but the slot may have changed. */
-  renew({ priority, noUninstall, nextHop, protocol }: Readonly<Route>, session: Session): void {
-    this.life += 1;
+  /** Registers the route again: everything but its slot may have changed. Cancels a withdrawal. */
+  renew({ priority, noUninstall, nextHop, protocol }: Readonly<Route>, session: ManagedSession): void {
+    this.revision += 1;
     this.#priority = priority;
     this.#noUninstall = noUninstall;
     this.nextHop = addressToNumber(nextHop);
     this.protocol = protocol;
-    if (!this.leaving && this.session === session) return;
-    if (this.leaving) this.adminDown = false;
+    if (!this.withdrawing && this.session === session) return;
+    if (this.withdrawing) this.adminDown = false;
+    this.withdrawing = false;
+    // Also where the session stays: the renewed route is the last one of its session again.
+    this.#moveTo(session);
+  }
+
+  /** Gives a function that restores the fields of now. */
+  restorer(): RestoreRoute {
+    const { session: previous, nextHop, protocol, adminDown, withdrawing } = this;
+    const [priority, noUninstall] = [this.#priority, this.#noUninstall];
+    return (sessionFor) => {
+      this.revision += 1;
+      this.#priority = priority;
+      this.#noUninstall = noUninstall;
+      Object.assign(this, { nextHop, protocol, adminDown, withdrawing });
+      const session = sessionFor(previous);
+      if (this.session !== session) this.#moveTo(session);
+    };
+  }
+
+  #moveTo(session: ManagedSession): void {
     this.session.removeRoute(this);
     this.session = session;
     session.addRoute(this);
-    this.leaving = false;
-  }
-
-  /** What puts the route back as it is now, on the session that it is given for the one of now. */
-  snapshot(): PutBack {
-    const { session: former, nextHop, protocol, adminDown, leaving } = this;
-    const [priority, noUninstall] = [this.#priority, this.#noUninstall];
-    return (sessionFor) => {
-      this.life += 1;
-      this.#priority = priority;
-      this.#noUninstall = noUninstall;
-      Object.assign(this, { nextHop, protocol, adminDown, leaving });
-      const session = sessionFor(former);
-      if (this.session === session) return;
-      this.session.removeRoute(this);
-      this.session = session;
-      session.addRoute(this);
-    };
   }
 }
-
-/** Puts a route back as it was. */
-export type PutBack = (sessionFor: (former: Session) => Session) => void;

@@ -1,39 +1,46 @@
-/** One session and the routes that it speaks for. */
+/** One session as the manager keeps it, with the routes that depend on it. */
 import { addressToText } from '../base/address.js';
-import type { SessionId, SessionRecord, SessionSpec, SessionTimers } from '../engine/engine.js';
-import type { SessionView } from '../routes/installer.js';
 import type { Peer } from '../base/route.js';
-import type { RouteEntry } from './managed-route.js';
-import type { Scope } from './local-endpoint.js';
+import type { SessionId, SessionRecord, SessionSpec } from '../engine/engine.js';
+import type { SessionTimers } from '../protocol/session-core.js';
+import type { RegisteredRoute, SessionView } from '../routes/installer.js';
+import type { LocalEndpoint } from './local-endpoint.js';
 
-export class Session implements SessionView, SessionSpec {
+/** A route that depends on a session. */
+export interface SessionRoute extends RegisteredRoute {
+  /** The registration has ended; the route is being withdrawn. */
+  readonly withdrawing: boolean;
+}
+
+/** Kept as numbers: there may be tens of thousands. */
+export class ManagedSession implements SessionView, SessionSpec {
   readonly id: SessionId;
-  readonly scope: Scope;
+  readonly endpoint: LocalEndpoint<ManagedSession>;
   /** The peer's address. */
   readonly address: number;
   peerPort: number;
   timers: SessionTimers;
   up = false;
-  turn: SessionView['turn'] = undefined;
+  lastTransition: SessionView['lastTransition'] = undefined;
   peerPassive = false;
   adminDown = false;
-  /** Most sessions speak for one route, and need no set for it. */
-  #routes: RouteEntry | Set<RouteEntry> | undefined = undefined;
+  /** Most sessions have one route, and need no set for it. */
+  #routes: SessionRoute | Set<SessionRoute> | undefined = undefined;
 
-  constructor(id: SessionId, scope: Scope, address: number, peerPort: number, timers: SessionTimers) {
+  constructor(id: SessionId, endpoint: LocalEndpoint<ManagedSession>, address: number, peerPort: number, timers: SessionTimers) {
     this.id = id;
-    this.scope = scope;
+    this.endpoint = endpoint;
     this.address = address;
     this.peerPort = peerPort;
     this.timers = timers;
   }
 
   get iface(): string {
-    return this.scope.iface;
+    return this.endpoint.iface;
   }
 
   get localIP(): string {
-    return this.scope.localIP;
+    return this.endpoint.localIP;
   }
 
   get peerIP(): string {
@@ -57,33 +64,32 @@ export class Session implements SessionView, SessionSpec {
   }
 
   /** In the order of registration. */
-  get routes(): Iterable<RouteEntry> {
+  get routes(): Iterable<SessionRoute> {
     if (this.#routes === undefined) return [];
     return this.#routes instanceof Set ? this.#routes : [this.#routes];
   }
 
-  addRoute(entry: RouteEntry): void {
-    if (this.#routes === undefined) this.#routes = entry;
-    else if (this.#routes instanceof Set) this.#routes.add(entry);
-    else this.#routes = new Set([this.#routes, entry]);
+  addRoute(route: SessionRoute): void {
+    if (this.#routes === undefined) this.#routes = route;
+    else if (this.#routes instanceof Set) this.#routes.add(route);
+    else this.#routes = new Set([this.#routes, route]);
   }
 
-  removeRoute(entry: RouteEntry): void {
-    if (this.#routes instanceof Set) this.#routes.delete(entry);
-    else if (this.#routes === entry) this.#routes = undefined;
+  removeRoute(route: SessionRoute): void {
+    if (this.#routes instanceof Set) this.#routes.delete(route);
+    else if (this.#routes === route) this.#routes = undefined;
   }
 
-  /** Takes in its state. */
-  follow({ count, to }: SessionRecord): void {
+  /** Takes the state from a record of the engine. */
+  applyState({ count, to }: SessionRecord): void {
     if (count > 0) this.up = to === 'up';
   }
 
-  /** Takes in what the engine tells of it: what routes that are not armed are moved by. */
-  heard(record: SessionRecord): void {
+  /** Takes all of a record that decides about routes of a called backend. The engine itself decides about armed routes. */
+  apply(record: SessionRecord): void {
     const { count, peerPassive, convStartUs, atUs } = record;
     this.peerPassive = peerPassive ?? this.peerPassive;
-    this.follow(record);
-    if (count === 0) return;
-    if (convStartUs !== undefined) this.turn = { startUs: convStartUs, atUs };
+    this.applyState(record);
+    if (count > 0 && convStartUs !== undefined) this.lastTransition = { startUs: convStartUs, atUs };
   }
 }

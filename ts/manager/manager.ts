@@ -1,8 +1,21 @@
 /** The public API: lifecycle, registration, events. */
+import { addAbortListener } from 'node:events';
 import type { AddressInfo } from 'node:net';
 
-import { checkedArray, checkedLeft, checkedPeer, checkedRefs, checkedSweep } from './arguments.js';
-import { toMicros, wallOffset } from '../base/clock.js';
+import { wallOffset } from '../base/clock.js';
+import { closedError, ConfigError, LivenessError, messageOf, toError } from '../base/errors.js';
+import { optionsOf, SIGNAL_SCHEMA } from '../base/fields.js';
+import { warnProcess } from '../base/guard.js';
+import { componentLogger, type Logger } from '../base/logger.js';
+import { formatRoute, type Peer, type Route } from '../base/route.js';
+import { BufferedListener } from '../engine/buffered-listener.js';
+import type { Capabilities, Engine, EngineListener, SessionRecord } from '../engine/engine.js';
+import { type EngineFactory, startEngine } from '../engine/select.js';
+import { ArmedInstaller } from '../routes/armed-installer.js';
+import { BackendInstaller } from '../routes/backend-installer.js';
+import type { RouteInstaller, RouteOperation } from '../routes/installer.js';
+import { NetlinkRoutes } from '../routes/netlink-routes.js';
+import { checkedArray, checkedFilter, checkedPeer, checkedRefs, checkedSweep } from './arguments.js';
 import {
   closeOptions,
   type CloseOptions,
@@ -12,67 +25,54 @@ import {
   validateConfig,
   validateRegisterOptions,
 } from './config.js';
-import type { Capabilities, Engine, EngineListener, EngineOptions, EngineStats, SessionRecord } from '../engine/engine.js';
-import { Relay } from '../engine/buffered-listener.js';
-import { type EngineFactory, startEngine } from '../engine/select.js';
-import { closedError, ConfigError, LivenessError, messageOf, toError } from '../base/errors.js';
+import { toEngineOptions } from './engine-options.js';
+import type { RouteFilter } from './leftover-routes.js';
+import type { ManagedSession } from './managed-session.js';
+import { checkRegistry, type MetricsReading, showMetrics } from './metrics-feed.js';
+import { MetricsReader } from './metrics-reader.js';
+import type { Registration } from './registration-plan.js';
+import { RouteManager, type RouteRef } from './route-manager.js';
 import { SafeEmitter } from './safe-emitter.js';
-import { optionsOf, SIGNAL_SCHEMA } from '../base/fields.js';
-import { warnProcess } from '../base/guard.js';
-import { ArmedInstaller } from '../routes/armed-installer.js';
-import { BackendInstaller } from '../routes/backend-installer.js';
-import type { RouteInstaller, RouteOperation } from '../routes/installer.js';
-import { componentLogger, type Logger } from '../base/logger.js';
-import { LivingScopes, STRANGERS } from './shown-endpoints.js';
-import { checkRegistry, type DesiredRoutes, type MetricsReading, NOTHING, type PeerReading, showMetrics } from './metrics-feed.js';
-import { NetlinkRoutes } from '../routes/netlink-routes.js';
-import { parseClientVersion } from '../protocol/client-version.js';
-import { maxSessions, type Registration } from './registration-plan.js';
-import { modeOf, versionOf } from '../protocol/session-status.js';
-import type { Session } from './managed-session.js';
-import { type LeftRoutes, Roster, type RouteRef } from './route-manager.js';
-import { formatRoute, type Peer, type Route } from '../base/route.js';
-import { type SessionSnapshot, toSnapshot } from './session-snapshot.js';
+import { type SessionSnapshot, toSessionSnapshot } from './session-snapshot.js';
 import { type ManagerStats, toStats } from './stats.js';
 import { toTransition, type Transition, TransitionStream } from './transitions.js';
 
 /** What a manager emits. */
 export interface ManagerEvents {
-  /** A session changed its state. */
+  /** The state of a session has changed. */
   transition: [Transition];
-  /** An operation on a route has ended, well or not. */
+  /** An operation on a route has succeeded or failed. */
   route: [RouteOperation];
   /**
-   * The engine has stopped by itself; nothing is watched any more. At most once, and only if somebody listens. Where nobody
-   * does and there is no logger it is a warning of the process, `ERR_ENGINE_STOPPED`.
+   * The engine has stopped by itself: no session runs any more. Emitted at most once, and only if there is a listener. Without
+   * a listener and without a logger, the process gets a warning with the code `ERR_ENGINE_STOPPED`.
    */
   error: [Error];
 }
 
-/** What nobody outside of this file can do: the constructor is private. */
-let assemble: (config: ResolvedConfig, engine: Engine, relay: Relay) => Manager;
+/** Calls the private constructor; only this file can. */
+let newManager: (config: ResolvedConfig, engine: Engine, buffered: BufferedListener) => Manager;
 
 /**
  * Sessions and the routes that depend on them (reference name: `Manager`).
  *
- * An open manager keeps its process alive, as a `net.Server` does. Closing leaves routes where they are, unwatched,
- * unless it is told otherwise.
+ * An open manager keeps its process alive, as a `net.Server` does. Closing a manager leaves its routes in the backend,
+ * unwatched, unless `withdrawRoutes` is set.
  */
 export class Manager extends SafeEmitter<ManagerEvents> implements AsyncDisposable {
   /**
-   * Resolves when the manager is closed; rejects where the engine stopped by itself, with the error of the `error`
-   * event. Never counts as unhandled.
+   * Resolves when the manager is closed. Rejects if the engine stopped by itself, with the error of the `error` event; this
+   * rejection never counts as unhandled.
    */
   readonly closed: Promise<void>;
   readonly #config: ResolvedConfig;
   readonly #log: Logger;
   readonly #engine: Engine;
   readonly #installer: RouteInstaller;
-  readonly #roster: Roster;
+  readonly #routeManager: RouteManager;
   readonly #streams = new Set<TransitionStream>();
-  readonly #livingScopes = new LivingScopes();
+  readonly #metricsReader: MetricsReader;
   readonly #endMetrics: (last: MetricsReading) => void;
-  #lastReading: MetricsReading | undefined;
   #settleClosed!: { resolve: () => void; reject: (error: Error) => void };
   #closing: Promise<void> | undefined;
   #failed: Error | undefined;
@@ -91,12 +91,12 @@ export class Manager extends SafeEmitter<ManagerEvents> implements AsyncDisposab
   }
 
   static {
-    assemble = (config, engine, relay) => new Manager(config, engine, relay);
+    newManager = (config, engine, buffered) => new Manager(config, engine, buffered);
   }
 
-  private constructor(config: ResolvedConfig, engine: Engine, relay: Relay) {
-    // For those who have no types to tell them.
-    if (!(relay instanceof Relay))
+  private constructor(config: ResolvedConfig, engine: Engine, buffered: BufferedListener) {
+    // JavaScript callers have no types that keep them from this.
+    if (!(buffered instanceof BufferedListener))
       throw new ConfigError([{ path: '', message: 'A manager is made by `await Manager.start(config)`, not by `new`' }]);
     const log = componentLogger(config.logger, 'liveness');
     super((error, event) => {
@@ -108,19 +108,21 @@ export class Manager extends SafeEmitter<ManagerEvents> implements AsyncDisposab
       this.#settleClosed = { resolve, reject };
     });
     this.closed.catch(() => {
-      // The failure is logged and emitted; this promise is for those who ask.
+      // The failure is logged and emitted: nobody has to handle this promise.
     });
     this.#engine = engine;
     this.#installer = this.#newInstaller();
-    this.#roster = new Roster({ engine, installer: this.#installer, config, log, assertOpen: () => this.#assertOpen() });
+    this.#routeManager = new RouteManager({ engine, installer: this.#installer, config, log, assertOpen: () => this.#assertOpen() });
+    const { registry } = this.#routeManager;
+    this.#metricsReader = new MetricsReader({ engine, installer: this.#installer, registry, config });
     const { metricsRegistry, metricsPrefix } = config;
     this.#endMetrics =
-      metricsRegistry === undefined ? () => undefined : showMetrics(metricsRegistry, metricsPrefix, () => this.#metricsReading());
-    relay.attach(this.#listener());
+      metricsRegistry === undefined ? () => undefined : showMetrics(metricsRegistry, metricsPrefix, () => this.#metricsReader.read());
+    buffered.attach(this.#listener());
     if (config.detectMult === 1) log.warn({ detectMult: 1 }, 'detectMult 1: a single lost packet takes a session down');
   }
 
-  /** Which engine runs: `native`, or `js`. */
+  /** The engine that runs. */
   get engine(): 'native' | 'js' {
     return this.#engine.kind;
   }
@@ -136,35 +138,35 @@ export class Manager extends SafeEmitter<ManagerEvents> implements AsyncDisposab
   }
 
   /**
-   * Registers a route and starts its session, or joins the one that it shares (reference name: `RegisterRoute`). The
-   * same route again is updated in place.
+   * Registers a route, and starts its session unless another route has started it (reference name: `RegisterRoute`).
+   * Registering the same route again updates it in place.
    *
-   * Resolves once accepted; in passive mode once the backend has added the route.
+   * Resolves once the route is accepted; in passive mode, once the backend has added it. After an error nothing is registered.
    *
-   * @param iface the interface that the peer is reached by
+   * @param iface the interface that reaches the peer
    * @throws LivenessError `ERR_INVALID_ROUTE`, `ERR_ROUTE_CONFLICT` (slot or protocol), `ERR_CONFIG` (options),
-   * `ERR_NO_SUCH_INTERFACE`, `EADDRNOTAVAIL` (`src` is not ours, or not what `bindIP` names), `ERR_TOO_MANY_SESSIONS`, `ERR_ROUTE_BACKEND` (passive
-   * mode), `ERR_CLOSED`. Nothing is registered then.
+   * `ERR_NO_SUCH_INTERFACE`, `EADDRNOTAVAIL` (`src` is no address of this host, or is not `bindIP`), `ERR_TOO_MANY_SESSIONS`,
+   * `ERR_ROUTE_BACKEND` (passive mode), `ERR_CLOSED`
    */
   async registerRoute(route: Route, iface: string, options?: RegisterOptions): Promise<void> {
     this.#assertOpen();
-    const own = validateRegisterOptions(options, this.#config);
-    await this.#roster.register([{ ...own, route, iface }], (errors) => errors.get(0));
+    const validated = validateRegisterOptions(options, this.#config);
+    await this.#routeManager.register([{ ...validated, route, iface }], (errors) => errors.get(0));
   }
 
   /**
-   * Registers many routes in one crossing, all or none.
+   * Validates all routes, then registers all or none, with one call of the engine.
    *
    * @throws RoutesError with `{ index, code, message }` of each route that cannot be registered
    */
   async registerRoutes(registrations: readonly Registration[]): Promise<void> {
     this.#assertOpen();
-    await this.#roster.register(checkedArray(registrations, 'registrations') as Registration[], () => undefined);
+    await this.#routeManager.register(checkedArray(registrations, 'registrations') as Registration[], () => undefined);
   }
 
   /**
-   * Withdraws a route; its session ends with its last route, without a farewell (reference name: `WithdrawRoute`). A
-   * route that is not registered is withdrawn already.
+   * Withdraws a route (reference name: `WithdrawRoute`). A session ends with its last route, without an AdminDown
+   * announcement. Withdrawing a route that is not registered does nothing.
    *
    * Resolves when the backend has confirmed.
    *
@@ -172,108 +174,109 @@ export class Manager extends SafeEmitter<ManagerEvents> implements AsyncDisposab
    */
   async withdrawRoute(route: Route, iface: string): Promise<void> {
     this.#assertOpen();
-    await this.#roster.withdraw([{ route, iface }]);
+    await this.#routeManager.withdraw([{ route, iface }]);
   }
 
   /**
-   * Withdraws many routes at once. Rejects with the first failure, when all have ended.
+   * Withdraws many routes. Rejects with the first failure, after all withdrawals have ended.
    *
-   * @throws RoutesError with `{ index, code, message }` of each that is no route: then nothing was withdrawn
+   * @throws RoutesError with `{ index, code, message }` of each invalid route; nothing is withdrawn then
    */
   async withdrawRoutes(routes: readonly RouteRef[]): Promise<void> {
     this.#assertOpen();
-    await this.#roster.withdraw(checkedRefs(routes));
+    await this.#routeManager.withdraw(checkedRefs(routes));
   }
 
   /**
-   * Takes a route out of service: it is withdrawn and stays registered. Its session goes AdminDown when all of its routes
-   * are.
+   * Takes a route out of service: the route is withdrawn and stays registered. A session goes AdminDown when all its routes
+   * are out of service.
    *
-   * @throws LivenessError `ERR_INVALID_ROUTE` where it is not registered, `ERR_CLOSED`
+   * @throws LivenessError `ERR_INVALID_ROUTE` if the route is not registered, `ERR_CLOSED`
    */
   async adminDownRoute(route: Route, iface: string): Promise<void> {
     this.#assertOpen();
-    await this.#roster.setAdminDown(route, iface, true);
+    await this.#routeManager.setAdminDown(route, iface, true);
   }
 
   /** Puts a route back in service. @throws as `adminDownRoute` */
   async adminUpRoute(route: Route, iface: string): Promise<void> {
     this.#assertOpen();
-    await this.#roster.setAdminDown(route, iface, false);
+    await this.#routeManager.setAdminDown(route, iface, false);
   }
 
   /**
-   * Takes over the registered routes that a predecessor has left in the backend: each counts as installed, and stays for
-   * 3.3 s at most while its session comes Up again. To be called once after the routes were registered; never implicit.
+   * Adopts the registered routes that a previous process left in the backend: each counts as installed, and stays for 3.3 s
+   * while its session comes Up. Call it once, after the routes are registered; a manager never adopts by itself.
    *
-   * @returns the routes that were adopted
+   * @returns the adopted routes
    * @throws LivenessError `ERR_CONFIG`, `ERR_ROUTE_BACKEND`, `ERR_CLOSED`
    */
-  async adoptRoutes(left: LeftRoutes): Promise<Route[]> {
+  async adoptRoutes(filter: RouteFilter): Promise<Route[]> {
     this.#assertOpen();
-    return this.#roster.adopt(checkedLeft(left));
+    return this.#routeManager.leftovers.adopt(checkedFilter(filter));
   }
 
   /**
-   * Deletes the routes of a protocol and a table that are not registered here: what a predecessor has left and nobody wants
-   * any more. Routes of others that carry the same protocol number look the same: try it with `dryRun` first. Never implicit.
+   * Deletes the routes of a protocol and a table that are not registered here: those of a previous process that are no longer
+   * needed. Routes of other programs with the same protocol number are deleted, too: try it with `dryRun` first. A manager
+   * never sweeps by itself.
    *
-   * @returns the routes that were deleted, with `dryRun` those that would be
-   * @throws RoutesError of the routes that could not be deleted, when all were tried; LivenessError `ERR_CONFIG`,
+   * @returns the deleted routes; with `dryRun`, the routes that would be deleted
+   * @throws RoutesError the routes that could not be deleted, after all were tried; LivenessError `ERR_CONFIG`,
    * `ERR_ROUTE_BACKEND`, `ERR_CLOSED`
    */
-  async sweepRoutes(which: LeftRoutes & { dryRun?: boolean | undefined }): Promise<Route[]> {
+  async sweepRoutes(options: RouteFilter & { dryRun?: boolean | undefined }): Promise<Route[]> {
     this.#assertOpen();
-    const { left, dryRun } = checkedSweep(which);
-    return this.#roster.sweep(left, dryRun);
+    const { filter, dryRun } = checkedSweep(options);
+    return this.#routeManager.leftovers.sweep(filter, dryRun);
   }
 
-  /** All sessions as they are now (reference name: `GetSessions`). @throws LivenessError `ERR_CLOSED` */
+  /** The present state of all sessions (reference name: `GetSessions`). @throws LivenessError `ERR_CLOSED` */
   getSessions(): SessionSnapshot[] {
     this.#assertOpen();
     return this.#snapshots();
   }
 
   /**
-   * One session, if there is one (reference name: `GetSession`).
+   * The present state of the session with a peer, `undefined` if there is none (reference name: `GetSession`).
    *
-   * @throws ConfigError `ERR_CONFIG` where it is no interface and no two IPv4 addresses; LivenessError `ERR_CLOSED`
+   * @throws ConfigError `ERR_CONFIG` unless the peer is an interface and two IPv4 addresses; LivenessError `ERR_CLOSED`
    */
   getSession(peer: Peer): SessionSnapshot | undefined {
     this.#assertOpen();
-    const session = this.#roster.registry.session(checkedPeer(peer));
+    const session = this.#routeManager.registry.session(checkedPeer(peer));
     return session === undefined ? undefined : this.#snapshots([session.id])[0];
   }
 
-  /** Counters of engine and routes. @throws LivenessError `ERR_CLOSED` */
+  /** EndpointCounters of engine and routes. @throws LivenessError `ERR_CLOSED` */
   stats(): ManagerStats {
     this.#assertOpen();
     let registered = 0;
-    for (const entry of this.#roster.registry.routes()) registered += entry.leaving ? 0 : 1;
+    for (const { withdrawing } of this.#routeManager.registry.routes()) registered += withdrawing ? 0 : 1;
     const stats = this.#engine.stats();
     return toStats(stats, registered, [...stats.routes, ...this.#installer.stats()]);
   }
 
   /**
-   * Every transition from now on. A consumer that is slow gets one record per session, with the newest state and the
-   * count; beyond `maxEvents` records those of sessions that have ended are dropped, which is logged. Ends when the manager
-   * closes or the signal aborts; throws where the engine has stopped by itself.
+   * All transitions from now on. A slow consumer gets one record per session, with the newest state and the number of
+   * transitions. When more than `maxEvents` records wait, those of ended sessions are dropped and a warning is logged. The
+   * iteration ends when the manager closes or the signal aborts, and throws if the engine stops by itself.
    *
    * @throws ConfigError `ERR_CONFIG`
    */
   transitions(options?: { signal?: AbortSignal | undefined }): AsyncIterableIterator<Transition> {
     const { signal } = optionsOf(SIGNAL_SCHEMA, options);
-    const stop = (): void => stream.end();
+    let abortListener: Disposable | undefined;
     const stream = new TransitionStream({
-      most: this.#config.maxEvents,
-      exists: (peer) => this.#roster.registry.session(peer) !== undefined,
+      limit: this.#config.maxEvents,
+      exists: (peer) => this.#routeManager.registry.session(peer) !== undefined,
       onDropped: (count) => {
         const message = `nobody reads a stream of transitions: ${count} records of sessions that have ended were dropped`;
         this.#log.warn({ code: 'ERR_TRANSITIONS_DROPPED', count }, message);
       },
       onEnd: () => {
         this.#streams.delete(stream);
-        signal?.removeEventListener('abort', stop);
+        abortListener?.[Symbol.dispose]();
       },
     });
     if (this.#failed !== undefined) {
@@ -282,26 +285,26 @@ export class Manager extends SafeEmitter<ManagerEvents> implements AsyncDisposab
       stream.end();
     } else {
       this.#streams.add(stream);
-      signal?.addEventListener('abort', stop, { once: true });
+      if (signal !== undefined) abortListener = addAbortListener(signal, () => stream.end());
     }
     return stream;
   }
 
-  /** Lets the process live as long as the manager is open: how it begins. */
+  /** Keeps the process alive while the manager is open. This is the default. */
   ref(): this {
     this.#engine.ref();
     return this;
   }
 
-  /** Lets the process end although the manager is open. */
+  /** Lets the process exit while the manager is open. */
   unref(): this {
     this.#engine.unref();
     return this;
   }
 
   /**
-   * Ends threads, socket and timers (reference name: `Close`). What is not given comes from `config.onClose`. Routes stay
-   * in the kernel, unwatched, unless `withdrawRoutes` is set. Idempotent; every call waits for the one closing.
+   * Ends threads, socket and timers (reference name: `Close`). The defaults are those of `config.onClose`. Routes stay in the
+   * kernel, unwatched, unless `withdrawRoutes` is set. Idempotent: concurrent calls wait for the same closing.
    *
    * @throws ConfigError `ERR_CONFIG`: the manager stays open
    */
@@ -317,10 +320,9 @@ export class Manager extends SafeEmitter<ManagerEvents> implements AsyncDisposab
 
   /** @internal Closes when the signal aborts. */
   closeWith(signal: AbortSignal): void {
-    const abort = (): void => this.#closeUnasked({});
-    signal.addEventListener('abort', abort, { once: true });
-    const forget = (): void => signal.removeEventListener('abort', abort);
-    this.closed.then(forget, forget);
+    const listener = addAbortListener(signal, () => this.#closeInBackground({}));
+    const remove = (): void => listener[Symbol.dispose]();
+    this.closed.then(remove, remove);
   }
 
   #newInstaller(): RouteInstaller {
@@ -354,27 +356,27 @@ export class Manager extends SafeEmitter<ManagerEvents> implements AsyncDisposab
     };
   }
 
-  /** All routes move before anybody is told: a logger or a listener that takes its time delays none. */
+  /** Routes first, then log and listeners: a slow listener must not delay a route. */
   #sessionsChanged(records: readonly SessionRecord[]): void {
     const known = records.flatMap((record) => {
-      const session = this.#roster.registry.sessionById(record.id);
+      const session = this.#routeManager.registry.sessionById(record.id);
       return session === undefined ? [] : [{ session, record }];
     });
-    for (const { session, record } of known) this.#moveRoutes(session, record);
-    for (const { session, record } of known) this.#tell(session, record);
+    for (const { session, record } of known) this.#updateRoutes(session, record);
+    for (const { session, record } of known) this.#report(session, record);
   }
 
-  /** Armed routes hear of their sessions from the engine itself, and sooner. */
-  #moveRoutes(session: Session, record: SessionRecord): void {
+  /** Armed routes need nothing here: the engine has moved them on the transition itself. */
+  #updateRoutes(session: ManagedSession, record: SessionRecord): void {
     if (!(this.#installer instanceof BackendInstaller)) {
-      session.follow(record);
+      session.applyState(record);
       return;
     }
-    session.heard(record);
-    for (const entry of session.routes) this.#installer.changed(entry);
+    session.apply(record);
+    for (const route of session.routes) this.#installer.changed(route);
   }
 
-  #tell(session: Session, record: SessionRecord): void {
+  #report(session: ManagedSession, record: SessionRecord): void {
     if (record.longRoundTripUs !== undefined) {
       const roundTrip = record.longRoundTripUs / 1_000;
       this.#log.warn({ ...session.peer, roundTrip }, `the round trip, ${roundTrip} ms at least, is longer than the detection time`);
@@ -405,86 +407,32 @@ export class Manager extends SafeEmitter<ManagerEvents> implements AsyncDisposab
     const status = this.#installer.status.bind(this.#installer);
     const offset = wallOffset();
     const snapshots: SessionSnapshot[] = [];
-    for (const seen of this.#engine.snapshots(ids)) {
-      const session = this.#roster.registry.sessionById(seen.id);
-      const snapshot = session && toSnapshot(session, seen, status, offset);
+    for (const reading of this.#engine.snapshots(ids)) {
+      const session = this.#routeManager.registry.sessionById(reading.id);
+      const snapshot = session && toSessionSnapshot(session, reading, status, offset);
       if (snapshot !== undefined) snapshots.push(snapshot);
     }
     return snapshots;
   }
 
   async #close(options: CloseOptions): Promise<void> {
+    this.#metricsReader.hidePeers();
     try {
-      if (options.withdrawRoutes === true && this.#failed === undefined) await this.#roster.withdrawAll();
+      if (options.withdrawRoutes === true && this.#failed === undefined) await this.#routeManager.withdrawAll();
     } catch (error) {
       this.#log.error({ err: toError(error) }, `not all routes were withdrawn: ${messageOf(error)}`);
     }
-    // From here on nothing that becomes of sessions moves a route.
-    this.#roster.close();
+    // From here on no transition changes a route.
+    this.#routeManager.close();
     for (const stream of this.#streams) stream.end();
-    this.#lastReading = this.#metricsReading();
+    this.#metricsReader.read();
     try {
       const last = await this.#engine.close({ adminDown: options.adminDown ?? false });
-      this.#endMetrics(last === undefined ? this.#lastReading : this.#readingOf(last));
+      this.#endMetrics(this.#metricsReader.final(last));
     } finally {
       this.#log.info({}, 'closed');
       this.#settleClosed.resolve();
     }
-  }
-
-  /** Where the engine can no longer be asked, what it said last. */
-  #metricsReading(): MetricsReading {
-    try {
-      this.#lastReading = this.#readingOf(this.#engine.stats());
-    } catch {
-      this.#lastReading ??= NOTHING;
-    }
-    return this.#lastReading;
-  }
-
-  #readingOf({ scopes, routes, queueLength, sendBufferBytes, sendBufferFull, readErrors }: EngineStats): MetricsReading {
-    const allRoutes = [...routes, ...this.#installer.stats()];
-    const desired = this.#desiredRoutes(scopes);
-    const inUse = scopes.filter(({ sessions }) => sessions.admin_down + sessions.down + sessions.init + sessions.up > 0);
-    const installed = allRoutes.filter((scope) => scope.installed > 0);
-    const wanted = desired.filter(({ count }) => count > 0);
-    const isShown = this.#livingScopes.look([...inUse, ...installed, ...wanted], [...scopes, ...allRoutes]);
-    return {
-      scopes: scopes.filter(isShown),
-      routes: allRoutes.filter(isShown),
-      desired: desired.filter(isShown),
-      queueLength,
-      sendBufferBytes,
-      sendBufferFull,
-      readErrors: { [this.#config.bindIP]: readErrors },
-      peers: this.#config.enablePeerMetrics && this.#closing === undefined ? this.#peerReadings() : [],
-    };
-  }
-
-  #peerReadings(): PeerReading[] {
-    return this.#engine.snapshots().flatMap((seen) => {
-      const session = this.#roster.registry.sessionById(seen.id);
-      if (session === undefined) return [];
-      const { state, detectTimeUs, peerPassive } = seen;
-      return { peer: session.peer, state, detectTime: detectTimeUs / 1_000_000, mode: modeOf(peerPassive), version: versionOf(seen) };
-    });
-  }
-
-  /** By interface and local address: 0 where there was a session and is no route. */
-  #desiredRoutes(scopes: EngineStats['scopes']): DesiredRoutes[] {
-    const counts = new Map<string, { iface: string; localIP: string; count: number }>();
-    const at = ({ iface, localIP }: { iface: string; localIP: string }): { count: number } => {
-      const key = `${iface} ${localIP}`;
-      const counted = counts.get(key) ?? { iface, localIP, count: 0 };
-      counts.set(key, counted);
-      return counted;
-    };
-    for (const scope of scopes) if (scope.localIP !== STRANGERS) at(scope);
-    for (const { session, adminDown, leaving } of this.#roster.registry.routes()) {
-      const isDesired = !leaving && (this.#config.passiveMode || (session.up && !adminDown));
-      at(session).count += Number(isDesired);
-    }
-    return [...counts.values()];
   }
 
   #fail(error: Error): void {
@@ -496,11 +444,11 @@ export class Manager extends SafeEmitter<ManagerEvents> implements AsyncDisposab
     this.#settleClosed.reject(error);
     for (const stream of this.#streams) stream.fail(error);
     this.deliver('error', error);
-    this.#closeUnasked({ adminDown: false, withdrawRoutes: false });
+    this.#closeInBackground({ adminDown: false, withdrawRoutes: false });
   }
 
-  /** Nobody waits for this: what fails is logged, and rejects for those who call `close` themselves. */
-  #closeUnasked(options: CloseOptions): void {
+  /** Closes without a caller that waits: a failure is logged. Callers of `close` get the same rejection. */
+  #closeInBackground(options: CloseOptions): void {
     this.close(options).catch((error: unknown) => {
       this.#log.error({ err: error }, `closing failed: ${messageOf(error)}`);
     });
@@ -512,55 +460,41 @@ export class Manager extends SafeEmitter<ManagerEvents> implements AsyncDisposab
   }
 }
 
-/** @internal `Manager.start` with an engine of the caller's choice. */
+/** @internal `Manager.start` with another way to start an engine, for tests. */
 export async function startManager(config: ManagerConfig, signal: AbortSignal | undefined, startWith: EngineFactory): Promise<Manager> {
   throwIfAborted(signal);
   const resolved = validateConfig(config);
   const { netlinker, engine: choice, udp, metricsRegistry, metricsPrefix } = resolved;
   if (metricsRegistry !== undefined) checkRegistry(metricsRegistry, metricsPrefix);
   if (netlinker instanceof NetlinkRoutes) netlinker.checkAccess();
-  const relay = new Relay();
-  const engine = await startWith({ choice, udp }, engineOptions(resolved), relay);
-  const manager = await assembled(resolved, engine, relay, signal);
+  const buffered = new BufferedListener();
+  const engine = await startWith({ choice, udp }, toEngineOptions(resolved), buffered);
+  const manager = await createManager(resolved, engine, buffered, signal);
   if (signal !== undefined) manager.closeWith(signal);
   return manager;
 }
 
-/** A manager over an engine that runs; where there can be none, because a logger or a registry throws, the engine ends. */
-async function assembled(config: ResolvedConfig, engine: Engine, relay: Relay, signal: AbortSignal | undefined): Promise<Manager> {
+/** Makes a manager of a running engine. Closes the engine if that fails, since a logger or a registry may throw. */
+async function createManager(
+  config: ResolvedConfig,
+  engine: Engine,
+  buffered: BufferedListener,
+  signal: AbortSignal | undefined,
+): Promise<Manager> {
   try {
     throwIfAborted(signal);
-    return assemble(config, engine, relay);
+    return newManager(config, engine, buffered);
   } catch (error) {
     await engine.close({ adminDown: false });
     throw error;
   }
 }
 
-function engineOptions(config: ResolvedConfig): EngineOptions {
-  const { bindIP, port, minTxFloor, maxTxCeil, backoffMax, clientVersion, realtime, netlinker } = config;
-  return {
-    bindIP,
-    port,
-    minTxFloorUs: toMicros(minTxFloor),
-    maxTxCeilUs: toMicros(maxTxCeil),
-    backoffMaxUs: toMicros(backoffMax),
-    maxSessions: maxSessions(config),
-    passive: config.passiveMode,
-    clientVersion: clientVersion === undefined ? undefined : parseClientVersion(clientVersion),
-    honorPeerAdvertisedPassive: config.honorPeerAdvertisedPassive,
-    requireDiscriminator: config.requireDiscriminator,
-    minTtl: config.minTtl,
-    takeOver: netlinker instanceof NetlinkRoutes && netlinker.takeOver,
-    realtime,
-  };
-}
-
 function throwIfAborted(signal: AbortSignal | undefined): void {
   if (signal?.aborted === true) throw signal.reason;
 }
 
-/** A listener's failure is never lost: it is logged, or, without a logger, a warning of the process. */
+/** Logs the failure of a listener; without a logger, warns the process. */
 function reportListenerFailure(log: Logger, logs: boolean, error: Error, event: string): void {
   const message = `a listener of '${event}' failed: ${messageOf(error)}`;
   if (logs) log.error({ err: error, event }, message);

@@ -5,9 +5,9 @@
  */
 import type { Registry } from 'prom-client';
 
-import type { RouteScopeStats, ScopeStats, TransitionCount } from '../engine/engine.js';
+import type { EndpointRouteStats, EndpointStats, TransitionCount } from '../engine/engine.js';
 import { ConfigError, messageOf } from '../base/errors.js';
-import type { HistogramStats } from '../metrics/histogram.js';
+import type { HistogramStats } from '../metrics/duration-histogram.js';
 import {
   type HistogramName,
   LABEL_MODE,
@@ -24,7 +24,7 @@ import {
   peerLabels,
   prometheusName,
   type ScalarName,
-  scopeLabels,
+  endpointLabels,
 } from '../metrics/metrics.js';
 import type { State } from '../protocol/state.js';
 import type { Peer } from '../base/route.js';
@@ -49,8 +49,8 @@ export interface DesiredRoutes {
 
 /** One manager at one moment. */
 export interface MetricsReading {
-  readonly scopes: readonly ScopeStats[];
-  readonly routes: readonly RouteScopeStats[];
+  readonly endpoints: readonly EndpointStats[];
+  readonly routes: readonly EndpointRouteStats[];
   readonly desired: readonly DesiredRoutes[];
   readonly queueLength: number;
   readonly sendBufferBytes: number;
@@ -64,7 +64,7 @@ export interface MetricsReading {
 export type MetricsSource = () => MetricsReading;
 
 export const NOTHING: MetricsReading = {
-  scopes: [],
+  endpoints: [],
   routes: [],
   desired: [],
   queueLength: 0,
@@ -156,53 +156,53 @@ class RegistryFeed implements MetricsFeed {
 
 type Series<T> = Iterable<readonly [Labels, T]>;
 
-const ofScopes =
-  <T>(value: (scope: ScopeStats) => T) =>
-  ({ scopes }: MetricsReading): Series<T> =>
-    scopes.map((scope) => [scopeLabels(scope), value(scope)]);
+const ofEndpoints =
+  <T>(value: (endpoint: EndpointStats) => T) =>
+  ({ endpoints }: MetricsReading): Series<T> =>
+    endpoints.map((endpoint) => [endpointLabels(endpoint), value(endpoint)]);
 const ofRoutes =
-  <T>(value: (scope: RouteScopeStats) => T) =>
+  <T>(value: (endpoint: EndpointRouteStats) => T) =>
   ({ routes }: MetricsReading): Series<T> =>
-    routes.map((scope) => [scopeLabels(scope), value(scope)]);
+    routes.map((endpoint) => [endpointLabels(endpoint), value(endpoint)]);
 /** One series per entry of a record, under a label of its own. */
 const spread =
-  (label: string, entries: (scope: ScopeStats) => Readonly<Record<string, number>>) =>
-  ({ scopes }: MetricsReading): Series<number> =>
-    scopes.flatMap((scope) =>
-      Object.entries(entries(scope)).map(([key, value]) => [{ ...scopeLabels(scope), [label]: key }, value] as const),
+  (label: string, entries: (endpoint: EndpointStats) => Readonly<Record<string, number>>) =>
+  ({ endpoints }: MetricsReading): Series<number> =>
+    endpoints.flatMap((endpoint) =>
+      Object.entries(entries(endpoint)).map(([key, value]) => [{ ...endpointLabels(endpoint), [label]: key }, value] as const),
     );
 
 const SCALARS: Record<ScalarName, (reading: MetricsReading) => Series<number>> = {
-  sessions: spread(LABEL_STATE, (scope) => scope.sessions),
-  sessionTransitions: ({ scopes }) =>
-    scopes.flatMap((scope) =>
-      scope.transitions.map(({ from, to, cause, count }) => {
-        const labels = { ...scopeLabels(scope), [LABEL_STATE_FROM]: from, [LABEL_STATE_TO]: to, [LABEL_REASON]: cause };
+  sessions: spread(LABEL_STATE, (endpoint) => endpoint.sessions),
+  sessionTransitions: ({ endpoints }) =>
+    endpoints.flatMap((endpoint) =>
+      endpoint.transitions.map(({ from, to, cause, count }) => {
+        const labels = { ...endpointLabels(endpoint), [LABEL_STATE_FROM]: from, [LABEL_STATE_TO]: to, [LABEL_REASON]: cause };
         return [labels, count] as const;
       }),
     ),
-  routesInstalled: ofRoutes((scope) => scope.installed),
-  routesDesired: ({ desired }) => desired.map((scope) => [scopeLabels(scope), scope.count]),
-  routeRestores: ofRoutes((scope) => scope.restored),
-  routeRestoresDelayed: ofRoutes((scope) => scope.restoresDelayed),
-  routeInstalls: ofRoutes((scope) => scope.adds),
-  routeWithdraws: ofRoutes((scope) => scope.deletes),
-  schedulerServiceQueueLen: ofScopes((scope) => scope.queued),
-  schedulerEventsDropped: ofScopes((scope) => scope.dropped),
+  routesInstalled: ofRoutes((endpoint) => endpoint.installed),
+  routesDesired: ({ desired }) => desired.map((endpoint) => [endpointLabels(endpoint), endpoint.count]),
+  routeRestores: ofRoutes((endpoint) => endpoint.restored),
+  routeRestoresDelayed: ofRoutes((endpoint) => endpoint.restoresDelayed),
+  routeInstalls: ofRoutes((endpoint) => endpoint.adds),
+  routeWithdraws: ofRoutes((endpoint) => endpoint.deletes),
+  schedulerServiceQueueLen: ofEndpoints((endpoint) => endpoint.queued),
+  schedulerEventsDropped: ofEndpoints((endpoint) => endpoint.dropped),
   schedulerTotalQueueLen: ({ queueLength }) => [[{}, queueLength]],
-  routeInstallFailures: ofRoutes((scope) => scope.addFailures),
-  routeUninstallFailures: ofRoutes((scope) => scope.deleteFailures),
-  controlPacketsTX: ofScopes((scope) => scope.tx),
+  routeInstallFailures: ofRoutes((endpoint) => endpoint.addFailures),
+  routeUninstallFailures: ofRoutes((endpoint) => endpoint.deleteFailures),
+  controlPacketsTX: ofEndpoints((endpoint) => endpoint.tx),
   // As the reference counts: every packet that can be read, whoever sent it.
-  controlPacketsRX: ofScopes((scope) => scope.rx + scope.unknownPeer),
-  controlPacketsRxInvalid: spread(LABEL_REASON, (scope) => scope.rxInvalid),
-  unknownPeerPackets: ofScopes((scope) => scope.unknownPeer),
+  controlPacketsRX: ofEndpoints((endpoint) => endpoint.rx + endpoint.unknownPeer),
+  controlPacketsRxInvalid: spread(LABEL_REASON, (endpoint) => endpoint.rxInvalid),
+  unknownPeerPackets: ofEndpoints((endpoint) => endpoint.unknownPeer),
   readSocketErrors: ({ readErrors }) =>
     Object.entries(readErrors).map(([localIP, count]) => [
-      { ...scopeLabels({ iface: '', localIP }), [LABEL_OPERATION]: 'read_from' },
+      { ...endpointLabels({ iface: '', localIP }), [LABEL_OPERATION]: 'read_from' },
       count,
     ]),
-  writeSocketErrors: spread(LABEL_OPERATION, (scope) => ({ write_to: scope.writeErrors })),
+  writeSocketErrors: spread(LABEL_OPERATION, (endpoint) => ({ write_to: endpoint.writeErrors })),
   sendBufferBytes: (reading) => [[{}, reading.sendBufferBytes]],
   sendBufferFull: (reading) => [[{}, reading.sendBufferFull]],
   peerSessions: ({ peers }) => peers.map(({ peer, state }) => [{ ...peerLabels(peer), [LABEL_STATE]: state }, 1]),
@@ -212,18 +212,18 @@ const SCALARS: Record<ScalarName, (reading: MetricsReading) => Series<number>> =
 };
 
 const HISTOGRAMS: Record<HistogramName, (reading: MetricsReading) => Series<HistogramStats>> = {
-  convergenceToUp: ofRoutes((scope) => scope.convergenceToUp),
-  convergenceToDown: ofRoutes((scope) => scope.convergenceToDown),
-  handleRxDuration: ofScopes((scope) => scope.handleRx),
+  convergenceToUp: ofRoutes((endpoint) => endpoint.convergenceToUp),
+  convergenceToDown: ofRoutes((endpoint) => endpoint.convergenceToDown),
+  handleRxDuration: ofEndpoints((endpoint) => endpoint.handleRx),
 };
 
 /** What stays of a manager that is closed: its counters, and nothing that says how it is now. */
 function ended(last: MetricsReading): MetricsReading {
   return {
     ...last,
-    scopes: last.scopes.map((scope) => ({ ...scope, sessions: { admin_down: 0, down: 0, init: 0, up: 0 }, queued: 0 })),
-    routes: last.routes.map((scope) => ({ ...scope, installed: 0 })),
-    desired: last.desired.map((scope) => ({ ...scope, count: 0 })),
+    endpoints: last.endpoints.map((endpoint) => ({ ...endpoint, sessions: { admin_down: 0, down: 0, init: 0, up: 0 }, queued: 0 })),
+    routes: last.routes.map((endpoint) => ({ ...endpoint, installed: 0 })),
+    desired: last.desired.map((endpoint) => ({ ...endpoint, count: 0 })),
     queueLength: 0,
     sendBufferBytes: 0,
     peers: [],
@@ -235,8 +235,8 @@ function merged(readings: readonly MetricsReading[]): MetricsReading {
   if (first === undefined) return NOTHING;
   return others.reduce(
     (sum, reading) => ({
-      scopes: joined(sum.scopes, reading.scopes, addScopes),
-      routes: joined(sum.routes, reading.routes, addRouteScopes),
+      endpoints: joined(sum.endpoints, reading.endpoints, addEndpoints),
+      routes: joined(sum.routes, reading.routes, addEndpointRoutes),
       desired: joined(sum.desired, reading.desired, (one, other) => ({ ...one, count: one.count + other.count })),
       ...addedNumbers(sum, reading, ['queueLength', 'sendBufferBytes', 'sendBufferFull']),
       readErrors: addRecords(sum.readErrors, reading.readErrors),
@@ -247,19 +247,19 @@ function merged(readings: readonly MetricsReading[]): MetricsReading {
 }
 
 function joined<T extends { iface: string; localIP: string }>(one: readonly T[], other: readonly T[], add: (one: T, other: T) => T): T[] {
-  const byKey = new Map(one.map((scope) => [`${scope.iface} ${scope.localIP}`, scope]));
-  for (const scope of other) {
-    const key = `${scope.iface} ${scope.localIP}`;
+  const byKey = new Map(one.map((endpoint) => [`${endpoint.iface} ${endpoint.localIP}`, endpoint]));
+  for (const endpoint of other) {
+    const key = `${endpoint.iface} ${endpoint.localIP}`;
     const known = byKey.get(key);
-    byKey.set(key, known === undefined ? scope : add(known, scope));
+    byKey.set(key, known === undefined ? endpoint : add(known, endpoint));
   }
   return [...byKey.values()];
 }
 
-function addScopes(one: ScopeStats, other: ScopeStats): ScopeStats {
+function addEndpoints(one: EndpointStats, other: EndpointStats): EndpointStats {
   return {
     ...one,
-    ...addedNumbers(one, other, ['tx', 'rx', 'unknownPeer', 'writeErrors', 'dropped', 'timeouts', 'graces', 'queued']),
+    ...addedNumbers(one, other, ['tx', 'rx', 'unknownPeer', 'writeErrors', 'dropped', 'timeouts', 'extensions', 'queued']),
     sessions: addRecords(one.sessions, other.sessions),
     rxInvalid: addRecords(one.rxInvalid, other.rxInvalid),
     transitions: addTransitions([...one.transitions, ...other.transitions]),
@@ -267,7 +267,7 @@ function addScopes(one: ScopeStats, other: ScopeStats): ScopeStats {
   };
 }
 
-function addRouteScopes(one: RouteScopeStats, other: RouteScopeStats): RouteScopeStats {
+function addEndpointRoutes(one: EndpointRouteStats, other: EndpointRouteStats): EndpointRouteStats {
   return {
     ...one,
     ...addedNumbers(one, other, ['installed', 'adds', 'addFailures', 'deletes', 'deleteFailures', 'restored', 'restoresDelayed']),

@@ -1,15 +1,16 @@
-/** What one call registers: everything is checked first, so that it is done as a whole or not at all. */
+/** What one call of `registerRoutes` will do: it is checked as a whole first, so that all or nothing is registered. */
 import { addressToNumber } from '../base/address.js';
 import { toMicros } from '../base/clock.js';
-import { NO_OPTIONS, type RegisterOptions, type ResolvedConfig, validateRegisterOptions } from './config.js';
-import type { PathFault, SessionPath, SessionTimers } from '../engine/engine.js';
 import { codeOf, ConfigError, expected, LivenessError, messageOf, type RouteIssue } from '../base/errors.js';
 import type { SessionTimerOptions } from '../base/intervals.js';
-import { DEFAULT_LIVENESS_PORT } from '../protocol/udp.js';
-import type { Registry } from './route-registry.js';
-import type { PutBack, RouteEntry } from './managed-route.js';
-import type { Session } from './managed-session.js';
 import { formatPeer, formatRoute, formatSlot, parseInterface, parseRoute, type Peer, peerOf, type Route } from '../base/route.js';
+import type { PathFault, RouteId, SessionPath } from '../engine/engine.js';
+import { DEFAULT_LIVENESS_PORT } from '../protocol/liveness.js';
+import type { SessionTimers } from '../protocol/session-core.js';
+import { NO_OPTIONS, type RegisterOptions, type ResolvedConfig, validateRegisterOptions } from './config.js';
+import type { ManagedRoute, RestoreRoute } from './managed-route.js';
+import type { ManagedSession } from './managed-session.js';
+import type { RouteRegistry } from './route-registry.js';
 
 /** A route to register, with its options. */
 export interface Registration extends RegisterOptions {
@@ -17,90 +18,98 @@ export interface Registration extends RegisterOptions {
   iface: string;
 }
 
-/** What one call has registered, or why it has not. */
-export interface Enrolment {
+/** The changes that a call makes, or the reasons why it makes none. */
+export interface RegistrationPlan {
   /** In the order of the registrations. */
-  readonly entries: readonly RouteEntry[];
-  /** The sessions that begin. */
-  readonly added: ReadonlySet<Session>;
-  /** The sessions that are to have other timers or another port. */
-  readonly changed: ReadonlyMap<Session, SessionParameters>;
-  /** The sessions that routes were moved away from. */
-  readonly left: ReadonlySet<Session>;
-  /** The entries that were registered before, each with what puts it back as it was. */
-  readonly renewed: ReadonlyMap<RouteEntry, PutBack>;
+  readonly routes: readonly ManagedRoute[];
+  /** Sessions to start. */
+  readonly addedSessions: ReadonlySet<ManagedSession>;
+  /** Sessions that get other timers or another port. */
+  readonly changedSessions: ReadonlyMap<ManagedSession, SessionParameters>;
+  /** Sessions that lost a route to another session. */
+  readonly leftSessions: ReadonlySet<ManagedSession>;
+  /** The routes that were registered before, each with a function that restores it. */
+  readonly renewedRoutes: ReadonlyMap<ManagedRoute, RestoreRoute>;
   readonly issues: RouteIssue[];
-  /** What stands behind each issue, by its index. */
+  /** The error behind each issue, by its index. */
   readonly errors: Map<number, unknown>;
 }
 
-/** What the routes that share a session have to agree on. */
+/** The parameters of a session, on which all its routes must agree. */
 export interface SessionParameters {
   readonly peerPort: number;
   readonly timers: SessionTimers;
 }
 
+/** The checks that only the engine can make. */
+export interface EngineChecks {
+  /** Which paths cannot work on this host. */
+  checkPaths(paths: readonly SessionPath[]): readonly PathFault[];
+  /** Which sessions, by index, the engine cannot tell from others; not there where it tells all apart. */
+  indistinct?(sessions: readonly ManagedSession[]): readonly number[];
+}
+
 /**
- * Registers routes with what is registered, against that, against each other and against the host. Where there are issues
- * nothing has changed.
+ * Validates all registrations, against each other, the registered routes and the host. Without issues the new routes and
+ * sessions are in the registry afterwards; with issues the registry is as before.
  */
-export function enrol(
+export function planRegistration(
   registrations: readonly Registration[],
-  registry: Registry,
+  registry: RouteRegistry,
   config: ResolvedConfig,
-  checkPaths: (paths: readonly SessionPath[]) => readonly PathFault[],
-  indistinct: (sessions: readonly Session[]) => readonly number[] = () => [],
-): Enrolment {
-  const enroller = new Enroller(registry, config);
+  engine: EngineChecks,
+): RegistrationPlan {
+  const planner = new RegistrationPlanner(registry, config);
   const errors = new Map<number, unknown>();
   registrations.forEach((registration, index) => {
     try {
-      enroller.enrol(registration, index);
+      planner.plan(registration, index);
     } catch (error) {
       errors.set(index, error);
     }
   });
-  for (const [index, error] of enroller.sharingErrors()) errors.set(index, error);
-  for (const [index, error] of enroller.pathErrors(checkPaths)) errors.set(index, error);
-  for (const [index, error] of enroller.indistinctErrors(indistinct)) errors.set(index, error);
-  const issues = [...errors].sort(([one], [other]) => one - other).map(([index, error]) => toIssue(index, error));
-  if (issues.length > 0) enroller.takeBack();
-  else enroller.renew();
-  const { entries, added, changed, left, renewed } = enroller;
-  return { entries, added, changed, left, renewed, issues, errors };
+  for (const [index, error] of planner.sharingErrors()) errors.set(index, error);
+  for (const [index, error] of planner.pathErrors(engine)) errors.set(index, error);
+  for (const [index, error] of planner.indistinctErrors(engine)) errors.set(index, error);
+  const issues = [...errors].sort(([left], [right]) => left - right).map(([index, error]) => toIssue(index, error));
+  if (issues.length > 0) planner.rollBack();
+  else planner.renew();
+  const { routes, addedSessions, changedSessions, leftSessions, renewedRoutes } = planner;
+  return { routes, addedSessions, changedSessions, leftSessions, renewedRoutes, issues, errors };
 }
 
 /** A registered route that is registered again. */
 interface Renewal {
-  readonly entry: RouteEntry;
+  readonly managed: ManagedRoute;
   readonly route: Readonly<Route>;
-  readonly session: Session;
+  readonly session: ManagedSession;
 }
 
-/** Puts new routes and sessions into the registry as it goes, and keeps what else is to change until all are found in order. */
-class Enroller {
-  readonly entries: RouteEntry[] = [];
-  readonly added = new Set<Session>();
-  readonly changed = new Map<Session, SessionParameters>();
-  readonly left = new Set<Session>();
-  readonly renewed = new Map<RouteEntry, PutBack>();
-  readonly #registry: Registry;
+/** Adds new routes and sessions to the registry at once, and delays all other changes until every registration is valid. */
+class RegistrationPlanner {
+  readonly routes: ManagedRoute[] = [];
+  readonly addedSessions = new Set<ManagedSession>();
+  readonly changedSessions = new Map<ManagedSession, SessionParameters>();
+  readonly leftSessions = new Set<ManagedSession>();
+  readonly renewedRoutes = new Map<ManagedRoute, RestoreRoute>();
+  readonly #registry: RouteRegistry;
   readonly #config: ResolvedConfig;
-  readonly #standard: SessionTimers;
-  readonly #routes = new Set<RouteEntry>();
-  readonly #renewals = new Map<RouteEntry, Renewal>();
-  /** The sessions that this call has spoken of, with the index of the first registration that did. */
-  readonly #named = new Map<Session, number>();
-  /** The session that begins with, or before, the registration of an index. */
-  readonly #begun: (Session | undefined)[] = [];
+  readonly #defaultTimers: SessionTimers;
+  readonly #addedRoutes = new Map<RouteId, ManagedRoute>();
+  readonly #renewals = new Map<RouteId, Renewal>();
+  /** The sessions that this call names, each with the index of the first registration that does. */
+  readonly #named = new Map<ManagedSession, number>();
+  /** By index: the new session that the registration uses. */
+  readonly #newSessions: (ManagedSession | undefined)[] = [];
 
-  constructor(registry: Registry, config: ResolvedConfig) {
+  constructor(registry: RouteRegistry, config: ResolvedConfig) {
     this.#registry = registry;
     this.#config = config;
-    this.#standard = timersOf({}, config);
+    this.#defaultTimers = timersOf({}, config);
   }
 
-  enrol(registration: Registration, index: number): void {
+  /** @throws LivenessError the first fault of the registration by itself, or against what is registered or planned */
+  plan(registration: Registration, index: number): void {
     if (typeof registration !== 'object' || (registration as unknown) === null) {
       throw new LivenessError('ERR_INVALID_ROUTE', expected('', 'an object with `route` and `iface`', registration));
     }
@@ -108,84 +117,85 @@ class Enroller {
     const options = isEmpty(rest) ? NO_OPTIONS : rest;
     const route = parseRoute(given);
     const iface = parseInterface(name);
-    const { port = DEFAULT_LIVENESS_PORT, peerIP: named, ...own } = validateRegisterOptions(options, this.#config);
-    const peer = { iface, localIP: route.src, peerIP: peerOf(route, named) };
+    const { port = DEFAULT_LIVENESS_PORT, peerIP: namedPeer, ...timers } = validateRegisterOptions(options, this.#config);
+    const peer = { iface, localIP: route.src, peerIP: peerOf(route, namedPeer) };
     if (peer.localIP === peer.peerIP) {
       throw new LivenessError('ERR_INVALID_ROUTE', expected('route.src', 'another address than the peer', route.src));
     }
     checkSource(route, this.#config);
     const occupant = this.#registry.occupant(route);
     if (occupant !== undefined) this.#checkOccupant(occupant, route, peer);
-    const session = this.#session(peer, { peerPort: port, timers: this.#timers(own) }, index);
-    if (this.added.has(session)) this.#begun[index] = session;
-    this.entries.push(this.#entry(occupant, route, session));
+    const session = this.#session(peer, { peerPort: port, timers: this.#timers(timers) }, index);
+    if (this.addedSessions.has(session)) this.#newSessions[index] = session;
+    this.routes.push(this.#route(occupant, route, session));
   }
 
-  /** What is wrong with the paths of sessions that begin; the others were found good when theirs did. */
-  *pathErrors(checkPaths: (paths: readonly SessionPath[]) => readonly PathFault[]): Iterable<[number, LivenessError]> {
-    const scopes = [...new Set([...this.added].map(({ scope }) => scope))];
-    const faults = new Map(checkPaths(scopes).map((fault) => [scopes[fault.index], fault]));
+  /** Faults of the paths of new sessions. The paths of other sessions were checked when those were registered. */
+  *pathErrors(engine: EngineChecks): Iterable<[number, LivenessError]> {
+    const endpoints = [...new Set([...this.addedSessions].map(({ endpoint }) => endpoint))];
+    const faults = new Map(engine.checkPaths(endpoints).map((fault) => [endpoints[fault.index], fault]));
     if (faults.size === 0) return;
-    for (const [index, session] of this.#begun.entries()) {
-      const fault = faults.get(session?.scope);
+    for (const [index, session] of this.#newSessions.entries()) {
+      const fault = faults.get(session?.endpoint);
       if (session !== undefined && fault !== undefined) yield [index, pathError(session, fault)];
     }
   }
 
-  /** A session that other routes share, and that this call does not name, stays as it is. */
+  /** Changed parameters of sessions that are shared with routes which this call does not register. */
   *sharingErrors(): Iterable<[number, ConfigError]> {
-    for (const [session, wanted] of this.changed) {
-      for (const entry of session.routes) {
-        if (entry.leaving || this.#renewals.has(entry) || this.#routes.has(entry)) continue;
-        yield [this.#named.get(session) ?? 0, sharedError(session.peer, differences(session, wanted))];
+    for (const [session, desired] of this.changedSessions) {
+      for (const { id, withdrawing } of session.routes) {
+        if (withdrawing || this.#renewals.has(id) || this.#addedRoutes.has(id)) continue;
+        yield [this.#named.get(session) ?? 0, sharedError(session.peer, differences(session, desired))];
         break;
       }
     }
   }
 
-  /** Sessions that begin and that the engine could not tell from others. */
-  *indistinctErrors(indistinct: (sessions: readonly Session[]) => readonly number[]): Iterable<[number, LivenessError]> {
-    const added = [...this.added];
-    const wrong = new Set(indistinct(added).map((at) => added[at]));
-    if (wrong.size === 0) return;
-    for (const [index, session] of this.#begun.entries()) {
-      if (session !== undefined && wrong.has(session)) yield [index, indistinctError(session)];
+  /** New sessions that the engine cannot tell from others. */
+  *indistinctErrors(engine: EngineChecks): Iterable<[number, LivenessError]> {
+    const added = [...this.addedSessions];
+    const indistinct = new Set((engine.indistinct?.(added) ?? []).map((index) => added[index]));
+    if (indistinct.size === 0) return;
+    for (const [index, session] of this.#newSessions.entries()) {
+      if (session !== undefined && indistinct.has(session)) yield [index, indistinctError(session)];
     }
   }
 
-  takeBack(): void {
-    for (const entry of this.#routes) this.#registry.removeRoute(entry);
-    for (const session of this.added) this.#registry.removeSession(session);
+  /** Removes from the registry what the planner has added. */
+  rollBack(): void {
+    for (const managed of this.#addedRoutes.values()) this.#registry.removeRoute(managed);
+    for (const session of this.addedSessions) this.#registry.removeSession(session);
   }
 
   renew(): void {
-    for (const { entry, route, session } of this.#renewals.values()) {
-      this.renewed.set(entry, entry.snapshot());
-      if (entry.session !== session) this.left.add(entry.session);
-      entry.renew(route, session);
+    for (const { managed, route, session } of this.#renewals.values()) {
+      this.renewedRoutes.set(managed, managed.restorer());
+      if (managed.session !== session) this.leftSessions.add(managed.session);
+      managed.renew(route, session);
     }
   }
 
-  /** Most have the timers of the configuration, and then the same. */
-  #timers(own: SessionTimerOptions): SessionTimers {
-    const timers = timersOf(own, this.#config);
-    return isSame(timers, this.#standard) ? this.#standard : timers;
+  /** Most sessions have the timers of the configuration: they share one object. */
+  #timers(options: SessionTimerOptions): SessionTimers {
+    const timers = timersOf(options, this.#config);
+    return areSameTimers(timers, this.#defaultTimers) ? this.#defaultTimers : timers;
   }
 
-  #entry(occupant: RouteEntry | undefined, route: Readonly<Route>, session: Session): RouteEntry {
+  #route(occupant: ManagedRoute | undefined, route: Readonly<Route>, session: ManagedSession): ManagedRoute {
     if (occupant === undefined) {
-      const entry = this.#registry.addRoute(route, session);
-      this.#routes.add(entry);
-      return entry;
+      const managed = this.#registry.addRoute(route, session);
+      this.#addedRoutes.set(managed.id, managed);
+      return managed;
     }
-    this.#renewals.set(occupant, { entry: occupant, route, session });
+    this.#renewals.set(occupant.id, { managed: occupant, route, session });
     return occupant;
   }
 
-  /** Refuses what would take a slot from another, or name one slot twice with two meanings. */
-  #checkOccupant(occupant: RouteEntry, route: Readonly<Route>, peer: Peer): void {
-    const isNew = this.#routes.has(occupant);
-    const renewal = this.#renewals.get(occupant);
+  /** Refuses a route whose slot belongs to another route, or which this call names a second time with other fields. */
+  #checkOccupant(occupant: ManagedRoute, route: Readonly<Route>, peer: Peer): void {
+    const isNew = this.#addedRoutes.has(occupant.id);
+    const renewal = this.#renewals.get(occupant.id);
     if (isNew || renewal !== undefined) {
       const session = renewal?.session ?? occupant.session;
       const named = renewal?.route ?? occupant.route;
@@ -193,7 +203,7 @@ class Enroller {
       if (!isSame) throw conflict(`The slot (${formatSlot(route)}) is named twice in one call, with two meanings`);
       return;
     }
-    if (occupant.leaving) return;
+    if (occupant.withdrawing) return;
     if (occupant.iface !== peer.iface) {
       throw conflict(`The slot (${formatSlot(route)}) is taken by a route that is registered on another interface (${occupant.key})`);
     }
@@ -202,32 +212,32 @@ class Enroller {
     }
   }
 
-  /** The session with a peer: the one there is, if it can be as it is wanted, or a new one. */
-  #session(peer: Peer, wanted: SessionParameters, index: number): Session {
-    const scope = this.#registry.scope(peer.iface, peer.localIP);
+  /** The session with a peer: the existing one, whose parameters may have to change, or a new one. */
+  #session(peer: Peer, desired: SessionParameters, index: number): ManagedSession {
+    const endpoint = this.#registry.endpoint(peer.iface, peer.localIP);
     const address = addressToNumber(peer.peerIP);
-    const session = scope.sessions.get(address);
+    const session = endpoint.sessions.get(address);
     if (session === undefined) {
       this.#checkLimit();
-      const begun = this.#registry.addSession(scope, address, wanted.peerPort, wanted.timers);
-      this.added.add(begun);
-      this.#named.set(begun, index);
-      return begun;
+      const added = this.#registry.addSession(endpoint, address, desired.peerPort, desired.timers);
+      this.addedSessions.add(added);
+      this.#named.set(added, index);
+      return added;
     }
-    const differing = differences(this.changed.get(session) ?? session, wanted);
+    const differing = differences(this.changedSessions.get(session) ?? session, desired);
     if (differing.length > 0) {
       if (this.#named.has(session)) throw sharedError(peer, differing);
-      this.changed.set(session, wanted);
+      this.changedSessions.set(session, desired);
     }
     if (!this.#named.has(session)) this.#named.set(session, index);
     return session;
   }
 
   #checkLimit(): void {
-    const most = maxSessions(this.#config);
+    const limit = maxSessions(this.#config);
     const needed = this.#registry.sessionCount + 1;
-    if (needed <= most) return;
-    const message = `${needed} sessions are more than ${most}, half of \`maxEvents\` (${this.#config.maxEvents}): set \`maxEvents\` to at least ${needed * 2}`;
+    if (needed <= limit) return;
+    const message = `${needed} sessions are more than ${limit}, half of \`maxEvents\` (${this.#config.maxEvents}): set \`maxEvents\` to at least ${needed * 2}`;
     throw new LivenessError('ERR_TOO_MANY_SESSIONS', message);
   }
 }
@@ -245,29 +255,29 @@ function conflict(message: string): LivenessError {
   return new LivenessError('ERR_ROUTE_CONFLICT', message);
 }
 
-/** A socket of ours that is bound to one address hears nothing that comes to another. */
+/** A socket that is bound to one address receives nothing for another. */
 function checkSource(route: Readonly<Route>, { bindIP, udp }: ResolvedConfig): void {
   if (udp !== undefined || bindIP === '0.0.0.0' || bindIP === route.src) return;
   throw new LivenessError('EADDRNOTAVAIL', expected('route.src', `${bindIP}, which the manager is bound to (\`bindIP\`)`, route.src));
 }
 
-function timersOf(own: SessionTimerOptions, config: ResolvedConfig): SessionTimers {
-  const { txMin = config.txMin, rxMin = config.rxMin, detectMult = config.detectMult } = own;
+function timersOf(options: SessionTimerOptions, config: ResolvedConfig): SessionTimers {
+  const { txMin = config.txMin, rxMin = config.rxMin, detectMult = config.detectMult } = options;
   return { txMinUs: toMicros(txMin), rxMinUs: toMicros(rxMin), detectMult };
 }
 
-function isSame(one: SessionTimers, other: SessionTimers): boolean {
-  return one.txMinUs === other.txMinUs && one.rxMinUs === other.rxMinUs && one.detectMult === other.detectMult;
+function areSameTimers(left: SessionTimers, right: SessionTimers): boolean {
+  return left.txMinUs === right.txMinUs && left.rxMinUs === right.rxMinUs && left.detectMult === right.detectMult;
 }
 
-/** The options that two wishes for one session differ in. */
-function differences({ timers, peerPort }: SessionParameters, wanted: SessionParameters): string[] {
-  if (peerPort === wanted.peerPort && isSame(timers, wanted.timers)) return [];
+/** The names of the options in which two sets of parameters differ. */
+function differences({ timers, peerPort }: SessionParameters, desired: SessionParameters): string[] {
+  if (peerPort === desired.peerPort && areSameTimers(timers, desired.timers)) return [];
   return [
-    timers.txMinUs !== wanted.timers.txMinUs ? 'txMin' : '',
-    timers.rxMinUs !== wanted.timers.rxMinUs ? 'rxMin' : '',
-    timers.detectMult !== wanted.timers.detectMult ? 'detectMult' : '',
-    peerPort !== wanted.peerPort ? 'port' : '',
+    timers.txMinUs !== desired.timers.txMinUs ? 'txMin' : '',
+    timers.rxMinUs !== desired.timers.rxMinUs ? 'rxMin' : '',
+    timers.detectMult !== desired.timers.detectMult ? 'detectMult' : '',
+    peerPort !== desired.peerPort ? 'port' : '',
   ].filter((name) => name !== '');
 }
 
@@ -276,7 +286,7 @@ function sharedError(peer: Peer, differing: readonly string[]): ConfigError {
   return new ConfigError([{ path: differing[0] ?? '', message }]);
 }
 
-function pathError({ iface, localIP }: Session, fault: PathFault): LivenessError {
+function pathError({ iface, localIP }: ManagedSession, fault: PathFault): LivenessError {
   if (fault.code === 'ERR_NO_SUCH_INTERFACE') {
     const what = fault.realName === undefined ? 'the name of an interface of this host' : `the interface's own name, \`${fault.realName}\``;
     return new LivenessError('ERR_NO_SUCH_INTERFACE', expected('iface', what, iface));
@@ -284,7 +294,7 @@ function pathError({ iface, localIP }: Session, fault: PathFault): LivenessError
   return new LivenessError(fault.code, expected('route.src', 'an address of this host', localIP));
 }
 
-function indistinctError({ iface, localIP, peerIP }: Session): LivenessError {
+function indistinctError({ iface, localIP, peerIP }: ManagedSession): LivenessError {
   const message = `A session between ${localIP} and ${peerIP} is on another interface than ${iface} already: only the native engine can tell them apart`;
   return new LivenessError('ERR_ENGINE_UNAVAILABLE', message);
 }

@@ -1,16 +1,17 @@
-/** Which routes are registered, and which sessions they share. Pure bookkeeping: it asks nobody and tells nobody. */
+/** The registered routes and the sessions that they share, with the indexes that find them. It calls nobody. */
 import { addressToNumber, parsePrefix } from '../base/address.js';
-import type { RouteId, SessionId, SessionTimers } from '../engine/engine.js';
 import type { Peer, Route } from '../base/route.js';
-import { RouteEntry } from './managed-route.js';
-import { Scope } from './local-endpoint.js';
-import { Session } from './managed-session.js';
+import type { RouteId, SessionId } from '../engine/engine.js';
+import type { SessionTimers } from '../protocol/session-core.js';
+import { LocalEndpoint } from './local-endpoint.js';
+import { ManagedRoute } from './managed-route.js';
+import { ManagedSession } from './managed-session.js';
 
-export class Registry {
-  readonly #scopes = new Map<string, Scope>();
-  readonly #sessions = new Map<SessionId, Session>();
-  /** By what slots have in common, then by the destination's address. */
-  readonly #slots = new Map<string, Map<number, RouteEntry>>();
+export class RouteRegistry {
+  readonly #endpoints = new Map<string, LocalEndpoint<ManagedSession>>();
+  readonly #sessions = new Map<SessionId, ManagedSession>();
+  /** By table, prefix length and priority, then by the destination's address. */
+  readonly #slots = new Map<string, Map<number, ManagedRoute>>();
   #lastSessionId: SessionId = 0;
   #lastRouteId: RouteId = 0;
 
@@ -18,79 +19,80 @@ export class Registry {
     return this.#sessions.size;
   }
 
-  *routes(): IterableIterator<RouteEntry> {
-    for (const entries of this.#slots.values()) yield* entries.values();
+  *routes(): IterableIterator<ManagedRoute> {
+    for (const routes of this.#slots.values()) yield* routes.values();
   }
 
-  session({ iface, localIP, peerIP }: Readonly<Peer>): Session | undefined {
-    return this.#scopes.get(scopeKey(iface, localIP))?.sessions.get(addressToNumber(peerIP));
+  session({ iface, localIP, peerIP }: Readonly<Peer>): ManagedSession | undefined {
+    return this.#endpoints.get(endpointKey(iface, localIP))?.sessions.get(addressToNumber(peerIP));
   }
 
-  sessionById(id: SessionId): Session | undefined {
+  sessionById(id: SessionId): ManagedSession | undefined {
     return this.#sessions.get(id);
   }
 
-  /** The registered route of a key. */
-  route(iface: string, route: Readonly<Route>): RouteEntry | undefined {
+  /** The registered route with the key of a route on an interface. */
+  route(iface: string, route: Readonly<Route>): ManagedRoute | undefined {
     const occupant = this.occupant(route);
-    return occupant?.isKeyOf(iface, route) === true ? occupant : undefined;
+    return occupant?.hasKeyOf(iface, route) === true ? occupant : undefined;
   }
 
-  /** Who holds the slot that a route would occupy: slots are part of keys, and no two registered routes share one. */
-  occupant(route: Readonly<Route>): RouteEntry | undefined {
+  /** The registered route in the slot of a route. A slot is part of a key, and holds one registered route at most. */
+  occupant(route: Readonly<Route>): ManagedRoute | undefined {
     const prefix = parsePrefix(route.dst);
     if (prefix === undefined) return undefined;
-    return this.#slots.get(slotKey(route.table, prefix.length, route.priority ?? 0))?.get(addressToNumber(prefix.address));
+    return this.#slots.get(slotGroup(route.table, prefix.length, route.priority ?? 0))?.get(addressToNumber(prefix.address));
   }
 
-  /** The scope of an interface and a local address; it comes to stay with its first session. */
-  scope(iface: string, localIP: string): Scope {
-    return this.#scopes.get(scopeKey(iface, localIP)) ?? new Scope(iface, localIP);
+  /** The local endpoint of an interface and an address. It is kept from its first session to its last. */
+  endpoint(iface: string, localIP: string): LocalEndpoint<ManagedSession> {
+    return this.#endpoints.get(endpointKey(iface, localIP)) ?? new LocalEndpoint(iface, localIP);
   }
 
-  addSession(scope: Scope, address: number, peerPort: number, timers: SessionTimers): Session {
+  addSession(endpoint: LocalEndpoint<ManagedSession>, address: number, peerPort: number, timers: SessionTimers): ManagedSession {
     this.#lastSessionId += 1;
-    const session = new Session(this.#lastSessionId, scope, address, peerPort, timers);
-    if (scope.sessions.size === 0) this.#scopes.set(scopeKey(scope.iface, scope.localIP), scope);
-    scope.sessions.set(address, session);
+    const session = new ManagedSession(this.#lastSessionId, endpoint, address, peerPort, timers);
+    if (endpoint.sessions.size === 0) this.#endpoints.set(endpointKey(endpoint.iface, endpoint.localIP), endpoint);
+    endpoint.sessions.set(address, session);
     this.#sessions.set(session.id, session);
     return session;
   }
 
-  removeSession({ id, scope, address }: Session): void {
-    scope.sessions.delete(address);
-    if (scope.sessions.size === 0) this.#scopes.delete(scopeKey(scope.iface, scope.localIP));
+  removeSession({ id, endpoint, address }: ManagedSession): void {
+    endpoint.sessions.delete(address);
+    if (endpoint.sessions.size === 0) this.#endpoints.delete(endpointKey(endpoint.iface, endpoint.localIP));
     this.#sessions.delete(id);
   }
 
-  addRoute(route: Readonly<Route>, session: Session): RouteEntry {
+  addRoute(route: Readonly<Route>, session: ManagedSession): ManagedRoute {
     this.#lastRouteId += 1;
-    const entry = new RouteEntry(this.#lastRouteId, route, session);
-    const key = slotKeyOf(entry);
-    const entries = this.#slots.get(key) ?? new Map<number, RouteEntry>();
-    if (entries.size === 0) this.#slots.set(key, entries);
-    entries.set(entry.destination, entry);
-    session.addRoute(entry);
-    return entry;
+    const managed = new ManagedRoute(this.#lastRouteId, route, session);
+    const group = slotGroupOf(managed);
+    const routes = this.#slots.get(group) ?? new Map<number, ManagedRoute>();
+    if (routes.size === 0) this.#slots.set(group, routes);
+    routes.set(managed.destination, managed);
+    session.addRoute(managed);
+    return managed;
   }
 
-  removeRoute(entry: RouteEntry): void {
-    const key = slotKeyOf(entry);
-    const entries = this.#slots.get(key);
-    if (entries?.get(entry.destination) === entry) entries.delete(entry.destination);
-    if (entries?.size === 0) this.#slots.delete(key);
-    entry.session.removeRoute(entry);
+  removeRoute(managed: ManagedRoute): void {
+    const group = slotGroupOf(managed);
+    const routes = this.#slots.get(group);
+    if (routes?.get(managed.destination) === managed) routes.delete(managed.destination);
+    if (routes?.size === 0) this.#slots.delete(group);
+    managed.session.removeRoute(managed);
   }
 }
 
-function scopeKey(iface: string, localIP: string): string {
+function endpointKey(iface: string, localIP: string): string {
   return `${iface} ${localIP}`;
 }
 
-function slotKeyOf({ table, prefixLength, priority }: RouteEntry): string {
-  return slotKey(table, prefixLength, priority);
+function slotGroupOf({ table, prefixLength, priority }: ManagedRoute): string {
+  return slotGroup(table, prefixLength, priority);
 }
 
-function slotKey(table: number, prefixLength: number, priority: number): string {
+/** A text per group of slots and not per slot: there are few groups. */
+function slotGroup(table: number, prefixLength: number, priority: number): string {
   return `${table} ${prefixLength} ${priority}`;
 }

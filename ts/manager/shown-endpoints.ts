@@ -1,30 +1,30 @@
-/** Which scopes are shown: addresses come and go, and each has some thirty series. */
+/** Which local endpoints metrics show: addresses come and go, and each endpoint has some thirty series. */
 import { monotonicNow } from '../base/clock.js';
 
-/** So long a scope without sessions and routes is shown, in milliseconds: longer than a scraper takes to read what was last. */
+/** How long an endpoint without sessions and routes is shown, in milliseconds: long enough for every scraper to read its last values. */
 export const SHOWN_AFTER_MS = 300_000;
 
-interface Named {
+/** The local address under which an interface counts packets to addresses that have no session. */
+export const UNKNOWN_PEERS = '0.0.0.0';
+
+interface Endpoint {
   readonly iface: string;
   readonly localIP: string;
 }
 
-/** Addresses that no session ever had share this one on each interface. */
-export const STRANGERS = '0.0.0.0';
+export class ShownEndpoints {
+  /** When each endpoint last had a session or a route. */
+  readonly #lastActive = new Map<string, number>();
 
-export class LivingScopes {
-  /** When each was last seen with a session or a route. */
-  readonly #seen = new Map<string, number>();
-
-  /** Notes which scopes have something that lives, and gives what tells whether one is shown. */
-  look(living: Iterable<Named>, known: readonly Named[]): (scope: Named) => boolean {
+  /** Notes the active endpoints. Returns a function that tells whether an endpoint is shown. */
+  update(active: Iterable<Endpoint>, known: readonly Endpoint[]): (endpoint: Endpoint) => boolean {
     const now = monotonicNow();
-    for (const scope of living) this.#seen.set(keyOf(scope), now);
-    for (const scope of known) if (!this.#seen.has(keyOf(scope))) this.#seen.set(keyOf(scope), now);
-    return (scope) => scope.localIP === STRANGERS || now - (this.#seen.get(keyOf(scope)) ?? now) < SHOWN_AFTER_MS;
+    for (const endpoint of active) this.#lastActive.set(keyOf(endpoint), now);
+    for (const endpoint of known) if (!this.#lastActive.has(keyOf(endpoint))) this.#lastActive.set(keyOf(endpoint), now);
+    return (endpoint) => endpoint.localIP === UNKNOWN_PEERS || now - (this.#lastActive.get(keyOf(endpoint)) ?? now) < SHOWN_AFTER_MS;
   }
 }
 
-function keyOf({ iface, localIP }: Named): string {
+function keyOf({ iface, localIP }: Endpoint): string {
   return `${iface} ${localIP}`;
 }

@@ -1,16 +1,16 @@
-/** Counters, as users get them. */
-import type { EngineStats, RouteScopeStats, ScopeStats } from '../engine/engine.js';
-import type { LatenessBucket } from '../protocol/delay-histogram.js';
+/** EndpointCounters, as users get them. */
+import type { EngineStats, EndpointRouteStats, EndpointStats } from '../engine/engine.js';
+import type { DelayBucket } from '../protocol/delay-histogram.js';
 
-/** What engine and routes have done so far. Counters never fall. */
+/** What engine and routes have done so far. EndpointCounters never fall. */
 export interface ManagerStats {
   /** Per (interface, local IP); packets to addresses without sessions are counted under `0.0.0.0`. */
-  readonly scopes: readonly ScopeStats[];
+  readonly endpoints: readonly EndpointStats[];
   readonly routes: {
     readonly registered: number;
     readonly installed: number;
     /** Per (interface, local IP). */
-    readonly scopes: readonly RouteScopeStats[];
+    readonly endpoints: readonly EndpointRouteStats[];
   };
   /** Entries in the scheduler's queue: at most two per session. */
   readonly queueLength: number;
@@ -30,25 +30,25 @@ export interface ManagerStats {
   /** How often the engine woke up. */
   readonly turns: number;
   /** The worst lateness of a turn so far, in milliseconds. */
-  readonly worstLateness: number;
+  readonly worstTurnDelay: number;
   /** How late turns were against the deadlines that they were meant for: what this host's scheduler costs. */
-  readonly turnLateness: LatenessHistogram;
+  readonly turnDelays: DelayDistribution;
   /** How late packets were handed to the system against their due times; early ones, within their jitter, count as punctual. */
-  readonly transmitLateness: LatenessHistogram;
+  readonly transmitDelays: DelayDistribution;
 }
 
 /**
  * Counts by lateness, exact to an eighth: each entry says how many lie below `below` milliseconds and not below the entry
  * before. Empty ones are left out.
  */
-export type LatenessHistogram = readonly { readonly below: number; readonly count: number }[];
+export type DelayDistribution = readonly { readonly below: number; readonly count: number }[];
 
-export function toStats(engine: EngineStats, registered: number, routeScopes: readonly RouteScopeStats[]): ManagerStats {
-  const installed = routeScopes.reduce((sum, scope) => sum + scope.installed, 0);
-  const routes = { registered, installed, scopes: routeScopes };
-  const { scopes, queueLength, readErrors, socketDrops, sendBufferBytes, sendBufferFull, turns, worstLatenessUs } = engine;
+export function toStats(engine: EngineStats, registered: number, routeStats: readonly EndpointRouteStats[]): ManagerStats {
+  const installed = routeStats.reduce((sum, endpoint) => sum + endpoint.installed, 0);
+  const routes = { registered, installed, endpoints: routeStats };
+  const { endpoints, queueLength, readErrors, socketDrops, sendBufferBytes, sendBufferFull, turns, worstTurnDelayUs } = engine;
   return {
-    scopes,
+    endpoints,
     routes,
     queueLength,
     readErrors,
@@ -56,12 +56,12 @@ export function toStats(engine: EngineStats, registered: number, routeScopes: re
     sendBufferBytes,
     sendBufferFull,
     turns,
-    worstLateness: worstLatenessUs / 1_000,
-    turnLateness: toHistogram(engine.turnLateness),
-    transmitLateness: toHistogram(engine.transmitLateness),
+    worstTurnDelay: worstTurnDelayUs / 1_000,
+    turnDelays: toHistogram(engine.turnDelays),
+    transmitDelays: toHistogram(engine.transmitDelays),
   };
 }
 
-function toHistogram(buckets: readonly LatenessBucket[]): LatenessHistogram {
+function toHistogram(buckets: readonly DelayBucket[]): DelayDistribution {
   return buckets.map(({ belowUs, count }) => ({ below: belowUs / 1_000, count }));
 }

@@ -48,9 +48,9 @@ export function toTransition(peer: Readonly<Peer>, record: SessionRecord): Trans
 }
 
 /** What a stream needs to know of those whom it serves. */
-export interface StreamParts {
-  /** It keeps no more records than this, but for those of sessions that exist. */
-  readonly most: number;
+export interface TransitionStreamOptions {
+  /** When more records than this wait, those of ended sessions are dropped. */
+  readonly limit: number;
   /** Whether there is a session with a peer. */
   readonly exists: (peer: Peer) => boolean;
   /** So many records of sessions that have ended were dropped: nobody had read them. */
@@ -63,12 +63,12 @@ export interface StreamParts {
 export class TransitionStream implements AsyncIterableIterator<Transition> {
   readonly #pending = new Map<string, Transition>();
   readonly #waiting: Reader[] = [];
-  readonly #parts: StreamParts;
+  readonly #options: TransitionStreamOptions;
   #ended = false;
   #failure: Error | undefined;
 
-  constructor(parts: StreamParts) {
-    this.#parts = parts;
+  constructor(options: TransitionStreamOptions) {
+    this.#options = options;
   }
 
   push(transition: Transition): void {
@@ -80,14 +80,14 @@ export class TransitionStream implements AsyncIterableIterator<Transition> {
     const key = formatPeer(transition.peer);
     const earlier = this.#pending.get(key);
     this.#pending.set(key, earlier === undefined ? transition : joined(earlier, transition));
-    if (this.#pending.size > this.#parts.most) this.#dropEnded();
+    if (this.#pending.size > this.#options.limit) this.#dropEnded();
   }
 
   /** Nothing follows but what is already here. */
   end(): void {
     if (this.#ended) return;
     this.#ended = true;
-    this.#parts.onEnd();
+    this.#options.onEnd();
     for (const reader of this.#waiting.splice(0)) reader.resolve({ done: true, value: undefined });
   }
 
@@ -127,9 +127,9 @@ export class TransitionStream implements AsyncIterableIterator<Transition> {
   /** All of them at once, so that looking for them costs a transition little. */
   #dropEnded(): void {
     const before = this.#pending.size;
-    for (const [key, { peer }] of this.#pending) if (!this.#parts.exists(peer)) this.#pending.delete(key);
+    for (const [key, { peer }] of this.#pending) if (!this.#options.exists(peer)) this.#pending.delete(key);
     const count = before - this.#pending.size;
-    if (count > 0) this.#parts.onDropped(count);
+    if (count > 0) this.#options.onDropped(count);
   }
 }
 

@@ -6,7 +6,7 @@ import type { Counter, Gauge, Histogram as PromHistogram, Registry } from 'prom-
 
 import { field, hasMethods, object, optionsOf } from '../base/fields.js';
 import { readGuarded } from '../base/guard.js';
-import { CONVERGENCE_BOUNDS, HANDLE_RX_BOUNDS, type HistogramStats } from './histogram.js';
+import { CONVERGENCE_BOUNDS, HANDLE_RX_BOUNDS, type HistogramStats } from './duration-histogram.js';
 
 /** The interface (reference name: `LabelIface`). */
 export const LABEL_IFACE = 'iface';
@@ -52,92 +52,97 @@ interface Definition {
   readonly bounds?: readonly number[];
 }
 
-const SCOPE = [LABEL_IFACE, LABEL_LOCAL_IP] as const;
-const PEER = [...SCOPE, LABEL_PEER_IP] as const;
+const ENDPOINT = [LABEL_IFACE, LABEL_LOCAL_IP] as const;
+const PEER = [...ENDPOINT, LABEL_PEER_IP] as const;
 
 /** Prefix and suffix make the name in Prometheus. */
 const DEFINITIONS = {
-  sessions: { kind: 'gauge', suffix: 'sessions', help: 'Sessions by state', labels: [...SCOPE, LABEL_STATE] },
+  sessions: { kind: 'gauge', suffix: 'sessions', help: 'Sessions by state', labels: [...ENDPOINT, LABEL_STATE] },
   sessionTransitions: {
     kind: 'counter',
     suffix: 'session_transitions_total',
     help: 'Changes of a session’s state, by what caused them',
-    labels: [...SCOPE, LABEL_STATE_FROM, LABEL_STATE_TO, LABEL_REASON],
+    labels: [...ENDPOINT, LABEL_STATE_FROM, LABEL_STATE_TO, LABEL_REASON],
   },
-  routesInstalled: { kind: 'gauge', suffix: 'routes_installed', help: 'Routes that the backend has confirmed', labels: SCOPE },
-  routeInstalls: { kind: 'counter', suffix: 'route_installs_total', help: 'Routes installed', labels: SCOPE },
-  routeWithdraws: { kind: 'counter', suffix: 'route_withdraws_total', help: 'Routes withdrawn', labels: SCOPE },
+  routesInstalled: { kind: 'gauge', suffix: 'routes_installed', help: 'Routes that the backend has confirmed', labels: ENDPOINT },
+  routeInstalls: { kind: 'counter', suffix: 'route_installs_total', help: 'Routes installed', labels: ENDPOINT },
+  routeWithdraws: { kind: 'counter', suffix: 'route_withdraws_total', help: 'Routes withdrawn', labels: ENDPOINT },
   convergenceToUp: {
     kind: 'histogram',
     suffix: 'convergence_to_up_seconds',
     help: 'From the first valid packet while Down to the installed route',
-    labels: SCOPE,
+    labels: ENDPOINT,
     bounds: CONVERGENCE_BOUNDS,
   },
   convergenceToDown: {
     kind: 'histogram',
     suffix: 'convergence_to_down_seconds',
     help: 'From the first packet that was missing, or said Down, to the withdrawn route',
-    labels: SCOPE,
+    labels: ENDPOINT,
     bounds: CONVERGENCE_BOUNDS,
   },
   schedulerServiceQueueLen: {
     kind: 'gauge',
     suffix: 'scheduler_service_queue_len',
     help: 'Entries in the scheduler’s queue, by interface and local address',
-    labels: SCOPE,
+    labels: ENDPOINT,
   },
   schedulerEventsDropped: {
     kind: 'counter',
     suffix: 'scheduler_events_dropped_total',
     help: 'Transmits given up on since the send buffer had no room for them; timers are never dropped',
-    labels: SCOPE,
+    labels: ENDPOINT,
   },
   schedulerTotalQueueLen: { kind: 'gauge', suffix: 'scheduler_total_queue_len', help: 'Entries in the scheduler’s queue', labels: [] },
   routeInstallFailures: {
     kind: 'counter',
     suffix: 'route_install_failures_total',
     help: 'Attempts to install a route that failed',
-    labels: SCOPE,
+    labels: ENDPOINT,
   },
   routeUninstallFailures: {
     kind: 'counter',
     suffix: 'route_uninstall_failures_total',
     help: 'Attempts to withdraw a route that failed',
-    labels: SCOPE,
+    labels: ENDPOINT,
   },
   handleRxDuration: {
     kind: 'histogram',
     suffix: 'handle_rx_duration_seconds',
     help: 'The handling of one received packet',
-    labels: SCOPE,
+    labels: ENDPOINT,
     bounds: HANDLE_RX_BOUNDS,
   },
-  controlPacketsTX: { kind: 'counter', suffix: 'control_packets_tx_total', help: 'Control packets sent', labels: SCOPE },
-  controlPacketsRX: { kind: 'counter', suffix: 'control_packets_rx_total', help: 'Control packets received for a session', labels: SCOPE },
+  controlPacketsTX: { kind: 'counter', suffix: 'control_packets_tx_total', help: 'Control packets sent', labels: ENDPOINT },
+  controlPacketsRX: {
+    kind: 'counter',
+    suffix: 'control_packets_rx_total',
+    help: 'Control packets received for a session',
+    labels: ENDPOINT,
+  },
   controlPacketsRxInvalid: {
     kind: 'counter',
     suffix: 'control_packets_rx_invalid_total',
     help: 'Received packets that were dropped, by why',
-    labels: [...SCOPE, LABEL_REASON],
+    labels: [...ENDPOINT, LABEL_REASON],
   },
   unknownPeerPackets: {
     kind: 'counter',
     suffix: 'unknown_peer_packets_total',
     help: 'Well-formed packets that belong to no session',
-    labels: SCOPE,
+    labels: ENDPOINT,
   },
   readSocketErrors: {
     kind: 'counter',
     suffix: 'read_socket_errors_total',
     help: 'Failed reads from the socket',
-    labels: [...SCOPE, LABEL_OPERATION],
+    labels: [...ENDPOINT, LABEL_OPERATION],
   },
   writeSocketErrors: {
     kind: 'counter',
     suffix: 'write_socket_errors_total',
     help: 'Failed writes to the socket',
-    labels: [...SCOPE, LABEL_OPERATION],
+    labels: [...ENDPOINT, LABEL_OPERATION],
   },
   peerSessions: {
     kind: 'gauge',
@@ -166,19 +171,19 @@ const FURTHER = {
     kind: 'counter',
     suffix: 'route_restores_total',
     help: 'Routes that were lost while they were to be there, and that are put back',
-    labels: SCOPE,
+    labels: ENDPOINT,
   },
   routeRestoresDelayed: {
     kind: 'counter',
     suffix: 'route_restores_delayed_total',
     help: 'Those of them that are put back after a delay, since others take them away again and again',
-    labels: SCOPE,
+    labels: ENDPOINT,
   },
   routesDesired: {
     kind: 'gauge',
     suffix: 'routes_desired',
     help: 'Routes that should be installed: those of sessions that are Up; in passive mode all',
-    labels: SCOPE,
+    labels: ENDPOINT,
   },
   peerInfo: {
     kind: 'gauge',
@@ -285,13 +290,13 @@ export class Metrics {
 }
 
 /** The labels of what is counted per interface and local address. */
-export function scopeLabels({ iface, localIP }: { readonly iface: string; readonly localIP: string }): Record<string, string> {
+export function endpointLabels({ iface, localIP }: { readonly iface: string; readonly localIP: string }): Record<string, string> {
   return { [LABEL_IFACE]: iface, [LABEL_LOCAL_IP]: localIP };
 }
 
 /** The labels of what is shown per peer. */
 export function peerLabels(peer: { readonly iface: string; readonly localIP: string; readonly peerIP: string }): Record<string, string> {
-  return { ...scopeLabels(peer), [LABEL_PEER_IP]: peer.peerIP };
+  return { ...endpointLabels(peer), [LABEL_PEER_IP]: peer.peerIP };
 }
 
 /** The name in Prometheus. */

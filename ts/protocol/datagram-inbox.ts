@@ -1,7 +1,7 @@
 /** Datagrams between the one who receives them and those who wait for them. */
 import { givenMicros, LONGEST_WAIT_MS, monotonicNow } from '../base/clock.js';
 import { LivenessError } from '../base/errors.js';
-import type { Datagram } from './udp.js';
+import { closedTransport, type Datagram } from './udp-service.js';
 
 /** Datagrams that nobody has read yet are kept up to this many; what comes then is dropped, as a socket would. */
 const MOST_UNREAD = 4_096;
@@ -89,10 +89,6 @@ export class DatagramInbox {
     }
     return datagram;
   }
-}
-
-export function closedTransport(): Error {
-  return new LivenessError('ERR_CLOSED', 'The transport is closed');
 }
 
 function pastDeadline(): Error {

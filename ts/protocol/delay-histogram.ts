@@ -1,7 +1,7 @@
-/** How late things happened: a histogram in plain memory, exact to an eighth. The same as the native engine's `lateness.rs`. */
+/** A histogram of delays whose buckets are an eighth of an octave wide, as in the native engine's `delay_histogram.rs`. */
 
-/** So many latenesses lie below this one and not below that of the bucket before. Empty buckets are left out. */
-export interface LatenessBucket {
+/** The number of delays below `belowUs` and not below that of the previous bucket. Empty buckets are left out. */
+export interface DelayBucket {
   readonly belowUs: number;
   readonly count: number;
 }
@@ -9,31 +9,31 @@ export interface LatenessBucket {
 /** Buckets per doubling. */
 const PER_OCTAVE = 8;
 
-/** Up to 2^26 µs, a minute; what is later is counted in the last bucket. */
+/** Up to 2^26 µs, a minute; longer delays are counted in the last bucket. */
 const BUCKETS = 192;
 
-export class Lateness {
+export class DelayHistogram {
   readonly #counts = new Float64Array(BUCKETS);
 
-  note(latenessUs: number): void {
-    const bucket = Math.min(bucketOf(Math.floor(latenessUs)), BUCKETS - 1);
+  note(delayUs: number): void {
+    const bucket = Math.min(bucketOf(Math.floor(delayUs)), BUCKETS - 1);
     this.#counts[bucket] = (this.#counts[bucket] ?? 0) + 1;
   }
 
-  /** The buckets that hold something. */
-  buckets(): LatenessBucket[] {
+  /** The buckets that are not empty. */
+  buckets(): DelayBucket[] {
     return [...this.#counts].flatMap((count, bucket) => (count > 0 ? { belowUs: endOf(bucket), count } : []));
   }
 }
 
-function bucketOf(latenessUs: number): number {
-  if (latenessUs < PER_OCTAVE) return latenessUs;
-  const octave = Math.floor(Math.log2(latenessUs));
-  const within = Math.floor(latenessUs / 2 ** (octave - 3)) - PER_OCTAVE;
+function bucketOf(delayUs: number): number {
+  if (delayUs < PER_OCTAVE) return delayUs;
+  const octave = Math.floor(Math.log2(delayUs));
+  const within = Math.floor(delayUs / 2 ** (octave - 3)) - PER_OCTAVE;
   return (octave - 2) * PER_OCTAVE + within;
 }
 
-/** The least value of the bucket after this one. */
+/** The lower bound of the next bucket. */
 function endOf(bucket: number): number {
   const [octave, within] = [Math.floor((bucket + 1) / PER_OCTAVE), (bucket + 1) % PER_OCTAVE];
   return octave === 0 ? within : (PER_OCTAVE + within) * 2 ** (octave - 1);

@@ -1,7 +1,9 @@
 /** The loop that reads a transport and hands packets on. */
-import { monotonicNow } from '../base/clock.js';
+import { addAbortListener } from 'node:events';
+
 import * as v from 'valibot';
 
+import { monotonicNow } from '../base/clock.js';
 import { codeOf, messageOf, toError } from '../base/errors.js';
 import { field, functionField, hasMethods, object, optionsOf, SIGNAL_SCHEMA } from '../base/fields.js';
 import { callGuarded, promised, readGuarded } from '../base/guard.js';
@@ -11,7 +13,7 @@ import { MetricsSink } from '../metrics/metrics-sink.js';
 import type { Peer } from '../base/route.js';
 import { ControlPacket, type InvalidReason, receivable } from './packet.js';
 import { Throttle } from '../base/throttle.js';
-import { checkDatagram, type Datagram, isGone, type UDPService } from './udp.js';
+import { checkDatagram, type Datagram, isGone, type UDPService } from './udp-service.js';
 
 /**
  * Called with every well-formed packet, whom it is from and to, and when it arrived, in milliseconds of CLOCK_MONOTONIC
@@ -73,15 +75,14 @@ export class Receiver {
     const { signal } = optionsOf(SIGNAL_SCHEMA, options);
     const aborted = (): boolean => signal?.aborted === true;
     // A read that is under way ends at its deadline.
-    const stop = (): void => this.#setReadDeadline(monotonicNow());
-    signal?.addEventListener('abort', stop, { once: true });
+    const abortListener = signal && addAbortListener(signal, () => this.#setReadDeadline(monotonicNow()));
     try {
       while (!aborted()) {
         const datagram = await this.#read(aborted);
         if (datagram !== undefined) this.#handle(datagram);
       }
     } finally {
-      signal?.removeEventListener('abort', stop);
+      abortListener?.[Symbol.dispose]();
       if (aborted()) this.#setReadDeadline(undefined);
     }
   }

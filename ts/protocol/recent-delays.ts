@@ -1,30 +1,33 @@
-/** How late this process itself was, lately: the answer to "was it the peer or was it me". */
+/** The recent scheduling delays of this process. They tell whether a silence may be caused by this host. */
 
-/** Lateness below this is the scheduler's everyday noise and not kept. */
-const NOTEWORTHY_US = 1_000;
-const MOST_KEPT = 64;
+/** Shorter delays are everyday noise of the scheduler and are not kept. */
+const MIN_DELAY_US = 1_000;
+const MAX_KEPT = 64;
 
-/** Stalls in the order of time, each smaller than the one before it: an older and smaller one is the worst of no window. */
-export class Stalls {
-  readonly #kept: { at: number; latenessUs: number }[] = [];
-  #worstUs = 0;
+/**
+ * Delays in the order of time, each smaller than the one before it: an earlier and smaller delay is never the longest of a
+ * window that ends now.
+ */
+export class RecentDelays {
+  readonly #kept: { at: number; delayUs: number }[] = [];
+  #longestUs = 0;
 
-  /** Notes that at `now` the process was so late. */
-  note(now: number, latenessUs: number): void {
-    this.#worstUs = Math.max(this.#worstUs, latenessUs);
-    if (latenessUs < NOTEWORTHY_US) return;
-    while ((this.#kept.at(-1)?.latenessUs ?? Infinity) <= latenessUs) this.#kept.pop();
-    if (this.#kept.length === MOST_KEPT) this.#kept.shift();
-    this.#kept.push({ at: now, latenessUs });
+  /** Notes a delay that ended at `now`. */
+  note(now: number, delayUs: number): void {
+    this.#longestUs = Math.max(this.#longestUs, delayUs);
+    if (delayUs < MIN_DELAY_US) return;
+    while ((this.#kept.at(-1)?.delayUs ?? Infinity) <= delayUs) this.#kept.pop();
+    if (this.#kept.length === MAX_KEPT) this.#kept.shift();
+    this.#kept.push({ at: now, delayUs });
   }
 
-  /** The worst lateness noted at or after `start`, in microseconds. */
-  worstSince(start: number): number {
-    return this.#kept.find(({ at }) => at >= start)?.latenessUs ?? 0;
+  /** The longest delay at or after `start`, in microseconds. */
+  longestSince(start: number): number {
+    return this.#kept.find(({ at }) => at >= start)?.delayUs ?? 0;
   }
 
-  /** The worst lateness of all, in microseconds. */
-  get worst(): number {
-    return this.#worstUs;
+  /** The longest delay of all, in microseconds. */
+  get longest(): number {
+    return this.#longestUs;
   }
 }

@@ -11,7 +11,7 @@ export interface Rules {
   /** Forget the peer's discriminator when, after a detection timeout, a further detection time passes in silence. */
   readonly forgetsAfterSilence: boolean;
   /** In Down, knowing no peer, hear a packet that names a discriminator which is not ours as a Down that names none. */
-  readonly hearsStrangersWhenDown: boolean;
+  readonly acceptsForeignDiscriminatorWhenDown: boolean;
   /** A Down that arrives in Init leaves us in Init (RFC 5880 §6.2); else it takes us Down. */
   readonly staysInitOnDown: boolean;
   /** The least time that Init lasts in silence, in microseconds. */
@@ -33,7 +33,7 @@ export const REFERENCE: Rules = Object.freeze({
   name: 'reference',
   learnsFromEveryPacket: false,
   forgetsAfterSilence: false,
-  hearsStrangersWhenDown: false,
+  acceptsForeignDiscriminatorWhenDown: false,
   staysInitOnDown: false,
   initDetectMinUs: 0,
   initTransmitsMin: 0,
@@ -45,7 +45,7 @@ export const ROBUST: Rules = Object.freeze({
   name: 'robust',
   learnsFromEveryPacket: true,
   forgetsAfterSilence: true,
-  hearsStrangersWhenDown: true,
+  acceptsForeignDiscriminatorWhenDown: true,
   staysInitOnDown: true,
   initDetectMinUs: 3_300_000,
   initTransmitsMin: 3,

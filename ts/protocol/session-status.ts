@@ -6,7 +6,7 @@ import type { SessionCore } from './session-core.js';
 import type { DownReason, State } from './state.js';
 
 /** A session at one moment, without its routes. Times are `undefined` until they happened. */
-export interface BareSnapshot {
+export interface SessionStatus {
   readonly peer: Readonly<Peer>;
   readonly state: State;
   /** Our discriminator, 1 to 4 294 967 295. */
@@ -43,7 +43,7 @@ export interface BareSnapshot {
 }
 
 /** A session at one moment, in whole microseconds of CLOCK_MONOTONIC: what an engine has to say of it. */
-export interface CoreSnapshot {
+export interface SessionReading {
   readonly state: State;
   readonly localDiscr: number;
   /** 0 where the peer's discriminator is not known. */
@@ -65,20 +65,20 @@ export interface CoreSnapshot {
   readonly peerVersion: VersionBytes | undefined;
 }
 
-export function coreSnapshot(session: SessionCore, nextDetectScheduledUs: number | undefined): CoreSnapshot {
-  const { moments, peer } = session;
+export function readSession(session: SessionCore, nextDetectScheduledUs: number | undefined): SessionReading {
+  const { timestamps, peer } = session;
   return {
     state: session.state,
     localDiscr: session.localDiscr,
     peerDiscr: peer.discr,
     lastDownReason: session.lastDownReason,
-    convUpStartUs: moments.convUpStart,
-    convDownStartUs: moments.convDownStart,
-    upSinceUs: moments.upSince,
-    downSinceUs: moments.downSince,
+    convUpStartUs: timestamps.convUpStart,
+    convDownStartUs: timestamps.convDownStart,
+    upSinceUs: timestamps.upSince,
+    downSinceUs: timestamps.downSince,
     detectDeadlineUs: session.detectDeadline,
     nextDetectScheduledUs,
-    lastUpdatedUs: moments.lastUpdated,
+    lastUpdatedUs: timestamps.lastUpdated,
     detectTimeUs: session.detectTimeUs,
     txIntervalUs: session.txIntervalUs,
     peerPassive: session.lastRx === undefined ? undefined : peer.passive,
@@ -92,13 +92,13 @@ export function coreSnapshot(session: SessionCore, nextDetectScheduledUs: number
  *
  * @param offset one reading for all: times of one snapshot stay as far apart as they were
  */
-export function snapshotWith<Route, Routes>(
+export function statusWith<Route, Routes>(
   peer: Readonly<Peer>,
-  seen: CoreSnapshot,
+  seen: SessionReading,
   offset: number,
   route: Route,
   routes: Routes,
-): BareSnapshot & { readonly route: Route; readonly routes: Routes } {
+): SessionStatus & { readonly route: Route; readonly routes: Routes } {
   const date = (micros: number | undefined): Date | undefined => (micros === undefined ? undefined : toDate(micros, offset));
   const lastUp = date(seen.upSinceUs);
   const lastDown = date(seen.downSinceUs);
@@ -126,11 +126,11 @@ export function snapshotWith<Route, Routes>(
   };
 }
 
-export function modeOf(passive: boolean | undefined): BareSnapshot['peerMode'] {
+export function modeOf(passive: boolean | undefined): SessionStatus['peerMode'] {
   if (passive === undefined) return undefined;
   return passive ? 'passive' : 'active';
 }
 
-export function versionOf({ peerVersion }: CoreSnapshot): string | undefined {
+export function versionOf({ peerVersion }: SessionReading): string | undefined {
   return peerVersion === undefined ? undefined : formatClientVersion(peerVersion);
 }

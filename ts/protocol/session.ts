@@ -12,9 +12,9 @@ import { ControlPacket } from './packet.js';
 import { randomWord } from './random.js';
 import { REFERENCE, ROBUST, type Rules } from './rules.js';
 import { SessionCore } from './session-core.js';
-import { type BareSnapshot, coreSnapshot, snapshotWith } from './session-status.js';
+import { type SessionStatus, readSession, statusWith } from './session-status.js';
 import type { State } from './state.js';
-import { DEFAULT_LIVENESS_PORT } from './udp.js';
+import { DEFAULT_LIVENESS_PORT, LIVENESS } from './liveness.js';
 
 /** What a session is made of. Durations are milliseconds, fractions allowed. */
 export interface SessionOptions {
@@ -43,7 +43,7 @@ export interface SessionOptions {
 }
 
 /** A session as a snapshot shows it; `route` is the one it was made with. */
-export interface DrivenSnapshot extends BareSnapshot {
+export interface StandaloneSnapshot extends SessionStatus {
   readonly route: Readonly<Route> | undefined;
 }
 
@@ -84,6 +84,7 @@ export class Session {
     this.port = port;
     this.#route = route;
     const policy = {
+      protocol: LIVENESS,
       rules,
       minTxFloorUs: toMicros(bounds.minTxFloor),
       maxTxCeilUs: toMicros(bounds.maxTxCeil),
@@ -147,9 +148,9 @@ export class Session {
   }
 
   /** Reference name: `Session.Snapshot`. */
-  snapshot(): DrivenSnapshot {
+  snapshot(): StandaloneSnapshot {
     const { core } = this;
-    const { routes: _, ...snapshot } = snapshotWith(this.peer, coreSnapshot(core, core.detectDeadline), wallOffset(), this.#route, []);
+    const { routes: _, ...snapshot } = statusWith(this.peer, readSession(core, core.detectDeadline), wallOffset(), this.#route, []);
     return snapshot;
   }
 }

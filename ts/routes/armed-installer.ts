@@ -10,7 +10,7 @@ import {
   type RegisteredRoute,
   type RouteInstaller,
   type RouteStatus,
-  tellOfContention,
+  warnOfContention,
   UNKNOWN,
 } from './installer.js';
 import { Waiters } from './waiters.js';
@@ -214,7 +214,7 @@ export class ArmedInstaller implements RouteInstaller {
     const isLoss = op === 'none' && ok && route.installed && !installed;
     route.restoreAtUs = restoreAtUs;
     if (!isLoss) return;
-    if (restoreAtUs !== undefined && !route.isContended) tellOfContention(this.#warn, route.registered);
+    if (restoreAtUs !== undefined && !route.isContended) warnOfContention(this.#warn, route.registered);
     route.isContended = restoreAtUs !== undefined;
   }
 

@@ -2,7 +2,7 @@
 import { messageOf, toError } from '../base/errors.js';
 import type { RouteLoss, RouteReaderWriter } from './reader-writer.js';
 import { formatSlot, type Route } from '../base/route.js';
-import type { RouteId, RouteScopeStats } from '../engine/engine.js';
+import type { RouteId, EndpointRouteStats } from '../engine/engine.js';
 import {
   type InstallerWarning,
   type OperationListener,
@@ -14,31 +14,31 @@ import {
 import { Listings } from './listings.js';
 import { RetryGate } from './retry-gate.js';
 import { RouteCounters } from './route-counters.js';
-import { type InstallerRules, type KeeperMeans, RouteKeeper } from './slot-reconciler.js';
+import { type InstallerOptions, type ReconcilerDependencies, SlotReconciler } from './slot-reconciler.js';
 
 /** So many retries run at once; first attempts are not counted. */
 const MOST_RETRIES = 64;
 
 /**
- * One keeper per slot. It outlives its registration while calls are under way: what a late call does belongs to whoever
+ * One reconciler per slot. It outlives its registration while calls are under way: what a late call does belongs to whoever
  * owns the slot by then, or to nobody, and is taken back.
  */
 export class BackendInstaller implements RouteInstaller {
-  readonly #means: KeeperMeans;
-  readonly #keepers = new Map<RouteId, RouteKeeper>();
+  readonly #dependencies: ReconcilerDependencies;
+  readonly #reconcilers = new Map<RouteId, SlotReconciler>();
   /** Of registrations that have ended, by slot. */
-  readonly #former = new Map<string, RouteKeeper>();
+  readonly #retired = new Map<string, SlotReconciler>();
   readonly #unwatch: () => void;
   /** By slot; filled when the first loss is told. */
-  #bySlot: Map<string, RouteKeeper> | undefined = undefined;
+  #bySlot: Map<string, SlotReconciler> | undefined = undefined;
   #closed = false;
 
-  constructor(backend: RouteReaderWriter, rules: InstallerRules, listener: OperationListener, warn: InstallerWarning = () => undefined) {
+  constructor(backend: RouteReaderWriter, rules: InstallerOptions, listener: OperationListener, warn: InstallerWarning = () => undefined) {
     const [listings, counters, gate] = [new Listings(backend), new RouteCounters(), new RetryGate(MOST_RETRIES)];
-    const finished = (keeper: RouteKeeper): void => {
-      this.#finished(keeper);
+    const finished = (reconciler: SlotReconciler): void => {
+      this.#finished(reconciler);
     };
-    this.#means = { backend, listings, rules, listener, counters, gate, warn, finished };
+    this.#dependencies = { backend, listings, rules, listener, counters, gate, warn, finished };
     this.#unwatch = this.#watch(backend);
   }
 
@@ -47,86 +47,86 @@ export class BackendInstaller implements RouteInstaller {
   }
 
   changed(registered: RegisteredRoute): void {
-    const keeper = this.#keepers.get(registered.id);
-    keeper?.advance();
+    const reconciler = this.#reconcilers.get(registered.id);
+    reconciler?.advance();
     // Nothing moves: what the session does is seen when it is done.
-    if (this.#means.rules.passiveMode) keeper?.noteConvergence(registered.session.turn?.atUs);
+    if (this.#dependencies.rules.passiveMode) reconciler?.noteConvergence(registered.session.lastTransition?.atUs);
   }
 
   confirmed(registered: RegisteredRoute): Promise<void> {
-    return this.#keepers.get(registered.id)?.confirmed() ?? Promise.resolve();
+    return this.#reconcilers.get(registered.id)?.confirmed() ?? Promise.resolve();
   }
 
   async remove(registered: RegisteredRoute): Promise<void> {
-    const keeper = this.#keepers.get(registered.id);
-    if (keeper === undefined) return;
-    await keeper.leave();
-    if (keeper.gone && this.#keepers.get(registered.id) === keeper) this.#retire(keeper);
+    const reconciler = this.#reconcilers.get(registered.id);
+    if (reconciler === undefined) return;
+    await reconciler.leave();
+    if (reconciler.gone && this.#reconcilers.get(registered.id) === reconciler) this.#retire(reconciler);
   }
 
   abandon(registered: RegisteredRoute): void {
-    const keeper = this.#keepers.get(registered.id);
-    if (keeper === undefined) return;
-    this.#retire(keeper);
+    const reconciler = this.#reconcilers.get(registered.id);
+    if (reconciler === undefined) return;
+    this.#retire(reconciler);
     // Whatever comes of it, nobody waits for it: the manager's end is no failure of it.
-    keeper.leave().catch(() => undefined);
+    reconciler.leave().catch(() => undefined);
   }
 
   adopt(registered: RegisteredRoute): Promise<boolean> {
-    return this.#keepers.get(registered.id)?.adopt() ?? Promise.resolve(false);
+    return this.#reconcilers.get(registered.id)?.adopt() ?? Promise.resolve(false);
   }
 
   disturbed(registered: RegisteredRoute): void {
-    this.#keepers.get(registered.id)?.disturbed();
+    this.#reconcilers.get(registered.id)?.disturbed();
   }
 
   status(registered: RegisteredRoute): RouteStatus {
-    return this.#keepers.get(registered.id)?.status ?? UNKNOWN;
+    return this.#reconcilers.get(registered.id)?.status ?? UNKNOWN;
   }
 
-  stats(): RouteScopeStats[] {
-    return this.#means.counters.stats();
+  stats(): EndpointRouteStats[] {
+    return this.#dependencies.counters.stats();
   }
 
   close(): void {
     if (this.#closed) return;
     this.#closed = true;
     this.#unwatch();
-    for (const keeper of [...this.#keepers.values(), ...this.#former.values()]) keeper.stop();
-    this.#keepers.clear();
-    this.#former.clear();
+    for (const reconciler of [...this.#reconcilers.values(), ...this.#retired.values()]) reconciler.stop();
+    this.#reconcilers.clear();
+    this.#retired.clear();
   }
 
   #add(registered: RegisteredRoute): void {
-    const known = this.#keepers.get(registered.id) ?? this.#former.get(slotOf(registered));
+    const known = this.#reconcilers.get(registered.id) ?? this.#retired.get(slotOf(registered));
     this.#bySlot = undefined;
     if (known === undefined) {
-      this.#keepers.set(registered.id, new RouteKeeper(registered, this.#means));
+      this.#reconcilers.set(registered.id, new SlotReconciler(registered, this.#dependencies));
     } else {
-      this.#former.delete(slotOf(registered));
-      this.#keepers.set(registered.id, known);
+      this.#retired.delete(slotOf(registered));
+      this.#reconcilers.set(registered.id, known);
       known.keep(registered);
     }
     this.changed(registered);
   }
 
-  /** A keeper without a registration waits for the calls that are under way. */
-  #retire(keeper: RouteKeeper): void {
-    this.#keepers.delete(keeper.registered.id);
+  /** A reconciler without a registration waits for the calls that are under way. */
+  #retire(reconciler: SlotReconciler): void {
+    this.#reconcilers.delete(reconciler.registered.id);
     this.#bySlot = undefined;
-    if (!keeper.isFinished) this.#former.set(slotOf(keeper.registered), keeper);
+    if (!reconciler.isFinished) this.#retired.set(slotOf(reconciler.registered), reconciler);
   }
 
-  #finished(keeper: RouteKeeper): void {
-    const slot = slotOf(keeper.registered);
-    if (this.#former.get(slot) === keeper) this.#former.delete(slot);
+  #finished(reconciler: SlotReconciler): void {
+    const slot = slotOf(reconciler.registered);
+    if (this.#retired.get(slot) === reconciler) this.#retired.delete(slot);
   }
 
   /** The backend is foreign: that it cannot be watched costs nothing else. */
   #watch(backend: RouteReaderWriter): () => void {
     const failed = (thrown: unknown): void => {
       const message = `routes that the backend loses are not noticed: ${messageOf(thrown)}`;
-      this.#means.warn({ code: 'ERR_ROUTES_UNWATCHED', err: toError(thrown) }, message);
+      this.#dependencies.warn({ code: 'ERR_ROUTES_UNWATCHED', err: toError(thrown) }, message);
     };
     try {
       const unwatch = backend.watchRoutes?.({ lost: (routes, how) => this.#lost(routes, how), failed });
@@ -145,7 +145,7 @@ export class BackendInstaller implements RouteInstaller {
 
   #lost(routes: readonly Route[], how: RouteLoss): void {
     if (this.#closed) return;
-    this.#bySlot ??= new Map([...this.#keepers.values()].map((keeper) => [slotOf(keeper.registered), keeper]));
+    this.#bySlot ??= new Map([...this.#reconcilers.values()].map((reconciler) => [slotOf(reconciler.registered), reconciler]));
     for (const route of routes) this.#bySlot.get(formatSlot(route))?.lost(route, how);
   }
 }

@@ -1,5 +1,5 @@
 /** Desired against actual, per route. Two ways to the same end: a backend that is called, and routes that the engine moves by itself. */
-import type { KernelRoute, RouteId, RouteScopeStats, SessionId } from '../engine/engine.js';
+import type { KernelRoute, RouteId, EndpointRouteStats, SessionId } from '../engine/engine.js';
 import { formatRoute, type Route } from '../base/route.js';
 
 /** What a route needs to know of its session. */
@@ -8,7 +8,7 @@ export interface SessionView {
   readonly up: boolean;
   readonly peerPassive: boolean;
   /** The newest change to Up, or away from it: when it began to show and when it happened, in microseconds of CLOCK_MONOTONIC. */
-  readonly turn: { readonly startUs: number; readonly atUs: number } | undefined;
+  readonly lastTransition: { readonly startUs: number; readonly atUs: number } | undefined;
 }
 
 /** One registered route, as the manager keeps it. The installer reads it; only the manager changes it. */
@@ -72,8 +72,8 @@ export interface RouteInstaller {
   /** Something else has changed the slot by way of the same backend: what was known of the route is in doubt. */
   disturbed(registered: RegisteredRoute): void;
   status(registered: RegisteredRoute): RouteStatus;
-  /** Counters of the routes that are not armed; the engine counts those that are. */
-  stats(): RouteScopeStats[];
+  /** EndpointCounters of the routes that are not armed; the engine counts those that are. */
+  stats(): EndpointRouteStats[];
   /** Stops everything; routes stay as they are. Who waits is told `ERR_CLOSED`. */
   close(): void;
 }
@@ -85,7 +85,7 @@ export type OperationListener = (operation: RouteOperation) => void;
 export type InstallerWarning = (fields: object, message: string) => void;
 
 /** Says, once until there was peace, that others take a route away. */
-export function tellOfContention(warn: InstallerWarning, { route, iface }: RegisteredRoute): void {
+export function warnOfContention(warn: InstallerWarning, { route, iface }: RegisteredRoute): void {
   const message = `the route is taken away again and again, and put back with growing delays: ${formatRoute(route)}`;
   warn({ code: 'ERR_ROUTE_CONTENDED', ...route, iface }, message);
 }

@@ -1,11 +1,11 @@
-/** Counters of the routes that a backend is called for, per (interface, local IP). The engine counts those that it arms. */
+/** Counters of the routes of a called backend, per local endpoint. The engine counts the routes that it arms. */
 import { addressToText } from '../base/address.js';
-import type { RouteScopeStats } from '../engine/engine.js';
-import { CONVERGENCE_BOUNDS, Histogram } from '../metrics/histogram.js';
+import type { EndpointRouteStats } from '../engine/engine.js';
+import { CONVERGENCE_BOUNDS, DurationHistogram } from '../metrics/duration-histogram.js';
 import type { RegisteredRoute } from './installer.js';
 
-/** What is counted of one scope. */
-class Scope {
+/** The counters of one endpoint. */
+class RouteCounts {
   installed = 0;
   adds = 0;
   addFailures = 0;
@@ -13,57 +13,57 @@ class Scope {
   deleteFailures = 0;
   restored = 0;
   restoresDelayed = 0;
-  readonly convergenceToUp = new Histogram(CONVERGENCE_BOUNDS);
-  readonly convergenceToDown = new Histogram(CONVERGENCE_BOUNDS);
+  readonly convergenceToUp = new DurationHistogram(CONVERGENCE_BOUNDS);
+  readonly convergenceToDown = new DurationHistogram(CONVERGENCE_BOUNDS);
 }
 
-/** What routes are counted in: an interface, and a local address as a number. */
-export interface CountedScope {
+/** The local endpoint of a route: an interface, and the source address as a number. */
+export interface RouteEndpoint {
   readonly iface: string;
   readonly source: number;
 }
 
 export class RouteCounters {
-  readonly #scopes = new Map<string, { iface: string; localIP: string; scope: Scope }>();
+  readonly #endpoints = new Map<string, { iface: string; localIP: string; counts: RouteCounts }>();
 
   answered(registered: RegisteredRoute, op: 'add' | 'delete', ok: boolean): void {
-    const scope = this.#at(registered);
-    if (op === 'add') scope[ok ? 'adds' : 'addFailures'] += 1;
-    else scope[ok ? 'deletes' : 'deleteFailures'] += 1;
+    const counts = this.#at(registered);
+    if (op === 'add') counts[ok ? 'adds' : 'addFailures'] += 1;
+    else counts[ok ? 'deletes' : 'deleteFailures'] += 1;
   }
 
-  installed(scope: CountedScope, change: 1 | -1): void {
-    this.#at(scope).installed += change;
+  installed(endpoint: RouteEndpoint, change: 1 | -1): void {
+    this.#at(endpoint).installed += change;
   }
 
-  /** Somebody took a route away that is put back, possibly after a delay. */
+  /** Counts a route that another program deleted and that is put back, possibly after a delay. */
   lost(registered: RegisteredRoute, delayed: boolean): void {
-    const scope = this.#at(registered);
-    scope.restored += 1;
-    if (delayed) scope.restoresDelayed += 1;
+    const counts = this.#at(registered);
+    counts.restored += 1;
+    if (delayed) counts.restoresDelayed += 1;
   }
 
-  /** A session's change has reached the route after so many seconds. */
+  /** Counts the seconds from the cause of a transition to the backend's confirmation of the route's change. */
   converged(registered: RegisteredRoute, up: boolean, seconds: number): void {
     this.#at(registered)[up ? 'convergenceToUp' : 'convergenceToDown'].observe(Math.max(0, seconds));
   }
 
-  /** The counters as they are now, copied. */
-  stats(): RouteScopeStats[] {
-    return [...this.#scopes.values()].map(({ iface, localIP, scope }) => {
+  /** The present values, copied. */
+  stats(): EndpointRouteStats[] {
+    return [...this.#endpoints.values()].map(({ iface, localIP, counts }) => {
       const { installed, adds, addFailures, deletes, deleteFailures, restored, restoresDelayed, convergenceToUp, convergenceToDown } =
-        scope;
+        counts;
       const counted = { installed, adds, addFailures, deletes, deleteFailures, restored, restoresDelayed };
       return { iface, localIP, ...counted, convergenceToUp: convergenceToUp.stats(), convergenceToDown: convergenceToDown.stats() };
     });
   }
 
-  #at({ iface, source }: CountedScope): Scope {
+  #at({ iface, source }: RouteEndpoint): RouteCounts {
     const key = `${iface} ${source}`;
-    const known = this.#scopes.get(key);
-    if (known !== undefined) return known.scope;
-    const scope = new Scope();
-    this.#scopes.set(key, { iface, localIP: addressToText(source), scope });
-    return scope;
+    const known = this.#endpoints.get(key);
+    if (known !== undefined) return known.counts;
+    const counts = new RouteCounts();
+    this.#endpoints.set(key, { iface, localIP: addressToText(source), counts });
+    return counts;
   }
 }

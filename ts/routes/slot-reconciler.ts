@@ -1,18 +1,17 @@
 /** One slot of a backend: what it is to hold, what it may hold, and the calls that are under way. */
 import { monotonicNow } from '../base/clock.js';
 import { closedError } from '../base/errors.js';
+import { TIMED_OUT, within } from '../base/timeout.js';
 import type { PlacedRoute, RouteLoss, RouteReaderWriter } from './reader-writer.js';
 import {
-  type Answer,
+  type BackendAnswer,
   answerOf,
-  type Call,
+  type BackendCall,
   callBackend,
   conflicts,
-  isRefusal,
-  type Operation,
-  TIMED_OUT,
+  hadNoEffect,
+  type BackendOperation,
   timeoutError,
-  within,
 } from './backend-call.js';
 import type { Route } from '../base/route.js';
 import { Backoff } from './backoff.js';
@@ -23,16 +22,16 @@ import {
   type OperationListener,
   type RegisteredRoute,
   type RouteStatus,
-  tellOfContention,
+  warnOfContention,
 } from './installer.js';
 import type { Listings } from './listings.js';
 import type { RetryGate } from './retry-gate.js';
-import type { CountedScope, RouteCounters } from './route-counters.js';
+import type { RouteEndpoint, RouteCounters } from './route-counters.js';
 import { isSamePlace, isSameRoute, SlotContents } from './slot-contents.js';
 import { Waiters } from './waiters.js';
 
 /** How the wishes of routes are judged. */
-export interface InstallerRules {
+export interface InstallerOptions {
   /** Sessions and admin states move nothing: a route is installed while it is registered. */
   readonly passiveMode: boolean;
   /** A session whose peer is passive keeps its route when it goes Down. */
@@ -41,17 +40,17 @@ export interface InstallerRules {
   readonly routeTimeout: number;
 }
 
-/** What all keepers work with. */
-export interface KeeperMeans {
+/** What all reconcilers work with. */
+export interface ReconcilerDependencies {
   readonly backend: RouteReaderWriter;
   readonly listings: Listings;
-  readonly rules: InstallerRules;
+  readonly rules: InstallerOptions;
   readonly counters: RouteCounters;
   readonly listener: OperationListener;
   readonly gate: RetryGate;
   readonly warn: InstallerWarning;
-  /** Told when a keeper whose registration has ended has nothing left to do. */
-  readonly finished: (keeper: RouteKeeper) => void;
+  /** Told when a reconciler whose registration has ended has nothing left to do. */
+  readonly finished: (reconciler: SlotReconciler) => void;
 }
 
 type Wish = 'installed' | 'absent' | 'as_it_is';
@@ -64,22 +63,22 @@ const WAIT_FOR_HANGING_MS = 10_000;
  * again. A call that was not answered in time is given up on, and the next may go ahead; what the late answer says counts
  * only where no other call can have come between.
  */
-export class RouteKeeper {
+export class SlotReconciler {
   lastError: Error | undefined = undefined;
   #registered: RegisteredRoute;
   #target: PlacedRoute;
-  readonly #means: KeeperMeans;
+  readonly #dependencies: ReconcilerDependencies;
   readonly #contents = new SlotContents();
   /** Where the gauge counts it: the registration may have moved to another scope since. */
-  #counted: CountedScope | undefined = undefined;
+  #counted: RouteEndpoint | undefined = undefined;
   /** The turn of the session whose convergence was counted last. */
-  #convergedTurn: number | undefined;
-  #running: Call | undefined = undefined;
+  #convergedStartUs: number | undefined;
+  #running: BackendCall | undefined = undefined;
   #leaving = false;
   #gone = false;
   #stopped = false;
   /** What few routes need comes into being when it is needed. */
-  #late: Set<Call> | undefined = undefined;
+  #late: Set<BackendCall> | undefined = undefined;
   #backoff: Backoff | undefined = undefined;
   #inGate = false;
   #contention: Contention | undefined = undefined;
@@ -90,12 +89,12 @@ export class RouteKeeper {
   #departures: Waiters<void> | undefined = undefined;
   #adoptions: Waiters<boolean> | undefined = undefined;
 
-  constructor(registered: RegisteredRoute, means: KeeperMeans) {
+  constructor(registered: RegisteredRoute, dependencies: ReconcilerDependencies) {
     this.#registered = registered;
     this.#target = targetOf(registered);
-    this.#means = means;
+    this.#dependencies = dependencies;
     // A session that is Up already converged for the routes that it had then.
-    this.#convergedTurn = registered.session.turn?.startUs;
+    this.#convergedStartUs = registered.session.lastTransition?.startUs;
   }
 
   get registered(): RegisteredRoute {
@@ -119,10 +118,10 @@ export class RouteKeeper {
 
   /** Counts, once, how long the session's newest turn took to reach the route. */
   noteConvergence(atUs: number | undefined): void {
-    const { turn, up } = this.#registered.session;
-    if (turn === undefined || atUs === undefined || turn.startUs === this.#convergedTurn) return;
-    this.#convergedTurn = turn.startUs;
-    this.#means.counters.converged(this.#registered, up, (atUs - turn.startUs) / 1_000_000);
+    const { lastTransition, up } = this.#registered.session;
+    if (lastTransition === undefined || atUs === undefined || lastTransition.startUs === this.#convergedStartUs) return;
+    this.#convergedStartUs = lastTransition.startUs;
+    this.#dependencies.counters.converged(this.#registered, up, (atUs - lastTransition.startUs) / 1_000_000);
   }
 
   /** Starts what is wanted, unless a call is under way: then it is looked at again when that has ended. */
@@ -140,7 +139,7 @@ export class RouteKeeper {
     this.lastError = undefined;
     this.#confirmations?.resolve();
     if (this.#leaving) this.#depart();
-    if (this.isFinished) this.#means.finished(this);
+    if (this.isFinished) this.#dependencies.finished(this);
   }
 
   /** Registered, or registered again, possibly as another route for the same slot. */
@@ -223,7 +222,7 @@ export class RouteKeeper {
 
   #wish(): Wish {
     const { noUninstall, adminDown, session } = this.#registered;
-    const { passiveMode, honorPeerAdvertisedPassive } = this.#means.rules;
+    const { passiveMode, honorPeerAdvertisedPassive } = this.#dependencies.rules;
     const withdrawn = noUninstall ? 'as_it_is' : 'absent';
     if (this.#leaving) return withdrawn;
     if (passiveMode) return 'installed';
@@ -233,26 +232,26 @@ export class RouteKeeper {
     return honorPeerAdvertisedPassive && session.peerPassive ? 'as_it_is' : withdrawn;
   }
 
-  #wanted(): Operation | undefined {
+  #wanted(): BackendOperation | undefined {
     const wish = this.#wish();
     const [first] = this.#contents.possible;
     if (wish === 'absent') return first === undefined ? undefined : { kind: 'delete', placed: first };
     if (wish === 'as_it_is') return undefined;
-    const former = this.#contents.possible.find((placed) => !isSamePlace(placed, this.#target));
-    if (former !== undefined) {
-      if (this.#means.backend.routeReplace === undefined) return { kind: 'delete', placed: former };
-      return { kind: 'replace', placed: this.#target, former };
+    const previous = this.#contents.possible.find((placed) => !isSamePlace(placed, this.#target));
+    if (previous !== undefined) {
+      if (this.#dependencies.backend.routeReplace === undefined) return { kind: 'delete', placed: previous };
+      return { kind: 'replace', placed: this.#target, previous };
     }
     if (this.#installed || this.#restore !== undefined) return undefined;
     return { kind: 'add', placed: this.#target };
   }
 
-  async #run(operation: Operation): Promise<void> {
+  async #run(operation: BackendOperation): Promise<void> {
     const call = this.#begin(operation);
     const began = monotonicNow();
-    const { routeTimeout } = this.#means.rules;
-    const answer = answerOf(callBackend(this.#means, operation));
-    const outcome = await within(answer, routeTimeout);
+    const { routeTimeout } = this.#dependencies.rules;
+    const answer = answerOf(callBackend(this.#dependencies, operation));
+    const outcome = await within(answer, routeTimeout, { ref: false });
     if (outcome === TIMED_OUT) this.#awaitLate(call, answer);
     if (this.#stopped) return;
     this.#running = undefined;
@@ -269,8 +268,8 @@ export class RouteKeeper {
     this.#goOn(operation, error);
   }
 
-  #begin(operation: Operation): Call {
-    const call: Call = { operation, overlapped: false };
+  #begin(operation: BackendOperation): BackendCall {
+    const call: BackendCall = { operation, overlapped: false };
     this.#running = call;
     this.#backoff?.cancel();
     for (const late of this.#late ?? []) {
@@ -281,45 +280,45 @@ export class RouteKeeper {
   }
 
   /** Takes in an answer that came in time. */
-  #note({ operation, overlapped }: Call, { error, value }: Answer): void {
+  #note({ operation, overlapped }: BackendCall, { error, value }: BackendAnswer): void {
     const { kind, placed } = operation;
     if (error === undefined) {
       if (overlapped) this.#noteUnknown(placed);
       else this.#noteDone(operation, value);
-    } else if (kind !== 'look' && isRefusal(error) && !overlapped && !this.#hasLate()) {
+    } else if (kind !== 'look' && hadNoEffect(error) && !overlapped && !this.#hasLate()) {
       if (kind !== 'delete' && !this.#contents.isConfirmed(placed)) this.#noteGone(placed);
     } else if (kind !== 'look') {
       this.#noteUnknown(placed);
     }
   }
 
-  #noteDone({ kind, placed, former }: Operation, value: unknown): void {
+  #noteDone({ kind, placed, previous }: BackendOperation, value: unknown): void {
     if (kind === 'add' || (kind === 'look' && value === true)) this.#noteHeld(placed);
     else if (kind === 'delete' || kind === 'look') this.#noteGone(placed);
     else {
-      if (former !== undefined) this.#noteGone(former);
+      if (previous !== undefined) this.#noteGone(previous);
       this.#noteHeld(placed);
     }
   }
 
   /** Reports a call that has ended, one way or the other, and tells those who wait for it. */
-  #tell({ kind, placed }: Operation, error: Error | undefined, duration: number): void {
+  #tell({ kind, placed }: BackendOperation, error: Error | undefined, duration: number): void {
     this.lastError = error;
     if (kind === 'look') {
       this.#adoptions?.resolve(this.#installed);
       return;
     }
     const op = kind === 'delete' ? 'delete' : 'add';
-    this.#means.counters.answered(this.#registered, op, error === undefined);
+    this.#dependencies.counters.answered(this.#registered, op, error === undefined);
     if (error === undefined && this.#followsSession(op)) this.noteConvergence(monotonicNow() * 1_000);
     if (error !== undefined) this.#confirmations?.reject(error);
     else if (this.#installed) this.#confirmations?.resolve();
     const { route } = placed;
     const { iface } = this.#registered;
-    this.#means.listener({ route, iface, op, ok: error === undefined, duration, ...(error === undefined ? {} : { error }) });
+    this.#dependencies.listener({ route, iface, op, ok: error === undefined, duration, ...(error === undefined ? {} : { error }) });
   }
 
-  #goOn(operation: Operation, error: Error | undefined): void {
+  #goOn(operation: BackendOperation, error: Error | undefined): void {
     if (this.#stopped) return;
     if (error === undefined) this.#backoff?.succeeded();
     else if (this.#wanted()?.kind === operation.kind) {
@@ -329,12 +328,12 @@ export class RouteKeeper {
     this.advance();
   }
 
-  #retryLater(operation: Operation): void {
+  #retryLater(operation: BackendOperation): void {
     let hanging = 0;
     for (const late of this.#late ?? []) hanging += late.operation.kind === operation.kind ? 1 : 0;
     this.#backoff ??= new Backoff();
     const retry = (): void => {
-      this.#means.gate.enter(() => {
+      this.#dependencies.gate.enter(() => {
         this.#retry();
       });
     };
@@ -350,18 +349,18 @@ export class RouteKeeper {
   #leaveGate(): void {
     if (!this.#inGate) return;
     this.#inGate = false;
-    this.#means.gate.leave();
+    this.#dependencies.gate.leave();
   }
 
   /** When the answer comes after all, it may have undone what was done meanwhile. */
-  #awaitLate(call: Call, answer: Promise<Answer>): void {
+  #awaitLate(call: BackendCall, answer: Promise<BackendAnswer>): void {
     (this.#late ??= new Set()).add(call);
     void answer.then((it) => {
       this.#answeredLate(call, it);
     });
   }
 
-  #answeredLate(call: Call, answer: Answer): void {
+  #answeredLate(call: BackendCall, answer: BackendAnswer): void {
     this.#late?.delete(call);
     const { operation } = call;
     if (this.#stopped) return;
@@ -372,7 +371,7 @@ export class RouteKeeper {
   }
 
   /** Something came between the calls that are under way and their answers. Without `by` it was none of our calls. */
-  #doubtCalls(by?: Operation): void {
+  #doubtCalls(by?: BackendOperation): void {
     for (const call of [this.#running, ...(this.#late ?? [])]) {
       if (call !== undefined && (by === undefined || conflicts(call.operation, by))) call.overlapped = true;
     }
@@ -385,10 +384,10 @@ export class RouteKeeper {
   /** Whether it is the session's turn that asked for an operation. */
   #followsSession(op: 'add' | 'delete'): boolean {
     const { session, adminDown } = this.#registered;
-    return !this.#means.rules.passiveMode && !this.#leaving && !adminDown && session.up === (op === 'add');
+    return !this.#dependencies.rules.passiveMode && !this.#leaving && !adminDown && session.up === (op === 'add');
   }
 
-  #isDone({ kind, placed }: Operation): boolean {
+  #isDone({ kind, placed }: BackendOperation): boolean {
     return kind === 'delete' ? !this.#contents.isPossible(placed) : this.#contents.isConfirmed(placed);
   }
 
@@ -411,12 +410,12 @@ export class RouteKeeper {
     const counts = this.#installed && !this.#gone;
     const { iface, source } = this.#registered;
     if (this.#counted !== undefined && !(counts && this.#counted.iface === iface && this.#counted.source === source)) {
-      this.#means.counters.installed(this.#counted, -1);
+      this.#dependencies.counters.installed(this.#counted, -1);
       this.#counted = undefined;
     }
     if (!counts || this.#counted !== undefined) return;
     this.#counted = { iface, source };
-    this.#means.counters.installed(this.#counted, 1);
+    this.#dependencies.counters.installed(this.#counted, 1);
   }
 
   #startHold(): void {
@@ -437,12 +436,12 @@ export class RouteKeeper {
     this.#contention ??= new Contention();
     const wasQuiet = this.#contention.delay === 0;
     const delay = this.#contention.lose(monotonicNow());
-    if (wasQuiet && delay > 0) tellOfContention(this.#means.warn, this.#registered);
+    if (wasQuiet && delay > 0) warnOfContention(this.#dependencies.warn, this.#registered);
     return delay;
   }
 
   #restoreAfter(delay: number): void {
-    this.#means.counters.lost(this.#registered, delay > 0);
+    this.#dependencies.counters.lost(this.#registered, delay > 0);
     this.#endDelay();
     if (delay === 0) return;
     const timer = setTimeout(() => {

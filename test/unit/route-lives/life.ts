@@ -179,8 +179,10 @@ export class Life {
     const counted = this.#manager.stats().routes;
     expect(counted.registered).toBe(entries.length);
     if (this.#mode === 'armed') return;
-    expect(counted.scopes.reduce((sum, scope) => sum + scope.installed, 0)).toBe(entries.filter(({ installed }) => installed).length);
-    for (const scope of counted.scopes) expect(scope.installed).toBeGreaterThanOrEqual(0);
+    expect(counted.endpoints.reduce((sum, endpoint) => sum + endpoint.installed, 0)).toBe(
+      entries.filter(({ installed }) => installed).length,
+    );
+    for (const endpoint of counted.endpoints) expect(endpoint.installed).toBeGreaterThanOrEqual(0);
   }
 
   #registered(): { route: Route; iface: string }[] {

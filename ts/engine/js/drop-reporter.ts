@@ -1,26 +1,27 @@
-/** What the log is told of received packets that were dropped: one line per kind in five seconds, however many there were. */
-import type { ScopeStats } from '../engine.js';
+/** Reports received packets that were dropped: at most one line per reason in five seconds. */
+import type { EndpointStats } from '../engine.js';
 
-const QUIET_US = 5_000_000;
-const NO_NEWS: never[] = [];
+const INTERVAL_US = 5_000_000;
+const NOTHING: never[] = [];
 
-export class Refusals {
-  readonly #told = new Map<string, number>();
-  #lookedAt = -Infinity;
+export class DropReporter {
+  /** By reason: how many drops were reported so far. */
+  readonly #reported = new Map<string, number>();
+  #lastReport = -Infinity;
 
-  /** How many packets were dropped since the last news, by why; nothing within five seconds of those. */
-  news(scopes: () => readonly ScopeStats[], nowUs: number): { kind: string; count: number }[] {
-    if (nowUs - this.#lookedAt < QUIET_US) return NO_NEWS;
-    this.#lookedAt = nowUs;
-    const counted = new Map<string, number>();
-    for (const { rxInvalid, unknownPeer } of scopes()) {
-      for (const [kind, count] of Object.entries({ ...rxInvalid, unknown_peer: unknownPeer }))
-        counted.set(kind, (counted.get(kind) ?? 0) + count);
+  /** The number of drops per reason since the last report; nothing within five seconds of that. */
+  report(stats: () => readonly EndpointStats[], nowUs: number): { reason: string; count: number }[] {
+    if (nowUs - this.#lastReport < INTERVAL_US) return NOTHING;
+    this.#lastReport = nowUs;
+    const totals = new Map<string, number>();
+    for (const { rxInvalid, unknownPeer } of stats()) {
+      for (const [reason, count] of Object.entries({ ...rxInvalid, unknown_peer: unknownPeer }))
+        totals.set(reason, (totals.get(reason) ?? 0) + count);
     }
-    return [...counted].flatMap(([kind, total]) => {
-      const count = total - (this.#told.get(kind) ?? 0);
-      this.#told.set(kind, total);
-      return count === 0 ? [] : { kind, count };
+    return [...totals].flatMap(([reason, total]) => {
+      const count = total - (this.#reported.get(reason) ?? 0);
+      this.#reported.set(reason, total);
+      return count === 0 ? [] : { reason, count };
     });
   }
 }

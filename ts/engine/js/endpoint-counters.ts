@@ -1,13 +1,13 @@
-/** The counters of the JavaScript engine, per (interface, local IP). */
-import { HANDLE_RX_BOUNDS, Histogram } from '../../metrics/histogram.js';
+/** The counters of the JavaScript engine, per local endpoint: an interface and an address on it. */
+import { HANDLE_RX_BOUNDS, DurationHistogram } from '../../metrics/duration-histogram.js';
 import type { State } from '../../protocol/state.js';
-import type { Counting, Path } from './engine-core.js';
-import type { InvalidReason, ScopeStats, TransitionCause, TransitionCount } from '../engine.js';
+import type { EndpointStats, InvalidReason, TransitionCause, TransitionCount } from '../engine.js';
+import type { CoreCounters, Path } from './engine-core.js';
 
 type Writable<T> = { -readonly [K in keyof T]: T[K] };
 
-/** What is counted of one scope. */
-class Scope {
+/** The counters of one endpoint. */
+class Counts {
   readonly sessions: Record<State, number> = { admin_down: 0, down: 0, init: 0, up: 0 };
   readonly rxInvalid: Record<InvalidReason, number> = {
     short: 0,
@@ -20,14 +20,14 @@ class Scope {
     bad_ttl: 0,
   };
   readonly transitions = new Map<string, Writable<TransitionCount>>();
-  readonly handleRx = new Histogram(HANDLE_RX_BOUNDS);
+  readonly handleRx = new DurationHistogram(HANDLE_RX_BOUNDS);
   tx = 0;
   rx = 0;
   unknownPeer = 0;
   writeErrors = 0;
   dropped = 0;
   timeouts = 0;
-  graces = 0;
+  extensions = 0;
   queued = 0;
   readonly #iface: string;
   readonly #localIP: string;
@@ -37,15 +37,15 @@ class Scope {
     this.#localIP = localIP;
   }
 
-  count(from: TransitionCount['from'], to: State, cause: TransitionCause): void {
+  countTransition(from: TransitionCount['from'], to: State, cause: TransitionCause): void {
     const key = `${from} ${to} ${cause}`;
     const counted = this.transitions.get(key);
     if (counted === undefined) this.transitions.set(key, { from, to, cause, count: 1 });
     else counted.count += 1;
   }
 
-  stats(): ScopeStats {
-    const { tx, rx, unknownPeer, writeErrors, dropped, timeouts, graces, queued } = this;
+  stats(): EndpointStats {
+    const { tx, rx, unknownPeer, writeErrors, dropped, timeouts, extensions, queued } = this;
     return {
       iface: this.#iface,
       localIP: this.#localIP,
@@ -57,7 +57,7 @@ class Scope {
       writeErrors,
       dropped,
       timeouts,
-      graces,
+      extensions,
       queued,
       transitions: [...this.transitions.values()].map((transition) => ({ ...transition })),
       handleRx: this.handleRx.stats(),
@@ -65,22 +65,22 @@ class Scope {
   }
 }
 
-export class Counters implements Counting {
+export class EndpointCounters implements CoreCounters {
   /** By interface and local address. */
-  readonly #scopes = new Map<string, Map<string, Scope>>();
+  readonly #counts = new Map<string, Map<string, Counts>>();
 
-  /** The counters as they are now, copied. */
-  scopes(): ScopeStats[] {
-    return [...this.#scopes.values()].flatMap((ofInterface) => [...ofInterface.values()].map((scope) => scope.stats()));
+  /** The present values, copied. */
+  stats(): EndpointStats[] {
+    return [...this.#counts.values()].flatMap((ofInterface) => [...ofInterface.values()].map((counts) => counts.stats()));
   }
 
   received(path: Path): void {
     this.#at(path).rx += 1;
   }
 
-  /** A received packet was handled in so many seconds. */
+  /** Counts the handling of one received packet, which took so many seconds. */
   handled(path: Path, seconds: number): void {
-    this.#ofStranger(path).handleRx.observe(seconds);
+    this.#atAnyAddress(path).handleRx.observe(seconds);
   }
 
   sent(path: Path): void {
@@ -96,15 +96,15 @@ export class Counters implements Counting {
   }
 
   invalid(path: Path, reason: InvalidReason): void {
-    this.#ofStranger(path).rxInvalid[reason] += 1;
+    this.#atAnyAddress(path).rxInvalid[reason] += 1;
   }
 
   unknownPeer(path: Path): void {
-    this.#ofStranger(path).unknownPeer += 1;
+    this.#atAnyAddress(path).unknownPeer += 1;
   }
 
-  grace(path: Path): void {
-    this.#at(path).graces += 1;
+  extended(path: Path): void {
+    this.#at(path).extensions += 1;
   }
 
   queued(path: Path, change: 1 | -1): void {
@@ -112,36 +112,36 @@ export class Counters implements Counting {
   }
 
   transition(path: Path, from: State, to: State, cause: TransitionCause): void {
-    const scope = this.#at(path);
-    scope.sessions[from] -= 1;
-    scope.sessions[to] += 1;
-    if (cause === 'detect_timeout') scope.timeouts += 1;
-    scope.count(from, to, cause);
+    const counts = this.#at(path);
+    counts.sessions[from] -= 1;
+    counts.sessions[to] += 1;
+    if (cause === 'detect_timeout') counts.timeouts += 1;
+    counts.countTransition(from, to, cause);
   }
 
   added(path: Path): void {
-    const scope = this.#at(path);
-    scope.sessions.down += 1;
-    scope.count('new', 'down', 'register_route');
+    const counts = this.#at(path);
+    counts.sessions.down += 1;
+    counts.countTransition('new', 'down', 'register_route');
   }
 
-  gone(path: Path, state: State): void {
+  removed(path: Path, state: State): void {
     this.#at(path).sessions[state] -= 1;
   }
 
-  /** Addresses without sessions share one scope per interface: whoever sends to them must not make the table grow. */
-  #ofStranger(path: Path): Scope {
-    return this.#scopes.get(path.iface)?.get(path.localIP) ?? this.#at({ ...path, localIP: '0.0.0.0' });
+  /** Addresses without sessions share the endpoint `0.0.0.0` of their interface: senders must not be able to grow the table. */
+  #atAnyAddress(path: Path): Counts {
+    return this.#counts.get(path.iface)?.get(path.localIP) ?? this.#at({ ...path, localIP: '0.0.0.0' });
   }
 
-  #at({ iface, localIP }: Path): Scope {
-    return this.#scopes.get(iface)?.get(localIP) ?? this.#newScope(iface, localIP);
+  #at({ iface, localIP }: Path): Counts {
+    return this.#counts.get(iface)?.get(localIP) ?? this.#newCounts(iface, localIP);
   }
 
-  #newScope(iface: string, localIP: string): Scope {
-    const ofInterface = this.#scopes.get(iface) ?? new Map<string, Scope>();
-    const scope = new Scope(iface, localIP);
-    this.#scopes.set(iface, ofInterface.set(localIP, scope));
-    return scope;
+  #newCounts(iface: string, localIP: string): Counts {
+    const ofInterface = this.#counts.get(iface) ?? new Map<string, Counts>();
+    const counts = new Counts(iface, localIP);
+    this.#counts.set(iface, ofInterface.set(localIP, counts));
+    return counts;
   }
 }

@@ -1,17 +1,17 @@
 /**
- * Sessions by path, over the timeline of their deadlines: no I/O and no clock. The same as the native engine's
- * `engine.rs`; the scenarios hold both to it. Times are whole microseconds that the caller brings, and never go back
- * between calls.
+ * All sessions of an engine, found by path and by id. No I/O and no clock: the caller passes times in whole microseconds,
+ * which never go back between calls. The native engine's core does the same; the scenarios in `test/conformance` hold both
+ * to it.
  */
 import type { Random } from '../../protocol/jitter.js';
-import type { Lateness } from '../../protocol/delay-histogram.js';
-import { type ControlPacket, PACKET_LENGTH, receivable } from '../../protocol/packet.js';
-import { type Policy, SessionCore, type Timers } from '../../protocol/session-core.js';
+import type { DelayHistogram } from '../../protocol/delay-histogram.js';
+import type { ControlPacket } from '../../protocol/packet.js';
+import { type Policy, SessionCore, type SessionTimers } from '../../protocol/session-core.js';
 import type { DownReason, State } from '../../protocol/state.js';
-import { Timeline, type TimelineListener, Tracked, type TransitionCause } from '../../protocol/timeline.js';
+import { Timeline, type TimelineListener, TimelineEntry, type TransitionCause } from '../../protocol/timeline.js';
 import type { InvalidReason, SessionId } from '../engine.js';
 
-/** What a session is keyed by. */
+/** The key of a session. */
 export interface Path {
   readonly iface: string;
   readonly localIP: string;
@@ -21,7 +21,7 @@ export interface Path {
 export interface Transmit {
   readonly path: Path;
   readonly peerPort: number;
-  /** The session is Down or AdminDown: no peer counts the time to this packet. */
+  /** The session is Down or AdminDown: no peer runs a detection timer for it. */
   readonly isProbe: boolean;
   readonly bytes: Uint8Array;
 }
@@ -45,21 +45,21 @@ export type CoreEvent =
   | { readonly kind: 'peer_passive'; readonly id: SessionId; readonly passive: boolean }
   | { readonly kind: 'long_round_trip'; readonly id: SessionId; readonly atLeastUs: number };
 
-/** Where the core counts. */
-export interface Counting {
+/** Counts what happens. */
+export interface CoreCounters {
   received(path: Path): void;
   invalid(path: Path, reason: InvalidReason): void;
   unknownPeer(path: Path): void;
-  grace(path: Path): void;
-  /** An entry came into the queue, or left it. */
+  extended(path: Path): void;
+  /** A deadline entered the queue (1) or left it (-1). */
   queued(path: Path, change: 1 | -1): void;
   transition(path: Path, from: State, to: State, cause: TransitionCause): void;
-  /** A session begins, in Down. */
+  /** A session was added, in Down. */
   added(path: Path): void;
-  gone(path: Path, state: State): void;
+  removed(path: Path, state: State): void;
 }
 
-class Slot extends Tracked {
+class CoreSession extends TimelineEntry {
   readonly id: SessionId;
   readonly path: Path;
   peerPort: number;
@@ -72,111 +72,111 @@ class Slot extends Tracked {
   }
 }
 
-/** For the turns in which nothing is to be said. */
+/** Shared by all turns without results. */
 const NOTHING: never[] = [];
 
 /**
- * All sessions of one manager. The caller's turn: hand in every datagram that has arrived (`handleDatagram`), run what is
- * due (`handleTimeout`) or asked for, then drain `takeTransmits` and `takeEvents`, then ask `deadline` when to come back.
+ * In each turn the caller passes every datagram that has arrived (`handleDatagram`), runs what is due (`handleTimeout`) or
+ * requested, drains `takeTransmits` and `takeEvents`, and waits until `deadline`.
  */
-export class EngineCore implements TimelineListener<Slot> {
+export class EngineCore implements TimelineListener<CoreSession> {
   readonly #policy: Policy;
-  readonly #counting: Counting;
-  readonly #timeline: Timeline<Slot>;
-  readonly #byId = new Map<SessionId, Slot>();
-  /** By local address and the peer's: one per interface, in the order in which they began. */
-  readonly #byPath = new Map<string, Map<string, Slot[]>>();
+  readonly #counters: CoreCounters;
+  readonly #timeline: Timeline<CoreSession>;
+  readonly #byId = new Map<SessionId, CoreSession>();
+  /** By local address and the peer's address: one session per interface, in the order of their start. */
+  readonly #byPath = new Map<string, Map<string, CoreSession[]>>();
   #transmits: Transmit[] = [];
   #events: CoreEvent[] = [];
 
-  constructor(policy: Policy, maxSessions: number, random: Random, counting: Counting) {
+  constructor(policy: Policy, maxSessions: number, random: Random, counters: CoreCounters) {
     this.#policy = policy;
-    this.#counting = counting;
+    this.#counters = counters;
     this.#timeline = new Timeline(maxSessions, random, this);
   }
 
-  /** Starts a session in Down. Its first packet leaves at once, or paced where many are added together. */
-  addSession(now: number, id: SessionId, path: Path, peerPort: number, timers: Timers, localDiscr: number): void {
+  /** Starts a session in Down. Its first packet leaves at once, or later if many sessions are added together. */
+  addSession(now: number, id: SessionId, path: Path, peerPort: number, timers: SessionTimers, localDiscr: number): void {
     const session = new SessionCore(this.#policy, timers, localDiscr, now, this.#timeline.paced(now));
-    const slot = new Slot(id, path, peerPort, session);
-    this.#byId.set(id, slot);
-    this.#enter(slot);
-    this.#timeline.add(slot);
-    this.#counting.added(path);
-    // What is told has a state that it came from: out of service.
-    this.#tell(slot, 'admin_down', 'register_route', now, 0);
+    const known = new CoreSession(id, path, peerPort, session);
+    this.#byId.set(id, known);
+    this.#index(known);
+    this.#timeline.add(known);
+    this.#counters.added(path);
+    // A record of a transition needs a previous state: a session that does not run is out of service.
+    this.#report(known, 'admin_down', 'register_route', now, 0);
   }
 
-  updateSession(now: number, id: SessionId, timers: Timers, peerPort: number): void {
-    const slot = this.#byId.get(id);
-    if (slot === undefined) return;
-    slot.session.setTimers(now, timers);
-    slot.peerPort = peerPort;
-    this.#timeline.sooner(slot);
+  updateSession(now: number, id: SessionId, timers: SessionTimers, peerPort: number): void {
+    const known = this.#byId.get(id);
+    if (known === undefined) return;
+    known.session.setTimers(now, timers);
+    known.peerPort = peerPort;
+    this.#timeline.advanceTransmit(known);
   }
 
-  /** Ends a session without a farewell. */
+  /** Ends a session without an AdminDown announcement. */
   removeSession(id: SessionId): void {
-    const slot = this.#byId.get(id);
-    if (slot === undefined) return;
+    const known = this.#byId.get(id);
+    if (known === undefined) return;
     this.#byId.delete(id);
-    this.#leave(slot);
-    this.#timeline.remove(slot);
-    this.#counting.gone(slot.path, slot.session.state);
+    this.#unindex(known);
+    this.#timeline.remove(known);
+    this.#counters.removed(known.path, known.session.state);
   }
 
   adminDown(now: number, id: SessionId): void {
-    const slot = this.#byId.get(id);
-    const from = slot?.session.state;
-    if (slot === undefined || from === undefined || !slot.session.adminDown(now)) return;
-    this.#timeline.changed(now, slot, from, 'admin_down', now);
+    const known = this.#byId.get(id);
+    const from = known?.session.state;
+    if (known === undefined || from === undefined || !known.session.adminDown(now)) return;
+    this.#timeline.changed(now, known, from, 'admin_down', now);
   }
 
   adminUp(now: number, id: SessionId): void {
-    const slot = this.#byId.get(id);
-    if (slot?.session.adminUp(now) === true) this.#timeline.changed(now, slot, 'admin_down', 'register_route', now);
+    const known = this.#byId.get(id);
+    if (known?.session.adminUp(now) === true) this.#timeline.changed(now, known, 'admin_down', 'register_route', now);
   }
 
-  /** Handles one datagram: counted and dropped, or given to its session. Never answered by itself. */
+  /** Handles one datagram: passes its packet to the session, or counts and drops it. A datagram is never answered directly. */
   handleDatagram(now: number, arrival: number, path: Path, bytes: Uint8Array): void {
-    const packet = receivable(bytes);
+    const packet = this.#policy.protocol.decode(bytes);
     if (typeof packet === 'string') {
-      this.#counting.invalid(path, packet);
+      this.#counters.invalid(path, packet);
       return;
     }
-    const slot = this.#between(path.localIP, path.peerIP)?.find((other) => other.path.iface === path.iface);
-    if (slot === undefined) {
-      this.#counting.unknownPeer(path);
+    const known = this.#between(path.localIP, path.peerIP)?.find((candidate) => candidate.path.iface === path.iface);
+    if (known === undefined) {
+      this.#counters.unknownPeer(path);
       return;
     }
-    this.#counting.received(slot.path);
-    const { session } = slot;
+    this.#counters.received(known.path);
+    const { session } = known;
     const wasPassive = session.peer.passive;
-    const heard = session.handleRx(arrival, packet);
-    if (heard.kind === 'ignored') {
-      if (heard.why === 'foreign_discr' || heard.why === 'bad_interval') this.#counting.invalid(slot.path, heard.why);
+    const outcome = session.handleRx(arrival, packet);
+    if (outcome.kind === 'ignored') {
+      if (outcome.why === 'foreign_discr' || outcome.why === 'bad_interval') this.#counters.invalid(known.path, outcome.why);
       return;
     }
     const roundTripUs = session.takeRoundTripUs();
     if (roundTripUs !== undefined && roundTripUs > session.detectTimeUs) {
-      this.#events.push({ kind: 'long_round_trip', id: slot.id, atLeastUs: roundTripUs });
+      this.#events.push({ kind: 'long_round_trip', id: known.id, atLeastUs: roundTripUs });
     }
-    if (heard.kind === 'changed') this.#timeline.changed(now, slot, heard.from, 'handle_rx', arrival);
-    else if (session.peer.passive !== wasPassive) this.#events.push({ kind: 'peer_passive', id: slot.id, passive: !wasPassive });
-    this.#timeline.heard(slot);
+    if (outcome.kind === 'changed') this.#timeline.changed(now, known, outcome.from, 'handle_rx', arrival);
+    else if (session.peer.passive !== wasPassive) this.#events.push({ kind: 'peer_passive', id: known.id, passive: !wasPassive });
+    this.#timeline.packetAccepted(known);
   }
 
-  /** Runs what is due at `now`. The caller has handed in everything that arrived before `readUntil`. */
+  /** Runs what is due at `now`. Datagrams that arrived before `readUntil` must be handled before. */
   handleTimeout(now: number, readUntil: number): void {
     this.#timeline.handleTimeout(now, readUntil);
   }
 
-  /** Notes that the caller's turn at `now` came so much later than it was meant to. */
-  noteLateness(now: number, latenessUs: number): void {
-    this.#timeline.noteLateness(now, latenessUs);
+  /** Notes that the caller's turn at `now` began late. */
+  noteTurnDelay(now: number, delayUs: number): void {
+    this.#timeline.noteTurnDelay(now, delayUs);
   }
 
-  /** Notes that datagrams were lost for want of room. */
+  /** Notes that a full socket buffer dropped datagrams. */
   noteSocketDrops(now: number): void {
     this.#timeline.noteSocketDrops(now);
   }
@@ -195,7 +195,7 @@ export class EngineCore implements TimelineListener<Slot> {
     return events;
   }
 
-  /** When `handleTimeout` has to be called at the latest. */
+  /** The latest time for the next call of `handleTimeout`. */
   get deadline(): number | undefined {
     return this.#timeline.deadline;
   }
@@ -204,16 +204,16 @@ export class EngineCore implements TimelineListener<Slot> {
     return this.#timeline.length;
   }
 
-  get turnLateness(): Lateness {
-    return this.#timeline.turnLateness;
+  get turnDelays(): DelayHistogram {
+    return this.#timeline.turnDelays;
   }
 
-  get transmitLateness(): Lateness {
-    return this.#timeline.transmitLateness;
+  get transmitDelays(): DelayHistogram {
+    return this.#timeline.transmitDelays;
   }
 
-  get worstLatenessUs(): number {
-    return this.#timeline.worstLatenessUs;
+  get worstTurnDelayUs(): number {
+    return this.#timeline.worstTurnDelayUs;
   }
 
   get sessionCount(): number {
@@ -229,68 +229,68 @@ export class EngineCore implements TimelineListener<Slot> {
     return this.#byPath.has(localIP);
   }
 
-  /** Whether there is a session between two addresses on another interface. */
+  /** Whether a session between the same addresses exists on another interface. */
   hasElsewhere({ iface, localIP, peerIP }: Path): boolean {
     return this.#between(localIP, peerIP)?.some(({ path }) => path.iface !== iface) === true;
   }
 
-  /** The path of the session between two addresses that began last, whatever its interface. */
+  /** The path of the latest session between two addresses, on any interface. */
   pathBetween(localIP: string, peerIP: string): Path | undefined {
     return this.#between(localIP, peerIP)?.at(-1)?.path;
   }
 
-  /** A session, and when its detection is looked at next. */
-  session(id: SessionId): Readonly<Pick<Slot, 'session' | 'path' | 'detectScheduled'>> | undefined {
+  /** A session, and when its detection is checked next. */
+  session(id: SessionId): Readonly<Pick<CoreSession, 'session' | 'path' | 'detectScheduled'>> | undefined {
     return this.#byId.get(id);
   }
 
   /** @internal */
-  transmit({ path, peerPort, session }: Slot, packet: ControlPacket): void {
-    // Of Node's pool: a buffer of its own would cost more than all that is in it.
-    const bytes = Buffer.allocUnsafe(PACKET_LENGTH);
-    packet.marshalInto(bytes);
+  transmit({ path, peerPort, session }: CoreSession, packet: ControlPacket): void {
+    // From Node's pool: a buffer of its own would cost more than writing the packet.
+    const bytes = Buffer.allocUnsafe(this.#policy.protocol.packetLength);
+    this.#policy.protocol.encode(packet, bytes);
     const isProbe = session.state === 'down' || session.state === 'admin_down';
     this.#transmits.push({ path, peerPort, isProbe, bytes });
   }
 
   /** @internal */
-  changed(slot: Slot, from: State, cause: TransitionCause, at: number, localStallUs: number): void {
-    this.#counting.transition(slot.path, from, slot.session.state, cause);
-    this.#tell(slot, from, cause, at, localStallUs);
+  changed(known: CoreSession, from: State, cause: TransitionCause, at: number, localStallUs: number): void {
+    this.#counters.transition(known.path, from, known.session.state, cause);
+    this.#report(known, from, cause, at, localStallUs);
   }
 
-  #tell({ id, session }: Slot, from: State, cause: TransitionCause, at: number, localStallUs: number): void {
-    const { state: to, lastDownReason: reason, moments, lastRx } = session;
-    const convStart = to === 'up' ? moments.convUpStart : moments.convDownStart;
+  #report({ id, session }: CoreSession, from: State, cause: TransitionCause, at: number, localStallUs: number): void {
+    const { state: to, lastDownReason: reason, timestamps, lastRx } = session;
+    const convStart = to === 'up' ? timestamps.convUpStart : timestamps.convDownStart;
     const peerPassive = session.peer.passive;
     this.#events.push({ kind: 'transition', id, from, to, reason, cause, at, localStallUs, peerPassive, convStart, lastRx });
   }
 
   /** @internal */
-  grace({ path }: Slot): void {
-    this.#counting.grace(path);
+  extended({ path }: CoreSession): void {
+    this.#counters.extended(path);
   }
 
   /** @internal */
-  queued({ path }: Slot, change: 1 | -1): void {
-    this.#counting.queued(path, change);
+  queued({ path }: CoreSession, change: 1 | -1): void {
+    this.#counters.queued(path, change);
   }
 
-  #between(localIP: string, peerIP: string): Slot[] | undefined {
+  #between(localIP: string, peerIP: string): CoreSession[] | undefined {
     return this.#byPath.get(localIP)?.get(peerIP);
   }
 
-  #enter(slot: Slot): void {
-    const { localIP, peerIP } = slot.path;
-    const ofAddress = this.#byPath.get(localIP) ?? new Map<string, Slot[]>();
+  #index(known: CoreSession): void {
+    const { localIP, peerIP } = known.path;
+    const ofAddress = this.#byPath.get(localIP) ?? new Map<string, CoreSession[]>();
     this.#byPath.set(localIP, ofAddress);
-    ofAddress.set(peerIP, [...(ofAddress.get(peerIP) ?? []), slot]);
+    ofAddress.set(peerIP, [...(ofAddress.get(peerIP) ?? []), known]);
   }
 
-  #leave(slot: Slot): void {
-    const { localIP, peerIP } = slot.path;
+  #unindex(known: CoreSession): void {
+    const { localIP, peerIP } = known.path;
     const ofAddress = this.#byPath.get(localIP);
-    const rest = ofAddress?.get(peerIP)?.filter((other) => other !== slot) ?? [];
+    const rest = ofAddress?.get(peerIP)?.filter((session) => session !== known) ?? [];
     if (rest.length > 0) ofAddress?.set(peerIP, rest);
     else ofAddress?.delete(peerIP);
     if (ofAddress?.size === 0) this.#byPath.delete(localIP);

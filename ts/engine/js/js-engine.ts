@@ -8,21 +8,23 @@ import { LONGEST_WAIT_MS, monotonicNow } from '../../base/clock.js';
 import { closedError, codeOf, messageOf } from '../../base/errors.js';
 import { NO_VERSION } from '../../protocol/client-version.js';
 import { Xorshift32 } from '../../protocol/jitter.js';
+import { LIVENESS } from '../../protocol/liveness.js';
 import { randomWord } from '../../protocol/random.js';
 import { ROBUST } from '../../protocol/rules.js';
 import { randomDiscriminator } from '../../protocol/session.js';
-import { coreSnapshot } from '../../protocol/session-status.js';
+import { readSession } from '../../protocol/session-status.js';
 import { Throttle } from '../../base/throttle.js';
 import { MOST_ROUNDS } from '../../protocol/timeline.js';
-import { hasInterface, interfaceOf, isLocalAddress, type UDPService } from '../../protocol/udp.js';
+import { hasInterface, interfaceOf, isLocalAddress } from '../../base/host-interfaces.js';
+import type { UDPService } from '../../protocol/udp-service.js';
 import { type CoreEvent, type CoreTransition, EngineCore, type Path } from './engine-core.js';
-import { Counters } from './endpoint-counters.js';
+import { EndpointCounters } from './endpoint-counters.js';
 import type {
   Capabilities,
   Engine,
   EngineListener,
   EngineOptions,
-  EngineSnapshot,
+  EngineReading,
   EngineStats,
   PathFault,
   SessionId,
@@ -30,12 +32,12 @@ import type {
   SessionRecord,
   SessionSpec,
 } from '../engine.js';
-import { Refusals } from './drop-reporter.js';
+import { DropReporter } from './drop-reporter.js';
 import { sendBufferFor } from './send-buffer.js';
 import { DgramTransport, ServiceTransport, type Transport, type TransportListener } from './transport.js';
 
 /** An AdminDown to all peers is repeated no longer than this. */
-const FAREWELL_MAX_US = 3_000_000;
+const ADMIN_DOWN_MAX_US = 3_000_000;
 
 /** So many sessions begin in one turn of the event loop: they take about a millisecond. */
 const PORTION = 50;
@@ -45,13 +47,13 @@ export class JsEngine implements Engine {
   readonly capabilities: Capabilities;
   readonly arming = undefined;
   readonly #core: EngineCore;
-  readonly #counters = new Counters();
+  readonly #counters = new EndpointCounters();
   readonly #listener: EngineListener;
   readonly #throttle = new Throttle();
-  readonly #refusals = new Refusals();
+  readonly #dropReporter = new DropReporter();
   readonly #discriminators = new Set<number>();
   /** Sessions that were added and have not begun: in portions. */
-  readonly #waiting = new Map<SessionId, SessionSpec>();
+  readonly #notStarted = new Map<SessionId, SessionSpec>();
   /** The interfaces of local addresses: a listing per packet of a stranger would cost more than the packet. */
   readonly #ownInterfaces = new Map<string, string>();
   /** Keeps the process alive while the engine is open and referenced. */
@@ -63,7 +65,7 @@ export class JsEngine implements Engine {
   #readErrors = 0;
   #turns = 0;
   #sendBufferFull = 0;
-  #toldSmallBuffer = false;
+  #warnedOfSmallBuffer = false;
   #isDraining = false;
   #closing: Promise<EngineStats> | undefined;
   #ended = false;
@@ -72,7 +74,7 @@ export class JsEngine implements Engine {
     const { minTxFloorUs, maxTxCeilUs, backoffMaxUs, requireDiscriminator, clientVersion, passive, maxSessions } = options;
     const identity = passive || clientVersion !== undefined ? { passive, version: clientVersion ?? NO_VERSION } : undefined;
     const random = new Xorshift32(randomWord());
-    const policy = { rules: ROBUST, minTxFloorUs, maxTxCeilUs, backoffMaxUs, requireDiscriminator, identity };
+    const policy = { protocol: LIVENESS, rules: ROBUST, minTxFloorUs, maxTxCeilUs, backoffMaxUs, requireDiscriminator, identity };
     this.#core = new EngineCore(policy, maxSessions, () => random.next(), this.#counters);
     this.#listener = listener;
     this.capabilities = Object.freeze({
@@ -126,15 +128,15 @@ export class JsEngine implements Engine {
       interfaces.set(key, iface);
       return iface !== path.iface || this.#core.hasElsewhere(path);
     };
-    for (const waiting of this.#waiting.values()) isTaken(waiting);
+    for (const spec of this.#notStarted.values()) isTaken(spec);
     return specs.flatMap((spec, index) => (isTaken(spec) ? [index] : []));
   }
 
   addSessions(specs: readonly SessionSpec[]): void {
     this.#assertOpen();
     this.#ownInterfaces.clear();
-    const isIdle = this.#waiting.size === 0;
-    for (const spec of specs) this.#waiting.set(spec.id, copyOf(spec));
+    const isIdle = this.#notStarted.size === 0;
+    for (const spec of specs) this.#notStarted.set(spec.id, copyOf(spec));
     if (isIdle) this.#beginPortion();
   }
 
@@ -142,21 +144,21 @@ export class JsEngine implements Engine {
   #beginPortion(): void {
     if (this.#ended) return;
     let count = 0;
-    for (const id of this.#waiting.keys()) {
+    for (const id of this.#notStarted.keys()) {
       this.#begin(id);
       count += 1;
       if (count === PORTION) break;
     }
     this.#transport.fitSendBuffer(this.#core.sessionCount);
-    this.#soon();
-    if (this.#waiting.size > 0) setImmediate(() => this.#beginPortion());
+    this.#scheduleTurn();
+    if (this.#notStarted.size > 0) setImmediate(() => this.#beginPortion());
   }
 
   /** Begins a session that waits for its turn; without effect for one that does not. */
   #begin(id: SessionId): void {
-    const spec = this.#waiting.get(id);
+    const spec = this.#notStarted.get(id);
     if (spec === undefined) return;
-    this.#waiting.delete(id);
+    this.#notStarted.delete(id);
     const { iface, localIP, peerIP, peerPort, txMinUs, rxMinUs, detectMult } = spec;
     this.#transport.open(localIP);
     this.#core.addSession(nowUs(), id, { iface, localIP, peerIP }, peerPort, { txMinUs, rxMinUs, detectMult }, this.#newDiscriminator());
@@ -167,22 +169,22 @@ export class JsEngine implements Engine {
     const now = nowUs();
     for (const spec of specs) {
       const { id, txMinUs, rxMinUs, detectMult, peerPort } = spec;
-      if (this.#waiting.has(id)) this.#waiting.set(id, copyOf(spec));
+      if (this.#notStarted.has(id)) this.#notStarted.set(id, copyOf(spec));
       this.#core.updateSession(now, id, { txMinUs, rxMinUs, detectMult }, peerPort);
     }
-    this.#soon();
+    this.#scheduleTurn();
   }
 
   removeSessions(ids: readonly SessionId[]): void {
     this.#assertOpen();
     for (const id of ids) {
-      this.#waiting.delete(id);
+      this.#notStarted.delete(id);
       const removed = this.#core.session(id);
       if (removed === undefined) continue;
       this.#discriminators.delete(removed.session.localDiscr);
       this.#core.removeSession(id);
     }
-    this.#soon();
+    this.#scheduleTurn();
     this.#transport.retain((localIP) => this.#isUsed(localIP));
   }
 
@@ -194,17 +196,17 @@ export class JsEngine implements Engine {
       if (down) this.#core.adminDown(now, id);
       else this.#core.adminUp(now, id);
     }
-    this.#soon();
+    this.#scheduleTurn();
   }
 
-  snapshots(wanted?: Iterable<SessionId>): EngineSnapshot[] {
+  snapshots(wanted?: Iterable<SessionId>): EngineReading[] {
     this.#assertOpen();
-    for (const id of wanted ?? [...this.#waiting.keys()]) this.#begin(id);
+    for (const id of wanted ?? [...this.#notStarted.keys()]) this.#begin(id);
     const ids = wanted ?? this.#core.sessionIds;
     return [...ids].flatMap((id) => {
       const known = this.#core.session(id);
       if (known === undefined) return [];
-      return { id, ...coreSnapshot(known.session, known.detectScheduled) };
+      return { id, ...readSession(known.session, known.detectScheduled) };
     });
   }
 
@@ -215,7 +217,7 @@ export class JsEngine implements Engine {
 
   #stats(): EngineStats {
     return {
-      scopes: this.#counters.scopes(),
+      endpoints: this.#counters.stats(),
       routes: [],
       queueLength: this.#core.queueLength,
       readErrors: this.#readErrors,
@@ -223,9 +225,9 @@ export class JsEngine implements Engine {
       sendBufferBytes: this.#transport.sendBufferBytes,
       sendBufferFull: this.#sendBufferFull,
       turns: this.#turns,
-      worstLatenessUs: this.#core.worstLatenessUs,
-      turnLateness: this.#core.turnLateness.buckets(),
-      transmitLateness: this.#core.transmitLateness.buckets(),
+      worstTurnDelayUs: this.#core.worstTurnDelayUs,
+      turnDelays: this.#core.turnDelays.buckets(),
+      transmitDelays: this.#core.transmitDelays.buckets(),
     };
   }
 
@@ -243,8 +245,8 @@ export class JsEngine implements Engine {
   }
 
   async #close(adminDown: boolean): Promise<EngineStats> {
-    this.#waiting.clear();
-    if (adminDown) await this.#sayFarewell();
+    this.#notStarted.clear();
+    if (adminDown) await this.#announceAdminDown();
     this.#ended = true;
     clearTimeout(this.#timer);
     clearInterval(this.#anchor);
@@ -252,15 +254,15 @@ export class JsEngine implements Engine {
     return this.#stats();
   }
 
-  async #sayFarewell(): Promise<void> {
+  async #announceAdminDown(): Promise<void> {
     const now = nowUs();
     let longestUs = 0;
     for (const id of [...this.#core.sessionIds]) {
       longestUs = Math.max(longestUs, this.#core.session(id)?.session.detectTimeUs ?? 0);
       this.#core.adminDown(now, id);
     }
-    this.#soon();
-    await new Promise((resolve) => setTimeout(resolve, Math.min(longestUs, FAREWELL_MAX_US) / 1_000));
+    this.#scheduleTurn();
+    await new Promise((resolve) => setTimeout(resolve, Math.min(longestUs, ADMIN_DOWN_MAX_US) / 1_000));
   }
 
   #transportListener(): TransportListener {
@@ -270,7 +272,7 @@ export class JsEngine implements Engine {
         const path = this.#pathOf(localIP, from, iface);
         this.#core.handleDatagram(now, arrival, path, bytes);
         this.#counters.handled(path, (monotonicNow() * 1_000 - now) / 1_000_000);
-        this.#tellRefusals(now);
+        this.#reportDrops(now);
         this.#flush();
       },
       sent: (path) => this.#counters.sent(path),
@@ -322,19 +324,19 @@ export class JsEngine implements Engine {
     return found;
   }
 
-  #tellRefusals(now: number): void {
-    for (const { kind, count } of this.#refusals.news(() => this.#counters.scopes(), now)) {
-      this.#listener.warning('ERR_PACKETS_DROPPED', `${count} received packets were dropped: ${kind}`);
+  #reportDrops(now: number): void {
+    for (const { reason, count } of this.#dropReporter.report(() => this.#counters.stats(), now)) {
+      this.#listener.warning('ERR_PACKETS_DROPPED', `${count} received packets were dropped: ${reason}`);
     }
   }
 
   /** Tells once where the system grants less room than the sessions need. */
-  #tellSmallBuffer(): void {
-    if (this.#toldSmallBuffer) return;
+  #warnOfSmallBuffer(): void {
+    if (this.#warnedOfSmallBuffer) return;
     const [granted, sessions] = [this.#transport.sendBufferBytes, this.#core.sessionCount];
     const needed = sendBufferFor(sessions);
     if (granted === 0 || granted >= needed) return;
-    this.#toldSmallBuffer = true;
+    this.#warnedOfSmallBuffer = true;
     this.#listener.warning(
       'ERR_SEND_BUFFER_SMALL',
       `the system grants a send buffer of ${granted} bytes, and ${sessions} sessions need ${needed}: it takes a net.core.wmem_max of ${needed / 2}`,
@@ -345,10 +347,10 @@ export class JsEngine implements Engine {
   #turn(readUntil: number): void {
     if (this.#ended) return;
     this.#turns += 1;
-    this.#tellSmallBuffer();
+    this.#warnOfSmallBuffer();
     const now = nowUs();
     const planned = this.#core.deadline;
-    if (planned !== undefined && planned < now) this.#core.noteLateness(now, now - planned);
+    if (planned !== undefined && planned < now) this.#core.noteTurnDelay(now, now - planned);
     this.#core.handleTimeout(now, readUntil);
     this.#flush();
     const deadline = this.#core.deadline;
@@ -380,7 +382,7 @@ export class JsEngine implements Engine {
   }
 
   /** Runs a turn after the current call: nothing is delivered from inside of it. */
-  #soon(): void {
+  #scheduleTurn(): void {
     setImmediate(() => this.#turn(0));
   }
 
@@ -399,7 +401,7 @@ export class JsEngine implements Engine {
 
   #isUsed(localIP: string): boolean {
     if (this.#core.usesAddress(localIP)) return true;
-    for (const waiting of this.#waiting.values()) if (waiting.localIP === localIP) return true;
+    for (const spec of this.#notStarted.values()) if (spec.localIP === localIP) return true;
     return false;
   }
 

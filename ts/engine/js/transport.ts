@@ -6,7 +6,7 @@ import type { AddressInfo } from 'node:net';
 import { monotonicNow, toMicros } from '../../base/clock.js';
 import { codeOf, LivenessError, messageOf, toError } from '../../base/errors.js';
 import { promised, readGuarded } from '../../base/guard.js';
-import { cannotWrite, checkDatagram, isGone, type UDPService } from '../../protocol/udp.js';
+import { cannotWrite, checkDatagram, isGone, type UDPService } from '../../protocol/udp-service.js';
 import type { Path, Transmit } from './engine-core.js';
 import { SendBufferShare, sendBufferToAskFor } from './send-buffer.js';
 import { bindingIfAny } from '../native/load.js';

@@ -4,8 +4,9 @@ import { once } from 'node:events';
 import { type AddressInfo, isIPv4 } from 'node:net';
 
 import { codeOf, expected, LivenessError, messageOf, toError } from '../../base/errors.js';
-import { closedTransport, DatagramInbox } from '../../protocol/datagram-inbox.js';
-import { checkWrite, type Datagram, type Destination, newUDPService, type UDPService } from '../../protocol/udp.js';
+import { DatagramInbox } from '../../protocol/datagram-inbox.js';
+import { newUDPService } from '../../protocol/dgram-service.js';
+import { checkWrite, closedTransport, type Datagram, type Destination, type UDPService } from '../../protocol/udp-service.js';
 import type { Binding, NativeUdpHandle } from './binding.js';
 import { bindingIfAny } from './load.js';
 

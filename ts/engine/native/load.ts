@@ -1,8 +1,10 @@
-/** Finds and loads the addon. It says what it tried and why each failed, and only "not found" moves on to the next. */
+/** Finds and loads the addon. An error lists every candidate and why it failed; only "not found" tries the next one. */
 import { existsSync, readFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
+
+import { familySync, MUSL } from 'detect-libc';
 
 import { codeOf, LivenessError, messageOf } from '../../base/errors.js';
 import { readGuarded } from '../../base/guard.js';
@@ -14,10 +16,10 @@ let loaded: Binding | undefined;
 let hasFailed = false;
 
 /**
- * The addon: the file that ROUTE_LIVENESS_BINDING names, else the one of this package's own build, else the platform
- * package's.
+ * Loads the addon: the file that ROUTE_LIVENESS_BINDING names; otherwise that of this package's own build, or that of the
+ * platform package.
  *
- * @throws LivenessError `ERR_ENGINE_UNAVAILABLE`, with every candidate that was tried
+ * @throws LivenessError `ERR_ENGINE_UNAVAILABLE`, with every candidate and its failure
  */
 export function loadBinding(): Binding {
   try {
@@ -29,7 +31,7 @@ export function loadBinding(): Binding {
   }
 }
 
-/** The addon, for what can do without it: nothing is searched again where it did not load before. */
+/** Loads the addon for an optional feature. After one failure it is not searched again. */
 export function bindingIfAny(): Binding | undefined {
   if (loaded !== undefined || hasFailed) return loaded;
   return readGuarded(loadBinding, undefined);
@@ -66,9 +68,9 @@ function attempt(candidate: string): Attempt {
   try {
     const found = require(candidate) as Partial<Binding>;
     if (typeof found.version === 'function') return { binding: found as Binding };
-    return { binding: undefined, missing: false, reason: 'it is no addon of this package: it tells no version' };
+    return { binding: undefined, missing: false, reason: 'it is no addon of this package: it has no version' };
   } catch (error) {
-    // A module that is there but needs another that is not says the same code, and is not "not found".
+    // An addon that exists, but needs a missing module, fails with the same code: that is not "not found".
     const missing = codeOf(error) === 'MODULE_NOT_FOUND' && messageOf(error).includes(`'${candidate}'`);
     return { binding: undefined, missing, reason: missing ? 'not found' : messageOf(error) };
   }
@@ -77,15 +79,10 @@ function attempt(candidate: string): Attempt {
 /** As napi-rs names platforms: `linux-x64-gnu`, `linux-arm64-musl`, `darwin-arm64`. */
 function platformTriple(): string {
   const { platform, arch } = process;
-  return platform === 'linux' ? `linux-${arch}-${isGlibc() ? 'gnu' : 'musl'}` : `${platform}-${arch}`;
+  return platform === 'linux' ? `linux-${arch}-${familySync() === MUSL ? 'musl' : 'gnu'}` : `${platform}-${arch}`;
 }
 
-/** By the C library that this very process has loaded. (A diagnostic report tells too, and takes ten times as long.) */
-function isGlibc(): boolean {
-  return !readFileSync('/proc/self/maps', 'latin1').includes('/ld-musl-');
-}
-
-/** The folder of this package, wherever bundling put this file in it. */
+/** The folder of this package. Bundling decides where in it this file is. */
 function packageRoot(): string {
   let folder = dirname(fileURLToPath(import.meta.url));
   while (!isPackageRoot(folder) && dirname(folder) !== folder) folder = dirname(folder);

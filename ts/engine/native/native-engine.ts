@@ -1,14 +1,14 @@
-/** The native engine: the addon's driver behind the `Engine` interface. Nothing here runs per packet. */
+/** The native engine: the addon's threads behind the `Engine` interface. Nothing here runs per packet. */
 import type { AddressInfo } from 'node:net';
 
 import { closedError, codeOf, LivenessError, messageOf } from '../../base/errors.js';
-import type { Binding, Delivery, NativeEngineHandle } from './binding.js';
+import type { Binding, Delivery, NativeEngineHandle, NativeStats } from './binding.js';
 import type {
   Capabilities,
   Engine,
   EngineListener,
   EngineOptions,
-  EngineSnapshot,
+  EngineReading,
   EngineStats,
   PathFault,
   RouteArming,
@@ -39,7 +39,7 @@ export class NativeEngine implements Engine {
   constructor(binding: Binding, options: EngineOptions, listener: EngineListener) {
     this.#listener = listener;
     try {
-      // The doorbell holds this object: as long as the engine runs, it is not collected.
+      // The doorbell refers to this object: a running engine is never garbage.
       this.#handle = new binding.NativeEngine(options, () => {
         this.#deliver();
       });
@@ -82,19 +82,19 @@ export class NativeEngine implements Engine {
     this.#open().setAdminDown(ids, down);
   }
 
-  snapshots(ids?: readonly SessionId[]): EngineSnapshot[] {
+  snapshots(ids?: readonly SessionId[]): EngineReading[] {
     return snapshotsOf(this.#open().snapshots(ids ?? null));
   }
 
   stats(): EngineStats {
-    return this.#open().stats();
+    return toEngineStats(this.#open().stats());
   }
 
   close(options: { adminDown: boolean }): Promise<EngineStats | undefined> {
     this.#closing ??= this.#handle.close(options.adminDown).then((last) => {
-      // What the threads left behind in their last turn.
+      // Delivers what the threads have left in their last turn.
       this.#deliver();
-      return last ?? undefined;
+      return last === null ? undefined : toEngineStats(last);
     });
     return this.#closing;
   }
@@ -127,4 +127,15 @@ export class NativeEngine implements Engine {
     for (const { code, message } of warnings) this.#listener.warning(code, message);
     if (fatal !== null) this.#listener.fatal(new LivenessError(fatal.code, fatal.message));
   }
+}
+
+function toEngineStats(native: NativeStats): EngineStats {
+  const { scopes, worstLatenessUs, turnLateness, transmitLateness, ...shared } = native;
+  return {
+    ...shared,
+    endpoints: scopes.map(({ graces, ...counters }) => ({ ...counters, extensions: graces })),
+    worstTurnDelayUs: worstLatenessUs,
+    turnDelays: turnLateness,
+    transmitDelays: transmitLateness,
+  };
 }

@@ -4,7 +4,7 @@
  */
 import { addressToNumber } from '../../base/address.js';
 import { DownReason, State } from '../../protocol/state.js';
-import type { ArmedRoute, EngineSnapshot, SessionSpec } from '../engine.js';
+import type { ArmedRoute, EngineReading, SessionSpec } from '../engine.js';
 
 const SESSION_COLUMNS = 8;
 const ROUTE_COLUMNS = 11;
@@ -62,14 +62,14 @@ const STATES = [State.AdminDown, State.Down, State.Init, State.Up] as const;
 const DOWN_REASONS = [DownReason.None, DownReason.Timeout, DownReason.RemoteAdmin, DownReason.LocalAdmin, DownReason.RemoteDown] as const;
 
 /** Sessions as the addon shows them. */
-export function snapshotsOf(rows: Float64Array): EngineSnapshot[] {
-  const snapshots: EngineSnapshot[] = [];
+export function snapshotsOf(rows: Float64Array): EngineReading[] {
+  const snapshots: EngineReading[] = [];
   for (let at = 0; at < rows.length; at += SNAPSHOT_COLUMNS) snapshots.push(new SnapshotRow(rows, at));
   return snapshots;
 }
 
 /** A row, read where somebody asks: as objects of their own, rows would be half of the garbage that a reader of them leaves. */
-class SnapshotRow implements EngineSnapshot {
+class SnapshotRow implements EngineReading {
   readonly #rows: Float64Array;
   readonly #at: number;
 
@@ -139,7 +139,7 @@ class SnapshotRow implements EngineSnapshot {
     return Number.isNaN(passive) ? undefined : passive !== 0;
   }
 
-  get peerVersion(): EngineSnapshot['peerVersion'] {
+  get peerVersion(): EngineReading['peerVersion'] {
     return versionOf(this.#column(15));
   }
 
@@ -154,6 +154,6 @@ class SnapshotRow implements EngineSnapshot {
   }
 }
 
-function versionOf(word: number): EngineSnapshot['peerVersion'] {
+function versionOf(word: number): EngineReading['peerVersion'] {
   return word === 0 ? undefined : [word >>> 24, (word >>> 16) & 255, (word >>> 8) & 255, word & 255];
 }

@@ -15,7 +15,7 @@ export const HANDLE_RX_BOUNDS = [2.5e-7, 5e-7, 1e-6, 2.5e-6, 5e-6, 1e-5, 2.5e-5,
 /** Upper bounds for convergence, in seconds. */
 export const CONVERGENCE_BOUNDS = [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60] as const;
 
-export class Histogram {
+export class DurationHistogram {
   readonly #bounds: readonly number[];
   readonly #counts: number[];
   #sum = 0;
