@@ -7,7 +7,7 @@ export interface Histogrammed {
   readonly count: number;
 }
 
-/** EndpointCounters and costs of one endpoint at one moment. */
+/** Counters and costs of one endpoint at one moment. */
 export interface Counts {
   readonly tx: number;
   readonly rx: number;

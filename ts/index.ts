@@ -28,16 +28,10 @@ export {
   LABEL_STATE_TO,
   Metrics,
 } from './metrics/metrics.js';
+export { newRouteReaderWriter, type RouteRegistrar } from './manager/route-reader-writer.js';
 export { MemoryRoutes } from './routes/memory-routes.js';
 export { NetlinkRoutes } from './routes/netlink-routes.js';
-export {
-  newRouteReaderWriter,
-  type PlacedRoute,
-  type RouteLoss,
-  type RouteReaderWriter,
-  type RouteRegistrar,
-  type RouteWatcher,
-} from './routes/reader-writer.js';
+export { type PlacedRoute, type RouteLoss, type RouteReaderWriter, type RouteWatcher } from './routes/reader-writer.js';
 export { InvalidLengthError, ShortPacketError, UnsupportedVersionError } from './protocol/packet.js';
 export { DEFAULT_LIVENESS_PORT } from './protocol/liveness.js';
 export type { Datagram, Destination, UDPService } from './protocol/udp-service.js';

@@ -16,7 +16,7 @@ const STATE_TABLE = [
   {
     rule: 'AdminDown hears nothing',
     rust: ['if self.state == State::AdminDown {\n            return Heard', 'if false {\n            return Heard'],
-    ts: ["if (this.state === 'admin_down') return { kind", 'if (false as boolean) return { kind'],
+    tsTable: ["if (state === 'admin_down') return IGNORED_IN_ADMIN_DOWN;", 'if (false as boolean) return IGNORED_IN_ADMIN_DOWN;'],
   },
   {
     rule: 'Down hears AdminDown: stays Down',

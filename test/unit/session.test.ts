@@ -107,6 +107,8 @@ describe('the state table', () => {
       expect(session.handleRx(at(1), packet(received, PEER, 0, { desiredMinTxUs: 900_000, requiredMinRxUs: 900_000 }))).toBe(false);
     }
     expect(visible(session)).toEqual(before);
+    const foreign = session.core.handleRx(1_000, packet('up', PEER, NOBODY));
+    expect(foreign, 'nor is a packet for another session counted as one').toEqual({ kind: 'ignored', why: 'admin_down' });
   });
 
   it.each(BOTH)('$name: every reason for Down is told', (rules) => {

@@ -3,7 +3,7 @@ import { isIPv4 } from 'node:net';
 
 export { isIPv4 };
 
-/** The address as a number of 32 bits with a sign, which is the kind that costs nothing to keep. */
+/** The address as a signed number of 32 bits, which V8 stores without an allocation. */
 export function addressToNumber(address: string): number {
   let [number, octet] = [0, 0];
   for (let at = 0; at < address.length; at += 1) {
@@ -17,12 +17,12 @@ export function addressToNumber(address: string): number {
 const DOT = 46;
 const ZERO = 48;
 
-/** The text form of what `addressToNumber` gave. */
+/** The text of an address from `addressToNumber`. */
 export function addressToText(number: number): string {
   return `${number >>> 24}.${(number >>> 16) & 255}.${(number >>> 8) & 255}.${number & 255}`;
 }
 
-/** The address as `addressToNumber` gives it; `undefined` where the text is none, in its one spelling. One pass: there are many. */
+/** As `addressToNumber`, but `undefined` if the text is no address in canonical form. One pass, since there may be many. */
 function parseAddress(text: string): number | undefined {
   let [number, octet, digits, dots] = [0, 0, 0, 0];
   for (let at = 0; at < text.length; at += 1) {
@@ -40,7 +40,7 @@ function parseAddress(text: string): number | undefined {
   return dots === 3 && digits > 0 ? (number << 8) | octet : undefined;
 }
 
-/** An address that one host can have: not unspecified, not multicast, not broadcast or reserved. */
+/** Whether an address can belong to one host: not unspecified, multicast, broadcast or reserved. */
 export function isUnicast(address: string): boolean {
   const number = parseAddress(address);
   if (number === undefined) return false;
@@ -48,12 +48,12 @@ export function isUnicast(address: string): boolean {
   return first !== 0 && first < 224;
 }
 
-/** The parts of `10.9.0.0/24`, or `undefined` where the text is no prefix, in its one spelling, or has bits set beyond its length. */
+/** The parts of `10.9.0.0/24`; `undefined` if the text is no prefix in canonical form, or has bits set beyond its length. */
 export function parsePrefix(text: string): { address: string; length: number } | undefined {
   const slash = text.indexOf('/');
   const [address, digits] = [text.slice(0, Math.max(slash, 0)), text.slice(slash + 1)];
   const [number, length] = [parseAddress(address), Number(digits)];
-  // The one spelling: no sign, no white space, no leading zero.
+  // Canonical: no sign, no white space, no leading zero.
   if (number === undefined || !(length >= 0 && length <= 32) || String(length) !== digits) return undefined;
   const hostBits = 2 ** (32 - length);
   return (number >>> 0) % hostBits === 0 ? { address, length } : undefined;

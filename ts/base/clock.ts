@@ -1,26 +1,26 @@
-/** The monotonic clock in milliseconds, and how its times become dates. */
+/** The monotonic clock, and the conversion of its times to dates. */
 import { expected, LivenessError } from './errors.js';
 
 /**
- * CLOCK_MONOTONIC in milliseconds, fractions included. The same in every thread of a process and, on one host, in
- * every process; `performance.now()` restarts in every worker.
+ * CLOCK_MONOTONIC in milliseconds, with fractions. It is the same in all threads and processes of a host, unlike
+ * `performance.now()`, which starts at 0 in every worker.
  */
 export function monotonicNow(): number {
   const [seconds, nanoseconds] = process.hrtime();
   return seconds * 1_000 + nanoseconds / 1_000_000;
 }
 
-/** The longest wait that a timer can take, in milliseconds. */
+/** The longest wait that a timer supports, in milliseconds. */
 export const LONGEST_WAIT_MS = 2 ** 31 - 1;
 
-/** Readings of the offset differ by up to a millisecond, which the wall clock leaves out, and by what comes between two clocks. */
+/** Two readings of the offset may differ by the wall clock's resolution of a millisecond, and by the time between two reads. */
 const READING_ERROR_MS = 2;
 
 let lastOffset = Number.NaN;
 
 /**
- * How far the wall clock is ahead of CLOCK_MONOTONIC now, in milliseconds. The same each time until the wall clock is set: a
- * moment has one date.
+ * How far the wall clock is ahead of CLOCK_MONOTONIC, in milliseconds. It stays the same until the wall clock is set, so that one
+ * time always gives one date.
  */
 export function wallOffset(): number {
   const read = readOffset();
@@ -28,7 +28,7 @@ export function wallOffset(): number {
   return lastOffset;
 }
 
-/** Where the process was interrupted between the two clocks, the reading is worth nothing. */
+/** Repeats a reading if the process was interrupted between the two clocks. */
 function readOffset(): number {
   for (let attempt = 0; ; attempt += 1) {
     const before = monotonicNow();
@@ -38,12 +38,12 @@ function readOffset(): number {
   }
 }
 
-/** The wall clock's time of something that happened, or will happen, at so many microseconds of CLOCK_MONOTONIC. */
+/** The date of a time in microseconds of CLOCK_MONOTONIC. */
 export function toDate(micros: number, offset = wallOffset()): Date {
   return new Date(offset + micros / 1_000);
 }
 
-/** A time that a user gives, in whole microseconds. @throws LivenessError `ERR_CONFIG` where it is none */
+/** Validates a time of the user and converts it to whole microseconds. @throws LivenessError `ERR_CONFIG` */
 export function givenMicros(path: string, milliseconds: unknown): number {
   if (typeof milliseconds !== 'number' || !Number.isFinite(milliseconds)) {
     throw new LivenessError('ERR_CONFIG', expected(path, 'a finite number of milliseconds', milliseconds));
@@ -51,7 +51,7 @@ export function givenMicros(path: string, milliseconds: unknown): number {
   return toMicros(milliseconds);
 }
 
-/** Milliseconds, as users give them, in the engines' whole microseconds. */
+/** The user's milliseconds as the engines' whole microseconds. */
 export function toMicros(milliseconds: number): number {
   return Math.round(milliseconds * 1_000);
 }

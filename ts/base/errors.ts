@@ -1,6 +1,6 @@
-/** Every error this package throws: classes, stable codes, and the wording. */
+/** The errors of this package: classes, stable codes, and messages. */
 
-/** What stands in `error.code`. The system's own names (`EADDRINUSE`, `EPERM`, …) appear beside these, as in Node. */
+/** The values of `error.code`. The system's codes (`EADDRINUSE`, `EPERM`, …) appear as in Node. */
 export type LivenessErrorCode =
   | 'ERR_CONFIG'
   | 'ERR_INVALID_ROUTE'
@@ -18,7 +18,7 @@ export type LivenessErrorCode =
   | 'ERR_NO_SUCH_INTERFACE'
   | (string & {});
 
-/** The base of all errors thrown here. `cause` holds what failed underneath, where something did. */
+/** The base class of all errors of this package. `cause` is the underlying failure, if there is one. */
 export class LivenessError extends Error {
   readonly code: LivenessErrorCode;
 
@@ -29,14 +29,14 @@ export class LivenessError extends Error {
   }
 }
 
-/** One thing that is wrong with a configuration. */
+/** One fault of a configuration. */
 export interface ConfigIssue {
-  /** The field, `onClose.adminDown` for a nested one; empty where the configuration as a whole is meant. */
+  /** The field, such as `onClose.adminDown`; empty for the configuration as a whole. */
   readonly path: string;
   readonly message: string;
 }
 
-/** `ERR_CONFIG`: a configuration, or options of a route, with everything that is wrong with it at once. */
+/** `ERR_CONFIG`: all faults of a configuration or of options. */
 export class ConfigError extends LivenessError {
   readonly issues: readonly ConfigIssue[];
 
@@ -46,14 +46,14 @@ export class ConfigError extends LivenessError {
   }
 }
 
-/** One route of a bulk call that cannot be registered or withdrawn. */
+/** One route of a bulk call that failed. */
 export interface RouteIssue {
   readonly index: number;
   readonly code: LivenessErrorCode;
   readonly message: string;
 }
 
-/** A call on many routes failed: nothing was registered, or not all was swept. `code` is that of the first issue. */
+/** A bulk call failed: nothing was registered or withdrawn, or not all was swept. `code` is that of the first issue. */
 export class RoutesError extends LivenessError {
   readonly issues: readonly RouteIssue[];
 
@@ -78,7 +78,7 @@ export function closedError(): LivenessError {
   return new LivenessError('ERR_CLOSED', 'The manager is closed');
 }
 
-/** What anything thrown says, whatever it is. Never throws: users' code may throw what cannot be turned into text. */
+/** The message of any thrown value. Never throws, even for a value that cannot be converted to text. */
 export function messageOf(thrown: unknown): string {
   try {
     return String(thrown instanceof Error ? thrown.message : thrown);
@@ -87,7 +87,7 @@ export function messageOf(thrown: unknown): string {
   }
 }
 
-/** The `code` of anything thrown, if it has one. Never throws. */
+/** The `code` of any thrown value, if it has one. Never throws. */
 export function codeOf(thrown: unknown): string | undefined {
   try {
     const code = typeof thrown === 'object' && thrown !== null && 'code' in thrown ? thrown.code : undefined;
@@ -97,12 +97,12 @@ export function codeOf(thrown: unknown): string | undefined {
   }
 }
 
-/** Anything thrown as an `Error`. Never throws. */
+/** Any thrown value as an `Error`. Never throws. */
 export function toError(thrown: unknown): Error {
   try {
     if (thrown instanceof Error) return thrown;
   } catch {
-    // A proxy that throws when it is asked: it becomes a cause like everything else.
+    // A proxy whose traps throw becomes a cause, too.
   }
   return new Error(messageOf(thrown), { cause: thrown });
 }

@@ -1,8 +1,7 @@
-/** Calls into code of the user's: what fails there is reported, and reaches nobody else. */
+/** Calls of the user's code whose failure must not spread. */
 
 /**
- * Makes a call whose result nobody needs. What it throws, or what its promise (or any thenable) rejects with, goes to
- * `failed`.
+ * Makes a call and ignores its result. `failed` gets what the call throws, or what its promise (or any thenable) rejects with.
  */
 export function callGuarded(call: () => unknown, failed: (thrown: unknown) => void): void {
   try {
@@ -13,7 +12,7 @@ export function callGuarded(call: () => unknown, failed: (thrown: unknown) => vo
   }
 }
 
-/** The result of a call, or `otherwise` where it throws. */
+/** The result of a call, or `otherwise` if it throws. */
 export function readGuarded<T>(call: () => T, otherwise: T): T {
   try {
     return call();
@@ -22,18 +21,18 @@ export function readGuarded<T>(call: () => T, otherwise: T): T {
   }
 }
 
-/** The result of a call as a promise of ours: it rejects where the call throws, and adopts whatever thenable it gives. */
+/** The result of a call as a native promise: rejects if the call throws, and adopts any thenable. */
 export async function promised<T>(call: () => T | PromiseLike<T>): Promise<T> {
   return call();
 }
 
-/** A warning of the process with a code: where there is no logger, or where it is the logger that fails. */
+/** Warns the process, if there is no logger or the logger itself fails. */
 export function warnProcess(code: string, message: string): void {
   process.emitWarning(message, { type: 'LivenessWarning', code });
 }
 
 function settled(outcome: unknown): Promise<unknown> {
-  // Of the language's own making: a promise of another kind may have a `then` that throws.
+  // A native promise, since the `then` of another thenable may throw.
   return new Promise((resolve) => {
     resolve(outcome);
   });

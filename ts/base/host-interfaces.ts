@@ -4,33 +4,33 @@ import { networkInterfaces } from 'node:os';
 
 import { isInterfaceName } from './route.js';
 
-/** The interface that has an address; the first loopback interface for the loopback net. */
+/** The interface that has an address; the first loopback interface for loopback addresses; empty if there is none. */
 export function interfaceOf(address: string): string {
   for (const [name, addresses = []] of Object.entries(networkInterfaces())) {
-    if (addresses.some((it) => it.address === address || (it.internal && isLoopback(address)))) return withoutLabel(name);
+    if (addresses.some((assigned) => assigned.address === address || (assigned.internal && isLoopback(address)))) return withoutLabel(name);
   }
   return '';
 }
 
-/** Node calls an interface by the label of its address, where that has one: `eth0:1`. */
+/** Node lists an address under its label, if it has one: `eth0:1`. */
 function withoutLabel(name: string): string {
   return name.replace(/:.*/, '');
 }
 
-/** Whether the host has an interface of that name, with an address or without. */
+/** Whether the host has an interface with this name, with or without addresses. */
 export function hasInterface(name: string): boolean {
-  // Node lists the labels of addresses, too (`eth0:1`); an interface has no colon in its name.
+  // Node lists labels of addresses, too (`eth0:1`); the name of an interface has no colon.
   if (name.includes(':')) return false;
-  // Of what lies in that folder, only interfaces have an index.
+  // That directory has other entries, too; only interfaces have an index.
   return isInterfaceName(name) && (existsSync(`/sys/class/net/${name}/ifindex`) || networkInterfaces()[name] !== undefined);
 }
 
-/** Whether an address is one of this host. */
+/** Whether this host has an address. */
 export function isLocalAddress(address: string): boolean {
   return isLoopback(address) || interfaceOf(address) !== '' || isInLocalTable(address);
 }
 
-/** Linux's own word: Node does not list addresses of interfaces that have no carrier, or have had it for less than a second. */
+/** Asks Linux's local table: Node does not list addresses of interfaces without carrier, or in the first second with carrier. */
 function isInLocalTable(address: string): boolean {
   const table = '/proc/net/fib_trie';
   if (!existsSync(table)) return false;

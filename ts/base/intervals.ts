@@ -1,4 +1,4 @@
-/** Intervals of sessions, and what bounds them. */
+/** The intervals of sessions and their bounds. */
 import type { ConfigIssue } from './errors.js';
 
 /** The longest interval between two packets of a session in service, in milliseconds. */
@@ -7,26 +7,26 @@ export const MAX_INTERVAL = 60_000;
 /** The longest backoff, in milliseconds. */
 export const MAX_BACKOFF = 600_000;
 
-/** The fields that bound each other, and that the intervals of a session are held against. */
+/** The bounds of a session's intervals. */
 export interface IntervalBounds {
   readonly minTxFloor: number;
   readonly maxTxCeil: number;
 }
 
-/** The bounds where nothing else is said, in milliseconds. */
+/** The default bounds, in milliseconds. */
 export const DEFAULT_BOUNDS = { minTxFloor: 50, maxTxCeil: 1_000 } as const satisfies IntervalBounds;
 
-/** How one session departs from the configuration. */
+/** The timers of one session that differ from the configuration. */
 export interface SessionTimerOptions {
-  /** How often we want to send, in milliseconds, within [minTxFloor, maxTxCeil]. Default: the configuration's. */
+  /** The desired transmit interval in milliseconds, within [minTxFloor, maxTxCeil]. Default: the configuration's. */
   txMin?: number | undefined;
-  /** How often we can receive, in milliseconds, within [minTxFloor, maxTxCeil]. Default: the configuration's. */
+  /** The required receive interval in milliseconds, within [minTxFloor, maxTxCeil]. Default: the configuration's. */
   rxMin?: number | undefined;
-  /** So many intervals of silence mean Down, 1 to 255. Default: the configuration's. */
+  /** The number of intervals whose silence means Down, 1 to 255. Default: the configuration's. */
   detectMult?: number | undefined;
 }
 
-/** Refused, not clamped: it catches seconds and microseconds. */
+/** Intervals outside the bounds. They are refused and not clamped: that catches seconds and microseconds. */
 export function outsideIssues(timers: SessionTimerOptions, { minTxFloor, maxTxCeil }: IntervalBounds): ConfigIssue[] {
   return (['txMin', 'rxMin'] as const).flatMap((path) => {
     const interval = timers[path];
@@ -36,7 +36,7 @@ export function outsideIssues(timers: SessionTimerOptions, { minTxFloor, maxTxCe
   });
 }
 
-/** What is wrong between fields that are each right by themselves. */
+/** Contradictions between fields that are each valid. `wrong` has the names of the invalid fields. */
 export function boundIssues(
   config: IntervalBounds & Pick<SessionTimerOptions, 'txMin' | 'rxMin'> & { readonly backoffMax?: number | undefined },
   wrong: ReadonlySet<string>,
@@ -50,8 +50,8 @@ export function boundIssues(
       message: `Expected \`minTxFloor\` (${minTxFloor} ms) to be at most \`maxTxCeil\` (${maxTxCeil} ms)`,
     });
   } else if (boundsHold) {
-    const judged = { txMin: wrong.has('txMin') ? undefined : txMin, rxMin: wrong.has('rxMin') ? undefined : rxMin };
-    issues.push(...outsideIssues(judged, config));
+    const valid = { txMin: wrong.has('txMin') ? undefined : txMin, rxMin: wrong.has('rxMin') ? undefined : rxMin };
+    issues.push(...outsideIssues(valid, config));
   }
   if (boundsHold && !wrong.has('backoffMax') && backoffMax !== undefined && backoffMax < Math.min(minTxFloor, maxTxCeil)) {
     const message = `Expected \`backoffMax\` (${backoffMax} ms) to be at least \`minTxFloor\` (${minTxFloor} ms)`;

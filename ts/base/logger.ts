@@ -1,9 +1,9 @@
-/** Where lines of the log go, and what keeps a logger that fails from costing anybody anything else. */
+/** The logger interface, and a wrapper that contains the failures of the user's logger. */
 import { ConfigError, messageOf } from './errors.js';
 import { callGuarded, warnProcess } from './guard.js';
 import { field, hasMethods } from './fields.js';
 
-/** What is asked of a logger: pino's `child` and its levels. */
+/** The methods of a logger: pino's `child` and levels. */
 export interface Logger {
   child(bindings: Record<string, unknown>): Logger;
   trace(fields: object, message: string): void;
@@ -26,10 +26,10 @@ const METHODS = ['child', 'trace', 'debug', 'info', 'warn', 'error'] as const;
 export const loggerField = field<Logger>(`a logger with ${METHODS.join(', ')}`, (value) => hasMethods(value, METHODS));
 
 /**
- * The logger of a component: a child of the user's, or one that writes nothing. No call to it throws: the first failure of
- * the user's logger is a warning of the process (`ERR_LOGGER`), and every line is tried.
+ * The logger of a component: a child of the user's logger, or one that writes nothing. Its methods never throw: the first
+ * failure of the user's logger warns the process (`ERR_LOGGER`), and later lines are still written.
  *
- * @throws ConfigError where the user's logger makes no child
+ * @throws ConfigError if the user's logger makes no child
  */
 export function componentLogger(logger: Logger | undefined, component: string): Logger {
   return logger === undefined ? SILENT : new GuardedLogger(childOf(logger, { component }));
@@ -48,7 +48,7 @@ function childOf(logger: Logger, bindings: Record<string, unknown>): Logger {
 
 class GuardedLogger implements Logger {
   readonly #logger: Logger;
-  #isTold = false;
+  #hasWarned = false;
 
   constructor(logger: Logger) {
     this.#logger = logger;
@@ -86,8 +86,8 @@ class GuardedLogger implements Logger {
   }
 
   #failed(thrown: unknown): void {
-    if (this.#isTold) return;
-    this.#isTold = true;
+    if (this.#hasWarned) return;
+    this.#hasWarned = true;
     warnProcess('ERR_LOGGER', `the logger failed, and lines of the log may be missing: ${messageOf(thrown)}`);
   }
 }

@@ -1,8 +1,8 @@
-/** Routes and the names that sessions and routes go by: parse, format, compare. */
+/** Routes, peers and route keys: types, validation and formatting. */
 import { isUnicast, parsePrefix } from './address.js';
 import { expected, invalidRoute, LivenessError } from './errors.js';
 
-/** A route of the kernel, as whoever taught it wants it (reference name: `routing.Route`). IPv4 only. */
+/** A route to register (reference name: `routing.Route`). IPv4 only. */
 export interface Route {
   /** The routing table, 1 to 4 294 967 295; 254 is `main`. */
   table: number;
@@ -12,15 +12,15 @@ export interface Route {
   src: string;
   /** The gateway. */
   nextHop: string;
-  /** The protocol number that marks the route as ours, 1 to 255; 186 is BGP. */
+  /** The protocol number, which marks the route as one of ours, 1 to 255; 186 is BGP. */
   protocol: number;
   /** The metric, 0 to 4 294 967 295. Default: 0, the kernel's own. */
   priority?: number;
-  /** Never delete this route once it is installed. Default: false. */
+  /** Never delete this route after it was installed. Default: false. */
   noUninstall?: boolean;
 }
 
-/** What tells one registered route from another (reference name: `RouteKey`); `priority` is ours. */
+/** The key of a registered route (reference name: `RouteKey`). `priority` is an addition. */
 export interface RouteKey {
   iface: string;
   srcIP: string;
@@ -31,10 +31,10 @@ export interface RouteKey {
   priority: number;
 }
 
-/** A remote endpoint and the local context that reaches it (reference name: `Peer`). */
+/** A remote endpoint, with the local endpoint that reaches it (reference name: `Peer`). */
 export interface Peer {
   iface: string;
-  /** The address that we send from and receive on. */
+  /** The local address of the session. */
   localIP: string;
   peerIP: string;
 }
@@ -52,7 +52,7 @@ export function formatRouteKey(key: RouteKey): string {
   return `interface: ${key.iface}, srcIP: ${key.srcIP}, table: ${key.table}, dstPrefix: ${key.dstPrefix}, nextHop: ${key.nextHop}, priority: ${key.priority}`;
 }
 
-/** The route in the words of `ip route`: `10.9.0.7/32 via 10.0.0.2 src 10.0.0.1 table 254 proto 186`. */
+/** The route in the format of `ip route`: `10.9.0.7/32 via 10.0.0.2 src 10.0.0.1 table 254 proto 186`. */
 export function formatRoute(route: Route): string {
   checkPrintable('route', route, ROUTE_FIELDS);
   const metric = route.priority === undefined || route.priority === 0 ? '' : ` metric ${route.priority}`;
@@ -65,18 +65,18 @@ export function formatPeer(peer: Peer): string {
   return `interface: ${peer.iface}, localIP: ${peer.localIP}, peerIP: ${peer.peerIP}`;
 }
 
-/** What a route occupies in the kernel: two registered routes may not have the same. */
+/** The slot of a route in the kernel. Two registered routes must not have the same slot. */
 export function formatSlot(route: Route): string {
   return `table ${route.table}, destination ${route.dst}, priority ${route.priority ?? 0}`;
 }
 
-/** What a backend lists as the source of a route that has none. */
+/** The source that a backend lists for a route without one. */
 const NO_SOURCE = '0.0.0.0';
 
-/** A frozen copy of a route that a backend has listed: it may have no source. @throws as `parseRoute` */
+/** A frozen copy of a route from a backend's listing, which may have no source. @throws as `parseRoute` */
 export function parseListedRoute(route: unknown): Readonly<Route> {
   const { src } = typeof route === 'object' && route !== null ? (route as { src?: unknown }) : {};
-  // Any address will do for the check.
+  // Any unicast address passes the check of the other fields.
   return src === NO_SOURCE
     ? Object.freeze({ ...parseRoute({ ...(route as Route), src: '127.0.0.1' }), src: NO_SOURCE })
     : parseRoute(route);
@@ -105,18 +105,18 @@ export function parseRoute(route: unknown): Readonly<Route> {
   } as Route);
 }
 
-/** Whether Linux allows it as the name of an interface. */
+/** Whether Linux accepts a name for an interface. */
 export function isInterfaceName(iface: unknown): iface is string {
   return typeof iface === 'string' && /^[^\s/]{1,15}$/.test(iface) && iface !== '.' && iface !== '..';
 }
 
-/** The name of an interface. @throws LivenessError `ERR_NO_SUCH_INTERFACE` */
+/** Validates the name of an interface. @throws LivenessError `ERR_NO_SUCH_INTERFACE` */
 export function parseInterface(iface: unknown): string {
   if (isInterfaceName(iface)) return iface;
   throw new LivenessError('ERR_NO_SUCH_INTERFACE', expected('iface', 'the name of an interface, 1 to 15 characters', iface));
 }
 
-/** The peer of a route: the one that is named, else the address of a /32. @throws LivenessError `ERR_INVALID_ROUTE` */
+/** The peer of a route: the given address, or the destination of a /32. @throws LivenessError `ERR_INVALID_ROUTE` */
 export function peerOf(route: Readonly<Route>, peerIP: unknown): string {
   if (peerIP !== undefined) {
     require(isAddress(peerIP), 'peerIP', 'an IPv4 unicast address', peerIP);
@@ -127,7 +127,7 @@ export function peerOf(route: Readonly<Route>, peerIP: unknown): string {
   return address;
 }
 
-/** @throws LivenessError `ERR_INVALID_ROUTE` where it is no object, or a field of it has no text */
+/** @throws LivenessError `ERR_INVALID_ROUTE` if it is no object, or a field is neither text nor number */
 function checkPrintable(path: string, value: unknown, names: readonly string[]): void {
   if (typeof value !== 'object' || value === null) throw invalidRoute(path, 'an object', value);
   for (const name of names) {

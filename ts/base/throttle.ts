@@ -1,13 +1,13 @@
-/** Keeps what happens again and again from filling the log. */
+/** Limits repeated log lines. */
 import { monotonicNow } from './clock.js';
 
 const QUIET_MS = 5_000;
 
-/** Lets one line of each kind through in five seconds. */
+/** Passes at most one line of each kind in five seconds. */
 export class Throttle {
   readonly #kinds = new Map<string, { quietUntil: number; skipped: number }>();
 
-  /** Calls back, with the number of lines of this kind that were skipped before, unless one was let through lately. */
+  /** Calls `write` with the number of skipped lines of this kind, unless a line passed in the last five seconds. */
   log(kind: string, write: (skipped: number) => void): void {
     const now = monotonicNow();
     const known = this.#kinds.get(kind);

@@ -1,11 +1,11 @@
-/** Listens for a manager that does not exist yet: an engine is started before the manager that it serves. */
+/** Buffers what an engine delivers before its manager exists: the engine is started first. */
 import type { EngineListener, RouteOutcome, SessionRecord } from './engine.js';
 
 export class BufferedListener implements EngineListener {
   #target: EngineListener | undefined;
   #early: ((target: EngineListener) => void)[] = [];
 
-  /** Hands over what has come so far, and everything from now on. */
+  /** Passes on what is buffered, and everything that follows. */
   attach(target: EngineListener): void {
     this.#target = target;
     for (const deliver of this.#early.splice(0)) deliver(target);

@@ -1,4 +1,4 @@
-/** Anything -> a full, frozen configuration, or every issue at once. */
+/** Validates a configuration: the result is complete and frozen, or an error lists every issue. */
 import type { Registry } from 'prom-client';
 import * as v from 'valibot';
 
@@ -20,88 +20,88 @@ import { parseClientVersion } from '../protocol/client-version.js';
 import { DEFAULT_LIVENESS_PORT } from '../protocol/liveness.js';
 import type { UDPService } from '../protocol/udp-service.js';
 
-/** Wishes for the thread that carries the sessions; what the system refuses is a warning. */
+/** Real-time settings of the native engine's thread. A setting that the system refuses is a warning. */
 export interface RealtimeOptions {
-  /** SCHED_FIFO at this priority, 1 to 99. Needs CAP_SYS_NICE or RLIMIT_RTPRIO. Default: not asked for. */
+  /** SCHED_FIFO at this priority, 1 to 99. Needs CAP_SYS_NICE or RLIMIT_RTPRIO. Default: not requested. */
   priority?: number | undefined;
   /** The one CPU to run on, from 0. Default: any. */
   cpu?: number | undefined;
-  /** Keep the thread’s code, stack and heap in memory; not JavaScript’s heap. Needs CAP_IPC_LOCK or RLIMIT_MEMLOCK. Default: false. */
+  /** Lock the thread’s code, stack and heap in memory, but not JavaScript’s heap. Needs CAP_IPC_LOCK or RLIMIT_MEMLOCK. Default: false. */
   lockMemory?: boolean | undefined;
 }
 
-/** What `close()` does where it is not told. */
+/** What `close()` does by default. */
 export interface CloseOptions {
-  /** Say AdminDown to all peers first, for one detection time, 3 s at most. Default: false. */
+  /** First announce AdminDown to all peers, for one detection time and 3 s at most. Default: false. */
   adminDown?: boolean | undefined;
-  /** Withdraw all routes first. Default: false: they stay in the kernel, and nobody watches them. */
+  /** First withdraw all routes. Default: false: the routes stay in the kernel, unwatched. */
   withdrawRoutes?: boolean | undefined;
 }
 
-/** How a manager is set up (reference name: `ManagerConfig`). Durations are milliseconds, fractions allowed. */
+/** The configuration of a manager (reference name: `ManagerConfig`). Durations are milliseconds, fractions allowed. */
 export interface ManagerConfig {
   /** The routing backend: `new NetlinkRoutes()`, `new MemoryRoutes()` or your own. Required. */
   netlinker: RouteReaderWriter;
   /** The local IPv4 address of the UDP socket; `0.0.0.0` for all. Required. */
   bindIP: string;
-  /** How often we want to send, within [minTxFloor, maxTxCeil]. Required. */
+  /** The desired transmit interval, within [minTxFloor, maxTxCeil]. Required. */
   txMin: number;
-  /** How often we can receive, within [minTxFloor, maxTxCeil]. Required. */
+  /** The required receive interval, within [minTxFloor, maxTxCeil]. Required. */
   rxMin: number;
-  /** So many intervals of silence mean Down, 1 to 255. Required. */
+  /** The number of intervals whose silence means Down, 1 to 255. Required. */
   detectMult: number;
   /** The UDP port, 0 to 65 535; 0 takes a free one. Default: 44880. */
   port?: number | undefined;
-  /** A UDP transport of your own, on the JavaScript engine. Default: sockets of the engine's. */
+  /** A UDP transport of your own, for the JavaScript engine. Default: the engine's sockets. */
   udp?: UDPService | undefined;
   /**
-   * Only observe: routes are installed at registration and deleted at withdrawal, whatever their sessions do. Peers are told so,
-   * by a flag in byte 20. Default: false.
+   * Only observe: routes are installed at registration and deleted at withdrawal, independently of their sessions. Packets tell
+   * the peers by a flag in byte 20. Default: false.
    */
   passiveMode?: boolean | undefined;
-  /** The shortest interval there is, above 0 and at most 60 000. Default: 50. */
+  /** The shortest interval, above 0 and at most 60 000. Default: 50. */
   minTxFloor?: number | undefined;
-  /** The longest interval that we send at, at most 60 000. Default: 1 000. */
+  /** The longest transmit interval, at most 60 000. Default: 1 000. */
   maxTxCeil?: number | undefined;
   /**
-   * The longest interval between two packets while Down, at most 600 000. One below the agreed interval of a session makes it send
-   * no faster: `max(interval, backoffMax)` counts. Default: maxTxCeil.
+   * The longest interval between two packets while Down, at most 600 000. A value below the agreed interval of a session does not
+   * make that session send faster. Default: maxTxCeil.
    */
   backoffMax?: number | undefined;
   /** Entries in the scheduler's queue, 2 to 4 000 000; two per session. Default: 10 240, which is 5 120 sessions. */
   maxEvents?: number | undefined;
   /** Any object with pino's `child`, `trace`, `debug`, `info`, `warn` and `error`. Default: nothing is logged. */
   logger?: Logger | undefined;
-  /** A registry of prom-client's to show metrics on. Default: none. */
+  /** A registry of prom-client for the metrics. Default: no metrics. */
   metricsRegistry?: Registry | undefined;
-  /** What the metrics' names begin with. Default: `liveness_`. */
+  /** The prefix of the metrics' names. Default: `liveness_`. */
   metricsPrefix?: string | undefined;
-  /** Show series per peer too: two for each session, gone with it. Default: false. */
+  /** Show series per peer, which end with the session. Default: false. */
   enablePeerMetrics?: boolean | undefined;
   /**
-   * The version that we tell our peers, in bytes 21 to 24: `1.2.3`, or what build systems make of it (`v1.2.3`, `1.2.3-rc.1`,
-   * `0.8.1~git2025`, `1.2.3+git.abc`). Default: these are zero, as the reference sends them.
+   * The version that packets carry in bytes 21 to 24: `1.2.3`, or a form that build systems make (`v1.2.3`, `1.2.3-rc.1`,
+   * `0.8.1~git2025`, `1.2.3+git.abc`). Default: zeros, as the reference sends.
    */
   clientVersion?: string | undefined;
-  /** Keep the route of a session that goes Down while its peer says that it is passive. Default: false. */
+  /** Keep the route of a session that goes Down while its peer is passive. Default: false. */
   honorPeerAdvertisedPassive?: boolean | undefined;
   /**
-   * In Up, hear only packets that name our discriminator: what is forged without it neither takes a session down nor keeps
-   * it up. A peer that restarts is then noticed by its silence, not by its first word. Default: false.
+   * In Up, accept only packets that carry our discriminator: forged packets without it neither take a session down nor keep it
+   * up. A restart of the peer is then detected by silence, not by its first packet. Default: false.
    */
   requireDiscriminator?: boolean | undefined;
   /**
-   * Refuse packets that arrive with a lower TTL than this, 1 to 255: with 255 only neighbours are heard, since the native engine
-   * sends with 255 and every router takes one off (RFC 5082). Peers have to send so, too. Needs the native engine. Default: any.
+   * Drop received packets with a lower TTL, 1 to 255. With 255 only packets of direct neighbours are accepted, since every router
+   * decrements the TTL (RFC 5082); peers must send with 255, as both engines do. Needs the native engine. Default: any TTL.
    */
   minTtl?: number | undefined;
   /** How long a route operation may take before it counts as failed, 1 to 600 000. Default: 5 000. */
   routeTimeout?: number | undefined;
-  /** What `close()` does where it is not told. */
+  /** The defaults of `close()`. */
   onClose?: CloseOptions | undefined;
-  /** Which engine: `auto` takes the native one where it loads. The environment's ROUTE_LIVENESS_ENGINE overrides. Default: `auto`. */
+  /** The engine; `auto` is the native engine if the addon loads. The environment variable ROUTE_LIVENESS_ENGINE overrides it. Default: `auto`. */
   engine?: 'auto' | 'native' | 'js' | undefined;
-  /** Real-time wishes for the native engine's thread. Default: none. */
+  /** Real-time settings of the native engine's thread. Default: none. */
   realtime?: RealtimeOptions | undefined;
 }
 
@@ -165,7 +165,7 @@ const SCHEMA = object({
 /**
  * Fills defaults and enforces constraints (reference name: `ManagerConfig.Validate`).
  *
- * @returns the full configuration, frozen; the given one is left as it is
+ * @returns the complete configuration, frozen; the argument is not changed
  * @throws ConfigError `ERR_CONFIG`, with every issue at once
  */
 export function validateConfig(config: ManagerConfig): ResolvedConfig {
@@ -180,11 +180,11 @@ export function validateConfig(config: ManagerConfig): ResolvedConfig {
   return Object.freeze({ ...filled, onClose: Object.freeze({ adminDown, withdrawRoutes }) }) as ResolvedConfig;
 }
 
-/** What can be said of a route when it is registered. */
+/** The options of a registration. */
 export interface RegisterOptions extends SessionTimerOptions {
   /** The peer's UDP port, 1 to 65 535. Default: 44880. */
   port?: number | undefined;
-  /** The peer's address, where it is not the destination of the route. */
+  /** The peer's address. Default: the destination of the route, which must be a /32. */
   peerIP?: string | undefined;
 }
 
@@ -196,12 +196,12 @@ const REGISTER_SCHEMA = object({
   detectMult: v.optional(integer(1, 255)),
 });
 
-/** What a route has that was given none. */
+/** The options of a registration without options. */
 export const NO_OPTIONS: RegisterOptions = Object.freeze({});
 
 /** @throws ConfigError `ERR_CONFIG`, with every issue at once */
 export function validateRegisterOptions(options: RegisterOptions | undefined, bounds: IntervalBounds): RegisterOptions {
-  // Most routes have none, and there may be many.
+  // Fast path: most routes have no options, and there may be many.
   if (options === undefined || options === NO_OPTIONS) return NO_OPTIONS;
   const { output, issues } = parsed(REGISTER_SCHEMA, options, 'options');
   if (issues.length === 0) issues.push(...outsideIssues(output, bounds));
@@ -211,12 +211,12 @@ export function validateRegisterOptions(options: RegisterOptions | undefined, bo
 
 const CLOSE_SCHEMA = object(CLOSE_ENTRIES);
 
-/** What `close()` was told; what is not said is left out. @throws ConfigError `ERR_CONFIG` */
+/** The options of `close()` without the undefined ones. @throws ConfigError `ERR_CONFIG` */
 export function closeOptions(options: CloseOptions | undefined): CloseOptions {
   return optionsOf(CLOSE_SCHEMA, options);
 }
 
-/** Reads every field once, inherited ones as well: what was checked is what is used. */
+/** Reads every field once, including inherited ones, so that the checked values are the used ones. */
 function fieldsOf(config: unknown): unknown {
   if (typeof config !== 'object' || config === null) return config;
   try {

@@ -1,7 +1,7 @@
 /**
- * What managers show to Prometheus. Everything is read on scrape: one reading per manager and scrape, shared by all
- * collectors. Managers on one registry and prefix share the collectors; equal label sets are summed, and the totals of
- * closed managers stay, so that counters never fall.
+ * Feeds the collectors of a registry from its managers. Each scrape reads each manager once, for all collectors. Managers with
+ * one registry and prefix share the collectors: values with equal labels are added, and the totals of closed managers are kept,
+ * so that counters never decrease.
  */
 import type { Registry } from 'prom-client';
 
@@ -29,25 +29,25 @@ import {
 import type { State } from '../protocol/state.js';
 import type { Peer } from '../base/route.js';
 
-/** What one session shows, where per-peer series are asked for. */
+/** The per-peer series of one session. */
 export interface PeerReading {
   readonly peer: Readonly<Peer>;
   readonly state: State;
   /** In seconds. */
   readonly detectTime: number;
-  /** What the peer says of itself; `undefined` while it has said nothing. */
+  /** The peer's mode; `undefined` before its first packet. */
   readonly mode: 'active' | 'passive' | undefined;
   readonly version: string | undefined;
 }
 
-/** How many routes of one (interface, local IP) should be installed. */
+/** The number of routes of one local endpoint that have to be installed. */
 export interface DesiredRoutes {
   readonly iface: string;
   readonly localIP: string;
   readonly count: number;
 }
 
-/** One manager at one moment. */
+/** The values of one manager at one time. */
 export interface MetricsReading {
   readonly endpoints: readonly EndpointStats[];
   readonly routes: readonly EndpointRouteStats[];
@@ -55,12 +55,12 @@ export interface MetricsReading {
   readonly queueLength: number;
   readonly sendBufferBytes: number;
   readonly sendBufferFull: number;
-  /** By the address that the socket is bound to: a read that fails belongs to no interface. */
+  /** By the address that the socket is bound to: a failed read belongs to no interface. */
   readonly readErrors: Readonly<Record<string, number>>;
   readonly peers: readonly PeerReading[];
 }
 
-/** Reads one manager. Never throws: a collector that does fails the whole scrape. */
+/** Reads one manager. Never throws, since that would fail the whole scrape. */
 export type MetricsSource = () => MetricsReading;
 
 export const NOTHING: MetricsReading = {
@@ -76,7 +76,7 @@ export const NOTHING: MetricsReading = {
 
 const feeds = new WeakMap<Registry, Map<string, RegistryFeed>>();
 
-/** @throws ConfigError where a metric of somebody else's has one of our names */
+/** @throws ConfigError if the registry has a metric with one of our names */
 export function checkRegistry(registry: Registry, prefix: string): void {
   if (knownFeed(registry, prefix) !== undefined) return;
   const taken = fromRegistry(() =>
@@ -89,14 +89,14 @@ export function checkRegistry(registry: Registry, prefix: string): void {
   throw new ConfigError([{ path: 'metricsPrefix', message }]);
 }
 
-/** Shows a manager on a registry. Gives what ends that, with the last reading there will be. */
+/** Shows a manager on a registry. The returned function ends that, with the last reading of the manager. */
 export function showMetrics(registry: Registry, prefix: string, source: MetricsSource): (last: MetricsReading) => void {
   const feed = knownFeed(registry, prefix) ?? newFeed(registry, prefix);
   feed.add(source);
   return (last) => feed.retire(source, last);
 }
 
-/** A registry that was cleared has lost our metrics: then there is none. */
+/** The feed of a registry and prefix; `undefined` if the registry was cleared and has lost our metrics. */
 function knownFeed(registry: Registry, prefix: string): RegistryFeed | undefined {
   const feed = feeds.get(registry)?.get(prefix);
   if (feed === undefined) return undefined;
@@ -104,7 +104,7 @@ function knownFeed(registry: Registry, prefix: string): RegistryFeed | undefined
   return known === undefined ? undefined : feed;
 }
 
-/** What a registry of the user's gives. @throws ConfigError where it throws */
+/** Calls the user's registry. @throws ConfigError if it throws */
 function fromRegistry<T>(call: () => T): T {
   try {
     return call();
@@ -124,7 +124,7 @@ function newFeed(registry: Registry, prefix: string): RegistryFeed {
 class RegistryFeed implements MetricsFeed {
   readonly #sources = new Set<MetricsSource>();
   #retired = NOTHING;
-  /** All collectors of one scrape are called in one turn of the event loop; it is dropped after that. */
+  /** The reading of the present scrape: a scrape calls all collectors in one turn of the event loop. */
   #shared: MetricsReading | undefined;
 
   add(source: MetricsSource): void {
@@ -164,7 +164,7 @@ const ofRoutes =
   <T>(value: (endpoint: EndpointRouteStats) => T) =>
   ({ routes }: MetricsReading): Series<T> =>
     routes.map((endpoint) => [endpointLabels(endpoint), value(endpoint)]);
-/** One series per entry of a record, under a label of its own. */
+/** One series per entry of a record, with the key as a label. */
 const spread =
   (label: string, entries: (endpoint: EndpointStats) => Readonly<Record<string, number>>) =>
   ({ endpoints }: MetricsReading): Series<number> =>
@@ -193,7 +193,7 @@ const SCALARS: Record<ScalarName, (reading: MetricsReading) => Series<number>> =
   routeInstallFailures: ofRoutes((endpoint) => endpoint.addFailures),
   routeUninstallFailures: ofRoutes((endpoint) => endpoint.deleteFailures),
   controlPacketsTX: ofEndpoints((endpoint) => endpoint.tx),
-  // As the reference counts: every packet that can be read, whoever sent it.
+  // As in the reference: every well-formed packet, of any sender.
   controlPacketsRX: ofEndpoints((endpoint) => endpoint.rx + endpoint.unknownPeer),
   controlPacketsRxInvalid: spread(LABEL_REASON, (endpoint) => endpoint.rxInvalid),
   unknownPeerPackets: ofEndpoints((endpoint) => endpoint.unknownPeer),
@@ -217,7 +217,7 @@ const HISTOGRAMS: Record<HistogramName, (reading: MetricsReading) => Series<Hist
   handleRxDuration: ofEndpoints((endpoint) => endpoint.handleRx),
 };
 
-/** What stays of a manager that is closed: its counters, and nothing that says how it is now. */
+/** The counters of a closed manager, with its gauges at 0. */
 function ended(last: MetricsReading): MetricsReading {
   return {
     ...last,
@@ -237,7 +237,7 @@ function merged(readings: readonly MetricsReading[]): MetricsReading {
     (sum, reading) => ({
       endpoints: joined(sum.endpoints, reading.endpoints, addEndpoints),
       routes: joined(sum.routes, reading.routes, addEndpointRoutes),
-      desired: joined(sum.desired, reading.desired, (one, other) => ({ ...one, count: one.count + other.count })),
+      desired: joined(sum.desired, reading.desired, (left, right) => ({ ...left, count: left.count + right.count })),
       ...addedNumbers(sum, reading, ['queueLength', 'sendBufferBytes', 'sendBufferFull']),
       readErrors: addRecords(sum.readErrors, reading.readErrors),
       peers: [...sum.peers, ...reading.peers],
@@ -246,9 +246,9 @@ function merged(readings: readonly MetricsReading[]): MetricsReading {
   );
 }
 
-function joined<T extends { iface: string; localIP: string }>(one: readonly T[], other: readonly T[], add: (one: T, other: T) => T): T[] {
-  const byKey = new Map(one.map((endpoint) => [`${endpoint.iface} ${endpoint.localIP}`, endpoint]));
-  for (const endpoint of other) {
+function joined<T extends { iface: string; localIP: string }>(left: readonly T[], right: readonly T[], add: (left: T, right: T) => T): T[] {
+  const byKey = new Map(left.map((endpoint) => [`${endpoint.iface} ${endpoint.localIP}`, endpoint]));
+  for (const endpoint of right) {
     const key = `${endpoint.iface} ${endpoint.localIP}`;
     const known = byKey.get(key);
     byKey.set(key, known === undefined ? endpoint : add(known, endpoint));
@@ -256,33 +256,33 @@ function joined<T extends { iface: string; localIP: string }>(one: readonly T[],
   return [...byKey.values()];
 }
 
-function addEndpoints(one: EndpointStats, other: EndpointStats): EndpointStats {
+function addEndpoints(left: EndpointStats, right: EndpointStats): EndpointStats {
   return {
-    ...one,
-    ...addedNumbers(one, other, ['tx', 'rx', 'unknownPeer', 'writeErrors', 'dropped', 'timeouts', 'extensions', 'queued']),
-    sessions: addRecords(one.sessions, other.sessions),
-    rxInvalid: addRecords(one.rxInvalid, other.rxInvalid),
-    transitions: addTransitions([...one.transitions, ...other.transitions]),
-    handleRx: addHistograms(one.handleRx, other.handleRx),
+    ...left,
+    ...addedNumbers(left, right, ['tx', 'rx', 'unknownPeer', 'writeErrors', 'dropped', 'timeouts', 'extensions', 'queued']),
+    sessions: addRecords(left.sessions, right.sessions),
+    rxInvalid: addRecords(left.rxInvalid, right.rxInvalid),
+    transitions: addTransitions([...left.transitions, ...right.transitions]),
+    handleRx: addHistograms(left.handleRx, right.handleRx),
   };
 }
 
-function addEndpointRoutes(one: EndpointRouteStats, other: EndpointRouteStats): EndpointRouteStats {
+function addEndpointRoutes(left: EndpointRouteStats, right: EndpointRouteStats): EndpointRouteStats {
   return {
-    ...one,
-    ...addedNumbers(one, other, ['installed', 'adds', 'addFailures', 'deletes', 'deleteFailures', 'restored', 'restoresDelayed']),
-    convergenceToUp: addHistograms(one.convergenceToUp, other.convergenceToUp),
-    convergenceToDown: addHistograms(one.convergenceToDown, other.convergenceToDown),
+    ...left,
+    ...addedNumbers(left, right, ['installed', 'adds', 'addFailures', 'deletes', 'deleteFailures', 'restored', 'restoresDelayed']),
+    convergenceToUp: addHistograms(left.convergenceToUp, right.convergenceToUp),
+    convergenceToDown: addHistograms(left.convergenceToDown, right.convergenceToDown),
   };
 }
 
-function addedNumbers<K extends string>(one: Record<K, number>, other: Record<K, number>, names: readonly K[]): Record<K, number> {
-  return Object.fromEntries(names.map((name) => [name, one[name] + other[name]])) as Record<K, number>;
+function addedNumbers<K extends string>(left: Record<K, number>, right: Record<K, number>, names: readonly K[]): Record<K, number> {
+  return Object.fromEntries(names.map((name) => [name, left[name] + right[name]])) as Record<K, number>;
 }
 
-function addRecords<K extends string>(one: Readonly<Record<K, number>>, other: Readonly<Record<K, number>>): Record<K, number> {
-  const sum: Record<string, number> = { ...one };
-  for (const [key, value] of Object.entries<number>(other)) sum[key] = (sum[key] ?? 0) + value;
+function addRecords<K extends string>(left: Readonly<Record<K, number>>, right: Readonly<Record<K, number>>): Record<K, number> {
+  const sum: Record<string, number> = { ...left };
+  for (const [key, value] of Object.entries<number>(right)) sum[key] = (sum[key] ?? 0) + value;
   return sum;
 }
 
@@ -295,6 +295,6 @@ function addTransitions(counts: readonly TransitionCount[]): TransitionCount[] {
   return [...byKey.values()];
 }
 
-function addHistograms(one: HistogramStats, other: HistogramStats): HistogramStats {
-  return { bounds: one.bounds, counts: one.counts.map((count, index) => count + (other.counts[index] ?? 0)), sum: one.sum + other.sum };
+function addHistograms(left: HistogramStats, right: HistogramStats): HistogramStats {
+  return { bounds: left.bounds, counts: left.counts.map((count, index) => count + (right.counts[index] ?? 0)), sum: left.sum + right.sum };
 }

@@ -1,4 +1,4 @@
-/** An emitter in which one listener's failure costs no other listener its event. */
+/** An event emitter that calls every listener, even if another one fails. */
 import { EventEmitter } from 'node:events';
 
 import { toError } from '../base/errors.js';
@@ -7,13 +7,13 @@ import { callGuarded } from '../base/guard.js';
 export class SafeEmitter<T extends Record<keyof T, unknown[]>> extends EventEmitter<T> {
   readonly #onFailure: (error: Error, event: string) => void;
 
-  /** `onFailure` hears what a listener threw, or what its promise rejected with. */
+  /** `onFailure` gets what a listener throws or rejects with. */
   constructor(onFailure: (error: Error, event: string) => void) {
     super();
     this.#onFailure = onFailure;
   }
 
-  /** Calls every listener, whatever the others do. Listeners of `errorMonitor` hear of an error first, as in Node. */
+  /** Calls every listener. Listeners of `errorMonitor` get an error first, as in Node. */
   protected deliver<K extends keyof T & string>(event: K, ...values: T[K]): void {
     if (event === 'error') this.#call(EventEmitter.errorMonitor, event, values);
     this.#call(event, event, values);

@@ -1,45 +1,45 @@
-/** EndpointCounters, as users get them. */
+/** The statistics that users see. */
 import type { EngineStats, EndpointRouteStats, EndpointStats } from '../engine/engine.js';
 import type { DelayBucket } from '../protocol/delay-histogram.js';
 
-/** What engine and routes have done so far. EndpointCounters never fall. */
+/** Counters of engine and routes. Counters never decrease. */
 export interface ManagerStats {
-  /** Per (interface, local IP); packets to addresses without sessions are counted under `0.0.0.0`. */
+  /** Per interface and local address; packets to addresses without sessions are counted under `0.0.0.0`. */
   readonly endpoints: readonly EndpointStats[];
   readonly routes: {
     readonly registered: number;
     readonly installed: number;
-    /** Per (interface, local IP). */
+    /** Per interface and local address. */
     readonly endpoints: readonly EndpointRouteStats[];
   };
   /** Entries in the scheduler's queue: at most two per session. */
   readonly queueLength: number;
   readonly readErrors: number;
   /**
-   * Datagrams that the kernel, or a transport of your own that counts them (`dropped`), dropped because the buffer was full; and those that are no packet of a peer's, from such
-   * an overflow until a second without drops.
+   * Datagrams dropped because a buffer was full, by the kernel or by a transport of your own that counts them (`dropped`). From
+   * an overflow until a second without drops, also datagrams that the socket filter rejects: those that are no packet of a peer.
    */
   readonly socketDrops: number;
   /**
-   * How much the system lets wait to be sent, in bytes: the size of the socket's send buffer, of the smallest where the engine
-   * has several. 0 where the transport is the user's, or no socket is open yet.
+   * The size of the socket's send buffer in bytes; of the smallest one if the engine has several sockets. 0 with a transport of
+   * your own, or before a socket is open.
    */
   readonly sendBufferBytes: number;
-  /** How often there was no room in the send buffer: packets wait for neighbours that do not answer, or for their device. */
+  /** How often the send buffer was full: packets wait for neighbours that do not answer, or for their device. */
   readonly sendBufferFull: number;
   /** How often the engine woke up. */
   readonly turns: number;
-  /** The worst lateness of a turn so far, in milliseconds. */
+  /** The longest delay of a turn so far, in milliseconds. */
   readonly worstTurnDelay: number;
-  /** How late turns were against the deadlines that they were meant for: what this host's scheduler costs. */
+  /** How late turns began, compared with the deadline that they were for: the scheduling delay of this host. */
   readonly turnDelays: DelayDistribution;
-  /** How late packets were handed to the system against their due times; early ones, within their jitter, count as punctual. */
+  /** How late packets were passed to the system, compared with their due times; early ones count as 0. */
   readonly transmitDelays: DelayDistribution;
 }
 
 /**
- * Counts by lateness, exact to an eighth: each entry says how many lie below `below` milliseconds and not below the entry
- * before. Empty ones are left out.
+ * Counts by delay. Each entry has the number of delays below `below` milliseconds and not below that of the previous entry. A
+ * bucket is at most an eighth wide. Empty buckets are left out.
  */
 export type DelayDistribution = readonly { readonly below: number; readonly count: number }[];
 

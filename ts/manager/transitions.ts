@@ -1,30 +1,30 @@
-/** Transitions of sessions, as users get them. */
+/** The transitions that users see, and the stream that holds them for a slow consumer. */
 import { toDate } from '../base/clock.js';
 import type { SessionRecord, TransitionCause } from '../engine/engine.js';
 import type { DownReason, State } from '../protocol/state.js';
 import { formatPeer, type Peer } from '../base/route.js';
 
-/** A session changed its state, once or, where the consumer was slow, several times. */
+/** One transition of a session, or several if the consumer was slow. */
 export interface Transition {
   readonly peer: Readonly<Peer>;
   readonly from: State;
   /** The newest state. */
   readonly to: State;
-  /** Why the session was last taken Down. */
+  /** The reason of the last Down. */
   readonly reason: DownReason;
   readonly cause: TransitionCause;
-  /** When the newest change happened. */
+  /** When the newest transition happened. */
   readonly at: Date;
-  /** How many transitions stand behind this record. */
+  /** The number of transitions in this record. */
   readonly count: number;
-  /** The newest change to Down among them. */
+  /** The newest transition to Down among them. */
   readonly lastDown?: { readonly at: Date; readonly reason: DownReason; readonly localStall: number };
   /**
-   * The worst lateness of this process since the session's last packet, in milliseconds: the answer to "was it the peer
-   * or was it me".
+   * The longest scheduling delay of this process since the session's last packet, in milliseconds. It tells whether a timeout may
+   * be caused by this host.
    */
   readonly localStall: number;
-  /** From the arrival of the peer's last packet to this change, in milliseconds; only where silence was the cause. */
+  /** From the arrival of the peer's last packet to this transition, in milliseconds; only after a timeout. */
   readonly silence?: number;
 }
 
@@ -47,19 +47,19 @@ export function toTransition(peer: Readonly<Peer>, record: SessionRecord): Trans
   };
 }
 
-/** What a stream needs to know of those whom it serves. */
+/** The limits and callbacks of a stream. */
 export interface TransitionStreamOptions {
   /** When more records than this wait, those of ended sessions are dropped. */
   readonly limit: number;
-  /** Whether there is a session with a peer. */
+  /** Whether a session with a peer exists. */
   readonly exists: (peer: Peer) => boolean;
-  /** So many records of sessions that have ended were dropped: nobody had read them. */
+  /** Unread records of ended sessions were dropped. */
   readonly onDropped: (count: number) => void;
-  /** It has ended, one way or another. */
+  /** The stream has ended. */
   readonly onEnd: () => void;
 }
 
-/** Holds what one slow consumer has not taken yet: one record per session, with the newest state. */
+/** Holds the unread transitions of one consumer: one record per session, with the newest state. */
 export class TransitionStream implements AsyncIterableIterator<Transition> {
   readonly #pending = new Map<string, Transition>();
   readonly #waiting: Reader[] = [];
@@ -83,7 +83,7 @@ export class TransitionStream implements AsyncIterableIterator<Transition> {
     if (this.#pending.size > this.#options.limit) this.#dropEnded();
   }
 
-  /** Nothing follows but what is already here. */
+  /** Ends the stream after the records that it holds. */
   end(): void {
     if (this.#ended) return;
     this.#ended = true;
@@ -91,7 +91,7 @@ export class TransitionStream implements AsyncIterableIterator<Transition> {
     for (const reader of this.#waiting.splice(0)) reader.resolve({ done: true, value: undefined });
   }
 
-  /** As `end`, but whoever reads what follows is told of the failure, once. */
+  /** Ends the stream with an error, which the next read gets once, after the records that it holds. */
   fail(error: Error): void {
     if (this.#ended) return;
     const first = this.#waiting.shift();
@@ -124,7 +124,7 @@ export class TransitionStream implements AsyncIterableIterator<Transition> {
     return this;
   }
 
-  /** All of them at once, so that looking for them costs a transition little. */
+  /** Drops all records of ended sessions at once, so that the search is rare. */
   #dropEnded(): void {
     const before = this.#pending.size;
     for (const [key, { peer }] of this.#pending) if (!this.#options.exists(peer)) this.#pending.delete(key);

@@ -1,10 +1,10 @@
-/** Distributions of durations in fixed buckets, as Prometheus wants them. The bounds are the native engine's. */
+/** Histograms of durations, for Prometheus. The bounds are those of the native engine. */
 
-/** A distribution of durations in seconds, in fixed buckets. */
+/** A histogram of durations in seconds. */
 export interface HistogramStats {
   /** Upper bounds, ascending. */
   readonly bounds: readonly number[];
-  /** Per bucket, not added up; one more than there are bounds: the last holds what is beyond them. */
+  /** Per bucket, not cumulative. One more than there are bounds: the last bucket is for longer durations. */
   readonly counts: readonly number[];
   readonly sum: number;
 }
@@ -20,7 +20,7 @@ export class DurationHistogram {
   readonly #counts: number[];
   #sum = 0;
 
-  /** An empty one. The bounds ascend; each belongs to the bucket below it. */
+  /** Creates an empty histogram. The bounds ascend; a bound belongs to the bucket below it. */
   constructor(bounds: readonly number[]) {
     this.#bounds = bounds;
     this.#counts = new Array<number>(bounds.length + 1).fill(0);
@@ -33,7 +33,7 @@ export class DurationHistogram {
     this.#sum += seconds;
   }
 
-  /** As it is now, copied. */
+  /** The present counts, copied. */
   stats(): HistogramStats {
     return { bounds: this.#bounds, counts: [...this.#counts], sum: this.#sum };
   }

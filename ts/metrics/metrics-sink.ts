@@ -1,4 +1,4 @@
-/** Where the building blocks write their metrics: a metric that fails costs them nothing else. */
+/** Writes the metrics of the building blocks. A metric that fails affects nothing else. */
 import { callGuarded } from '../base/guard.js';
 import type { HistogramName, Labels, Metrics, ReferenceScalarName } from './metrics.js';
 
@@ -6,13 +6,13 @@ export class MetricsSink {
   readonly #metrics: Metrics | undefined;
   readonly #failed: (thrown: unknown) => void;
 
-  /** Without metrics nothing is written. `failed` hears what one of them threw. */
+  /** Writes nothing without metrics. `failed` gets what a metric throws. */
   constructor(metrics: Metrics | undefined, failed: (thrown: unknown) => void) {
     this.#metrics = metrics;
     this.#failed = failed;
   }
 
-  /** Adds to a counter, or to a gauge: there it may be negative. */
+  /** Adds to a counter or a gauge. A gauge takes negative values, too. */
   add(name: ReferenceScalarName, labels: Labels, value = 1): void {
     this.#write((metrics) => metrics[name].inc(labels, value));
   }

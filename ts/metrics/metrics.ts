@@ -1,4 +1,4 @@
-/** The metrics of the reference, as prom-client has them. */
+/** The metrics of the reference as metrics of prom-client. */
 import { createRequire } from 'node:module';
 
 import * as v from 'valibot';
@@ -16,17 +16,17 @@ export const LABEL_LOCAL_IP = 'local_ip';
 export const LABEL_PEER_IP = 'peer_ip';
 /** A session's state (reference name: `LabelState`). */
 export const LABEL_STATE = 'state';
-/** The state that a session came to (reference name: `LabelStateTo`). */
+/** The new state of a session (reference name: `LabelStateTo`). */
 export const LABEL_STATE_TO = 'state_to';
-/** The state that a session came from (reference name: `LabelStateFrom`). */
+/** The previous state of a session (reference name: `LabelStateFrom`). */
 export const LABEL_STATE_FROM = 'state_from';
-/** Why (reference name: `LabelReason`). */
+/** The reason (reference name: `LabelReason`). */
 export const LABEL_REASON = 'reason';
-/** What failed (reference name: `LabelOperation`). */
+/** The operation that failed (reference name: `LabelOperation`). */
 export const LABEL_OPERATION = 'operation';
-/** What a peer says of itself: `active`, `passive`, or nothing yet. */
+/** A peer's mode: `active`, `passive`, or empty before its first packet. */
 export const LABEL_MODE = 'mode';
-/** A peer's version, or nothing where it says none. */
+/** A peer's version; empty if its packets carry none. */
 export const LABEL_VERSION = 'version';
 
 export const DEFAULT_METRICS_PREFIX = 'liveness_';
@@ -37,7 +37,7 @@ export const registryField = field<Registry>('a Registry of prom-client', (value
 export const prefixField = field<string>('the beginning of a Prometheus name: letters, digits, `_` and `:`, no digit first', (value) => {
   return typeof value === 'string' && /^[a-zA-Z_:][a-zA-Z0-9_:]*$/.test(value);
 });
-/** What the building blocks write to. */
+/** The metrics that building blocks write to. */
 export const metricsField = field<Metrics>('a Metrics', (value) => typeof value === 'object' && value !== null);
 const REGISTER_SCHEMA = object({ registry: registryField });
 const METRICS_SCHEMA = object({ prefix: v.optional(prefixField) });
@@ -55,7 +55,7 @@ interface Definition {
 const ENDPOINT = [LABEL_IFACE, LABEL_LOCAL_IP] as const;
 const PEER = [...ENDPOINT, LABEL_PEER_IP] as const;
 
-/** Prefix and suffix make the name in Prometheus. */
+/** The name in Prometheus is the prefix and the suffix. */
 const DEFINITIONS = {
   sessions: { kind: 'gauge', suffix: 'sessions', help: 'Sessions by state', labels: [...ENDPOINT, LABEL_STATE] },
   sessionTransitions: {
@@ -158,7 +158,7 @@ const DEFINITIONS = {
   },
 } as const satisfies Record<string, Definition>;
 
-/** What a manager shows beside the reference's metrics. */
+/** The metrics of a manager beside those of the reference. */
 const FURTHER = {
   sendBufferBytes: { kind: 'gauge', suffix: 'send_buffer_bytes', help: 'The size of the socket’s send buffer', labels: [] },
   sendBufferFull: {
@@ -205,20 +205,20 @@ type ReferenceNamesOf<K extends Kind> = Extract<NamesOf<K>, ReferenceName>;
 /** Series whose value is one number. */
 export type ScalarName = NamesOf<'gauge' | 'counter'>;
 export type HistogramName = NamesOf<'histogram'>;
-/** Those that the building blocks write. */
+/** The metrics that building blocks write. */
 export type ReferenceScalarName = ReferenceNamesOf<'gauge' | 'counter'>;
 
 export type Labels = Readonly<Record<string, string>>;
 
-/** Where metrics that are read on scrape come from. Called only while a scrape reads, all metrics in one turn. */
+/** The source of metrics that are read on scrape. A scrape reads all metrics in one turn of the event loop. */
 export interface MetricsFeed {
   scalars(name: ScalarName): Iterable<readonly [labels: Labels, value: number]>;
   histograms(name: HistogramName): Iterable<readonly [labels: Labels, stats: HistogramStats]>;
 }
 
 /**
- * The 21 metrics of the reference (reference name: `Metrics`), on a registry of the user's once `register` is called.
- * A manager makes and fills its own from `metricsRegistry`; this is for the building blocks.
+ * The 21 metrics of the reference, for the building blocks (reference name: `Metrics`). `register` puts them on a registry. A
+ * manager needs none of these: it makes its own from `metricsRegistry`.
  */
 export class Metrics {
   declare readonly sessions: Gauge;
@@ -248,7 +248,7 @@ export class Metrics {
   declare readonly peerDetectTime: Gauge;
 
   /**
-   * @param options.prefix what their names begin with. Default: `liveness_`
+   * @param options.prefix the prefix of their names. Default: `liveness_`
    * @throws ConfigError `ERR_CONFIG`
    */
   constructor(options?: { prefix?: string | undefined }, feed?: MetricsFeed) {
@@ -265,8 +265,8 @@ export class Metrics {
   /**
    * Registers all of them (reference name: `Metrics.Register`).
    *
-   * @throws ConfigError `ERR_CONFIG` where it is no registry; Error of prom-client's where it has one of these names already.
-   * None is registered then
+   * @throws ConfigError `ERR_CONFIG` if it is no registry; prom-client's Error if the registry has one of the names already. Then
+   * no metric is registered
    */
   register(registry: Registry): this {
     optionsOf(REGISTER_SCHEMA, { registry });
@@ -289,12 +289,12 @@ export class Metrics {
   }
 }
 
-/** The labels of what is counted per interface and local address. */
+/** The labels of a local endpoint. */
 export function endpointLabels({ iface, localIP }: { readonly iface: string; readonly localIP: string }): Record<string, string> {
   return { [LABEL_IFACE]: iface, [LABEL_LOCAL_IP]: localIP };
 }
 
-/** The labels of what is shown per peer. */
+/** The labels of a peer. */
 export function peerLabels(peer: { readonly iface: string; readonly localIP: string; readonly peerIP: string }): Record<string, string> {
   return { ...endpointLabels(peer), [LABEL_PEER_IP]: peer.peerIP };
 }
@@ -308,7 +308,7 @@ export function managerMetricNames(): MetricName[] {
   return Object.keys(ALL) as MetricName[];
 }
 
-/** What a manager shows: the metrics of the reference, and its own. */
+/** The metrics of a manager: those of the reference, and its own. */
 export class ManagerMetrics extends Metrics {
   protected override names(): MetricName[] {
     return managerMetricNames();
@@ -317,7 +317,7 @@ export class ManagerMetrics extends Metrics {
 
 type PromClient = typeof import('prom-client');
 
-/** Loaded when the first metric is made: it costs a process that has none nothing. The registry is the user's, of the same module. */
+/** Loaded with the first metric, so that a process without metrics does not load it. */
 function promClient(): PromClient {
   return createRequire(import.meta.url)('prom-client') as PromClient;
 }
@@ -353,7 +353,7 @@ interface MetricOptions {
 function newHistogram(prom: PromClient, name: HistogramName, options: MetricOptions, feed: MetricsFeed | undefined): PromHistogram {
   const config = { ...options, buckets: [...ALL[name].bounds] };
   if (feed === undefined) return new prom.Histogram(config);
-  // prom-client has no way to set a histogram whose buckets were counted elsewhere: both readers are overridden.
+  // prom-client cannot set the buckets of a histogram: the class overrides both methods that read it.
   class FedHistogram extends prom.Histogram {
     override get(): ReturnType<PromHistogram['get']> {
       const values = [...(feed as MetricsFeed).histograms(name)].flatMap(([labels, stats]) => exposed(options.name, labels, stats));
@@ -373,7 +373,7 @@ interface ExposedValue {
   readonly metricName: string;
 }
 
-/** A histogram as Prometheus reads it: buckets added up, then sum and count. */
+/** A histogram as Prometheus reads it: cumulative buckets, sum and count. */
 function exposed(name: string, labels: Labels, { bounds, counts, sum }: HistogramStats): ExposedValue[] {
   let count = 0;
   const buckets = counts.map((inBucket, index) => {

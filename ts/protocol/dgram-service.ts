@@ -10,10 +10,10 @@ import { DatagramInbox } from './datagram-inbox.js';
 import { checkWrite, closedTransport, type Datagram, type Destination, type UDPService } from './udp-service.js';
 
 /**
- * A transport over a bound `node:dgram` socket (reference name: `NewUDPService`). Node shows no packet info: the local
- * address is the socket's, the interface the one that has it, and `writeTo` refuses another source address.
+ * A transport over a bound `node:dgram` socket (reference name: `NewUDPService`). Node has no packet info: the local address of a
+ * datagram is the socket's, its interface the one with this address, and `writeTo` refuses another source address.
  *
- * @throws LivenessError `ERR_INVALID_ADDRESS` where the socket is bound to no address of its own
+ * @throws LivenessError `ERR_INVALID_ADDRESS` unless the socket is bound to one address
  */
 export function newUDPService(socket: Socket): UDPService {
   return new DgramService(socket);
@@ -64,7 +64,7 @@ class DgramService implements UDPService {
     });
   }
 
-  /** Looked up once by name: a listing of interfaces per packet would cost more than the packet. */
+  /** Each name is looked up once: listing the interfaces for each packet would cost more than sending it. */
   #checkInterface(iface: string | undefined): void {
     if (iface === undefined || iface === '' || this.#interfaces.has(iface)) return;
     if (!hasInterface(iface)) {
@@ -82,12 +82,12 @@ class DgramService implements UDPService {
     try {
       return this.#socket.address();
     } catch {
-      // Its owner has closed it, and its event is still to come.
+      // The owner has closed the socket, and the `close` event has not come yet.
       return undefined;
     }
   }
 
-  /** Every call waits for the one closing. */
+  /** Concurrent calls wait for the same closing. */
   close(): Promise<void> {
     this.#closing ??= this.#close();
     return this.#closing;

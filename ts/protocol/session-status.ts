@@ -1,57 +1,57 @@
-/** What users see of a session by itself. */
+/** The state of a session without its routes: as the core has it, and as users see it. */
 import { toDate } from '../base/clock.js';
 import type { Peer } from '../base/route.js';
 import { formatClientVersion, type VersionBytes } from './client-version.js';
 import type { SessionCore } from './session-core.js';
 import type { DownReason, State } from './state.js';
 
-/** A session at one moment, without its routes. Times are `undefined` until they happened. */
+/** The state of a session for users, without its routes. Times are `undefined` until they happened. */
 export interface SessionStatus {
   readonly peer: Readonly<Peer>;
   readonly state: State;
   /** Our discriminator, 1 to 4 294 967 295. */
   readonly localDiscr: number;
-  /** The peer's, or 0 while it is not known. */
+  /** The peer's discriminator, or 0 if it is not known. */
   readonly peerDiscr: number;
-  /** The first valid packet of the Down that the session is in, or came Up from. */
+  /** The first valid packet of the present Down, or of the Down before the present Up. */
   readonly convUpStart: Date | undefined;
-  /** When the first packet was missing, or one said Down. */
+  /** The first missing packet, or the packet that said Down. */
   readonly convDownStart: Date | undefined;
-  /** When it came Up; only in Up. */
+  /** When the session came Up; only in Up. */
   readonly upSince: Date | undefined;
-  /** When it went Down or AdminDown, or began; only in Down and AdminDown. */
+  /** When the session went Down or AdminDown, or started; only in Down and AdminDown. */
   readonly downSince: Date | undefined;
-  /** When it came Up last, whatever it is now. */
+  /** When the session last came Up, in any state. */
   readonly lastUp: Date | undefined;
-  /** When it went Down or AdminDown last, or began, whatever it is now. */
+  /** When the session last went Down or AdminDown, or started, in any state. */
   readonly lastDown: Date | undefined;
   readonly lastDownReason: DownReason;
-  /** When silence makes the session Down; only in Init and Up. */
+  /** When silence takes the session Down; only in Init and Up. */
   readonly detectDeadline: Date | undefined;
-  /** When the engine next looks at that. */
+  /** When the engine checks detection next. */
   readonly nextDetectScheduled: Date | undefined;
-  /** The last change of state. */
+  /** The last transition. */
   readonly lastUpdated: Date | undefined;
-  /** So much silence means Down, in milliseconds. */
+  /** The silence that means Down, in milliseconds. */
   readonly detectTime: number;
-  /** How often we send while in service, in milliseconds. */
+  /** The transmit interval while the session is Init or Up, in milliseconds. */
   readonly txInterval: number;
-  /** What the peer says of itself; a peer that says nothing is active. `undefined` before its first packet. */
+  /** The mode of the peer, from the flag of its packets. `undefined` before the first packet. */
   readonly peerMode: 'active' | 'passive' | undefined;
-  /** The peer's version, if it says one. */
+  /** The peer's version, if its packets carry one. */
   readonly peerVersion: string | undefined;
 }
 
-/** A session at one moment, in whole microseconds of CLOCK_MONOTONIC: what an engine has to say of it. */
+/** The state of a session in whole microseconds of CLOCK_MONOTONIC, as an engine reads it. */
 export interface SessionReading {
   readonly state: State;
   readonly localDiscr: number;
-  /** 0 where the peer's discriminator is not known. */
+  /** 0 if it is not known. */
   readonly peerDiscr: number;
   readonly lastDownReason: DownReason;
   readonly convUpStartUs: number | undefined;
   readonly convDownStartUs: number | undefined;
-  /** The last time that it came Up, and that it left service or began: whatever the state is now. */
+  /** When the session last came Up, and when it last went Down or AdminDown or started, in any state. */
   readonly upSinceUs: number | undefined;
   readonly downSinceUs: number | undefined;
   readonly detectDeadlineUs: number | undefined;
@@ -61,7 +61,7 @@ export interface SessionReading {
   readonly txIntervalUs: number;
   /** `undefined` before the first accepted packet. */
   readonly peerPassive: boolean | undefined;
-  /** Bytes 21 to 24 of the last accepted packet, `undefined` before one and where all four are zero. */
+  /** Bytes 21 to 24 of the last accepted packet; `undefined` before the first, and if all four are zero. */
   readonly peerVersion: VersionBytes | undefined;
 }
 
@@ -87,40 +87,40 @@ export function readSession(session: SessionCore, nextDetectScheduledUs: number 
 }
 
 /**
- * A session and its routes, in the user's units. One literal makes it: there may be many thousands, and fields that are added
- * later, by a spread or one by one, cost as much again. A `Date` is the largest part: two fields of one time share it.
+ * Converts a reading to the user's units, and adds the routes. One object literal makes the result: there may be many thousands,
+ * and adding fields later costs as much again. A `Date` is the largest part, so fields with the same time share one.
  *
- * @param offset one reading for all: times of one snapshot stay as far apart as they were
+ * @param offset of `wallOffset`, one for all times of a call
  */
 export function statusWith<Route, Routes>(
   peer: Readonly<Peer>,
-  seen: SessionReading,
+  reading: SessionReading,
   offset: number,
   route: Route,
   routes: Routes,
 ): SessionStatus & { readonly route: Route; readonly routes: Routes } {
   const date = (micros: number | undefined): Date | undefined => (micros === undefined ? undefined : toDate(micros, offset));
-  const lastUp = date(seen.upSinceUs);
-  const lastDown = date(seen.downSinceUs);
+  const lastUp = date(reading.upSinceUs);
+  const lastDown = date(reading.downSinceUs);
   return {
     peer,
-    state: seen.state,
-    localDiscr: seen.localDiscr,
-    peerDiscr: seen.peerDiscr,
-    convUpStart: date(seen.convUpStartUs),
-    convDownStart: date(seen.convDownStartUs),
-    upSince: seen.state === 'up' ? lastUp : undefined,
-    downSince: seen.state === 'down' || seen.state === 'admin_down' ? lastDown : undefined,
+    state: reading.state,
+    localDiscr: reading.localDiscr,
+    peerDiscr: reading.peerDiscr,
+    convUpStart: date(reading.convUpStartUs),
+    convDownStart: date(reading.convDownStartUs),
+    upSince: reading.state === 'up' ? lastUp : undefined,
+    downSince: reading.state === 'down' || reading.state === 'admin_down' ? lastDown : undefined,
     lastUp,
     lastDown,
-    lastDownReason: seen.lastDownReason,
-    detectDeadline: date(seen.detectDeadlineUs),
-    nextDetectScheduled: date(seen.nextDetectScheduledUs),
-    lastUpdated: date(seen.lastUpdatedUs),
-    detectTime: seen.detectTimeUs / 1_000,
-    txInterval: seen.txIntervalUs / 1_000,
-    peerMode: modeOf(seen.peerPassive),
-    peerVersion: versionOf(seen),
+    lastDownReason: reading.lastDownReason,
+    detectDeadline: date(reading.detectDeadlineUs),
+    nextDetectScheduled: date(reading.nextDetectScheduledUs),
+    lastUpdated: date(reading.lastUpdatedUs),
+    detectTime: reading.detectTimeUs / 1_000,
+    txInterval: reading.txIntervalUs / 1_000,
+    peerMode: modeOf(reading.peerPassive),
+    peerVersion: versionOf(reading),
     route,
     routes,
   };

@@ -7,15 +7,15 @@ import { codeOf, expected, LivenessError } from '../base/errors.js';
 export interface Datagram {
   readonly data: Uint8Array;
   readonly remote: { readonly address: string; readonly port: number };
-  /** The address that it was sent to. */
+  /** The destination address. */
   readonly localIP: string;
-  /** The interface that it came in by; empty where the transport cannot tell. */
+  /** The receiving interface; empty if the transport does not know it. */
   readonly iface: string;
-  /** When it arrived, in milliseconds of CLOCK_MONOTONIC. */
+  /** The arrival in milliseconds of CLOCK_MONOTONIC. */
   readonly arrival: number;
 }
 
-/** Where a datagram goes. */
+/** The destination of a datagram. */
 export interface Destination {
   readonly address: string;
   readonly port: number;
@@ -23,31 +23,31 @@ export interface Destination {
 
 /** A UDP transport (reference name: `UDPService`). */
 export interface UDPService {
-  /** The next datagram. Rejects with `ETIMEDOUT` at the read deadline, with `ERR_CLOSED` once closed. */
+  /** Resolves with the next datagram. Rejects with `ETIMEDOUT` at the read deadline, and with `ERR_CLOSED` after `close`. */
   readFrom(): Promise<Datagram>;
-  /** Sends, and gives the number of bytes. `iface` and `src` choose interface and source address where the transport can. */
+  /** Sends bytes, and resolves with their number. `iface` and `src` choose interface and source address, if the transport can. */
   writeTo(bytes: Uint8Array, to: Destination, iface?: string, src?: string): Promise<number>;
   /**
-   * Until when `readFrom` waits, in milliseconds of CLOCK_MONOTONIC; `undefined` for ever.
+   * Sets the deadline of `readFrom` in milliseconds of CLOCK_MONOTONIC; `undefined` for none.
    *
-   * @throws LivenessError `ERR_CONFIG` where it is no time
+   * @throws LivenessError `ERR_CONFIG` if it is no time
    */
   setReadDeadline(deadline: number | undefined): void;
   localAddr(): AddressInfo | undefined;
   close(): void | Promise<void>;
-  /** How many datagrams were dropped since nobody had read those before; not there where the transport does not count. */
+  /** The number of datagrams dropped because the queue of unread ones was full. Not defined if the transport does not count them. */
   readonly dropped?: number | undefined;
 }
 
-/** What no further read or write of a transport will mend. */
+/** The codes of errors after which every read and write of a transport fails. */
 const GONE: ReadonlySet<string | undefined> = new Set(['ERR_CLOSED', 'EBADF', 'ENOTSOCK', 'ERR_SOCKET_DGRAM_NOT_RUNNING']);
 
-/** Whether a read failed since the transport is gone. */
+/** Whether a read failed because the transport is closed or broken for good. */
 export function isGone(thrown: unknown): boolean {
   return cannotWrite(thrown) || codeOf(thrown) === 'ENODEV';
 }
 
-/** Whether a write failed since the transport is gone. What has no device may be one of its interfaces. */
+/** Whether a write failed because the transport is closed or broken for good. ENODEV may be about one interface only. */
 export function cannotWrite(thrown: unknown): boolean {
   return GONE.has(codeOf(thrown));
 }
@@ -56,7 +56,7 @@ export function closedTransport(): Error {
   return new LivenessError('ERR_CLOSED', 'The transport is closed');
 }
 
-/** What a transport of the user's has read. @throws LivenessError `ERR_INVALID_PACKET` */
+/** Validates a datagram of the user's transport. @throws LivenessError `ERR_INVALID_PACKET` */
 export function checkDatagram(given: unknown): Datagram {
   const { data, remote, localIP, iface, arrival } = (typeof given === 'object' && given !== null ? given : {}) as Partial<Datagram>;
   checkRead(data instanceof Uint8Array, 'data', 'a Uint8Array', data);

@@ -1,4 +1,4 @@
-/** Routes that the engine moves by itself: it is told what there is, it tells what became of it, and it is told to try again. */
+/** Passes kernel routes to the engine, which adds and deletes them itself, and reports what the engine answers. */
 import type { ArmedRoute, KernelRoute, RouteArming, RouteId, RouteOutcome, SessionId } from '../engine/engine.js';
 import { closedError, LivenessError } from '../base/errors.js';
 import { monotonicNow } from '../base/clock.js';
@@ -15,21 +15,21 @@ import {
 } from './installer.js';
 import { Waiters } from './waiters.js';
 
-/** One armed route. What few routes need comes into being when it is needed. */
-class Armed implements ArmedRoute, RouteStatus {
+/** The state of one armed route. What few routes need is created when it is needed. */
+class ArmedEntry implements ArmedRoute, RouteStatus {
   readonly registered: RegisteredRoute;
   generation = 0;
-  /** The generation in which it was adopted last. */
+  /** The generation of the last adoption. */
   adoptedIn = 0;
   installed = false;
-  leaving = false;
+  withdrawing = false;
   lastError: Error | undefined = undefined;
   /** In microseconds of CLOCK_MONOTONIC. */
   restoreAtUs: number | undefined = undefined;
-  /** That it is taken away again and again was told. */
+  /** A warning of contention was logged, and the route has not been quiet since. */
   isContended = false;
   backoff: Backoff | undefined = undefined;
-  #departures: Waiters<void> | undefined = undefined;
+  #removals: Waiters<void> | undefined = undefined;
   #adoptions: Waiters<boolean> | undefined = undefined;
 
   constructor(registered: RegisteredRoute) {
@@ -61,40 +61,40 @@ class Armed implements ArmedRoute, RouteStatus {
   }
 
   /** Resolves when the route is gone, or registered again. */
-  departure(): Promise<void> {
-    return (this.#departures ??= new Waiters()).wait();
+  removal(): Promise<void> {
+    return (this.#removals ??= new Waiters()).wait();
   }
 
-  /** Resolves with whether the route was found. */
+  /** Resolves with whether the route exists. */
   adoption(): Promise<boolean> {
     return (this.#adoptions ??= new Waiters()).wait();
   }
 
-  depart(): void {
-    this.#departures?.resolve();
+  removed(): void {
+    this.#removals?.resolve();
   }
 
-  found(): void {
+  resolveAdoption(): void {
     this.#adoptions?.resolve(this.installed);
   }
 
-  /** Nothing more is heard of it. */
+  /** Rejects pending promises: the manager closes. */
   end(error: Error): void {
     this.backoff?.cancel();
-    this.#departures?.reject(error);
+    this.#removals?.reject(error);
     this.#adoptions?.reject(error);
   }
 }
 
 /**
- * The engine's own thread is the only writer of an armed route. Whether it has to be in the kernel is decided there, on
- * the session's transition; from here come registration, withdrawal, admin state, and the retries after a failure.
+ * The engine's thread is the only writer of an armed route, and decides on each transition of its session whether the kernel
+ * has to hold the route. This class passes on registrations, withdrawals and admin states, and orders retries.
  */
 export class ArmedInstaller implements RouteInstaller {
   readonly #arming: RouteArming;
   readonly #listener: OperationListener;
   readonly #warn: InstallerWarning;
-  readonly #routes = new Map<RouteId, Armed>();
+  readonly #routes = new Map<RouteId, ArmedEntry>();
 
   constructor(arming: RouteArming, listener: OperationListener, warn: InstallerWarning = () => undefined) {
     this.#arming = arming;
@@ -103,20 +103,20 @@ export class ArmedInstaller implements RouteInstaller {
   }
 
   add(registered: readonly RegisteredRoute[]): void {
-    const routes = registered.map((one) => this.#routes.get(one.id) ?? this.#newRoute(one));
+    const routes = registered.map((route) => this.#routes.get(route.id) ?? this.#newRoute(route));
     for (const route of routes) {
-      route.leaving = false;
-      route.depart();
+      route.withdrawing = false;
+      route.removed();
     }
     this.#arm(routes);
   }
 
   changed(registered: RegisteredRoute): void {
     const route = this.#routes.get(registered.id);
-    if (route !== undefined && !route.leaving) this.#arm([route]);
+    if (route !== undefined && !route.withdrawing) this.#arm([route]);
   }
 
-  /** Armed routes are installed by their sessions, not by registration: there is nothing to wait for. */
+  /** ArmedEntry routes are installed by their sessions, not by registration: there is nothing to wait for. */
   confirmed(): Promise<void> {
     return Promise.resolve();
   }
@@ -124,21 +124,21 @@ export class ArmedInstaller implements RouteInstaller {
   remove(registered: RegisteredRoute): Promise<void> {
     const route = this.#routes.get(registered.id);
     if (route === undefined) return Promise.resolve();
-    const gone = route.departure();
-    // A second order for what is gone already would find nothing and be answered by nobody.
-    if (!route.leaving) this.#disarm(route);
-    route.leaving = true;
+    const gone = route.removal();
+    // The engine would not answer a second order for a route that it has forgotten already.
+    if (!route.withdrawing) this.#disarm(route);
+    route.withdrawing = true;
     return gone;
   }
 
   abandon(registered: RegisteredRoute): void {
-    // The manager's end is no failure of it.
+    // No caller waits for the result, which may be ERR_CLOSED.
     this.remove(registered).catch(() => undefined);
   }
 
   adopt(registered: RegisteredRoute): Promise<boolean> {
     const route = this.#routes.get(registered.id);
-    if (route === undefined || route.leaving) return Promise.resolve(false);
+    if (route === undefined || route.withdrawing) return Promise.resolve(false);
     if (route.installed) return Promise.resolve(true);
     const adopted = route.adoption();
     this.#arm([route], true);
@@ -146,7 +146,7 @@ export class ArmedInstaller implements RouteInstaller {
     return adopted;
   }
 
-  /** The engine hears of it from the kernel. */
+  /** Does nothing: the kernel notifies the engine. */
   disturbed(): void {
     return undefined;
   }
@@ -164,7 +164,7 @@ export class ArmedInstaller implements RouteInstaller {
     this.#routes.clear();
   }
 
-  /** Takes in what the engine has to tell. */
+  /** Handles the engine's answers. */
   outcomes(outcomes: readonly RouteOutcome[]): void {
     for (const outcome of outcomes) {
       const route = this.#routes.get(outcome.id);
@@ -172,45 +172,45 @@ export class ArmedInstaller implements RouteInstaller {
     }
   }
 
-  #newRoute(registered: RegisteredRoute): Armed {
-    const route = new Armed(registered);
+  #newRoute(registered: RegisteredRoute): ArmedEntry {
+    const route = new ArmedEntry(registered);
     this.#routes.set(route.id, route);
     return route;
   }
 
-  /** However many: one crossing. */
-  #arm(routes: readonly Armed[], adopted = false): void {
+  /** One call of the addon for all routes. */
+  #arm(routes: readonly ArmedEntry[], adopted = false): void {
     for (const route of routes) route.generation += 1;
     this.#arming.arm(routes, adopted);
   }
 
-  #disarm(route: Armed): void {
+  #disarm(route: ArmedEntry): void {
     route.generation += 1;
     this.#arming.disarm([{ id: route.id, generation: route.generation, remove: true }]);
   }
 
-  #outcome(route: Armed, outcome: RouteOutcome): void {
+  #outcome(route: ArmedEntry, outcome: RouteOutcome): void {
     const error = outcome.ok ? undefined : failure(route.registered, outcome);
     this.#noteContention(route, outcome);
-    // What an ended registration leaves in the kernel is not that of the one that follows.
+    // A route that an ended registration leaves in the kernel does not belong to the next registration.
     route.installed = outcome.installed && !outcome.gone;
     if (outcome.op !== 'none' || !outcome.ok) route.lastError = error;
     if (outcome.op !== 'none') this.#report(route, outcome, error);
     if (outcome.ok) route.backoff?.succeeded();
-    // What was said of an older generation is no answer; what is ordered meanwhile is not waited for.
-    if (outcome.generation >= route.adoptedIn) route.found();
+    // An answer of the adoption's generation or a later one settles the adoption.
+    if (outcome.generation >= route.adoptedIn) route.resolveAdoption();
     if (outcome.gone && outcome.generation === route.generation) {
       this.#routes.delete(route.id);
       route.backoff?.cancel();
-      route.depart();
+      route.removed();
     } else if (!outcome.ok) {
       route.backoff ??= new Backoff();
       route.backoff.retry(() => this.#retry(route, outcome));
     }
   }
 
-  /** A loss without a delay is the first after some peace. */
-  #noteContention(route: Armed, { op, ok, installed, restoreAtUs }: RouteOutcome): void {
+  /** A loss without a delay is the first one after a quiet time. */
+  #noteContention(route: ArmedEntry, { op, ok, installed, restoreAtUs }: RouteOutcome): void {
     const isLoss = op === 'none' && ok && route.installed && !installed;
     route.restoreAtUs = restoreAtUs;
     if (!isLoss) return;
@@ -218,13 +218,13 @@ export class ArmedInstaller implements RouteInstaller {
     route.isContended = restoreAtUs !== undefined;
   }
 
-  #retry(route: Armed, { code }: RouteOutcome): void {
-    // No thread has taken the orders: they are given anew.
-    if (code === 'ERR_NETLINK_UNAVAILABLE' && !route.leaving) this.#arm([route]);
+  #retry(route: ArmedEntry, { code }: RouteOutcome): void {
+    // The route thread could not be started, so the order was lost: arm again.
+    if (code === 'ERR_NETLINK_UNAVAILABLE' && !route.withdrawing) this.#arm([route]);
     else this.#arming.retry([{ id: route.id, generation: route.generation }]);
   }
 
-  #report({ registered }: Armed, outcome: RouteOutcome, error: Error | undefined): void {
+  #report({ registered }: ArmedEntry, outcome: RouteOutcome, error: Error | undefined): void {
     const { route, iface } = registered;
     const op = outcome.op === 'add' ? 'add' : 'delete';
     this.#listener({ route, iface, op, ok: outcome.ok, duration: outcome.durationUs / 1_000, ...(error === undefined ? {} : { error }) });

@@ -1,4 +1,4 @@
-/** Keeps the routes of any backend as their sessions want them. */
+/** Installs and withdraws the routes of a called backend, as their sessions require. */
 import { messageOf, toError } from '../base/errors.js';
 import type { RouteLoss, RouteReaderWriter } from './reader-writer.js';
 import { formatSlot, type Route } from '../base/route.js';
@@ -16,41 +16,46 @@ import { RetryGate } from './retry-gate.js';
 import { RouteCounters } from './route-counters.js';
 import { type InstallerOptions, type ReconcilerDependencies, SlotReconciler } from './slot-reconciler.js';
 
-/** So many retries run at once; first attempts are not counted. */
-const MOST_RETRIES = 64;
+/** The most retries that run at once. First attempts are not limited. */
+const MAX_RETRIES = 64;
 
 /**
- * One reconciler per slot. It outlives its registration while calls are under way: what a late call does belongs to whoever
- * owns the slot by then, or to nobody, and is taken back.
+ * One reconciler per slot. It outlives its registration while calls are pending: a late call may still change the slot, which
+ * by then may be registered again, or has to be empty.
  */
 export class BackendInstaller implements RouteInstaller {
   readonly #dependencies: ReconcilerDependencies;
   readonly #reconcilers = new Map<RouteId, SlotReconciler>();
-  /** Of registrations that have ended, by slot. */
+  /** Reconcilers whose registration has ended, by slot. */
   readonly #retired = new Map<string, SlotReconciler>();
   readonly #unwatch: () => void;
-  /** By slot; filled when the first loss is told. */
+  /** By slot; made when the first loss is reported. */
   #bySlot: Map<string, SlotReconciler> | undefined = undefined;
   #closed = false;
 
-  constructor(backend: RouteReaderWriter, rules: InstallerOptions, listener: OperationListener, warn: InstallerWarning = () => undefined) {
-    const [listings, counters, gate] = [new Listings(backend), new RouteCounters(), new RetryGate(MOST_RETRIES)];
+  constructor(
+    backend: RouteReaderWriter,
+    options: InstallerOptions,
+    listener: OperationListener,
+    warn: InstallerWarning = () => undefined,
+  ) {
+    const [listings, counters, gate] = [new Listings(backend), new RouteCounters(), new RetryGate(MAX_RETRIES)];
     const finished = (reconciler: SlotReconciler): void => {
       this.#finished(reconciler);
     };
-    this.#dependencies = { backend, listings, rules, listener, counters, gate, warn, finished };
+    this.#dependencies = { backend, listings, options, listener, counters, gate, warn, finished };
     this.#unwatch = this.#watch(backend);
   }
 
   add(registered: readonly RegisteredRoute[]): void {
-    for (const one of registered) this.#add(one);
+    for (const route of registered) this.#add(route);
   }
 
   changed(registered: RegisteredRoute): void {
     const reconciler = this.#reconcilers.get(registered.id);
     reconciler?.advance();
-    // Nothing moves: what the session does is seen when it is done.
-    if (this.#dependencies.rules.passiveMode) reconciler?.noteConvergence(registered.session.lastTransition?.atUs);
+    // In passive mode transitions have no effect on routes: convergence ends with the transition itself.
+    if (this.#dependencies.options.passiveMode) reconciler?.noteConvergence(registered.session.lastTransition?.atUs);
   }
 
   confirmed(registered: RegisteredRoute): Promise<void> {
@@ -60,7 +65,7 @@ export class BackendInstaller implements RouteInstaller {
   async remove(registered: RegisteredRoute): Promise<void> {
     const reconciler = this.#reconcilers.get(registered.id);
     if (reconciler === undefined) return;
-    await reconciler.leave();
+    await reconciler.remove();
     if (reconciler.gone && this.#reconcilers.get(registered.id) === reconciler) this.#retire(reconciler);
   }
 
@@ -68,8 +73,8 @@ export class BackendInstaller implements RouteInstaller {
     const reconciler = this.#reconcilers.get(registered.id);
     if (reconciler === undefined) return;
     this.#retire(reconciler);
-    // Whatever comes of it, nobody waits for it: the manager's end is no failure of it.
-    reconciler.leave().catch(() => undefined);
+    // No caller waits for the result, which may be ERR_CLOSED.
+    reconciler.remove().catch(() => undefined);
   }
 
   adopt(registered: RegisteredRoute): Promise<boolean> {
@@ -110,7 +115,7 @@ export class BackendInstaller implements RouteInstaller {
     this.changed(registered);
   }
 
-  /** A reconciler without a registration waits for the calls that are under way. */
+  /** Keeps a reconciler without a registration until its pending calls have ended. */
   #retire(reconciler: SlotReconciler): void {
     this.#reconcilers.delete(reconciler.registered.id);
     this.#bySlot = undefined;
@@ -122,7 +127,7 @@ export class BackendInstaller implements RouteInstaller {
     if (this.#retired.get(slot) === reconciler) this.#retired.delete(slot);
   }
 
-  /** The backend is foreign: that it cannot be watched costs nothing else. */
+  /** A backend that cannot be watched is a warning; everything else works. */
   #watch(backend: RouteReaderWriter): () => void {
     const failed = (thrown: unknown): void => {
       const message = `routes that the backend loses are not noticed: ${messageOf(thrown)}`;

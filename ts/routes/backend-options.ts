@@ -1,4 +1,4 @@
-/** What backends are told when they are made. */
+/** The options and arguments that the backends of this package share. */
 import * as v from 'valibot';
 
 import { ConfigError, expected } from '../base/errors.js';
@@ -7,9 +7,9 @@ import { isIntegerIn } from '../base/route.js';
 
 const BACKEND_SCHEMA = object({ takeOver: v.optional(flag) });
 
-/** How a backend treats the routes of others. */
+/** How a backend treats routes of other programs. */
 export interface BackendOptions {
-  /** Replace whatever occupies a slot. Default: false. */
+  /** Replace any occupant of a slot. Default: false. */
   takeOver?: boolean | undefined;
 }
 
@@ -18,7 +18,7 @@ export function takesOver(options: BackendOptions | undefined): boolean {
   return optionsOf(BACKEND_SCHEMA, options).takeOver ?? false;
 }
 
-/** @throws ConfigError `ERR_CONFIG` where it is no number of a routing protocol */
+/** @throws ConfigError `ERR_CONFIG` if it is no number of a routing protocol */
 export function checkProtocol(protocol: unknown): void {
   if (isIntegerIn(protocol, 1, 255)) return;
   throw new ConfigError([{ path: 'protocol', message: expected('protocol', 'an integer from 1 to 255', protocol) }]);

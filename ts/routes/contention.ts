@@ -1,22 +1,22 @@
-/** A route that others take away again and again. `crate/src/orders.rs` has the same rules for armed routes. */
+/** The delays for a route that another program deletes again and again. The planner of the addon has the same rules. */
 
-const PEACE_MS = 10_000;
+const QUIET_MS = 10_000;
 const FIRST_DELAY_MS = 1_000;
 const LONGEST_DELAY_MS = 60_000;
 
 /**
- * How long a route is not put back: not at all after its first loss, then 1 s, doubling to 60 s with every loss that
- * follows within 10 s, or within twice the delay before. Times are milliseconds of any one clock.
+ * How long a lost route is not put back: 0 after the first loss, then 1 s, doubling to 60 s with each loss that follows within
+ * 10 s, or within twice the previous delay. Times are milliseconds of any one clock.
  */
 export class Contention {
   #losses = 0;
-  #lostAt = 0;
+  #lastLoss = 0;
 
-  /** Counts a loss, and gives the delay. */
-  lose(now: number): number {
-    if (now - this.#lostAt > Math.max(PEACE_MS, 2 * this.delay)) this.#losses = 0;
+  /** Counts a loss, and returns the delay. */
+  countLoss(now: number): number {
+    if (now - this.#lastLoss > Math.max(QUIET_MS, 2 * this.delay)) this.#losses = 0;
     this.#losses += 1;
-    this.#lostAt = now;
+    this.#lastLoss = now;
     return this.delay;
   }
 

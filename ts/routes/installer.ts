@@ -1,21 +1,21 @@
-/** Desired against actual, per route. Two ways to the same end: a backend that is called, and routes that the engine moves by itself. */
+/** The interface of an installer, which brings routes to their desired state: by calling a backend, or by arming the engine. */
 import type { KernelRoute, RouteId, EndpointRouteStats, SessionId } from '../engine/engine.js';
 import { formatRoute, type Route } from '../base/route.js';
 
-/** What a route needs to know of its session. */
+/** The fields of a session that decide about its routes. */
 export interface SessionView {
   readonly id: SessionId;
   readonly up: boolean;
   readonly peerPassive: boolean;
-  /** The newest change to Up, or away from it: when it began to show and when it happened, in microseconds of CLOCK_MONOTONIC. */
+  /** The last transition to Up or from Up: when its cause began and when it happened, in microseconds of CLOCK_MONOTONIC. */
   readonly lastTransition: { readonly startUs: number; readonly atUs: number } | undefined;
 }
 
-/** One registered route, as the manager keeps it. The installer reads it; only the manager changes it. */
+/** A registered route. The installer reads it; only the manager changes it. */
 export interface RegisteredRoute extends KernelRoute {
   readonly id: RouteId;
   readonly iface: string;
-  /** In the user's words. */
+  /** The route as the user knows it. */
   readonly route: Readonly<Route>;
   readonly noUninstall: boolean;
   readonly adminDown: boolean;
@@ -28,63 +28,63 @@ export interface RouteOperation {
   readonly iface: string;
   readonly op: 'add' | 'delete';
   readonly ok: boolean;
-  /** Why it failed. */
+  /** The reason for a failure. */
   readonly error?: Error;
-  /** From when it was wanted to the backend's answer, in milliseconds. */
+  /** From the request to the backend's answer, in milliseconds. */
   readonly duration: number;
 }
 
-/** What is known of a route in the backend. */
+/** The state of a route in the backend. */
 export interface RouteStatus {
-  /** The backend has confirmed the route, and nothing has taken it away since. */
+  /** The backend has confirmed the route and has not reported its loss. */
   readonly installed: boolean;
-  /** The failure of the last operation; `undefined` once one succeeded. */
+  /** The error of the last operation; `undefined` after a success. */
   readonly lastError: Error | undefined;
-  /** Until when a route that others take away again and again is not put back. */
+  /** When a contended route is put back: another program deletes it again and again. */
   readonly restoreAt: Date | undefined;
 }
 
-/** The status of a route that the installer does not know. */
+/** The status of an unknown route. */
 export const UNKNOWN: RouteStatus = Object.freeze({ installed: false, lastError: undefined, restoreAt: undefined });
 
-/** So long an adopted or replaced route stays although its session is not Up, in milliseconds: as long as Init may last. */
+/** How long an adopted or replaced route stays while its session is not Up, in milliseconds: as long as Init may last. */
 export const HOLD_MS = 3_300;
 
 export interface RouteInstaller {
-  /** Begins to keep routes, or goes on with those that were on their way out, or that are others for their slots by now. */
+  /** Starts managing the routes. Cancels a pending removal; a slot may get another route. */
   add(registered: readonly RegisteredRoute[]): void;
-  /** The route, its admin state or its session changed. */
+  /** To be called when a route, its admin state or its session has changed. */
   changed(registered: RegisteredRoute): void;
-  /** Resolves when the route is there; rejects with the first failure, while retries go on, and with `ERR_CLOSED`. */
+  /** Resolves when the route is installed; rejects with the first failure, while retries go on, and with `ERR_CLOSED`. */
   confirmed(registered: RegisteredRoute): Promise<void>;
   /**
-   * Lets a route go, after its deletion where it is installed and may be deleted. Resolves when the backend has confirmed, or
-   * when the route is added again; rejects with `ERR_CLOSED`.
+   * Stops managing a route. An installed route is deleted, unless it has `noUninstall`. Resolves when the backend has
+   * confirmed, or when the route is added again; rejects with `ERR_CLOSED`.
    */
   remove(registered: RegisteredRoute): Promise<void>;
-  /** As `remove`, for a route that nobody waits for and whose slot may be registered anew at once. */
+  /** As `remove`, without a result: the slot may be registered again at once. */
   abandon(registered: RegisteredRoute): void;
   /**
-   * Takes over what a predecessor has left in the backend. Resolves with whether the route is there: it is held while its
-   * session begins anew. Rejects with `ERR_CLOSED`.
+   * Adopts a route of a previous process. Resolves with whether the route exists; then it stays while its session comes Up.
+   * Rejects with `ERR_CLOSED`.
    */
   adopt(registered: RegisteredRoute): Promise<boolean>;
-  /** Something else has changed the slot by way of the same backend: what was known of the route is in doubt. */
+  /** The slot may have been changed through the same backend by another caller: the state of the route is unknown. */
   disturbed(registered: RegisteredRoute): void;
   status(registered: RegisteredRoute): RouteStatus;
-  /** EndpointCounters of the routes that are not armed; the engine counts those that are. */
+  /** Counters of called backends; the engine counts armed routes. */
   stats(): EndpointRouteStats[];
-  /** Stops everything; routes stay as they are. Who waits is told `ERR_CLOSED`. */
+  /** Stops; routes stay as they are. Pending promises reject with `ERR_CLOSED`. */
   close(): void;
 }
 
-/** What an installer tells of its work. */
+/** Receives the ended operations. */
 export type OperationListener = (operation: RouteOperation) => void;
 
-/** What an installer has to warn of: fields for the log, and the message. */
+/** Receives warnings: fields for the log, and the message. */
 export type InstallerWarning = (fields: object, message: string) => void;
 
-/** Says, once until there was peace, that others take a route away. */
+/** Warns that another program deletes a route again and again. */
 export function warnOfContention(warn: InstallerWarning, { route, iface }: RegisteredRoute): void {
   const message = `the route is taken away again and again, and put back with growing delays: ${formatRoute(route)}`;
   warn({ code: 'ERR_ROUTE_CONTENDED', ...route, iface }, message);

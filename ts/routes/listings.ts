@@ -1,11 +1,11 @@
-/** Whether a backend holds a route, by listing its routes where it cannot be asked for one. */
+/** Finds out whether a backend holds a route: asks for it, or lists all routes if the backend has no `routeHolds`. */
 import type { PlacedRoute, RouteReaderWriter } from './reader-writer.js';
 import { formatSlot } from '../base/route.js';
 import { isSameRoute } from './slot-contents.js';
 
 export class Listings {
   readonly #backend: RouteReaderWriter;
-  /** By protocol number: what all who asked in the same turn of the event loop wait for. */
+  /** By protocol number: the listing that callers of the same turn of the event loop share. */
   readonly #next = new Map<number, Promise<readonly PlacedRoute[]>>();
 
   constructor(backend: RouteReaderWriter) {
@@ -35,7 +35,7 @@ export class Listings {
   }
 }
 
-/** The routes of a protocol number, with their interfaces where the backend knows them. */
+/** The routes of a protocol number, with their interfaces if the backend knows them. */
 export async function listRoutes(backend: RouteReaderWriter, protocol: number): Promise<readonly PlacedRoute[]> {
   if (backend.placedRoutes !== undefined) return backend.placedRoutes(protocol);
   return (await backend.routeByProtocol(protocol)).map((route) => ({ route }));

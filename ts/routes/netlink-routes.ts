@@ -10,18 +10,18 @@ import type { PlacedRoute, RouteReaderWriter, RouteWatcher } from './reader-writ
 /**
  * The kernel's routing tables over rtnetlink. Needs CAP_NET_ADMIN to change them.
  *
- * A slot is (table, destination, priority), of TOS 0. A route in an occupied slot is replaced only if it carries our protocol
- * number and is of our kind: unicast, one next hop, no metrics; else adding fails with `ERR_ROUTE_CONFLICT`. Deletion names
- * table, destination, TOS, priority, protocol, next hop and output interface, so that it fits no route of anybody else.
+ * A slot is (table, destination, priority) with TOS 0. Adding a route to an occupied slot replaces a route with our protocol
+ * number that is unicast with one next hop and no metrics; any other occupant is `ERR_ROUTE_CONFLICT`. A deletion names table,
+ * destination, TOS, priority, protocol, next hop and output interface, so that it matches no route of another program.
  */
 export class NetlinkRoutes implements RouteReaderWriter {
-  /** Whether adding replaces whatever occupies a slot. */
+  /** Whether adding replaces any occupant of a slot. */
   readonly takeOver: boolean;
   readonly #native: NativeRoutesHandle;
   readonly #watchers = new Set<RouteWatcher>();
 
   /**
-   * @param options.takeOver replace whatever occupies a slot, as the reference does. Default: false
+   * @param options.takeOver replace any occupant of a slot, as the reference does. Default: false
    * @throws ConfigError `ERR_CONFIG`; LivenessError `ERR_NETLINK_UNAVAILABLE` without the addon
    */
   constructor(options?: BackendOptions) {
@@ -40,42 +40,40 @@ export class NetlinkRoutes implements RouteReaderWriter {
   }
 
   /**
-   * Rejects with `ERR_INVALID_ROUTE`, `ERR_ROUTE_CONFLICT` or the system's error, `ENODEV` where there is no such interface.
+   * Rejects with `ERR_INVALID_ROUTE`, `ERR_ROUTE_CONFLICT` or the system's error, `ENODEV` for an unknown interface.
    *
-   * @param iface the output interface. Default: the kernel chooses one
+   * @param iface the output interface. Default: the kernel's choice
    */
   async routeAdd(route: Route, iface?: string): Promise<void> {
-    const wanted = parseRoute(route);
-    await this.#native
-      .add(toNative(wanted, iface), this.takeOver)
-      .catch(failed(`cannot add the route to the slot (${formatSlot(wanted)})`));
+    const added = parseRoute(route);
+    await this.#native.add(toNative(added, iface), this.takeOver).catch(failed(`cannot add the route to the slot (${formatSlot(added)})`));
   }
 
-  /** Adds the new route behind the old one, then deletes that. Rejects as `routeAdd`. */
-  async routeReplace(former: PlacedRoute, { route, iface }: PlacedRoute): Promise<void> {
-    const [old, wanted] = [parseListedRoute(former.route), parseRoute(route)];
+  /** Appends the new route to the slot, then deletes the old route. Rejects as `routeAdd`. */
+  async routeReplace(previous: PlacedRoute, { route, iface }: PlacedRoute): Promise<void> {
+    const [old, added] = [parseListedRoute(previous.route), parseRoute(route)];
     await this.#native
-      .replace(toNative(old, former.iface), toNative(wanted, iface), this.takeOver)
-      .catch(failed(`cannot replace the route in the slot (${formatSlot(wanted)})`));
+      .replace(toNative(old, previous.iface), toNative(added, iface), this.takeOver)
+      .catch(failed(`cannot replace the route in the slot (${formatSlot(added)})`));
   }
 
   /**
-   * Rejects with `ERR_INVALID_ROUTE` or the system's error; a route that is not there is no error.
+   * Rejects with `ERR_INVALID_ROUTE` or the system's error. A missing route is no error.
    *
    * @param iface the output interface. Default: any
    */
   async routeDelete(route: Route, iface?: string): Promise<void> {
-    const unwanted = parseListedRoute(route);
-    await this.#native.delete(toNative(unwanted, iface)).catch(failed(`cannot delete the route from the slot (${formatSlot(unwanted)})`));
+    const deleted = parseListedRoute(route);
+    await this.#native.delete(toNative(deleted, iface)).catch(failed(`cannot delete the route from the slot (${formatSlot(deleted)})`));
   }
 
-  /** Whether exactly this route is there, its source included; from then on its loss is told. */
+  /** Whether exactly this route, including its source, is in the table. If so, its loss is reported from now on. */
   async routeHolds({ route, iface }: PlacedRoute): Promise<boolean> {
-    const wanted = parseRoute(route);
-    return this.#native.holds(toNative(wanted, iface)).catch(failed(`cannot be asked for the route in the slot (${formatSlot(wanted)})`));
+    const added = parseRoute(route);
+    return this.#native.holds(toNative(added, iface)).catch(failed(`cannot be asked for the route in the slot (${formatSlot(added)})`));
   }
 
-  /** The routes of a protocol in all tables that are of the kind made here: IPv4, unicast, TOS 0, one gateway, no metrics. */
+  /** The routes of a protocol in all tables that this class can make: IPv4, unicast, TOS 0, one gateway, no metrics. */
   async routeByProtocol(protocol: number): Promise<Route[]> {
     return (await this.placedRoutes(protocol)).map(({ route }) => route);
   }
@@ -87,16 +85,16 @@ export class NetlinkRoutes implements RouteReaderWriter {
     return routes.map((listed) => ({ route: fromNative(listed), iface: listed.iface }));
   }
 
-  /** Tells of routes that were added here and that somebody else deleted or replaced, or that went with a link or an address. */
+  /** Reports routes added here that another program has deleted or replaced, or that the kernel dropped with a link or address. */
   watchRoutes(watcher: RouteWatcher): () => void {
-    if (this.#watchers.size === 0) this.#native.watch(() => this.#tell());
+    if (this.#watchers.size === 0) this.#native.watch(() => this.#reportLosses());
     this.#watchers.add(watcher);
     return () => {
       if (this.#watchers.delete(watcher) && this.#watchers.size === 0) this.#native.unwatch();
     };
   }
 
-  #tell(): void {
+  #reportLosses(): void {
     const { taken, dropped, unwatched } = this.#native.news();
     for (const watcher of [...this.#watchers]) {
       if (taken.length > 0) watcher.lost(taken.map(fromNative), 'taken');

@@ -1,18 +1,17 @@
-/** How many retries run at once. */
+/** Limits how many retries run at once. The others wait in the order in which they came. */
 
-/** Lets so many in at a time; the others wait in the order in which they came. */
 export class RetryGate {
-  readonly #most: number;
+  readonly #max: number;
   #inside = 0;
   readonly #waiting: (() => void)[] = [];
 
-  constructor(most: number) {
-    this.#most = most;
+  constructor(max: number) {
+    this.#max = max;
   }
 
-  /** Calls `start` as soon as there is room. Whoever was let in calls `leave` once. */
+  /** Calls `start` as soon as fewer than the maximum are inside. Each call of `start` must be followed by one `leave`. */
   enter(start: () => void): void {
-    if (this.#inside < this.#most) this.#admit(start);
+    if (this.#inside < this.#max) this.#admit(start);
     else this.#waiting.push(start);
   }
 

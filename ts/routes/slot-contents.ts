@@ -1,15 +1,15 @@
-/** What a slot of a backend holds, as far as its answers tell. */
+/** The contents of a slot, as far as the answers of the backend tell. */
 import type { PlacedRoute } from './reader-writer.js';
 import type { Route } from '../base/route.js';
 
-/** The same list for all that hold nothing. */
-const NOTHING: readonly PlacedRoute[] = Object.freeze([]);
+/** Shared by all empty slots. */
+const EMPTY: readonly PlacedRoute[] = Object.freeze([]);
 
 export class SlotContents {
-  /** What the backend certainly holds. */
+  /** The route that the backend certainly holds. */
   #confirmed: PlacedRoute | undefined = undefined;
-  /** What the backend may hold. */
-  #possible: readonly PlacedRoute[] = NOTHING;
+  /** The routes that the backend may hold. */
+  #possible: readonly PlacedRoute[] = EMPTY;
 
   get confirmed(): PlacedRoute | undefined {
     return this.#confirmed;
@@ -24,10 +24,10 @@ export class SlotContents {
   }
 
   isPossible(placed: PlacedRoute): boolean {
-    return this.#possible.some((it) => isSamePlace(it, placed));
+    return this.#possible.some((possible) => isSamePlace(possible, placed));
   }
 
-  /** It was asked for. */
+  /** The route was requested. */
   notePossible(placed: PlacedRoute): void {
     if (!this.isPossible(placed)) this.#possible = [...this.#possible, placed];
   }
@@ -38,12 +38,12 @@ export class SlotContents {
   }
 
   noteGone(placed: PlacedRoute): void {
-    const left = this.#possible.filter((it) => !isSamePlace(it, placed));
-    this.#possible = left.length === 0 ? NOTHING : left;
+    const left = this.#possible.filter((possible) => !isSamePlace(possible, placed));
+    this.#possible = left.length === 0 ? EMPTY : left;
     if (this.isConfirmed(placed)) this.#confirmed = undefined;
   }
 
-  /** It may be there, and nothing is certain any more. */
+  /** The route may be there; nothing is certain any more. */
   noteUnknown(placed: PlacedRoute): void {
     this.notePossible(placed);
     this.#confirmed = undefined;
@@ -51,11 +51,11 @@ export class SlotContents {
 }
 
 /** Whether two routes of one slot are the same, and lead over the same interface. */
-export function isSamePlace(one: PlacedRoute, other: PlacedRoute): boolean {
-  return one === other || (one.iface === other.iface && isSameRoute(one.route, other.route));
+export function isSamePlace(left: PlacedRoute, right: PlacedRoute): boolean {
+  return left === right || (left.iface === right.iface && isSameRoute(left.route, right.route));
 }
 
 /** Whether two routes of one slot are the same. */
-export function isSameRoute(one: Route, other: Route): boolean {
-  return one.nextHop === other.nextHop && one.src === other.src && one.protocol === other.protocol;
+export function isSameRoute(left: Route, right: Route): boolean {
+  return left.nextHop === right.nextHop && left.src === right.src && left.protocol === right.protocol;
 }

@@ -1,21 +1,18 @@
-/** One slot of a backend: what it is to hold, what it may hold, and the calls that are under way. */
+/** Brings one slot of a called backend to its desired state. */
 import { monotonicNow } from '../base/clock.js';
 import { closedError } from '../base/errors.js';
+import type { Route } from '../base/route.js';
 import { TIMED_OUT, within } from '../base/timeout.js';
-import type { PlacedRoute, RouteLoss, RouteReaderWriter } from './reader-writer.js';
 import {
   type BackendAnswer,
   answerOf,
   type BackendCall,
   callBackend,
-  conflicts,
   hadNoEffect,
   type BackendOperation,
   timeoutError,
 } from './backend-call.js';
-import type { Route } from '../base/route.js';
 import { Backoff } from './backoff.js';
-import { Contention } from './contention.js';
 import {
   HOLD_MS,
   type InstallerWarning,
@@ -25,43 +22,46 @@ import {
   warnOfContention,
 } from './installer.js';
 import type { Listings } from './listings.js';
+import { PendingCalls } from './pending-calls.js';
+import type { PlacedRoute, RouteLoss, RouteReaderWriter } from './reader-writer.js';
+import { RestoreDelay } from './restore-delay.js';
 import type { RetryGate } from './retry-gate.js';
-import type { RouteEndpoint, RouteCounters } from './route-counters.js';
+import type { RouteCounters, RouteEndpoint } from './route-counters.js';
 import { isSamePlace, isSameRoute, SlotContents } from './slot-contents.js';
 import { Waiters } from './waiters.js';
 
-/** How the wishes of routes are judged. */
+/** The settings that decide which state of a slot is desired. */
 export interface InstallerOptions {
-  /** Sessions and admin states move nothing: a route is installed while it is registered. */
+  /** Routes are installed while they are registered; sessions and admin states have no effect. */
   readonly passiveMode: boolean;
-  /** A session whose peer is passive keeps its route when it goes Down. */
+  /** A session that goes Down keeps its route if the peer is passive. */
   readonly honorPeerAdvertisedPassive: boolean;
   /** After so many milliseconds a call counts as failed. */
   readonly routeTimeout: number;
 }
 
-/** What all reconcilers work with. */
+/** Shared by all reconcilers. */
 export interface ReconcilerDependencies {
   readonly backend: RouteReaderWriter;
   readonly listings: Listings;
-  readonly rules: InstallerOptions;
+  readonly options: InstallerOptions;
   readonly counters: RouteCounters;
   readonly listener: OperationListener;
   readonly gate: RetryGate;
   readonly warn: InstallerWarning;
-  /** Told when a reconciler whose registration has ended has nothing left to do. */
+  /** Called when the registration has ended and the reconciler has nothing left to do. */
   readonly finished: (reconciler: SlotReconciler) => void;
 }
 
-type Wish = 'installed' | 'absent' | 'as_it_is';
+type DesiredState = 'installed' | 'absent' | 'unchanged';
 
-/** While calls of a kind hang, the next attempt of that kind waits this long for each of them, in milliseconds. */
-const WAIT_FOR_HANGING_MS = 10_000;
+/** For each late call of a kind, the next attempt of that kind waits this long, in milliseconds. */
+const WAIT_FOR_LATE_MS = 10_000;
 
 /**
- * The owner of a slot sees to it that there is one call at a time, that the latest wish wins, and that what failed is tried
- * again. A call that was not answered in time is given up on, and the next may go ahead; what the late answer says counts
- * only where no other call can have come between.
+ * Makes one call at a time for its slot, follows the latest desired state, and retries failed calls. A call without an answer
+ * within `routeTimeout` is given up on, and the next call may begin. A late answer counts only if no other call can have taken
+ * effect in between.
  */
 export class SlotReconciler {
   lastError: Error | undefined = undefined;
@@ -69,31 +69,29 @@ export class SlotReconciler {
   #target: PlacedRoute;
   readonly #dependencies: ReconcilerDependencies;
   readonly #contents = new SlotContents();
-  /** Where the gauge counts it: the registration may have moved to another scope since. */
-  #counted: RouteEndpoint | undefined = undefined;
-  /** The turn of the session whose convergence was counted last. */
+  readonly #calls = new PendingCalls();
+  /** The endpoint whose gauge counts the route: the registration may have moved to another one since. */
+  #countedAt: RouteEndpoint | undefined = undefined;
+  /** The start of the transition whose convergence was counted last. */
   #convergedStartUs: number | undefined;
-  #running: BackendCall | undefined = undefined;
-  #leaving = false;
+  #withdrawing = false;
   #gone = false;
   #stopped = false;
-  /** What few routes need comes into being when it is needed. */
-  #late: Set<BackendCall> | undefined = undefined;
+  // Created when they are needed: most routes never need them.
   #backoff: Backoff | undefined = undefined;
   #inGate = false;
-  #contention: Contention | undefined = undefined;
-  #restore: { readonly at: number; readonly timer: NodeJS.Timeout } | undefined = undefined;
-  /** Runs while an adopted or replaced route waits for its session. */
+  #restoreDelay: RestoreDelay | undefined = undefined;
+  /** Runs while an adopted or replaced route is kept until its session comes Up. */
   #hold: NodeJS.Timeout | undefined = undefined;
   #confirmations: Waiters<void> | undefined = undefined;
-  #departures: Waiters<void> | undefined = undefined;
+  #removals: Waiters<void> | undefined = undefined;
   #adoptions: Waiters<boolean> | undefined = undefined;
 
   constructor(registered: RegisteredRoute, dependencies: ReconcilerDependencies) {
     this.#registered = registered;
     this.#target = targetOf(registered);
     this.#dependencies = dependencies;
-    // A session that is Up already converged for the routes that it had then.
+    // The convergence of a session that is Up already was counted for its routes of that time.
     this.#convergedStartUs = registered.session.lastTransition?.startUs;
   }
 
@@ -101,22 +99,21 @@ export class SlotReconciler {
     return this.#registered;
   }
 
-  /** The registration has ended, and the backend holds nothing of it as far as it has answered. */
+  /** The registration has ended, and the slot is empty as far as the backend has answered. */
   get gone(): boolean {
     return this.#gone;
   }
 
-  /** Nothing is left to do, and no call is under way that may still change the slot. */
+  /** Nothing is left to do, and no pending call can still change the slot. */
   get isFinished(): boolean {
-    return this.#leaving && this.#running === undefined && !this.#hasLate() && this.#wanted() === undefined;
+    return this.#withdrawing && !this.#calls.isRunning && !this.#calls.hasLate && this.#nextOperation() === undefined;
   }
 
   get status(): RouteStatus {
-    const restoreAt = this.#restore === undefined ? undefined : new Date(Date.now() + this.#restore.at - monotonicNow());
-    return { installed: this.#installed, lastError: this.lastError, restoreAt };
+    return { installed: this.#installed, lastError: this.lastError, restoreAt: this.#restoreDelay?.until };
   }
 
-  /** Counts, once, how long the session's newest turn took to reach the route. */
+  /** Counts, once per transition, how long the last transition of the session took to reach the route. */
   noteConvergence(atUs: number | undefined): void {
     const { lastTransition, up } = this.#registered.session;
     if (lastTransition === undefined || atUs === undefined || lastTransition.startUs === this.#convergedStartUs) return;
@@ -124,59 +121,57 @@ export class SlotReconciler {
     this.#dependencies.counters.converged(this.#registered, up, (atUs - lastTransition.startUs) / 1_000_000);
   }
 
-  /** Starts what is wanted, unless a call is under way: then it is looked at again when that has ended. */
+  /** Begins the next operation, unless a call is running: then this is called again when the call has ended. */
   advance(): void {
     if (this.#registered.session.up) this.#endHold();
-    if (this.#running !== undefined || this.#stopped) return;
-    const operation = this.#wanted();
+    if (this.#calls.isRunning || this.#stopped) return;
+    const operation = this.#nextOperation();
     if (operation !== undefined) {
       void this.#run(operation);
       return;
     }
     this.#backoff?.cancel();
-    if (this.#restore !== undefined) return;
-    // Nothing is wanted: a failure to do what was wanted before is of no more interest.
+    if (this.#restoreDelay?.isWaiting === true) return;
+    // The slot is in its desired state: an earlier failure no longer matters.
     this.lastError = undefined;
     this.#confirmations?.resolve();
-    if (this.#leaving) this.#depart();
+    if (this.#withdrawing) this.#removed();
     if (this.isFinished) this.#dependencies.finished(this);
   }
 
-  /** Registered, or registered again, possibly as another route for the same slot. */
+  /** The slot is registered, or registered again, possibly with another route. */
   keep(registered: RegisteredRoute): void {
     this.#registered = registered;
     const target = targetOf(registered);
     if (!isSamePlace(target, this.#target)) {
-      // The path that it leads over worked a moment ago: it stays while the new session begins.
-      if (this.#installed && !this.#leaving) this.#startHold();
+      // The path of the previous route worked a moment ago: the route stays until the new session has come Up.
+      if (this.#installed && !this.#withdrawing) this.#startHold();
       this.#target = target;
     }
-    this.#leaving = false;
+    this.#withdrawing = false;
     this.#gone = false;
-    this.#count();
-    // Whoever waited for the withdrawal was overtaken by a registration.
-    this.#departures?.resolve();
+    this.#updateGauge();
+    // A registration ends the wait for a withdrawal.
+    this.#removals?.resolve();
   }
 
-  /** Resolves when nothing of it is left in the backend, or when it is registered again; rejects at the end of the manager. */
-  leave(): Promise<void> {
-    this.#leaving = true;
-    const left = (this.#departures ??= new Waiters()).wait();
+  /** Ends the registration. Resolves when the backend holds nothing of it, or when it is registered again; rejects with `ERR_CLOSED`. */
+  remove(): Promise<void> {
+    this.#withdrawing = true;
+    const removed = (this.#removals ??= new Waiters()).wait();
     this.advance();
-    return left;
+    return removed;
   }
 
-  /** Resolves once the route is there, or nothing is wanted; rejects with the first failure, while retries go on. */
+  /** Resolves when the slot is in its desired state; rejects with the first failure, while retries go on. */
   confirmed(): Promise<void> {
-    if (this.#running === undefined && this.#wanted() === undefined) return Promise.resolve();
+    if (!this.#calls.isRunning && this.#nextOperation() === undefined) return Promise.resolve();
     return (this.#confirmations ??= new Waiters()).wait();
   }
 
-  /**
-   * Takes over what a predecessor left. Resolves with whether it is there: then it is held while its session begins anew.
-   */
+  /** Adopts a route of a previous process. Resolves with whether it exists; then it stays until the session has come Up. */
   adopt(): Promise<boolean> {
-    if (this.#running !== undefined || this.#stopped || this.#leaving || this.#contents.possible.length > 0) {
+    if (this.#calls.isRunning || this.#stopped || this.#withdrawing || this.#contents.possible.length > 0) {
       return Promise.resolve(this.#installed);
     }
     this.#startHold();
@@ -186,75 +181,76 @@ export class SlotReconciler {
   }
 
   /**
-   * A route was taken away: it is put back at once, or, where somebody takes it again and again, after a delay. What is told
-   * may be old, and an equal route may have been added since: nothing counts as gone before a call has settled it.
+   * The backend reports the loss of a route. It is put back at once, or after a delay if another program deletes it again and
+   * again. The report may be older than a later addition of the same route: only a call shows what the slot holds.
    */
   lost(route: Route, how: RouteLoss): void {
-    this.#doubtCalls();
+    this.#calls.markOverlapped();
     const { confirmed } = this.#contents;
-    if (this.#running !== undefined || this.#stopped || confirmed === undefined || !isSameRoute(confirmed.route, route)) return;
+    if (this.#calls.isRunning || this.#stopped || confirmed === undefined || !isSameRoute(confirmed.route, route)) return;
     const isLost = this.#installed;
     this.#noteUnknown(confirmed);
-    if (isLost && this.#wish() === 'installed') this.#restoreAfter(how === 'taken' ? this.#countLoss() : 0);
+    if (isLost && this.#desiredState() === 'installed') this.#restore(how);
     this.advance();
   }
 
-  /** What is known of the slot is in doubt. */
+  /** Another call may have changed the slot: nothing is known of it any more. */
   disturbed(): void {
-    this.#doubtCalls();
+    this.#calls.markOverlapped();
     if (this.#contents.confirmed !== undefined) this.#noteUnknown(this.#contents.confirmed);
     this.advance();
   }
 
-  /** Ends everything; the backend stays as it is. Who waits is told that the manager has closed. */
+  /** Ends everything and leaves the backend as it is. Pending promises reject with `ERR_CLOSED`. */
   stop(): void {
     this.#stopped = true;
     this.#backoff?.cancel();
     this.#endHold();
-    this.#endDelay();
+    this.#restoreDelay?.cancel();
     this.#leaveGate();
-    for (const waiting of [this.#departures, this.#confirmations, this.#adoptions]) waiting?.reject(closedError());
+    for (const waiters of [this.#removals, this.#confirmations, this.#adoptions]) waiters?.reject(closedError());
   }
 
   get #installed(): boolean {
     return this.#contents.isConfirmed(this.#target);
   }
 
-  #wish(): Wish {
+  #desiredState(): DesiredState {
     const { noUninstall, adminDown, session } = this.#registered;
-    const { passiveMode, honorPeerAdvertisedPassive } = this.#dependencies.rules;
-    const withdrawn = noUninstall ? 'as_it_is' : 'absent';
-    if (this.#leaving) return withdrawn;
+    const { passiveMode, honorPeerAdvertisedPassive } = this.#dependencies.options;
+    const withdrawn = noUninstall ? 'unchanged' : 'absent';
+    if (this.#withdrawing) return withdrawn;
     if (passiveMode) return 'installed';
     if (adminDown) return withdrawn;
     if (session.up) return 'installed';
-    if (this.#hold !== undefined) return 'as_it_is';
-    return honorPeerAdvertisedPassive && session.peerPassive ? 'as_it_is' : withdrawn;
+    if (this.#hold !== undefined) return 'unchanged';
+    return honorPeerAdvertisedPassive && session.peerPassive ? 'unchanged' : withdrawn;
   }
 
-  #wanted(): BackendOperation | undefined {
-    const wish = this.#wish();
+  /** The operation that brings the slot closer to its desired state; `undefined` if there is none to do now. */
+  #nextOperation(): BackendOperation | undefined {
+    const desired = this.#desiredState();
     const [first] = this.#contents.possible;
-    if (wish === 'absent') return first === undefined ? undefined : { kind: 'delete', placed: first };
-    if (wish === 'as_it_is') return undefined;
+    if (desired === 'absent') return first === undefined ? undefined : { kind: 'delete', placed: first };
+    if (desired === 'unchanged') return undefined;
     const previous = this.#contents.possible.find((placed) => !isSamePlace(placed, this.#target));
     if (previous !== undefined) {
       if (this.#dependencies.backend.routeReplace === undefined) return { kind: 'delete', placed: previous };
       return { kind: 'replace', placed: this.#target, previous };
     }
-    if (this.#installed || this.#restore !== undefined) return undefined;
+    if (this.#installed || this.#restoreDelay?.isWaiting === true) return undefined;
     return { kind: 'add', placed: this.#target };
   }
 
   async #run(operation: BackendOperation): Promise<void> {
     const call = this.#begin(operation);
     const began = monotonicNow();
-    const { routeTimeout } = this.#dependencies.rules;
+    const { routeTimeout } = this.#dependencies.options;
     const answer = answerOf(callBackend(this.#dependencies, operation));
     const outcome = await within(answer, routeTimeout, { ref: false });
-    if (outcome === TIMED_OUT) this.#awaitLate(call, answer);
+    if (outcome === TIMED_OUT) this.#awaitLateAnswer(call, answer);
     if (this.#stopped) return;
-    this.#running = undefined;
+    this.#calls.endRunning();
     this.#leaveGate();
     if (outcome === TIMED_OUT && this.#isDone(operation)) {
       // An earlier call of the same kind was answered meanwhile.
@@ -263,29 +259,25 @@ export class SlotReconciler {
     }
     const error = outcome === TIMED_OUT ? timeoutError(operation, routeTimeout) : outcome.error;
     if (outcome === TIMED_OUT) this.#noteUnknown(operation.placed);
-    else this.#note(call, outcome);
-    this.#tell(operation, error, monotonicNow() - began);
-    this.#goOn(operation, error);
+    else this.#noteAnswer(call, outcome);
+    this.#report(operation, error, monotonicNow() - began);
+    this.#continueAfter(operation, error);
   }
 
   #begin(operation: BackendOperation): BackendCall {
-    const call: BackendCall = { operation, overlapped: false };
-    this.#running = call;
+    const call = this.#calls.begin(operation);
     this.#backoff?.cancel();
-    for (const late of this.#late ?? []) {
-      if (conflicts(late.operation, operation)) late.overlapped = true;
-    }
     if (operation.kind === 'add' || operation.kind === 'replace') this.#contents.notePossible(operation.placed);
     return call;
   }
 
-  /** Takes in an answer that came in time. */
-  #note({ operation, overlapped }: BackendCall, { error, value }: BackendAnswer): void {
+  /** Updates the known contents of the slot from an answer in time. */
+  #noteAnswer({ operation, overlapped }: BackendCall, { error, value }: BackendAnswer): void {
     const { kind, placed } = operation;
     if (error === undefined) {
       if (overlapped) this.#noteUnknown(placed);
       else this.#noteDone(operation, value);
-    } else if (kind !== 'look' && hadNoEffect(error) && !overlapped && !this.#hasLate()) {
+    } else if (kind !== 'look' && hadNoEffect(error) && !overlapped && !this.#calls.hasLate) {
       if (kind !== 'delete' && !this.#contents.isConfirmed(placed)) this.#noteGone(placed);
     } else if (kind !== 'look') {
       this.#noteUnknown(placed);
@@ -301,8 +293,8 @@ export class SlotReconciler {
     }
   }
 
-  /** Reports a call that has ended, one way or the other, and tells those who wait for it. */
-  #tell({ kind, placed }: BackendOperation, error: Error | undefined, duration: number): void {
+  /** Counts and reports the end of a call, and settles the promises that wait for it. */
+  #report({ kind, placed }: BackendOperation, error: Error | undefined, duration: number): void {
     this.lastError = error;
     if (kind === 'look') {
       this.#adoptions?.resolve(this.#installed);
@@ -310,7 +302,7 @@ export class SlotReconciler {
     }
     const op = kind === 'delete' ? 'delete' : 'add';
     this.#dependencies.counters.answered(this.#registered, op, error === undefined);
-    if (error === undefined && this.#followsSession(op)) this.noteConvergence(monotonicNow() * 1_000);
+    if (error === undefined && this.#followsTransition(op)) this.noteConvergence(monotonicNow() * 1_000);
     if (error !== undefined) this.#confirmations?.reject(error);
     else if (this.#installed) this.#confirmations?.resolve();
     const { route } = placed;
@@ -318,32 +310,28 @@ export class SlotReconciler {
     this.#dependencies.listener({ route, iface, op, ok: error === undefined, duration, ...(error === undefined ? {} : { error }) });
   }
 
-  #goOn(operation: BackendOperation, error: Error | undefined): void {
+  #continueAfter(operation: BackendOperation, error: Error | undefined): void {
     if (this.#stopped) return;
     if (error === undefined) this.#backoff?.succeeded();
-    else if (this.#wanted()?.kind === operation.kind) {
+    else if (this.#nextOperation()?.kind === operation.kind) {
       this.#retryLater(operation);
       return;
     }
     this.advance();
   }
 
-  #retryLater(operation: BackendOperation): void {
-    let hanging = 0;
-    for (const late of this.#late ?? []) hanging += late.operation.kind === operation.kind ? 1 : 0;
+  #retryLater({ kind }: BackendOperation): void {
     this.#backoff ??= new Backoff();
     const retry = (): void => {
-      this.#dependencies.gate.enter(() => {
-        this.#retry();
-      });
+      this.#dependencies.gate.enter(() => this.#retry());
     };
-    this.#backoff.retry(retry, hanging * WAIT_FOR_HANGING_MS);
+    this.#backoff.retry(retry, this.#calls.countLate(kind) * WAIT_FOR_LATE_MS);
   }
 
   #retry(): void {
     this.#inGate = true;
     if (!this.#stopped) this.advance();
-    if (this.#running === undefined) this.#leaveGate();
+    if (!this.#calls.isRunning) this.#leaveGate();
   }
 
   #leaveGate(): void {
@@ -352,39 +340,26 @@ export class SlotReconciler {
     this.#dependencies.gate.leave();
   }
 
-  /** When the answer comes after all, it may have undone what was done meanwhile. */
-  #awaitLate(call: BackendCall, answer: Promise<BackendAnswer>): void {
-    (this.#late ??= new Set()).add(call);
-    void answer.then((it) => {
-      this.#answeredLate(call, it);
-    });
+  #awaitLateAnswer(call: BackendCall, answer: Promise<BackendAnswer>): void {
+    this.#calls.addLate(call);
+    void answer.then((late) => this.#noteLateAnswer(call, late));
   }
 
-  #answeredLate(call: BackendCall, answer: BackendAnswer): void {
-    this.#late?.delete(call);
+  /** A late call may have undone what was done meanwhile. */
+  #noteLateAnswer(call: BackendCall, answer: BackendAnswer): void {
+    this.#calls.removeLate(call);
     const { operation } = call;
     if (this.#stopped) return;
-    this.#doubtCalls(operation);
+    this.#calls.markOverlapped(operation);
     if (!call.overlapped && answer.error === undefined) this.#noteDone(operation, answer.value);
     else if (call.overlapped || !this.#isDone(operation)) this.#noteUnknown(operation.placed);
     this.advance();
   }
 
-  /** Something came between the calls that are under way and their answers. Without `by` it was none of our calls. */
-  #doubtCalls(by?: BackendOperation): void {
-    for (const call of [this.#running, ...(this.#late ?? [])]) {
-      if (call !== undefined && (by === undefined || conflicts(call.operation, by))) call.overlapped = true;
-    }
-  }
-
-  #hasLate(): boolean {
-    return (this.#late?.size ?? 0) > 0;
-  }
-
-  /** Whether it is the session's turn that asked for an operation. */
-  #followsSession(op: 'add' | 'delete'): boolean {
+  /** Whether a transition of the session was the reason for an operation. */
+  #followsTransition(op: 'add' | 'delete'): boolean {
     const { session, adminDown } = this.#registered;
-    return !this.#dependencies.rules.passiveMode && !this.#leaving && !adminDown && session.up === (op === 'add');
+    return !this.#dependencies.options.passiveMode && !this.#withdrawing && !adminDown && session.up === (op === 'add');
   }
 
   #isDone({ kind, placed }: BackendOperation): boolean {
@@ -393,29 +368,30 @@ export class SlotReconciler {
 
   #noteHeld(placed: PlacedRoute): void {
     this.#contents.noteHeld(placed);
-    this.#count();
+    this.#updateGauge();
   }
 
   #noteGone(placed: PlacedRoute): void {
     this.#contents.noteGone(placed);
-    this.#count();
+    this.#updateGauge();
   }
 
   #noteUnknown(placed: PlacedRoute): void {
     this.#contents.noteUnknown(placed);
-    this.#count();
+    this.#updateGauge();
   }
 
-  #count(): void {
+  /** Counts an installed route at the endpoint of its registration. */
+  #updateGauge(): void {
     const counts = this.#installed && !this.#gone;
     const { iface, source } = this.#registered;
-    if (this.#counted !== undefined && !(counts && this.#counted.iface === iface && this.#counted.source === source)) {
-      this.#dependencies.counters.installed(this.#counted, -1);
-      this.#counted = undefined;
+    if (this.#countedAt !== undefined && !(counts && this.#countedAt.iface === iface && this.#countedAt.source === source)) {
+      this.#dependencies.counters.installed(this.#countedAt, -1);
+      this.#countedAt = undefined;
     }
-    if (!counts || this.#counted !== undefined) return;
-    this.#counted = { iface, source };
-    this.#dependencies.counters.installed(this.#counted, 1);
+    if (!counts || this.#countedAt !== undefined) return;
+    this.#countedAt = { iface, source };
+    this.#dependencies.counters.installed(this.#countedAt, 1);
   }
 
   #startHold(): void {
@@ -431,35 +407,19 @@ export class SlotReconciler {
     this.#hold = undefined;
   }
 
-  /** Gives how long the route is not put back. */
-  #countLoss(): number {
-    this.#contention ??= new Contention();
-    const wasQuiet = this.#contention.delay === 0;
-    const delay = this.#contention.lose(monotonicNow());
-    if (wasQuiet && delay > 0) warnOfContention(this.#dependencies.warn, this.#registered);
-    return delay;
-  }
-
-  #restoreAfter(delay: number): void {
+  /** Puts a lost route back, after the delay that its losses by other programs ask for. */
+  #restore(how: RouteLoss): void {
+    this.#restoreDelay ??= new RestoreDelay();
+    const { delay, isFirst } = how === 'taken' ? this.#restoreDelay.countLoss() : { delay: 0, isFirst: false };
+    if (isFirst) warnOfContention(this.#dependencies.warn, this.#registered);
     this.#dependencies.counters.lost(this.#registered, delay > 0);
-    this.#endDelay();
-    if (delay === 0) return;
-    const timer = setTimeout(() => {
-      this.#restore = undefined;
-      this.advance();
-    }, delay).unref();
-    this.#restore = { at: monotonicNow() + delay, timer };
+    this.#restoreDelay.start(delay, () => this.advance());
   }
 
-  #endDelay(): void {
-    clearTimeout(this.#restore?.timer);
-    this.#restore = undefined;
-  }
-
-  #depart(): void {
+  #removed(): void {
     this.#gone = true;
-    this.#count();
-    this.#departures?.resolve();
+    this.#updateGauge();
+    this.#removals?.resolve();
   }
 }
 

@@ -1,4 +1,4 @@
-/** Promises that are settled together. */
+/** Several promises that are settled together. */
 
 export class Waiters<T> {
   #waiting: { readonly resolve: (value: T) => void; readonly reject: (error: Error) => void }[] = [];

@@ -1,11 +1,11 @@
 /**
- * The JavaScript engine: the core on timers of the event loop, over `node:dgram` or a transport of the user's. It serves where
- * no addon fits, and is what the native engine is measured against.
+ * The JavaScript engine: the core on timers of the event loop, over `node:dgram` or a transport of the user's. It serves
+ * platforms without an addon, and is the baseline of the benchmarks.
  */
 import type { AddressInfo } from 'node:net';
 
 import { LONGEST_WAIT_MS, monotonicNow } from '../../base/clock.js';
-import { closedError, codeOf, messageOf } from '../../base/errors.js';
+import { closedError } from '../../base/errors.js';
 import { NO_VERSION } from '../../protocol/client-version.js';
 import { Xorshift32 } from '../../protocol/jitter.js';
 import { LIVENESS } from '../../protocol/liveness.js';
@@ -13,11 +13,11 @@ import { randomWord } from '../../protocol/random.js';
 import { ROBUST } from '../../protocol/rules.js';
 import { randomDiscriminator } from '../../protocol/session.js';
 import { readSession } from '../../protocol/session-status.js';
-import { Throttle } from '../../base/throttle.js';
 import { MOST_ROUNDS } from '../../protocol/timeline.js';
 import { hasInterface, interfaceOf, isLocalAddress } from '../../base/host-interfaces.js';
 import type { UDPService } from '../../protocol/udp-service.js';
-import { type CoreEvent, type CoreTransition, EngineCore, type Path } from './engine-core.js';
+import { DgramTransport } from './dgram-transport.js';
+import { EngineCore, type Path } from './engine-core.js';
 import { EndpointCounters } from './endpoint-counters.js';
 import type {
   Capabilities,
@@ -29,18 +29,21 @@ import type {
   PathFault,
   SessionId,
   SessionPath,
-  SessionRecord,
   SessionSpec,
 } from '../engine.js';
-import { DropReporter } from './drop-reporter.js';
-import { sendBufferFor } from './send-buffer.js';
-import { DgramTransport, ServiceTransport, type Transport, type TransportListener } from './transport.js';
+import { EngineWarnings } from './engine-warnings.js';
+import { ServiceTransport } from './service-transport.js';
+import { toRecord } from './session-records.js';
+import type { Transport, TransportListener } from './transport.js';
 
-/** An AdminDown to all peers is repeated no longer than this. */
+/** The protocol that all sessions speak. */
+const PROTOCOL = LIVENESS;
+
+/** The longest AdminDown announcement when the engine closes. */
 const ADMIN_DOWN_MAX_US = 3_000_000;
 
-/** So many sessions begin in one turn of the event loop: they take about a millisecond. */
-const PORTION = 50;
+/** How many sessions are started in one turn of the event loop: that takes about a millisecond. */
+const START_BATCH = 50;
 
 export class JsEngine implements Engine {
   readonly kind = 'js';
@@ -49,12 +52,11 @@ export class JsEngine implements Engine {
   readonly #core: EngineCore;
   readonly #counters = new EndpointCounters();
   readonly #listener: EngineListener;
-  readonly #throttle = new Throttle();
-  readonly #dropReporter = new DropReporter();
+  readonly #warnings: EngineWarnings;
   readonly #discriminators = new Set<number>();
-  /** Sessions that were added and have not begun: in portions. */
+  /** Added sessions that wait to be started in a batch. */
   readonly #notStarted = new Map<SessionId, SessionSpec>();
-  /** The interfaces of local addresses: a listing per packet of a stranger would cost more than the packet. */
+  /** The interfaces of local addresses. Listing the interfaces for each packet of an unknown peer would cost too much. */
   readonly #ownInterfaces = new Map<string, string>();
   /** Keeps the process alive while the engine is open and referenced. */
   readonly #anchor = setInterval(() => undefined, LONGEST_WAIT_MS);
@@ -65,7 +67,6 @@ export class JsEngine implements Engine {
   #readErrors = 0;
   #turns = 0;
   #sendBufferFull = 0;
-  #warnedOfSmallBuffer = false;
   #isDraining = false;
   #closing: Promise<EngineStats> | undefined;
   #ended = false;
@@ -74,9 +75,10 @@ export class JsEngine implements Engine {
     const { minTxFloorUs, maxTxCeilUs, backoffMaxUs, requireDiscriminator, clientVersion, passive, maxSessions } = options;
     const identity = passive || clientVersion !== undefined ? { passive, version: clientVersion ?? NO_VERSION } : undefined;
     const random = new Xorshift32(randomWord());
-    const policy = { protocol: LIVENESS, rules: ROBUST, minTxFloorUs, maxTxCeilUs, backoffMaxUs, requireDiscriminator, identity };
+    const policy = { protocol: PROTOCOL, rules: ROBUST, minTxFloorUs, maxTxCeilUs, backoffMaxUs, requireDiscriminator, identity };
     this.#core = new EngineCore(policy, maxSessions, () => random.next(), this.#counters);
     this.#listener = listener;
+    this.#warnings = new EngineWarnings(listener);
     this.capabilities = Object.freeze({
       pktinfo: hasPacketInfo,
       interfaceBinding: hasPacketInfo,
@@ -88,15 +90,17 @@ export class JsEngine implements Engine {
   }
 
   /**
-   * @param reason why it is this engine that serves, where nobody asked for it
-   * @throws LivenessError the system's error where the address cannot be bound
+   * @param reason why this engine was chosen, if the user did not choose it
+   * @throws LivenessError the system's error if the address cannot be bound
    */
   static async start(options: EngineOptions, listener: EngineListener, udp?: UDPService, reason?: string): Promise<JsEngine> {
     const engine = new JsEngine(options, listener, udp !== undefined);
     const receives = engine.#transportListener();
     try {
       engine.#transport =
-        udp === undefined ? await DgramTransport.start(options.bindIP, options.port, receives) : new ServiceTransport(udp, receives);
+        udp === undefined
+          ? await DgramTransport.start(PROTOCOL, options.bindIP, options.port, receives)
+          : new ServiceTransport(udp, receives);
     } catch (error) {
       clearInterval(engine.#anchor);
       throw error;
@@ -137,25 +141,25 @@ export class JsEngine implements Engine {
     this.#ownInterfaces.clear();
     const isIdle = this.#notStarted.size === 0;
     for (const spec of specs) this.#notStarted.set(spec.id, copyOf(spec));
-    if (isIdle) this.#beginPortion();
+    if (isIdle) this.#startBatch();
   }
 
-  /** The event loop has its turn between portions: sessions that live want to send and to be heard. */
-  #beginPortion(): void {
+  /** Yields to the event loop between batches, for the sessions that run. */
+  #startBatch(): void {
     if (this.#ended) return;
     let count = 0;
     for (const id of this.#notStarted.keys()) {
-      this.#begin(id);
+      this.#start(id);
       count += 1;
-      if (count === PORTION) break;
+      if (count === START_BATCH) break;
     }
     this.#transport.fitSendBuffer(this.#core.sessionCount);
     this.#scheduleTurn();
-    if (this.#notStarted.size > 0) setImmediate(() => this.#beginPortion());
+    if (this.#notStarted.size > 0) setImmediate(() => this.#startBatch());
   }
 
-  /** Begins a session that waits for its turn; without effect for one that does not. */
-  #begin(id: SessionId): void {
+  /** Starts a session that waits to be started. */
+  #start(id: SessionId): void {
     const spec = this.#notStarted.get(id);
     if (spec === undefined) return;
     this.#notStarted.delete(id);
@@ -192,7 +196,7 @@ export class JsEngine implements Engine {
     this.#assertOpen();
     const now = nowUs();
     for (const id of ids) {
-      this.#begin(id);
+      this.#start(id);
       if (down) this.#core.adminDown(now, id);
       else this.#core.adminUp(now, id);
     }
@@ -201,7 +205,7 @@ export class JsEngine implements Engine {
 
   snapshots(wanted?: Iterable<SessionId>): EngineReading[] {
     this.#assertOpen();
-    for (const id of wanted ?? [...this.#notStarted.keys()]) this.#begin(id);
+    for (const id of wanted ?? [...this.#notStarted.keys()]) this.#start(id);
     const ids = wanted ?? this.#core.sessionIds;
     return [...ids].flatMap((id) => {
       const known = this.#core.session(id);
@@ -272,47 +276,30 @@ export class JsEngine implements Engine {
         const path = this.#pathOf(localIP, from, iface);
         this.#core.handleDatagram(now, arrival, path, bytes);
         this.#counters.handled(path, (monotonicNow() * 1_000 - now) / 1_000_000);
-        this.#reportDrops(now);
+        this.#warnings.drops(() => this.#counters.stats(), now);
         this.#flush();
       },
       sent: (path) => this.#counters.sent(path),
       writeError: (path, error) => {
         this.#counters.writeError(path);
-        this.#throttle.log('write', (skipped) => {
-          const others = skipped === 0 ? '' : `; nor could ${skipped} other packets be sent`;
-          this.#listener.warning(codeOf(error) ?? 'ERR_SOCKET', `cannot send to ${path.peerIP}: ${error.message}${others}`);
-        });
+        this.#warnings.writeError(path, error);
       },
       heldBack: (path, size) => {
         this.#counters.dropped(path);
         this.#sendBufferFull += 1;
-        this.#throttle.log('heldBack', (skipped) =>
-          this.#listener.warning(
-            'ERR_SEND_BUFFER_FULL',
-            `${skipped + 1} packets of sessions that are Down were not sent, to leave the other half of the send buffer (${size} bytes) to sessions that are Up: ` +
-              'packets wait for the link addresses of neighbours that do not answer, or for a device that does not send',
-          ),
-        );
+        this.#warnings.heldBack(size);
       },
       readError: (error) => {
         this.#readErrors += 1;
-        this.#warn('read', error, 'cannot read');
+        this.#warnings.readError(error);
       },
-      // What cannot be sent from there meanwhile is a failed write.
-      notBound: (localIP, error) => this.#warn(localIP, error, `cannot use ${localIP}`),
+      notBound: (localIP, error) => this.#warnings.notBound(localIP, error),
       died: (error) => this.#listener.fatal(error),
-      notClosed: (error) => {
-        this.#listener.warning('ERR_UDP', `the transport (\`udp\`) could not be closed: ${messageOf(error)}`);
-      },
+      notClosed: (error) => this.#warnings.notClosed(error),
     };
   }
 
-  /** Once in five seconds for each kind. */
-  #warn(kind: string, error: Error, what: string): void {
-    this.#throttle.log(kind, () => this.#listener.warning(codeOf(error) ?? 'ERR_UDP', `${what}: ${messageOf(error)}`));
-  }
-
-  /** Where the transport cannot tell the interface, that of the session that began last between the addresses. */
+  /** If the transport does not know the interface, takes that of the latest session between the addresses. */
   #pathOf(localIP: string, peerIP: string, iface: string): Path {
     if (iface !== '') return { iface, localIP, peerIP };
     return this.#core.pathBetween(localIP, peerIP) ?? { iface: this.#interfaceOf(localIP), localIP, peerIP };
@@ -324,30 +311,11 @@ export class JsEngine implements Engine {
     return found;
   }
 
-  #reportDrops(now: number): void {
-    for (const { reason, count } of this.#dropReporter.report(() => this.#counters.stats(), now)) {
-      this.#listener.warning('ERR_PACKETS_DROPPED', `${count} received packets were dropped: ${reason}`);
-    }
-  }
-
-  /** Tells once where the system grants less room than the sessions need. */
-  #warnOfSmallBuffer(): void {
-    if (this.#warnedOfSmallBuffer) return;
-    const [granted, sessions] = [this.#transport.sendBufferBytes, this.#core.sessionCount];
-    const needed = sendBufferFor(sessions);
-    if (granted === 0 || granted >= needed) return;
-    this.#warnedOfSmallBuffer = true;
-    this.#listener.warning(
-      'ERR_SEND_BUFFER_SMALL',
-      `the system grants a send buffer of ${granted} bytes, and ${sessions} sessions need ${needed}: it takes a net.core.wmem_max of ${needed / 2}`,
-    );
-  }
-
-  /** One turn: what is due, what is to be sent, what is to be told. A session is judged only after the sockets were empty. */
+  /** One turn: runs what is due, sends, and delivers. Detection is checked only after the sockets were found empty. */
   #turn(readUntil: number): void {
     if (this.#ended) return;
     this.#turns += 1;
-    this.#warnOfSmallBuffer();
+    this.#warnings.sendBuffer(this.#transport.sendBufferBytes, this.#core.sessionCount);
     const now = nowUs();
     const planned = this.#core.deadline;
     if (planned !== undefined && planned < now) this.#core.noteTurnDelay(now, now - planned);
@@ -358,8 +326,8 @@ export class JsEngine implements Engine {
   }
 
   /**
-   * Yields until a round of the event loop has read nothing, or whatever waited in the sockets has been handed in however
-   * much more comes.
+   * Yields until a round of the event loop has read nothing, or for as many rounds as it takes to read everything that
+   * arrived before.
    */
   #drain(since: number, round = 0): void {
     this.#isDraining = true;
@@ -381,7 +349,7 @@ export class JsEngine implements Engine {
     this.#setTimer();
   }
 
-  /** Runs a turn after the current call: nothing is delivered from inside of it. */
+  /** Runs a turn after the present call: an engine never delivers from inside a call. */
   #scheduleTurn(): void {
     setImmediate(() => this.#turn(0));
   }
@@ -417,37 +385,9 @@ export class JsEngine implements Engine {
   }
 }
 
-/** Specifications are read in the call. */
+/** The caller may reuse a specification after the call. */
 function copyOf({ id, iface, localIP, peerIP, peerPort, txMinUs, rxMinUs, detectMult }: SessionSpec): SessionSpec {
   return { id, iface, localIP, peerIP, peerPort, txMinUs, rxMinUs, detectMult };
-}
-
-function toRecord(event: CoreEvent): SessionRecord {
-  const nothing = {
-    id: event.id,
-    from: 'down',
-    to: 'down',
-    reason: 'none',
-    cause: 'handle_rx',
-    atUs: 0,
-    count: 0,
-    lastDown: undefined,
-    localStallUs: 0,
-    peerPassive: undefined,
-    convStartUs: undefined,
-    lastRxUs: undefined,
-    longRoundTripUs: undefined,
-  } as const;
-  if (event.kind === 'peer_passive') return { ...nothing, peerPassive: event.passive };
-  if (event.kind === 'long_round_trip') return { ...nothing, longRoundTripUs: event.atLeastUs };
-  return { ...nothing, ...transitionRecord(event) };
-}
-
-function transitionRecord(event: CoreTransition): Partial<SessionRecord> {
-  const { from, to, reason, cause, at, localStallUs, peerPassive, convStart, lastRx } = event;
-  const wentDown = to === 'down' && (from === 'up' || from === 'init');
-  const lastDown = wentDown ? { atUs: at, reason, localStallUs } : undefined;
-  return { from, to, reason, cause, atUs: at, count: 1, lastDown, localStallUs, peerPassive, convStartUs: convStart, lastRxUs: lastRx };
 }
 
 function nowUs(): number {

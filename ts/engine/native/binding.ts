@@ -18,7 +18,7 @@ export interface Delivery {
   routes: RouteOutcome[];
   warnings: { code: string; message: string }[];
   fatal: { code: string; message: string } | null;
-  /** There is another portion of what was taken. */
+  /** Another batch waits. */
   more: boolean;
 }
 
@@ -37,26 +37,26 @@ export interface NativeStats extends Pick<
 export interface NativeEngineHandle {
   localAddr(): { address: string; port: number } | null;
   checkPaths(paths: readonly SessionPath[]): PathFault[];
-  /** `rows.ts` makes what these take. */
+  /** `rows.ts` makes the rows. */
   addSessions(rows: Uint32Array, interfaces: readonly string[]): void;
   updateSessions(rows: Uint32Array, interfaces: readonly string[]): void;
   removeSessions(ids: readonly number[]): void;
   setAdminDown(ids: readonly number[], down: boolean): void;
-  /** `rows.ts` reads what this gives. */
+  /** `rows.ts` reads the rows. */
   snapshots(ids: readonly number[] | null): Float64Array;
   stats(): NativeStats;
   arm(rows: Uint32Array): void;
   disarm(routes: readonly { id: number; generation: number; remove: boolean }[]): void;
   retry(routes: readonly { id: number; generation: number }[]): void;
-  /** Takes what waits for JavaScript, a portion at a time, while there is `more`; the doorbell rings again only for what comes later. */
+  /** Takes the pending deliveries, in batches while there is `more`. The doorbell rings again only for later ones. */
   drain(): Delivery;
-  /** Resolves with the last counters; with `null` where the thread had stopped by itself. */
+  /** Resolves with the last counters, or with `null` if the thread had stopped by itself. */
   close(adminDown: boolean): Promise<NativeStats | null>;
   ref(): void;
   unref(): void;
 }
 
-/** A route as the kernel lists it. */
+/** A route in the kernel's listing. */
 export interface NativeRoute {
   table: number;
   dst: string;
@@ -70,19 +70,19 @@ export interface NativeRoute {
 }
 
 export interface NativeRoutesHandle {
-  /** Fails with EPERM where the process lacks CAP_NET_ADMIN in this network namespace. */
+  /** Throws EPERM if the process lacks CAP_NET_ADMIN in this network namespace. */
   checkAccess(): void;
   add(route: NativeRoute, takeOver: boolean): Promise<void>;
   /** Adds a route, then deletes the one that it replaces. */
-  replace(former: NativeRoute, route: NativeRoute, takeOver: boolean): Promise<void>;
+  replace(previous: NativeRoute, route: NativeRoute, takeOver: boolean): Promise<void>;
   delete(route: NativeRoute): Promise<void>;
-  /** Whether exactly this route is there; from then on its loss is news. */
+  /** Whether the table holds exactly this route. If so, its loss is reported from now on. */
   holds(route: NativeRoute): Promise<boolean>;
   list(protocol: number): Promise<NativeRoute[]>;
-  /** Begins to watch what was added here; the doorbell rings when there is `news`, and keeps no process alive. */
+  /** Starts to monitor the routes added here. The doorbell rings when there is `news`, and keeps no process alive. */
   watch(doorbell: () => void): void;
   unwatch(): void;
-  /** The routes that somebody took since the last time, those that went with a link or an address, and why nobody watches any more where that is so. */
+  /** Since the last call: routes that another program took, routes that a link or address took along, and why the monitor has ended. */
   news(): { taken: NativeRoute[]; dropped: NativeRoute[]; unwatched?: string };
 }
 
@@ -97,17 +97,17 @@ export interface NativeDatagram {
 
 export interface NativeUdpHandle {
   localAddr(): { address: string; port: number } | null;
-  /** Everything that has come; the doorbell rings again only for what comes later. */
+  /** All received datagrams. The doorbell rings again only for later ones. */
   take(): NativeDatagram[];
   send(bytes: Uint8Array, address: string, port: number, iface?: string, src?: string): number;
   close(): void;
 }
 
-/** `ts/sim.ts` says what each of these does. */
+/** `ts/sim.ts` documents each method. */
 export interface NativeSimulationHandle {
   readonly now: number;
   addHost(host: SimulatedHost): number;
-  connect(one: number, other: number, timers: SimulatedTimers, othersTimers: SimulatedTimers): number;
+  connect(first: number, second: number, timers: SimulatedTimers, secondTimers: SimulatedTimers): number;
   setQuality(from: number, to: number, quality: LinkQuality): void;
   cut(from: number, to: number): void;
   heal(from: number, to: number): void;
@@ -126,7 +126,7 @@ export interface Binding {
   NativeSimulation: new (seed: number, quality: LinkQuality) => NativeSimulationHandle;
   NativeUdp: {
     new (bindIP: string, port: number, doorbell: () => void): NativeUdpHandle;
-    /** Gives what the socket that is bound to an address sends the mark of network control, as the native engine's packets have it. False where there is none. */
+    /** Sets the TOS byte of network control on the socket bound to an address. Returns false if there is no such socket. */
     markPackets(address: string, port: number): boolean;
   };
 }

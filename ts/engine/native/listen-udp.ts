@@ -1,4 +1,4 @@
-/** A UDP transport with packet info, where the addon loads. */
+/** `listenUDP`: a UDP transport with packet info, if the addon loads. */
 import { createSocket } from 'node:dgram';
 import { once } from 'node:events';
 import { type AddressInfo, isIPv4 } from 'node:net';
@@ -11,9 +11,9 @@ import type { Binding, NativeUdpHandle } from './binding.js';
 import { bindingIfAny } from './load.js';
 
 /**
- * Binds an IPv4 UDP socket to `bindIP:port` (reference name: `ListenUDP`). With the addon every datagram carries its
- * destination address, its arrival interface and its arrival in the kernel, and `writeTo` chooses source address and
- * interface. Without it the transport is one over `node:dgram`, with `newUDPService`'s limits.
+ * Binds an IPv4 UDP socket to `bindIP:port` (reference name: `ListenUDP`). With the addon, every datagram has its destination
+ * address, its interface and its arrival in the kernel, and `writeTo` chooses source address and interface. Without the addon,
+ * the transport uses `node:dgram` and has the limits of `newUDPService`.
  *
  * @param port 0 to 65 535; 0 takes a free one
  * @throws LivenessError `ERR_INVALID_ADDRESS`; `EADDRINUSE`, `EADDRNOTAVAIL`, `EACCES`
@@ -65,7 +65,7 @@ class NativeUdpService implements UDPService {
   }
 
   writeTo(bytes: Uint8Array, to: Destination, iface?: string, src?: string): Promise<number> {
-    // What is wrong rejects, as what fails does.
+    // Inside the promise, so that a wrong argument rejects.
     return new Promise((resolve) => {
       if (this.#closed) throw closedTransport();
       checkWrite(bytes, to, iface, src);
@@ -105,7 +105,7 @@ class NativeUdpService implements UDPService {
         this.#inbox.put({ data, remote: { address, port }, localIP, iface, arrival: arrivalUs / 1_000 });
       }
     } catch (error) {
-      // The thread has ended: nothing will come any more.
+      // The thread has ended: no datagram will follow.
       this.#inbox.fail(toError(error));
       this.close();
     }

@@ -1,6 +1,6 @@
 /**
- * What crosses the border to the addon in bulk, in rows of numbers. `crate/src/addon/rows.rs` reads what goes in,
- * `crate/src/addon/snapshots.rs` writes what comes out; both sides change together.
+ * Sessions, routes and readings as rows of numbers, for fast calls of the addon. `crate/src/addon/rows.rs` reads the rows,
+ * `crate/src/addon/snapshots.rs` writes them: change both sides together.
  */
 import { addressToNumber } from '../../base/address.js';
 import { DownReason, State } from '../../protocol/state.js';
@@ -61,14 +61,14 @@ const SNAPSHOT_COLUMNS = 16;
 const STATES = [State.AdminDown, State.Down, State.Init, State.Up] as const;
 const DOWN_REASONS = [DownReason.None, DownReason.Timeout, DownReason.RemoteAdmin, DownReason.LocalAdmin, DownReason.RemoteDown] as const;
 
-/** Sessions as the addon shows them. */
+/** The readings of sessions in the addon's rows. */
 export function snapshotsOf(rows: Float64Array): EngineReading[] {
   const snapshots: EngineReading[] = [];
   for (let at = 0; at < rows.length; at += SNAPSHOT_COLUMNS) snapshots.push(new SnapshotRow(rows, at));
   return snapshots;
 }
 
-/** A row, read where somebody asks: as objects of their own, rows would be half of the garbage that a reader of them leaves. */
+/** Reads a field when it is asked for: copying every row into an object would double the garbage of a caller. */
 class SnapshotRow implements EngineReading {
   readonly #rows: Float64Array;
   readonly #at: number;
@@ -147,7 +147,7 @@ class SnapshotRow implements EngineReading {
     return this.#rows[this.#at + column] ?? NaN;
   }
 
-  /** What has not happened is no number. */
+  /** A time that has not come is NaN. */
   #time(column: number): number | undefined {
     const micros = this.#column(column);
     return Number.isNaN(micros) ? undefined : micros;

@@ -1,23 +1,23 @@
-/** What a simulated world is made of, as the addon takes and gives it. */
+/** The parameters and results of a simulated world. */
 import type { DownReason, State } from '../../protocol/state.js';
 import type { TransitionCause } from '../engine.js';
 
-/** How well packets get from one host to another; what is left out is 0. Shares are from 0 to 1, times in milliseconds. */
+/** The quality of one direction of a link. Fields that are left out are 0. Shares are from 0 to 1, times in milliseconds. */
 export interface LinkQuality {
   readonly delay?: number | undefined;
-  /** A packet takes up to so much longer. */
+  /** The longest additional delay of a packet. */
   readonly jitter?: number | undefined;
   readonly loss?: number | undefined;
   readonly duplicate?: number | undefined;
-  /** Such a packet takes twice the longest time. */
+  /** The share of packets that take twice the longest time. */
   readonly reorder?: number | undefined;
-  /** Such a packet arrives with a bit flipped, or cut short. */
+  /** The share of packets that arrive with a bit flipped, or truncated. */
   readonly corrupt?: number | undefined;
 }
 
-/** What a host is like. */
+/** The properties of a host. */
 export interface SimulatedHost {
-  /** The rules that its sessions go by. Default `robust`, as the managers'. */
+  /** The rules of its sessions. Default: `robust`, as for managers. */
   readonly rules?: 'robust' | 'reference' | undefined;
   /** In milliseconds; default 10. */
   readonly minTxFloor?: number | undefined;
@@ -25,24 +25,24 @@ export interface SimulatedHost {
   readonly maxTxCeil?: number | undefined;
   /** In milliseconds; default 1 000. */
   readonly backoffMax?: number | undefined;
-  /** It says of itself that it only observes. */
+  /** Its packets carry the passive flag. */
   readonly passive?: boolean | undefined;
-  /** By so many millionths its clock gains, −500 to 500. Default 0. */
+  /** The rate by which its clock is fast, in millionths, −500 to 500. Default: 0. */
   readonly clockPpm?: number | undefined;
-  /** Each turn of its thread comes up to so many milliseconds late. Default 0. */
+  /** The longest delay of a turn of its thread, in milliseconds. Default: 0. */
   readonly lateness?: number | undefined;
 }
 
-/** One side's timers: milliseconds, and a multiplier from 1 to 255. */
+/** The timers of one side: milliseconds, and a multiplier from 1 to 255. */
 export interface SimulatedTimers {
   readonly txMin: number;
   readonly rxMin: number;
   readonly detectMult: number;
 }
 
-/** A change of a session's state. */
+/** A transition of a session. */
 export interface SimulatedTransition {
-  /** In simulated milliseconds since the beginning. */
+  /** In simulated milliseconds since the start. */
   readonly at: number;
   readonly host: number;
   readonly pair: number;
