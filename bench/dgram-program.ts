@@ -9,7 +9,7 @@ import { createSocket, type Socket } from 'node:dgram';
 import { once } from 'node:events';
 import { createInterface } from 'node:readline';
 
-import { monotonicNow } from '../ts/clock.js';
+import { monotonicNow } from '../ts/base/clock.js';
 import { jittered, Xorshift32 } from '../ts/protocol/jitter.js';
 import { ControlPacket } from '../ts/protocol/packet.js';
 import type { Counts } from './endpoint-methods.js';

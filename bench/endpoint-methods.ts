@@ -19,14 +19,14 @@ export interface Counts {
 
 export interface Sample extends Counts {
   readonly up: number;
-  readonly graces: number;
+  readonly extensions: number;
   readonly timeouts: number;
   readonly writeErrors: number;
   readonly turns: number;
   readonly socketDrops: number;
-  readonly worstLateness: number;
-  readonly turnLateness: readonly Histogrammed[];
-  readonly transmitLateness: readonly Histogrammed[];
+  readonly worstTurnDelay: number;
+  readonly turnDelays: readonly Histogrammed[];
+  readonly transmitDelays: readonly Histogrammed[];
 }
 
 export interface Registering {

@@ -50,26 +50,26 @@ function gatewayOf(side: number): string {
 
 function sample(): Sample {
   const stats = manager.stats();
-  const total = { tx: 0, rx: 0, up: 0, graces: 0, timeouts: 0, writeErrors: 0 };
-  for (const scope of stats.scopes) {
-    total.tx += scope.tx;
-    total.rx += scope.rx;
-    total.up += scope.sessions.up;
-    total.graces += scope.graces;
-    total.timeouts += scope.timeouts;
-    total.writeErrors += scope.writeErrors;
+  const total = { tx: 0, rx: 0, up: 0, extensions: 0, timeouts: 0, writeErrors: 0 };
+  for (const endpoint of stats.endpoints) {
+    total.tx += endpoint.tx;
+    total.rx += endpoint.rx;
+    total.up += endpoint.sessions.up;
+    total.extensions += endpoint.extensions;
+    total.timeouts += endpoint.timeouts;
+    total.writeErrors += endpoint.writeErrors;
   }
   const { user, system } = process.cpuUsage();
-  const { turns, socketDrops, worstLateness, turnLateness, transmitLateness } = stats;
+  const { turns, socketDrops, worstTurnDelay, turnDelays, transmitDelays } = stats;
   return {
     ...total,
     cpuUs: user + system,
     nowUs: monotonicNow() * 1_000,
     turns,
     socketDrops,
-    worstLateness,
-    turnLateness,
-    transmitLateness,
+    worstTurnDelay,
+    turnDelays,
+    transmitDelays,
   };
 }
 

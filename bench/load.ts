@@ -58,14 +58,14 @@ async function hold(realtime: { priority: number } | undefined): Promise<object>
     await pause(seconds * 1_000);
     const transitions = await Promise.all(endpoints.map((endpoint) => endpoint.call('takeTransitions')));
     const after = await Promise.all(endpoints.map((endpoint) => endpoint.counts()));
-    const grown = (of: 'graces' | 'socketDrops' | 'tx'): number =>
+    const grown = (of: 'extensions' | 'socketDrops' | 'tx'): number =>
       after.reduce((sum, counts, index) => sum + counts[of] - (before[index]?.[of] ?? 0), 0);
     return {
       leftUp: transitions.reduce((sum, { fromUp }) => sum + fromUp, 0),
-      graces: grown('graces'),
+      extensions: grown('extensions'),
       socketDrops: grown('socketDrops'),
       sentPerSecond: Math.round(grown('tx') / seconds),
-      turnLateMs: after.map(({ turnLateness }, index) => distribution(before[index]?.turnLateness ?? [], turnLateness)),
+      turnLateMs: after.map(({ turnDelays }, index) => distribution(before[index]?.turnDelays ?? [], turnDelays)),
     };
   } finally {
     await end(stress);

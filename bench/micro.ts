@@ -5,10 +5,10 @@
 import { Registry } from 'prom-client';
 import { Bench } from 'tinybench';
 
-import type { NativeEngineHandle } from '../ts/engine/binding.js';
+import type { NativeEngineHandle } from '../ts/engine/native/binding.js';
 import type { EngineOptions } from '../ts/engine/engine.js';
-import { loadBinding } from '../ts/engine/load.js';
-import { sessionRows } from '../ts/engine/rows.js';
+import { loadBinding } from '../ts/engine/native/load.js';
+import { sessionRows } from '../ts/engine/native/rows.js';
 import { Manager, type ManagerConfig, NetlinkRoutes, type Registration } from '../ts/index.js';
 
 const SESSIONS = 1_000;

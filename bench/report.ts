@@ -43,8 +43,8 @@ function targetTable(list: readonly Target[]): string {
 
 function costTable(rows: readonly CostRow[] = []): string {
   const lines = rows.map((row) => {
-    const { sessions, intervalMs, subject, microsPerPair, cpuShare, pairsPerSecond, turnsPerSecond, turnLateness, transmitLateness } = row;
-    const late = (lateness: typeof turnLateness): string =>
+    const { sessions, intervalMs, subject, microsPerPair, cpuShare, pairsPerSecond, turnsPerSecond, turnDelays, transmitDelays } = row;
+    const late = (lateness: typeof turnDelays): string =>
       lateness === undefined ? '' : [lateness.p50, lateness.p99, lateness.p999, lateness.max].map((it) => it.median.toFixed(2)).join(' / ');
     return [
       `${sessions} × ${intervalMs} ms`,
@@ -53,8 +53,8 @@ function costTable(rows: readonly CostRow[] = []): string {
       `${(cpuShare.median * 100).toFixed(1)} %`,
       pairsPerSecond.median.toFixed(0),
       turnsPerSecond?.median.toFixed(0) ?? '',
-      late(turnLateness),
-      late(transmitLateness),
+      late(turnDelays),
+      late(transmitDelays),
       isFloor(subject) ? '' : String(row.falseDowns.median),
     ];
   });

@@ -1,5 +1,5 @@
 /** The public names of `route-liveness`. */
-export { monotonicNow } from './clock.js';
+export { monotonicNow } from './base/clock.js';
 export {
   type CloseOptions,
   type ManagerConfig,
@@ -7,15 +7,16 @@ export {
   type RegisterOptions,
   type ResolvedConfig,
   validateConfig,
-} from './config.js';
-export type { Capabilities, InvalidReason, RouteScopeStats, ScopeStats, TransitionCause, TransitionCount } from './engine/engine.js';
-export { ConfigError, type ConfigIssue, LivenessError, type LivenessErrorCode, type RouteIssue, RoutesError } from './errors.js';
-export type { HistogramStats } from './histogram.js';
-export type { RouteOperation } from './installer/installer.js';
-export type { SessionTimerOptions } from './intervals.js';
-export type { Logger } from './logger.js';
-export { Manager, type ManagerEvents } from './manager.js';
-export type { LeftRoutes, RouteRef } from './roster.js';
+} from './manager/config.js';
+export type { Capabilities, InvalidReason, EndpointRouteStats, EndpointStats, TransitionCause, TransitionCount } from './engine/engine.js';
+export { ConfigError, type ConfigIssue, LivenessError, type LivenessErrorCode, type RouteIssue, RoutesError } from './base/errors.js';
+export type { HistogramStats } from './metrics/duration-histogram.js';
+export type { RouteOperation } from './routes/installer.js';
+export type { SessionTimerOptions } from './base/intervals.js';
+export type { Logger } from './base/logger.js';
+export { Manager, type ManagerEvents } from './manager/manager.js';
+export type { RouteFilter } from './manager/leftover-routes.js';
+export type { RouteRef } from './manager/route-manager.js';
 export {
   LABEL_IFACE,
   LABEL_LOCAL_IP,
@@ -26,23 +27,18 @@ export {
   LABEL_STATE_FROM,
   LABEL_STATE_TO,
   Metrics,
-} from './metrics.js';
-export { MemoryRoutes } from './netlinker/memory.js';
-export { NetlinkRoutes } from './netlinker/netlink.js';
-export {
-  newRouteReaderWriter,
-  type PlacedRoute,
-  type RouteLoss,
-  type RouteReaderWriter,
-  type RouteRegistrar,
-  type RouteWatcher,
-} from './netlinker/reader-writer.js';
+} from './metrics/metrics.js';
+export { newRouteReaderWriter, type RouteRegistrar } from './manager/route-reader-writer.js';
+export { MemoryRoutes } from './routes/memory-routes.js';
+export { NetlinkRoutes } from './routes/netlink-routes.js';
+export { type PlacedRoute, type RouteLoss, type RouteReaderWriter, type RouteWatcher } from './routes/reader-writer.js';
 export { InvalidLengthError, ShortPacketError, UnsupportedVersionError } from './protocol/packet.js';
-export { DEFAULT_LIVENESS_PORT, type Datagram, type Destination, type UDPService } from './protocol/udp.js';
+export { DEFAULT_LIVENESS_PORT } from './protocol/liveness.js';
+export type { Datagram, Destination, UDPService } from './protocol/udp-service.js';
 export { DownReason, State, stateFromWire, stateToWire } from './protocol/state.js';
-export type { Registration } from './registration.js';
-export { formatPeer, formatRoute, formatRouteKey, type Peer, type Route, type RouteKey, routeKey } from './route.js';
-export type { BareSnapshot } from './protocol/session-snapshot.js';
-export type { RouteSnapshot, SessionSnapshot } from './snapshot.js';
-export type { LatenessHistogram, ManagerStats } from './stats.js';
-export type { Transition } from './transitions.js';
+export type { Registration } from './manager/registration-plan.js';
+export { formatPeer, formatRoute, formatRouteKey, type Peer, type Route, type RouteKey, routeKey } from './base/route.js';
+export type { SessionStatus } from './protocol/session-status.js';
+export type { RouteSnapshot, SessionSnapshot } from './manager/session-snapshot.js';
+export type { DelayDistribution, ManagerStats } from './manager/stats.js';
+export type { Transition } from './manager/transitions.js';

@@ -22,8 +22,8 @@ interface Run {
   readonly cpuShare: number;
   readonly pairsPerSecond: number;
   readonly turnsPerSecond: number | undefined;
-  readonly turnLateness: Distribution | undefined;
-  readonly transmitLateness: Distribution | undefined;
+  readonly turnDelays: Distribution | undefined;
+  readonly transmitDelays: Distribution | undefined;
   /** Sessions that went Down although their peers lived. */
   readonly falseDowns: number;
 }
@@ -34,8 +34,8 @@ export interface CostRow extends Load {
   readonly cpuShare: Figure;
   readonly pairsPerSecond: Figure;
   readonly turnsPerSecond: Figure | undefined;
-  readonly turnLateness: Record<keyof Distribution, Figure> | undefined;
-  readonly transmitLateness: Record<keyof Distribution, Figure> | undefined;
+  readonly turnDelays: Record<keyof Distribution, Figure> | undefined;
+  readonly transmitDelays: Record<keyof Distribution, Figure> | undefined;
   readonly falseDowns: Figure;
 }
 
@@ -158,15 +158,15 @@ function toRun(before: readonly Sample[], after: readonly Sample[], subject: Sub
     cpuShare: cpu / elapsed,
     pairsPerSecond: (packets / 2 / elapsed) * 1e6,
     turnsPerSecond: isEngine ? (turns / elapsed) * 1e6 : undefined,
-    turnLateness: isEngine ? distribution(first.turnLateness, last.turnLateness) : undefined,
-    transmitLateness: isEngine ? distribution(first.transmitLateness, last.transmitLateness) : undefined,
+    turnDelays: isEngine ? distribution(first.turnDelays, last.turnDelays) : undefined,
+    transmitDelays: isEngine ? distribution(first.transmitDelays, last.transmitDelays) : undefined,
     falseDowns: timeouts,
   };
 }
 
 function toRow(subject: Subject, load: Load, runs: readonly Run[]): CostRow {
   const over = (pick: (run: Run) => number): Figure => figure(runs.map(pick));
-  const lateness = (which: 'turnLateness' | 'transmitLateness'): Record<keyof Distribution, Figure> | undefined => {
+  const lateness = (which: 'turnDelays' | 'transmitDelays'): Record<keyof Distribution, Figure> | undefined => {
     if (runs[0]?.[which] === undefined) return undefined;
     const at = (key: keyof Distribution): Figure => over((run) => run[which]?.[key] ?? NaN);
     return { p50: at('p50'), p99: at('p99'), p999: at('p999'), max: at('max') };
@@ -178,8 +178,8 @@ function toRow(subject: Subject, load: Load, runs: readonly Run[]): CostRow {
     cpuShare: over((run) => run.cpuShare),
     pairsPerSecond: over((run) => run.pairsPerSecond),
     turnsPerSecond: isFloor(subject) ? undefined : over((run) => run.turnsPerSecond ?? NaN),
-    turnLateness: lateness('turnLateness'),
-    transmitLateness: lateness('transmitLateness'),
+    turnDelays: lateness('turnDelays'),
+    transmitDelays: lateness('transmitDelays'),
     falseDowns: over((run) => run.falseDowns),
   };
 }

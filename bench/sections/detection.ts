@@ -168,7 +168,7 @@ async function withdrawMany(
     const downs = fallen.reduce((sum, { fromUp }) => sum + fromUp, 0);
     return {
       withdrawn: Math.max(...removed.map(({ duration }) => duration)),
-      worstTransmit: distribution(before.transmitLateness, after.transmitLateness).max,
+      worstTransmit: distribution(before.transmitDelays, after.transmitDelays).max,
       falseDowns: downs - 1,
     };
   } finally {

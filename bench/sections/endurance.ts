@@ -70,7 +70,7 @@ async function hold(context: Context, trial: Trial): Promise<{ lost: number; soc
     return {
       lost: transitions.reduce((sum, { fromUp }) => sum + fromUp, 0),
       socketDrops: counts.reduce((sum, { socketDrops }) => sum + socketDrops, 0),
-      worstLatenessMs: Math.max(...counts.map(({ worstLateness }) => worstLateness)),
+      worstLatenessMs: Math.max(...counts.map(({ worstTurnDelay }) => worstTurnDelay)),
     };
   } finally {
     lab.close();

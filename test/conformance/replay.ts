@@ -1,10 +1,11 @@
 /** Replays a scenario of timed inputs in the TypeScript core, as `crate/tests/support/replay.rs` does in the Rust core. */
-import { type Counting, EngineCore } from '../../ts/engine/core.js';
+import { type CoreCounters, EngineCore } from '../../ts/engine/js/engine-core.js';
 import type { VersionBytes } from '../../ts/protocol/client-version.js';
+import { LIVENESS } from '../../ts/protocol/liveness.js';
 import { Xorshift32 } from '../../ts/protocol/jitter.js';
 import { ControlPacket, type ControlPacketFields } from '../../ts/protocol/packet.js';
 import { REFERENCE, ROBUST } from '../../ts/protocol/rules.js';
-import type { Timers } from '../../ts/protocol/session-core.js';
+import type { SessionTimers } from '../../ts/protocol/session-core.js';
 
 /** One input; what is observed after it. */
 export interface Step {
@@ -12,7 +13,7 @@ export interface Step {
   readonly do: 'start' | 'receive' | 'run' | 'adminDown' | 'adminUp' | 'socketDrops' | 'update';
   readonly lateUs?: number;
   /** With `update`: the other timers. */
-  readonly timers?: Timers;
+  readonly timers?: SessionTimers;
   readonly packet?: Omit<ControlPacketFields, 'version'>;
   readonly bytes?: string;
   readonly arrivalUs?: number;
@@ -37,9 +38,9 @@ export interface Scenario {
 
 const ID = 1;
 const PATH = { iface: 'eth0', localIP: '10.0.0.1', peerIP: '10.0.0.2' };
-const NOT_COUNTED: Counting = Object.fromEntries(
-  ['received', 'invalid', 'unknownPeer', 'grace', 'queued', 'transition', 'added', 'gone'].map((name) => [name, () => undefined]),
-) as unknown as Counting;
+const NOT_COUNTED: CoreCounters = Object.fromEntries(
+  ['received', 'invalid', 'unknownPeer', 'extended', 'queued', 'transition', 'added', 'removed'].map((name) => [name, () => undefined]),
+) as unknown as CoreCounters;
 
 /** Replays a scenario in the TypeScript core. */
 export class Replay {
@@ -53,7 +54,7 @@ export class Replay {
     const random = new Xorshift32(scenario.seed);
     const rules = scenario.rules === 'robust' ? ROBUST : REFERENCE;
     this.#core = new EngineCore(
-      { rules, requireDiscriminator: false, ...scenario.limits, identity: scenario.identity },
+      { protocol: LIVENESS, rules, requireDiscriminator: false, ...scenario.limits, identity: scenario.identity },
       1,
       () => random.next(),
       NOT_COUNTED,
@@ -63,7 +64,7 @@ export class Replay {
   apply(step: Step): void {
     const now = step.atUs;
     this.#runBefore(now - (step.lateUs ?? 0));
-    if (step.lateUs !== undefined) this.#core.noteLateness(now, now - (this.#core.deadline ?? now));
+    if (step.lateUs !== undefined) this.#core.noteTurnDelay(now, now - (this.#core.deadline ?? now));
     this.#input(step, now);
     this.#turn(now);
   }

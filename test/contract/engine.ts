@@ -240,8 +240,8 @@ export function engineContract(engineOne: EngineKind, engineTwo: EngineKind): vo
       await new Promise((resolve) => sender.once('exit', resolve));
       await pause(200);
       expect(one.events.slice(mark)).toEqual([]);
-      const stats = await one.call<{ scopes: { rxInvalid: Record<string, number> }[] }>('stats');
-      const invalid = stats.scopes.flatMap((scope) => Object.values(scope.rxInvalid)).reduce((sum, count) => sum + count, 0);
+      const stats = await one.call<{ endpoints: { rxInvalid: Record<string, number> }[] }>('stats');
+      const invalid = stats.endpoints.flatMap((endpoint) => Object.values(endpoint.rxInvalid)).reduce((sum, count) => sum + count, 0);
       expect(invalid).toBeGreaterThan(100);
     });
   });

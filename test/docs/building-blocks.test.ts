@@ -7,7 +7,7 @@ import { fileURLToPath } from 'node:url';
 
 import { expect, it } from 'vitest';
 
-import * as blocks from '../../ts/building-blocks.js';
+import * as blocks from '../../ts/protocol.js';
 import * as main from '../../ts/index.js';
 
 const ROOT = fileURLToPath(new URL('../../', import.meta.url));

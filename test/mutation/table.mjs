@@ -7,16 +7,18 @@ const RUST_JITTER = { engine: 'rust', file: 'crate/src/protocol/jitter.rs' };
 const RUST_TABLE = { engine: 'rust', file: 'crate/src/protocol/liveness/state_table.rs' };
 const RUST_LIVENESS = { engine: 'rust', file: 'crate/src/protocol/liveness/mod.rs' };
 const TS = { engine: 'ts', file: 'ts/protocol/session-core.ts' };
+const TS_TABLE = { engine: 'ts', file: 'ts/protocol/state-table.ts' };
+const TS_LIVENESS = { engine: 'ts', file: 'ts/protocol/liveness.ts' };
 const TS_RULES = { engine: 'ts', file: 'ts/protocol/rules.ts' };
 const TS_JITTER = { engine: 'ts', file: 'ts/protocol/jitter.ts' };
-const TS_INTERVALS = { engine: 'ts', file: 'ts/intervals.ts' };
+const TS_INTERVALS = { engine: 'ts', file: 'ts/base/intervals.ts' };
 const TS_SESSION = { engine: 'ts', file: 'ts/protocol/session.ts' };
 
 const STATE_TABLE = [
   {
     rule: 'AdminDown hears nothing',
     rustTable: ['(State::AdminDown, _) => return Verdict::Ignore(IgnoreReason::AdminDown),', '(State::AdminDown, _) => {}'],
-    ts: ["if (this.state === 'admin_down') return { kind", 'if (false as boolean) return { kind'],
+    tsTable: ["if (state === 'admin_down') return IGNORED_IN_ADMIN_DOWN;", 'if (false as boolean) return IGNORED_IN_ADMIN_DOWN;'],
   },
   {
     rule: 'Down hears AdminDown: stays Down',
@@ -24,35 +26,35 @@ const STATE_TABLE = [
       '(_, State::AdminDown) => State::Down,',
       '(State::Down, State::AdminDown) => State::Init,\n        (_, State::AdminDown) => State::Down,',
     ],
-    ts: ["if (received === 'admin_down') return 'down';", "if (received === 'admin_down') return this.state === 'down' ? 'init' : 'down';"],
+    tsTable: [
+      "if (received === 'admin_down') return REMOTE_ADMIN;",
+      "if (received === 'admin_down') return state === 'down' ? TO_INIT : REMOTE_ADMIN;",
+    ],
   },
   {
     rule: 'Down hears AdminDown: reason remote_admin',
     rust: ['self.last_down_reason = DownReason::RemoteAdmin;', 'self.last_down_reason = DownReason::RemoteDown;'],
-    ts: [
-      "if (packet.state === 'admin_down') this.lastDownReason = 'remote_admin';",
-      "if (packet.state === 'admin_down') this.lastDownReason = 'remote_down';",
-    ],
+    ts: ['if (reason !== undefined) this.lastDownReason = reason;', "if (reason !== undefined) this.lastDownReason = 'remote_down';"],
   },
   {
     rule: 'Down hears Down: to Init',
     rustTable: ['(State::Down, State::Down) => State::Init,', '(State::Down, State::Down) => State::Down,'],
-    ts: ["return received !== 'down' && mine ? 'up' : 'init';", "return received === 'down' ? 'down' : mine ? 'up' : 'init';"],
+    tsTable: ["if (received === 'down') return TO_INIT;", "if (received === 'down') return REMOTE_DOWN;"],
   },
   {
     rule: 'Down hears Down that is mine: to Init, not Up',
     rustTable: ['(State::Down, State::Down) => State::Init,', '(State::Down, State::Down) => if mine { State::Up } else { State::Init },'],
-    ts: ["return received !== 'down' && mine ? 'up' : 'init';", "return mine ? 'up' : 'init';"],
+    tsTable: ["if (received === 'down') return TO_INIT;", "if (received === 'down') return namesUs ? TO_UP : TO_INIT;"],
   },
   {
     rule: 'Down hears Init or Up that is mine: to Up',
     rustTable: ['(State::Down, _) => {\n            if mine {', '(State::Down, _) => {\n            if false {'],
-    ts: ["return received !== 'down' && mine ? 'up' : 'init';", "return 'init';"],
+    tsTable: ['Init for those that do not.\n      return namesUs ? TO_UP : TO_INIT;', 'Init for those that do not.\n      return TO_INIT;'],
   },
   {
     rule: 'Down hears Init or Up that is not mine: to Init',
     rustTable: ['(State::Down, _) => {\n            if mine {', '(State::Down, _) => {\n            if true {'],
-    ts: ["return received !== 'down' && mine ? 'up' : 'init';", "return received !== 'down' ? 'up' : 'init';"],
+    tsTable: ['Init for those that do not.\n      return namesUs ? TO_UP : TO_INIT;', 'Init for those that do not.\n      return TO_UP;'],
   },
   {
     rule: 'Init hears AdminDown: to Down',
@@ -60,17 +62,20 @@ const STATE_TABLE = [
       '(_, State::AdminDown) => State::Down,',
       '(State::Init, State::AdminDown) => State::Init,\n        (_, State::AdminDown) => State::Down,',
     ],
-    ts: ["if (received === 'admin_down') return 'down';", "if (received === 'admin_down') return this.state === 'init' ? 'init' : 'down';"],
+    tsTable: [
+      "if (received === 'admin_down') return REMOTE_ADMIN;",
+      "if (received === 'admin_down') return state === 'init' ? TO_INIT : REMOTE_ADMIN;",
+    ],
   },
   {
     rule: 'Init hears Init or Up that is mine: to Up',
     rustTable: ['(State::Init, _) => {\n            if mine {', '(State::Init, _) => {\n            if false {'],
-    ts: ["return mine ? 'up' : 'init';", "return 'init';"],
+    tsTable: ['only those that name us.\n      return namesUs ? TO_UP : TO_INIT;', 'only those that name us.\n      return TO_INIT;'],
   },
   {
     rule: 'Init hears Init or Up that is not mine: stays',
     rustTable: ['(State::Init, _) => {\n            if mine {', '(State::Init, _) => {\n            if true {'],
-    ts: ["return mine ? 'up' : 'init';", "return 'up';"],
+    tsTable: ['only those that name us.\n      return namesUs ? TO_UP : TO_INIT;', 'only those that name us.\n      return TO_UP;'],
   },
   {
     rule: 'Up hears AdminDown: to Down',
@@ -78,30 +83,30 @@ const STATE_TABLE = [
       '(_, State::AdminDown) => State::Down,',
       '(State::Up, State::AdminDown) => State::Up,\n        (_, State::AdminDown) => State::Down,',
     ],
-    ts: ["if (received === 'admin_down') return 'down';", "if (received === 'admin_down') return this.state === 'up' ? 'up' : 'down';"],
+    tsTable: [
+      "if (received === 'admin_down') return REMOTE_ADMIN;",
+      "if (received === 'admin_down') return state === 'up' ? TO_UP : REMOTE_ADMIN;",
+    ],
   },
   {
     rule: 'a change by AdminDown has reason remote_admin',
     rust: ['{ DownReason::RemoteAdmin } else { DownReason::RemoteDown };', '{ DownReason::RemoteDown } else { DownReason::RemoteDown };'],
-    ts: ["packet.state === 'admin_down' ? 'remote_admin' : 'remote_down', arrival)", "'remote_down', arrival)"],
+    tsTable: ["{ to: 'down', reason: 'remote_admin' }", "{ to: 'down', reason: 'remote_down' }"],
   },
   {
     rule: 'Up hears Down: to Down',
     rustTable: ['(State::Up, State::Down) => State::Down,', '(State::Up, State::Down) => State::Up,'],
-    ts: ["return received === 'down' ? 'down' : 'up';", "return 'up';"],
+    tsTable: ['Down of the peer takes us Down.\n      return REMOTE_DOWN;', 'Down of the peer takes us Down.\n      return TO_UP;'],
   },
   {
     rule: 'Up hears Down: reason remote_down',
     rust: ['{ DownReason::RemoteAdmin } else { DownReason::RemoteDown };', '{ DownReason::RemoteAdmin } else { DownReason::Timeout };'],
-    ts: [
-      "packet.state === 'admin_down' ? 'remote_admin' : 'remote_down', arrival)",
-      "packet.state === 'admin_down' ? 'remote_admin' : 'timeout', arrival)",
-    ],
+    tsTable: ["{ to: 'down', reason: 'remote_down' }", "{ to: 'down', reason: 'remote_admin' }"],
   },
   {
     rule: 'Up hears Init or Up: stays',
     rustTable: ['(State::Up, _) => State::Up,', '(State::Up, State::Init) => State::Init,\n        (State::Up, _) => State::Up,'],
-    ts: ["return received === 'down' ? 'down' : 'up';", "return received === 'down' ? 'down' : received === 'init' ? 'init' : 'up';"],
+    tsTable: ["if (received !== 'down') return TO_UP;", "if (received !== 'down') return REMOTE_DOWN;"],
   },
   {
     rule: 'a packet for another is dropped',
@@ -134,15 +139,12 @@ const STATE_TABLE = [
       'Verdict::Ignore(reason) => return RxOutcome::Ignored(reason),',
       'Verdict::Ignore(reason) => {\n                if reason == IgnoreReason::StaleDown {\n                    self.detect_deadline = Some(arrival.plus(self.detect_time_us()));\n                }\n                return RxOutcome::Ignored(reason);\n            }',
     ],
-    ts: [
-      "if (packet.state === 'down' && this.#isStaleDown(arrival)) return",
-      "if (packet.state === 'down' && this.#isStaleDown(arrival)) this.detectDeadline = arrival + this.detectTimeUs;\n    if (packet.state === 'down' && this.#isStaleDown(arrival)) return",
-    ],
+    tsTable: ['if (isFreshlyUp) return STALE_DOWN;', 'if (isFreshlyUp) return TO_UP;'],
   },
   {
     rule: 'an accepted packet gives the peer’s intervals',
     rust: ['self.take_peer_timers(&header, P::peer_details(packet));', ''],
-    ts: ['this.#takePeerWishes(packet);', 'if (this.lastRx < 0) this.#takePeerWishes(packet);'],
+    ts: ['this.#applyPeerFields(packet);', 'void packet;'],
   },
   {
     rule: 'an accepted packet sets lastRx, the latest of all',
@@ -156,19 +158,19 @@ const STATE_TABLE = [
       'self.detect_deadline = self.detect_deadline.or(self.silence_allowed_us().map(|us| heard_at.plus(us)));',
     ],
     ts: [
-      'this.detectDeadline = allowedUs === undefined ? undefined : heardAt + allowedUs;',
-      'this.detectDeadline ??= allowedUs === undefined ? undefined : heardAt + allowedUs;',
+      'this.detectDeadline = allowedUs === undefined ? undefined : lastRx + allowedUs;',
+      'this.detectDeadline ??= allowedUs === undefined ? undefined : lastRx + allowedUs;',
     ],
   },
   {
     rule: 'a change to Down clears the deadline',
     rust: ['self.detect_deadline = None;\n                self.init_said', 'self.init_said'],
-    ts: ['this.detectDeadline = undefined;\n      this.#initSaid', 'this.#initSaid'],
+    ts: ['this.detectDeadline = undefined;\n      this.#firstInitTx', 'this.#firstInitTx'],
   },
   {
     rule: 'a change resets the backoff',
     rust: ['self.doublings = 0;\n', ''],
-    ts: ['this.#backoffFactor = 1;\n    this.moments', 'this.moments'],
+    ts: ['this.#backoffFactor = 1;\n    this.timestamps', 'this.timestamps'],
   },
   {
     rule: 'silence has reason timeout',
@@ -183,14 +185,14 @@ const STATE_TABLE = [
   {
     rule: 'back in service the transmit timer is armed: no farewell ends it',
     rust: ['self.state == State::AdminDown && self.announce_until', 'self.announce_until'],
-    ts: ['this.#farewellUntil = undefined;\n    if', 'if'],
+    ts: ['this.#announceAdminDownUntil = undefined;\n    if', 'if'],
   },
 ];
 
 const RULE_SETS = [
   ['learns_from_every_packet', 'learnsFromEveryPacket', 'learning the peer’s discriminator'],
   ['forgets_after_silence', 'forgetsAfterSilence', 'forgetting it'],
-  ['accepts_foreign_discriminator_when_down', 'hearsStrangersWhenDown', 'foreign peerDiscr'],
+  ['accepts_foreign_discriminator_when_down', 'acceptsForeignDiscriminatorWhenDown', 'foreign peerDiscr'],
   ['stays_init_on_down', 'staysInitOnDown', 'Init, packet Down'],
   ['accepts_slower_peers', 'acceptsSlowerPeers', 'ceiling and the peer’s transmit interval'],
 ].flatMap(([rust, ts, rule]) => [
@@ -239,12 +241,12 @@ const RULE_DETAILS = [
   {
     rule: 'robust: in Up only from a packet that is mine',
     rustTable: ['!matches!(to, State::Up) || mine', 'true'],
-    ts: ["to !== 'up' || mine", 'to.length > 0'],
+    ts: ["to !== 'up' || namesUs", 'to.length > 0'],
   },
   {
     rule: 'robust: also from the Down that takes us Down',
     rustTable: ['!matches!(to, State::Up) || mine', '(!matches!(to, State::Up) && !matches!(state, State::Up)) || mine'],
-    ts: ["to !== 'up' || mine", "(to !== 'up' && this.state !== 'up') || mine"],
+    ts: ["to !== 'up' || namesUs", "(to !== 'up' && this.state !== 'up') || namesUs"],
   },
   {
     rule: 'robust: a received AdminDown clears it',
@@ -285,17 +287,17 @@ const RULE_DETAILS = [
   {
     rule: 'robust: strangers are heard in Down only',
     rustTable: ['(State::Down, Names::Another)', '(_, Names::Another)'],
-    ts: ["this.policy.rules.hearsStrangersWhenDown && this.state === 'down' &&", 'this.policy.rules.hearsStrangersWhenDown &&'],
+    ts: ["      this.state === 'down' &&\n      this.peer.discr", '      this.peer.discr'],
   },
   {
     rule: 'robust: strangers are heard only where nobody is known',
     rustTable: ['&& !knows_peer && received', '&& received'],
-    ts: [" && this.peer.discr === 0 && packet.state !== 'admin_down'", " && packet.state !== 'admin_down'"],
+    ts: ['      this.peer.discr === 0 &&\n', ''],
   },
   {
     rule: 'robust: a stranger’s AdminDown is not heard',
     rustTable: [' && received != State::AdminDown =>', ' =>'],
-    ts: [" && packet.state !== 'admin_down';", ';'],
+    ts: [" &&\n      packet.state !== 'admin_down';", ';'],
   },
   {
     rule: 'robust: a stranger is heard as one that names nobody',
@@ -318,12 +320,12 @@ const FORMULAS = [
   {
     rule: 'other timers: a slower pace waits until the peer must know',
     rust: ['former.tx_min_us < timers.tx_min_us', 'false'],
-    ts: ['former.txMinUs < timers.txMinUs', '(false as boolean)'],
+    ts: ['previous.txMinUs < timers.txMinUs', '(false as boolean)'],
   },
   {
     rule: 'other timers: more is expected when the peer must know',
     rust: ['former.rx_min_us > timers.rx_min_us', 'false'],
-    ts: ['former.rxMinUs > timers.rxMinUs', '(false as boolean)'],
+    ts: ['previous.rxMinUs > timers.rxMinUs', '(false as boolean)'],
   },
   {
     rule: 'other timers: less is expected at once',
@@ -333,22 +335,22 @@ const FORMULAS = [
   {
     rule: 'a shorter interval brings the next packet forward',
     rust: ['self.tx_interval_us() < former_interval_us', 'false'],
-    ts: ['this.txIntervalUs < formerIntervalUs', '(false as boolean)'],
+    ts: ['this.txIntervalUs < previousIntervalUs', '(false as boolean)'],
   },
   {
     rule: 'txInterval: the slower of both wishes',
     rust: ['desired.max(self.peer.rx_min_us)', 'desired.min(self.peer.rx_min_us)'],
-    ts: ['Math.max(wished, this.peer.rxMinUs)', 'Math.min(wished, this.peer.rxMinUs)'],
+    ts: ['Math.max(desired, this.peer.rxMinUs)', 'Math.min(desired, this.peer.rxMinUs)'],
   },
   {
     rule: 'txInterval: our own wish counts',
     rust: ['desired.max(self.peer.rx_min_us)', 'self.peer.rx_min_us'],
-    ts: ['Math.max(wished, this.peer.rxMinUs)', 'this.peer.rxMinUs'],
+    ts: ['Math.max(desired, this.peer.rxMinUs)', 'this.peer.rxMinUs'],
   },
   {
     rule: 'txInterval: the peer’s wish counts',
     rust: ['desired.max(self.peer.rx_min_us)', 'desired'],
-    ts: ['Math.max(wished, this.peer.rxMinUs)', 'wished'],
+    ts: ['Math.max(desired, this.peer.rxMinUs)', 'desired'],
   },
   {
     rule: 'clamp: not below the floor',
@@ -369,17 +371,17 @@ const FORMULAS = [
   {
     rule: 'rxInterval: the peer’s interval counts',
     rust: ['self.peer.tx_min_us.max(desired).max(min_tx_floor_us)', 'desired.max(min_tx_floor_us)'],
-    ts: ['Math.max(this.peer.txMinUs, wished, minTxFloorUs)', 'Math.max(wished, minTxFloorUs)'],
+    ts: ['Math.max(this.peer.txMinUs, desired, minTxFloorUs)', 'Math.max(desired, minTxFloorUs)'],
   },
   {
     rule: 'rxInterval: our own wish counts',
     rust: ['self.peer.tx_min_us.max(desired).max(min_tx_floor_us)', 'self.peer.tx_min_us.max(min_tx_floor_us)'],
-    ts: ['Math.max(this.peer.txMinUs, wished, minTxFloorUs)', 'Math.max(this.peer.txMinUs, minTxFloorUs)'],
+    ts: ['Math.max(this.peer.txMinUs, desired, minTxFloorUs)', 'Math.max(this.peer.txMinUs, minTxFloorUs)'],
   },
   {
     rule: 'rxInterval: not below the floor',
     rust: ['self.peer.tx_min_us.max(desired).max(min_tx_floor_us)', 'self.peer.tx_min_us.max(desired).max(min_tx_floor_us / 1000)'],
-    ts: ['Math.max(this.peer.txMinUs, wished, minTxFloorUs)', 'Math.max(this.peer.txMinUs, wished)'],
+    ts: ['Math.max(this.peer.txMinUs, desired, minTxFloorUs)', 'Math.max(this.peer.txMinUs, desired)'],
   },
   {
     rule: 'rxInterval: under reference not above the ceiling',
@@ -389,12 +391,12 @@ const FORMULAS = [
   {
     rule: 'detectTime: our own multiplier, not the peer’s',
     rust: ['P::detect_mult(self.detect_mult, self.peer.detect_mult)', 'P::detect_mult(self.peer.detect_mult, self.detect_mult)'],
-    ts: ['this.timers.detectMult * this.rxIntervalUs', 'this.peer.detectMult * this.rxIntervalUs'],
+    tsLiveness: ['({ own }, rxIntervalUs) => own * rxIntervalUs', '({ peer }, rxIntervalUs) => peer * rxIntervalUs'],
   },
   {
     rule: 'detectTime: the receive interval, not the transmit interval',
     rust: ['self.peer.detect_mult)) * self.rx_interval_us()', 'self.peer.detect_mult)) * self.tx_interval_us()'],
-    ts: ['this.timers.detectMult * this.rxIntervalUs', 'this.timers.detectMult * this.txIntervalUs'],
+    ts: ['detectTimeUs(this.#multipliers, this.rxIntervalUs)', 'detectTimeUs(this.#multipliers, this.txIntervalUs)'],
   },
   {
     rule: 'advertised: the transmit interval, clamped',
@@ -440,7 +442,10 @@ const FORMULAS = [
       'P::jitter_bounds_us(interval_us, self.detect_mult, self.peer.detect_mult)',
       'P::jitter_bounds_us(interval_us, self.peer.detect_mult, self.detect_mult)',
     ],
-    ts: ['jittered(intervalUs, this.peer.detectMult, random)', 'jittered(intervalUs, this.timers.detectMult, random)'],
+    tsLiveness: [
+      '(intervalUs, { peer }, random) => jittered(intervalUs, peer, random)',
+      '(intervalUs, { own }, random) => jittered(intervalUs, own, random)',
+    ],
   },
   {
     rule: 'next transmit: one draw',
@@ -450,12 +455,12 @@ const FORMULAS = [
   {
     rule: 'backoff: only while Down',
     rust: ['if self.state == State::Down {\n            self.doublings', 'if self.state != State::Up {\n            self.doublings'],
-    ts: ["if (this.state === 'down') {\n      // Backing", "if (this.state !== 'up') {\n      // Backing"],
+    ts: ["if (this.state === 'down') {\n      // A backoff", "if (this.state !== 'up') {\n      // A backoff"],
   },
   {
     rule: 'backoff: while Down',
     rust: ['if self.state == State::Down {\n            self.doublings', 'if false {\n            self.doublings'],
-    ts: ["if (this.state === 'down') {\n      // Backing", 'if (false as boolean) {\n      // Backing'],
+    ts: ["if (this.state === 'down') {\n      // A backoff", 'if (false as boolean) {\n      // A backoff'],
   },
   {
     rule: 'backoff: the factor starts at 1',
@@ -518,14 +523,14 @@ const FORMULAS = [
       'if header.state != State::AdminDown {\n            self.timestamps.conv_up_start = Some(arrival);',
     ],
     ts: [
-      "if (this.state === 'down' && packet.state !== 'admin_down') this.moments.convUpStart ??= arrival;",
-      "if (packet.state !== 'admin_down') this.moments.convUpStart = arrival;",
+      "if (this.state === 'down' && packet.state !== 'admin_down') this.timestamps.convUpStart ??= arrival;",
+      "if (packet.state !== 'admin_down') this.timestamps.convUpStart = arrival;",
     ],
   },
   {
     rule: 'convUpStart: not an AdminDown',
     rust: ['if self.state == State::Down && header.state != State::AdminDown {', 'if self.state == State::Down {'],
-    ts: ["if (this.state === 'down' && packet.state !== 'admin_down') this.moments", "if (this.state === 'down') this.moments"],
+    ts: ["if (this.state === 'down' && packet.state !== 'admin_down') this.timestamps", "if (this.state === 'down') this.timestamps"],
   },
   {
     rule: 'convDownStart: lastRx + rxInterval',
@@ -539,8 +544,8 @@ const FORMULAS = [
       'self.timestamps.conv_down_start = self.last_rx.map(|last| last.plus(self.rx_interval_us()));',
     ],
     ts: [
-      "if (from === 'up') this.moments.convDownStart = since;",
-      "if (from === 'up') this.moments.convDownStart = (this.lastRx ?? since) + this.rxIntervalUs;",
+      "if (from === 'up') this.timestamps.convDownStart = since;",
+      "if (from === 'up') this.timestamps.convDownStart = (this.lastRx ?? since) + this.rxIntervalUs;",
     ],
   },
 ];
@@ -576,6 +581,8 @@ const FILES = {
   rustTable: RUST_TABLE,
   rustLiveness: RUST_LIVENESS,
   ts: TS,
+  tsTable: TS_TABLE,
+  tsLiveness: TS_LIVENESS,
   tsRules: TS_RULES,
   tsJitter: TS_JITTER,
 };

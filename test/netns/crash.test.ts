@@ -12,7 +12,7 @@ const CRASHES = Number(process.env['CRASHES'] ?? 6);
 const LEFT = { protocol: 186, table: 254 };
 const PATIENCE_MS = 15_000;
 
-/** The seed of the moments: printed where a run fails. */
+/** The seed of the timestamps: printed where a run fails. */
 const SEED = Number(process.env['CRASH_SEED'] ?? Date.now() % 100_000);
 
 function generator(seed: number): () => number {

@@ -31,8 +31,8 @@ describeLab('two hosts, when', ['nft'], () => {
     }
   };
   const restored = async (agent: Agent): Promise<number> => {
-    const { routes } = await agent.call<{ routes: { scopes: { restored: number }[] } }>('stats');
-    return routes.scopes.reduce((sum, scope) => sum + scope.restored, 0);
+    const { routes } = await agent.call<{ routes: { endpoints: { restored: number }[] } }>('stats');
+    return routes.endpoints.reduce((sum, endpoint) => sum + endpoint.restored, 0);
   };
   const settled = async (agents: readonly Agent[]): Promise<boolean> => {
     const sessions = (await Promise.all(agents.map((agent) => agent.sessions()))).flat();
@@ -127,7 +127,7 @@ describeLab('two hosts, when', ['nft'], () => {
       const left = await two.event((event) => event.from === 'up', marks[1]);
       // It finds in its socket what we said while it stood still: its session goes by our word or by our silence.
       expect(['remote_down', 'timeout']).toContain(left.reason);
-      expect((await two.stats()).worstLateness).toBeGreaterThan(stop - 500);
+      expect((await two.stats()).worstTurnDelay).toBeGreaterThan(stop - 500);
     },
   );
 
@@ -158,8 +158,8 @@ describeLab('two hosts, when', ['nft'], () => {
     run('ip', ['netns', 'exec', lab.two.name, 'nft', '-f', '-'], `${rules.join('\n')}\n`);
     const down = await one.state('down', mark);
     expect(down.reason).toBe('timeout');
-    const { scopes } = await one.stats();
-    expect(scopes.reduce((sum, { rxInvalid }) => sum + rxInvalid.bad_ttl, 0)).toBeGreaterThanOrEqual(2);
+    const { endpoints } = await one.stats();
+    expect(endpoints.reduce((sum, { rxInvalid }) => sum + rxInvalid.bad_ttl, 0)).toBeGreaterThanOrEqual(2);
     run('ip', ['netns', 'exec', lab.two.name, 'nft', 'delete', 'table', 'ip', 'far']);
     await until('both are back', () => settled(agents));
   });

@@ -109,8 +109,8 @@ describeLab('eight sessions at 100 ms × 3, while others send as fast as they ca
       return before === undefined || at - before.at > LOG_INTERVAL_MS - 100;
     });
 
-  const sum = (stats: ManagerStats, count: (scope: ManagerStats['scopes'][number]) => number): number =>
-    stats.scopes.reduce((total, scope) => total + count(scope), 0);
+  const sum = (stats: ManagerStats, count: (endpoint: ManagerStats['endpoints'][number]) => number): number =>
+    stats.endpoints.reduce((total, endpoint) => total + count(endpoint), 0);
   const invalid = (stats: ManagerStats): number =>
     sum(stats, ({ rxInvalid }) => Object.values(rxInvalid).reduce((total, count) => total + count, 0));
   const unknown = (stats: ManagerStats): number => sum(stats, ({ unknownPeer }) => unknownPeer);
@@ -146,10 +146,10 @@ describeLab('eight sessions at 100 ms × 3, while others send as fast as they ca
       sentPerSecond: Math.round(sent.sent / sent.seconds),
       countedPerSecond: Math.round((row.counted(stats) - row.counted(before.stats)) / sent.seconds),
       socketDrops: stats.socketDrops - before.stats.socketDrops,
-      graces: sum(stats, ({ graces }) => graces) - sum(before.stats, ({ graces }) => graces),
+      extensions: sum(stats, ({ extensions }) => extensions) - sum(before.stats, ({ extensions }) => extensions),
       cpuShare: Number(((usage.cpu - before.usage.cpu) / sent.seconds / 1e6).toFixed(2)),
       rssGrowthKiB: (usage.rss - before.usage.rss) / 1024,
-      worstLatenessMs: stats.worstLateness,
+      worstLatenessMs: stats.worstTurnDelay,
     };
     console.info(what, JSON.stringify(figures));
 

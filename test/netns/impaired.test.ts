@@ -64,8 +64,8 @@ describeLab(`sessions at 100 ms × 3 over a bad path (seed ${SEED})`, [], () => 
     }
   };
   const invalid = async (agent: Agent): Promise<number> => {
-    const { scopes } = await agent.stats();
-    return scopes.flatMap(({ rxInvalid }) => Object.values(rxInvalid)).reduce((total, count) => total + count, 0);
+    const { endpoints } = await agent.stats();
+    return endpoints.flatMap(({ rxInvalid }) => Object.values(rxInvalid)).reduce((total, count) => total + count, 0);
   };
 
   // What is lost is never two packets in a row: with the longest delay after the shortest that is a silence of 250 ms.

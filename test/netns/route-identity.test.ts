@@ -157,7 +157,7 @@ describe.skipIf(cannotRun())('a route of ours', () => {
       expect(lines.filter(({ kind }) => kind.includes('again and again'))).toHaveLength(1);
     }
     const { routes } = await first.stats();
-    expect(routes.scopes.reduce((sum, scope) => sum + scope.restoresDelayed, 0)).toBeGreaterThan(0);
+    expect(routes.endpoints.reduce((sum, endpoint) => sum + endpoint.restoresDelayed, 0)).toBeGreaterThan(0);
   });
 
   it('stays at the end of the manager although it says AdminDown, unless it is to be withdrawn', async () => {

@@ -30,6 +30,6 @@ export async function whileThreadsRun(
 
 async function lateTurns(agents: readonly Agent[], longestMs: number): Promise<number> {
   const stats = await Promise.all(agents.map((agent) => agent.stats()));
-  const late = stats.flatMap(({ turnLateness }) => turnLateness.filter(({ below }) => below > longestMs));
+  const late = stats.flatMap(({ turnDelays }) => turnDelays.filter(({ below }) => below > longestMs));
   return late.reduce((sum, { count }) => sum + count, 0);
 }

@@ -85,7 +85,7 @@ describe.skipIf(cannotRun())('300 peers on one link answer no ARP request, and',
     expect(agents.map(downs)).toEqual([0, 0]);
     const stats = await agents[0].stats();
     expect(stats.sendBufferFull).toBeGreaterThan(0);
-    expect(stats.scopes.reduce((sum, { dropped }) => sum + dropped, 0)).toBeGreaterThan(0);
+    expect(stats.endpoints.reduce((sum, { dropped }) => sum + dropped, 0)).toBeGreaterThan(0);
     const lines = (await agents[0].call<LogLine[]>('logged')).filter(({ message }) => message.includes('send buffer'));
     expect(lines[0]?.message).toContain('neighbours that do not answer');
     for (const [index, { at }] of lines.entries()) {

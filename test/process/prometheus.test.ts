@@ -13,7 +13,7 @@ import { Registry } from 'prom-client';
 import { afterEach, beforeEach, expect, it } from 'vitest';
 
 import { Manager, MemoryRoutes, type Route } from '../../ts/index.js';
-import { ControlPacket } from '../../ts/building-blocks.js';
+import { ControlPacket } from '../../ts/protocol.js';
 import { describeWhere, lacking } from '../netns/needs.js';
 
 const PATIENCE_MS = 20_000;

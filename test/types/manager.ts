@@ -5,7 +5,7 @@ import type { Counter, Gauge, Histogram, Registry } from 'prom-client';
 import { expectTypeOf } from 'vitest';
 
 import * as api from '../../ts/index.js';
-import * as protocol from '../../ts/building-blocks.js';
+import * as protocol from '../../ts/protocol.js';
 
 type Reason = 'none' | 'timeout' | 'remote_admin' | 'local_admin' | 'remote_down';
 type Status = 'admin_down' | 'down' | 'init' | 'up';
@@ -229,7 +229,7 @@ export function metrics(): void {
   expectTypeOf(shown.register(registry)).toEqualTypeOf<api.Metrics>();
   type Gauges = 'sessions' | 'routesInstalled' | 'schedulerServiceQueueLen' | 'schedulerTotalQueueLen' | 'peerSessions' | 'peerDetectTime';
   type Histograms = 'convergenceToUp' | 'convergenceToDown' | 'handleRxDuration';
-  type Counters =
+  type EndpointCounters =
     | 'sessionTransitions'
     | 'routeInstalls'
     | 'routeWithdraws'
@@ -244,8 +244,8 @@ export function metrics(): void {
     | 'writeSocketErrors';
   expectTypeOf<api.Metrics[Gauges]>().toEqualTypeOf<Gauge>();
   expectTypeOf<api.Metrics[Histograms]>().toEqualTypeOf<Histogram>();
-  expectTypeOf<api.Metrics[Counters]>().toEqualTypeOf<Counter>();
-  expectTypeOf<Exclude<keyof api.Metrics, 'register' | 'all'>>().toEqualTypeOf<Gauges | Histograms | Counters>();
+  expectTypeOf<api.Metrics[EndpointCounters]>().toEqualTypeOf<Counter>();
+  expectTypeOf<Exclude<keyof api.Metrics, 'register' | 'all'>>().toEqualTypeOf<Gauges | Histograms | EndpointCounters>();
   // @ts-expect-error: the property is made by the constructor, and stays.
   shown.sessions = shown.routesInstalled;
 }

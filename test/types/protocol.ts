@@ -4,7 +4,7 @@ import type { AddressInfo } from 'node:net';
 
 import { expectTypeOf } from 'vitest';
 
-import * as api from '../../ts/building-blocks.js';
+import * as api from '../../ts/protocol.js';
 
 declare const socket: Socket;
 declare const udp: api.UDPService;

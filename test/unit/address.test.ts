@@ -4,7 +4,7 @@ import { isIPv4 } from 'node:net';
 import fc from 'fast-check';
 import { expect, it } from 'vitest';
 
-import { addressToNumber, addressToText, isUnicast, parsePrefix } from '../../ts/address.js';
+import { addressToNumber, addressToText, isUnicast, parsePrefix } from '../../ts/base/address.js';
 
 const octet = fc.oneof(fc.integer({ min: 0, max: 300 }).map(String), fc.constantFrom('', '00', '01', '1e1', ' 1', '-1', '+1', '٣'));
 const texts = fc.oneof(

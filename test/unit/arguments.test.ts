@@ -5,7 +5,7 @@ import fc from 'fast-check';
 import { Registry } from 'prom-client';
 import { describe, expect, it } from 'vitest';
 
-import * as blocks from '../../ts/building-blocks.js';
+import * as blocks from '../../ts/protocol.js';
 import * as api from '../../ts/index.js';
 import type { Manager, Route } from '../../ts/index.js';
 import { Simulation } from '../../ts/sim.js';

@@ -2,7 +2,7 @@
 import fc from 'fast-check';
 import { afterEach, beforeEach, expect, it, vi } from 'vitest';
 
-import { BackendInstaller } from '../../ts/installer/backend-installer.js';
+import { BackendInstaller } from '../../ts/routes/backend-installer.js';
 import type { Route } from '../../ts/index.js';
 
 const ROUTE: Route = { table: 254, dst: '10.9.0.2/32', src: '10.0.0.1', nextHop: '10.0.0.2', protocol: 186 };
@@ -58,7 +58,7 @@ const flaps = fc.array(fc.record({ after: fc.integer({ min: 0, max: 400 }), up: 
 
 async function play(backend: MoodyBackend, changes: readonly { after: number; up: boolean }[]): Promise<boolean> {
   const installer = new BackendInstaller(backend, RULES, () => undefined);
-  const session = { id: 1, up: false, peerPassive: false, turn: undefined };
+  const session = { id: 1, up: false, peerPassive: false, lastTransition: undefined };
   const numbers = { destination: 1, prefixLength: 32, source: 2, nextHop: 3, priority: 0, table: ROUTE.table, protocol: ROUTE.protocol };
   const registered = { id: 1, iface: 'eth0', route: ROUTE, noUninstall: false, adminDown: false, session, ...numbers };
   installer.add([registered]);

@@ -4,7 +4,7 @@ import { Counter, Registry } from 'prom-client';
 import { describe, expect, it } from 'vitest';
 
 import { ConfigError, type ManagerConfig, MemoryRoutes } from '../../ts/index.js';
-import { startManager } from '../../ts/manager.js';
+import { startManager } from '../../ts/manager/manager.js';
 import { FakeEngine } from './fake-engine.js';
 import { FakeUDP, newLog } from './fake-udp.js';
 

@@ -2,7 +2,7 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 
-import { EventQueue, type QueuedEvent, ROBUST, type Session } from '../../ts/building-blocks.js';
+import { EventQueue, type QueuedEvent, ROBUST, type Session } from '../../ts/protocol.js';
 import { Deadline, DeadlineQueue, type Due } from '../../ts/protocol/deadline-queue.js';
 import { HERE, newSession } from './session-helpers.js';
 
@@ -16,7 +16,7 @@ describe('an event queue', () => {
     { iface: 'eth0', localIP: '10.0.0.2' },
     { iface: 'eth1', localIP: '10.0.0.1' },
   ] as const;
-  const SESSIONS = SCOPES.map((scope) => newSession(ROBUST, { peer: { ...HERE, ...scope } }));
+  const SESSIONS = SCOPES.map((endpoint) => newSession(ROBUST, { peer: { ...HERE, ...endpoint } }));
 
   type Step = { op: 'push'; at: number; kind: Due; who: number } | { op: 'pop' } | { op: 'popIfDue'; now: number };
   const steps = fc.array(

@@ -3,7 +3,7 @@ import type {
   Engine,
   EngineListener,
   EngineOptions,
-  EngineSnapshot,
+  EngineReading,
   PathFault,
   RouteArming,
   SessionId,
@@ -13,7 +13,7 @@ import type {
 } from '../../ts/engine/engine.js';
 import type { ManagerConfig } from '../../ts/index.js';
 import { MemoryRoutes } from '../../ts/index.js';
-import { type Manager, startManager } from '../../ts/manager.js';
+import { type Manager, startManager } from '../../ts/manager/manager.js';
 import type { State } from '../../ts/protocol/state.js';
 
 export class FakeEngine implements Engine {
@@ -67,7 +67,7 @@ export class FakeEngine implements Engine {
     for (const id of ids) Object.assign(this.sessions.get(id) ?? {}, { adminDown: down });
   }
 
-  snapshots(ids?: readonly SessionId[]): EngineSnapshot[] {
+  snapshots(ids?: readonly SessionId[]): EngineReading[] {
     return [...this.sessions.values()]
       .filter((session) => ids === undefined || ids.includes(session.id))
       .map(({ id, state }) => ({
@@ -92,7 +92,7 @@ export class FakeEngine implements Engine {
 
   stats() {
     return {
-      scopes: [],
+      endpoints: [],
       routes: [],
       queueLength: 0,
       readErrors: 0,
@@ -100,9 +100,9 @@ export class FakeEngine implements Engine {
       sendBufferBytes: 0,
       sendBufferFull: 0,
       turns: 0,
-      worstLatenessUs: 0,
-      turnLateness: [],
-      transmitLateness: [],
+      worstTurnDelayUs: 0,
+      turnDelays: [],
+      transmitDelays: [],
     };
   }
 

@@ -1,5 +1,5 @@
 /** A transport without a network: it remembers what was written, and a test says what is read. */
-import { type Datagram, type Destination, monotonicNow, type UDPService } from '../../ts/building-blocks.js';
+import { type Datagram, type Destination, monotonicNow, type UDPService } from '../../ts/protocol.js';
 import { DatagramInbox } from '../../ts/protocol/datagram-inbox.js';
 
 export interface Written {

@@ -4,11 +4,11 @@ import { setImmediate as round } from 'node:timers/promises';
 import { Registry } from 'prom-client';
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 
-import { Metrics, Receiver, Scheduler, Session } from '../../ts/building-blocks.js';
+import { Metrics, Receiver, Scheduler, Session } from '../../ts/protocol.js';
 import type { EngineListener, EngineOptions } from '../../ts/engine/engine.js';
-import { JsEngine } from '../../ts/engine/js.js';
+import { JsEngine } from '../../ts/engine/js/js-engine.js';
 import { type Logger, type ManagerConfig, MemoryRoutes, type Route } from '../../ts/index.js';
-import { startManager } from '../../ts/manager.js';
+import { startManager } from '../../ts/manager/manager.js';
 import { CONFIG, FakeEngine, settle, startFake } from './fake-engine.js';
 import { FakeUDP, newLog } from './fake-udp.js';
 import { options as sessionOptions, packet } from './session-helpers.js';

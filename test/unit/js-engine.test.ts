@@ -5,8 +5,8 @@ import { setImmediate as round, setTimeout as delay } from 'node:timers/promises
 import { afterEach, describe, expect, it } from 'vitest';
 
 import type { EngineListener, EngineOptions, SessionRecord, SessionSpec } from '../../ts/engine/engine.js';
-import { JsEngine } from '../../ts/engine/js.js';
-import { ControlPacket, listenUDP, type UDPService } from '../../ts/building-blocks.js';
+import { JsEngine } from '../../ts/engine/js/js-engine.js';
+import { ControlPacket, listenUDP, type UDPService } from '../../ts/protocol.js';
 import type { State } from '../../ts/protocol/state.js';
 import { FakeUDP } from './fake-udp.js';
 import { packet } from './session-helpers.js';
@@ -123,7 +123,7 @@ describe('the sockets of addresses', () => {
     // An address that is not ours.
     engine.addSessions([spec(1, { localIP: '192.0.2.1' })]);
     await until(() => warnings.some((message) => message.includes('192.0.2.1')));
-    await until(() => engine.stats().scopes.some(({ writeErrors }) => writeErrors > 0));
+    await until(() => engine.stats().endpoints.some(({ writeErrors }) => writeErrors > 0));
     expect(engine.stats().readErrors).toBe(0);
   });
 });
@@ -219,7 +219,7 @@ describe('over a transport of the user’s', () => {
     udp.writeTo = () => {
       throw new Error('not today');
     };
-    const failed = (): number => engine.stats().scopes.reduce((sum, { writeErrors }) => sum + writeErrors, 0);
+    const failed = (): number => engine.stats().endpoints.reduce((sum, { writeErrors }) => sum + writeErrors, 0);
     while (failed() < 3) {
       udp.deliver(packet('up', 7, localDiscr, { desiredMinTxUs: 20_000 }).marshal(), { localIP: '127.0.0.1', iface: 'lo', remote: from });
       await delay(5);

@@ -4,9 +4,9 @@ import { getEventListeners } from 'node:events';
 import { Registry } from 'prom-client';
 import { describe, expect, it, vi } from 'vitest';
 
-import type { ScopeStats } from '../../ts/engine/engine.js';
+import type { EndpointStats } from '../../ts/engine/engine.js';
 import { MemoryRoutes, type Route, type Transition } from '../../ts/index.js';
-import { startManager } from '../../ts/manager.js';
+import { startManager } from '../../ts/manager/manager.js';
 import { CONFIG, FakeEngine, settle, startFake } from './fake-engine.js';
 import { newLog } from './fake-udp.js';
 
@@ -74,23 +74,23 @@ describe('the series of an address', () => {
         foreign_discr: 0,
         bad_ttl: 0,
       };
-      const scope = (localIP: string, up: number): ScopeStats => ({
+      const endpoint = (localIP: string, up: number): EndpointStats => ({
         iface: 'eth0',
         localIP,
         sessions: { admin_down: 0, down: 0, init: 0, up },
-        ...{ tx, rx: 0, rxInvalid: none, unknownPeer: 1, writeErrors: 0, dropped: 0, timeouts: 0, graces: 0, queued: 0 },
+        ...{ tx, rx: 0, rxInvalid: none, unknownPeer: 1, writeErrors: 0, dropped: 0, timeouts: 0, extensions: 0, queued: 0 },
         transitions: [],
         handleRx: histogram,
       });
       const stats = engine.stats.bind(engine);
-      const show = (scopes: ScopeStats[]): void => void Object.assign(engine, { stats: () => ({ ...stats(), scopes }) });
+      const show = (endpoints: EndpointStats[]): void => void Object.assign(engine, { stats: () => ({ ...stats(), endpoints }) });
       const sent = async (localIP: string): Promise<string | undefined> =>
         (await registry.metrics())
           .split('\n')
           .find((line) => line.startsWith(`liveness_control_packets_tx_total{iface="eth0",local_ip="${localIP}"}`));
-      show([scope('10.0.0.1', 1), scope('10.0.0.9', 1), scope('0.0.0.0', 0)]);
+      show([endpoint('10.0.0.1', 1), endpoint('10.0.0.9', 1), endpoint('0.0.0.0', 0)]);
       expect(await sent('10.0.0.9')).toContain('} 100');
-      show([scope('10.0.0.1', 1), scope('10.0.0.9', 0), scope('0.0.0.0', 0)]);
+      show([endpoint('10.0.0.1', 1), endpoint('10.0.0.9', 0), endpoint('0.0.0.0', 0)]);
       vi.advanceTimersByTime(299_000);
       expect(await sent('10.0.0.9'), 'its last values are read').toContain('} 100');
       vi.advanceTimersByTime(2_000);
@@ -98,7 +98,7 @@ describe('the series of an address', () => {
       expect(await sent('10.0.0.1')).toContain('} 100');
       expect(await sent('0.0.0.0'), 'what belongs to no session stays').toContain('} 100');
       tx = 101;
-      show([scope('10.0.0.9', 1)]);
+      show([endpoint('10.0.0.9', 1)]);
       expect(await sent('10.0.0.9')).toContain('} 101');
       await manager.close();
     } finally {

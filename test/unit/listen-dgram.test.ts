@@ -4,7 +4,7 @@ import { setTimeout as delay } from 'node:timers/promises';
 
 import { expect, it } from 'vitest';
 
-import { listenUDP } from '../../ts/building-blocks.js';
+import { listenUDP } from '../../ts/protocol.js';
 
 process.env['ROUTE_LIVENESS_BINDING'] = '/nonexistent.node';
 

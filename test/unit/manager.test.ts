@@ -3,7 +3,7 @@ import { setImmediate as nextTurn } from 'node:timers/promises';
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 
 import { MemoryRoutes, newRouteReaderWriter, type Route, type Transition } from '../../ts/index.js';
-import { startManager } from '../../ts/manager.js';
+import { startManager } from '../../ts/manager/manager.js';
 import { CONFIG, FakeEngine, settle, startFake } from './fake-engine.js';
 
 const route = (changes: Partial<Route> = {}): Route => ({

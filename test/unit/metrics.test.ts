@@ -3,10 +3,10 @@ import fc from 'fast-check';
 import { Counter, Registry } from 'prom-client';
 import { describe, expect, it } from 'vitest';
 
-import { CONVERGENCE_BOUNDS, HANDLE_RX_BOUNDS, Histogram } from '../../ts/histogram.js';
-import type { RouteScopeStats, ScopeStats } from '../../ts/engine/engine.js';
+import { CONVERGENCE_BOUNDS, HANDLE_RX_BOUNDS, DurationHistogram } from '../../ts/metrics/duration-histogram.js';
+import type { EndpointRouteStats, EndpointStats } from '../../ts/engine/engine.js';
 import { ConfigError, LABEL_IFACE, LABEL_LOCAL_IP, Metrics, type Route } from '../../ts/index.js';
-import { type MetricsReading, showMetrics } from '../../ts/metrics-feed.js';
+import { type MetricsReading, showMetrics } from '../../ts/manager/metrics-feed.js';
 import { settle, startFake } from './fake-engine.js';
 
 /** The series of a scrape by name and labels, and their values. */
@@ -17,7 +17,7 @@ async function scrape(registry: Registry): Promise<Map<string, number>> {
 
 const HERE = { iface: 'eth0', localIP: '10.0.0.1' };
 
-function scope(changes: Partial<ScopeStats> = {}): ScopeStats {
+function endpoint(changes: Partial<EndpointStats> = {}): EndpointStats {
   return {
     ...HERE,
     sessions: { admin_down: 0, down: 1, init: 0, up: 2 },
@@ -28,18 +28,18 @@ function scope(changes: Partial<ScopeStats> = {}): ScopeStats {
     writeErrors: 3,
     dropped: 0,
     timeouts: 1,
-    graces: 0,
+    extensions: 0,
     queued: 5,
     transitions: [{ from: 'up', to: 'down', cause: 'detect_timeout', count: 7 }],
-    handleRx: new Histogram(HANDLE_RX_BOUNDS).stats(),
+    handleRx: new DurationHistogram(HANDLE_RX_BOUNDS).stats(),
     ...changes,
   };
 }
 
-function routeScope(changes: Partial<RouteScopeStats> = {}): RouteScopeStats {
-  const histogram = new Histogram(CONVERGENCE_BOUNDS);
+function routeStats(changes: Partial<EndpointRouteStats> = {}): EndpointRouteStats {
+  const histogram = new DurationHistogram(CONVERGENCE_BOUNDS);
   for (const seconds of [0.0005, 0.2, 100]) histogram.observe(seconds);
-  const empty = new Histogram(CONVERGENCE_BOUNDS).stats();
+  const empty = new DurationHistogram(CONVERGENCE_BOUNDS).stats();
   return {
     ...HERE,
     installed: 2,
@@ -58,7 +58,7 @@ function routeScope(changes: Partial<RouteScopeStats> = {}): RouteScopeStats {
 function reading(changes: Partial<MetricsReading> = {}): MetricsReading {
   const desired = [{ ...HERE, count: 3 }];
   const counted = { queueLength: 5, sendBufferBytes: 4_096, sendBufferFull: 6, readErrors: { '0.0.0.0': 2 } };
-  return { scopes: [scope()], routes: [routeScope()], desired, ...counted, peers: [], ...changes };
+  return { endpoints: [endpoint()], routes: [routeStats()], desired, ...counted, peers: [], ...changes };
 }
 
 describe('a scrape', () => {
@@ -189,7 +189,7 @@ describe('a scrape', () => {
     expect(before.get(`liveness_control_packets_tx_total${labels}`)).toBe(20);
     expect(before.get('liveness_scheduler_total_queue_len')).toBe(10);
 
-    endFirst(reading({ scopes: [scope({ tx: 12 })] }));
+    endFirst(reading({ endpoints: [endpoint({ tx: 12 })] }));
     const after = await scrape(registry);
     expect(after.get(`liveness_control_packets_tx_total${labels}`)).toBe(22);
     expect(after.get(`liveness_route_installs_total${labels}`)).toBe(3);

@@ -15,7 +15,7 @@ import {
   stateToWire,
   UnsupportedVersionError,
   type VersionBytes,
-} from '../../ts/building-blocks.js';
+} from '../../ts/protocol.js';
 import * as entry from '../../ts/index.js';
 import { receivable } from '../../ts/protocol/packet.js';
 

@@ -1,7 +1,7 @@
 /** What each engine says of itself in bytes 20 to 24, and what is known of a peer before it has said anything. */
 import { describe, expect, it } from 'vitest';
 
-import { listenUDP } from '../../ts/building-blocks.js';
+import { listenUDP } from '../../ts/protocol.js';
 import { Manager, type ManagerConfig, MemoryRoutes } from '../../ts/index.js';
 
 const ROUTE = { table: 254, dst: '127.0.0.9/32', src: '127.0.0.1', nextHop: '127.0.0.9', protocol: 186 };

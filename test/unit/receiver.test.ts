@@ -2,15 +2,7 @@
 import { Registry } from 'prom-client';
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 
-import {
-  ControlPacket,
-  type HandleRx,
-  Metrics,
-  monotonicNow,
-  type Peer,
-  Receiver,
-  type ReceiverOptions,
-} from '../../ts/building-blocks.js';
+import { ControlPacket, type HandleRx, Metrics, monotonicNow, type Peer, Receiver, type ReceiverOptions } from '../../ts/protocol.js';
 import { FakeUDP, newLog, scrape } from './fake-udp.js';
 import { HERE, OURS, packet, PEER } from './session-helpers.js';
 

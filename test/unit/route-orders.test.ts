@@ -3,8 +3,8 @@ import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 
 import { MemoryRoutes, newRouteReaderWriter, type Route, type RouteReaderWriter, type RouteWatcher } from '../../ts/index.js';
 import type { RouteArming, RouteOutcome } from '../../ts/engine/engine.js';
-import { ArmedInstaller } from '../../ts/installer/armed-installer.js';
-import type { RegisteredRoute } from '../../ts/installer/installer.js';
+import { ArmedInstaller } from '../../ts/routes/armed-installer.js';
+import type { RegisteredRoute } from '../../ts/routes/installer.js';
 import { settle, startFake } from './fake-engine.js';
 
 const route = (changes: Partial<Route> = {}): Route => ({
@@ -475,8 +475,8 @@ describe('a backend that tells of its losses', () => {
     expect(warned.filter((message) => message.includes('again and again'))).toHaveLength(1);
     await lose('dropped');
     expect(tables.routeByProtocol(186), 'what went with a link is nobody’s doing').toHaveLength(1);
-    const { scopes } = manager.stats().routes;
-    expect(scopes).toMatchObject([{ restored: 6, restoresDelayed: 4, installed: 1 }]);
+    const { endpoints } = manager.stats().routes;
+    expect(endpoints).toMatchObject([{ restored: 6, restoresDelayed: 4, installed: 1 }]);
     await manager.close();
     expect(watcher, 'nobody is told after the end').toBeUndefined();
   });
@@ -516,7 +516,7 @@ describe('an armed route', () => {
     route: route(),
     noUninstall: false,
     adminDown: false,
-    session: { id: 1, up: true, peerPassive: false, turn: undefined },
+    session: { id: 1, up: true, peerPassive: false, lastTransition: undefined },
     table: 254,
     destination: 0,
     prefixLength: 32,

@@ -3,8 +3,8 @@ import { describe, expect, it } from 'vitest';
 import { formatPeer, formatRoute, formatRouteKey, routeKey } from '../../ts/index.js';
 import { formatClientVersion, parseClientVersion } from '../../ts/protocol/client-version.js';
 import { stateFromWire, stateToWire } from '../../ts/protocol/state.js';
-import { addressToNumber, addressToText, isUnicast, parsePrefix } from '../../ts/address.js';
-import { parseInterface, parseRoute, peerOf } from '../../ts/route.js';
+import { addressToNumber, addressToText, isUnicast, parsePrefix } from '../../ts/base/address.js';
+import { parseInterface, parseRoute, peerOf } from '../../ts/base/route.js';
 
 const ROUTE = { table: 254, dst: '10.9.0.7/32', src: '10.0.0.1', nextHop: '10.0.0.2', protocol: 186 };
 

@@ -1,7 +1,7 @@
 /** What comes from the addon in rows of numbers. */
 import { describe, expect, it } from 'vitest';
 
-import { snapshotsOf } from '../../ts/engine/rows.js';
+import { snapshotsOf } from '../../ts/engine/native/rows.js';
 
 const FULL = [7, 3, 0xfedcba98, 0xffffffff, 4, 1, 2, 3, 4, 5, 6, 2 ** 50 + 1, 150_000, 50_000, 1, 0x0102_03ff];
 

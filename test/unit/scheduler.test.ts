@@ -12,7 +12,7 @@ import {
   Scheduler,
   type SchedulerOptions,
   type Session,
-} from '../../ts/building-blocks.js';
+} from '../../ts/protocol.js';
 import type { State } from '../../ts/protocol/state.js';
 import { FakeUDP, newLog, scrape } from './fake-udp.js';
 import { DETECT, HERE, INTERVAL, newSession, options, OURS, packet, PEER } from './session-helpers.js';

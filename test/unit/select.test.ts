@@ -143,7 +143,7 @@ describe.each(CANDIDATES)('where the addon is %s', (_, path, why) => {
   });
 
   it('listenUDP gives a transport over a socket of Node’s', async () => {
-    const { listenUDP } = await import('../../ts/building-blocks.js');
+    const { listenUDP } = await import('../../ts/protocol.js');
     const service = await listenUDP('127.0.0.1', 0);
     await expect(service.writeTo(Buffer.from('x'), { address: '127.0.0.1', port: 9 }, 'lo', '127.0.0.2')).rejects.toMatchObject({
       code: 'ERR_INVALID_ADDRESS',

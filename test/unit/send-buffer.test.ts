@@ -6,7 +6,7 @@ import { endianness, platform } from 'node:os';
 
 import { describe, expect, it } from 'vitest';
 
-import { sendBufferFor, SendBufferShare, sendBufferToAskFor, usedBy } from '../../ts/engine/send-buffer.js';
+import { sendBufferFor, SendBufferShare, sendBufferToAskFor, usedBy } from '../../ts/engine/js/send-buffer.js';
 
 const KILOBYTE = 1_024;
 

@@ -1,13 +1,5 @@
 /** Sessions and packets as the tests of the building blocks need them. Times are milliseconds after `START`. */
-import {
-  ControlPacket,
-  type ControlPacketFields,
-  REFERENCE,
-  ROBUST,
-  type Rules,
-  Session,
-  type SessionOptions,
-} from '../../ts/building-blocks.js';
+import { ControlPacket, type ControlPacketFields, REFERENCE, ROBUST, type Rules, Session, type SessionOptions } from '../../ts/protocol.js';
 import type { State } from '../../ts/protocol/state.js';
 
 export const OURS = 0x0a;

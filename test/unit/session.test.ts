@@ -11,7 +11,7 @@ import {
   type Rules,
   Session,
   type SessionOptions,
-} from '../../ts/building-blocks.js';
+} from '../../ts/protocol.js';
 import type { State } from '../../ts/protocol/state.js';
 import { at, BOTH, DETECT, HERE, INTERVAL, NEW_LIFE, newSession, NOBODY, options, OURS, packet, PEER, START } from './session-helpers.js';
 
@@ -107,6 +107,8 @@ describe('the state table', () => {
       expect(session.handleRx(at(1), packet(received, PEER, 0, { desiredMinTxUs: 900_000, requiredMinRxUs: 900_000 }))).toBe(false);
     }
     expect(visible(session)).toEqual(before);
+    const foreign = session.core.handleRx(1_000, packet('up', PEER, NOBODY));
+    expect(foreign, 'nor is a packet for another session counted as one').toEqual({ kind: 'ignored', why: 'admin_down' });
   });
 
   it.each(BOTH)('$name: every reason for Down is told', (rules) => {

@@ -27,7 +27,7 @@ it('are refused on the JavaScript engine, within one call and across calls', asy
     detectMult: 3,
     engine: 'js',
   });
-  const { JsEngine } = await import('../../ts/engine/js.js');
+  const { JsEngine } = await import('../../ts/engine/js/js-engine.js');
   // Which interfaces this host has does not matter here.
   JsEngine.prototype.checkPaths = () => [];
   try {

@@ -5,7 +5,7 @@ import { setTimeout as delay } from 'node:timers/promises';
 
 import { describe, expect, it } from 'vitest';
 
-import { listenUDP, newUDPService } from '../../ts/building-blocks.js';
+import { listenUDP, newUDPService } from '../../ts/protocol.js';
 import { Manager, MemoryRoutes, type UDPService } from '../../ts/index.js';
 import { FakeUDP, newLog } from './fake-udp.js';
 

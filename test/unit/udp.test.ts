@@ -4,8 +4,8 @@ import { once } from 'node:events';
 
 import { afterEach, describe, expect, it } from 'vitest';
 
-import { type Datagram, listenUDP, monotonicNow, newUDPService, type UDPService } from '../../ts/building-blocks.js';
-import { hasInterface } from '../../ts/protocol/udp.js';
+import { type Datagram, listenUDP, monotonicNow, newUDPService, type UDPService } from '../../ts/protocol.js';
+import { hasInterface } from '../../ts/base/host-interfaces.js';
 
 const closing: (() => unknown)[] = [];
 afterEach(async () => {

@@ -1,6 +1,6 @@
 import { afterEach, expect, it, vi } from 'vitest';
 
-import { monotonicNow, toDate, toMicros, wallOffset } from '../../ts/clock.js';
+import { monotonicNow, toDate, toMicros, wallOffset } from '../../ts/base/clock.js';
 
 afterEach(() => void vi.restoreAllMocks());
 

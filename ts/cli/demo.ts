@@ -4,7 +4,7 @@ import { createInterface } from 'node:readline';
 import { setTimeout as pause } from 'node:timers/promises';
 
 import { Manager, MemoryRoutes, NetlinkRoutes } from '../index.js';
-import { setStage, type Stage, type StageHost } from './stage.js';
+import { createDemoNetwork, type DemoNetwork, type DemoHost } from './demo-network.js';
 
 const INTERVAL_MS = 50;
 const DETECT_MULT = 3;
@@ -12,7 +12,7 @@ const DETECT_MS = INTERVAL_MS * DETECT_MULT;
 const PATIENCE_MS = 5_000;
 
 /** What an agent prints, one line of JSON each. */
-interface Notice {
+interface AgentEvent {
   readonly kind: 'transition' | 'route';
   /** The wall clock in milliseconds. */
   readonly at: number;
@@ -25,8 +25,8 @@ interface Notice {
 
 /** Plays the demo; gives the exit code. */
 export async function demo(): Promise<number> {
-  const stage = setStage();
-  const show = new Show(stage);
+  const stage = createDemoNetwork();
+  const show = new DemoRun(stage);
   const interrupted = new Promise<number>((resolve) => {
     for (const signal of ['SIGINT', 'SIGTERM'] as const) process.once(signal, () => resolve(130));
   });
@@ -38,14 +38,14 @@ export async function demo(): Promise<number> {
   }
 }
 
-class Show {
-  readonly #stage: Stage;
+class DemoRun {
+  readonly #stage: DemoNetwork;
   readonly #agents: ChildProcess[] = [];
-  readonly #notices: { host: StageHost; notice: Notice }[] = [];
+  readonly #notices: { host: DemoHost; notice: AgentEvent }[] = [];
   readonly #began = Date.now();
   readonly #paint = painter();
 
-  constructor(stage: Stage) {
+  constructor(stage: DemoNetwork) {
     this.#stage = stage;
   }
 
@@ -100,20 +100,20 @@ class Show {
     return peer;
   }
 
-  #start(host: StageHost): void {
+  #start(host: DemoHost): void {
     const other = this.#stage.hosts.find((it) => it !== host) ?? host;
     const program = [process.execPath, process.argv[1] ?? '', 'demo-agent', JSON.stringify({ host, other })];
     const agent = this.#stage.spawn(host, program);
     this.#agents.push(agent);
     if (agent.stdout === null) return;
     createInterface({ input: agent.stdout }).on('line', (line) => {
-      const notice = JSON.parse(line) as Notice;
+      const notice = JSON.parse(line) as AgentEvent;
       this.#notices.push({ host, notice });
       this.#report(host, notice);
     });
   }
 
-  #report(host: StageHost, { at, kind, text, what }: Notice): void {
+  #report(host: DemoHost, { at, kind, text, what }: AgentEvent): void {
     const colour = what === 'up' || what === 'add' ? 'green' : what === 'down' || what === 'delete' ? 'red' : 'dim';
     const number = this.#stage.hosts.indexOf(host) + 1;
     const since = `${at - this.#began}`.padStart(6);
@@ -124,7 +124,7 @@ class Show {
     await Promise.all(this.#stage.hosts.map((host) => this.#notice(host, what, from)));
   }
 
-  async #notice(host: StageHost, what: string, from: number): Promise<Notice> {
+  async #notice(host: DemoHost, what: string, from: number): Promise<AgentEvent> {
     const deadline = Date.now() + PATIENCE_MS;
     for (;;) {
       const found = this.#notices.slice(from).find((it) => it.host === host && it.notice.what === what);
@@ -152,7 +152,7 @@ class Show {
 
 /** One host of the demo: a manager with one route, until its input ends. */
 export async function agent([given = '']: readonly string[]): Promise<number> {
-  const { host, other } = JSON.parse(given) as { host: StageHost; other: StageHost };
+  const { host, other } = JSON.parse(given) as { host: DemoHost; other: DemoHost };
   const netlinker = host.backend === 'netlink' ? new NetlinkRoutes() : new MemoryRoutes();
   const manager = await Manager.start({ netlinker, bindIP: host.address, txMin: INTERVAL_MS, rxMin: INTERVAL_MS, detectMult: DETECT_MULT });
   manager.on('transition', ({ from, to, reason, at, count, silence }) => {
@@ -179,7 +179,7 @@ export async function agent([given = '']: readonly string[]): Promise<number> {
   return 0;
 }
 
-function print(notice: Notice): void {
+function print(notice: AgentEvent): void {
   process.stdout.write(`${JSON.stringify(notice)}\n`);
 }
 

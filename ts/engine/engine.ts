@@ -1,43 +1,43 @@
 /**
- * What the manager asks of an engine, native or JavaScript, and what an engine tells the manager.
+ * The interface between the manager and an engine, native or JavaScript.
  *
- * Everything here is in the engine's own units: integer microseconds of CLOCK_MONOTONIC and numeric session
- * handles. `manager.ts` converts once, at the border to the user.
+ * Times are whole microseconds of CLOCK_MONOTONIC, and sessions are numbers; the manager converts to the user's units.
  */
 import type { AddressInfo } from 'node:net';
 
-import type { HistogramStats } from '../histogram.js';
+import type { HistogramStats } from '../metrics/duration-histogram.js';
 import type { InvalidReason } from '../protocol/packet.js';
-import type { CoreSnapshot } from '../protocol/session-snapshot.js';
-import type { LatenessBucket } from '../protocol/lateness.js';
+import type { SessionReading } from '../protocol/session-status.js';
+import type { DelayBucket } from '../protocol/delay-histogram.js';
+import type { SessionTimers } from '../protocol/session-core.js';
 import type { DownReason, State } from '../protocol/state.js';
 import type { TransitionCause } from '../protocol/timeline.js';
 
 export type { InvalidReason, TransitionCause };
 
-/** Names one session towards the engine. Positive, counted up by the manager, never used twice by one manager. */
+/** The number of a session. Positive; the manager counts up and never uses a number twice. */
 export type SessionId = number;
 
-/** Names one route towards the engine. Positive, counted up by the manager, never used twice by one manager. */
+/** The number of a route. Positive; the manager counts up and never uses a number twice. */
 export type RouteId = number;
 
-/** What an engine can do beyond the protocol itself; the manager refuses what the configuration demands and the engine lacks. */
+/** What an engine can do beyond the protocol itself. */
 export interface Capabilities {
-  /** Source address and egress interface are set per packet, destination and arrival interface are known per packet (IP_PKTINFO). */
+  /** Each sent packet has a chosen source address and interface; of each received one both are known (IP_PKTINFO). */
   readonly pktinfo: boolean;
-  /** Packets leave through the session's interface, whatever the routing table prefers. */
+  /** Packets leave through the session's interface, independently of the routing table. */
   readonly interfaceBinding: boolean;
-  /** Detection counts from the packet's arrival in the kernel, not from when the process read it. */
+  /** The detection time starts when a packet arrives in the kernel, not when the process reads it. */
   readonly arrivalTime: boolean;
-  /** Kernel routes move from the engine's own threads, also while JavaScript is blocked. */
+  /** The engine's threads add and delete kernel routes, even while JavaScript is blocked. */
   readonly armedRoutes: boolean;
-  /** Sessions live on while JavaScript is blocked. */
+  /** Sessions run while JavaScript is blocked. */
   readonly independentOfEventLoop: boolean;
   /** `realtime` in the configuration has an effect. */
   readonly realtime: boolean;
 }
 
-/** The engine-wide part of the configuration, in microseconds. */
+/** The part of the configuration that an engine needs. */
 export interface EngineOptions {
   readonly bindIP: string;
   readonly port: number;
@@ -45,25 +45,19 @@ export interface EngineOptions {
   readonly maxTxCeilUs: number;
   readonly backoffMaxUs: number;
   readonly maxSessions: number;
-  /** What byte 20 of every packet says of us. */
+  /** The passive flag of sent packets, in byte 20. */
   readonly passive: boolean;
-  /** Bytes 21 to 24: major, minor, patch, channel; zeros where there is none. */
+  /** Bytes 21 to 24 of sent packets: major, minor, patch, channel. `undefined` sends zeros. */
   readonly clientVersion: readonly [number, number, number, number] | undefined;
   readonly honorPeerAdvertisedPassive: boolean;
-  /** In Up, hear only packets that name our discriminator. */
+  /** In Up, accept only packets that carry our discriminator. */
   readonly requireDiscriminator: boolean;
-  /** Packets that arrive with a lower TTL are refused; only the native engine can. */
+  /** Packets with a lower TTL are dropped; only the native engine can do that. */
   readonly minTtl: number | undefined;
-  /** Armed adds replace whatever occupies the slot. */
+  /** Adding an armed route replaces any occupant of its slot. */
   readonly takeOver: boolean;
   readonly realtime:
     { readonly priority?: number | undefined; readonly cpu?: number | undefined; readonly lockMemory?: boolean | undefined } | undefined;
-}
-
-export interface SessionTimers {
-  readonly txMinUs: number;
-  readonly rxMinUs: number;
-  readonly detectMult: number;
 }
 
 export interface SessionSpec extends SessionTimers {
@@ -79,22 +73,21 @@ export interface SessionPath {
   readonly localIP: string;
 }
 
-/** One path that cannot work on this host now: the interface does not exist, or the address is not local. */
+/** A path that cannot work on this host at present: the interface does not exist, or the address is not local. */
 export interface PathFault {
   readonly index: number;
   readonly code: 'ERR_NO_SUCH_INTERFACE' | 'EADDRNOTAVAIL';
-  /** What the interface is called whose alternative name was given, or a label of one of its addresses (`eth0:1`). */
+  /** The name of the interface, if an alternative name or the label of an address (`eth0:1`) was given. */
   readonly realName?: string | undefined;
 }
 
-export interface EngineSnapshot extends CoreSnapshot {
+export interface EngineReading extends SessionReading {
   readonly id: SessionId;
 }
 
 /**
- * What became of one session since the last delivery. At most one record per session is pending: the newest
- * state wins and `count` says how many transitions stand behind it. `count` is 0 where only `peerPassive` or
- * `longRoundTripUs` has something to say.
+ * The changes of one session since the last delivery. At most one record per session is pending: it has the newest state, and
+ * `count` is the number of transitions. `count` is 0 in a record that only has `peerPassive` or `longRoundTripUs`.
  */
 export interface SessionRecord {
   readonly id: SessionId;
@@ -104,21 +97,21 @@ export interface SessionRecord {
   readonly cause: TransitionCause;
   readonly atUs: number;
   readonly count: number;
-  /** The last time the session left Up or Init for Down inside this record. */
+  /** The last transition from Up or Init to Down in this record. */
   readonly lastDown: { readonly atUs: number; readonly reason: DownReason; readonly localStallUs: number } | undefined;
-  /** The worst lateness of this process inside the session's detection window. */
+  /** The longest scheduling delay of this process in the session's detection window. */
   readonly localStallUs: number;
-  /** `undefined` where nothing was said of it. */
+  /** `undefined` if it has not changed. */
   readonly peerPassive: boolean | undefined;
-  /** When the change began to be seen: `convUpStart` for a change to Up, `convDownStart` for one to Down. */
+  /** When the cause of the transition began: `convUpStart` for one to Up, `convDownStart` for one to Down. */
   readonly convStartUs: number | undefined;
-  /** The arrival of the last packet that counted. */
+  /** The arrival of the last accepted packet. */
   readonly lastRxUs: number | undefined;
-  /** The round trip is longer than the detection time, which should exceed it: how long at least. */
+  /** The least round trip, if it is longer than the detection time. */
   readonly longRoundTripUs: number | undefined;
 }
 
-/** A route as the kernel has it; addresses are numbers of 32 bits, as `addressToNumber` makes them. */
+/** A route of the kernel; addresses are numbers of 32 bits, as `addressToNumber` makes them. */
 export interface KernelRoute {
   readonly table: number;
   readonly destination: number;
@@ -130,98 +123,98 @@ export interface KernelRoute {
   readonly priority: number;
 }
 
-/** A kernel route that the engine moves by itself on its session's transitions. */
+/** A kernel route that the engine adds and deletes on the transitions of its session. */
 export interface ArmedRoute {
   readonly id: RouteId;
   readonly sessionId: SessionId;
-  /** Greater than every generation sent for this id before; answers carry it back. */
+  /** Greater than every earlier generation of this id; answers carry it. */
   readonly generation: number;
   readonly route: KernelRoute;
   readonly noUninstall: boolean;
   readonly adminDown: boolean;
 }
 
-/** The kernel's answer to the newest operation on one armed route; an older answer that was not yet drained is replaced. */
+/** The kernel's answer to the newest operation on one armed route. It replaces an older answer that was not delivered yet. */
 export interface RouteOutcome {
   readonly id: RouteId;
   readonly generation: number;
-  /** `none`: nothing was changed. The route was looked for, or disarmed while it was not installed, or has to stay. */
+  /** `none`: nothing was changed. The route was looked up, was disarmed while not installed, or has to stay. */
   readonly op: 'add' | 'delete' | 'none';
   readonly ok: boolean;
-  /** `ERR_ROUTE_CONFLICT` or the system's name (`EPERM`, `ENETUNREACH`, …) where it failed. */
+  /** For a failure: `ERR_ROUTE_CONFLICT` or the system's code (`EPERM`, `ENETUNREACH`, …). */
   readonly code: string | undefined;
   readonly message: string | undefined;
   readonly durationUs: number;
   readonly atUs: number;
-  /** The engine has forgotten the route: the end of a disarm. */
+  /** The engine has forgotten the route: the answer to a disarm. */
   readonly gone: boolean;
-  /** Whether the kernel holds the route, as far as is known. */
+  /** Whether the kernel holds the route, as far as the engine knows. */
   readonly installed: boolean;
-  /** Until when a route that others take away again and again is not put back. */
+  /** When a contended route is put back: another program deletes it again and again. */
   readonly restoreAtUs: number | undefined;
 }
 
-/** Kernel routes on the engine's own threads. */
+/** The engine's control of armed routes. */
 export interface RouteArming {
   /**
-   * Puts the routes in the engine's care, or replaces what it knows of them (same id, greater generation). A route whose
-   * session is Up is added at once. Reads them in the call, and keeps none.
+   * Starts managing the routes, or replaces their fields (same id, greater generation). A route whose session is Up is added at
+   * once. The caller may reuse the objects after the call.
    *
-   * @param adopted a predecessor may have left them in the kernel: they are looked for, an outcome says whether they are
-   * there, and they are held while their sessions begin anew. Default: false
+   * @param adopted a previous process may have left the routes in the kernel: the engine looks them up, reports whether they
+   * exist, and keeps them while their sessions come Up. Default: false
    */
   arm(routes: readonly ArmedRoute[], adopted?: boolean): void;
-  /** Ends the engine's care. `remove` deletes the route first where it is installed; the outcome with `gone` answers. */
+  /** Stops managing the routes. `remove` deletes an installed route first. The answer is an outcome with `gone`. */
   disarm(routes: readonly { readonly id: RouteId; readonly generation: number; readonly remove: boolean }[]): void;
-  /** Tries the wanted operation again after a failure; without effect where the generation is no longer the newest. */
+  /** Retries the desired operation after a failure. Has no effect if the generation is not the newest. */
   retry(routes: readonly { readonly id: RouteId; readonly generation: number }[]): void;
 }
 
-/** Where an engine delivers. Calls come from the event loop, never from inside a call into the engine. */
+/** Receives what an engine delivers. It is called from the event loop, never from inside a call of the engine. */
 export interface EngineListener {
   sessions(records: readonly SessionRecord[]): void;
   routes(outcomes: readonly RouteOutcome[]): void;
-  /** Something works less well than asked for, once per kind: a refused realtime option, say. */
+  /** A feature does not work as requested, such as a refused realtime option. Once per kind. */
   warning(code: string, message: string): void;
   /** The engine has stopped by itself. Nothing follows. */
   fatal(error: Error): void;
 }
 
-/** How often sessions went from one state to another for one cause. */
+/** The number of transitions from one state to another with one cause. */
 export interface TransitionCount {
-  /** `new`: the session began. */
+  /** `new`: the session was added. */
   readonly from: State | 'new';
   readonly to: State;
   readonly cause: TransitionCause;
   readonly count: number;
 }
 
-/** Counters of one (interface, local IP). They never fall, but for `sessions` and `queued`, which say how it is now. */
-export interface ScopeStats {
+/** Counters of one local endpoint. They never decrease, except `sessions` and `queued`, which are present values. */
+export interface EndpointStats {
   readonly iface: string;
   readonly localIP: string;
   readonly sessions: Readonly<Record<State, number>>;
   readonly tx: number;
-  /** Packets of sessions' peers. */
+  /** Packets received for a session. */
   readonly rx: number;
   readonly rxInvalid: Readonly<Record<InvalidReason, number>>;
   readonly unknownPeer: number;
   readonly writeErrors: number;
-  /** Transmits that were given up on, since the send buffer had no room for them. */
+  /** Packets that were not sent because the send buffer was full. */
   readonly dropped: number;
   readonly timeouts: number;
-  /** Detection timeouts put off because the silence may have been our own fault. */
-  readonly graces: number;
+  /** How often a detection time was extended, since this host may have caused the silence. */
+  readonly extensions: number;
   /** Entries in the scheduler's queue: at most two per session. */
   readonly queued: number;
-  /** Those that happened. */
+  /** Without those that never happened. */
   readonly transitions: readonly TransitionCount[];
-  /** How long the handling of a received packet took. */
+  /** The time to handle one received packet. */
   readonly handleRx: HistogramStats;
 }
 
-/** Counters of the routes of one (interface, local IP). They never fall, but for `installed`, which says how it is now. */
-export interface RouteScopeStats {
+/** Counters of the routes of one local endpoint. They never decrease, except `installed`, which is a present value. */
+export interface EndpointRouteStats {
   readonly iface: string;
   readonly localIP: string;
   /** Routes that the backend has confirmed. */
@@ -230,64 +223,65 @@ export interface RouteScopeStats {
   readonly addFailures: number;
   readonly deletes: number;
   readonly deleteFailures: number;
-  /** Routes that somebody else took away while they were to be there: they are put back. */
+  /** Routes that were lost while they had to be installed, and are put back. */
   readonly restored: number;
-  /** Those of them that are put back after a delay, since they were taken away again and again. */
+  /** Those of them that are put back after a delay, since another program deletes them again and again. */
   readonly restoresDelayed: number;
-  /** From the first valid packet while Down to the backend's answer that the route is there. */
+  /** From the first valid packet in Down to the backend's confirmation that the route is installed. */
   readonly convergenceToUp: HistogramStats;
-  /** From the first packet that was missing, or said Down, to the backend's answer that the route is gone. */
+  /** From the first missing packet, or the one that said Down, to the backend's confirmation that the route is deleted. */
   readonly convergenceToDown: HistogramStats;
 }
 
 export interface EngineStats {
-  readonly scopes: readonly ScopeStats[];
-  /** Of armed routes; empty where the engine arms none. */
-  readonly routes: readonly RouteScopeStats[];
+  /** By local endpoint; packets to addresses without sessions are counted under `0.0.0.0`. */
+  readonly endpoints: readonly EndpointStats[];
+  /** Of armed routes. */
+  readonly routes: readonly EndpointRouteStats[];
   /** Entries in the scheduler's queue: at most two per session. */
   readonly queueLength: number;
   readonly readErrors: number;
-  /** Datagrams the kernel dropped: as `ManagerStats.socketDrops` says. */
+  /** See `ManagerStats.socketDrops`. */
   readonly socketDrops: number;
-  /** As `ManagerStats` says. */
+  /** See `ManagerStats`, also for `sendBufferFull`. */
   readonly sendBufferBytes: number;
   readonly sendBufferFull: number;
   readonly turns: number;
-  /** The worst lateness of a turn so far. */
-  readonly worstLatenessUs: number;
-  /** How late turns were against the deadlines that they were meant for. */
-  readonly turnLateness: readonly LatenessBucket[];
-  /** How late packets were handed to the system; early ones count as punctual. */
-  readonly transmitLateness: readonly LatenessBucket[];
+  /** The longest delay of a turn so far. */
+  readonly worstTurnDelayUs: number;
+  /** How late turns began. */
+  readonly turnDelays: readonly DelayBucket[];
+  /** How late packets were passed to the system; early ones count as 0. */
+  readonly transmitDelays: readonly DelayBucket[];
 }
 
-/** One running engine. After `close()` every call but `close()` and `localAddr()` throws `ERR_CLOSED`. */
+/** A running engine. After `close()` every method but `close()` and `localAddr()` throws `ERR_CLOSED`. */
 export interface Engine {
   readonly kind: 'native' | 'js';
   readonly capabilities: Capabilities;
   readonly arming: RouteArming | undefined;
   localAddr(): AddressInfo | undefined;
-  /** Checks paths against the host as it is now, and changes nothing. */
+  /** The paths that cannot work on this host at present. */
   checkPaths(paths: readonly SessionPath[]): PathFault[];
   /**
-   * Which of these sessions, by index, this engine could not tell from another one, theirs included: it does not learn what
-   * interface a packet came in by. Not there where the engine tells all apart.
+   * The sessions, by index, that this engine cannot tell from others, since it does not know the interface of a received packet.
+   * Not defined by an engine that can tell all sessions apart.
    */
   indistinct?(specs: readonly SessionSpec[]): number[];
-  /** Reads the specifications in the call, and keeps none. Starts sessions in Down; the first packets leave at once, paced over at most a second where there are many. */
+  /** Starts sessions in Down. Their first packets leave at once; those of many sessions are spread over at most a second. */
   addSessions(specs: readonly SessionSpec[]): void;
-  /** Gives sessions other timers or another peer port. */
+  /** Sets other timers or another peer port. */
   updateSessions(specs: readonly SessionSpec[]): void;
-  /** Ends sessions without a farewell. */
+  /** Ends sessions, without an AdminDown announcement. */
   removeSessions(ids: readonly SessionId[]): void;
-  /** To AdminDown, repeated to the peer for one detect time, or back to Down. */
+  /** Takes sessions to AdminDown, which is announced for one detection time, or back to Down. */
   setAdminDown(ids: readonly SessionId[], down: boolean): void;
-  /** The given sessions, or all; unknown ids are left out. */
-  snapshots(ids?: readonly SessionId[]): EngineSnapshot[];
+  /** Readings of the given sessions, or of all. Unknown ids are left out. */
+  snapshots(ids?: readonly SessionId[]): EngineReading[];
   stats(): EngineStats;
   /**
-   * Stops threads, socket and timers; with `adminDown` says so to all peers first, for one detect time and 3 s at most.
-   * Idempotent. Gives the last counters, `undefined` where the engine had stopped by itself.
+   * Stops threads, socket and timers. With `adminDown`, first announces AdminDown to all peers, for one detection time and 3 s
+   * at most. Idempotent. Resolves with the last counters, or `undefined` if the engine had stopped by itself.
    */
   close(options: { adminDown: boolean }): Promise<EngineStats | undefined>;
   ref(): void;

@@ -1,29 +1,29 @@
-/** Which engine serves a manager. */
-import { LivenessError, messageOf, toError } from '../errors.js';
-import type { UDPService } from '../protocol/udp.js';
-import type { Binding } from './binding.js';
+/** Chooses the engine of a manager and starts it. */
+import { LivenessError, messageOf, toError } from '../base/errors.js';
+import type { UDPService } from '../protocol/udp-service.js';
+import type { Binding } from './native/binding.js';
 import type { Engine, EngineListener, EngineOptions } from './engine.js';
-import { JsEngine } from './js.js';
-import { loadBinding } from './load.js';
-import { NativeEngine } from './native.js';
+import { JsEngine } from './js/js-engine.js';
+import { loadBinding } from './native/load.js';
+import { NativeEngine } from './native/native-engine.js';
 
 export type EngineChoice = 'auto' | 'native' | 'js';
 
-/** What decides over the engine. */
-export interface EngineWish {
+/** What decides the choice. */
+export interface EngineSelection {
   readonly choice: EngineChoice;
-  /** A transport of the user's: it runs on the JavaScript engine. */
+  /** The user's transport, which needs the JavaScript engine. */
   readonly udp: UDPService | undefined;
 }
 
-/** How a manager gets its engine. */
-export type EngineFactory = (wish: EngineWish, options: EngineOptions, listener: EngineListener) => Promise<Engine>;
+/** Starts the engine of a manager. */
+export type EngineFactory = (selection: EngineSelection, options: EngineOptions, listener: EngineListener) => Promise<Engine>;
 
 /**
- * Starts an engine: `auto` takes the native one where it loads, else the JavaScript one with a warning that says why. The
- * environment's ROUTE_LIVENESS_ENGINE overrides the choice.
+ * Starts an engine. `auto` is the native engine if the addon loads, otherwise the JavaScript engine, with a warning that says
+ * why. The environment variable ROUTE_LIVENESS_ENGINE overrides the choice.
  *
- * @throws LivenessError `ERR_ENGINE_UNAVAILABLE`, or the system's error where the address cannot be bound
+ * @throws LivenessError `ERR_ENGINE_UNAVAILABLE`, or the system's error if the address cannot be bound
  */
 export const startEngine: EngineFactory = async ({ choice, udp }, options, listener) => {
   const chosen = overridden(choice);
@@ -39,7 +39,7 @@ export const startEngine: EngineFactory = async ({ choice, udp }, options, liste
   return startJs(options, listener, undefined, messageOf(loaded.error));
 };
 
-/** What is asked of it for safety, and what it cannot do, keeps it from starting. */
+/** Fails if a security option is set that the JavaScript engine cannot enforce. */
 async function startJs(options: EngineOptions, listener: EngineListener, udp?: UDPService, reason?: string): Promise<Engine> {
   if (options.minTtl !== undefined) {
     const why = reason === undefined ? '' : ` ${reason}`;

@@ -1,24 +1,24 @@
-import { expected, LivenessError } from '../errors.js';
+import { expected, LivenessError } from '../base/errors.js';
 
-/** The sender's version in bytes 21 to 24 of a packet: major, minor, patch, channel. */
+/** The version of a packet's sender in bytes 21 to 24: major, minor, patch, channel. */
 export type VersionBytes = readonly [major: number, minor: number, patch: number, channel: number];
 
-/** What says nothing. */
+/** The bytes of a sender that does not send its version. */
 export const NO_VERSION: VersionBytes = Object.freeze([0, 0, 0, 0] as const);
 
-/** By the number of the channel; a build of none of these is `other`. */
+/** By the number of the channel. Any other kind of build is `other`. */
 const CHANNELS = ['stable', 'alpha', 'beta', 'rc', 'dev', 'other'] as const;
 const STABLE = 0;
 const DEV = 4;
 const OTHER = 5;
 
-/** Words of build systems for what is no release, beside `dev` itself. */
+/** The words of build systems for a development build. */
 const DEV_WORDS: ReadonlySet<string> = new Set(['dev', 'git', 'snapshot', 'dirty']);
 
 /**
- * The bytes that stand for a version as build systems make it: `1.2.3`, `v1.2.3` (stable), `1.2.3-rc.1`, `1.2.3~rc1-1` (rc),
- * `1.2.3-dev`, `0.8.1~git20240101`, `1.2.3-4-gabcdef0`, `1.2.3+git.abc` (dev). Other build metadata, after a `+`, says nothing.
- * `undefined` where the text is no version or a number does not fit into a byte.
+ * The bytes of a version in a form of a build system: `1.2.3`, `v1.2.3` (stable), `1.2.3-rc.1`, `1.2.3~rc1-1` (rc), `1.2.3-dev`,
+ * `0.8.1~git20240101`, `1.2.3-4-gabcdef0`, `1.2.3+git.abc` (dev). Other build metadata, after a `+`, is ignored. `undefined` if the
+ * text is no version, or a number does not fit into a byte.
  */
 export function parseClientVersion(text: string): VersionBytes | undefined {
   if (typeof text !== 'string') return undefined;
@@ -30,9 +30,9 @@ export function parseClientVersion(text: string): VersionBytes | undefined {
 }
 
 /**
- * The version that bytes stand for: `1.2.3`, `1.2.3-rc`; an unknown channel is `other`.
+ * The text of a version: `1.2.3`, `1.2.3-rc`. An unknown channel is `other`.
  *
- * @throws LivenessError `ERR_INVALID_PACKET` where they are no four bytes
+ * @throws LivenessError `ERR_INVALID_PACKET` if it is not four bytes
  */
 export function formatClientVersion(version: VersionBytes): string {
   if (!isVersionBytes(version)) {
@@ -51,7 +51,7 @@ function isByte(value: unknown): boolean {
   return typeof value === 'number' && Number.isInteger(value) && value >= 0 && value <= 255;
 }
 
-/** By the first word. As `git describe` has it, `4-gabcdef0` is four commits after the version. */
+/** The first word of the suffix decides. `4-gabcdef0` is of `git describe`: four commits after the version. */
 function channelOf(suffix: string | undefined, metadata: string | undefined): number {
   if (suffix === undefined) return metadata !== undefined && DEV_WORDS.has(firstWord(metadata)) ? DEV : STABLE;
   const word = firstWord(suffix);

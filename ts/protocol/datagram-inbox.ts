@@ -1,20 +1,20 @@
-/** Datagrams between the one who receives them and those who wait for them. */
-import { givenMicros, LONGEST_WAIT_MS, monotonicNow } from '../clock.js';
-import { LivenessError } from '../errors.js';
-import type { Datagram } from './udp.js';
+/** A queue between the receiver of datagrams and the callers of `readFrom`. */
+import { givenMicros, LONGEST_WAIT_MS, monotonicNow } from '../base/clock.js';
+import { LivenessError } from '../base/errors.js';
+import { closedTransport, type Datagram } from './udp-service.js';
 
-/** Datagrams that nobody has read yet are kept up to this many; what comes then is dropped, as a socket would. */
-const MOST_UNREAD = 4_096;
+/** The most unread datagrams. Further ones are dropped, as a full socket drops them. */
+const MAX_UNREAD = 4_096;
 
 interface Reader {
   readonly resolve: (datagram: Datagram) => void;
   readonly reject: (error: Error) => void;
 }
 
-/** The reading half of a UDPService: one datagram per read, a deadline, and an end. */
+/** The reading half of a UDPService: one datagram per read, with a deadline and an end. */
 export class DatagramInbox {
   #unread: Datagram[] = [];
-  /** How many of them are read already: shifting a long array for each would cost more than reading it. */
+  /** How many of them are read. Shifting a long array for each datagram would cost more than reading it. */
   #taken = 0;
   readonly #readers: Reader[] = [];
   #deadline: NodeJS.Timeout | undefined;
@@ -23,20 +23,20 @@ export class DatagramInbox {
   #isClosed = false;
   #dropped = 0;
 
-  /** How many datagrams were dropped since nobody had read those before. */
+  /** The number of datagrams dropped because the queue was full. */
   get dropped(): number {
     return this.#dropped;
   }
 
-  /** Gives a datagram to the first who waits, or keeps it. */
+  /** Passes a datagram to the first waiting read, or keeps it. */
   put(datagram: Datagram): void {
     const reader = this.#readers.shift();
     if (reader !== undefined) reader.resolve(datagram);
-    else if (this.#unread.length - this.#taken < MOST_UNREAD) this.#unread.push(datagram);
+    else if (this.#unread.length - this.#taken < MAX_UNREAD) this.#unread.push(datagram);
     else this.#dropped += 1;
   }
 
-  /** The read that waits fails with this, else the next that finds nothing to read. */
+  /** Rejects the first waiting read, or the next one that finds no datagram. */
   fail(error: Error): void {
     const reader = this.#readers.shift();
     if (reader === undefined) this.#failure = error;
@@ -54,7 +54,7 @@ export class DatagramInbox {
     return new Promise((resolve, reject) => this.#readers.push({ resolve, reject }));
   }
 
-  /** @throws LivenessError `ERR_CONFIG` where it is no time */
+  /** @throws LivenessError `ERR_CONFIG` if it is no time */
   setDeadline(deadline: number | undefined): void {
     if (deadline !== undefined) givenMicros('deadline', deadline);
     clearTimeout(this.#deadline);
@@ -72,7 +72,7 @@ export class DatagramInbox {
     for (const { reject } of this.#readers.splice(0)) reject(pastDeadline());
   }
 
-  /** Whoever waits, and whoever comes when all is read, hears that it is over. */
+  /** Rejects all waiting reads, and later ones when no datagram is left. */
   end(): void {
     this.#isClosed = true;
     clearTimeout(this.#deadline);
@@ -89,10 +89,6 @@ export class DatagramInbox {
     }
     return datagram;
   }
-}
-
-export function closedTransport(): Error {
-  return new LivenessError('ERR_CLOSED', 'The transport is closed');
 }
 
 function pastDeadline(): Error {

@@ -1,7 +1,7 @@
-/** The engine's queue of deadlines: at most one entry per owner and kind, which is the owner's and stays. */
+/** A queue of deadlines. Each owner has one `Deadline` object per kind, which is in the queue or not. */
 import { Heap, HeapEntry } from './heap.js';
 
-/** What is due for a session. */
+/** The kind of a deadline: a transmit, or a check of detection. */
 export type Due = 'tx' | 'detect';
 
 /** One of the deadlines of an owner, in the queue or not. */
@@ -28,21 +28,21 @@ export class DeadlineQueue<T> {
     return this.#heap.first?.at;
   }
 
-  /** Puts a deadline in, or moves the one that is there. True where there was none. */
+  /** Adds or moves a deadline. Returns true if it was not in the queue. */
   set(deadline: Deadline<T>, at: number): boolean {
     const isNew = !deadline.isQueued;
     this.#heap.set(deadline, at);
     return isNew;
   }
 
-  /** Takes a deadline out. True where there was one. */
+  /** Removes a deadline. Returns true if it was in the queue. */
   remove(deadline: Deadline<T>): boolean {
     if (!deadline.isQueued) return false;
     this.#heap.remove(deadline);
     return true;
   }
 
-  /** Takes out the earliest deadline if it is not later than `now`. */
+  /** Removes and returns the earliest deadline if it is not later than `now`. */
   popIfDue(now: number): Deadline<T> | undefined {
     const { first } = this.#heap;
     if (first === undefined || first.at > now) return undefined;

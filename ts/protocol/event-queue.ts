@@ -1,19 +1,19 @@
-/** A queue of what is to happen to sessions, by time. */
-import { expected, LivenessError } from '../errors.js';
+/** A queue of events of sessions, ordered by time. */
+import { expected, LivenessError } from '../base/errors.js';
 import type { Due } from './deadline-queue.js';
 import { Heap, HeapEntry } from './heap.js';
 import { Session } from './session.js';
 
-/** Something that is due for a session. */
+/** An event of a session. */
 export interface QueuedEvent {
-  /** When, in milliseconds of CLOCK_MONOTONIC (`monotonicNow()`). */
+  /** The time in milliseconds of CLOCK_MONOTONIC (`monotonicNow()`). */
   readonly at: number;
-  /** `tx`: a packet is to be sent. `detect`: silence is to be judged. */
+  /** `tx`: send a packet. `detect`: check detection. */
   readonly kind: Due;
   readonly session: Session;
 }
 
-/** What `popIfDue` gives: the event that is due, or how long to wait for the earliest, `undefined` where there is none. */
+/** The result of `popIfDue`: an event that is due, or the wait until the earliest one; `undefined` if the queue is empty. */
 export type Popped = { readonly event: QueuedEvent; readonly wait?: never } | { readonly event?: never; readonly wait: number | undefined };
 
 class Entry extends HeapEntry {
@@ -25,24 +25,24 @@ class Entry extends HeapEntry {
   }
 }
 
-/** Events of equal times come out in the order in which they were put in (reference name: `EventQueue`). */
+/** Events with equal times leave the queue in the order in which they were pushed (reference name: `EventQueue`). */
 export class EventQueue {
   readonly #heap = new Heap<Entry>();
   readonly #counts = new Map<string, number>();
 
-  /** How many events there are (reference name: `EventQueue.Len`). */
+  /** The number of events (reference name: `EventQueue.Len`). */
   get length(): number {
     return this.#heap.length;
   }
 
-  /** @throws LivenessError `ERR_CONFIG` where it is no event */
+  /** @throws LivenessError `ERR_CONFIG` if it is no event */
   push(event: QueuedEvent): void {
     const { at, kind, session } = checked(event);
     this.#count(session, 1);
     this.#heap.set(new Entry({ at, kind, session }), at);
   }
 
-  /** The earliest event, taken out; `undefined` where there is none. */
+  /** Removes and returns the earliest event; `undefined` if there is none. */
   pop(): QueuedEvent | undefined {
     const { first } = this.#heap;
     if (first === undefined) return undefined;
@@ -52,9 +52,9 @@ export class EventQueue {
   }
 
   /**
-   * The earliest event, taken out, if its time has come; else how many milliseconds are left until then.
+   * Removes and returns the earliest event if it is due; otherwise returns the milliseconds until it is.
    *
-   * @throws LivenessError `ERR_CONFIG` where `now` is no time
+   * @throws LivenessError `ERR_CONFIG` if `now` is no time
    */
   popIfDue(now: number): Popped {
     check(typeof now === 'number' && !Number.isNaN(now), 'now', 'a number of milliseconds', now);
@@ -65,9 +65,9 @@ export class EventQueue {
   }
 
   /**
-   * How many events there are for sessions on an interface and a local address.
+   * The number of events of sessions with an interface and a local address.
    *
-   * @throws LivenessError `ERR_CONFIG` where they are no text
+   * @throws LivenessError `ERR_CONFIG` if they are no text
    */
   countFor(iface: string, localIP: string): number {
     check(typeof iface === 'string', 'iface', 'the name of an interface', iface);

@@ -1,13 +1,13 @@
-/** A binary heap of entries with deadlines that knows where each entry is. */
+/** A binary heap of entries with deadlines, each of which knows its index, so that it can be moved or removed. */
 
-/** Where an entry stands that is in no heap. */
+/** The index of an entry that is in no heap. */
 const OUTSIDE = -1;
 
-/** Something with a deadline. It may be put in, taken out and put in again. */
+/** An entry with a deadline. It can be added, removed and added again. */
 export class HeapEntry {
-  /** When it is due. Changed only through `set`. */
+  /** The deadline. Changed only by `Heap.set`. */
   at = Infinity;
-  /** Breaks ties: of equal times the one that was set first comes first. */
+  /** Breaks ties: of equal deadlines, the one that was set first comes first. */
   order = 0;
   /** Kept by the heap. */
   place = OUTSIDE;
@@ -30,7 +30,7 @@ export class Heap<T extends HeapEntry> {
     return this.#entries[0];
   }
 
-  /** Puts an entry in, or moves one of this heap to another time. */
+  /** Adds an entry, or moves an entry of this heap to another deadline. */
   set(entry: T, at: number): void {
     entry.at = at;
     entry.order = this.#nextOrder++;
@@ -41,7 +41,7 @@ export class Heap<T extends HeapEntry> {
     this.#settle(entry);
   }
 
-  /** Takes an entry of this heap out. */
+  /** Removes an entry of this heap. */
   remove(entry: T): void {
     const last = this.#entries.pop();
     if (last !== undefined && last !== entry) {
@@ -51,7 +51,7 @@ export class Heap<T extends HeapEntry> {
     entry.place = OUTSIDE;
   }
 
-  /** Moves an entry up or down to where it belongs. */
+  /** Moves an entry up or down to its place. */
   #settle(entry: T): void {
     const { place } = entry;
     this.#rise(entry);
@@ -84,10 +84,10 @@ export class Heap<T extends HeapEntry> {
 
   #lesserChild(place: number): T | undefined {
     const right = 2 * place + 2;
-    // Never read beyond the end: V8 would take the array for one with holes.
-    const one = right - 1 < this.#entries.length ? this.#entries[right - 1] : undefined;
-    const other = right < this.#entries.length ? this.#entries[right] : undefined;
-    return one !== undefined && other !== undefined && isBefore(other, one) ? other : one;
+    // No reads beyond the end: they would make V8 treat the array as one with holes.
+    const leftChild = right - 1 < this.#entries.length ? this.#entries[right - 1] : undefined;
+    const rightChild = right < this.#entries.length ? this.#entries[right] : undefined;
+    return leftChild !== undefined && rightChild !== undefined && isBefore(rightChild, leftChild) ? rightChild : leftChild;
   }
 
   #put(entry: T, place: number): void {
@@ -96,6 +96,6 @@ export class Heap<T extends HeapEntry> {
   }
 }
 
-function isBefore(one: HeapEntry, other: HeapEntry): boolean {
-  return one.at < other.at || (one.at === other.at && one.order < other.order);
+function isBefore(left: HeapEntry, right: HeapEntry): boolean {
+  return left.at < right.at || (left.at === right.at && left.order < right.order);
 }

@@ -1,12 +1,12 @@
-/** The one random draw that a transmit makes. */
+/** The jitter of transmit intervals, and its random numbers. */
 
 /**
- * Marsaglia's xorshift32 (shifts 13, 17, 5): the same numbers as the native engine's, for the same seed. Not for secrets.
+ * Marsaglia's xorshift32 (shifts 13, 17, 5). The native engine draws the same numbers for the same seed. Not for secrets.
  */
 export class Xorshift32 {
   #state: number;
 
-  /** A seed of 32 bits; zero, on which xorshift would stay, becomes one. */
+  /** @param seed 32 bits. 0 becomes 1, since xorshift never leaves 0 */
   constructor(seed: number) {
     this.#state = seed >>> 0 || 1;
   }
@@ -26,14 +26,14 @@ export class Xorshift32 {
 export type Random = () => number;
 
 /**
- * The interval with its jitter: uniform in ± 10 %, or in −25 % … −10 % towards a peer whose detection multiplier is 1, since
- * anything longer makes it flap (RFC 5880 §6.8.7). Whole microseconds in, whole microseconds out.
+ * The interval with jitter: uniform in ± 10 %; in −25 % … −10 % if the peer's detection multiplier is 1, since it would time out
+ * after a longer interval (RFC 5880 §6.8.7). Both are whole microseconds.
  */
 export function jittered(intervalUs: number, peerDetectMult: number, random: Random): number {
   const tenth = Math.floor(intervalUs / 10);
   const isStrict = peerDetectMult === 1;
   const least = isStrict ? intervalUs - Math.floor(intervalUs / 4) : intervalUs - tenth;
   const most = isStrict ? intervalUs - tenth : intervalUs + tenth;
-  // The upper 24 bits of the draw, so that the product stays exact in a double.
+  // The upper 24 bits of the draw keep the product exact in a double.
   return least + Math.floor(((random() >>> 8) * (most - least + 1)) / 2 ** 24);
 }

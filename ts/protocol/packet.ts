@@ -1,14 +1,34 @@
 /** Bytes <-> `ControlPacket`: the 40-byte wire format, whose first 20 bytes are RFC 5880's (§4.1). */
-import { expected, LivenessError } from '../errors.js';
+import { expected, LivenessError } from '../base/errors.js';
 import { isVersionBytes, NO_VERSION, type VersionBytes } from './client-version.js';
 import { isState, type State, stateFromWire, stateToWire } from './state.js';
 
 /** Length of a control packet in bytes, and the value of its length field. */
 export const PACKET_LENGTH = 40;
 
-/** The one protocol version there is. */
+/** The only protocol version. */
 export const PROTOCOL_VERSION = 1;
 
+/** The offset of each field in bytes. */
+export const FIELD = Object.freeze({
+  /** 3 bits of version, 5 of diagnostic, which is not used. */
+  version: 0,
+  /** 2 bits of state, 6 of flags, which are not used. */
+  state: 1,
+  detectMult: 2,
+  length: 3,
+  localDiscr: 4,
+  peerDiscr: 8,
+  desiredMinTx: 12,
+  requiredMinRx: 16,
+  flags: 20,
+  clientVersion: 21,
+  /** 15 bytes, sent as zeros and ignored when received. */
+  reserved: 25,
+});
+
+const VERSION_SHIFT = 5;
+const STATE_SHIFT = 6;
 const FLAG_PASSIVE = 0b0000_0001;
 
 /** `ERR_SHORT_PACKET`: fewer than 40 bytes (reference name: `ErrShortPacket`). */
@@ -32,13 +52,13 @@ export class UnsupportedVersionError extends LivenessError {
   }
 }
 
-/** What a packet is made of. */
+/** The fields of a packet. */
 export interface ControlPacketFields {
   /** 1. */
   version: number;
   /** The sender's state. */
   state: State;
-  /** So many intervals of silence mean Down, 0 to 255. */
+  /** The number of intervals whose silence means Down, 0 to 255. */
   detectMult: number;
   /** The sender's discriminator, 32 bits. */
   localDiscr: number;
@@ -48,9 +68,9 @@ export interface ControlPacketFields {
   desiredMinTxUs: number;
   /** Microseconds, 32 bits. */
   requiredMinRxUs: number;
-  /** The sender only observes. Default: false. */
+  /** The sender is passive: it only observes. Default: false. */
   passive?: boolean;
-  /** The sender's version: major, minor, patch, channel. Default: zeros, which say nothing. */
+  /** The sender's version: major, minor, patch, channel. Default: zeros, for none. */
   clientVersion?: VersionBytes;
 }
 
@@ -84,58 +104,58 @@ export class ControlPacket {
     this.clientVersion = clientVersion === NO_VERSION ? NO_VERSION : [...clientVersion];
   }
 
-  /** A copy that has other values in some fields. @throws LivenessError `ERR_INVALID_PACKET` */
+  /** A copy with other values in some fields. @throws LivenessError `ERR_INVALID_PACKET` */
   with(changes: Partial<ControlPacketFields>): ControlPacket {
     const { version, state, detectMult, localDiscr, peerDiscr, desiredMinTxUs, requiredMinRxUs, passive, clientVersion } = this;
     const own = { version, state, detectMult, localDiscr, peerDiscr, desiredMinTxUs, requiredMinRxUs, passive, clientVersion };
     return new ControlPacket({ ...own, ...changes });
   }
 
-  /** The packet as the wire has it: 40 bytes, big-endian, reserved bits and bytes zero (reference name: `Marshal`). */
+  /** The packet on the wire: 40 bytes, big-endian, reserved bits and bytes zero (reference name: `Marshal`). */
   marshal(): Uint8Array {
     const bytes = new Uint8Array(PACKET_LENGTH);
     this.marshalInto(bytes);
     return bytes;
   }
 
-  /** @internal The same, into 40 bytes that are there. */
+  /** @internal Writes the packet into 40 given bytes. */
   marshalInto(bytes: Uint8Array): void {
     const { clientVersion } = this;
-    bytes[0] = this.version << 5;
-    bytes[1] = stateToWire(this.state) << 6;
-    bytes[2] = this.detectMult;
-    bytes[3] = PACKET_LENGTH;
-    putWord(bytes, 4, this.localDiscr);
-    putWord(bytes, 8, this.peerDiscr);
-    putWord(bytes, 12, this.desiredMinTxUs);
-    putWord(bytes, 16, this.requiredMinRxUs);
-    bytes[20] = this.passive ? FLAG_PASSIVE : 0;
-    for (let at = 0; at < clientVersion.length; at += 1) bytes[21 + at] = clientVersion[at] ?? 0;
-    bytes.fill(0, 25, PACKET_LENGTH);
+    bytes[FIELD.version] = this.version << VERSION_SHIFT;
+    bytes[FIELD.state] = stateToWire(this.state) << STATE_SHIFT;
+    bytes[FIELD.detectMult] = this.detectMult;
+    bytes[FIELD.length] = PACKET_LENGTH;
+    putWord(bytes, FIELD.localDiscr, this.localDiscr);
+    putWord(bytes, FIELD.peerDiscr, this.peerDiscr);
+    putWord(bytes, FIELD.desiredMinTx, this.desiredMinTxUs);
+    putWord(bytes, FIELD.requiredMinRx, this.requiredMinRxUs);
+    bytes[FIELD.flags] = this.passive ? FLAG_PASSIVE : 0;
+    for (let index = 0; index < clientVersion.length; index += 1) bytes[FIELD.clientVersion + index] = clientVersion[index] ?? 0;
+    bytes.fill(0, FIELD.reserved, PACKET_LENGTH);
   }
 
   /**
    * Reads a packet from the first 40 bytes (reference name: `UnmarshalControlPacket`). Checks size, version and length
-   * field only; reserved bits and bytes are ignored, whatever they hold.
+   * field only; reserved bits and bytes are ignored.
    *
    * @throws ShortPacketError, UnsupportedVersionError, InvalidLengthError, in this order; LivenessError
-   * `ERR_INVALID_PACKET` for what is no Uint8Array
+   * `ERR_INVALID_PACKET` if `bytes` is no Uint8Array
    */
   static unmarshal(bytes: Uint8Array): ControlPacket {
     check(bytes instanceof Uint8Array, 'bytes', 'a Uint8Array', bytes);
     const fault = faultOf(bytes);
     if (fault === 'short') throw new ShortPacketError(bytes.length);
     if (fault === 'bad_version') throw new UnsupportedVersionError(versionOf(bytes));
-    if (fault === 'bad_len') throw new InvalidLengthError(byteAt(bytes, 3));
+    if (fault === 'bad_len') throw new InvalidLengthError(byteAt(bytes, FIELD.length));
     return new ControlPacket({
       version: PROTOCOL_VERSION,
-      state: stateFromWire(byteAt(bytes, 1) >> 6) as State,
-      detectMult: byteAt(bytes, 2),
-      localDiscr: wordAt(bytes, 4),
-      peerDiscr: wordAt(bytes, 8),
-      desiredMinTxUs: wordAt(bytes, 12),
-      requiredMinRxUs: wordAt(bytes, 16),
-      passive: (byteAt(bytes, 20) & FLAG_PASSIVE) !== 0,
+      state: stateFromWire(byteAt(bytes, FIELD.state) >> STATE_SHIFT) as State,
+      detectMult: byteAt(bytes, FIELD.detectMult),
+      localDiscr: wordAt(bytes, FIELD.localDiscr),
+      peerDiscr: wordAt(bytes, FIELD.peerDiscr),
+      desiredMinTxUs: wordAt(bytes, FIELD.desiredMinTx),
+      requiredMinRxUs: wordAt(bytes, FIELD.requiredMinRx),
+      passive: (byteAt(bytes, FIELD.flags) & FLAG_PASSIVE) !== 0,
       clientVersion: versionBytesOf(bytes),
     });
   }
@@ -146,8 +166,8 @@ export type InvalidReason =
   'short' | 'bad_version' | 'bad_len' | 'bad_detect_mult' | 'bad_discr' | 'bad_interval' | 'foreign_discr' | 'bad_ttl';
 
 /**
- * What the receive path takes for a packet: well-formed, and without the zeros that mean nothing (RFC 5880 §6.8.6); else
- * why it is not, without the cost of an error per packet of a flood.
+ * Reads a received packet: well-formed, with a detection multiplier and a discriminator that are not 0 (RFC 5880 §6.8.6).
+ * Otherwise returns the reason, since throwing an error for each packet of a flood would cost too much.
  */
 export function receivable(bytes: Uint8Array): ControlPacket | InvalidReason {
   const fault = faultOf(bytes);
@@ -157,27 +177,29 @@ export function receivable(bytes: Uint8Array): ControlPacket | InvalidReason {
   return packet.localDiscr === 0 ? 'bad_discr' : packet;
 }
 
-/** What keeps bytes from being a packet. */
+/** Why bytes are no packet, if they are none. */
 function faultOf(bytes: Uint8Array): 'short' | 'bad_version' | 'bad_len' | undefined {
   if (bytes.length < PACKET_LENGTH) return 'short';
   if (versionOf(bytes) !== PROTOCOL_VERSION) return 'bad_version';
-  return bytes[3] === PACKET_LENGTH ? undefined : 'bad_len';
+  return bytes[FIELD.length] === PACKET_LENGTH ? undefined : 'bad_len';
 }
 
 function versionOf(bytes: Uint8Array): number {
-  return byteAt(bytes, 0) >> 5;
+  return byteAt(bytes, FIELD.version) >> VERSION_SHIFT;
 }
 
-/** Most peers say nothing: they share one value. */
+/** Most peers send zeros: they share one value. */
 function versionBytesOf(bytes: Uint8Array): VersionBytes {
-  return wordAt(bytes, 21) === 0 ? NO_VERSION : [byteAt(bytes, 21), byteAt(bytes, 22), byteAt(bytes, 23), byteAt(bytes, 24)];
+  const at = FIELD.clientVersion;
+  if (wordAt(bytes, at) === 0) return NO_VERSION;
+  return [byteAt(bytes, at), byteAt(bytes, at + 1), byteAt(bytes, at + 2), byteAt(bytes, at + 3)];
 }
 
 function byteAt(bytes: Uint8Array, at: number): number {
   return bytes[at] ?? 0;
 }
 
-/** 32 bits, big-endian. A `DataView` would be one more object for each packet. */
+/** 32 bits, big-endian. A `DataView` would be another object for each packet. */
 function wordAt(bytes: Uint8Array, at: number): number {
   return ((byteAt(bytes, at) << 24) | (byteAt(bytes, at + 1) << 16) | (byteAt(bytes, at + 2) << 8) | byteAt(bytes, at + 3)) >>> 0;
 }

@@ -1,21 +1,22 @@
-/** The loop that reads a transport and hands packets on. */
-import { monotonicNow } from '../clock.js';
+/** The loop that reads a transport and passes packets to a handler. */
+import { addAbortListener } from 'node:events';
+
 import * as v from 'valibot';
 
-import { codeOf, messageOf, toError } from '../errors.js';
-import { field, functionField, hasMethods, object, optionsOf, SIGNAL_SCHEMA } from '../fields.js';
-import { callGuarded, promised, readGuarded } from '../guard.js';
-import { componentLogger, type Logger, loggerField } from '../logger.js';
-import { LABEL_IFACE, LABEL_LOCAL_IP, LABEL_OPERATION, LABEL_REASON, type Metrics, metricsField } from '../metrics.js';
-import { MetricsSink } from '../metrics-sink.js';
-import type { Peer } from '../route.js';
+import { monotonicNow } from '../base/clock.js';
+import { codeOf, messageOf, toError } from '../base/errors.js';
+import { field, functionField, hasMethods, object, optionsOf, SIGNAL_SCHEMA } from '../base/fields.js';
+import { callGuarded, promised, readGuarded } from '../base/guard.js';
+import { componentLogger, type Logger, loggerField } from '../base/logger.js';
+import { LABEL_IFACE, LABEL_LOCAL_IP, LABEL_OPERATION, LABEL_REASON, type Metrics, metricsField } from '../metrics/metrics.js';
+import { MetricsSink } from '../metrics/metrics-sink.js';
+import type { Peer } from '../base/route.js';
 import { ControlPacket, type InvalidReason, receivable } from './packet.js';
-import { Throttle } from './throttle.js';
-import { checkDatagram, type Datagram, isGone, type UDPService } from './udp.js';
+import { Throttle } from '../base/throttle.js';
+import { checkDatagram, type Datagram, isGone, type UDPService } from './udp-service.js';
 
 /**
- * Called with every well-formed packet, whom it is from and to, and when it arrived, in milliseconds of CLOCK_MONOTONIC
- * (reference name: `HandleRxFunc`).
+ * Handles a well-formed packet from a peer, with its arrival in milliseconds of CLOCK_MONOTONIC (reference name: `HandleRxFunc`).
  */
 export type HandleRx = (packet: ControlPacket, peer: Peer, arrival: number) => void;
 
@@ -23,21 +24,21 @@ export interface ReceiverOptions {
   /** The transport to read. */
   udp: UDPService;
   handleRx: HandleRx;
-  /** Repeated failures are logged once in five seconds. Default: nothing is logged. */
+  /** Default: nothing is logged. A repeated failure is logged once in five seconds. */
   logger?: Logger | undefined;
   metrics?: Metrics | undefined;
 }
 
-/** What a receiver has done so far. */
+/** Counters of a receiver. */
 export interface ReceiverStats {
   readonly received: number;
   readonly invalid: number;
   readonly readErrors: number;
-  /** The handler threw. */
+  /** How often the handler failed. */
   readonly handlerErrors: number;
 }
 
-/** After a failed read there is a pause: a transport that fails at once, again and again, must not spin. In milliseconds. */
+/** The pause after a failed read, in milliseconds, since a transport may fail at once, again and again. */
 const PAUSE_AFTER_ERROR = 10;
 
 const SCHEMA = object({
@@ -66,22 +67,21 @@ export class Receiver {
   }
 
   /**
-   * Reads until the signal aborts: resolves then (reference name: `Receiver.Run`). Failed reads are counted and logged, and
-   * the loop goes on; rejects where the transport is closed or gone.
+   * Reads until the signal aborts, then resolves (reference name: `Receiver.Run`). Failed reads are counted and logged. Rejects if
+   * the transport is closed or broken for good.
    */
   async run(options?: { signal?: AbortSignal | undefined }): Promise<void> {
     const { signal } = optionsOf(SIGNAL_SCHEMA, options);
     const aborted = (): boolean => signal?.aborted === true;
-    // A read that is under way ends at its deadline.
-    const stop = (): void => this.#setReadDeadline(monotonicNow());
-    signal?.addEventListener('abort', stop, { once: true });
+    // A deadline ends the present read.
+    const abortListener = signal && addAbortListener(signal, () => this.#setReadDeadline(monotonicNow()));
     try {
       while (!aborted()) {
         const datagram = await this.#read(aborted);
         if (datagram !== undefined) this.#handle(datagram);
       }
     } finally {
-      signal?.removeEventListener('abort', stop);
+      abortListener?.[Symbol.dispose]();
       if (aborted()) this.#setReadDeadline(undefined);
     }
   }
@@ -110,7 +110,7 @@ export class Receiver {
     }
   }
 
-  /** A deadline that somebody set has passed: without it the next read waits. Yields: a transport may time out at once, for ever. */
+  /** Removes a deadline of the user that has passed. Yields, since a transport may time out at once, again and again. */
   async #passDeadline(): Promise<void> {
     this.#setReadDeadline(undefined);
     await new Promise((resolve) => setImmediate(resolve));
@@ -142,7 +142,7 @@ export class Receiver {
     this.#throttle.log('metrics', (skipped) => this.#log.warn({ err: thrown, skipped }, `a metric failed: ${messageOf(thrown)}`));
   }
 
-  /** A transport that takes no deadline reads on until its next datagram. */
+  /** A transport that refuses deadlines ends its read with the next datagram. */
   #setReadDeadline(deadline: number | undefined): void {
     callGuarded(
       () => this.#udp.setReadDeadline(deadline),

@@ -1,51 +1,51 @@
-/** The rules that a session goes by, as values. The wire is the same under all of them, and each talks to any peer. */
+/** The rule sets of sessions. Packets are the same under all rule sets, and sessions of different rule sets work together. */
 
 /** One set of rules (`ARCHITECTURE.md`, "Two rule sets"). */
 export interface Rules {
   readonly name: string;
   /**
-   * Learn the peer's discriminator from every accepted packet with state Down, Init or Up (RFC 5880 §6.8.6), and unlearn it
-   * on a received AdminDown; else only while none is known, and in Up where it differs.
+   * Learn the peer's discriminator from every accepted packet with state Down, Init or Up (RFC 5880 §6.8.6), and forget it on a
+   * received AdminDown. Otherwise: learn it only while none is known, and in Up also another one.
    */
   readonly learnsFromEveryPacket: boolean;
-  /** Forget the peer's discriminator when, after a detection timeout, a further detection time passes in silence. */
+  /** Forget the peer's discriminator after one detection time of silence in Down. */
   readonly forgetsAfterSilence: boolean;
-  /** In Down, knowing no peer, hear a packet that names a discriminator which is not ours as a Down that names none. */
-  readonly hearsStrangersWhenDown: boolean;
-  /** A Down that arrives in Init leaves us in Init (RFC 5880 §6.2); else it takes us Down. */
+  /** In Down without a known peer discriminator, accept a packet with a foreign discriminator as a Down without one. */
+  readonly acceptsForeignDiscriminatorWhenDown: boolean;
+  /** Stay in Init on a received Down (RFC 5880 §6.2). Otherwise: go Down. */
   readonly staysInitOnDown: boolean;
-  /** The least time that Init lasts in silence, in microseconds. */
+  /** The shortest silence that ends Init, in microseconds. */
   readonly initDetectMinUs: number;
   /**
-   * So many transmits of ours Init lasts in silence, at least: a reference peer that remembers our former life needs two of
-   * them to answer, and it may take one more to begin.
+   * The least number of our transmits before silence ends Init. A peer with the reference's rules that knows our previous
+   * discriminator answers only the second one, and may miss another one at first.
    */
   readonly initTransmitsMin: number;
-  /** Take a peer's interval beyond our own ceiling as it is, up to 60 s; else it is clamped. */
+  /** Accept a peer's interval above our ceiling, up to 60 s. Otherwise: clamp it to the ceiling. */
   readonly acceptsSlowerPeers: boolean;
 }
 
-/** The longest transmit interval that a peer may announce where slower peers are accepted, in microseconds. */
+/** The longest transmit interval of a peer if slower peers are accepted, in microseconds. */
 export const MAX_PEER_INTERVAL_US = 60_000_000;
 
-/** The reference's own rules. They have holes that only show between hosts that restart. */
+/** The rules of the reference. They can fail when hosts restart (`ARCHITECTURE.md`, "Two rule sets"). */
 export const REFERENCE: Rules = Object.freeze({
   name: 'reference',
   learnsFromEveryPacket: false,
   forgetsAfterSilence: false,
-  hearsStrangersWhenDown: false,
+  acceptsForeignDiscriminatorWhenDown: false,
   staysInitOnDown: false,
   initDetectMinUs: 0,
   initTransmitsMin: 0,
   acceptsSlowerPeers: false,
 });
 
-/** The rules of the managers: the reference's with its holes closed. */
+/** The rules of managers: those of the reference, corrected for restarts. */
 export const ROBUST: Rules = Object.freeze({
   name: 'robust',
   learnsFromEveryPacket: true,
   forgetsAfterSilence: true,
-  hearsStrangersWhenDown: true,
+  acceptsForeignDiscriminatorWhenDown: true,
   staysInitOnDown: true,
   initDetectMinUs: 3_300_000,
   initTransmitsMin: 3,

@@ -1,11 +1,13 @@
-/** The loop that sends what is due and declares Down what has been silent for too long. */
+/** The loop that sends packets when they are due and takes silent sessions Down. */
+import { addAbortListener } from 'node:events';
+
 import * as v from 'valibot';
 
-import { givenMicros, LONGEST_WAIT_MS, monotonicNow, toMicros } from '../clock.js';
-import { expected, LivenessError, messageOf } from '../errors.js';
-import { field, flag, functionField, hasMethods, integer, object, optionsOf, SIGNAL_SCHEMA } from '../fields.js';
-import { callGuarded, promised } from '../guard.js';
-import { componentLogger, type Logger, loggerField } from '../logger.js';
+import { givenMicros, LONGEST_WAIT_MS, monotonicNow, toMicros } from '../base/clock.js';
+import { expected, LivenessError, messageOf } from '../base/errors.js';
+import { field, flag, functionField, hasMethods, integer, object, optionsOf, SIGNAL_SCHEMA } from '../base/fields.js';
+import { callGuarded, promised } from '../base/guard.js';
+import { componentLogger, type Logger, loggerField } from '../base/logger.js';
 import {
   LABEL_OPERATION,
   LABEL_REASON,
@@ -15,43 +17,43 @@ import {
   type Metrics,
   metricsField,
   peerLabels,
-  scopeLabels,
-} from '../metrics.js';
-import { MetricsSink } from '../metrics-sink.js';
-import { formatPeer } from '../route.js';
+  endpointLabels,
+} from '../metrics/metrics.js';
+import { MetricsSink } from '../metrics/metrics-sink.js';
+import { formatPeer } from '../base/route.js';
 import { Xorshift32 } from './jitter.js';
 import { randomWord } from './random.js';
 import { Session } from './session.js';
 import type { SessionCore } from './session-core.js';
 import type { State } from './state.js';
-import { Throttle } from './throttle.js';
-import { MOST_ROUNDS, Timeline, type TimelineListener, Tracked, type TransitionCause } from './timeline.js';
-import type { UDPService } from './udp.js';
+import { Throttle } from '../base/throttle.js';
+import { MOST_ROUNDS, Timeline, type TimelineListener, TimelineEntry, type TransitionCause } from './timeline.js';
+import type { UDPService } from './udp-service.js';
 
 /**
- * Called when a session was taken Down by silence (reference name: `SessionDownFunc`). What it throws, or rejects with, is
- * counted and logged.
+ * Called after silence has taken a session Down (reference name: `SessionDownFunc`). An error that it throws or rejects with
+ * is counted and logged.
  */
 export type SessionDown = (session: Session) => void;
 
 export interface SchedulerOptions {
-  /** The transport to send by. */
+  /** The transport that sends. */
   udp: UDPService;
   onSessionDown: SessionDown;
-  /** Entries in the queue; two per session, so that one session more than half of it is refused. Default: 10 240. */
+  /** The most entries in the queue; each session has two. Default: 10 240. */
   maxEvents?: number | undefined;
-  /** Show series per peer too. Default: false. */
+  /** Whether to show series per peer. Default: false. */
   enablePeerMetrics?: boolean | undefined;
-  /** Repeated failures are logged once in five seconds. Default: nothing is logged. */
+  /** Default: nothing is logged. A repeated failure is logged once in five seconds. */
   logger?: Logger | undefined;
   metrics?: Metrics | undefined;
 }
 
-/** What a scheduler has done so far. */
+/** Counters of a scheduler. */
 export interface SchedulerStats {
   readonly sent: number;
   readonly writeErrors: number;
-  /** `onSessionDown` threw. */
+  /** How often `onSessionDown` failed. */
   readonly handlerErrors: number;
 }
 
@@ -66,25 +68,25 @@ const SCHEMA = object({
   metrics: v.optional(metricsField),
 });
 
-class Slot extends Tracked {
+class ScheduledSession extends TimelineEntry {
   readonly owner: Session;
-  /** The state as it was told last. */
-  told: State;
-  /** When the packet arrived that was accepted last. */
-  heardAt: number | undefined;
+  /** The state that was reported last. */
+  reported: State;
+  /** The arrival of the last accepted packet. */
+  lastRx: number | undefined;
 
   constructor(owner: Session) {
     super(owner.core);
     this.owner = owner;
-    this.told = owner.core.state;
-    this.heardAt = owner.core.lastRx;
+    this.reported = owner.core.state;
+    this.lastRx = owner.core.lastRx;
   }
 }
 
 /**
- * Drives sessions (reference name: `Scheduler`): a session that is added is probed at once; a change of state is announced
- * at once, but not sooner than one interval after the last packet; silence is judged when everything that had arrived was
- * read.
+ * Drives sessions (reference name: `Scheduler`). An added session sends its first packet at once. A change of state is
+ * announced at once, but not sooner than one interval after the last packet. Detection is checked after all datagrams that
+ * have arrived are handled.
  */
 export class Scheduler {
   readonly #udp: UDPService;
@@ -95,12 +97,12 @@ export class Scheduler {
   readonly #metrics: MetricsSink;
   readonly #hasPeerMetrics: boolean;
   readonly #throttle = new Throttle();
-  readonly #slots = new Map<Session, Slot>();
-  readonly #timeline: Timeline<Slot>;
+  readonly #scheduled = new Map<Session, ScheduledSession>();
+  readonly #timeline: Timeline<ScheduledSession>;
   readonly #stats = { sent: 0, writeErrors: 0, handlerErrors: 0 };
-  /** How many packets were handled. */
+  /** The number of handled packets. */
   #handled = 0;
-  /** Ends the wait that is under way. */
+  /** Ends the present wait. */
   #wake: () => void = () => undefined;
 
   /** @throws LivenessError `ERR_CONFIG` */
@@ -118,60 +120,60 @@ export class Scheduler {
   }
 
   /**
-   * Takes a session in; its first packet leaves at once.
+   * Adds a session; its first packet leaves at once.
    *
-   * @throws LivenessError `ERR_TOO_MANY_SESSIONS`, naming the value to set; `ERR_CONFIG` where it is no session
+   * @throws LivenessError `ERR_TOO_MANY_SESSIONS`, naming the value to set; `ERR_CONFIG` if it is no session
    */
   add(session: Session): void {
     checkSession(session);
-    if (this.#slots.has(session)) return;
-    if (this.#slots.size >= this.#maxSessions) {
-      const needed = 2 * (this.#slots.size + 1);
+    if (this.#scheduled.has(session)) return;
+    if (this.#scheduled.size >= this.#maxSessions) {
+      const needed = 2 * (this.#scheduled.size + 1);
       const message = `One session more than ${this.#maxSessions}, half of \`maxEvents\` (${this.#maxEvents}): set it to at least ${needed}`;
       throw new LivenessError('ERR_TOO_MANY_SESSIONS', message);
     }
     const { core } = session;
-    const slot = new Slot(session);
-    this.#slots.set(session, slot);
+    const scheduled = new ScheduledSession(session);
+    this.#scheduled.set(session, scheduled);
     core.nextTx = this.#timeline.paced(nowUs());
-    this.#timeline.add(slot);
-    this.#metrics.add('sessions', { ...scopeLabels(session.peer), [LABEL_STATE]: core.state });
+    this.#timeline.add(scheduled);
+    this.#metrics.add('sessions', { ...endpointLabels(session.peer), [LABEL_STATE]: core.state });
     this.#showPeer(session, undefined);
     this.#wake();
   }
 
-  /** Lets a session go, without a farewell. One that is not there is gone already. @throws LivenessError `ERR_CONFIG` */
+  /** Removes a session, without an AdminDown announcement. Does nothing for an unknown session. @throws LivenessError `ERR_CONFIG` */
   remove(session: Session): void {
     checkSession(session);
-    const slot = this.#slots.get(session);
-    if (slot === undefined) return;
-    this.#slots.delete(session);
-    this.#timeline.remove(slot);
-    this.#metrics.add('sessions', { ...scopeLabels(session.peer), [LABEL_STATE]: slot.told }, -1);
+    const scheduled = this.#scheduled.get(session);
+    if (scheduled === undefined) return;
+    this.#scheduled.delete(session);
+    this.#timeline.remove(scheduled);
+    this.#metrics.add('sessions', { ...endpointLabels(session.peer), [LABEL_STATE]: scheduled.reported }, -1);
     if (this.#hasPeerMetrics) {
-      this.#metrics.remove('peerSessions', { ...peerLabels(session.peer), [LABEL_STATE]: slot.told });
+      this.#metrics.remove('peerSessions', { ...peerLabels(session.peer), [LABEL_STATE]: scheduled.reported });
       this.#metrics.remove('peerDetectTime', peerLabels(session.peer));
     }
   }
 
   /**
-   * To be called after `session.handleRx(now, packet)`, with what that gave: a change is announced, and silence is counted
-   * from here. A packet that the session ignored changes nothing.
+   * To be called after `session.handleRx(now, packet)`, with its result: announces a change and restarts detection. A packet
+   * that the session ignored has no effect.
    *
-   * @throws LivenessError `ERR_CONFIG` where `now` is no time, `session` no session or `changed` no boolean
+   * @throws LivenessError `ERR_CONFIG` if `now` is no time, `session` no session or `changed` no boolean
    */
   handled(session: Session, changed: boolean, now: number): void {
     checkSession(session);
     if (typeof changed !== 'boolean') throw new LivenessError('ERR_CONFIG', expected('changed', 'a boolean', changed));
     const at = givenMicros('now', now);
     this.#handled += 1;
-    const slot = this.#slots.get(session);
-    if (slot === undefined) return;
+    const scheduled = this.#scheduled.get(session);
+    if (scheduled === undefined) return;
     const { lastRx } = session.core;
-    if (changed) this.#timeline.changed(at, slot, slot.told, 'handle_rx', at);
-    else if (lastRx !== slot.heardAt) this.#timeline.heard(slot);
-    slot.heardAt = lastRx;
-    this.#showPeer(session, slot.told);
+    if (changed) this.#timeline.changed(at, scheduled, scheduled.reported, 'handle_rx', at);
+    else if (lastRx !== scheduled.lastRx) this.#timeline.packetAccepted(scheduled);
+    scheduled.lastRx = lastRx;
+    this.#showPeer(session, scheduled.reported);
     this.#wake();
   }
 
@@ -179,33 +181,32 @@ export class Scheduler {
     return { ...this.#stats };
   }
 
-  /** Works until the signal aborts: resolves then (reference name: `Scheduler.Run`). */
+  /** Runs until the signal aborts, then resolves (reference name: `Scheduler.Run`). */
   async run(options?: { signal?: AbortSignal | undefined }): Promise<void> {
     const { signal } = optionsOf(SIGNAL_SCHEMA, options);
     const isRunning = (): boolean => signal?.aborted !== true;
-    const stop = (): void => this.#wake();
-    signal?.addEventListener('abort', stop);
+    const abortListener = signal && addAbortListener(signal, () => this.#wake());
     try {
       while (isRunning()) {
         const now = nowUs();
         const planned = this.#timeline.deadline;
-        if (planned !== undefined && planned < now) this.#timeline.noteLateness(now, now - planned);
+        if (planned !== undefined && planned < now) this.#timeline.noteTurnDelay(now, now - planned);
         this.#timeline.handleTimeout(now, 0);
-        if (this.#isDue(now)) await this.#judge(now, isRunning);
+        if (this.#isDue(now)) await this.#checkDetection(now, isRunning);
         await this.#sleep(isRunning);
       }
     } finally {
-      signal?.removeEventListener('abort', stop);
+      abortListener?.[Symbol.dispose]();
     }
   }
 
-  /** Everything that had arrived by then is handled before a session is declared Down: yields until a round has brought nothing. */
-  async #judge(since: number, isRunning: () => boolean): Promise<void> {
+  /** Yields until a round of the event loop has brought no packet, then takes silent sessions Down. */
+  async #checkDetection(since: number, isRunning: () => boolean): Promise<void> {
     for (let round = 0; round < MOST_ROUNDS && isRunning(); round++) {
       const before = this.#handled;
       await new Promise((resolve) => setImmediate(resolve));
       if (this.#handled === before) break;
-      // Receiving never postpones transmitting: what is due leaves, nothing is judged.
+      // Receiving must not postpone transmitting: packets that are due leave now. With 0 no session goes Down.
       this.#timeline.handleTimeout(nowUs(), 0);
     }
     if (isRunning()) this.#timeline.handleTimeout(nowUs(), since);
@@ -230,19 +231,19 @@ export class Scheduler {
     this.#wake = () => undefined;
   }
 
-  #listener(): TimelineListener<Slot> {
+  #listener(): TimelineListener<ScheduledSession> {
     return {
       transmit: ({ owner }, packet) => {
         void this.#send(owner, packet.marshal());
       },
-      changed: (slot, _, cause) => {
-        this.#changed(slot, cause);
+      changed: (scheduled, _, cause) => {
+        this.#changed(scheduled, cause);
       },
-      grace: ({ owner }) => {
-        this.#log.debug({ ...owner.peer }, 'a timeout was put off: this process was late itself');
+      extended: ({ owner }) => {
+        this.#log.debug({ ...owner.peer }, 'detection time extended: this process was late itself');
       },
       queued: ({ owner }, change) => {
-        this.#metrics.add('schedulerServiceQueueLen', scopeLabels(owner.peer), change);
+        this.#metrics.add('schedulerServiceQueueLen', endpointLabels(owner.peer), change);
         this.#metrics.add('schedulerTotalQueueLen', {}, change);
       },
     };
@@ -253,32 +254,32 @@ export class Scheduler {
     try {
       await promised(() => this.#udp.writeTo(bytes, { address: peerIP, port: session.port }, iface, localIP));
       this.#stats.sent += 1;
-      this.#metrics.add('controlPacketsTX', scopeLabels(session.peer));
+      this.#metrics.add('controlPacketsTX', endpointLabels(session.peer));
     } catch (thrown) {
       this.#stats.writeErrors += 1;
-      this.#metrics.add('writeSocketErrors', { ...scopeLabels(session.peer), [LABEL_OPERATION]: 'write_to' });
+      this.#metrics.add('writeSocketErrors', { ...endpointLabels(session.peer), [LABEL_OPERATION]: 'write_to' });
       this.#throttle.log('write', (skipped) =>
         this.#log.warn({ err: thrown, skipped, ...session.peer }, `cannot send: ${messageOf(thrown)}`),
       );
     }
   }
 
-  #changed(slot: Slot, cause: TransitionCause): void {
-    // From what was told last: whoever else drives the session does not make the gauges drift.
-    const { owner, session, told: from } = slot;
+  #changed(scheduled: ScheduledSession, cause: TransitionCause): void {
+    // From the state that was reported last: the gauges stay right if the user changes the session, too.
+    const { owner, session, reported: from } = scheduled;
     const to = session.state;
-    slot.told = to;
-    const labels = scopeLabels(owner.peer);
+    scheduled.reported = to;
+    const labels = endpointLabels(owner.peer);
     this.#metrics.add('sessions', { ...labels, [LABEL_STATE]: from }, -1);
     this.#metrics.add('sessions', { ...labels, [LABEL_STATE]: to });
     this.#metrics.add('sessionTransitions', { ...labels, [LABEL_STATE_FROM]: from, [LABEL_STATE_TO]: to, [LABEL_REASON]: cause });
     this.#showPeer(owner, from);
     this.#log.info({ ...owner.peer, from, to, cause }, `session went from ${from} to ${to}`);
-    // Not from inside of the turn: whoever is told may remove the session.
-    if (cause === 'detect_timeout') queueMicrotask(() => this.#tellDown(owner));
+    // After this turn, since the callback may remove the session.
+    if (cause === 'detect_timeout') queueMicrotask(() => this.#reportDown(owner));
   }
 
-  #tellDown(session: Session): void {
+  #reportDown(session: Session): void {
     callGuarded(
       () => this.#onSessionDown(session),
       (thrown) => {

@@ -1,36 +1,39 @@
 /**
- * One session: the state table, the intervals, the deadlines, in whole microseconds. Pure, and the same as the native
- * engine's `session.rs`, line by line: the scenarios hold both to it.
+ * One session: state, intervals and deadlines, in whole microseconds. No I/O and no clock. The native engine's `session.rs`
+ * does the same line by line; the scenarios in `test/conformance` hold both to it.
  */
 import { NO_VERSION, type VersionBytes } from './client-version.js';
-import { jittered, type Random } from './jitter.js';
+import type { Random } from './jitter.js';
 import { ControlPacket, PROTOCOL_VERSION } from './packet.js';
+import type { DetectMultipliers, Protocol } from './protocol.js';
 import { MAX_PEER_INTERVAL_US, type Rules } from './rules.js';
+import type { IgnoreReason } from './state-table.js';
 import type { DownReason, State } from './state.js';
 
-/** Far beyond any ceiling, and far from losing precision. */
+/** Beyond any ceiling, and small enough for exact arithmetic. */
 const MAX_BACKOFF_FACTOR = 2 ** 20;
 
-/** What all sessions of an engine share. */
+/** The settings that all sessions of an engine share. */
 export interface Policy {
+  readonly protocol: Protocol;
   readonly rules: Rules;
   readonly minTxFloorUs: number;
   readonly maxTxCeilUs: number;
   readonly backoffMaxUs: number;
-  /** In Up, hear only packets that name our discriminator. */
+  /** In Up, accept only packets that carry our discriminator. */
   readonly requireDiscriminator: boolean;
-  /** What we say of ourselves in bytes 20 to 24; `undefined` sends zeros, as the reference does. */
+  /** The contents of bytes 20 to 24 of sent packets; `undefined` sends zeros, as the reference does. */
   readonly identity: { readonly passive: boolean; readonly version: VersionBytes } | undefined;
 }
 
-/** The local side's wishes for one session. */
-export interface Timers {
+/** The timers that the local side wants for one session. */
+export interface SessionTimers {
   readonly txMinUs: number;
   readonly rxMinUs: number;
   readonly detectMult: number;
 }
 
-/** What the peer said of itself in the last accepted packet; zeros before one. */
+/** The peer's fields of the last accepted packet; zeros before the first. */
 export interface PeerView {
   discr: number;
   txMinUs: number;
@@ -40,15 +43,14 @@ export interface PeerView {
   version: VersionBytes;
 }
 
-/** Why a packet changed nothing, not even a timer. */
-export type Ignored = 'admin_down' | 'foreign_discr' | 'stale_down' | 'bad_interval';
+/** The outcome of a received packet. */
+export type RxOutcome =
+  | { readonly kind: 'ignored'; readonly why: IgnoreReason }
+  | { readonly kind: 'accepted' }
+  | { readonly kind: 'changed'; readonly from: State };
 
-/** What a session did with a packet. */
-export type Heard =
-  { readonly kind: 'ignored'; readonly why: Ignored } | { readonly kind: 'accepted' } | { readonly kind: 'changed'; readonly from: State };
-
-/** When the session's life took its turns, in microseconds; each is `undefined` until then. */
-export interface Moments {
+/** When things happened to the session, in microseconds; `undefined` until they did. */
+export interface Timestamps {
   convUpStart: number | undefined;
   convDownStart: number | undefined;
   upSince: number | undefined;
@@ -57,111 +59,109 @@ export interface Moments {
 }
 
 /**
- * Wishes that still count after others were made, until the peer must have heard of those (RFC 5880 §6.8.3): the faster
- * transmit interval and the slower receive interval.
+ * The timers before a change. Until the peer must know the new timers, the faster transmit interval and the slower receive
+ * interval of both sets count (RFC 5880 §6.8.3).
  */
-interface Former {
+interface PreviousTimers {
   readonly txMinUs: number;
   readonly rxMinUs: number;
   readonly until: number;
 }
 
-const ACCEPTED: Heard = { kind: 'accepted' };
+const ACCEPTED: RxOutcome = { kind: 'accepted' };
 
 export class SessionCore {
   readonly localDiscr: number;
   readonly policy: Policy;
   readonly peer: PeerView = { discr: 0, txMinUs: 0, rxMinUs: 0, detectMult: 0, passive: false, version: NO_VERSION };
-  readonly moments: Moments;
-  /** What was wished for last. It is given by `setTimers`. */
-  timers: Timers;
+  readonly timestamps: Timestamps;
+  /** The timers set last, by `setTimers`. */
+  timers: SessionTimers;
   state: State = 'down';
   lastDownReason: DownReason = 'none';
   lastRx: number | undefined;
-  /** When silence makes the session Down; `undefined` outside of Init and Up. */
+  /** When silence takes the session Down; `undefined` outside of Init and Up. */
   detectDeadline: number | undefined;
-  /** When the next packet is due; `undefined` where none is. */
+  /** When the next packet is due; `undefined` if none is. */
   nextTx: number | undefined;
-  #former: Former | undefined;
+  #previousTimers: PreviousTimers | undefined;
   #backoffFactor = 1;
   #forgetAt: number | undefined;
-  #farewellUntil: number | undefined;
+  #announceAdminDownUntil: number | undefined;
   #lastTx: number | undefined;
-  #initSaid: number | undefined;
+  #firstInitTx: number | undefined;
   #roundTripUs: number | undefined;
 
-  /** A session in Down that wants to send at `firstTx`. */
-  constructor(policy: Policy, timers: Timers, localDiscr: number, now: number, firstTx: number) {
+  /** A session in Down whose first packet is due at `firstTx`. */
+  constructor(policy: Policy, timers: SessionTimers, localDiscr: number, now: number, firstTx: number) {
     this.policy = policy;
     this.timers = timers;
     this.localDiscr = localDiscr;
     this.nextTx = firstTx;
-    this.moments = { convUpStart: undefined, convDownStart: undefined, upSince: undefined, downSince: now, lastUpdated: now };
+    this.timestamps = { convUpStart: undefined, convDownStart: undefined, upSince: undefined, downSince: now, lastUpdated: now };
   }
 
-  /** RFC 5880 §6.8.7: not faster than either side wants. */
+  /** RFC 5880 §6.8.7: the slower of our transmit interval and the peer's receive interval. */
   get txIntervalUs(): number {
-    const wished = this.#wishedTxUs;
-    return this.#withinBounds(Math.max(wished, this.peer.rxMinUs));
+    const desired = this.#desiredTxUs;
+    return this.#withinBounds(Math.max(desired, this.peer.rxMinUs));
   }
 
-  /** How often the peer sends: not faster than either side wants. */
+  /** The interval of the peer's packets: the slower of its transmit interval and our receive interval. */
   get rxIntervalUs(): number {
     const { rules, minTxFloorUs, maxTxCeilUs } = this.policy;
-    const wished = this.#wishedRxUs;
-    const agreed = Math.max(this.peer.txMinUs, wished, minTxFloorUs);
+    const desired = this.#desiredRxUs;
+    const agreed = Math.max(this.peer.txMinUs, desired, minTxFloorUs);
     return rules.acceptsSlowerPeers ? agreed : Math.min(agreed, maxTxCeilUs);
   }
 
-  /** So much silence means Down: our own multiplier times the agreed interval, in this protocol. */
+  /** A silence of this length means Down. */
   get detectTimeUs(): number {
-    return this.timers.detectMult * this.rxIntervalUs;
+    return this.policy.protocol.detectTimeUs(this.#multipliers, this.rxIntervalUs);
   }
 
-  /** Gives the round trip of a handshake, at least, once: from our first Init to the Up that answers it. */
+  /** The least round trip of the last handshake, from our first Init to the Up that answers it. Each is returned once. */
   takeRoundTripUs(): number | undefined {
     const roundTripUs = this.#roundTripUs;
     this.#roundTripUs = undefined;
     return roundTripUs;
   }
 
-  /** Handles one valid packet. `arrival` is when it was received. */
-  handleRx(arrival: number, given: ControlPacket): Heard {
+  /** Handles one valid packet that was received at `arrival`. */
+  handleRx(arrival: number, given: ControlPacket): RxOutcome {
     if (this.state === 'admin_down') return { kind: 'ignored', why: 'admin_down' };
     this.#forgetIfSilent(arrival);
-    this.#endFormer(arrival);
+    this.#expirePreviousTimers(arrival);
     const packet = this.#recognise(given);
     if (packet === undefined) return { kind: 'ignored', why: 'foreign_discr' };
     if (this.policy.rules.acceptsSlowerPeers && packet.desiredMinTxUs > MAX_PEER_INTERVAL_US)
       return { kind: 'ignored', why: 'bad_interval' };
-    if (packet.state === 'down' && this.#isStaleDown(arrival)) return { kind: 'ignored', why: 'stale_down' };
+    const namesUs = packet.peerDiscr === this.localDiscr;
+    const context = { namesUs, isFreshlyUp: packet.state === 'down' && this.#isFreshlyUp(arrival) };
+    const decision = this.policy.protocol.decide(this.state, packet.state, context, this.policy.rules);
+    if (decision.ignore !== undefined) return { kind: 'ignored', why: decision.ignore };
 
     // Arrivals may be reported out of order; silence is counted from the latest.
-    const heardAt = Math.max(this.lastRx ?? arrival, arrival);
-    this.lastRx = heardAt;
+    const lastRx = Math.max(this.lastRx ?? arrival, arrival);
+    this.lastRx = lastRx;
     this.#forgetAt = undefined;
     const intervalUs = packet.requiredMinRxUs < this.peer.rxMinUs ? this.txIntervalUs : undefined;
-    this.#takePeerWishes(packet);
-    if (this.state === 'down' && packet.state !== 'admin_down') this.moments.convUpStart ??= arrival;
+    this.#applyPeerFields(packet);
+    if (this.state === 'down' && packet.state !== 'admin_down') this.timestamps.convUpStart ??= arrival;
 
     const from = this.state;
-    const mine = packet.peerDiscr === this.localDiscr;
-    const to = this.#nextState(packet.state, mine);
-    this.#learn(packet, to, mine);
-    if (packet.state === 'admin_down') this.lastDownReason = 'remote_admin';
-    if (packet.state === 'up' && mine) {
-      const said = this.#initSaid;
-      this.#initSaid = undefined;
-      this.#roundTripUs = said === undefined ? undefined : Math.max(0, arrival - said - this.rxIntervalUs);
-    }
-    if (to !== from) this.#enter(to, arrival, packet.state === 'admin_down' ? 'remote_admin' : 'remote_down', arrival);
-    const allowedUs = this.#silenceAllowedUs();
-    this.detectDeadline = allowedUs === undefined ? undefined : heardAt + allowedUs;
-    if (intervalUs !== undefined) this.#hurry(arrival, intervalUs);
+    const { to, reason } = decision;
+    this.#learnDiscriminator(packet, to, namesUs);
+    if (reason !== undefined) this.lastDownReason = reason;
+    if (packet.state === 'up' && namesUs) this.#measureRoundTrip(arrival);
+    if (to !== from) this.#enter(to, arrival, reason ?? 'none', arrival);
+    const allowedUs = this.#allowedSilenceUs();
+    this.detectDeadline = allowedUs === undefined ? undefined : lastRx + allowedUs;
+    if (intervalUs !== undefined) this.#advanceNextTransmit(arrival, intervalUs);
     return to === from ? ACCEPTED : { kind: 'changed', from };
   }
 
-  /** Declares the session Down if it has been silent for too long. Everything that arrived before `now` was read before. */
+  /** Takes the session Down if its detection deadline has passed. Packets that arrived before `now` must be handled before. */
   expireIfDue(now: number): boolean {
     if (this.detectDeadline === undefined || this.detectDeadline > now) return false;
     const missingSince = this.lastRx === undefined ? now : this.lastRx + this.rxIntervalUs;
@@ -169,31 +169,31 @@ export class SessionCore {
     return true;
   }
 
-  /** Sees to it that a deadline, where there is one, lies ahead: one that has passed is set anew. */
+  /** Renews a detection deadline that has passed. Returns the deadline. */
   armDetect(now: number): number | undefined {
     if (this.detectDeadline !== undefined && this.detectDeadline <= now) this.detectDeadline = now + this.detectTimeUs;
     return this.detectDeadline;
   }
 
-  /** Puts the end of the silence off: used where the silence may be our own fault. */
+  /** Postpones the detection deadline: the silence may be caused by this host. */
   extendDetection(deadline: number): void {
     if (this.detectDeadline !== undefined) this.detectDeadline = deadline;
   }
 
-  /** Out of service: AdminDown is repeated for one detection time, then the session is silent. */
+  /** Takes the session out of service: it announces AdminDown for one detection time, then it is silent. */
   adminDown(now: number): boolean {
     if (this.state === 'admin_down') return false;
     this.#enter('admin_down', now, 'local_admin', now);
-    this.#farewellUntil = now + this.detectTimeUs;
+    this.#announceAdminDownUntil = now + this.detectTimeUs;
     return true;
   }
 
-  /** Back in service, in Down. */
+  /** Puts the session back in service, in Down. */
   adminUp(now: number): boolean {
     if (this.state !== 'admin_down') return false;
-    this.#farewellUntil = undefined;
+    this.#announceAdminDownUntil = undefined;
     if (this.policy.rules.forgetsAfterSilence) {
-      // Nothing was heard out of service: the peer may be another by now, or know another of us.
+      // Packets were ignored meanwhile: the peer may have another discriminator by now.
       this.peer.discr = 0;
     }
     this.#enter('down', now, 'local_admin', now);
@@ -201,30 +201,30 @@ export class SessionCore {
   }
 
   /**
-   * Gives the session other timers. They are advertised with the next packet. Where a peer that has not heard of them would be
-   * taken for dead, or would take us for dead, the former ones count for a detection time more: by then it has heard of them,
-   * or is gone.
+   * Sets other timers, which the next packet advertises. If the change would let one side time out before the peer knows of
+   * it, the previous timers count for one detection time more (RFC 5880 §6.8.3).
    */
-  setTimers(now: number, timers: Timers): void {
-    this.#endFormer(now);
-    const isHeard = this.state === 'init' || this.state === 'up';
+  setTimers(now: number, timers: SessionTimers): void {
+    this.#expirePreviousTimers(now);
+    const isDetecting = this.state === 'init' || this.state === 'up';
     const intervalUs = this.txIntervalUs;
-    const former: Former = {
-      txMinUs: this.#wishedTxUs,
-      rxMinUs: this.#wishedRxUs,
+    const previous: PreviousTimers = {
+      txMinUs: this.#desiredTxUs,
+      rxMinUs: this.#desiredRxUs,
       until: now + Math.max(intervalUs * this.peer.detectMult, this.detectTimeUs),
     };
-    if (isHeard && (former.txMinUs < timers.txMinUs || former.rxMinUs > timers.rxMinUs)) this.#former = former;
+    const isGradual = previous.txMinUs < timers.txMinUs || previous.rxMinUs > timers.rxMinUs;
+    if (isDetecting && isGradual) this.#previousTimers = previous;
     this.timers = timers;
-    // The peer may slow down as soon as it hears of it.
-    const allowedUs = this.#silenceAllowedUs();
+    // The peer may slow down as soon as it knows.
+    const allowedUs = this.#allowedSilenceUs();
     if (this.detectDeadline !== undefined && allowedUs !== undefined && this.lastRx !== undefined) {
       this.detectDeadline = Math.max(this.detectDeadline, this.lastRx + allowedUs);
     }
-    this.#hurry(now, intervalUs);
+    this.#advanceNextTransmit(now, intervalUs);
   }
 
-  /** Makes the next packet leave at once, but not sooner than one interval after the last. */
+  /** Makes the next packet due at once, but not sooner than one interval after the last packet. */
   announce(now: number): number {
     const earliest = this.#lastTx === undefined ? now : Math.max(now, this.#lastTx + this.txIntervalUs);
     this.nextTx = Math.min(this.nextTx ?? earliest, earliest);
@@ -241,7 +241,7 @@ export class SessionCore {
       detectMult: this.timers.detectMult,
       localDiscr: this.localDiscr,
       peerDiscr: this.peer.discr,
-      // What we advertise is what we do.
+      // Advertised as they are used.
       desiredMinTxUs: this.#withinBounds(this.timers.txMinUs),
       requiredMinRxUs: this.#withinBounds(this.timers.rxMinUs),
       passive: identity?.passive ?? false,
@@ -249,60 +249,54 @@ export class SessionCore {
     });
   }
 
-  /** Notes a transmit at `now` and picks the time of the next; none once an AdminDown has been said for long enough. */
+  /** Notes a transmit at `now` and returns when the next is due; `undefined` when AdminDown was announced for long enough. */
   computeNextTx(now: number, random: Random): number | undefined {
-    this.#endFormer(now);
+    this.#expirePreviousTimers(now);
     let intervalUs = this.txIntervalUs;
     if (this.state === 'down') {
-      // Backing off never makes us faster than either side wants.
+      // A backoff must not make the interval shorter than the agreed one.
       const longestUs = Math.max(this.policy.backoffMaxUs, intervalUs);
       intervalUs = Math.min(intervalUs * this.#backoffFactor, longestUs);
       this.#backoffFactor = Math.min(this.#backoffFactor * 2, MAX_BACKOFF_FACTOR);
     }
-    const next = now + jittered(intervalUs, this.peer.detectMult, random);
+    const next = now + this.policy.protocol.jitteredUs(intervalUs, this.#multipliers, random);
     this.#lastTx = now;
-    if (this.state === 'init') this.#initSaid ??= now;
-    this.nextTx = this.#farewellUntil !== undefined && next > this.#farewellUntil ? undefined : next;
+    if (this.state === 'init') this.#firstInitTx ??= now;
+    this.nextTx = this.#announceAdminDownUntil !== undefined && next > this.#announceAdminDownUntil ? undefined : next;
     return this.nextTx;
   }
 
-  /** The packet as this session takes it, or `undefined` where it is meant for another. */
+  /** The packet as this session understands it, `undefined` if it is for another session. */
   #recognise(packet: ControlPacket): ControlPacket | undefined {
     if (packet.peerDiscr === this.localDiscr) return packet;
     if (packet.peerDiscr === 0) return this.policy.requireDiscriminator && this.state === 'up' ? undefined : packet;
-    const hears =
-      this.policy.rules.hearsStrangersWhenDown && this.state === 'down' && this.peer.discr === 0 && packet.state !== 'admin_down';
-    return hears ? packet.with({ state: 'down', peerDiscr: 0 }) : undefined;
+    const accepts =
+      this.policy.rules.acceptsForeignDiscriminatorWhenDown &&
+      this.state === 'down' &&
+      this.peer.discr === 0 &&
+      packet.state !== 'admin_down';
+    return accepts ? packet.with({ state: 'down', peerDiscr: 0 }) : undefined;
   }
 
-  /** The state table (RFC 5880 §6.8.6, and §6.2 for Init under rules that stay there). */
-  #nextState(received: State, mine: boolean): State {
-    if (received === 'admin_down') return 'down';
-    switch (this.state) {
-      case 'admin_down':
-        return 'admin_down';
-      case 'down':
-        return received !== 'down' && mine ? 'up' : 'init';
-      case 'init':
-        if (received === 'down') return this.policy.rules.staysInitOnDown ? 'init' : 'down';
-        return mine ? 'up' : 'init';
-      case 'up':
-        return received === 'down' ? 'down' : 'up';
-    }
+  /** The time since our first Init, less one interval that the peer may have waited before it answered. */
+  #measureRoundTrip(arrival: number): void {
+    const firstInitTx = this.#firstInitTx;
+    this.#firstInitTx = undefined;
+    this.#roundTripUs = firstInitTx === undefined ? undefined : Math.max(0, arrival - firstInitTx - this.rxIntervalUs);
   }
 
-  #learn(packet: ControlPacket, to: State, mine: boolean): void {
+  #learnDiscriminator(packet: ControlPacket, to: State, namesUs: boolean): void {
     const { learnsFromEveryPacket } = this.policy.rules;
     if (packet.state === 'admin_down') {
       if (learnsFromEveryPacket) this.peer.discr = 0;
       return;
     }
-    // In Up, only from a packet that proves to know us; but a Down that takes us Down is the new life of the peer.
-    const learns = learnsFromEveryPacket ? to !== 'up' || mine : to !== 'down' && (this.peer.discr === 0 || this.state === 'up');
+    // In Up, only from a packet that carries our discriminator; a Down that takes us Down is of a peer that has restarted.
+    const learns = learnsFromEveryPacket ? to !== 'up' || namesUs : to !== 'down' && (this.peer.discr === 0 || this.state === 'up');
     if (learns) this.peer.discr = packet.localDiscr;
   }
 
-  #takePeerWishes(packet: ControlPacket): void {
+  #applyPeerFields(packet: ControlPacket): void {
     const { rules, minTxFloorUs } = this.policy;
     const { desiredMinTxUs } = packet;
     this.peer.txMinUs = rules.acceptsSlowerPeers ? Math.max(desiredMinTxUs, minTxFloorUs) : this.#withinBounds(desiredMinTxUs);
@@ -312,44 +306,46 @@ export class SessionCore {
     this.peer.version = packet.clientVersion;
   }
 
-  /**
-   * Brings the next packet forward where the interval has become shorter than this: nobody waits longer than the new one
-   * between two packets (RFC 5880 §6.8.3).
-   */
-  #hurry(now: number, formerIntervalUs: number): void {
-    if ((this.state === 'init' || this.state === 'up') && this.txIntervalUs < formerIntervalUs) this.announce(now);
+  /** Makes the next packet due earlier if the transmit interval has become shorter (RFC 5880 §6.8.3). */
+  #advanceNextTransmit(now: number, previousIntervalUs: number): void {
+    if ((this.state === 'init' || this.state === 'up') && this.txIntervalUs < previousIntervalUs) this.announce(now);
   }
 
-  /** The transmit interval that counts of those that we wished for. */
-  get #wishedTxUs(): number {
+  get #multipliers(): DetectMultipliers {
+    return { own: this.timers.detectMult, peer: this.peer.detectMult };
+  }
+
+  /** Our transmit interval: the faster one while previous timers count. */
+  get #desiredTxUs(): number {
     const { txMinUs } = this.timers;
-    return this.#former === undefined ? txMinUs : Math.min(this.#former.txMinUs, txMinUs);
+    return this.#previousTimers === undefined ? txMinUs : Math.min(this.#previousTimers.txMinUs, txMinUs);
   }
 
-  /** The receive interval that counts of those that we wished for. */
-  get #wishedRxUs(): number {
+  /** Our receive interval: the slower one while previous timers count. */
+  get #desiredRxUs(): number {
     const { rxMinUs } = this.timers;
-    return this.#former === undefined ? rxMinUs : Math.max(this.#former.rxMinUs, rxMinUs);
+    return this.#previousTimers === undefined ? rxMinUs : Math.max(this.#previousTimers.rxMinUs, rxMinUs);
   }
 
-  #endFormer(now: number): void {
-    if (this.#former !== undefined && this.#former.until <= now) this.#former = undefined;
+  #expirePreviousTimers(now: number): void {
+    if (this.#previousTimers !== undefined && this.#previousTimers.until <= now) this.#previousTimers = undefined;
   }
 
-  #isStaleDown(arrival: number): boolean {
-    const { upSince } = this.moments;
+  #isFreshlyUp(arrival: number): boolean {
+    const { upSince } = this.timestamps;
     return this.state === 'up' && upSince !== undefined && arrival < upSince + this.detectTimeUs;
   }
 
-  #silenceAllowedUs(): number | undefined {
+  /** How long a silence the present state allows; `undefined` where nothing is detected. */
+  #allowedSilenceUs(): number | undefined {
     if (this.state === 'up') return this.detectTimeUs;
     return this.state === 'init' ? Math.max(this.detectTimeUs, this.#leastInitUs) : undefined;
   }
 
-  /** The least that Init lasts in silence: nothing is installed in it, and the handshake may be slow. */
+  /** The shortest silence that ends Init: no route depends on Init yet, and a handshake may be slow. */
   get #leastInitUs(): number {
     const { initDetectMinUs, initTransmitsMin } = this.policy.rules;
-    // With the jitter of a tenth.
+    // Jitter makes an interval a tenth longer at most.
     return Math.max(initDetectMinUs, Math.floor((initTransmitsMin * this.txIntervalUs * 11) / 10));
   }
 
@@ -359,24 +355,24 @@ export class SessionCore {
     this.peer.discr = 0;
   }
 
-  /** Changes the state. `since` is when the reason for a change out of service began to show. */
+  /** Changes the state. `since` is when the cause of a Down began: the first missing packet, or the one that said Down. */
   #enter(to: State, at: number, reason: DownReason, since: number): void {
     const from = this.state;
     this.state = to;
     this.#backoffFactor = 1;
-    this.moments.lastUpdated = at;
+    this.timestamps.lastUpdated = at;
     if (to === 'up') {
-      this.moments.upSince = at;
-      this.moments.convDownStart = undefined;
+      this.timestamps.upSince = at;
+      this.timestamps.convDownStart = undefined;
     } else if (to !== 'init') {
       this.lastDownReason = reason;
       this.detectDeadline = undefined;
-      this.#initSaid = undefined;
-      this.moments.downSince = at;
-      this.moments.convUpStart = undefined;
-      // Whatever led here: else a peer that names another discriminator is never heard again.
+      this.#firstInitTx = undefined;
+      this.timestamps.downSince = at;
+      this.timestamps.convUpStart = undefined;
+      // For every reason: otherwise a peer that carries another discriminator of ours would be ignored for ever.
       if (this.policy.rules.forgetsAfterSilence) this.#forgetAt = at + this.detectTimeUs;
-      if (from === 'up') this.moments.convDownStart = since;
+      if (from === 'up') this.timestamps.convDownStart = since;
     }
   }
 

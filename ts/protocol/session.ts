@@ -1,49 +1,49 @@
-/** One session for users who drive it themselves, in milliseconds. */
+/** The building block `Session`: the core of one session, in milliseconds. */
 
 import * as v from 'valibot';
 
-import { isUnicast } from '../address.js';
-import { ConfigError, expected, LivenessError } from '../errors.js';
-import { duration, field, integer, object, parsed } from '../fields.js';
-import { boundIssues, DEFAULT_BOUNDS, MAX_BACKOFF, MAX_INTERVAL } from '../intervals.js';
-import { givenMicros, monotonicNow, toMicros, wallOffset } from '../clock.js';
-import { parseInterface, parseRoute, type Peer, type Route } from '../route.js';
+import { isUnicast } from '../base/address.js';
+import { ConfigError, expected, LivenessError } from '../base/errors.js';
+import { duration, field, integer, object, parsed } from '../base/fields.js';
+import { boundIssues, DEFAULT_BOUNDS, MAX_BACKOFF, MAX_INTERVAL } from '../base/intervals.js';
+import { givenMicros, monotonicNow, toMicros, wallOffset } from '../base/clock.js';
+import { parseInterface, parseRoute, type Peer, type Route } from '../base/route.js';
 import { ControlPacket } from './packet.js';
 import { randomWord } from './random.js';
 import { REFERENCE, ROBUST, type Rules } from './rules.js';
 import { SessionCore } from './session-core.js';
-import { type BareSnapshot, coreSnapshot, snapshotWith } from './session-snapshot.js';
+import { type SessionStatus, readSession, statusWith } from './session-status.js';
 import type { State } from './state.js';
-import { DEFAULT_LIVENESS_PORT } from './udp.js';
+import { DEFAULT_LIVENESS_PORT, LIVENESS } from './liveness.js';
 
-/** What a session is made of. Durations are milliseconds, fractions allowed. */
+/** The options of a session. Durations are milliseconds, fractions allowed. */
 export interface SessionOptions {
-  /** Who talks to whom, over which interface. Required. */
+  /** The addresses of both sides, and the interface. Required. */
   peer: Peer;
-  /** How often we want to send, within [minTxFloor, maxTxCeil]. Required. */
+  /** The desired transmit interval, within [minTxFloor, maxTxCeil]. Required. */
   txMin: number;
-  /** How often we can receive, within [minTxFloor, maxTxCeil]. Required. */
+  /** The required receive interval, within [minTxFloor, maxTxCeil]. Required. */
   rxMin: number;
-  /** So many intervals of silence mean Down, 1 to 255. Required. */
+  /** The number of intervals whose silence means Down, 1 to 255. Required. */
   detectMult: number;
   /** The peer's UDP port, 1 to 65 535. Default: 44880. */
   port?: number | undefined;
-  /** Our discriminator, 1 to 4 294 967 295. Default: from the system's random source. */
+  /** Our discriminator, 1 to 4 294 967 295. Default: a random one. */
   localDiscr?: number | undefined;
-  /** The shortest interval there is. Default: 50. */
+  /** The shortest interval. Default: 50. */
   minTxFloor?: number | undefined;
-  /** The longest interval that we send at. Default: 1 000. */
+  /** The longest transmit interval. Default: 1 000. */
   maxTxCeil?: number | undefined;
   /** The longest interval while Down. Default: maxTxCeil. */
   backoffMax?: number | undefined;
-  /** The route that depends on the session, for its snapshot. Default: none. */
+  /** A route to show in the snapshot. Default: none. */
   route?: Route | undefined;
   /** `REFERENCE` or `ROBUST`. Default: `REFERENCE`. */
   rules?: Rules | undefined;
 }
 
-/** A session as a snapshot shows it; `route` is the one it was made with. */
-export interface DrivenSnapshot extends BareSnapshot {
+/** The state of a `Session`. `route` is that of its options. */
+export interface StandaloneSnapshot extends SessionStatus {
   readonly route: Readonly<Route> | undefined;
 }
 
@@ -66,14 +66,14 @@ const SCHEMA = object({
 });
 
 /**
- * A single liveness relationship with a peer (reference name: `Session`). It reads no clock and sends nothing: times come
- * in, in milliseconds of CLOCK_MONOTONIC (`monotonicNow()`), and whoever drives it does what they say.
+ * One liveness session with a peer (reference name: `Session`). It reads no clock and sends nothing: the caller passes times in
+ * milliseconds of CLOCK_MONOTONIC (`monotonicNow()`), sends packets, and checks deadlines.
  */
 export class Session {
   readonly peer: Readonly<Peer>;
   /** The peer's UDP port. */
   readonly port: number;
-  /** @internal What the scheduler drives. */
+  /** @internal For the scheduler. */
   readonly core: SessionCore;
   readonly #route: Readonly<Route> | undefined;
 
@@ -84,6 +84,7 @@ export class Session {
     this.port = port;
     this.#route = route;
     const policy = {
+      protocol: LIVENESS,
       rules,
       minTxFloorUs: toMicros(bounds.minTxFloor),
       maxTxCeilUs: toMicros(bounds.maxTxCeil),
@@ -101,9 +102,9 @@ export class Session {
   }
 
   /**
-   * Processes one packet that arrived at `now` (reference name: `Session.HandleRx`). Gives whether the state changed.
+   * Handles a packet that arrived at `now` (reference name: `Session.HandleRx`). Returns whether the state changed.
    *
-   * @throws LivenessError `ERR_INVALID_PACKET` where it is no ControlPacket, `ERR_CONFIG` where `now` is no time
+   * @throws LivenessError `ERR_INVALID_PACKET` if it is no ControlPacket, `ERR_CONFIG` if `now` is no time
    */
   handleRx(now: number, packet: ControlPacket): boolean {
     if (!(packet instanceof ControlPacket)) {
@@ -113,26 +114,25 @@ export class Session {
   }
 
   /**
-   * Sees to it that the detection timer is running and not stale: a deadline that has passed is set anew, one detection
-   * time from `now` (reference name: `Session.ArmDetect`). Gives the deadline, `undefined` where there is nothing to
-   * detect: in Down and AdminDown, and before the first packet.
+   * Renews a detection deadline that has passed to one detection time from `now` (reference name: `Session.ArmDetect`). Returns
+   * the deadline; `undefined` in Down and AdminDown, and before the first packet.
    */
   armDetect(now: number): number | undefined {
     const deadline = this.core.armDetect(givenMicros('now', now));
     return deadline === undefined ? undefined : deadline / 1_000;
   }
 
-  /** Takes the session Down if its detection time has passed (reference name: `Session.ExpireIfDue`). Gives whether it did. */
+  /** Takes the session Down if its detection deadline has passed (reference name: `Session.ExpireIfDue`). Returns whether it did. */
   expireIfDue(now: number): boolean {
     return this.core.expireIfDue(givenMicros('now', now));
   }
 
   /**
-   * Notes a transmit at `now` and picks the time of the next: the interval with its jitter, backed off while Down
+   * Notes a transmit at `now` and returns the time of the next one: after the interval with jitter, and with backoff while Down
    * (reference name: `Session.ComputeNextTx`).
    *
-   * @param random draws a number from 0 to 1, without 1. Default: `Math.random`
-   * @throws LivenessError `ERR_CONFIG` where `now` is no time or `random` no function
+   * @param random returns a number from 0 to 1, excluding 1. Default: `Math.random`
+   * @throws LivenessError `ERR_CONFIG` if `now` is no time or `random` no function
    */
   computeNextTx(now: number, random: () => number = Math.random): number {
     if (typeof random !== 'function') throw new LivenessError('ERR_CONFIG', expected('random', 'a function', random));
@@ -147,9 +147,9 @@ export class Session {
   }
 
   /** Reference name: `Session.Snapshot`. */
-  snapshot(): DrivenSnapshot {
+  snapshot(): StandaloneSnapshot {
     const { core } = this;
-    const { routes: _, ...snapshot } = snapshotWith(this.peer, coreSnapshot(core, core.detectDeadline), wallOffset(), this.#route, []);
+    const { routes: _, ...snapshot } = statusWith(this.peer, readSession(core, core.detectDeadline), wallOffset(), this.#route, []);
     return snapshot;
   }
 }
@@ -179,7 +179,7 @@ function checked(options: SessionOptions) {
   };
 }
 
-/** RFC 5880 §6.8.1: never zero, and from a source that nobody can guess. */
+/** RFC 5880 §6.8.1: never zero, and not predictable. */
 export function randomDiscriminator(): number {
   for (;;) {
     const discr = randomWord();
@@ -191,7 +191,7 @@ function isAddress(value: unknown): boolean {
   return typeof value === 'string' && isUnicast(value);
 }
 
-/** Whether something does not throw. */
+/** Whether a check does not throw. */
 function holds(check: () => unknown): boolean {
   try {
     check();

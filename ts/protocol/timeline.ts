@@ -1,68 +1,68 @@
 /**
- * When what is to happen to many sessions: transmits with their pace, silence and who is to blame for it, and what follows
- * from every change of state. No I/O and no clock; times are whole microseconds that the caller brings.
+ * The deadlines of many sessions: transmits and their pace, detection and its extension, announcements after a change of
+ * state. No I/O and no clock; the caller passes times in whole microseconds.
  */
 import { Deadline, DeadlineQueue } from './deadline-queue.js';
 import type { Random } from './jitter.js';
-import { Lateness } from './lateness.js';
+import { DelayHistogram } from './delay-histogram.js';
 import type { ControlPacket } from './packet.js';
 import type { SessionCore } from './session-core.js';
-import { Stalls } from './stalls.js';
+import { RecentDelays } from './recent-delays.js';
 import type { State } from './state.js';
 
-/** Why a session changed its state: the value of the `reason` label of `session_transitions_total`. */
+/** What made a session change its state: the value of the `reason` label of `session_transitions_total`. */
 export type TransitionCause = 'register_route' | 'handle_rx' | 'detect_timeout' | 'admin_down';
 
-/** Sessions added together send their first packets this far apart, or closer where they would not fit into a second. */
+/** The gap between the first packets of sessions that are added together; shorter if they would take more than a second. */
 const PACE_GAP_US = 50;
 const PACE_SPAN_US = 1_000_000;
 
 /**
- * So many rounds of the event loop are yielded, at most, before a session is judged while more and more is read. A round
- * reads 32 datagrams of a socket, and 8 MiB of buffer hold some 11 000 of the smallest: whatever arrived before is read then.
+ * The most rounds of the event loop to yield before detection is checked, while datagrams keep arriving. A round reads 32
+ * datagrams of a socket, and 8 MiB of buffer hold some 11 000 of the smallest: after these rounds the old ones are read.
  */
 export const MOST_ROUNDS = 384;
 
-/** A session on the timeline. */
-export class Tracked {
+/** The deadlines of one session. */
+export class TimelineEntry {
   readonly session: SessionCore;
-  /** A grace was given since the last packet. */
-  graced = false;
+  /** The detection time was extended since the last packet. */
+  extended = false;
   /** When the next packet is due. */
   readonly tx: Deadline<this> = new Deadline(this, 'tx');
-  /** When silence is looked at. It may be earlier than the session's deadline, never later. */
+  /** When detection is checked: never later than the session's detection deadline, possibly earlier. */
   readonly detect: Deadline<this> = new Deadline(this, 'detect');
 
   constructor(session: SessionCore) {
     this.session = session;
   }
 
-  /** When detection is looked at next. */
+  /** When detection is checked next. */
   get detectScheduled(): number | undefined {
     return this.detect.isQueued ? this.detect.at : undefined;
   }
 }
 
-/** Where the timeline tells what is to be done and what was. */
+/** Receives packets to send and reports of what happened. */
 export interface TimelineListener<T> {
-  transmit(tracked: T, packet: ControlPacket): void;
-  /** The state changed; `localStallUs` is the worst lateness of this process in the session's detection window. */
-  changed(tracked: T, from: State, cause: TransitionCause, at: number, localStallUs: number): void;
-  /** A detection timeout was put off because the silence may have been our own fault. */
-  grace(tracked: T): void;
-  /** An entry came into the queue, or left it. */
-  queued(tracked: T, change: 1 | -1): void;
+  transmit(entry: T, packet: ControlPacket): void;
+  /** The state changed; `localStallUs` is the longest scheduling delay of this process in the session's detection window. */
+  changed(entry: T, from: State, cause: TransitionCause, at: number, localStallUs: number): void;
+  /** The detection time was extended: this host may have caused the silence. */
+  extended(entry: T): void;
+  /** A deadline entered the queue (1) or left it (-1). */
+  queued(entry: T, change: 1 | -1): void;
 }
 
-export class Timeline<T extends Tracked> {
-  /** How late turns were, and packets against their due times. */
-  readonly turnLateness = new Lateness();
-  readonly transmitLateness = new Lateness();
+export class Timeline<T extends TimelineEntry> {
+  /** How late turns began, and packets were sent. */
+  readonly turnDelays = new DelayHistogram();
+  readonly transmitDelays = new DelayHistogram();
   readonly #random: Random;
   readonly #paceGapUs: number;
   readonly #listener: TimelineListener<T>;
   readonly #queue = new DeadlineQueue<T>();
-  readonly #stalls = new Stalls();
+  readonly #delays = new RecentDelays();
   #lastSocketDrop: number | undefined;
   #pace = 0;
 
@@ -72,77 +72,77 @@ export class Timeline<T extends Tracked> {
     this.#listener = listener;
   }
 
-  /** When a session that is added now sends its first packet: at once, or paced where many are added together. */
+  /** When a session that is added now sends its first packet: at once, or later if many are added together. */
   paced(now: number): number {
     const firstTx = Math.min(Math.max(this.#pace, now), now + PACE_SPAN_US);
     this.#pace = firstTx + this.#paceGapUs;
     return firstTx;
   }
 
-  /** Takes a session in, to send when it wants to. */
-  add(tracked: T): void {
-    const { nextTx } = tracked.session;
-    if (nextTx !== undefined) this.#schedule(tracked.tx, nextTx);
-    this.#scheduleDetection(tracked);
+  /** Adds a session. */
+  add(entry: T): void {
+    const { nextTx } = entry.session;
+    if (nextTx !== undefined) this.#schedule(entry.tx, nextTx);
+    this.#scheduleDetection(entry);
   }
 
-  remove(tracked: T): void {
-    this.#unschedule(tracked.tx);
-    this.#unschedule(tracked.detect);
+  remove(entry: T): void {
+    this.#unschedule(entry.tx);
+    this.#unschedule(entry.detect);
   }
 
-  /** Notes that a packet was accepted. */
-  heard(tracked: T): void {
-    tracked.graced = false;
-    this.sooner(tracked);
-    this.#scheduleDetection(tracked);
+  /** To be called after the session has accepted a packet. */
+  packetAccepted(entry: T): void {
+    entry.extended = false;
+    this.advanceTransmit(entry);
+    this.#scheduleDetection(entry);
   }
 
-  /** Moves the next packet to where the session wants it by now: never later. */
-  sooner({ tx, session }: T): void {
+  /** Moves the next transmit to the session's `nextTx` if that is earlier. */
+  advanceTransmit({ tx, session }: T): void {
     if (session.nextTx !== undefined && tx.isQueued && session.nextTx < tx.at) this.#schedule(tx, session.nextTx);
   }
 
-  /** What follows from every change: it is told, announced to the peer, and the detection entry agrees with it. */
-  changed(now: number, tracked: T, from: State, cause: TransitionCause, at: number, localStallUs = 0): void {
-    this.#listener.changed(tracked, from, cause, at, localStallUs);
-    tracked.graced = false;
-    this.#schedule(tracked.tx, tracked.session.announce(now));
-    this.#scheduleDetection(tracked);
+  /** To be called after every change of state: reports it, announces it to the peer, and updates the deadlines. */
+  changed(now: number, entry: T, from: State, cause: TransitionCause, at: number, localStallUs = 0): void {
+    this.#listener.changed(entry, from, cause, at, localStallUs);
+    entry.extended = false;
+    this.#schedule(entry.tx, entry.session.announce(now));
+    this.#scheduleDetection(entry);
   }
 
-  /** Runs what is due at `now`. The caller has handed in everything that arrived before `readUntil`. */
+  /** Runs what is due at `now`. Datagrams that arrived before `readUntil` must be handled before. */
   handleTimeout(now: number, readUntil: number): void {
-    const notYet: T[] = [];
+    const postponed: T[] = [];
     for (let popped = this.#queue.popIfDue(now); popped !== undefined; popped = this.#queue.popIfDue(now)) {
-      const tracked = popped.owner;
-      this.#listener.queued(tracked, -1);
+      const entry = popped.owner;
+      this.#listener.queued(entry, -1);
       if (popped.due === 'tx') {
-        this.transmitLateness.note(now - popped.at);
-        this.#transmit(now, tracked);
+        this.transmitDelays.note(now - popped.at);
+        this.#transmit(now, entry);
         continue;
       }
-      const { detectDeadline } = tracked.session;
+      const { detectDeadline } = entry.session;
       if (detectDeadline === undefined) continue;
-      if (detectDeadline > now) this.#scheduleDetection(tracked);
-      else if (detectDeadline > readUntil) notYet.push(tracked);
-      else this.#judge(now, tracked);
+      if (detectDeadline > now) this.#scheduleDetection(entry);
+      else if (detectDeadline > readUntil) postponed.push(entry);
+      else this.#checkDetection(now, entry);
     }
-    for (const tracked of notYet) this.#scheduleDetection(tracked);
+    for (const entry of postponed) this.#scheduleDetection(entry);
   }
 
-  /** Notes that the caller's turn at `now` came so much later than it was meant to. */
-  noteLateness(now: number, latenessUs: number): void {
-    this.turnLateness.note(latenessUs);
-    this.#stalls.note(now, latenessUs);
+  /** Notes that the caller's turn at `now` began late. */
+  noteTurnDelay(now: number, delayUs: number): void {
+    this.turnDelays.note(delayUs);
+    this.#delays.note(now, delayUs);
   }
 
-  /** Notes that datagrams were lost for want of room. */
+  /** Notes that a full socket buffer dropped datagrams. */
   noteSocketDrops(now: number): void {
     this.#lastSocketDrop = now;
   }
 
-  /** When `handleTimeout` has to be called at the latest. */
+  /** The latest time for the next call of `handleTimeout`. */
   get deadline(): number | undefined {
     return this.#queue.peek();
   }
@@ -151,42 +151,42 @@ export class Timeline<T extends Tracked> {
     return this.#queue.length;
   }
 
-  /** The worst lateness noted so far. */
-  get worstLatenessUs(): number {
-    return this.#stalls.worst;
+  /** The longest scheduling delay so far. */
+  get worstTurnDelayUs(): number {
+    return this.#delays.longest;
   }
 
-  #transmit(now: number, tracked: T): void {
-    const { session } = tracked;
-    this.#listener.transmit(tracked, session.packet(now));
+  #transmit(now: number, entry: T): void {
+    const { session } = entry;
+    this.#listener.transmit(entry, session.packet(now));
     const next = session.computeNextTx(now, this.#random);
-    if (next !== undefined) this.#schedule(tracked.tx, next);
+    if (next !== undefined) this.#schedule(entry.tx, next);
   }
 
-  /** Where the silence may be our own fault the session gets one more transmit interval, once. */
-  #judge(now: number, tracked: T): void {
-    const { session } = tracked;
+  /** Takes a silent session Down. Once per silence, extends the detection time by a transmit interval if this host may be the cause. */
+  #checkDetection(now: number, entry: T): void {
+    const { session } = entry;
     const silentSince = session.lastRx ?? now;
-    const stallUs = this.#stalls.worstSince(silentSince);
+    const stallUs = this.#delays.longestSince(silentSince);
     const intervalUs = session.txIntervalUs;
     const dropped = this.#lastSocketDrop !== undefined && this.#lastSocketDrop >= silentSince;
     const late = stallUs > Math.floor(session.detectTimeUs / 4);
-    if ((dropped || late) && !tracked.graced) {
-      tracked.graced = true;
+    if ((dropped || late) && !entry.extended) {
+      entry.extended = true;
       session.extendDetection(now + intervalUs);
-      this.#listener.grace(tracked);
-      this.#scheduleDetection(tracked);
+      this.#listener.extended(entry);
+      this.#scheduleDetection(entry);
       return;
     }
     const from = session.state;
     if (session.expireIfDue(now)) {
-      this.changed(now, tracked, from, 'detect_timeout', now, tracked.graced ? Math.max(stallUs, intervalUs) : stallUs);
+      this.changed(now, entry, from, 'detect_timeout', now, entry.extended ? Math.max(stallUs, intervalUs) : stallUs);
     }
   }
 
-  /** Sees to it that the queue's detect entry is not later than the session's deadline. */
-  #scheduleDetection(tracked: T): void {
-    const { detect, session } = tracked;
+  /** Keeps the detect entry of the queue no later than the session's deadline. */
+  #scheduleDetection(entry: T): void {
+    const { detect, session } = entry;
     const { detectDeadline } = session;
     if (detectDeadline === undefined) this.#unschedule(detect);
     else if (!detect.isQueued || detect.at > detectDeadline) this.#schedule(detect, detectDeadline);

@@ -1,8 +1,8 @@
 /** An engine that moves armed routes by itself, slowly and not always; `crate/tests/orders.rs` has the real one. */
 import type { ArmedRoute, RouteArming, RouteOutcome } from '../../../ts/engine/engine.js';
-import { addressToText } from '../../../ts/address.js';
+import { addressToText } from '../../../ts/base/address.js';
 import { type PlacedRoute, type Route } from '../../../ts/index.js';
-import { formatSlot } from '../../../ts/route.js';
+import { formatSlot } from '../../../ts/base/route.js';
 import { FakeEngine } from '../fake-engine.js';
 import type { Faults } from './backend.js';
 import type { Chance } from './chance.js';

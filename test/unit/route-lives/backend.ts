@@ -1,6 +1,6 @@
 /** A backend that acts at any moment before its answer, which may come late, or be an error although it acted. */
 import { NetlinkRoutes, type PlacedRoute, type Route, type RouteReaderWriter } from '../../../ts/index.js';
-import { formatSlot } from '../../../ts/route.js';
+import { formatSlot } from '../../../ts/base/route.js';
 import type { Chance } from './chance.js';
 import type { Tables } from './tables.js';
 

@@ -2,8 +2,8 @@
 import { expect, vi } from 'vitest';
 
 import { type Manager, type PlacedRoute, type Route } from '../../../ts/index.js';
-import { formatSlot } from '../../../ts/route.js';
-import { startManager } from '../../../ts/manager.js';
+import { formatSlot } from '../../../ts/base/route.js';
+import { startManager } from '../../../ts/manager/manager.js';
 import { CONFIG, FakeEngine } from '../fake-engine.js';
 import { ArmingEngine } from './arming.js';
 import { asKernel, backendOf, Faults } from './backend.js';
@@ -179,8 +179,10 @@ export class Life {
     const counted = this.#manager.stats().routes;
     expect(counted.registered).toBe(entries.length);
     if (this.#mode === 'armed') return;
-    expect(counted.scopes.reduce((sum, scope) => sum + scope.installed, 0)).toBe(entries.filter(({ installed }) => installed).length);
-    for (const scope of counted.scopes) expect(scope.installed).toBeGreaterThanOrEqual(0);
+    expect(counted.endpoints.reduce((sum, endpoint) => sum + endpoint.installed, 0)).toBe(
+      entries.filter(({ installed }) => installed).length,
+    );
+    for (const endpoint of counted.endpoints) expect(endpoint.installed).toBeGreaterThanOrEqual(0);
   }
 
   #registered(): { route: Route; iface: string }[] {

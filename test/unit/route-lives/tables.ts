@@ -1,6 +1,6 @@
 /** The tables of a simulated backend: what each slot holds, and who is told what was lost. */
 import { type PlacedRoute, type Route, type RouteWatcher } from '../../../ts/index.js';
-import { formatSlot } from '../../../ts/route.js';
+import { formatSlot } from '../../../ts/base/route.js';
 import type { Chance } from './chance.js';
 
 export const OURS = 186;

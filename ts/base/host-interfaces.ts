@@ -1,0 +1,43 @@
+/** The interfaces and addresses of this host. */
+import { existsSync, readFileSync } from 'node:fs';
+import { networkInterfaces } from 'node:os';
+
+import { isInterfaceName } from './route.js';
+
+/** The interface that has an address; the first loopback interface for loopback addresses; empty if there is none. */
+export function interfaceOf(address: string): string {
+  for (const [name, addresses = []] of Object.entries(networkInterfaces())) {
+    if (addresses.some((assigned) => assigned.address === address || (assigned.internal && isLoopback(address)))) return withoutLabel(name);
+  }
+  return '';
+}
+
+/** Node lists an address under its label, if it has one: `eth0:1`. */
+function withoutLabel(name: string): string {
+  return name.replace(/:.*/, '');
+}
+
+/** Whether the host has an interface with this name, with or without addresses. */
+export function hasInterface(name: string): boolean {
+  // Node lists labels of addresses, too (`eth0:1`); the name of an interface has no colon.
+  if (name.includes(':')) return false;
+  // That directory has other entries, too; only interfaces have an index.
+  return isInterfaceName(name) && (existsSync(`/sys/class/net/${name}/ifindex`) || networkInterfaces()[name] !== undefined);
+}
+
+/** Whether this host has an address. */
+export function isLocalAddress(address: string): boolean {
+  return isLoopback(address) || interfaceOf(address) !== '' || isInLocalTable(address);
+}
+
+/** Asks Linux's local table: Node does not list addresses of interfaces without carrier, or in the first second with carrier. */
+function isInLocalTable(address: string): boolean {
+  const table = '/proc/net/fib_trie';
+  if (!existsSync(table)) return false;
+  const lines = readFileSync(table, 'utf8').split('\n');
+  return lines.some((line, index) => line.endsWith(`-- ${address}`) && lines[index + 1]?.trim() === '/32 host LOCAL');
+}
+
+function isLoopback(address: string): boolean {
+  return address.startsWith('127.');
+}

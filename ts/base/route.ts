@@ -1,0 +1,154 @@
+/** Routes, peers and route keys: types, validation and formatting. */
+import { isUnicast, parsePrefix } from './address.js';
+import { expected, invalidRoute, LivenessError } from './errors.js';
+
+/** A route to register (reference name: `routing.Route`). IPv4 only. */
+export interface Route {
+  /** The routing table, 1 to 4 294 967 295; 254 is `main`. */
+  table: number;
+  /** The destination prefix, `10.9.0.7/32`. A /32 names the peer; any other prefix needs `peerIP` at registration. */
+  dst: string;
+  /** The preferred source address; the local end of the session. */
+  src: string;
+  /** The gateway. */
+  nextHop: string;
+  /** The protocol number, which marks the route as one of ours, 1 to 255; 186 is BGP. */
+  protocol: number;
+  /** The metric, 0 to 4 294 967 295. Default: 0, the kernel's own. */
+  priority?: number;
+  /** Never delete this route after it was installed. Default: false. */
+  noUninstall?: boolean;
+}
+
+/** The key of a registered route (reference name: `RouteKey`). `priority` is an addition. */
+export interface RouteKey {
+  iface: string;
+  srcIP: string;
+  table: number;
+  /** The destination prefix. */
+  dstPrefix: string;
+  nextHop: string;
+  priority: number;
+}
+
+/** A remote endpoint, with the local endpoint that reaches it (reference name: `Peer`). */
+export interface Peer {
+  iface: string;
+  /** The local address of the session. */
+  localIP: string;
+  peerIP: string;
+}
+
+/** The key of a route on an interface. */
+export function routeKey(iface: string, route: Route): RouteKey {
+  checkPrintable('route', route, ROUTE_FIELDS);
+  const { src, table, dst, nextHop, priority } = route;
+  return { iface, srcIP: src, table, dstPrefix: dst, nextHop, priority: priority ?? 0 };
+}
+
+/** The key as text, for use in a `Map`; equal keys give equal texts. */
+export function formatRouteKey(key: RouteKey): string {
+  checkPrintable('key', key, KEY_FIELDS);
+  return `interface: ${key.iface}, srcIP: ${key.srcIP}, table: ${key.table}, dstPrefix: ${key.dstPrefix}, nextHop: ${key.nextHop}, priority: ${key.priority}`;
+}
+
+/** The route in the format of `ip route`: `10.9.0.7/32 via 10.0.0.2 src 10.0.0.1 table 254 proto 186`. */
+export function formatRoute(route: Route): string {
+  checkPrintable('route', route, ROUTE_FIELDS);
+  const metric = route.priority === undefined || route.priority === 0 ? '' : ` metric ${route.priority}`;
+  return `${route.dst} via ${route.nextHop} src ${route.src} table ${route.table} proto ${route.protocol}${metric}`;
+}
+
+/** `interface: eth0, localIP: 10.0.0.1, peerIP: 10.0.0.2` (reference name: `Peer.String`). */
+export function formatPeer(peer: Peer): string {
+  checkPrintable('peer', peer, PEER_FIELDS);
+  return `interface: ${peer.iface}, localIP: ${peer.localIP}, peerIP: ${peer.peerIP}`;
+}
+
+/** The slot of a route in the kernel. Two registered routes must not have the same slot. */
+export function formatSlot(route: Route): string {
+  return `table ${route.table}, destination ${route.dst}, priority ${route.priority ?? 0}`;
+}
+
+/** The source that a backend lists for a route without one. */
+const NO_SOURCE = '0.0.0.0';
+
+/** A frozen copy of a route from a backend's listing, which may have no source. @throws as `parseRoute` */
+export function parseListedRoute(route: unknown): Readonly<Route> {
+  const { src } = typeof route === 'object' && route !== null ? (route as { src?: unknown }) : {};
+  // Any unicast address passes the check of the other fields.
+  return src === NO_SOURCE
+    ? Object.freeze({ ...parseRoute({ ...(route as Route), src: '127.0.0.1' }), src: NO_SOURCE })
+    : parseRoute(route);
+}
+
+/** A frozen copy of a valid route. @throws LivenessError `ERR_INVALID_ROUTE`, naming the first field that is wrong. */
+export function parseRoute(route: unknown): Readonly<Route> {
+  if (typeof route !== 'object' || route === null) throw invalidRoute('route', 'an object', route);
+  const { table, dst, src, nextHop, protocol, priority, noUninstall } = route as Record<keyof Route, unknown>;
+  require(isIntegerIn(table, 1, 0xffff_ffff), 'route.table', 'an integer from 1 to 4294967295', table);
+  require(typeof dst === 'string' &&
+    parsePrefix(dst) !== undefined, 'route.dst', 'an IPv4 prefix like `10.9.0.7/32`, without bits set beyond its length', dst);
+  require(isAddress(src), 'route.src', 'an IPv4 unicast address', src);
+  require(isAddress(nextHop), 'route.nextHop', 'an IPv4 unicast address', nextHop);
+  require(isIntegerIn(protocol, 1, 255), 'route.protocol', 'an integer from 1 to 255', protocol);
+  require(priority === undefined || isIntegerIn(priority, 0, 0xffff_ffff), 'route.priority', 'an integer from 0 to 4294967295', priority);
+  require(noUninstall === undefined || typeof noUninstall === 'boolean', 'route.noUninstall', 'a boolean', noUninstall);
+  return Object.freeze({
+    table,
+    dst,
+    src,
+    nextHop,
+    protocol,
+    ...(priority === undefined ? {} : { priority }),
+    ...(noUninstall === undefined ? {} : { noUninstall }),
+  } as Route);
+}
+
+/** Whether Linux accepts a name for an interface. */
+export function isInterfaceName(iface: unknown): iface is string {
+  return typeof iface === 'string' && /^[^\s/]{1,15}$/.test(iface) && iface !== '.' && iface !== '..';
+}
+
+/** Validates the name of an interface. @throws LivenessError `ERR_NO_SUCH_INTERFACE` */
+export function parseInterface(iface: unknown): string {
+  if (isInterfaceName(iface)) return iface;
+  throw new LivenessError('ERR_NO_SUCH_INTERFACE', expected('iface', 'the name of an interface, 1 to 15 characters', iface));
+}
+
+/** The peer of a route: the given address, or the destination of a /32. @throws LivenessError `ERR_INVALID_ROUTE` */
+export function peerOf(route: Readonly<Route>, peerIP: unknown): string {
+  if (peerIP !== undefined) {
+    require(isAddress(peerIP), 'peerIP', 'an IPv4 unicast address', peerIP);
+    return peerIP as string;
+  }
+  const { address, length } = parsePrefix(route.dst) ?? { address: '', length: 0 };
+  require(length === 32 && isUnicast(address), 'route.dst', 'a unicast /32 where `peerIP` does not name the peer', route.dst);
+  return address;
+}
+
+/** @throws LivenessError `ERR_INVALID_ROUTE` if it is no object, or a field is neither text nor number */
+function checkPrintable(path: string, value: unknown, names: readonly string[]): void {
+  if (typeof value !== 'object' || value === null) throw invalidRoute(path, 'an object', value);
+  for (const name of names) {
+    const field = (value as Record<string, unknown>)[name];
+    const isPrintable = field === undefined || typeof field === 'string' || typeof field === 'number';
+    if (!isPrintable) throw invalidRoute(`${path}.${name}`, 'a string or a number', field);
+  }
+}
+
+const ROUTE_FIELDS = ['table', 'dst', 'src', 'nextHop', 'protocol', 'priority'] as const;
+const KEY_FIELDS = ['iface', 'srcIP', 'table', 'dstPrefix', 'nextHop', 'priority'] as const;
+const PEER_FIELDS = ['iface', 'localIP', 'peerIP'] as const;
+
+function require(holds: boolean, path: string, what: string, got: unknown): asserts holds {
+  if (!holds) throw invalidRoute(path, what, got);
+}
+
+function isAddress(value: unknown): boolean {
+  return typeof value === 'string' && isUnicast(value);
+}
+
+export function isIntegerIn(value: unknown, least: number, most: number): boolean {
+  return typeof value === 'number' && Number.isInteger(value) && value >= least && value <= most;
+}

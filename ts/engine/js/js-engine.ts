@@ -1,0 +1,395 @@
+/**
+ * The JavaScript engine: the core on timers of the event loop, over `node:dgram` or a transport of the user's. It serves
+ * platforms without an addon, and is the baseline of the benchmarks.
+ */
+import type { AddressInfo } from 'node:net';
+
+import { LONGEST_WAIT_MS, monotonicNow } from '../../base/clock.js';
+import { closedError } from '../../base/errors.js';
+import { NO_VERSION } from '../../protocol/client-version.js';
+import { Xorshift32 } from '../../protocol/jitter.js';
+import { LIVENESS } from '../../protocol/liveness.js';
+import { randomWord } from '../../protocol/random.js';
+import { ROBUST } from '../../protocol/rules.js';
+import { randomDiscriminator } from '../../protocol/session.js';
+import { readSession } from '../../protocol/session-status.js';
+import { MOST_ROUNDS } from '../../protocol/timeline.js';
+import { hasInterface, interfaceOf, isLocalAddress } from '../../base/host-interfaces.js';
+import type { UDPService } from '../../protocol/udp-service.js';
+import { DgramTransport } from './dgram-transport.js';
+import { EngineCore, type Path } from './engine-core.js';
+import { EndpointCounters } from './endpoint-counters.js';
+import type {
+  Capabilities,
+  Engine,
+  EngineListener,
+  EngineOptions,
+  EngineReading,
+  EngineStats,
+  PathFault,
+  SessionId,
+  SessionPath,
+  SessionSpec,
+} from '../engine.js';
+import { EngineWarnings } from './engine-warnings.js';
+import { ServiceTransport } from './service-transport.js';
+import { toRecord } from './session-records.js';
+import type { Transport, TransportListener } from './transport.js';
+
+/** The protocol that all sessions speak. */
+const PROTOCOL = LIVENESS;
+
+/** The longest AdminDown announcement when the engine closes. */
+const ADMIN_DOWN_MAX_US = 3_000_000;
+
+/** How many sessions are started in one turn of the event loop: that takes about a millisecond. */
+const START_BATCH = 50;
+
+export class JsEngine implements Engine {
+  readonly kind = 'js';
+  readonly capabilities: Capabilities;
+  readonly arming = undefined;
+  readonly #core: EngineCore;
+  readonly #counters = new EndpointCounters();
+  readonly #listener: EngineListener;
+  readonly #warnings: EngineWarnings;
+  readonly #discriminators = new Set<number>();
+  /** Added sessions that wait to be started in a batch. */
+  readonly #notStarted = new Map<SessionId, SessionSpec>();
+  /** The interfaces of local addresses. Listing the interfaces for each packet of an unknown peer would cost too much. */
+  readonly #ownInterfaces = new Map<string, string>();
+  /** Keeps the process alive while the engine is open and referenced. */
+  readonly #anchor = setInterval(() => undefined, LONGEST_WAIT_MS);
+  #transport!: Transport;
+  #timer: NodeJS.Timeout | undefined;
+  #timerAt: number | undefined;
+  #reads = 0;
+  #readErrors = 0;
+  #turns = 0;
+  #sendBufferFull = 0;
+  #isDraining = false;
+  #closing: Promise<EngineStats> | undefined;
+  #ended = false;
+
+  private constructor(options: EngineOptions, listener: EngineListener, hasPacketInfo: boolean) {
+    const { minTxFloorUs, maxTxCeilUs, backoffMaxUs, requireDiscriminator, clientVersion, passive, maxSessions } = options;
+    const identity = passive || clientVersion !== undefined ? { passive, version: clientVersion ?? NO_VERSION } : undefined;
+    const random = new Xorshift32(randomWord());
+    const policy = { protocol: PROTOCOL, rules: ROBUST, minTxFloorUs, maxTxCeilUs, backoffMaxUs, requireDiscriminator, identity };
+    this.#core = new EngineCore(policy, maxSessions, () => random.next(), this.#counters);
+    this.#listener = listener;
+    this.#warnings = new EngineWarnings(listener);
+    this.capabilities = Object.freeze({
+      pktinfo: hasPacketInfo,
+      interfaceBinding: hasPacketInfo,
+      arrivalTime: hasPacketInfo,
+      armedRoutes: false,
+      independentOfEventLoop: false,
+      realtime: false,
+    });
+  }
+
+  /**
+   * @param reason why this engine was chosen, if the user did not choose it
+   * @throws LivenessError the system's error if the address cannot be bound
+   */
+  static async start(options: EngineOptions, listener: EngineListener, udp?: UDPService, reason?: string): Promise<JsEngine> {
+    const engine = new JsEngine(options, listener, udp !== undefined);
+    const receives = engine.#transportListener();
+    try {
+      engine.#transport =
+        udp === undefined
+          ? await DgramTransport.start(PROTOCOL, options.bindIP, options.port, receives)
+          : new ServiceTransport(udp, receives);
+    } catch (error) {
+      clearInterval(engine.#anchor);
+      throw error;
+    }
+    const lacking = Object.entries(engine.capabilities).flatMap(([name, has]) => (has === true ? [] : [name]));
+    const limits = `The JavaScript engine serves. It lacks ${lacking.join(', ')}: sessions depend on the event loop.`;
+    listener.warning('ERR_ENGINE_UNAVAILABLE', reason === undefined ? limits : `${limits} ${reason}`);
+    return engine;
+  }
+
+  localAddr(): AddressInfo | undefined {
+    return this.#ended ? undefined : this.#transport.localAddr();
+  }
+
+  checkPaths(paths: readonly SessionPath[]): PathFault[] {
+    this.#assertOpen();
+    return paths.flatMap(({ iface, localIP }, index): PathFault[] => {
+      if (!hasInterface(iface)) return [{ index, code: 'ERR_NO_SUCH_INTERFACE' }];
+      return isLocalAddress(localIP) ? [] : [{ index, code: 'EADDRNOTAVAIL' }];
+    });
+  }
+
+  indistinct(specs: readonly SessionSpec[]): number[] {
+    if (this.capabilities.pktinfo) return [];
+    const interfaces = new Map<string, string>();
+    const isTaken = (path: Path): boolean => {
+      const key = `${path.localIP} ${path.peerIP}`;
+      const iface = interfaces.get(key) ?? path.iface;
+      interfaces.set(key, iface);
+      return iface !== path.iface || this.#core.hasElsewhere(path);
+    };
+    for (const spec of this.#notStarted.values()) isTaken(spec);
+    return specs.flatMap((spec, index) => (isTaken(spec) ? [index] : []));
+  }
+
+  addSessions(specs: readonly SessionSpec[]): void {
+    this.#assertOpen();
+    this.#ownInterfaces.clear();
+    const isIdle = this.#notStarted.size === 0;
+    for (const spec of specs) this.#notStarted.set(spec.id, copyOf(spec));
+    if (isIdle) this.#startBatch();
+  }
+
+  /** Yields to the event loop between batches, for the sessions that run. */
+  #startBatch(): void {
+    if (this.#ended) return;
+    let count = 0;
+    for (const id of this.#notStarted.keys()) {
+      this.#start(id);
+      count += 1;
+      if (count === START_BATCH) break;
+    }
+    this.#transport.fitSendBuffer(this.#core.sessionCount);
+    this.#scheduleTurn();
+    if (this.#notStarted.size > 0) setImmediate(() => this.#startBatch());
+  }
+
+  /** Starts a session that waits to be started. */
+  #start(id: SessionId): void {
+    const spec = this.#notStarted.get(id);
+    if (spec === undefined) return;
+    this.#notStarted.delete(id);
+    const { iface, localIP, peerIP, peerPort, txMinUs, rxMinUs, detectMult } = spec;
+    this.#transport.open(localIP);
+    this.#core.addSession(nowUs(), id, { iface, localIP, peerIP }, peerPort, { txMinUs, rxMinUs, detectMult }, this.#newDiscriminator());
+  }
+
+  updateSessions(specs: readonly SessionSpec[]): void {
+    this.#assertOpen();
+    const now = nowUs();
+    for (const spec of specs) {
+      const { id, txMinUs, rxMinUs, detectMult, peerPort } = spec;
+      if (this.#notStarted.has(id)) this.#notStarted.set(id, copyOf(spec));
+      this.#core.updateSession(now, id, { txMinUs, rxMinUs, detectMult }, peerPort);
+    }
+    this.#scheduleTurn();
+  }
+
+  removeSessions(ids: readonly SessionId[]): void {
+    this.#assertOpen();
+    for (const id of ids) {
+      this.#notStarted.delete(id);
+      const removed = this.#core.session(id);
+      if (removed === undefined) continue;
+      this.#discriminators.delete(removed.session.localDiscr);
+      this.#core.removeSession(id);
+    }
+    this.#scheduleTurn();
+    this.#transport.retain((localIP) => this.#isUsed(localIP));
+  }
+
+  setAdminDown(ids: readonly SessionId[], down: boolean): void {
+    this.#assertOpen();
+    const now = nowUs();
+    for (const id of ids) {
+      this.#start(id);
+      if (down) this.#core.adminDown(now, id);
+      else this.#core.adminUp(now, id);
+    }
+    this.#scheduleTurn();
+  }
+
+  snapshots(wanted?: Iterable<SessionId>): EngineReading[] {
+    this.#assertOpen();
+    for (const id of wanted ?? [...this.#notStarted.keys()]) this.#start(id);
+    const ids = wanted ?? this.#core.sessionIds;
+    return [...ids].flatMap((id) => {
+      const known = this.#core.session(id);
+      if (known === undefined) return [];
+      return { id, ...readSession(known.session, known.detectScheduled) };
+    });
+  }
+
+  stats(): EngineStats {
+    this.#assertOpen();
+    return this.#stats();
+  }
+
+  #stats(): EngineStats {
+    return {
+      endpoints: this.#counters.stats(),
+      routes: [],
+      queueLength: this.#core.queueLength,
+      readErrors: this.#readErrors,
+      socketDrops: this.#transport.dropped,
+      sendBufferBytes: this.#transport.sendBufferBytes,
+      sendBufferFull: this.#sendBufferFull,
+      turns: this.#turns,
+      worstTurnDelayUs: this.#core.worstTurnDelayUs,
+      turnDelays: this.#core.turnDelays.buckets(),
+      transmitDelays: this.#core.transmitDelays.buckets(),
+    };
+  }
+
+  close({ adminDown }: { adminDown: boolean }): Promise<EngineStats> {
+    this.#closing ??= this.#close(adminDown);
+    return this.#closing;
+  }
+
+  ref(): void {
+    this.#anchor.ref();
+  }
+
+  unref(): void {
+    this.#anchor.unref();
+  }
+
+  async #close(adminDown: boolean): Promise<EngineStats> {
+    this.#notStarted.clear();
+    if (adminDown) await this.#announceAdminDown();
+    this.#ended = true;
+    clearTimeout(this.#timer);
+    clearInterval(this.#anchor);
+    await this.#transport.close();
+    return this.#stats();
+  }
+
+  async #announceAdminDown(): Promise<void> {
+    const now = nowUs();
+    let longestUs = 0;
+    for (const id of [...this.#core.sessionIds]) {
+      longestUs = Math.max(longestUs, this.#core.session(id)?.session.detectTimeUs ?? 0);
+      this.#core.adminDown(now, id);
+    }
+    this.#scheduleTurn();
+    await new Promise((resolve) => setTimeout(resolve, Math.min(longestUs, ADMIN_DOWN_MAX_US) / 1_000));
+  }
+
+  #transportListener(): TransportListener {
+    return {
+      datagram: (now, arrival, bytes, from, localIP, iface) => {
+        this.#reads += 1;
+        const path = this.#pathOf(localIP, from, iface);
+        this.#core.handleDatagram(now, arrival, path, bytes);
+        this.#counters.handled(path, (monotonicNow() * 1_000 - now) / 1_000_000);
+        this.#warnings.drops(() => this.#counters.stats(), now);
+        this.#flush();
+      },
+      sent: (path) => this.#counters.sent(path),
+      writeError: (path, error) => {
+        this.#counters.writeError(path);
+        this.#warnings.writeError(path, error);
+      },
+      heldBack: (path, size) => {
+        this.#counters.dropped(path);
+        this.#sendBufferFull += 1;
+        this.#warnings.heldBack(size);
+      },
+      readError: (error) => {
+        this.#readErrors += 1;
+        this.#warnings.readError(error);
+      },
+      notBound: (localIP, error) => this.#warnings.notBound(localIP, error),
+      died: (error) => this.#listener.fatal(error),
+      notClosed: (error) => this.#warnings.notClosed(error),
+    };
+  }
+
+  /** If the transport does not know the interface, takes that of the latest session between the addresses. */
+  #pathOf(localIP: string, peerIP: string, iface: string): Path {
+    if (iface !== '') return { iface, localIP, peerIP };
+    return this.#core.pathBetween(localIP, peerIP) ?? { iface: this.#interfaceOf(localIP), localIP, peerIP };
+  }
+
+  #interfaceOf(localIP: string): string {
+    const found = this.#ownInterfaces.get(localIP) ?? interfaceOf(localIP);
+    this.#ownInterfaces.set(localIP, found);
+    return found;
+  }
+
+  /** One turn: runs what is due, sends, and delivers. Detection is checked only after the sockets were found empty. */
+  #turn(readUntil: number): void {
+    if (this.#ended) return;
+    this.#turns += 1;
+    this.#warnings.sendBuffer(this.#transport.sendBufferBytes, this.#core.sessionCount);
+    const now = nowUs();
+    const planned = this.#core.deadline;
+    if (planned !== undefined && planned < now) this.#core.noteTurnDelay(now, now - planned);
+    this.#core.handleTimeout(now, readUntil);
+    this.#flush();
+    const deadline = this.#core.deadline;
+    if (deadline !== undefined && deadline <= now && !this.#isDraining) this.#drain(now);
+  }
+
+  /**
+   * Yields until a round of the event loop has read nothing, or for as many rounds as it takes to read everything that
+   * arrived before.
+   */
+  #drain(since: number, round = 0): void {
+    this.#isDraining = true;
+    const reads = this.#reads;
+    setImmediate(() => {
+      if (this.#reads !== reads && round < MOST_ROUNDS) {
+        this.#drain(since, round + 1);
+        return;
+      }
+      this.#isDraining = false;
+      this.#turn(since);
+    });
+  }
+
+  #flush(): void {
+    for (const transmit of this.#core.takeTransmits()) this.#transport.send(transmit);
+    const events = this.#core.takeEvents();
+    if (events.length > 0) this.#listener.sessions(events.map(toRecord));
+    this.#setTimer();
+  }
+
+  /** Runs a turn after the present call: an engine never delivers from inside a call. */
+  #scheduleTurn(): void {
+    setImmediate(() => this.#turn(0));
+  }
+
+  #setTimer(): void {
+    const deadline = this.#core.deadline;
+    if (deadline === this.#timerAt || this.#ended) return;
+    clearTimeout(this.#timer);
+    this.#timerAt = deadline;
+    if (deadline === undefined) return;
+    const wait = Math.min(Math.max(Math.ceil((deadline - nowUs()) / 1_000), 0), LONGEST_WAIT_MS);
+    this.#timer = setTimeout(() => {
+      this.#timerAt = undefined;
+      this.#turn(0);
+    }, wait).unref();
+  }
+
+  #isUsed(localIP: string): boolean {
+    if (this.#core.usesAddress(localIP)) return true;
+    for (const spec of this.#notStarted.values()) if (spec.localIP === localIP) return true;
+    return false;
+  }
+
+  #newDiscriminator(): number {
+    let discr = randomDiscriminator();
+    while (this.#discriminators.has(discr)) discr = randomDiscriminator();
+    this.#discriminators.add(discr);
+    return discr;
+  }
+
+  #assertOpen(): void {
+    if (this.#closing !== undefined) throw closedError();
+  }
+}
+
+/** The caller may reuse a specification after the call. */
+function copyOf({ id, iface, localIP, peerIP, peerPort, txMinUs, rxMinUs, detectMult }: SessionSpec): SessionSpec {
+  return { id, iface, localIP, peerIP, peerPort, txMinUs, rxMinUs, detectMult };
+}
+
+function nowUs(): number {
+  return Math.round(monotonicNow() * 1_000);
+}

@@ -1,0 +1,141 @@
+/** The native engine: the addon's threads behind the `Engine` interface. Nothing here runs per packet. */
+import type { AddressInfo } from 'node:net';
+
+import { closedError, codeOf, LivenessError, messageOf } from '../../base/errors.js';
+import type { Binding, Delivery, NativeEngineHandle, NativeStats } from './binding.js';
+import type {
+  Capabilities,
+  Engine,
+  EngineListener,
+  EngineOptions,
+  EngineReading,
+  EngineStats,
+  PathFault,
+  RouteArming,
+  SessionId,
+  SessionPath,
+  SessionSpec,
+} from '../engine.js';
+import { routeRows, sessionRows, snapshotsOf } from './rows.js';
+
+const CAPABILITIES: Capabilities = Object.freeze({
+  pktinfo: true,
+  interfaceBinding: true,
+  arrivalTime: true,
+  armedRoutes: true,
+  independentOfEventLoop: true,
+  realtime: true,
+});
+
+export class NativeEngine implements Engine {
+  readonly kind = 'native';
+  readonly capabilities = CAPABILITIES;
+  readonly arming: RouteArming;
+  readonly #handle: NativeEngineHandle;
+  readonly #listener: EngineListener;
+  #closing: Promise<EngineStats | undefined> | undefined;
+
+  /** @throws LivenessError the system's error where the address cannot be bound */
+  constructor(binding: Binding, options: EngineOptions, listener: EngineListener) {
+    this.#listener = listener;
+    try {
+      // The doorbell refers to this object: a running engine is never garbage.
+      this.#handle = new binding.NativeEngine(options, () => {
+        this.#deliver();
+      });
+    } catch (cause) {
+      const where = `${options.bindIP}:${options.port}`;
+      throw new LivenessError(codeOf(cause) ?? 'ERR_ENGINE_UNAVAILABLE', `Cannot start on ${where}: ${messageOf(cause)}`, { cause });
+    }
+    const handle = this.#handle;
+    this.arming = {
+      arm: (routes, adopted = false) => handle.arm(routeRows(routes, adopted)),
+      disarm: (routes) => handle.disarm(routes),
+      retry: (routes) => handle.retry(routes),
+    };
+  }
+
+  localAddr(): AddressInfo | undefined {
+    const bound = this.#handle.localAddr();
+    return bound === null ? undefined : { ...bound, family: 'IPv4' };
+  }
+
+  checkPaths(paths: readonly SessionPath[]): PathFault[] {
+    return this.#open().checkPaths(paths);
+  }
+
+  addSessions(specs: readonly SessionSpec[]): void {
+    const { rows, interfaces } = sessionRows(specs);
+    this.#open().addSessions(rows, interfaces);
+  }
+
+  updateSessions(specs: readonly SessionSpec[]): void {
+    const { rows, interfaces } = sessionRows(specs);
+    this.#open().updateSessions(rows, interfaces);
+  }
+
+  removeSessions(ids: readonly SessionId[]): void {
+    this.#open().removeSessions(ids);
+  }
+
+  setAdminDown(ids: readonly SessionId[], down: boolean): void {
+    this.#open().setAdminDown(ids, down);
+  }
+
+  snapshots(ids?: readonly SessionId[]): EngineReading[] {
+    return snapshotsOf(this.#open().snapshots(ids ?? null));
+  }
+
+  stats(): EngineStats {
+    return toEngineStats(this.#open().stats());
+  }
+
+  close(options: { adminDown: boolean }): Promise<EngineStats | undefined> {
+    this.#closing ??= this.#handle.close(options.adminDown).then((last) => {
+      // Delivers what the threads have left in their last turn.
+      this.#deliver();
+      return last === null ? undefined : toEngineStats(last);
+    });
+    return this.#closing;
+  }
+
+  ref(): void {
+    if (this.#closing === undefined) this.#handle.ref();
+  }
+
+  unref(): void {
+    this.#handle.unref();
+  }
+
+  #open(): NativeEngineHandle {
+    if (this.#closing !== undefined) throw closedError();
+    return this.#handle;
+  }
+
+  #deliver(): void {
+    let more = true;
+    while (more) {
+      const delivery = this.#handle.drain();
+      this.#pass(delivery);
+      more = delivery.more;
+    }
+  }
+
+  #pass({ sessions, routes, warnings, fatal }: Delivery): void {
+    if (sessions.length > 0) this.#listener.sessions(sessions);
+    if (routes.length > 0) this.#listener.routes(routes);
+    for (const { code, message } of warnings) this.#listener.warning(code, message);
+    if (fatal !== null) this.#listener.fatal(new LivenessError(fatal.code, fatal.message));
+  }
+}
+
+function toEngineStats(native: NativeStats): EngineStats {
+  const { scopes, worstLatenessUs, turnLateness, transmitLateness, ...shared } = native;
+  return {
+    ...shared,
+    endpoints: scopes.map(({ graces, ...counters }) => ({ ...counters, extensions: graces })),
+    worstTurnDelayUs: worstLatenessUs,
+    turnDelays: turnLateness,
+    transmitDelays: transmitLateness,
+  };
+}

@@ -1,0 +1,228 @@
+/** Validates a configuration: the result is complete and frozen, or an error lists every issue. */
+import type { Registry } from 'prom-client';
+import * as v from 'valibot';
+
+import { ConfigError, messageOf } from '../base/errors.js';
+import { choice, definedOf, duration, field, flag, hasMethods, integer, ipv4Field, object, optionsOf, parsed } from '../base/fields.js';
+import {
+  boundIssues,
+  DEFAULT_BOUNDS,
+  type IntervalBounds,
+  MAX_BACKOFF,
+  MAX_INTERVAL,
+  outsideIssues,
+  type SessionTimerOptions,
+} from '../base/intervals.js';
+import { type Logger, loggerField } from '../base/logger.js';
+import { DEFAULT_METRICS_PREFIX, prefixField, registryField } from '../metrics/metrics.js';
+import { BACKEND_METHODS, type RouteReaderWriter } from '../routes/reader-writer.js';
+import { parseClientVersion } from '../protocol/client-version.js';
+import { DEFAULT_LIVENESS_PORT } from '../protocol/liveness.js';
+import type { UDPService } from '../protocol/udp-service.js';
+
+/** Real-time settings of the native engine's thread. A setting that the system refuses is a warning. */
+export interface RealtimeOptions {
+  /** SCHED_FIFO at this priority, 1 to 99. Needs CAP_SYS_NICE or RLIMIT_RTPRIO. Default: not requested. */
+  priority?: number | undefined;
+  /** The one CPU to run on, from 0. Default: any. */
+  cpu?: number | undefined;
+  /** Lock the thread’s code, stack and heap in memory, but not JavaScript’s heap. Needs CAP_IPC_LOCK or RLIMIT_MEMLOCK. Default: false. */
+  lockMemory?: boolean | undefined;
+}
+
+/** What `close()` does by default. */
+export interface CloseOptions {
+  /** First announce AdminDown to all peers, for one detection time and 3 s at most. Default: false. */
+  adminDown?: boolean | undefined;
+  /** First withdraw all routes. Default: false: the routes stay in the kernel, unwatched. */
+  withdrawRoutes?: boolean | undefined;
+}
+
+/** The configuration of a manager (reference name: `ManagerConfig`). Durations are milliseconds, fractions allowed. */
+export interface ManagerConfig {
+  /** The routing backend: `new NetlinkRoutes()`, `new MemoryRoutes()` or your own. Required. */
+  netlinker: RouteReaderWriter;
+  /** The local IPv4 address of the UDP socket; `0.0.0.0` for all. Required. */
+  bindIP: string;
+  /** The desired transmit interval, within [minTxFloor, maxTxCeil]. Required. */
+  txMin: number;
+  /** The required receive interval, within [minTxFloor, maxTxCeil]. Required. */
+  rxMin: number;
+  /** The number of intervals whose silence means Down, 1 to 255. Required. */
+  detectMult: number;
+  /** The UDP port, 0 to 65 535; 0 takes a free one. Default: 44880. */
+  port?: number | undefined;
+  /** A UDP transport of your own, for the JavaScript engine. Default: the engine's sockets. */
+  udp?: UDPService | undefined;
+  /**
+   * Only observe: routes are installed at registration and deleted at withdrawal, independently of their sessions. Packets tell
+   * the peers by a flag in byte 20. Default: false.
+   */
+  passiveMode?: boolean | undefined;
+  /** The shortest interval, above 0 and at most 60 000. Default: 50. */
+  minTxFloor?: number | undefined;
+  /** The longest transmit interval, at most 60 000. Default: 1 000. */
+  maxTxCeil?: number | undefined;
+  /**
+   * The longest interval between two packets while Down, at most 600 000. A value below the agreed interval of a session does not
+   * make that session send faster. Default: maxTxCeil.
+   */
+  backoffMax?: number | undefined;
+  /** Entries in the scheduler's queue, 2 to 4 000 000; two per session. Default: 10 240, which is 5 120 sessions. */
+  maxEvents?: number | undefined;
+  /** Any object with pino's `child`, `trace`, `debug`, `info`, `warn` and `error`. Default: nothing is logged. */
+  logger?: Logger | undefined;
+  /** A registry of prom-client for the metrics. Default: no metrics. */
+  metricsRegistry?: Registry | undefined;
+  /** The prefix of the metrics' names. Default: `liveness_`. */
+  metricsPrefix?: string | undefined;
+  /** Show series per peer, which end with the session. Default: false. */
+  enablePeerMetrics?: boolean | undefined;
+  /**
+   * The version that packets carry in bytes 21 to 24: `1.2.3`, or a form that build systems make (`v1.2.3`, `1.2.3-rc.1`,
+   * `0.8.1~git2025`, `1.2.3+git.abc`). Default: zeros, as the reference sends.
+   */
+  clientVersion?: string | undefined;
+  /** Keep the route of a session that goes Down while its peer is passive. Default: false. */
+  honorPeerAdvertisedPassive?: boolean | undefined;
+  /**
+   * In Up, accept only packets that carry our discriminator: forged packets without it neither take a session down nor keep it
+   * up. A restart of the peer is then detected by silence, not by its first packet. Default: false.
+   */
+  requireDiscriminator?: boolean | undefined;
+  /**
+   * Drop received packets with a lower TTL, 1 to 255. With 255 only packets of direct neighbours are accepted, since every router
+   * decrements the TTL (RFC 5082); peers must send with 255, as both engines do. Needs the native engine. Default: any TTL.
+   */
+  minTtl?: number | undefined;
+  /** How long a route operation may take before it counts as failed, 1 to 600 000. Default: 5 000. */
+  routeTimeout?: number | undefined;
+  /** The defaults of `close()`. */
+  onClose?: CloseOptions | undefined;
+  /** The engine; `auto` is the native engine if the addon loads. The environment variable ROUTE_LIVENESS_ENGINE overrides it. Default: `auto`. */
+  engine?: 'auto' | 'native' | 'js' | undefined;
+  /** Real-time settings of the native engine's thread. Default: none. */
+  realtime?: RealtimeOptions | undefined;
+}
+
+type Optional = 'udp' | 'logger' | 'metricsRegistry' | 'clientVersion' | 'minTtl' | 'realtime';
+
+/** A configuration with every default filled in. */
+export type ResolvedConfig = Readonly<
+  { [K in Exclude<keyof ManagerConfig, Optional | 'onClose'>]-?: NonNullable<ManagerConfig[K]> } & {
+    [K in Optional]: ManagerConfig[K];
+  } & { onClose: Readonly<Required<{ [K in keyof CloseOptions]: boolean }>> }
+>;
+
+const DEFAULTS = {
+  port: DEFAULT_LIVENESS_PORT,
+  passiveMode: false,
+  ...DEFAULT_BOUNDS,
+  maxEvents: 10_240,
+  metricsPrefix: DEFAULT_METRICS_PREFIX,
+  enablePeerMetrics: false,
+  honorPeerAdvertisedPassive: false,
+  requireDiscriminator: false,
+  routeTimeout: 5_000,
+  engine: 'auto',
+} as const;
+
+const UDP_METHODS = ['readFrom', 'writeTo', 'setReadDeadline', 'localAddr', 'close'] as const;
+
+const CLOSE_ENTRIES = { adminDown: v.optional(flag), withdrawRoutes: v.optional(flag) };
+
+const SCHEMA = object({
+  netlinker: field<RouteReaderWriter>(`an object with ${BACKEND_METHODS.join(', ')}`, (value) => hasMethods(value, BACKEND_METHODS)),
+  bindIP: ipv4Field,
+  txMin: duration(MAX_INTERVAL),
+  rxMin: duration(MAX_INTERVAL),
+  detectMult: integer(1, 255),
+  port: v.optional(integer(0, 65_535)),
+  udp: v.optional(field<UDPService>(`a transport with ${UDP_METHODS.join(', ')}`, (value) => hasMethods(value, UDP_METHODS))),
+  passiveMode: v.optional(flag),
+  minTxFloor: v.optional(duration(MAX_INTERVAL)),
+  maxTxCeil: v.optional(duration(MAX_INTERVAL)),
+  backoffMax: v.optional(duration(MAX_BACKOFF)),
+  maxEvents: v.optional(integer(2, 4_000_000)),
+  logger: v.optional(loggerField),
+  metricsRegistry: v.optional(registryField),
+  metricsPrefix: v.optional(prefixField),
+  enablePeerMetrics: v.optional(flag),
+  clientVersion: v.optional(
+    field<string>('a version like `1.2.3`, `1.2.3-rc.1` or `1.2.3~git2025`, each number at most 255', (value) => {
+      return typeof value === 'string' && parseClientVersion(value) !== undefined;
+    }),
+  ),
+  honorPeerAdvertisedPassive: v.optional(flag),
+  requireDiscriminator: v.optional(flag),
+  minTtl: v.optional(integer(1, 255)),
+  routeTimeout: v.optional(duration(600_000)),
+  onClose: v.optional(object(CLOSE_ENTRIES)),
+  engine: v.optional(choice(['auto', 'native', 'js'])),
+  realtime: v.optional(object({ priority: v.optional(integer(1, 99)), cpu: v.optional(integer(0, 1_023)), lockMemory: v.optional(flag) })),
+});
+
+/**
+ * Fills defaults and enforces constraints (reference name: `ManagerConfig.Validate`).
+ *
+ * @returns the complete configuration, frozen; the argument is not changed
+ * @throws ConfigError `ERR_CONFIG`, with every issue at once
+ */
+export function validateConfig(config: ManagerConfig): ResolvedConfig {
+  const read = fieldsOf(config);
+  const { issues } = parsed(SCHEMA, read, '');
+  const given = typeof read === 'object' && read !== null ? definedOf(read as Partial<ManagerConfig>) : {};
+  const wrong = new Set(issues.map((issue) => issue.path));
+  const filled = { ...DEFAULTS, backoffMax: given.maxTxCeil ?? DEFAULTS.maxTxCeil, ...given } as Partial<ManagerConfig> & IntervalBounds;
+  issues.push(...boundIssues(filled, wrong));
+  if (issues.length > 0) throw new ConfigError(issues);
+  const { adminDown = false, withdrawRoutes = false } = given.onClose ?? {};
+  return Object.freeze({ ...filled, onClose: Object.freeze({ adminDown, withdrawRoutes }) }) as ResolvedConfig;
+}
+
+/** The options of a registration. */
+export interface RegisterOptions extends SessionTimerOptions {
+  /** The peer's UDP port, 1 to 65 535. Default: 44880. */
+  port?: number | undefined;
+  /** The peer's address. Default: the destination of the route, which must be a /32. */
+  peerIP?: string | undefined;
+}
+
+const REGISTER_SCHEMA = object({
+  port: v.optional(integer(1, 65_535)),
+  peerIP: v.optional(v.unknown()),
+  txMin: v.optional(duration(MAX_INTERVAL)),
+  rxMin: v.optional(duration(MAX_INTERVAL)),
+  detectMult: v.optional(integer(1, 255)),
+});
+
+/** The options of a registration without options. */
+export const NO_OPTIONS: RegisterOptions = Object.freeze({});
+
+/** @throws ConfigError `ERR_CONFIG`, with every issue at once */
+export function validateRegisterOptions(options: RegisterOptions | undefined, bounds: IntervalBounds): RegisterOptions {
+  // Fast path: most routes have no options, and there may be many.
+  if (options === undefined || options === NO_OPTIONS) return NO_OPTIONS;
+  const { output, issues } = parsed(REGISTER_SCHEMA, options, 'options');
+  if (issues.length === 0) issues.push(...outsideIssues(output, bounds));
+  if (issues.length > 0) throw new ConfigError(issues);
+  return output as RegisterOptions;
+}
+
+const CLOSE_SCHEMA = object(CLOSE_ENTRIES);
+
+/** The options of `close()` without the undefined ones. @throws ConfigError `ERR_CONFIG` */
+export function closeOptions(options: CloseOptions | undefined): CloseOptions {
+  return optionsOf(CLOSE_SCHEMA, options);
+}
+
+/** Reads every field once, including inherited ones, so that the checked values are the used ones. */
+function fieldsOf(config: unknown): unknown {
+  if (typeof config !== 'object' || config === null) return config;
+  try {
+    const names = new Set([...Object.keys(SCHEMA.entries).filter((name) => name in config), ...Object.keys(config)]);
+    return Object.fromEntries([...names].map((name) => [name, (config as Record<string, unknown>)[name]]));
+  } catch (cause) {
+    throw new ConfigError([{ path: '', message: `The configuration cannot be read: ${messageOf(cause)}` }], { cause });
+  }
+}

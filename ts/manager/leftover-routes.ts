@@ -1,0 +1,114 @@
+/** The routes that a previous process left in the backend: adopt the registered ones, delete the others. */
+import { codeOf, ConfigError, expected, messageOf, RoutesError } from '../base/errors.js';
+import type { Logger } from '../base/logger.js';
+import { formatRoute, isIntegerIn, type Route } from '../base/route.js';
+import type { RouteInstaller } from '../routes/installer.js';
+import { listRoutes } from '../routes/listings.js';
+import type { PlacedRoute, RouteReaderWriter } from '../routes/reader-writer.js';
+import type { BackendCalls } from './backend-calls.js';
+import type { ManagedRoute } from './managed-route.js';
+import type { RouteRegistry } from './route-registry.js';
+
+/** Selects routes of the backend by their protocol number and table. */
+export interface RouteFilter {
+  /** 1 to 255. */
+  protocol: number;
+  /** 1 to 4 294 967 295; 254 is `main`. */
+  table: number;
+}
+
+export interface LeftoverRoutesDependencies {
+  readonly backend: RouteReaderWriter;
+  readonly calls: BackendCalls;
+  readonly installer: RouteInstaller;
+  readonly registry: RouteRegistry;
+  readonly log: Logger;
+  /** @throws LivenessError `ERR_CLOSED` */
+  readonly assertOpen: () => void;
+}
+
+export class LeftoverRoutes {
+  readonly #dependencies: LeftoverRoutesDependencies;
+
+  constructor(dependencies: LeftoverRoutesDependencies) {
+    this.#dependencies = dependencies;
+  }
+
+  /** Adopts the registered routes that the backend holds. Resolves with the adopted ones. */
+  async adopt(filter: RouteFilter): Promise<Route[]> {
+    const { calls, installer } = this.#dependencies;
+    const listed = await this.#list(filter);
+    const adopted = await calls.untilClosed(
+      Promise.all(
+        listed.map(async ({ route, iface }) => {
+          const managed = this.#registered(route, iface);
+          return managed !== undefined && (await installer.adopt(managed)) ? [route] : [];
+        }),
+      ),
+    );
+    return adopted.flat();
+  }
+
+  /** Deletes the routes that the backend holds and that are not registered. Resolves with the deleted ones. */
+  async sweep(filter: RouteFilter, dryRun: boolean): Promise<Route[]> {
+    const { calls, log } = this.#dependencies;
+    const unowned = (await this.#list(filter)).filter(({ route, iface }) => !this.#isOwned(route, iface));
+    const routes = unowned.map(({ route }) => route);
+    if (dryRun || unowned.length === 0) return routes;
+    const deletions = unowned.map((placed) => calls.call(() => this.#delete(placed)));
+    const outcomes = await calls.untilClosed(Promise.allSettled(deletions));
+    // Deleting a route that does not fit is no error of a backend: only another listing shows whether it is gone.
+    const remaining = (await this.#list(filter)).map(({ route }) => formatRoute(route));
+    const issues = outcomes.flatMap((outcome, index) => {
+      if (outcome.status === 'rejected')
+        return [{ index, code: codeOf(outcome.reason) ?? 'ERR_ROUTE_BACKEND', message: messageOf(outcome.reason) }];
+      const route = routes[index] as Route;
+      if (!remaining.includes(formatRoute(route))) return [];
+      return [{ index, code: 'ERR_ROUTE_BACKEND', message: `The backend still holds ${formatRoute(route)}` }];
+    });
+    routes.forEach((route, index) => {
+      if (!issues.some((issue) => issue.index === index)) log.info({ ...route }, `swept: ${formatRoute(route)}`);
+    });
+    if (issues.length > 0) throw new RoutesError(issues, {}, 'not all was swept');
+    return routes;
+  }
+
+  async #list({ protocol, table }: RouteFilter): Promise<PlacedRoute[]> {
+    const { backend, calls, assertOpen } = this.#dependencies;
+    assertOpen();
+    const issues = [
+      ...(isIntegerIn(protocol, 1, 255) ? [] : [{ path: 'protocol', message: expected('protocol', 'an integer from 1 to 255', protocol) }]),
+      ...(isIntegerIn(table, 1, 0xffff_ffff)
+        ? []
+        : [{ path: 'table', message: expected('table', 'an integer from 1 to 4294967295', table) }]),
+    ];
+    if (issues.length > 0) throw new ConfigError(issues);
+    const listed = await calls.list(() => listRoutes(backend, protocol));
+    assertOpen();
+    return listed.filter(({ route }) => route.table === table);
+  }
+
+  /** Deletes a route. If its slot was registered meanwhile the deletion may have hit the new route: its installer checks. */
+  async #delete({ route, iface }: PlacedRoute): Promise<void> {
+    const { backend, installer, registry } = this.#dependencies;
+    try {
+      await backend.routeDelete(route, iface);
+    } finally {
+      const owner = registry.occupant(route);
+      if (owner !== undefined) installer.disturbed(owner);
+    }
+  }
+
+  /** The registration that a route of the backend belongs to. */
+  #registered(route: Route, iface: string | undefined): ManagedRoute | undefined {
+    const managed = this.#dependencies.registry.occupant(route);
+    if (managed === undefined || managed.withdrawing || (iface !== undefined && iface !== managed.iface)) return undefined;
+    const { protocol, nextHop, src } = managed.route;
+    return protocol === route.protocol && nextHop === route.nextHop && src === route.src ? managed : undefined;
+  }
+
+  /** Whether a route of the backend is registered, or its slot belongs to a route that is being withdrawn. */
+  #isOwned(route: Route, iface: string | undefined): boolean {
+    return this.#dependencies.registry.occupant(route)?.withdrawing === true || this.#registered(route, iface) !== undefined;
+  }
+}

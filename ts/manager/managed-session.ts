@@ -1,0 +1,95 @@
+/** One session as the manager keeps it, with the routes that depend on it. */
+import { addressToText } from '../base/address.js';
+import type { Peer } from '../base/route.js';
+import type { SessionId, SessionRecord, SessionSpec } from '../engine/engine.js';
+import type { SessionTimers } from '../protocol/session-core.js';
+import type { RegisteredRoute, SessionView } from '../routes/installer.js';
+import type { LocalEndpoint } from './local-endpoint.js';
+
+/** A route that depends on a session. */
+export interface SessionRoute extends RegisteredRoute {
+  /** The registration has ended; the route is being withdrawn. */
+  readonly withdrawing: boolean;
+}
+
+/** Kept as numbers: there may be tens of thousands. */
+export class ManagedSession implements SessionView, SessionSpec {
+  readonly id: SessionId;
+  readonly endpoint: LocalEndpoint<ManagedSession>;
+  /** The peer's address. */
+  readonly address: number;
+  peerPort: number;
+  timers: SessionTimers;
+  up = false;
+  lastTransition: SessionView['lastTransition'] = undefined;
+  peerPassive = false;
+  adminDown = false;
+  /** Most sessions have one route, and need no set for it. */
+  #routes: SessionRoute | Set<SessionRoute> | undefined = undefined;
+
+  constructor(id: SessionId, endpoint: LocalEndpoint<ManagedSession>, address: number, peerPort: number, timers: SessionTimers) {
+    this.id = id;
+    this.endpoint = endpoint;
+    this.address = address;
+    this.peerPort = peerPort;
+    this.timers = timers;
+  }
+
+  get iface(): string {
+    return this.endpoint.iface;
+  }
+
+  get localIP(): string {
+    return this.endpoint.localIP;
+  }
+
+  get peerIP(): string {
+    return addressToText(this.address);
+  }
+
+  get txMinUs(): number {
+    return this.timers.txMinUs;
+  }
+
+  get rxMinUs(): number {
+    return this.timers.rxMinUs;
+  }
+
+  get detectMult(): number {
+    return this.timers.detectMult;
+  }
+
+  get peer(): Readonly<Peer> {
+    return Object.freeze({ iface: this.iface, localIP: this.localIP, peerIP: this.peerIP });
+  }
+
+  /** In the order of registration. */
+  get routes(): Iterable<SessionRoute> {
+    if (this.#routes === undefined) return [];
+    return this.#routes instanceof Set ? this.#routes : [this.#routes];
+  }
+
+  addRoute(route: SessionRoute): void {
+    if (this.#routes === undefined) this.#routes = route;
+    else if (this.#routes instanceof Set) this.#routes.add(route);
+    else this.#routes = new Set([this.#routes, route]);
+  }
+
+  removeRoute(route: SessionRoute): void {
+    if (this.#routes instanceof Set) this.#routes.delete(route);
+    else if (this.#routes === route) this.#routes = undefined;
+  }
+
+  /** Takes the state from a record of the engine. */
+  applyState({ count, to }: SessionRecord): void {
+    if (count > 0) this.up = to === 'up';
+  }
+
+  /** Takes all of a record that decides about routes of a called backend. The engine itself decides about armed routes. */
+  apply(record: SessionRecord): void {
+    const { count, peerPassive, convStartUs, atUs } = record;
+    this.peerPassive = peerPassive ?? this.peerPassive;
+    this.applyState(record);
+    if (count > 0 && convStartUs !== undefined) this.lastTransition = { startUs: convStartUs, atUs };
+  }
+}

@@ -1,0 +1,502 @@
+/** The public API: lifecycle, registration, events. */
+import { addAbortListener } from 'node:events';
+import type { AddressInfo } from 'node:net';
+
+import { wallOffset } from '../base/clock.js';
+import { closedError, ConfigError, LivenessError, messageOf, toError } from '../base/errors.js';
+import { optionsOf, SIGNAL_SCHEMA } from '../base/fields.js';
+import { warnProcess } from '../base/guard.js';
+import { componentLogger, type Logger } from '../base/logger.js';
+import { formatRoute, type Peer, type Route } from '../base/route.js';
+import { BufferedListener } from '../engine/buffered-listener.js';
+import type { Capabilities, Engine, EngineListener, SessionRecord } from '../engine/engine.js';
+import { type EngineFactory, startEngine } from '../engine/select.js';
+import { ArmedInstaller } from '../routes/armed-installer.js';
+import { BackendInstaller } from '../routes/backend-installer.js';
+import type { RouteInstaller, RouteOperation } from '../routes/installer.js';
+import { NetlinkRoutes } from '../routes/netlink-routes.js';
+import { checkedArray, checkedFilter, checkedPeer, checkedRefs, checkedSweep } from './arguments.js';
+import {
+  closeOptions,
+  type CloseOptions,
+  type ManagerConfig,
+  type RegisterOptions,
+  type ResolvedConfig,
+  validateConfig,
+  validateRegisterOptions,
+} from './config.js';
+import { toEngineOptions } from './engine-options.js';
+import type { RouteFilter } from './leftover-routes.js';
+import type { ManagedSession } from './managed-session.js';
+import { checkRegistry, type MetricsReading, showMetrics } from './metrics-feed.js';
+import { MetricsReader } from './metrics-reader.js';
+import type { Registration } from './registration-plan.js';
+import { RouteManager, type RouteRef } from './route-manager.js';
+import { SafeEmitter } from './safe-emitter.js';
+import { type SessionSnapshot, toSessionSnapshot } from './session-snapshot.js';
+import { type ManagerStats, toStats } from './stats.js';
+import { toTransition, type Transition, TransitionStream } from './transitions.js';
+
+/** What a manager emits. */
+export interface ManagerEvents {
+  /** The state of a session has changed. */
+  transition: [Transition];
+  /** An operation on a route has succeeded or failed. */
+  route: [RouteOperation];
+  /**
+   * The engine has stopped by itself: no session runs any more. Emitted at most once, and only if there is a listener. Without
+   * a listener and without a logger, the process gets a warning with the code `ERR_ENGINE_STOPPED`.
+   */
+  error: [Error];
+}
+
+/** Calls the private constructor; only this file can. */
+let newManager: (config: ResolvedConfig, engine: Engine, buffered: BufferedListener) => Manager;
+
+/**
+ * Sessions and the routes that depend on them (reference name: `Manager`).
+ *
+ * An open manager keeps its process alive, as a `net.Server` does. Closing a manager leaves its routes in the backend,
+ * unwatched, unless `withdrawRoutes` is set.
+ */
+export class Manager extends SafeEmitter<ManagerEvents> implements AsyncDisposable {
+  /**
+   * Resolves when the manager is closed. Rejects if the engine stopped by itself, with the error of the `error` event; this
+   * rejection never counts as unhandled.
+   */
+  readonly closed: Promise<void>;
+  readonly #config: ResolvedConfig;
+  readonly #log: Logger;
+  readonly #engine: Engine;
+  readonly #installer: RouteInstaller;
+  readonly #routeManager: RouteManager;
+  readonly #streams = new Set<TransitionStream>();
+  readonly #metricsReader: MetricsReader;
+  readonly #endMetrics: (last: MetricsReading) => void;
+  #settleClosed!: { resolve: () => void; reject: (error: Error) => void };
+  #closing: Promise<void> | undefined;
+  #failed: Error | undefined;
+
+  /**
+   * Opens the socket and starts the engine (reference name: `NewManager`).
+   *
+   * @param options.signal aborted before this resolves: rejects with `signal.reason`; aborted later: closes the manager
+   * @throws ConfigError `ERR_CONFIG`, with every issue at once
+   * @throws LivenessError `ERR_ENGINE_UNAVAILABLE`; `EADDRINUSE`, `EADDRNOTAVAIL`, `EACCES` where the address cannot be
+   * bound; `EPERM` where the backend is `NetlinkRoutes` and the process lacks CAP_NET_ADMIN
+   */
+  static async start(config: ManagerConfig, options?: { signal?: AbortSignal | undefined }): Promise<Manager> {
+    const { signal } = optionsOf(SIGNAL_SCHEMA, options);
+    return startManager(config, signal, startEngine);
+  }
+
+  static {
+    newManager = (config, engine, buffered) => new Manager(config, engine, buffered);
+  }
+
+  private constructor(config: ResolvedConfig, engine: Engine, buffered: BufferedListener) {
+    // JavaScript callers have no types that keep them from this.
+    if (!(buffered instanceof BufferedListener))
+      throw new ConfigError([{ path: '', message: 'A manager is made by `await Manager.start(config)`, not by `new`' }]);
+    const log = componentLogger(config.logger, 'liveness');
+    super((error, event) => {
+      reportListenerFailure(log, config.logger !== undefined, error, event);
+    });
+    this.#config = config;
+    this.#log = log;
+    this.closed = new Promise((resolve, reject) => {
+      this.#settleClosed = { resolve, reject };
+    });
+    this.closed.catch(() => {
+      // The failure is logged and emitted: nobody has to handle this promise.
+    });
+    this.#engine = engine;
+    this.#installer = this.#newInstaller();
+    this.#routeManager = new RouteManager({ engine, installer: this.#installer, config, log, assertOpen: () => this.#assertOpen() });
+    const { registry } = this.#routeManager;
+    this.#metricsReader = new MetricsReader({ engine, installer: this.#installer, registry, config });
+    const { metricsRegistry, metricsPrefix } = config;
+    this.#endMetrics =
+      metricsRegistry === undefined ? () => undefined : showMetrics(metricsRegistry, metricsPrefix, () => this.#metricsReader.read());
+    buffered.attach(this.#listener());
+    if (config.detectMult === 1) log.warn({ detectMult: 1 }, 'detectMult 1: a single lost packet takes a session down');
+  }
+
+  /** The engine that runs. */
+  get engine(): 'native' | 'js' {
+    return this.#engine.kind;
+  }
+
+  /** What the engine can do on this host. */
+  get capabilities(): Capabilities {
+    return this.#engine.capabilities;
+  }
+
+  /** The bound address (reference name: `LocalAddr`); `undefined` once closed. */
+  localAddr(): AddressInfo | undefined {
+    return this.#engine.localAddr();
+  }
+
+  /**
+   * Registers a route, and starts its session unless another route has started it (reference name: `RegisterRoute`).
+   * Registering the same route again updates it in place.
+   *
+   * Resolves once the route is accepted; in passive mode, once the backend has added it. After an error nothing is registered.
+   *
+   * @param iface the interface that reaches the peer
+   * @throws LivenessError `ERR_INVALID_ROUTE`, `ERR_ROUTE_CONFLICT` (slot or protocol), `ERR_CONFIG` (options),
+   * `ERR_NO_SUCH_INTERFACE`, `EADDRNOTAVAIL` (`src` is no address of this host, or is not `bindIP`), `ERR_TOO_MANY_SESSIONS`,
+   * `ERR_ROUTE_BACKEND` (passive mode), `ERR_CLOSED`
+   */
+  async registerRoute(route: Route, iface: string, options?: RegisterOptions): Promise<void> {
+    this.#assertOpen();
+    const validated = validateRegisterOptions(options, this.#config);
+    await this.#routeManager.register([{ ...validated, route, iface }], (errors) => errors.get(0));
+  }
+
+  /**
+   * Validates all routes, then registers all or none, with one call of the engine.
+   *
+   * @throws RoutesError with `{ index, code, message }` of each route that cannot be registered
+   */
+  async registerRoutes(registrations: readonly Registration[]): Promise<void> {
+    this.#assertOpen();
+    await this.#routeManager.register(checkedArray(registrations, 'registrations') as Registration[], () => undefined);
+  }
+
+  /**
+   * Withdraws a route (reference name: `WithdrawRoute`). A session ends with its last route, without an AdminDown
+   * announcement. Withdrawing a route that is not registered does nothing.
+   *
+   * Resolves when the backend has confirmed.
+   *
+   * @throws LivenessError `ERR_ROUTE_BACKEND` after `routeTimeout`, while retries go on; `ERR_CLOSED`
+   */
+  async withdrawRoute(route: Route, iface: string): Promise<void> {
+    this.#assertOpen();
+    await this.#routeManager.withdraw([{ route, iface }]);
+  }
+
+  /**
+   * Withdraws many routes. Rejects with the first failure, after all withdrawals have ended.
+   *
+   * @throws RoutesError with `{ index, code, message }` of each invalid route; nothing is withdrawn then
+   */
+  async withdrawRoutes(routes: readonly RouteRef[]): Promise<void> {
+    this.#assertOpen();
+    await this.#routeManager.withdraw(checkedRefs(routes));
+  }
+
+  /**
+   * Takes a route out of service: the route is withdrawn and stays registered. A session goes AdminDown when all its routes
+   * are out of service.
+   *
+   * @throws LivenessError `ERR_INVALID_ROUTE` if the route is not registered, `ERR_CLOSED`
+   */
+  async adminDownRoute(route: Route, iface: string): Promise<void> {
+    this.#assertOpen();
+    await this.#routeManager.setAdminDown(route, iface, true);
+  }
+
+  /** Puts a route back in service. @throws as `adminDownRoute` */
+  async adminUpRoute(route: Route, iface: string): Promise<void> {
+    this.#assertOpen();
+    await this.#routeManager.setAdminDown(route, iface, false);
+  }
+
+  /**
+   * Adopts the registered routes that a previous process left in the backend: each counts as installed, and stays for 3.3 s
+   * while its session comes Up. Call it once, after the routes are registered; a manager never adopts by itself.
+   *
+   * @returns the adopted routes
+   * @throws LivenessError `ERR_CONFIG`, `ERR_ROUTE_BACKEND`, `ERR_CLOSED`
+   */
+  async adoptRoutes(filter: RouteFilter): Promise<Route[]> {
+    this.#assertOpen();
+    return this.#routeManager.leftovers.adopt(checkedFilter(filter));
+  }
+
+  /**
+   * Deletes the routes of a protocol and a table that are not registered here: those of a previous process that are no longer
+   * needed. Routes of other programs with the same protocol number are deleted, too: try it with `dryRun` first. A manager
+   * never sweeps by itself.
+   *
+   * @returns the deleted routes; with `dryRun`, the routes that would be deleted
+   * @throws RoutesError the routes that could not be deleted, after all were tried; LivenessError `ERR_CONFIG`,
+   * `ERR_ROUTE_BACKEND`, `ERR_CLOSED`
+   */
+  async sweepRoutes(options: RouteFilter & { dryRun?: boolean | undefined }): Promise<Route[]> {
+    this.#assertOpen();
+    const { filter, dryRun } = checkedSweep(options);
+    return this.#routeManager.leftovers.sweep(filter, dryRun);
+  }
+
+  /** The present state of all sessions (reference name: `GetSessions`). @throws LivenessError `ERR_CLOSED` */
+  getSessions(): SessionSnapshot[] {
+    this.#assertOpen();
+    return this.#snapshots();
+  }
+
+  /**
+   * The present state of the session with a peer, `undefined` if there is none (reference name: `GetSession`).
+   *
+   * @throws ConfigError `ERR_CONFIG` unless the peer is an interface and two IPv4 addresses; LivenessError `ERR_CLOSED`
+   */
+  getSession(peer: Peer): SessionSnapshot | undefined {
+    this.#assertOpen();
+    const session = this.#routeManager.registry.session(checkedPeer(peer));
+    return session === undefined ? undefined : this.#snapshots([session.id])[0];
+  }
+
+  /** EndpointCounters of engine and routes. @throws LivenessError `ERR_CLOSED` */
+  stats(): ManagerStats {
+    this.#assertOpen();
+    let registered = 0;
+    for (const { withdrawing } of this.#routeManager.registry.routes()) registered += withdrawing ? 0 : 1;
+    const stats = this.#engine.stats();
+    return toStats(stats, registered, [...stats.routes, ...this.#installer.stats()]);
+  }
+
+  /**
+   * All transitions from now on. A slow consumer gets one record per session, with the newest state and the number of
+   * transitions. When more than `maxEvents` records wait, those of ended sessions are dropped and a warning is logged. The
+   * iteration ends when the manager closes or the signal aborts, and throws if the engine stops by itself.
+   *
+   * @throws ConfigError `ERR_CONFIG`
+   */
+  transitions(options?: { signal?: AbortSignal | undefined }): AsyncIterableIterator<Transition> {
+    const { signal } = optionsOf(SIGNAL_SCHEMA, options);
+    let abortListener: Disposable | undefined;
+    const stream = new TransitionStream({
+      limit: this.#config.maxEvents,
+      exists: (peer) => this.#routeManager.registry.session(peer) !== undefined,
+      onDropped: (count) => {
+        const message = `nobody reads a stream of transitions: ${count} records of sessions that have ended were dropped`;
+        this.#log.warn({ code: 'ERR_TRANSITIONS_DROPPED', count }, message);
+      },
+      onEnd: () => {
+        this.#streams.delete(stream);
+        abortListener?.[Symbol.dispose]();
+      },
+    });
+    if (this.#failed !== undefined) {
+      stream.fail(this.#failed);
+    } else if (this.#closing !== undefined || signal?.aborted === true) {
+      stream.end();
+    } else {
+      this.#streams.add(stream);
+      if (signal !== undefined) abortListener = addAbortListener(signal, () => stream.end());
+    }
+    return stream;
+  }
+
+  /** Keeps the process alive while the manager is open. This is the default. */
+  ref(): this {
+    this.#engine.ref();
+    return this;
+  }
+
+  /** Lets the process exit while the manager is open. */
+  unref(): this {
+    this.#engine.unref();
+    return this;
+  }
+
+  /**
+   * Ends threads, socket and timers (reference name: `Close`). The defaults are those of `config.onClose`. Routes stay in the
+   * kernel, unwatched, unless `withdrawRoutes` is set. Idempotent: concurrent calls wait for the same closing.
+   *
+   * @throws ConfigError `ERR_CONFIG`: the manager stays open
+   */
+  async close(options?: CloseOptions): Promise<void> {
+    const given = closeOptions(options);
+    this.#closing ??= this.#close({ ...this.#config.onClose, ...given });
+    await this.#closing;
+  }
+
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.close();
+  }
+
+  /** @internal Closes when the signal aborts. */
+  closeWith(signal: AbortSignal): void {
+    const listener = addAbortListener(signal, () => this.#closeInBackground({}));
+    const remove = (): void => listener[Symbol.dispose]();
+    this.closed.then(remove, remove);
+  }
+
+  #newInstaller(): RouteInstaller {
+    const report = (operation: RouteOperation): void => {
+      this.#reportOperation(operation);
+    };
+    const warn = (fields: object, message: string): void => {
+      this.#log.warn(fields, message);
+    };
+    const { netlinker, passiveMode } = this.#config;
+    if (!passiveMode && netlinker instanceof NetlinkRoutes && this.#engine.arming !== undefined) {
+      return new ArmedInstaller(this.#engine.arming, report, warn);
+    }
+    return new BackendInstaller(netlinker, this.#config, report, warn);
+  }
+
+  #listener(): EngineListener {
+    return {
+      sessions: (records) => {
+        this.#sessionsChanged(records);
+      },
+      routes: (outcomes) => {
+        if (this.#installer instanceof ArmedInstaller) this.#installer.outcomes(outcomes);
+      },
+      warning: (code, message) => {
+        this.#log.warn({ code }, message);
+      },
+      fatal: (error) => {
+        this.#fail(error);
+      },
+    };
+  }
+
+  /** Routes first, then log and listeners: a slow listener must not delay a route. */
+  #sessionsChanged(records: readonly SessionRecord[]): void {
+    const known = records.flatMap((record) => {
+      const session = this.#routeManager.registry.sessionById(record.id);
+      return session === undefined ? [] : [{ session, record }];
+    });
+    for (const { session, record } of known) this.#updateRoutes(session, record);
+    for (const { session, record } of known) this.#report(session, record);
+  }
+
+  /** Armed routes need nothing here: the engine has moved them on the transition itself. */
+  #updateRoutes(session: ManagedSession, record: SessionRecord): void {
+    if (!(this.#installer instanceof BackendInstaller)) {
+      session.applyState(record);
+      return;
+    }
+    session.apply(record);
+    for (const route of session.routes) this.#installer.changed(route);
+  }
+
+  #report(session: ManagedSession, record: SessionRecord): void {
+    if (record.longRoundTripUs !== undefined) {
+      const roundTrip = record.longRoundTripUs / 1_000;
+      this.#log.warn({ ...session.peer, roundTrip }, `the round trip, ${roundTrip} ms at least, is longer than the detection time`);
+    }
+    if (record.count === 0) return;
+    const transition = toTransition(session.peer, record);
+    this.#logTransition(transition);
+    for (const stream of this.#streams) stream.push(transition);
+    this.deliver('transition', transition);
+  }
+
+  #logTransition(transition: Transition): void {
+    const { peer, from, to, reason, cause, count, localStall, silence } = transition;
+    const fields = { ...peer, from, to, reason, cause, count, localStall, silence };
+    if (to === 'down' && from !== 'admin_down') this.#log.warn(fields, `session went from ${from} to ${to} (${reason})`);
+    else this.#log.info(fields, `session went from ${from} to ${to}`);
+  }
+
+  #reportOperation(operation: RouteOperation): void {
+    const { route, iface, op, ok, error, duration } = operation;
+    const fields = { ...route, iface, op, duration, ...(error === undefined ? {} : { err: error }) };
+    if (ok) this.#log.info(fields, `route ${op === 'add' ? 'installed' : 'withdrawn'}: ${formatRoute(route)}`);
+    else this.#log.error(fields, `route could not be ${op === 'add' ? 'installed' : 'withdrawn'}: ${messageOf(error)}`);
+    this.deliver('route', operation);
+  }
+
+  #snapshots(ids?: readonly number[]): SessionSnapshot[] {
+    const status = this.#installer.status.bind(this.#installer);
+    const offset = wallOffset();
+    const snapshots: SessionSnapshot[] = [];
+    for (const reading of this.#engine.snapshots(ids)) {
+      const session = this.#routeManager.registry.sessionById(reading.id);
+      const snapshot = session && toSessionSnapshot(session, reading, status, offset);
+      if (snapshot !== undefined) snapshots.push(snapshot);
+    }
+    return snapshots;
+  }
+
+  async #close(options: CloseOptions): Promise<void> {
+    this.#metricsReader.hidePeers();
+    try {
+      if (options.withdrawRoutes === true && this.#failed === undefined) await this.#routeManager.withdrawAll();
+    } catch (error) {
+      this.#log.error({ err: toError(error) }, `not all routes were withdrawn: ${messageOf(error)}`);
+    }
+    // From here on no transition changes a route.
+    this.#routeManager.close();
+    for (const stream of this.#streams) stream.end();
+    this.#metricsReader.read();
+    try {
+      const last = await this.#engine.close({ adminDown: options.adminDown ?? false });
+      this.#endMetrics(this.#metricsReader.final(last));
+    } finally {
+      this.#log.info({}, 'closed');
+      this.#settleClosed.resolve();
+    }
+  }
+
+  #fail(error: Error): void {
+    if (this.#failed !== undefined || this.#closing !== undefined) return;
+    this.#failed = error;
+    const message = `the engine has stopped: ${messageOf(error)}`;
+    this.#log.error({ err: error }, message);
+    if (this.#config.logger === undefined && this.listenerCount('error') === 0) warnProcess('ERR_ENGINE_STOPPED', message);
+    this.#settleClosed.reject(error);
+    for (const stream of this.#streams) stream.fail(error);
+    this.deliver('error', error);
+    this.#closeInBackground({ adminDown: false, withdrawRoutes: false });
+  }
+
+  /** Closes without a caller that waits: a failure is logged. Callers of `close` get the same rejection. */
+  #closeInBackground(options: CloseOptions): void {
+    this.close(options).catch((error: unknown) => {
+      this.#log.error({ err: error }, `closing failed: ${messageOf(error)}`);
+    });
+  }
+
+  #assertOpen(): void {
+    if (this.#closing !== undefined) throw closedError();
+    if (this.#failed !== undefined) throw new LivenessError('ERR_CLOSED', 'The engine has stopped', { cause: this.#failed });
+  }
+}
+
+/** @internal `Manager.start` with another way to start an engine, for tests. */
+export async function startManager(config: ManagerConfig, signal: AbortSignal | undefined, startWith: EngineFactory): Promise<Manager> {
+  throwIfAborted(signal);
+  const resolved = validateConfig(config);
+  const { netlinker, engine: choice, udp, metricsRegistry, metricsPrefix } = resolved;
+  if (metricsRegistry !== undefined) checkRegistry(metricsRegistry, metricsPrefix);
+  if (netlinker instanceof NetlinkRoutes) netlinker.checkAccess();
+  const buffered = new BufferedListener();
+  const engine = await startWith({ choice, udp }, toEngineOptions(resolved), buffered);
+  const manager = await createManager(resolved, engine, buffered, signal);
+  if (signal !== undefined) manager.closeWith(signal);
+  return manager;
+}
+
+/** Makes a manager of a running engine. Closes the engine if that fails, since a logger or a registry may throw. */
+async function createManager(
+  config: ResolvedConfig,
+  engine: Engine,
+  buffered: BufferedListener,
+  signal: AbortSignal | undefined,
+): Promise<Manager> {
+  try {
+    throwIfAborted(signal);
+    return newManager(config, engine, buffered);
+  } catch (error) {
+    await engine.close({ adminDown: false });
+    throw error;
+  }
+}
+
+function throwIfAborted(signal: AbortSignal | undefined): void {
+  if (signal?.aborted === true) throw signal.reason;
+}
+
+/** Logs the failure of a listener; without a logger, warns the process. */
+function reportListenerFailure(log: Logger, logs: boolean, error: Error, event: string): void {
+  const message = `a listener of '${event}' failed: ${messageOf(error)}`;
+  if (logs) log.error({ err: error, event }, message);
+  else warnProcess('ERR_LISTENER', message);
+}

@@ -1,0 +1,300 @@
+/**
+ * Feeds the collectors of a registry from its managers. Each scrape reads each manager once, for all collectors. Managers with
+ * one registry and prefix share the collectors: values with equal labels are added, and the totals of closed managers are kept,
+ * so that counters never decrease.
+ */
+import type { Registry } from 'prom-client';
+
+import type { EndpointRouteStats, EndpointStats, TransitionCount } from '../engine/engine.js';
+import { ConfigError, messageOf } from '../base/errors.js';
+import type { HistogramStats } from '../metrics/duration-histogram.js';
+import {
+  type HistogramName,
+  LABEL_MODE,
+  LABEL_OPERATION,
+  LABEL_REASON,
+  LABEL_STATE,
+  LABEL_STATE_FROM,
+  LABEL_STATE_TO,
+  LABEL_VERSION,
+  type Labels,
+  ManagerMetrics,
+  managerMetricNames,
+  type MetricsFeed,
+  peerLabels,
+  prometheusName,
+  type ScalarName,
+  endpointLabels,
+} from '../metrics/metrics.js';
+import type { State } from '../protocol/state.js';
+import type { Peer } from '../base/route.js';
+
+/** The per-peer series of one session. */
+export interface PeerReading {
+  readonly peer: Readonly<Peer>;
+  readonly state: State;
+  /** In seconds. */
+  readonly detectTime: number;
+  /** The peer's mode; `undefined` before its first packet. */
+  readonly mode: 'active' | 'passive' | undefined;
+  readonly version: string | undefined;
+}
+
+/** The number of routes of one local endpoint that have to be installed. */
+export interface DesiredRoutes {
+  readonly iface: string;
+  readonly localIP: string;
+  readonly count: number;
+}
+
+/** The values of one manager at one time. */
+export interface MetricsReading {
+  readonly endpoints: readonly EndpointStats[];
+  readonly routes: readonly EndpointRouteStats[];
+  readonly desired: readonly DesiredRoutes[];
+  readonly queueLength: number;
+  readonly sendBufferBytes: number;
+  readonly sendBufferFull: number;
+  /** By the address that the socket is bound to: a failed read belongs to no interface. */
+  readonly readErrors: Readonly<Record<string, number>>;
+  readonly peers: readonly PeerReading[];
+}
+
+/** Reads one manager. Never throws, since that would fail the whole scrape. */
+export type MetricsSource = () => MetricsReading;
+
+export const NOTHING: MetricsReading = {
+  endpoints: [],
+  routes: [],
+  desired: [],
+  queueLength: 0,
+  sendBufferBytes: 0,
+  sendBufferFull: 0,
+  readErrors: {},
+  peers: [],
+};
+
+const feeds = new WeakMap<Registry, Map<string, RegistryFeed>>();
+
+/** @throws ConfigError if the registry has a metric with one of our names */
+export function checkRegistry(registry: Registry, prefix: string): void {
+  if (knownFeed(registry, prefix) !== undefined) return;
+  const taken = fromRegistry(() =>
+    managerMetricNames()
+      .map((name) => prometheusName(name, prefix))
+      .filter((name) => registry.getSingleMetric(name) !== undefined),
+  );
+  if (taken.length === 0) return;
+  const message = `Expected \`metricsRegistry\` to have no metrics of these names, got ${taken.join(', ')}: choose another \`metricsPrefix\``;
+  throw new ConfigError([{ path: 'metricsPrefix', message }]);
+}
+
+/** Shows a manager on a registry. The returned function ends that, with the last reading of the manager. */
+export function showMetrics(registry: Registry, prefix: string, source: MetricsSource): (last: MetricsReading) => void {
+  const feed = knownFeed(registry, prefix) ?? newFeed(registry, prefix);
+  feed.add(source);
+  return (last) => feed.retire(source, last);
+}
+
+/** The feed of a registry and prefix; `undefined` if the registry was cleared and has lost our metrics. */
+function knownFeed(registry: Registry, prefix: string): RegistryFeed | undefined {
+  const feed = feeds.get(registry)?.get(prefix);
+  if (feed === undefined) return undefined;
+  const known = fromRegistry(() => registry.getSingleMetric(prometheusName('schedulerTotalQueueLen', prefix)));
+  return known === undefined ? undefined : feed;
+}
+
+/** Calls the user's registry. @throws ConfigError if it throws */
+function fromRegistry<T>(call: () => T): T {
+  try {
+    return call();
+  } catch (cause) {
+    throw new ConfigError([{ path: 'metricsRegistry', message: `\`metricsRegistry\` failed: ${messageOf(cause)}` }], { cause });
+  }
+}
+
+function newFeed(registry: Registry, prefix: string): RegistryFeed {
+  const feed = new RegistryFeed();
+  fromRegistry(() => new ManagerMetrics({ prefix }, feed).register(registry));
+  const ofRegistry = feeds.get(registry) ?? new Map<string, RegistryFeed>();
+  feeds.set(registry, ofRegistry.set(prefix, feed));
+  return feed;
+}
+
+class RegistryFeed implements MetricsFeed {
+  readonly #sources = new Set<MetricsSource>();
+  #retired = NOTHING;
+  /** The reading of the present scrape: a scrape calls all collectors in one turn of the event loop. */
+  #shared: MetricsReading | undefined;
+
+  add(source: MetricsSource): void {
+    this.#sources.add(source);
+  }
+
+  retire(source: MetricsSource, last: MetricsReading): void {
+    if (!this.#sources.delete(source)) return;
+    this.#retired = merged([this.#retired, ended(last)]);
+    this.#shared = undefined;
+  }
+
+  scalars(name: ScalarName): Iterable<readonly [Labels, number]> {
+    return SCALARS[name](this.#reading());
+  }
+
+  histograms(name: HistogramName): Iterable<readonly [Labels, HistogramStats]> {
+    return HISTOGRAMS[name](this.#reading());
+  }
+
+  #reading(): MetricsReading {
+    if (this.#shared === undefined) {
+      this.#shared = merged([this.#retired, ...[...this.#sources].map((read) => read())]);
+      queueMicrotask(() => (this.#shared = undefined));
+    }
+    return this.#shared;
+  }
+}
+
+type Series<T> = Iterable<readonly [Labels, T]>;
+
+const ofEndpoints =
+  <T>(value: (endpoint: EndpointStats) => T) =>
+  ({ endpoints }: MetricsReading): Series<T> =>
+    endpoints.map((endpoint) => [endpointLabels(endpoint), value(endpoint)]);
+const ofRoutes =
+  <T>(value: (endpoint: EndpointRouteStats) => T) =>
+  ({ routes }: MetricsReading): Series<T> =>
+    routes.map((endpoint) => [endpointLabels(endpoint), value(endpoint)]);
+/** One series per entry of a record, with the key as a label. */
+const spread =
+  (label: string, entries: (endpoint: EndpointStats) => Readonly<Record<string, number>>) =>
+  ({ endpoints }: MetricsReading): Series<number> =>
+    endpoints.flatMap((endpoint) =>
+      Object.entries(entries(endpoint)).map(([key, value]) => [{ ...endpointLabels(endpoint), [label]: key }, value] as const),
+    );
+
+const SCALARS: Record<ScalarName, (reading: MetricsReading) => Series<number>> = {
+  sessions: spread(LABEL_STATE, (endpoint) => endpoint.sessions),
+  sessionTransitions: ({ endpoints }) =>
+    endpoints.flatMap((endpoint) =>
+      endpoint.transitions.map(({ from, to, cause, count }) => {
+        const labels = { ...endpointLabels(endpoint), [LABEL_STATE_FROM]: from, [LABEL_STATE_TO]: to, [LABEL_REASON]: cause };
+        return [labels, count] as const;
+      }),
+    ),
+  routesInstalled: ofRoutes((endpoint) => endpoint.installed),
+  routesDesired: ({ desired }) => desired.map((endpoint) => [endpointLabels(endpoint), endpoint.count]),
+  routeRestores: ofRoutes((endpoint) => endpoint.restored),
+  routeRestoresDelayed: ofRoutes((endpoint) => endpoint.restoresDelayed),
+  routeInstalls: ofRoutes((endpoint) => endpoint.adds),
+  routeWithdraws: ofRoutes((endpoint) => endpoint.deletes),
+  schedulerServiceQueueLen: ofEndpoints((endpoint) => endpoint.queued),
+  schedulerEventsDropped: ofEndpoints((endpoint) => endpoint.dropped),
+  schedulerTotalQueueLen: ({ queueLength }) => [[{}, queueLength]],
+  routeInstallFailures: ofRoutes((endpoint) => endpoint.addFailures),
+  routeUninstallFailures: ofRoutes((endpoint) => endpoint.deleteFailures),
+  controlPacketsTX: ofEndpoints((endpoint) => endpoint.tx),
+  // As in the reference: every well-formed packet, of any sender.
+  controlPacketsRX: ofEndpoints((endpoint) => endpoint.rx + endpoint.unknownPeer),
+  controlPacketsRxInvalid: spread(LABEL_REASON, (endpoint) => endpoint.rxInvalid),
+  unknownPeerPackets: ofEndpoints((endpoint) => endpoint.unknownPeer),
+  readSocketErrors: ({ readErrors }) =>
+    Object.entries(readErrors).map(([localIP, count]) => [
+      { ...endpointLabels({ iface: '', localIP }), [LABEL_OPERATION]: 'read_from' },
+      count,
+    ]),
+  writeSocketErrors: spread(LABEL_OPERATION, (endpoint) => ({ write_to: endpoint.writeErrors })),
+  sendBufferBytes: (reading) => [[{}, reading.sendBufferBytes]],
+  sendBufferFull: (reading) => [[{}, reading.sendBufferFull]],
+  peerSessions: ({ peers }) => peers.map(({ peer, state }) => [{ ...peerLabels(peer), [LABEL_STATE]: state }, 1]),
+  peerInfo: ({ peers }) =>
+    peers.map(({ peer, mode = '', version = '' }) => [{ ...peerLabels(peer), [LABEL_MODE]: mode, [LABEL_VERSION]: version }, 1]),
+  peerDetectTime: ({ peers }) => peers.map(({ peer, detectTime }) => [peerLabels(peer), detectTime]),
+};
+
+const HISTOGRAMS: Record<HistogramName, (reading: MetricsReading) => Series<HistogramStats>> = {
+  convergenceToUp: ofRoutes((endpoint) => endpoint.convergenceToUp),
+  convergenceToDown: ofRoutes((endpoint) => endpoint.convergenceToDown),
+  handleRxDuration: ofEndpoints((endpoint) => endpoint.handleRx),
+};
+
+/** The counters of a closed manager, with its gauges at 0. */
+function ended(last: MetricsReading): MetricsReading {
+  return {
+    ...last,
+    endpoints: last.endpoints.map((endpoint) => ({ ...endpoint, sessions: { admin_down: 0, down: 0, init: 0, up: 0 }, queued: 0 })),
+    routes: last.routes.map((endpoint) => ({ ...endpoint, installed: 0 })),
+    desired: last.desired.map((endpoint) => ({ ...endpoint, count: 0 })),
+    queueLength: 0,
+    sendBufferBytes: 0,
+    peers: [],
+  };
+}
+
+function merged(readings: readonly MetricsReading[]): MetricsReading {
+  const [first, ...others] = readings.filter((reading) => reading !== NOTHING);
+  if (first === undefined) return NOTHING;
+  return others.reduce(
+    (sum, reading) => ({
+      endpoints: joined(sum.endpoints, reading.endpoints, addEndpoints),
+      routes: joined(sum.routes, reading.routes, addEndpointRoutes),
+      desired: joined(sum.desired, reading.desired, (left, right) => ({ ...left, count: left.count + right.count })),
+      ...addedNumbers(sum, reading, ['queueLength', 'sendBufferBytes', 'sendBufferFull']),
+      readErrors: addRecords(sum.readErrors, reading.readErrors),
+      peers: [...sum.peers, ...reading.peers],
+    }),
+    first,
+  );
+}
+
+function joined<T extends { iface: string; localIP: string }>(left: readonly T[], right: readonly T[], add: (left: T, right: T) => T): T[] {
+  const byKey = new Map(left.map((endpoint) => [`${endpoint.iface} ${endpoint.localIP}`, endpoint]));
+  for (const endpoint of right) {
+    const key = `${endpoint.iface} ${endpoint.localIP}`;
+    const known = byKey.get(key);
+    byKey.set(key, known === undefined ? endpoint : add(known, endpoint));
+  }
+  return [...byKey.values()];
+}
+
+function addEndpoints(left: EndpointStats, right: EndpointStats): EndpointStats {
+  return {
+    ...left,
+    ...addedNumbers(left, right, ['tx', 'rx', 'unknownPeer', 'writeErrors', 'dropped', 'timeouts', 'extensions', 'queued']),
+    sessions: addRecords(left.sessions, right.sessions),
+    rxInvalid: addRecords(left.rxInvalid, right.rxInvalid),
+    transitions: addTransitions([...left.transitions, ...right.transitions]),
+    handleRx: addHistograms(left.handleRx, right.handleRx),
+  };
+}
+
+function addEndpointRoutes(left: EndpointRouteStats, right: EndpointRouteStats): EndpointRouteStats {
+  return {
+    ...left,
+    ...addedNumbers(left, right, ['installed', 'adds', 'addFailures', 'deletes', 'deleteFailures', 'restored', 'restoresDelayed']),
+    convergenceToUp: addHistograms(left.convergenceToUp, right.convergenceToUp),
+    convergenceToDown: addHistograms(left.convergenceToDown, right.convergenceToDown),
+  };
+}
+
+function addedNumbers<K extends string>(left: Record<K, number>, right: Record<K, number>, names: readonly K[]): Record<K, number> {
+  return Object.fromEntries(names.map((name) => [name, left[name] + right[name]])) as Record<K, number>;
+}
+
+function addRecords<K extends string>(left: Readonly<Record<K, number>>, right: Readonly<Record<K, number>>): Record<K, number> {
+  const sum: Record<string, number> = { ...left };
+  for (const [key, value] of Object.entries<number>(right)) sum[key] = (sum[key] ?? 0) + value;
+  return sum;
+}
+
+function addTransitions(counts: readonly TransitionCount[]): TransitionCount[] {
+  const byKey = new Map<string, TransitionCount>();
+  for (const counted of counts) {
+    const key = `${counted.from} ${counted.to} ${counted.cause}`;
+    byKey.set(key, { ...counted, count: (byKey.get(key)?.count ?? 0) + counted.count });
+  }
+  return [...byKey.values()];
+}
+
+function addHistograms(left: HistogramStats, right: HistogramStats): HistogramStats {
+  return { bounds: left.bounds, counts: left.counts.map((count, index) => count + (right.counts[index] ?? 0)), sum: left.sum + right.sum };
+}

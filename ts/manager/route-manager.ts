@@ -1,0 +1,213 @@
+/** Registers and withdraws routes, and starts, changes and ends their sessions. */
+import { closedError, codeOf, LivenessError, messageOf, RoutesError, toError } from '../base/errors.js';
+import type { Logger } from '../base/logger.js';
+import { formatRoute, parseInterface, parseRoute, type Route } from '../base/route.js';
+import { TIMED_OUT, within } from '../base/timeout.js';
+import type { Engine } from '../engine/engine.js';
+import type { RouteInstaller } from '../routes/installer.js';
+import { BackendCalls } from './backend-calls.js';
+import type { ResolvedConfig } from './config.js';
+import { LeftoverRoutes } from './leftover-routes.js';
+import type { ManagedRoute } from './managed-route.js';
+import type { ManagedSession } from './managed-session.js';
+import { planRegistration, type Registration, type RegistrationPlan, type SessionParameters } from './registration-plan.js';
+import { RouteRegistry } from './route-registry.js';
+
+/** A registered route, by the names that it was registered under. */
+export interface RouteRef {
+  route: Route;
+  iface: string;
+}
+
+export interface RouteManagerDependencies {
+  readonly engine: Engine;
+  readonly installer: RouteInstaller;
+  readonly config: ResolvedConfig;
+  readonly log: Logger;
+  /** @throws LivenessError `ERR_CLOSED` */
+  readonly assertOpen: () => void;
+}
+
+export class RouteManager {
+  readonly registry = new RouteRegistry();
+  readonly leftovers: LeftoverRoutes;
+  readonly #dependencies: RouteManagerDependencies;
+  readonly #calls: BackendCalls;
+
+  constructor(dependencies: RouteManagerDependencies) {
+    const { installer, config, log, assertOpen } = dependencies;
+    this.#dependencies = dependencies;
+    this.#calls = new BackendCalls(config.routeTimeout);
+    const { registry } = this;
+    this.leftovers = new LeftoverRoutes({ backend: config.netlinker, calls: this.#calls, installer, registry, log, assertOpen });
+  }
+
+  /**
+   * Validates all routes, then registers all or none. `pickError` chooses one of the errors by index to throw as it is.
+   *
+   * @throws RoutesError, or what `pickError` returns
+   */
+  async register(registrations: readonly Registration[], pickError: (errors: Map<number, unknown>) => unknown): Promise<void> {
+    const { engine, installer, config } = this.#dependencies;
+    const plan = planRegistration(registrations, this.registry, config, engine);
+    if (plan.issues.length > 0) throw toError(pickError(plan.errors) ?? new RoutesError(plan.issues));
+    const previous = new Map([...plan.changedSessions.keys()].map((session) => [session, parametersOf(session)]));
+    this.#commit(plan);
+    if (!config.passiveMode) {
+      this.#endUnusedSessions(plan.leftSessions);
+      return;
+    }
+    const revisions = plan.routes.map(({ revision }) => revision);
+    const outcomes = await Promise.allSettled(plan.routes.map((managed) => installer.confirmed(managed)));
+    const failed = outcomes.flatMap((outcome, index) =>
+      outcome.status === 'rejected' ? [{ index, cause: outcome.reason as unknown }] : [],
+    );
+    if (failed.length === 0) {
+      this.#endUnusedSessions(plan.leftSessions);
+      return;
+    }
+    if (failed.some(({ cause }) => codeOf(cause) === 'ERR_CLOSED')) throw closedError();
+    this.#rollBack(plan, previous, revisions);
+    const failures = failed.map(({ index, cause }) => ({ index, code: 'ERR_ROUTE_BACKEND', message: messageOf(cause), cause }));
+    const [first] = failures;
+    if (registrations.length === 1) throw new LivenessError('ERR_ROUTE_BACKEND', first?.message ?? '', { cause: first?.cause });
+    throw new RoutesError(failures, { cause: first?.cause });
+  }
+
+  /** Withdraws the given routes as far as they are registered. Rejects with the first failure, after all have ended. */
+  async withdraw(routes: readonly RouteRef[]): Promise<void> {
+    const { installer, config } = this.#dependencies;
+    const { routeTimeout } = config;
+    const registered = routes.flatMap(({ route, iface }) => this.registry.route(parseInterface(iface), parseRoute(route)) ?? []);
+    const outcomes = await Promise.allSettled(
+      registered.map(async (managed) => {
+        const { route } = managed;
+        if ((await within(this.#withdraw(managed), routeTimeout)) !== TIMED_OUT) return;
+        const { lastError } = installer.status(managed);
+        const message = `${formatRoute(route)} was not withdrawn within ${routeTimeout} ms, retries go on: ${messageOf(lastError ?? 'no answer')}`;
+        throw new LivenessError('ERR_ROUTE_BACKEND', message, { cause: lastError });
+      }),
+    );
+    const failed = outcomes.find((outcome) => outcome.status === 'rejected');
+    if (failed !== undefined) throw toError(failed.reason);
+  }
+
+  /** Takes a route out of service, or puts it back. @throws LivenessError `ERR_INVALID_ROUTE` if it is not registered */
+  async setAdminDown(route: Route, iface: string, down: boolean): Promise<void> {
+    const managed = this.registry.route(parseInterface(iface), parseRoute(route));
+    if (managed === undefined || managed.withdrawing) {
+      throw new LivenessError('ERR_INVALID_ROUTE', `${formatRoute(route)} is not registered on ${iface}`);
+    }
+    if (managed.adminDown === down) return Promise.resolve();
+    managed.adminDown = down;
+    this.#dependencies.installer.changed(managed);
+    this.#updateAdminState(managed.session);
+    return Promise.resolve();
+  }
+
+  /** Withdraws every route within `routeTimeout`, and logs if some remain. */
+  async withdrawAll(): Promise<void> {
+    const { installer, log, config } = this.#dependencies;
+    const { routeTimeout } = config;
+    const removals = [...this.registry.routes()].map((managed) => installer.remove(managed));
+    if ((await within(Promise.all(removals), routeTimeout)) !== TIMED_OUT) return;
+    log.error({ routeTimeout }, 'not all routes were withdrawn in time; the remaining ones stay in the backend, unwatched');
+  }
+
+  /** Rejects whatever still waits for the backend, with `ERR_CLOSED`. */
+  close(): void {
+    this.#dependencies.installer.close();
+    this.#calls.close();
+  }
+
+  /** Makes engine and installer do what was planned. */
+  #commit({ routes, addedSessions, changedSessions }: RegistrationPlan): void {
+    const { engine, installer } = this.#dependencies;
+    for (const [session, parameters] of changedSessions) Object.assign(session, parameters);
+    if (addedSessions.size > 0) engine.addSessions([...addedSessions]);
+    if (changedSessions.size > 0) engine.updateSessions([...changedSessions.keys()]);
+    for (const { session } of routes) this.#updateAdminState(session);
+    installer.add(routes);
+  }
+
+  /** Passive mode: after a failure of the backend, restores renewed routes and sessions, and abandons new ones. */
+  #rollBack(
+    { routes, changedSessions, leftSessions, renewedRoutes }: RegistrationPlan,
+    previous: ReadonlyMap<ManagedSession, SessionParameters>,
+    revisions: readonly number[],
+  ): void {
+    const { engine, installer } = this.#dependencies;
+    const touched = new Set<ManagedSession>(leftSessions);
+    const restored: ManagedRoute[] = [];
+    routes.forEach((managed, index) => {
+      // A later registration or withdrawal of the same route takes precedence.
+      if (managed.revision !== revisions[index]) return;
+      touched.add(managed.session);
+      const restore = renewedRoutes.get(managed);
+      if (restore === undefined) {
+        this.#abandon(managed);
+        return;
+      }
+      restore((session) => this.#sessionInPlaceOf(session));
+      restored.push(managed);
+      if (managed.withdrawing) this.#abandon(managed);
+    });
+    const resumed = restored.filter((managed) => !managed.withdrawing);
+    if (resumed.length > 0) installer.add(resumed);
+    for (const session of changedSessions.keys()) Object.assign(session, previous.get(session));
+    if (changedSessions.size > 0) engine.updateSessions([...changedSessions.keys()]);
+    this.#endUnusedSessions(touched);
+  }
+
+  /** The session itself. If it has ended meanwhile: the present session with its peer, or a new one. */
+  #sessionInPlaceOf(session: ManagedSession): ManagedSession {
+    const { id, peer, endpoint, address, peerPort, timers } = session;
+    const present = this.registry.sessionById(id) ?? this.registry.session(peer);
+    if (present !== undefined) return present;
+    const added = this.registry.addSession(this.registry.endpoint(endpoint.iface, endpoint.localIP), address, peerPort, timers);
+    this.#dependencies.engine.addSessions([added]);
+    return added;
+  }
+
+  #abandon(managed: ManagedRoute): void {
+    this.#dependencies.installer.abandon(managed);
+    this.registry.removeRoute(managed);
+  }
+
+  /** Ends a registration, and the session with its last route. Resolves when the backend has confirmed. */
+  async #withdraw(managed: ManagedRoute): Promise<void> {
+    managed.withdrawing = true;
+    managed.revision += 1;
+    const { revision, session } = managed;
+    const removed = this.#dependencies.installer.remove(managed);
+    this.#endUnusedSessions([session]);
+    await removed;
+    if (managed.revision === revision) this.registry.removeRoute(managed);
+  }
+
+  /** Ends the sessions that have no registered route, and updates the admin state of the others. */
+  #endUnusedSessions(sessions: Iterable<ManagedSession>): void {
+    for (const session of sessions) {
+      if (this.registry.sessionById(session.id) === undefined) continue;
+      const isUsed = [...session.routes].some(({ withdrawing }) => !withdrawing);
+      if (isUsed) {
+        this.#updateAdminState(session);
+        continue;
+      }
+      this.registry.removeSession(session);
+      this.#dependencies.engine.removeSessions([session.id]);
+    }
+  }
+
+  /** A session is AdminDown when all its routes are. */
+  #updateAdminState(session: ManagedSession): void {
+    const down = [...session.routes].every(({ withdrawing, adminDown }) => withdrawing || adminDown);
+    if (session.adminDown === down) return;
+    session.adminDown = down;
+    this.#dependencies.engine.setAdminDown([session.id], down);
+  }
+}
+
+function parametersOf({ peerPort, timers }: ManagedSession): SessionParameters {
+  return { peerPort, timers };
+}

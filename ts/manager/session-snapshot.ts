@@ -1,0 +1,49 @@
+/** What users see of a session and its routes. */
+import type { Route } from '../base/route.js';
+import type { EngineReading } from '../engine/engine.js';
+import { type SessionStatus, statusWith } from '../protocol/session-status.js';
+import type { RouteStatus } from '../routes/installer.js';
+import type { ManagedSession, SessionRoute } from './managed-session.js';
+
+/** A route of a session, with its state in the backend. */
+export interface RouteSnapshot {
+  readonly route: Readonly<Route>;
+  /** The backend has confirmed the route and has not reported its loss. */
+  readonly installed: boolean;
+  readonly adminDown: boolean;
+  /** The error of the last operation, if it failed. */
+  readonly lastError: Error | undefined;
+  /** When a contended route is put back: another program deletes it again and again. */
+  readonly restoreAt: Date | undefined;
+}
+
+/** The state of a session and its routes (reference name: `SessionSnapshot`). Times are `undefined` until they happened. */
+export interface SessionSnapshot extends SessionStatus {
+  /** The first route of the session. */
+  readonly route: Readonly<Route>;
+  readonly routes: readonly RouteSnapshot[];
+}
+
+/**
+ * Joins the engine's reading of a session with the installer's status of its routes. `undefined` for a session without
+ * registered routes. There may be many thousands of sessions: a snapshot is one object, made once.
+ *
+ * @param offset from `wallOffset`, the same for all sessions of one call
+ */
+export function toSessionSnapshot(
+  session: ManagedSession,
+  reading: EngineReading,
+  status: (route: SessionRoute) => RouteStatus,
+  offset: number,
+): SessionSnapshot | undefined {
+  const routes: RouteSnapshot[] = [];
+  for (const route of session.routes) {
+    if (!route.withdrawing) routes.push(toRouteSnapshot(route, status(route)));
+  }
+  const [first] = routes;
+  return first && statusWith(session.peer, reading, offset, first.route, routes);
+}
+
+function toRouteSnapshot({ route, adminDown }: SessionRoute, { installed, lastError, restoreAt }: RouteStatus): RouteSnapshot {
+  return { route, installed, adminDown, lastError, restoreAt };
+}

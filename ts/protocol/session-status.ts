@@ -1,0 +1,136 @@
+/** The state of a session without its routes: as the core has it, and as users see it. */
+import { toDate } from '../base/clock.js';
+import type { Peer } from '../base/route.js';
+import { formatClientVersion, type VersionBytes } from './client-version.js';
+import type { SessionCore } from './session-core.js';
+import type { DownReason, State } from './state.js';
+
+/** The state of a session for users, without its routes. Times are `undefined` until they happened. */
+export interface SessionStatus {
+  readonly peer: Readonly<Peer>;
+  readonly state: State;
+  /** Our discriminator, 1 to 4 294 967 295. */
+  readonly localDiscr: number;
+  /** The peer's discriminator, or 0 if it is not known. */
+  readonly peerDiscr: number;
+  /** The first valid packet of the present Down, or of the Down before the present Up. */
+  readonly convUpStart: Date | undefined;
+  /** The first missing packet, or the packet that said Down. */
+  readonly convDownStart: Date | undefined;
+  /** When the session came Up; only in Up. */
+  readonly upSince: Date | undefined;
+  /** When the session went Down or AdminDown, or started; only in Down and AdminDown. */
+  readonly downSince: Date | undefined;
+  /** When the session last came Up, in any state. */
+  readonly lastUp: Date | undefined;
+  /** When the session last went Down or AdminDown, or started, in any state. */
+  readonly lastDown: Date | undefined;
+  readonly lastDownReason: DownReason;
+  /** When silence takes the session Down; only in Init and Up. */
+  readonly detectDeadline: Date | undefined;
+  /** When the engine checks detection next. */
+  readonly nextDetectScheduled: Date | undefined;
+  /** The last transition. */
+  readonly lastUpdated: Date | undefined;
+  /** The silence that means Down, in milliseconds. */
+  readonly detectTime: number;
+  /** The transmit interval while the session is Init or Up, in milliseconds. */
+  readonly txInterval: number;
+  /** The mode of the peer, from the flag of its packets. `undefined` before the first packet. */
+  readonly peerMode: 'active' | 'passive' | undefined;
+  /** The peer's version, if its packets carry one. */
+  readonly peerVersion: string | undefined;
+}
+
+/** The state of a session in whole microseconds of CLOCK_MONOTONIC, as an engine reads it. */
+export interface SessionReading {
+  readonly state: State;
+  readonly localDiscr: number;
+  /** 0 if it is not known. */
+  readonly peerDiscr: number;
+  readonly lastDownReason: DownReason;
+  readonly convUpStartUs: number | undefined;
+  readonly convDownStartUs: number | undefined;
+  /** When the session last came Up, and when it last went Down or AdminDown or started, in any state. */
+  readonly upSinceUs: number | undefined;
+  readonly downSinceUs: number | undefined;
+  readonly detectDeadlineUs: number | undefined;
+  readonly nextDetectScheduledUs: number | undefined;
+  readonly lastUpdatedUs: number | undefined;
+  readonly detectTimeUs: number;
+  readonly txIntervalUs: number;
+  /** `undefined` before the first accepted packet. */
+  readonly peerPassive: boolean | undefined;
+  /** Bytes 21 to 24 of the last accepted packet; `undefined` before the first, and if all four are zero. */
+  readonly peerVersion: VersionBytes | undefined;
+}
+
+export function readSession(session: SessionCore, nextDetectScheduledUs: number | undefined): SessionReading {
+  const { timestamps, peer } = session;
+  return {
+    state: session.state,
+    localDiscr: session.localDiscr,
+    peerDiscr: peer.discr,
+    lastDownReason: session.lastDownReason,
+    convUpStartUs: timestamps.convUpStart,
+    convDownStartUs: timestamps.convDownStart,
+    upSinceUs: timestamps.upSince,
+    downSinceUs: timestamps.downSince,
+    detectDeadlineUs: session.detectDeadline,
+    nextDetectScheduledUs,
+    lastUpdatedUs: timestamps.lastUpdated,
+    detectTimeUs: session.detectTimeUs,
+    txIntervalUs: session.txIntervalUs,
+    peerPassive: session.lastRx === undefined ? undefined : peer.passive,
+    peerVersion: peer.version.some((byte) => byte !== 0) ? peer.version : undefined,
+  };
+}
+
+/**
+ * Converts a reading to the user's units, and adds the routes. One object literal makes the result: there may be many thousands,
+ * and adding fields later costs as much again. A `Date` is the largest part, so fields with the same time share one.
+ *
+ * @param offset of `wallOffset`, one for all times of a call
+ */
+export function statusWith<Route, Routes>(
+  peer: Readonly<Peer>,
+  reading: SessionReading,
+  offset: number,
+  route: Route,
+  routes: Routes,
+): SessionStatus & { readonly route: Route; readonly routes: Routes } {
+  const date = (micros: number | undefined): Date | undefined => (micros === undefined ? undefined : toDate(micros, offset));
+  const lastUp = date(reading.upSinceUs);
+  const lastDown = date(reading.downSinceUs);
+  return {
+    peer,
+    state: reading.state,
+    localDiscr: reading.localDiscr,
+    peerDiscr: reading.peerDiscr,
+    convUpStart: date(reading.convUpStartUs),
+    convDownStart: date(reading.convDownStartUs),
+    upSince: reading.state === 'up' ? lastUp : undefined,
+    downSince: reading.state === 'down' || reading.state === 'admin_down' ? lastDown : undefined,
+    lastUp,
+    lastDown,
+    lastDownReason: reading.lastDownReason,
+    detectDeadline: date(reading.detectDeadlineUs),
+    nextDetectScheduled: date(reading.nextDetectScheduledUs),
+    lastUpdated: date(reading.lastUpdatedUs),
+    detectTime: reading.detectTimeUs / 1_000,
+    txInterval: reading.txIntervalUs / 1_000,
+    peerMode: modeOf(reading.peerPassive),
+    peerVersion: versionOf(reading),
+    route,
+    routes,
+  };
+}
+
+export function modeOf(passive: boolean | undefined): SessionStatus['peerMode'] {
+  if (passive === undefined) return undefined;
+  return passive ? 'passive' : 'active';
+}
+
+export function versionOf({ peerVersion }: SessionReading): string | undefined {
+  return peerVersion === undefined ? undefined : formatClientVersion(peerVersion);
+}

@@ -1,0 +1,241 @@
+/** Passes kernel routes to the engine, which adds and deletes them itself, and reports what the engine answers. */
+import type { ArmedRoute, KernelRoute, RouteArming, RouteId, RouteOutcome, SessionId } from '../engine/engine.js';
+import { closedError, LivenessError } from '../base/errors.js';
+import { monotonicNow } from '../base/clock.js';
+import { formatRoute } from '../base/route.js';
+import { Backoff } from './backoff.js';
+import {
+  type InstallerWarning,
+  type OperationListener,
+  type RegisteredRoute,
+  type RouteInstaller,
+  type RouteStatus,
+  warnOfContention,
+  UNKNOWN,
+} from './installer.js';
+import { Waiters } from './waiters.js';
+
+/** The state of one armed route. What few routes need is created when it is needed. */
+class ArmedEntry implements ArmedRoute, RouteStatus {
+  readonly registered: RegisteredRoute;
+  generation = 0;
+  /** The generation of the last adoption. */
+  adoptedIn = 0;
+  installed = false;
+  withdrawing = false;
+  lastError: Error | undefined = undefined;
+  /** In microseconds of CLOCK_MONOTONIC. */
+  restoreAtUs: number | undefined = undefined;
+  /** A warning of contention was logged, and the route has not been quiet since. */
+  isContended = false;
+  backoff: Backoff | undefined = undefined;
+  #removals: Waiters<void> | undefined = undefined;
+  #adoptions: Waiters<boolean> | undefined = undefined;
+
+  constructor(registered: RegisteredRoute) {
+    this.registered = registered;
+  }
+
+  get id(): RouteId {
+    return this.registered.id;
+  }
+
+  get sessionId(): SessionId {
+    return this.registered.session.id;
+  }
+
+  get route(): KernelRoute {
+    return this.registered;
+  }
+
+  get noUninstall(): boolean {
+    return this.registered.noUninstall;
+  }
+
+  get adminDown(): boolean {
+    return this.registered.adminDown;
+  }
+
+  get restoreAt(): Date | undefined {
+    return wallTime(this.restoreAtUs);
+  }
+
+  /** Resolves when the route is gone, or registered again. */
+  removal(): Promise<void> {
+    return (this.#removals ??= new Waiters()).wait();
+  }
+
+  /** Resolves with whether the route exists. */
+  adoption(): Promise<boolean> {
+    return (this.#adoptions ??= new Waiters()).wait();
+  }
+
+  removed(): void {
+    this.#removals?.resolve();
+  }
+
+  resolveAdoption(): void {
+    this.#adoptions?.resolve(this.installed);
+  }
+
+  /** Rejects pending promises: the manager closes. */
+  end(error: Error): void {
+    this.backoff?.cancel();
+    this.#removals?.reject(error);
+    this.#adoptions?.reject(error);
+  }
+}
+
+/**
+ * The engine's thread is the only writer of an armed route, and decides on each transition of its session whether the kernel
+ * has to hold the route. This class passes on registrations, withdrawals and admin states, and orders retries.
+ */
+export class ArmedInstaller implements RouteInstaller {
+  readonly #arming: RouteArming;
+  readonly #listener: OperationListener;
+  readonly #warn: InstallerWarning;
+  readonly #routes = new Map<RouteId, ArmedEntry>();
+
+  constructor(arming: RouteArming, listener: OperationListener, warn: InstallerWarning = () => undefined) {
+    this.#arming = arming;
+    this.#listener = listener;
+    this.#warn = warn;
+  }
+
+  add(registered: readonly RegisteredRoute[]): void {
+    const routes = registered.map((route) => this.#routes.get(route.id) ?? this.#newRoute(route));
+    for (const route of routes) {
+      route.withdrawing = false;
+      route.removed();
+    }
+    this.#arm(routes);
+  }
+
+  changed(registered: RegisteredRoute): void {
+    const route = this.#routes.get(registered.id);
+    if (route !== undefined && !route.withdrawing) this.#arm([route]);
+  }
+
+  /** ArmedEntry routes are installed by their sessions, not by registration: there is nothing to wait for. */
+  confirmed(): Promise<void> {
+    return Promise.resolve();
+  }
+
+  remove(registered: RegisteredRoute): Promise<void> {
+    const route = this.#routes.get(registered.id);
+    if (route === undefined) return Promise.resolve();
+    const gone = route.removal();
+    // The engine would not answer a second order for a route that it has forgotten already.
+    if (!route.withdrawing) this.#disarm(route);
+    route.withdrawing = true;
+    return gone;
+  }
+
+  abandon(registered: RegisteredRoute): void {
+    // No caller waits for the result, which may be ERR_CLOSED.
+    this.remove(registered).catch(() => undefined);
+  }
+
+  adopt(registered: RegisteredRoute): Promise<boolean> {
+    const route = this.#routes.get(registered.id);
+    if (route === undefined || route.withdrawing) return Promise.resolve(false);
+    if (route.installed) return Promise.resolve(true);
+    const adopted = route.adoption();
+    this.#arm([route], true);
+    route.adoptedIn = route.generation;
+    return adopted;
+  }
+
+  /** Does nothing: the kernel notifies the engine. */
+  disturbed(): void {
+    return undefined;
+  }
+
+  status(registered: RegisteredRoute): RouteStatus {
+    return this.#routes.get(registered.id) ?? UNKNOWN;
+  }
+
+  stats(): [] {
+    return [];
+  }
+
+  close(): void {
+    for (const route of this.#routes.values()) route.end(closedError());
+    this.#routes.clear();
+  }
+
+  /** Handles the engine's answers. */
+  outcomes(outcomes: readonly RouteOutcome[]): void {
+    for (const outcome of outcomes) {
+      const route = this.#routes.get(outcome.id);
+      if (route !== undefined) this.#outcome(route, outcome);
+    }
+  }
+
+  #newRoute(registered: RegisteredRoute): ArmedEntry {
+    const route = new ArmedEntry(registered);
+    this.#routes.set(route.id, route);
+    return route;
+  }
+
+  /** One call of the addon for all routes. */
+  #arm(routes: readonly ArmedEntry[], adopted = false): void {
+    for (const route of routes) route.generation += 1;
+    this.#arming.arm(routes, adopted);
+  }
+
+  #disarm(route: ArmedEntry): void {
+    route.generation += 1;
+    this.#arming.disarm([{ id: route.id, generation: route.generation, remove: true }]);
+  }
+
+  #outcome(route: ArmedEntry, outcome: RouteOutcome): void {
+    const error = outcome.ok ? undefined : failure(route.registered, outcome);
+    this.#noteContention(route, outcome);
+    // A route that an ended registration leaves in the kernel does not belong to the next registration.
+    route.installed = outcome.installed && !outcome.gone;
+    if (outcome.op !== 'none' || !outcome.ok) route.lastError = error;
+    if (outcome.op !== 'none') this.#report(route, outcome, error);
+    if (outcome.ok) route.backoff?.succeeded();
+    // An answer of the adoption's generation or a later one settles the adoption.
+    if (outcome.generation >= route.adoptedIn) route.resolveAdoption();
+    if (outcome.gone && outcome.generation === route.generation) {
+      this.#routes.delete(route.id);
+      route.backoff?.cancel();
+      route.removed();
+    } else if (!outcome.ok) {
+      route.backoff ??= new Backoff();
+      route.backoff.retry(() => this.#retry(route, outcome));
+    }
+  }
+
+  /** A loss without a delay is the first one after a quiet time. */
+  #noteContention(route: ArmedEntry, { op, ok, installed, restoreAtUs }: RouteOutcome): void {
+    const isLoss = op === 'none' && ok && route.installed && !installed;
+    route.restoreAtUs = restoreAtUs;
+    if (!isLoss) return;
+    if (restoreAtUs !== undefined && !route.isContended) warnOfContention(this.#warn, route.registered);
+    route.isContended = restoreAtUs !== undefined;
+  }
+
+  #retry(route: ArmedEntry, { code }: RouteOutcome): void {
+    // The route thread could not be started, so the order was lost: arm again.
+    if (code === 'ERR_NETLINK_UNAVAILABLE' && !route.withdrawing) this.#arm([route]);
+    else this.#arming.retry([{ id: route.id, generation: route.generation }]);
+  }
+
+  #report({ registered }: ArmedEntry, outcome: RouteOutcome, error: Error | undefined): void {
+    const { route, iface } = registered;
+    const op = outcome.op === 'add' ? 'add' : 'delete';
+    this.#listener({ route, iface, op, ok: outcome.ok, duration: outcome.durationUs / 1_000, ...(error === undefined ? {} : { error }) });
+  }
+}
+
+function wallTime(atUs: number | undefined): Date | undefined {
+  return atUs === undefined ? undefined : new Date(Date.now() + atUs / 1_000 - monotonicNow());
+}
+
+function failure({ route }: RegisteredRoute, { op, code, message }: RouteOutcome): Error {
+  const what = { add: 'added', delete: 'deleted', none: 'looked for' }[op];
+  return new LivenessError(code ?? 'ERR_ROUTE_BACKEND', `${formatRoute(route)} could not be ${what}: ${message ?? 'the kernel refused'}`);
+}

@@ -1,0 +1,428 @@
+/** Brings one slot of a called backend to its desired state. */
+import { monotonicNow } from '../base/clock.js';
+import { closedError } from '../base/errors.js';
+import type { Route } from '../base/route.js';
+import { TIMED_OUT, within } from '../base/timeout.js';
+import {
+  type BackendAnswer,
+  answerOf,
+  type BackendCall,
+  callBackend,
+  hadNoEffect,
+  type BackendOperation,
+  timeoutError,
+} from './backend-call.js';
+import { Backoff } from './backoff.js';
+import {
+  HOLD_MS,
+  type InstallerWarning,
+  type OperationListener,
+  type RegisteredRoute,
+  type RouteStatus,
+  warnOfContention,
+} from './installer.js';
+import type { Listings } from './listings.js';
+import { PendingCalls } from './pending-calls.js';
+import type { PlacedRoute, RouteLoss, RouteReaderWriter } from './reader-writer.js';
+import { RestoreDelay } from './restore-delay.js';
+import type { RetryGate } from './retry-gate.js';
+import type { RouteCounters, RouteEndpoint } from './route-counters.js';
+import { isSamePlace, isSameRoute, SlotContents } from './slot-contents.js';
+import { Waiters } from './waiters.js';
+
+/** The settings that decide which state of a slot is desired. */
+export interface InstallerOptions {
+  /** Routes are installed while they are registered; sessions and admin states have no effect. */
+  readonly passiveMode: boolean;
+  /** A session that goes Down keeps its route if the peer is passive. */
+  readonly honorPeerAdvertisedPassive: boolean;
+  /** After so many milliseconds a call counts as failed. */
+  readonly routeTimeout: number;
+}
+
+/** Shared by all reconcilers. */
+export interface ReconcilerDependencies {
+  readonly backend: RouteReaderWriter;
+  readonly listings: Listings;
+  readonly options: InstallerOptions;
+  readonly counters: RouteCounters;
+  readonly listener: OperationListener;
+  readonly gate: RetryGate;
+  readonly warn: InstallerWarning;
+  /** Called when the registration has ended and the reconciler has nothing left to do. */
+  readonly finished: (reconciler: SlotReconciler) => void;
+}
+
+type DesiredState = 'installed' | 'absent' | 'unchanged';
+
+/** For each late call of a kind, the next attempt of that kind waits this long, in milliseconds. */
+const WAIT_FOR_LATE_MS = 10_000;
+
+/**
+ * Makes one call at a time for its slot, follows the latest desired state, and retries failed calls. A call without an answer
+ * within `routeTimeout` is given up on, and the next call may begin. A late answer counts only if no other call can have taken
+ * effect in between.
+ */
+export class SlotReconciler {
+  lastError: Error | undefined = undefined;
+  #registered: RegisteredRoute;
+  #target: PlacedRoute;
+  readonly #dependencies: ReconcilerDependencies;
+  readonly #contents = new SlotContents();
+  readonly #calls = new PendingCalls();
+  /** The endpoint whose gauge counts the route: the registration may have moved to another one since. */
+  #countedAt: RouteEndpoint | undefined = undefined;
+  /** The start of the transition whose convergence was counted last. */
+  #convergedStartUs: number | undefined;
+  #withdrawing = false;
+  #gone = false;
+  #stopped = false;
+  // Created when they are needed: most routes never need them.
+  #backoff: Backoff | undefined = undefined;
+  #inGate = false;
+  #restoreDelay: RestoreDelay | undefined = undefined;
+  /** Runs while an adopted or replaced route is kept until its session comes Up. */
+  #hold: NodeJS.Timeout | undefined = undefined;
+  #confirmations: Waiters<void> | undefined = undefined;
+  #removals: Waiters<void> | undefined = undefined;
+  #adoptions: Waiters<boolean> | undefined = undefined;
+
+  constructor(registered: RegisteredRoute, dependencies: ReconcilerDependencies) {
+    this.#registered = registered;
+    this.#target = targetOf(registered);
+    this.#dependencies = dependencies;
+    // The convergence of a session that is Up already was counted for its routes of that time.
+    this.#convergedStartUs = registered.session.lastTransition?.startUs;
+  }
+
+  get registered(): RegisteredRoute {
+    return this.#registered;
+  }
+
+  /** The registration has ended, and the slot is empty as far as the backend has answered. */
+  get gone(): boolean {
+    return this.#gone;
+  }
+
+  /** Nothing is left to do, and no pending call can still change the slot. */
+  get isFinished(): boolean {
+    return this.#withdrawing && !this.#calls.isRunning && !this.#calls.hasLate && this.#nextOperation() === undefined;
+  }
+
+  get status(): RouteStatus {
+    return { installed: this.#installed, lastError: this.lastError, restoreAt: this.#restoreDelay?.until };
+  }
+
+  /** Counts, once per transition, how long the last transition of the session took to reach the route. */
+  noteConvergence(atUs: number | undefined): void {
+    const { lastTransition, up } = this.#registered.session;
+    if (lastTransition === undefined || atUs === undefined || lastTransition.startUs === this.#convergedStartUs) return;
+    this.#convergedStartUs = lastTransition.startUs;
+    this.#dependencies.counters.converged(this.#registered, up, (atUs - lastTransition.startUs) / 1_000_000);
+  }
+
+  /** Begins the next operation, unless a call is running: then this is called again when the call has ended. */
+  advance(): void {
+    if (this.#registered.session.up) this.#endHold();
+    if (this.#calls.isRunning || this.#stopped) return;
+    const operation = this.#nextOperation();
+    if (operation !== undefined) {
+      void this.#run(operation);
+      return;
+    }
+    this.#backoff?.cancel();
+    if (this.#restoreDelay?.isWaiting === true) return;
+    // The slot is in its desired state: an earlier failure no longer matters.
+    this.lastError = undefined;
+    this.#confirmations?.resolve();
+    if (this.#withdrawing) this.#removed();
+    if (this.isFinished) this.#dependencies.finished(this);
+  }
+
+  /** The slot is registered, or registered again, possibly with another route. */
+  keep(registered: RegisteredRoute): void {
+    this.#registered = registered;
+    const target = targetOf(registered);
+    if (!isSamePlace(target, this.#target)) {
+      // The path of the previous route worked a moment ago: the route stays until the new session has come Up.
+      if (this.#installed && !this.#withdrawing) this.#startHold();
+      this.#target = target;
+    }
+    this.#withdrawing = false;
+    this.#gone = false;
+    this.#updateGauge();
+    // A registration ends the wait for a withdrawal.
+    this.#removals?.resolve();
+  }
+
+  /** Ends the registration. Resolves when the backend holds nothing of it, or when it is registered again; rejects with `ERR_CLOSED`. */
+  remove(): Promise<void> {
+    this.#withdrawing = true;
+    const removed = (this.#removals ??= new Waiters()).wait();
+    this.advance();
+    return removed;
+  }
+
+  /** Resolves when the slot is in its desired state; rejects with the first failure, while retries go on. */
+  confirmed(): Promise<void> {
+    if (!this.#calls.isRunning && this.#nextOperation() === undefined) return Promise.resolve();
+    return (this.#confirmations ??= new Waiters()).wait();
+  }
+
+  /** Adopts a route of a previous process. Resolves with whether it exists; then it stays until the session has come Up. */
+  adopt(): Promise<boolean> {
+    if (this.#calls.isRunning || this.#stopped || this.#withdrawing || this.#contents.possible.length > 0) {
+      return Promise.resolve(this.#installed);
+    }
+    this.#startHold();
+    const adopted = (this.#adoptions ??= new Waiters()).wait();
+    void this.#run({ kind: 'look', placed: this.#target });
+    return adopted;
+  }
+
+  /**
+   * The backend reports the loss of a route. It is put back at once, or after a delay if another program deletes it again and
+   * again. The report may be older than a later addition of the same route: only a call shows what the slot holds.
+   */
+  lost(route: Route, how: RouteLoss): void {
+    this.#calls.markOverlapped();
+    const { confirmed } = this.#contents;
+    if (this.#calls.isRunning || this.#stopped || confirmed === undefined || !isSameRoute(confirmed.route, route)) return;
+    const isLost = this.#installed;
+    this.#noteUnknown(confirmed);
+    if (isLost && this.#desiredState() === 'installed') this.#restore(how);
+    this.advance();
+  }
+
+  /** Another call may have changed the slot: nothing is known of it any more. */
+  disturbed(): void {
+    this.#calls.markOverlapped();
+    if (this.#contents.confirmed !== undefined) this.#noteUnknown(this.#contents.confirmed);
+    this.advance();
+  }
+
+  /** Ends everything and leaves the backend as it is. Pending promises reject with `ERR_CLOSED`. */
+  stop(): void {
+    this.#stopped = true;
+    this.#backoff?.cancel();
+    this.#endHold();
+    this.#restoreDelay?.cancel();
+    this.#leaveGate();
+    for (const waiters of [this.#removals, this.#confirmations, this.#adoptions]) waiters?.reject(closedError());
+  }
+
+  get #installed(): boolean {
+    return this.#contents.isConfirmed(this.#target);
+  }
+
+  #desiredState(): DesiredState {
+    const { noUninstall, adminDown, session } = this.#registered;
+    const { passiveMode, honorPeerAdvertisedPassive } = this.#dependencies.options;
+    const withdrawn = noUninstall ? 'unchanged' : 'absent';
+    if (this.#withdrawing) return withdrawn;
+    if (passiveMode) return 'installed';
+    if (adminDown) return withdrawn;
+    if (session.up) return 'installed';
+    if (this.#hold !== undefined) return 'unchanged';
+    return honorPeerAdvertisedPassive && session.peerPassive ? 'unchanged' : withdrawn;
+  }
+
+  /** The operation that brings the slot closer to its desired state; `undefined` if there is none to do now. */
+  #nextOperation(): BackendOperation | undefined {
+    const desired = this.#desiredState();
+    const [first] = this.#contents.possible;
+    if (desired === 'absent') return first === undefined ? undefined : { kind: 'delete', placed: first };
+    if (desired === 'unchanged') return undefined;
+    const previous = this.#contents.possible.find((placed) => !isSamePlace(placed, this.#target));
+    if (previous !== undefined) {
+      if (this.#dependencies.backend.routeReplace === undefined) return { kind: 'delete', placed: previous };
+      return { kind: 'replace', placed: this.#target, previous };
+    }
+    if (this.#installed || this.#restoreDelay?.isWaiting === true) return undefined;
+    return { kind: 'add', placed: this.#target };
+  }
+
+  async #run(operation: BackendOperation): Promise<void> {
+    const call = this.#begin(operation);
+    const began = monotonicNow();
+    const { routeTimeout } = this.#dependencies.options;
+    const answer = answerOf(callBackend(this.#dependencies, operation));
+    const outcome = await within(answer, routeTimeout, { ref: false });
+    if (outcome === TIMED_OUT) this.#awaitLateAnswer(call, answer);
+    if (this.#stopped) return;
+    this.#calls.endRunning();
+    this.#leaveGate();
+    if (outcome === TIMED_OUT && this.#isDone(operation)) {
+      // An earlier call of the same kind was answered meanwhile.
+      this.advance();
+      return;
+    }
+    const error = outcome === TIMED_OUT ? timeoutError(operation, routeTimeout) : outcome.error;
+    if (outcome === TIMED_OUT) this.#noteUnknown(operation.placed);
+    else this.#noteAnswer(call, outcome);
+    this.#report(operation, error, monotonicNow() - began);
+    this.#continueAfter(operation, error);
+  }
+
+  #begin(operation: BackendOperation): BackendCall {
+    const call = this.#calls.begin(operation);
+    this.#backoff?.cancel();
+    if (operation.kind === 'add' || operation.kind === 'replace') this.#contents.notePossible(operation.placed);
+    return call;
+  }
+
+  /** Updates the known contents of the slot from an answer in time. */
+  #noteAnswer({ operation, overlapped }: BackendCall, { error, value }: BackendAnswer): void {
+    const { kind, placed } = operation;
+    if (error === undefined) {
+      if (overlapped) this.#noteUnknown(placed);
+      else this.#noteDone(operation, value);
+    } else if (kind !== 'look' && hadNoEffect(error) && !overlapped && !this.#calls.hasLate) {
+      if (kind !== 'delete' && !this.#contents.isConfirmed(placed)) this.#noteGone(placed);
+    } else if (kind !== 'look') {
+      this.#noteUnknown(placed);
+    }
+  }
+
+  #noteDone({ kind, placed, previous }: BackendOperation, value: unknown): void {
+    if (kind === 'add' || (kind === 'look' && value === true)) this.#noteHeld(placed);
+    else if (kind === 'delete' || kind === 'look') this.#noteGone(placed);
+    else {
+      if (previous !== undefined) this.#noteGone(previous);
+      this.#noteHeld(placed);
+    }
+  }
+
+  /** Counts and reports the end of a call, and settles the promises that wait for it. */
+  #report({ kind, placed }: BackendOperation, error: Error | undefined, duration: number): void {
+    this.lastError = error;
+    if (kind === 'look') {
+      this.#adoptions?.resolve(this.#installed);
+      return;
+    }
+    const op = kind === 'delete' ? 'delete' : 'add';
+    this.#dependencies.counters.answered(this.#registered, op, error === undefined);
+    if (error === undefined && this.#followsTransition(op)) this.noteConvergence(monotonicNow() * 1_000);
+    if (error !== undefined) this.#confirmations?.reject(error);
+    else if (this.#installed) this.#confirmations?.resolve();
+    const { route } = placed;
+    const { iface } = this.#registered;
+    this.#dependencies.listener({ route, iface, op, ok: error === undefined, duration, ...(error === undefined ? {} : { error }) });
+  }
+
+  #continueAfter(operation: BackendOperation, error: Error | undefined): void {
+    if (this.#stopped) return;
+    if (error === undefined) this.#backoff?.succeeded();
+    else if (this.#nextOperation()?.kind === operation.kind) {
+      this.#retryLater(operation);
+      return;
+    }
+    this.advance();
+  }
+
+  #retryLater({ kind }: BackendOperation): void {
+    this.#backoff ??= new Backoff();
+    const retry = (): void => {
+      this.#dependencies.gate.enter(() => this.#retry());
+    };
+    this.#backoff.retry(retry, this.#calls.countLate(kind) * WAIT_FOR_LATE_MS);
+  }
+
+  #retry(): void {
+    this.#inGate = true;
+    if (!this.#stopped) this.advance();
+    if (!this.#calls.isRunning) this.#leaveGate();
+  }
+
+  #leaveGate(): void {
+    if (!this.#inGate) return;
+    this.#inGate = false;
+    this.#dependencies.gate.leave();
+  }
+
+  #awaitLateAnswer(call: BackendCall, answer: Promise<BackendAnswer>): void {
+    this.#calls.addLate(call);
+    void answer.then((late) => this.#noteLateAnswer(call, late));
+  }
+
+  /** A late call may have undone what was done meanwhile. */
+  #noteLateAnswer(call: BackendCall, answer: BackendAnswer): void {
+    this.#calls.removeLate(call);
+    const { operation } = call;
+    if (this.#stopped) return;
+    this.#calls.markOverlapped(operation);
+    if (!call.overlapped && answer.error === undefined) this.#noteDone(operation, answer.value);
+    else if (call.overlapped || !this.#isDone(operation)) this.#noteUnknown(operation.placed);
+    this.advance();
+  }
+
+  /** Whether a transition of the session was the reason for an operation. */
+  #followsTransition(op: 'add' | 'delete'): boolean {
+    const { session, adminDown } = this.#registered;
+    return !this.#dependencies.options.passiveMode && !this.#withdrawing && !adminDown && session.up === (op === 'add');
+  }
+
+  #isDone({ kind, placed }: BackendOperation): boolean {
+    return kind === 'delete' ? !this.#contents.isPossible(placed) : this.#contents.isConfirmed(placed);
+  }
+
+  #noteHeld(placed: PlacedRoute): void {
+    this.#contents.noteHeld(placed);
+    this.#updateGauge();
+  }
+
+  #noteGone(placed: PlacedRoute): void {
+    this.#contents.noteGone(placed);
+    this.#updateGauge();
+  }
+
+  #noteUnknown(placed: PlacedRoute): void {
+    this.#contents.noteUnknown(placed);
+    this.#updateGauge();
+  }
+
+  /** Counts an installed route at the endpoint of its registration. */
+  #updateGauge(): void {
+    const counts = this.#installed && !this.#gone;
+    const { iface, source } = this.#registered;
+    if (this.#countedAt !== undefined && !(counts && this.#countedAt.iface === iface && this.#countedAt.source === source)) {
+      this.#dependencies.counters.installed(this.#countedAt, -1);
+      this.#countedAt = undefined;
+    }
+    if (!counts || this.#countedAt !== undefined) return;
+    this.#countedAt = { iface, source };
+    this.#dependencies.counters.installed(this.#countedAt, 1);
+  }
+
+  #startHold(): void {
+    this.#endHold();
+    this.#hold = setTimeout(() => {
+      this.#hold = undefined;
+      this.advance();
+    }, HOLD_MS).unref();
+  }
+
+  #endHold(): void {
+    clearTimeout(this.#hold);
+    this.#hold = undefined;
+  }
+
+  /** Puts a lost route back, after the delay that its losses by other programs ask for. */
+  #restore(how: RouteLoss): void {
+    this.#restoreDelay ??= new RestoreDelay();
+    const { delay, isFirst } = how === 'taken' ? this.#restoreDelay.countLoss() : { delay: 0, isFirst: false };
+    if (isFirst) warnOfContention(this.#dependencies.warn, this.#registered);
+    this.#dependencies.counters.lost(this.#registered, delay > 0);
+    this.#restoreDelay.start(delay, () => this.advance());
+  }
+
+  #removed(): void {
+    this.#gone = true;
+    this.#updateGauge();
+    this.#removals?.resolve();
+  }
+}
+
+function targetOf({ route, iface }: RegisteredRoute): PlacedRoute {
+  return { route, iface };
+}
