@@ -317,12 +317,12 @@ const RULE_DETAILS = [
 const FORMULAS = [
   {
     rule: 'other timers: a slower pace waits until the peer must know',
-    rust: ['former.tx_min_us < timers.tx_min_us', 'false'],
+    rust: ['previous.tx_min_us < timers.tx_min_us', 'false'],
     ts: ['former.txMinUs < timers.txMinUs', '(false as boolean)'],
   },
   {
     rule: 'other timers: more is expected when the peer must know',
-    rust: ['former.rx_min_us > timers.rx_min_us', 'false'],
+    rust: ['previous.rx_min_us > timers.rx_min_us', 'false'],
     ts: ['former.rxMinUs > timers.rxMinUs', '(false as boolean)'],
   },
   {
@@ -332,7 +332,7 @@ const FORMULAS = [
   },
   {
     rule: 'a shorter interval brings the next packet forward',
-    rust: ['self.tx_interval_us() < former_interval_us', 'false'],
+    rust: ['self.tx_interval_us() < previous_interval_us', 'false'],
     ts: ['this.txIntervalUs < formerIntervalUs', '(false as boolean)'],
   },
   {
