@@ -124,7 +124,7 @@ fn a_new_session_is_probed_at_once_and_thousands_are_paced_over_a_second() {
 }
 
 #[test]
-fn a_session_is_not_judged_before_everything_that_arrived_in_time_was_read() {
+fn a_session_does_not_expire_before_every_packet_that_arrived_in_time_was_read() {
     let mut network = up_pair();
     let engine = &mut network.host(1).engine;
     let session = engine.session(SessionId(1)).unwrap().0;
@@ -144,7 +144,7 @@ fn a_session_is_not_judged_before_everything_that_arrived_in_time_was_read() {
 }
 
 #[test]
-fn a_late_turn_of_our_own_buys_a_silent_session_one_interval_and_no_more() {
+fn a_late_turn_extends_the_detection_time_of_a_silent_session_by_one_interval_once() {
     let mut network = up_pair();
     let engine = &mut network.host(1).engine;
     let deadline = engine.session(SessionId(1)).unwrap().0.detect_deadline().unwrap();
@@ -163,7 +163,7 @@ fn a_late_turn_of_our_own_buys_a_silent_session_one_interval_and_no_more() {
 }
 
 #[test]
-fn a_turn_that_was_hardly_late_excuses_nobody() {
+fn a_turn_that_was_hardly_late_extends_no_detection_time() {
     let mut network = up_pair();
     let engine = &mut network.host(1).engine;
     let deadline = engine.session(SessionId(1)).unwrap().0.detect_deadline().unwrap();
@@ -176,7 +176,7 @@ fn a_turn_that_was_hardly_late_excuses_nobody() {
 }
 
 #[test]
-fn datagrams_that_the_kernel_dropped_buy_one_interval() {
+fn datagrams_that_the_kernel_dropped_extend_the_detection_time_by_one_interval() {
     let mut network = up_pair();
     let engine = &mut network.host(1).engine;
     let deadline = engine.session(SessionId(1)).unwrap().0.detect_deadline().unwrap();
@@ -189,7 +189,7 @@ fn datagrams_that_the_kernel_dropped_buy_one_interval() {
 }
 
 #[test]
-fn drops_and_stalls_from_before_the_last_packet_excuse_nothing() {
+fn drops_and_delays_from_before_the_last_packet_extend_no_detection_time() {
     let mut network = up_pair();
     let engine = &mut network.host(1).engine;
     let session = engine.session(SessionId(1)).unwrap().0;
@@ -201,7 +201,7 @@ fn drops_and_stalls_from_before_the_last_packet_excuse_nothing() {
 }
 
 #[test]
-fn one_session_too_many_is_refused_and_no_timer_of_another_is_lost() {
+fn a_session_beyond_the_limit_is_refused_and_no_timer_of_another_session_is_lost() {
     let mut engine = Engine::new(policy(&ROBUST), 2, 1);
     engine.add_session(at(SECOND), spec(1, path(1, 2), timers(100, 3)), 1).unwrap();
     engine.add_session(at(SECOND), spec(2, path(1, 3), timers(100, 3)), 2).unwrap();
@@ -217,7 +217,7 @@ fn one_session_too_many_is_refused_and_no_timer_of_another_is_lost() {
 }
 
 #[test]
-fn strangers_and_garbage_are_counted_never_answered_and_change_nobody() {
+fn packets_of_unknown_peers_and_garbage_are_counted_never_answered_and_change_no_session() {
     let mut network = up_pair();
     let engine = &mut network.host(1).engine;
     while engine.poll_transmit().is_some() {}
@@ -271,7 +271,7 @@ fn a_flood_to_addresses_without_sessions_does_not_grow_the_counters() {
 }
 
 #[test]
-fn admin_down_reaches_a_peer_that_misses_the_first_of_it() {
+fn admin_down_reaches_a_peer_that_misses_its_first_packet() {
     let mut network = up_pair();
     network.cut(1, 2);
     let now = network.world.now;
@@ -291,7 +291,7 @@ fn admin_down_reaches_a_peer_that_misses_the_first_of_it() {
 }
 
 #[test]
-fn more_packets_are_not_expected_before_the_peer_can_have_heard_of_it() {
+fn a_faster_receive_interval_counts_only_after_the_peer_can_have_heard_of_it() {
     for rules in [[&ROBUST, &ROBUST], [&ROBUST, &REFERENCE], [&REFERENCE, &REFERENCE]] {
         let mut network = Network::pair_over(40 * MS, timers(50, 3), rules);
         network.run_until(3 * SECOND, |world| world.all_up()).expect("comes up");
@@ -309,7 +309,7 @@ fn more_packets_are_not_expected_before_the_peer_can_have_heard_of_it() {
 }
 
 #[test]
-fn a_slower_pace_begins_when_the_peer_must_have_heard_of_it() {
+fn a_slower_transmit_interval_counts_only_after_the_peer_must_have_heard_of_it() {
     let mut network = up_pair();
     network.run(SECOND);
     let sent = |network: &mut Network| network.host(1).sent.len();
@@ -325,7 +325,7 @@ fn a_slower_pace_begins_when_the_peer_must_have_heard_of_it() {
 }
 
 #[test]
-fn less_is_expected_as_soon_as_less_is_asked_for() {
+fn a_slower_receive_interval_counts_at_once() {
     let mut network = up_pair();
     network.run(SECOND);
     network.world.set_timers(PairId(1), 0, Timers { rx_min_us: 1_000_000, ..timers(100, 3) });
@@ -338,7 +338,7 @@ fn less_is_expected_as_soon_as_less_is_asked_for() {
 }
 
 #[test]
-fn a_peer_that_wants_more_packets_again_gets_them_at_once() {
+fn a_peer_that_asks_for_a_faster_interval_gets_it_at_once() {
     let mut network = up_pair();
     network.run(SECOND);
     let slow = Timers { rx_min_us: 1_000_000, ..timers(100, 3) };
@@ -353,7 +353,7 @@ fn a_peer_that_wants_more_packets_again_gets_them_at_once() {
 }
 
 #[test]
-fn a_session_back_in_service_hears_a_peer_that_remembers_its_former_life() {
+fn a_session_back_in_service_accepts_a_peer_that_remembers_its_previous_discriminator() {
     let mut network = Network::pair_with(timers(100, 3), [&ROBUST, &REFERENCE]);
     network.run(3 * SECOND);
     network.cut(1, 2);
@@ -403,7 +403,7 @@ fn a_one_way_cut_takes_both_sides_down_and_does_not_flap() {
 }
 
 #[test]
-fn a_flag_that_changes_is_told_without_a_transition() {
+fn a_passive_flag_that_changes_is_an_event_without_a_transition() {
     let mut network = up_pair();
     let engine = &mut network.host(1).engine;
     let session = engine.session(SessionId(1)).unwrap().0;
@@ -447,7 +447,7 @@ fn receiving_moves_no_entry_of_the_queue_but_an_earlier_deadline_does() {
 }
 
 #[test]
-fn a_path_longer_than_the_detection_time_is_told_and_a_shorter_one_is_not() {
+fn a_round_trip_longer_than_the_detection_time_is_an_event_and_a_shorter_one_is_not() {
     for (delay_us, is_long) in [(MS, false), (120 * MS, false), (400 * MS, true)] {
         let mut network = Network::pair_over(delay_us, timers(100, 3), [&ROBUST, &ROBUST]);
         network.run(10 * SECOND);
@@ -549,7 +549,7 @@ fn packets_that_are_due_at_nearly_the_same_time_leave_together_and_never_late_or
 }
 
 #[test]
-fn a_packet_that_may_not_leave_early_waits_for_its_time() {
+fn a_packet_that_may_not_leave_early_leaves_when_it_is_due() {
     // Announced while backed off: at the interval after the last packet, and no sooner.
     let mut engine = Engine::new(policy(&ROBUST), 10, 1).with_slack(1_000);
     engine.add_session(at(SECOND), spec(1, path(1, 2), timers(100, 3)), 1).unwrap();
@@ -569,7 +569,7 @@ fn a_packet_that_may_not_leave_early_waits_for_its_time() {
 }
 
 #[test]
-fn a_detect_entry_of_a_session_that_was_heard_is_no_deadline() {
+fn a_detect_entry_of_a_session_that_received_a_packet_since_is_no_deadline() {
     let mut network = up_pair();
     let engine = &mut network.host(1).engine;
     engine.put_back_detections(at(u64::MAX));

@@ -187,7 +187,7 @@ fn a_passive_peer_keeps_its_route_through_a_down_until_it_is_withdrawn_or_the_fl
 }
 
 #[test]
-fn deletes_go_before_looks_and_looks_before_adds_also_where_an_add_was_wanted_first() {
+fn deletes_go_before_looks_and_looks_before_adds_also_where_an_add_was_queued_first() {
     let mut planner = RoutePlanner::new(ArmingPolicy { take_over: false, honor_peer_passive: false });
     let arm = |planner: &mut RoutePlanner, id: u32, generation, session, view, adopted| {
         let route = KernelRoute { destination: IpAddr::V4(Ipv4Addr::from(0x0A09_0000 + id)), ..ROUTE };
@@ -219,7 +219,7 @@ fn a_route_whose_session_falls_while_its_addition_waits_is_not_added() {
 }
 
 #[test]
-fn an_order_of_an_older_generation_changes_nothing() {
+fn a_command_of_an_older_generation_changes_nothing() {
     let mut bench = Bench::installed();
     bench.generation -= 1;
     bench.arm(|route| route.admin_down = true, UP);
@@ -266,7 +266,7 @@ fn only_a_change_of_the_session_has_a_convergence_time() {
 }
 
 #[test]
-fn a_failed_deletion_leaves_the_route_installed_and_is_tried_again_when_told_to() {
+fn a_failed_deletion_leaves_the_route_installed_and_is_retried_on_request() {
     let mut bench = Bench::installed();
     bench.session(DOWN);
     let deletion = bench.ask();
@@ -278,7 +278,7 @@ fn a_failed_deletion_leaves_the_route_installed_and_is_tried_again_when_told_to(
 }
 
 #[test]
-fn a_route_that_somebody_else_deleted_is_put_back_while_its_session_is_up() {
+fn a_route_that_another_process_deleted_is_restored_while_its_session_is_up() {
     for (view, expected) in [(UP, vec!["look", "add"]), (DOWN, vec!["look"])] {
         let mut bench = Bench::installed();
         bench.session(view);
@@ -295,7 +295,7 @@ fn a_route_that_somebody_else_deleted_is_put_back_while_its_session_is_up() {
 }
 
 #[test]
-fn a_route_that_is_taken_before_the_answer_to_its_addition_was_noted_is_put_back_too() {
+fn a_route_that_is_deleted_before_the_answer_to_its_addition_is_restored_too() {
     for is_replaced in [false, true] {
         let mut bench = Bench::new();
         bench.arm(|_| {}, UP);
@@ -313,7 +313,7 @@ fn a_route_that_is_taken_before_the_answer_to_its_addition_was_noted_is_put_back
 }
 
 #[test]
-fn a_route_that_is_taken_while_it_is_looked_for_is_looked_for_again() {
+fn a_route_that_is_deleted_while_it_is_looked_for_is_looked_for_again() {
     let mut bench = Bench::installed();
     bench.planner.taken(&ROUTE.slot(), NOW);
     let look = bench.ask();
@@ -323,7 +323,8 @@ fn a_route_that_is_taken_while_it_is_looked_for_is_looked_for_again() {
 }
 
 #[test]
-fn a_slot_that_somebody_changes_is_looked_at_and_a_route_that_is_still_there_is_deleted_when_its_session_falls() {
+fn a_slot_that_another_process_changes_is_looked_at_and_a_route_that_is_still_there_is_deleted_when_its_session_goes_down()
+ {
     let mut bench = Bench::installed();
     bench.planner.taken(&ROUTE.slot(), NOW);
     assert_eq!(bench.run(), ["look"], "it is there: somebody put theirs beside it");
@@ -332,7 +333,7 @@ fn a_slot_that_somebody_changes_is_looked_at_and_a_route_that_is_still_there_is_
 }
 
 #[test]
-fn the_loss_of_a_route_that_is_not_quite_ours_is_none_of_ours() {
+fn the_loss_of_a_route_that_differs_from_ours_is_ignored() {
     let mut bench = Bench::installed();
     for other in [
         KernelRoute { protocol: 42, ..ROUTE },
@@ -346,7 +347,7 @@ fn the_loss_of_a_route_that_is_not_quite_ours_is_none_of_ours() {
 }
 
 #[test]
-fn a_route_that_is_taken_again_and_again_is_put_back_with_growing_delays_until_there_is_peace() {
+fn a_route_that_is_deleted_again_and_again_is_restored_with_growing_delays_until_it_stays() {
     let mut bench = Bench::installed();
     let mut delays = Vec::new();
     for _ in 0..9 {
@@ -371,7 +372,7 @@ fn a_route_that_is_taken_again_and_again_is_put_back_with_growing_delays_until_t
 }
 
 #[test]
-fn what_a_link_takes_along_is_put_back_at_once_however_often() {
+fn routes_that_a_link_takes_along_are_restored_at_once_however_often() {
     let mut bench = Bench::installed();
     for _ in 0..5 {
         let affected = AffectedRoutes { interfaces: vec![ROUTE.interface], ..AffectedRoutes::default() };
@@ -384,7 +385,7 @@ fn what_a_link_takes_along_is_put_back_at_once_however_often() {
 }
 
 #[test]
-fn a_suspicion_is_followed_in_portions() {
+fn affected_routes_are_rechecked_in_portions() {
     let mut planner = RoutePlanner::new(ArmingPolicy { take_over: false, honor_peer_passive: false });
     for id in 0..10 {
         let route = KernelRoute { destination: IpAddr::V4(Ipv4Addr::from(0x0A09_0000 + id)), ..ROUTE };
@@ -407,7 +408,7 @@ fn a_suspicion_is_followed_in_portions() {
 }
 
 #[test]
-fn what_a_look_cannot_tell_a_listing_does() {
+fn a_listing_decides_where_a_look_cannot() {
     for (is_there, expected) in [(true, vec![]), (false, vec!["add"])] {
         let mut bench = Bench::installed();
         bench.planner.taken(&ROUTE.slot(), NOW);
@@ -433,7 +434,7 @@ fn a_listing_that_is_older_than_a_notice_proves_nothing() {
 }
 
 #[test]
-fn a_route_with_a_priority_is_deleted_although_nobody_knows_whether_it_is_there_and_one_without_is_looked_for() {
+fn an_unknown_route_with_a_priority_is_deleted_and_one_without_is_looked_for() {
     for (priority, expected) in [(5, vec!["delete"]), (0, vec!["look", "delete"])] {
         let mut bench = Bench::new();
         bench.arm(|route| route.route.priority = priority, UP);
@@ -511,7 +512,7 @@ fn replacements_that_follow_each_other_leave_nothing_behind() {
 }
 
 #[test]
-fn an_interface_that_has_another_index_gets_the_route_and_the_former_one_loses_it() {
+fn an_interface_with_a_new_index_gets_the_route_and_the_previous_index_loses_it() {
     let mut bench = Bench::installed();
     bench.planner.link_changed(SCOPE.link, 8, NOW);
     let (op, request) = bench.ask();
@@ -569,7 +570,7 @@ fn an_adopted_route_waits_for_its_session_and_goes_where_that_does_not_come_up()
 }
 
 #[test]
-fn whoever_adopts_a_route_is_told_also_where_it_is_armed_again_or_its_link_changes_meanwhile() {
+fn an_adopted_route_has_an_outcome_also_where_it_is_armed_again_or_its_link_changes_meanwhile() {
     let overtake: [fn(&mut Bench); 3] = [
         |bench| bench.arm(|_| {}, DOWN),
         |bench| bench.arm(|route| route.route = OTHER_HOP, DOWN),
@@ -587,7 +588,7 @@ fn whoever_adopts_a_route_is_told_also_where_it_is_armed_again_or_its_link_chang
 }
 
 #[test]
-fn a_route_whose_replacement_waits_for_its_session_is_told_not_to_be_installed() {
+fn a_route_whose_replacement_waits_for_its_session_is_reported_as_not_installed() {
     let mut bench = Bench::installed();
     bench.arm(|route| route.route = OTHER_HOP, DOWN);
     let (asked, outcomes) = bench.run_with(Presence::Absent);
@@ -608,7 +609,7 @@ fn a_route_whose_link_changes_while_its_session_is_down_is_deleted_at_once() {
 }
 
 #[test]
-fn a_loss_that_is_heard_of_late_does_not_make_a_former_route_be_forgotten() {
+fn a_late_notice_of_a_loss_does_not_make_the_planner_forget_a_previous_route() {
     let mut bench = Bench::installed();
     bench.arm(|route| route.route = OTHER_HOP, UP);
     bench.planner.lost(&ROUTE, NOW);
@@ -648,7 +649,7 @@ fn a_route_that_had_no_interface_is_not_deleted_when_it_has_one() {
 }
 
 #[test]
-fn a_refused_deletion_changes_nothing_where_nobody_can_tell_and_waits_to_be_tried_again() {
+fn a_refused_deletion_of_an_unknown_route_changes_nothing_and_waits_for_a_retry() {
     let mut bench = Bench::installed();
     bench.session(DOWN);
     let deletion = bench.ask();

@@ -126,7 +126,7 @@ impl Life {
                 self.settle();
             }
         }
-        self.make_peace();
+        self.end_all_faults();
         self.check()?;
         for slot in 0..SLOTS.len() {
             self.disarm(slot, true);
@@ -289,7 +289,7 @@ impl Life {
         self.show(|| "notices are lost".into());
     }
 
-    fn make_peace(&mut self) {
+    fn end_all_faults(&mut self) {
         self.kernel.set_faults(KernelFaults { latency_us: 1_000, ..KernelFaults::default() });
         self.kernel.leave_us();
         self.show(|| "peace".into());

@@ -91,7 +91,7 @@ fn outcomes(session: &Session) -> Time {
 }
 
 #[test]
-fn every_cell_of_the_state_table_leads_where_it_says() {
+fn a_session_follows_every_row_of_the_state_table() {
     // now, received, peerDiscr, next state under the reference's rules, under the robust ones
     #[rustfmt::skip]
     let table = [
@@ -146,7 +146,7 @@ fn every_cell_of_the_state_table_leads_where_it_says() {
 }
 
 #[test]
-fn every_reason_for_down_is_told() {
+fn every_reason_for_down_is_reported() {
     for rules in BOTH {
         let mut session = session_in(rules, Up);
         assert_eq!(session.last_down_reason(), DownReason::None);
@@ -173,7 +173,7 @@ fn every_reason_for_down_is_told() {
 }
 
 #[test]
-fn a_packet_for_somebody_else_is_dropped_before_anything_else_happens() {
+fn a_packet_with_a_foreign_discriminator_is_dropped_first_of_all() {
     for rules in BOTH {
         for state in [Down, Init, Up] {
             for received in State::ALL {
@@ -196,7 +196,7 @@ fn a_packet_for_somebody_else_is_dropped_before_anything_else_happens() {
 }
 
 #[test]
-fn a_robust_session_that_knows_nobody_hears_a_peer_that_remembers_its_predecessor() {
+fn a_robust_session_that_knows_no_peer_accepts_a_peer_that_remembers_its_predecessor() {
     for received in [Down, Init, Up] {
         let mut robust = new_session(&ROBUST);
         assert_eq!(robust.handle_rx(at(1), &packet(received, PEER, NOBODY)), RxOutcome::Changed(Down));
@@ -285,7 +285,7 @@ fn a_peer_that_stays_silent_is_forgotten_only_under_robust_rules_and_only_after_
 }
 
 #[test]
-fn a_forgotten_peer_may_come_back_as_somebody_new() {
+fn a_forgotten_peer_may_come_back_with_a_new_discriminator() {
     let mut session = session_in(&ROBUST, Up);
     session.expire_if_due(at(DETECT_US));
     let heard = session.handle_rx(at(2 * DETECT_US), &packet(Up, PEER, NOBODY));
@@ -294,7 +294,7 @@ fn a_forgotten_peer_may_come_back_as_somebody_new() {
 }
 
 #[test]
-fn a_down_left_over_from_the_handshake_changes_nothing_and_refreshes_nothing() {
+fn a_stale_down_changes_nothing_and_refreshes_nothing() {
     for rules in BOTH {
         let mut session = session_in(rules, Up);
         let before = (session.detect_deadline(), session.last_rx());
@@ -386,7 +386,7 @@ fn the_detection_time_is_our_own_multiplier_times_the_agreed_interval() {
 }
 
 #[test]
-fn what_is_advertised_is_what_is_done() {
+fn the_advertised_intervals_are_the_used_ones() {
     let own = Timers { tx_min_us: 10, rx_min_us: 30_000_000, detect_mult: 7 };
     let mut session = Session::new(policy(&ROBUST), own, OURS, at(0), at(0));
     session.handle_rx(at(0), &packet(Down, PEER, 0));

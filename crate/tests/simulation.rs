@@ -10,7 +10,7 @@ use scenarios::{Size, run_seed};
 const MINUTE: u64 = 60_000_000;
 
 #[test]
-fn nothing_that_must_not_happen_does() {
+fn random_scenarios_violate_no_invariant() {
     let size = Size { duration_us: 4 * MINUTE, faults: 30 };
     for seed in 0..40 {
         run_seed(seed, size).unwrap_or_else(|text| panic!("{text}"));
@@ -30,7 +30,7 @@ fn scenario() -> Scenario {
 }
 
 #[test]
-fn a_seed_is_a_run_that_can_be_had_again() {
+fn a_run_is_repeated_by_its_seed() {
     let size = Size { duration_us: MINUTE, faults: 20 };
     for seed in 0..5 {
         assert_eq!(run_seed(seed, size), run_seed(seed, size));
@@ -79,7 +79,7 @@ fn among_the_dead(send_room: usize) -> Scenario {
 }
 
 #[test]
-fn neighbours_that_are_dead_fill_the_send_buffer_and_no_live_session_changes_its_state() {
+fn dead_neighbours_fill_the_send_buffer_and_no_session_that_is_up_changes_its_state() {
     // They are sent a packet a second each, which waits for three: more than the room.
     let totals = among_the_dead(60).run().unwrap_or_else(|error| panic!("{error}"));
     let without_limit = among_the_dead(1 << 20).run().unwrap();

@@ -319,12 +319,12 @@ const RULE_DETAILS = [
 const FORMULAS = [
   {
     rule: 'other timers: a slower pace waits until the peer must know',
-    rust: ['former.tx_min_us < timers.tx_min_us', 'false'],
+    rust: ['previous.tx_min_us < timers.tx_min_us', 'false'],
     ts: ['previous.txMinUs < timers.txMinUs', '(false as boolean)'],
   },
   {
     rule: 'other timers: more is expected when the peer must know',
-    rust: ['former.rx_min_us > timers.rx_min_us', 'false'],
+    rust: ['previous.rx_min_us > timers.rx_min_us', 'false'],
     ts: ['previous.rxMinUs > timers.rxMinUs', '(false as boolean)'],
   },
   {
@@ -334,7 +334,7 @@ const FORMULAS = [
   },
   {
     rule: 'a shorter interval brings the next packet forward',
-    rust: ['self.tx_interval_us() < former_interval_us', 'false'],
+    rust: ['self.tx_interval_us() < previous_interval_us', 'false'],
     ts: ['this.txIntervalUs < previousIntervalUs', '(false as boolean)'],
   },
   {

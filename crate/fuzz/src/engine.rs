@@ -131,7 +131,7 @@ impl Run {
             self.checker.transmitted(&self.engine, self.now, &transmit)?;
         }
         while let Some(event) = self.engine.poll_event() {
-            self.checker.told(self.now, &event)?;
+            self.checker.reported(self.now, &event)?;
         }
         self.checker.balances(&self.engine, self.now)?;
         self.checker.all_have_their_timers(&self.engine, self.now)

@@ -106,7 +106,7 @@ mod tests {
     }
 
     #[test]
-    fn the_end_of_the_thread_is_told_as_fatal_and_whoever_asks_it_fails_at_once() {
+    fn the_end_of_the_thread_is_reported_as_fatal_and_questions_fail_at_once() {
         let (ring, rung) = mpsc::channel();
         let mailbox = Arc::new(Mailbox::new(Box::new(move || ring.send(()).unwrap())));
         let handle = DriverHandle::start(options(), Arc::clone(&mailbox)).unwrap();

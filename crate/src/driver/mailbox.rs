@@ -89,7 +89,7 @@ impl Mailbox {
         Self { pending: Mutex::new(Pending::default()), doorbell: Doorbell::new(bell) }
     }
 
-    /// Puts in what an engine has to tell, and rings once.
+    /// Puts in the events of an engine, and rings once.
     pub fn put_events(&self, events: impl IntoIterator<Item = Event>) {
         let mut events = events.into_iter().peekable();
         if events.peek().is_none() {
@@ -267,7 +267,7 @@ mod tests {
     }
 
     #[test]
-    fn what_comes_in_after_a_drain_rings_again() {
+    fn an_event_after_a_drain_rings_again() {
         let (mailbox, rings) = mailbox();
         mailbox.put_events([change(1, State::Down, State::Init, 1)]);
         mailbox.drain();
@@ -317,7 +317,7 @@ mod every_order {
     use super::*;
 
     #[test]
-    fn nothing_waits_unannounced_however_threads_come() {
+    fn every_warning_is_delivered_in_every_order_of_the_threads() {
         loom::model(|| {
             let rung = Arc::new(Mutex::new(false));
             let bell = Arc::clone(&rung);

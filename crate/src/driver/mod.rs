@@ -333,7 +333,7 @@ pub(crate) mod tests {
     }
 
     #[test]
-    fn nobody_is_judged_by_a_turn_that_could_not_read_everything() {
+    fn no_session_expires_by_a_turn_that_could_not_read_everything() {
         let mut driver = driver();
         let peer = peer();
         for _ in 0..3 * READS_PER_TURN * BATCH {
@@ -345,7 +345,7 @@ pub(crate) mod tests {
     }
 
     #[test]
-    fn nobody_is_judged_by_a_read_that_failed() {
+    fn no_session_expires_by_a_read_that_failed() {
         let mut driver = driver();
         let before = driver.read(clock::now()).unwrap();
         driver.rx = RxSocket::broken();
@@ -368,7 +368,7 @@ pub(crate) mod tests {
     }
 
     #[test]
-    fn a_packet_from_afar_is_counted_and_not_heard_where_only_neighbours_are() {
+    fn a_packet_below_the_least_ttl_is_counted_and_dropped() {
         for (min_ttl, ttl, refused) in [(0, 1, 0), (255, 254, 1), (255, 255, 0), (1, 1, 0)] {
             let policy = Policy { min_ttl, ..options().policy };
             let options = DriverOptions { policy, ..options() };
@@ -386,7 +386,7 @@ pub(crate) mod tests {
     }
 
     #[test]
-    fn what_is_sent_has_the_highest_ttl() {
+    fn packets_are_sent_with_ttl_255() {
         let mut driver = driver();
         let (receiver, _) = socket::bind(SocketAddrV4::new(LOCALHOST, 0), 1).unwrap();
         receiver.tell_ttl().unwrap();
@@ -398,7 +398,7 @@ pub(crate) mod tests {
     }
 
     #[test]
-    fn a_packet_arrives_when_the_kernel_got_it_not_when_it_was_read() {
+    fn a_packet_arrives_when_the_kernel_receives_it_not_when_it_is_read() {
         let mut driver = driver();
         let peer = peer();
         // The kernel begins to stamp a little after it was asked to.

@@ -73,7 +73,7 @@ impl Driver {
     }
 
     fn report_drops(&mut self, now: Time) {
-        for (kind, count) in self.drop_reporter.news(self.engine.stats(), now) {
+        for (kind, count) in self.drop_reporter.report(self.engine.stats(), now) {
             let message = format!("{count} received packets were dropped: {kind}");
             self.mailbox.put_warning(Problem { code: "ERR_PACKETS_DROPPED".into(), message });
         }
@@ -122,7 +122,7 @@ impl Driver {
     }
 
     fn warn_of_overflow(&mut self, now: Time) {
-        if self.socket_filter.is_news(now) {
+        if self.socket_filter.is_worth_a_warning(now) {
             let message =
                 "the socket overflows with what is no packet of a peer's: the kernel drops it unread until that ends";
             self.mailbox.put_warning(Problem { code: "ERR_SOCKET_OVERFLOW".into(), message: message.into() });

@@ -17,12 +17,12 @@ impl Driver {
             self.enqueue(&transmit);
         }
         self.send_queue.flush(now, &mut self.tx, self.engine.stats_mut());
-        for fault in self.send_queue.faults().news(now) {
+        for fault in self.send_queue.faults().report(now) {
             self.mailbox.put_warning(fault);
         }
     }
 
-    /// Makes room for what the sessions send, and tells where the system grants less than they need.
+    /// Makes room for what the sessions send, and warns where the system grants less than they need.
     pub(super) fn fit_send_buffer(&mut self) {
         let sessions = self.engine.session_count();
         let needed = TxSocket::send_buffer_for(sessions);

@@ -32,7 +32,7 @@ pub struct SnapshotPage {
 }
 
 impl SnapshotPage {
-    /// Copies what is wanted; unknown ids are left out.
+    /// Copies the requested sessions; unknown ids are left out.
     #[must_use]
     pub fn of(engine: &Engine, wanted: &SnapshotRequest) -> Self {
         let from = match wanted {
@@ -155,7 +155,7 @@ mod tests {
     use crate::protocol::session::{Policy, Timers};
 
     #[test]
-    fn thousands_of_sessions_are_shown_in_portions_each_session_once() {
+    fn a_snapshot_of_thousands_of_sessions_has_each_session_once() {
         let policy = Policy {
             rules: &ROBUST,
             min_tx_floor_us: 50_000,

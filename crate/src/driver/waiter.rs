@@ -61,7 +61,7 @@ impl Waiter {
         Ok(Self { epoll, quiet_epoll, timer, timer_at: None, timer_is_readable: false })
     }
 
-    /// Sleeps until something happens or the deadline comes, and tells what it was.
+    /// Sleeps until an event or the deadline, and returns what woke it.
     pub(super) fn wait(&mut self, now: Time, deadline: Option<Time>) -> nix::Result<Woken> {
         let left_us = deadline.map(|deadline| deadline.since(now));
         let timeout = if left_us == Some(0) { EpollTimeout::ZERO } else { EpollTimeout::NONE };

@@ -270,7 +270,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_due_rounds_later_waits_for_its_round() {
+    fn an_entry_that_is_due_rounds_later_waits_for_its_round() {
         let round_us = (ROUND as u64) << BUCKET_BITS;
         let mut calendar = Calendar::default();
         for (slot, rounds) in [(0, 3), (1, 0), (2, 1), (3, 1_000_000), (4, 0)] {
@@ -280,7 +280,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_set_before_the_bucket_at_hand_comes_out_before_it() {
+    fn an_entry_before_the_current_bucket_comes_out_before_it() {
         let mut calendar = Calendar::default();
         for (slot, us) in [(0, 100_000), (1, 100_001), (2, 50), (3, 100_000), (4, 99_000)] {
             calendar.set(entry(slot, us));
@@ -289,7 +289,7 @@ mod tests {
     }
 
     #[test]
-    fn a_first_deadline_far_ahead_makes_no_later_one_late() {
+    fn a_first_deadline_far_ahead_sends_no_later_one_to_the_slow_path() {
         for far_us in [60_000_000, 600_000_000, 1 << 50] {
             let mut calendar = Calendar::default();
             calendar.set(entry(0, far_us));

@@ -19,22 +19,22 @@ impl Default for DelayHistogram {
 
 impl DelayHistogram {
     /// Counts a delay.
-    pub fn note(&mut self, lateness_us: u64) {
-        self.0[bucket_of(lateness_us).min(BUCKETS - 1)] += 1;
+    pub fn note(&mut self, delay_us: u64) {
+        self.0[bucket_of(delay_us).min(BUCKETS - 1)] += 1;
     }
 
-    /// The buckets that hold something: each with the least lateness, in microseconds, that is beyond it.
+    /// The buckets that hold something: each with its upper bound in microseconds, which belongs to the next bucket.
     pub fn buckets(&self) -> impl Iterator<Item = (u64, u64)> + '_ {
         self.0.iter().enumerate().filter(|(_, count)| **count > 0).map(|(at, count)| (end_of(at), *count))
     }
 }
 
-const fn bucket_of(lateness_us: u64) -> usize {
-    if lateness_us < PER_OCTAVE as u64 {
-        return lateness_us as usize;
+const fn bucket_of(delay_us: u64) -> usize {
+    if delay_us < PER_OCTAVE as u64 {
+        return delay_us as usize;
     }
-    let octave = lateness_us.ilog2();
-    let within = (lateness_us >> (octave - OCTAVE_BITS)) & (PER_OCTAVE as u64 - 1);
+    let octave = delay_us.ilog2();
+    let within = (delay_us >> (octave - OCTAVE_BITS)) & (PER_OCTAVE as u64 - 1);
     ((octave - OCTAVE_BITS + 1) * PER_OCTAVE) as usize + within as usize
 }
 
@@ -62,7 +62,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_beyond_all_buckets_is_counted_in_the_last() {
+    fn a_delay_beyond_all_buckets_is_counted_in_the_last() {
         let mut lateness = DelayHistogram::default();
         for us in [3, 3, u64::MAX] {
             lateness.note(us);

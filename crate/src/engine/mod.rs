@@ -141,7 +141,7 @@ impl<P: Protocol> Engine<P> {
         counters.sessions[State::Down as usize] += 1;
         counters.registered += 1;
         // The first transition of a session comes from AdminDown.
-        self.tell_change(index, State::AdminDown, TransitionCause::RegisterRoute, now, 0);
+        self.report_change(index, State::AdminDown, TransitionCause::RegisterRoute, now, 0);
         Ok(())
     }
 
@@ -261,7 +261,7 @@ impl<P: Protocol> Engine<P> {
         }
     }
 
-    /// Moves detect entries that would surface before `until`, although their sessions were heard, to where they belong:
+    /// Moves detect entries before `until` to the deadlines of their sessions, where packets have arrived since:
     /// `poll_deadline` is a time then at which something has to be done.
     pub fn put_back_detections(&mut self, until: Time) {
         while let Some((index, at)) = self.queue.first_of(Due::Detect).filter(|(_, at)| *at < until) {
@@ -280,9 +280,9 @@ impl<P: Protocol> Engine<P> {
     }
 
     /// Notes that the caller's turn at `now` came so much later than it was meant to.
-    pub fn note_scheduling_delay(&mut self, now: Time, lateness_us: u64) {
-        self.turn_delays.note(lateness_us);
-        self.recent_delays.note(now, lateness_us);
+    pub fn note_scheduling_delay(&mut self, now: Time, delay_us: u64) {
+        self.turn_delays.note(delay_us);
+        self.recent_delays.note(now, delay_us);
     }
 
     /// Notes that the kernel reported, at `now`, datagrams which the socket's buffer had no room for.
@@ -295,7 +295,7 @@ impl<P: Protocol> Engine<P> {
         poll(&mut self.transmits)
     }
 
-    /// The next thing to tell.
+    /// The next event.
     pub fn poll_event(&mut self) -> Option<Event> {
         poll(&mut self.events)
     }
@@ -364,7 +364,7 @@ impl<P: Protocol> Engine<P> {
         &mut self.stats
     }
 
-    /// The worst lateness noted so far, in microseconds.
+    /// The worst scheduling delay so far, in microseconds.
     #[must_use]
     pub fn worst_delay_us(&self) -> u64 {
         self.recent_delays.worst()
@@ -455,10 +455,10 @@ impl<P: Protocol> Engine<P> {
     fn expire_or_extend(&mut self, now: Time, index: u32) {
         let slot = self.sessions.get_mut(index);
         let silent_since = slot.session.last_rx().unwrap_or(now);
-        let stall_us = self.recent_delays.worst_since(silent_since);
+        let delay_us = self.recent_delays.worst_since(silent_since);
         let interval_us = slot.session.tx_interval_us();
         let dropped = self.last_socket_drop.is_some_and(|at| at >= silent_since);
-        let late = stall_us > slot.session.detect_time_us() / 4;
+        let late = delay_us > slot.session.detect_time_us() / 4;
         if (dropped || late) && !slot.extended {
             slot.extended = true;
             slot.session.extend_detection(now.plus(interval_us));
@@ -466,7 +466,7 @@ impl<P: Protocol> Engine<P> {
             self.schedule_detection(index);
             return;
         }
-        let local_stall_us = if slot.extended { stall_us.max(interval_us) } else { stall_us };
+        let local_stall_us = if slot.extended { delay_us.max(interval_us) } else { delay_us };
         let from = slot.session.state();
         if slot.session.expire_if_due(now) {
             self.stats.at(slot.endpoint).timeouts += 1;
@@ -499,10 +499,10 @@ impl<P: Protocol> Engine<P> {
         counters.sessions[from as usize] -= 1;
         counters.sessions[to as usize] += 1;
         counters.transitions[from as usize][to as usize][cause as usize] += 1;
-        self.tell_change(index, from, cause, at, local_stall_us);
+        self.report_change(index, from, cause, at, local_stall_us);
     }
 
-    fn tell_change(&mut self, index: u32, from: State, cause: TransitionCause, at: Time, local_stall_us: u64) {
+    fn report_change(&mut self, index: u32, from: State, cause: TransitionCause, at: Time, local_stall_us: u64) {
         let slot = self.sessions.get(index);
         let session = &slot.session;
         let to = session.state();

@@ -20,27 +20,27 @@ pub struct RecentDelays {
 
 impl RecentDelays {
     /// Notes that at `now` the process was so late.
-    pub fn note(&mut self, now: Time, lateness_us: u64) {
-        self.worst_us = self.worst_us.max(lateness_us);
-        if lateness_us < NOTEWORTHY_US {
+    pub fn note(&mut self, now: Time, delay_us: u64) {
+        self.worst_us = self.worst_us.max(delay_us);
+        if delay_us < NOTEWORTHY_US {
             return;
         }
-        while self.kept.back().is_some_and(|(_, smaller)| *smaller <= lateness_us) {
+        while self.kept.back().is_some_and(|(_, smaller)| *smaller <= delay_us) {
             self.kept.pop_back();
         }
         if self.kept.len() == MOST_KEPT {
             self.kept.pop_front();
         }
-        self.kept.push_back((now, lateness_us));
+        self.kept.push_back((now, delay_us));
     }
 
-    /// The worst lateness noted at or after `start`, in microseconds.
+    /// The worst delay noted at or after `start`, in microseconds.
     #[must_use]
     pub fn worst_since(&self, start: Time) -> u64 {
-        self.kept.iter().find(|(at, _)| *at >= start).map_or(0, |(_, lateness_us)| *lateness_us)
+        self.kept.iter().find(|(at, _)| *at >= start).map_or(0, |(_, delay_us)| *delay_us)
     }
 
-    /// The worst lateness of all, in microseconds.
+    /// The worst delay of all, in microseconds.
     #[must_use]
     pub fn worst(&self) -> u64 {
         self.worst_us
@@ -52,7 +52,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_worst_stall_of_a_window_is_found_whatever_came_before_it() {
+    fn the_worst_delay_of_a_window_is_found_whatever_came_before_it() {
         let mut recent_delays = RecentDelays::default();
         let at = Time::from_micros;
         recent_delays.note(at(10_000), 9_000);

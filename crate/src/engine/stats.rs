@@ -267,7 +267,7 @@ mod tests {
     }
 
     #[test]
-    fn scopes_whose_sessions_have_left_are_given_up_and_what_they_counted_is_not() {
+    fn endpoints_without_sessions_are_freed_and_their_counts_are_kept() {
         let mut stats = Stats::default();
         let stays = stats.endpoint(endpoint(1));
         stats.at(stays).sessions[0] = 1;
@@ -294,7 +294,7 @@ mod tests {
     }
 
     #[test]
-    fn a_scope_that_a_session_came_back_to_stays() {
+    fn an_endpoint_that_a_session_came_back_to_stays() {
         let mut stats = Stats::default();
         let first = stats.endpoint(endpoint(1));
         stats.left(first);

@@ -229,7 +229,7 @@ mod tests {
     }
 
     #[test]
-    fn an_interface_that_is_added_renamed_and_removed_is_told_with_its_index() {
+    fn an_interface_that_is_added_renamed_and_removed_is_reported_with_its_index() {
         assert_eq!(read_changes(&bytes(LINK_ADDED)), (vec![news("v1", 3, true)], true));
         assert_eq!(read_changes(&bytes(LINK_RENAMED)), (vec![news("w1", 3, true)], true));
         assert_eq!(read_changes(&bytes(LINK_REMOVED)), (vec![news("w1", 3, false)], true));
@@ -243,7 +243,7 @@ mod tests {
     }
 
     #[test]
-    fn attributes_that_nobody_knows_do_not_matter() {
+    fn unknown_attributes_do_not_matter() {
         let added = bytes(LINK_ADDED);
         // Eight bytes of an attribute of the type 1023, before the others: linux/rtnetlink.h.
         let body = [&added[16..32], &[8, 0, 0xFF, 3, 1, 2, 3, 4], &added[32..]].concat();

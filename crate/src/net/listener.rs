@@ -272,7 +272,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_datagram_comes_with_its_destination_its_interface_and_its_arrival() {
+    fn a_datagram_has_its_destination_its_interface_and_its_arrival() {
         let (ring, rung) = mpsc::channel();
         let bell = move || ring.send(()).unwrap();
         let listener = Listener::start("0.0.0.0:0".parse().unwrap(), Box::new(bell)).unwrap();
@@ -288,7 +288,7 @@ mod tests {
     }
 
     #[test]
-    fn it_stops_at_once_while_datagrams_keep_coming() {
+    fn a_listener_stops_at_once_while_datagrams_keep_coming() {
         let listener = Listener::start("127.0.0.1:0".parse().unwrap(), Box::new(|| {})).unwrap();
         let address = listener.local_addr().unwrap();
         let (stop, running) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicUsize::new(0)));
@@ -335,7 +335,7 @@ mod every_order {
     use super::*;
 
     #[test]
-    fn no_datagram_waits_unannounced() {
+    fn every_datagram_is_delivered_in_every_order_of_the_threads() {
         loom::model(|| {
             let rung = Arc::new(Mutex::new(false));
             let bell = Arc::clone(&rung);

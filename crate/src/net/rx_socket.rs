@@ -48,7 +48,7 @@ impl RxSocket {
         Arc::clone(&self.fd)
     }
 
-    /// Has the kernel tell the TTL of each datagram that comes from now on.
+    /// Has the kernel report the TTL of each datagram from now on.
     ///
     /// # Errors
     /// None that a UDP socket is known to give.
@@ -120,7 +120,7 @@ impl AsFd for RxSocket {
     }
 }
 
-/// What the kernel told of one datagram beside its bytes.
+/// What the kernel reported of one datagram beside its bytes.
 #[derive(Clone, Copy)]
 struct ControlData {
     length: usize,
@@ -154,7 +154,7 @@ impl RxBatch {
         })
     }
 
-    /// The datagram at `index` of the last `fill`; `None` where the kernel told too little to use it.
+    /// The datagram at `index` of the last `fill`; `None` where the kernel reported too little to use it.
     fn datagram(&self, index: usize) -> Option<Received<'_>> {
         let ControlData { length, packet_info, stamp, ttl } = self.told[index];
         let cell = &self.cells.0[index];

@@ -15,12 +15,12 @@ const QUIET_US: u64 = 5_000_000;
 struct Tally<T> {
     first: Option<T>,
     count: u64,
-    told_at: Option<Time>,
+    reported_at: Option<Time>,
 }
 
 impl<T> Default for Tally<T> {
     fn default() -> Self {
-        Self { first: None, count: 0, told_at: None }
+        Self { first: None, count: 0, reported_at: None }
     }
 }
 
@@ -31,12 +31,12 @@ impl<T> Tally<T> {
     }
 
     /// The first fault, and how many there were; `None` within five seconds of the last line.
-    fn news(&mut self, now: Time) -> Option<(T, u64)> {
-        if self.told_at.is_some_and(|at| now.since(at) < QUIET_US) {
+    fn report(&mut self, now: Time) -> Option<(T, u64)> {
+        if self.reported_at.is_some_and(|at| now.since(at) < QUIET_US) {
             return None;
         }
         let first = self.first.take()?;
-        self.told_at = Some(now);
+        self.reported_at = Some(now);
         Some((first, std::mem::take(&mut self.count)))
     }
 }
@@ -65,23 +65,23 @@ impl SendFaults {
         self.held_back.add(buffer, count);
     }
 
-    /// What the log is to be told at `now`.
-    pub fn news(&mut self, now: Time) -> impl Iterator<Item = Problem> + use<> {
-        let refused = self.refused.news(now).map(|((errno, peer), count)| Problem {
+    /// The problems to log at `now`.
+    pub fn report(&mut self, now: Time) -> impl Iterator<Item = Problem> + use<> {
+        let refused = self.refused.report(now).map(|((errno, peer), count)| Problem {
             code: format!("{errno:?}"),
             message: match count {
                 1 => format!("cannot send to {peer}: {}", errno.desc()),
                 _ => format!("cannot send to {peer}: {}; nor could {} other packets be sent", errno.desc(), count - 1),
             },
         });
-        let blocked = self.blocked.news(now).map(|(buffer, count)| Problem {
+        let blocked = self.blocked.report(now).map(|(buffer, count)| Problem {
             code: "ERR_SEND_BUFFER_FULL".into(),
             message: format!(
                 "the send buffer is full ({}), and sessions that are Up had to wait {count} times: {CAUSE}",
                 in_words(buffer)
             ),
         });
-        let held_back = self.held_back.news(now).map(|(buffer, count)| Problem {
+        let held_back = self.held_back.report(now).map(|(buffer, count)| Problem {
             code: "ERR_SEND_BUFFER_FULL".into(),
             message: format!(
                 "{count} packets of sessions that are Down were not sent, to leave the other half of the send buffer to sessions \
@@ -108,7 +108,7 @@ mod tests {
 
     fn lines(faults: &mut SendFaults, second: u64) -> Vec<String> {
         faults
-            .news(Time::from_micros(second * 1_000_000))
+            .report(Time::from_micros(second * 1_000_000))
             .map(|problem| format!("{}: {}", problem.code, problem.message))
             .collect()
     }
@@ -130,7 +130,7 @@ mod tests {
     }
 
     #[test]
-    fn a_full_send_buffer_is_told_with_its_size_and_what_fills_it() {
+    fn a_full_send_buffer_is_reported_with_its_size_and_what_fills_it() {
         let mut faults = SendFaults::default();
         faults.blocked(SendBuffer { size: 4_096, used: 4_000 });
         faults.held_back(SendBuffer { size: 4_096, used: 2_048 }, 3);

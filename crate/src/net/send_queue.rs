@@ -96,7 +96,7 @@ impl SendQueue {
         self.times_full
     }
 
-    /// What the log is to be told of packets that could not be sent.
+    /// The packets that could not be sent, for the log.
     pub fn faults(&mut self) -> &mut SendFaults {
         &mut self.faults
     }
@@ -226,12 +226,12 @@ mod tests {
         let counters = stats.at(endpoint);
         assert_eq!((counters.tx, counters.dropped, counters.write_errors), (18, 42, 0));
         assert_eq!(send_queue.times_full(), 9);
-        let told: Vec<_> = send_queue.faults().news(Time::from_micros(1)).collect();
+        let told: Vec<_> = send_queue.faults().report(Time::from_micros(1)).collect();
         assert_eq!((told.len(), told[0].code.as_str()), (1, "ERR_SEND_BUFFER_FULL"));
     }
 
     #[test]
-    fn a_live_session_s_packet_that_finds_the_buffer_full_is_sent_a_millisecond_later_and_the_fault_is_told() {
+    fn a_packet_of_an_up_session_that_finds_the_buffer_full_is_sent_a_millisecond_later_and_reported() {
         let (mut stats, endpoint) = stats();
         let mut send_queue = SendQueue::new(100);
         let mut link = Link { room: 4, waiting: 4, left: Vec::new() };
@@ -244,7 +244,7 @@ mod tests {
         assert!(link.left.is_empty(), "a probe does not overtake what waits for a live session");
         send_queue.flush(Time::from_micros(1_010), &mut link, &mut stats);
         assert_eq!((link.left.as_slice(), send_queue.retry_at()), ([2].as_slice(), None));
-        let told: Vec<_> = send_queue.faults().news(Time::from_micros(2_000)).collect();
+        let told: Vec<_> = send_queue.faults().report(Time::from_micros(2_000)).collect();
         assert_eq!(told.iter().map(|problem| problem.code.as_str()).collect::<Vec<_>>(), ["ERR_SEND_BUFFER_FULL"; 2]);
     }
 }

@@ -36,7 +36,7 @@ pub enum FilterChange {
 pub struct SocketFilter {
     attached: bool,
     dropped_at: Option<Time>,
-    told_at: Option<Time>,
+    warned_at: Option<Time>,
     counted: Counted,
 }
 
@@ -56,13 +56,13 @@ impl SocketFilter {
         self.attached
     }
 
-    /// Whether the log is to be told at `now`: once in five seconds.
-    pub fn is_news(&mut self, now: Time) -> bool {
-        let is_news = self.told_at.is_none_or(|at| now.since(at) >= LOG_INTERVAL_US);
-        if is_news {
-            self.told_at = Some(now);
+    /// Whether the overflow is logged at `now`: once in five seconds.
+    pub fn is_worth_a_warning(&mut self, now: Time) -> bool {
+        let is_worth_a_warning = self.warned_at.is_none_or(|at| now.since(at) >= LOG_INTERVAL_US);
+        if is_worth_a_warning {
+            self.warned_at = Some(now);
         }
-        is_news
+        is_worth_a_warning
     }
 
     /// Decides at `now`, with whether the kernel has `dropped` datagrams since the last look.
@@ -239,7 +239,7 @@ mod tests {
     }
 
     #[test]
-    fn what_the_receive_path_takes_for_a_packet_passes_and_nothing_else() {
+    fn well_formed_packets_pass_the_filter_and_others_do_not() {
         let mut socket = socket();
         socket.filter(&mut by_form(0)).unwrap();
         let longer = [packet(&[]), vec![7; 60]].concat();
@@ -258,7 +258,7 @@ mod tests {
     }
 
     #[test]
-    fn what_comes_from_afar_does_not_pass() {
+    fn packets_below_the_least_ttl_do_not_pass_the_filter() {
         let mut socket = socket();
         for (least, ttl, heard) in [(0, 1, 1), (255, 254, 0), (255, 255, 1), (64, 64, 1), (64, 63, 0)] {
             socket.filter(&mut by_form(least)).unwrap();
@@ -270,7 +270,7 @@ mod tests {
     }
 
     #[test]
-    fn of_any_number_of_peers_each_is_heard_and_nobody_else_as_long_as_they_have_room() {
+    fn packets_of_every_peer_pass_and_those_of_others_do_not_up_to_the_most_peers() {
         let address = |number: usize| Ipv4Addr::from(u32::from(Ipv4Addr::new(127, 9, 0, 0)) + 2 * number as u32);
         for count in [0, 1, 4, 5, 9, 64, 257, MOST_PEERS, MOST_PEERS + 1] {
             let mut socket = socket();
@@ -288,7 +288,7 @@ mod tests {
     }
 
     #[test]
-    fn it_is_raised_by_drops_among_what_is_of_no_use_and_lowered_after_a_quiet_second() {
+    fn the_filter_is_attached_when_unwanted_packets_overflow_the_socket_and_detached_after_a_quiet_second() {
         let (mut stats, mut socket_filter) = (Stats::default(), SocketFilter::default());
         let endpoint = stats.endpoint(LocalEndpoint::OTHER);
         let at = |ms: u64| Time::from_micros(1_000_000 + ms * 1_000);
@@ -300,7 +300,7 @@ mod tests {
         stats.at(endpoint).rx = 120;
         stats.at(endpoint).rx_invalid[DropReason::Version as usize] = 30;
         assert_eq!(socket_filter.look(at(200), true, &stats), Some(FilterChange::Attach));
-        assert_eq!([200, 5_199, 5_200].map(|ms| socket_filter.is_news(at(ms))), [true, false, true]);
+        assert_eq!([200, 5_199, 5_200].map(|ms| socket_filter.is_worth_a_warning(at(ms))), [true, false, true]);
         assert_eq!(socket_filter.look(at(300), true, &stats), None, "it is what drops now");
         assert_eq!(socket_filter.look(at(1_299), false, &stats), None);
         assert_eq!(socket_filter.look(at(1_300), false, &stats), Some(FilterChange::Detach));

@@ -96,7 +96,7 @@ mod tests {
     use proptest::prelude::*;
 
     #[test]
-    fn two_tenants_of_a_slot_have_two_discriminators_and_two_keys_have_others() {
+    fn two_sessions_of_a_slot_and_two_keys_have_different_discriminators() {
         let mut one = Discriminators::new([1, 2, 3, 4], 1_000);
         let mut other = Discriminators::new([1, 2, 3, 5], 1_000);
         let (first, second) = (one.draw(7), one.draw(7));
@@ -115,7 +115,7 @@ mod tests {
     }
 
     #[test]
-    fn the_tenants_of_a_slot_have_each_another_one_however_many_there_are() {
+    fn the_sessions_of_a_slot_have_different_discriminators_however_many_there_are() {
         // With 2^24 slots there are 256 numbers a slot, then another key.
         for slots in [1 << 24, 5_120] {
             let mut discriminators = Discriminators::new([1, 2, 3, 4], slots);

@@ -60,7 +60,7 @@ mod tests {
     }
 
     #[test]
-    fn what_leaves_early_by_its_slack_is_still_within_ten_percent() {
+    fn a_packet_that_leaves_early_by_its_slack_is_within_ten_percent() {
         let mut random = Xorshift32::new(7);
         let drawn: Vec<u64> = (0..20_000).map(|_| jittered(100_000, 3, 1_000, &mut random)).collect();
         assert!(drawn.iter().all(|us| (91_000..=110_000).contains(us)));

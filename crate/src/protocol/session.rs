@@ -28,7 +28,7 @@ pub struct Policy<P: Protocol = Liveness> {
     pub max_tx_ceil_us: u32,
     /// The longest interval between two packets while Down, in microseconds.
     pub backoff_max_us: u32,
-    /// In Up, hear only packets that name our discriminator.
+    /// In Up, accept only packets that name our discriminator.
     pub require_discriminator: bool,
     /// The least TTL that a received packet must have, unless its session says otherwise; 0 accepts any (RFC 5082 §3).
     pub min_ttl: u8,
@@ -121,7 +121,7 @@ pub struct Session<P: Protocol = Liveness> {
     policy: Arc<Policy<P>>,
     last_rx: Option<Time>,
     detect_deadline: Option<Time>,
-    /// When the peer's discriminator is forgotten, unless it is heard before.
+    /// When the peer's discriminator is forgotten, unless a packet is accepted before.
     forget_at: Option<Time>,
     last_tx: Option<Time>,
     next_tx: Option<Time>,
@@ -137,7 +137,7 @@ pub struct Session<P: Protocol = Liveness> {
     /// Grows with each transmit while Down: the interval is doubled so often.
     doublings: u8,
     handshake: Handshake,
-    former: Option<Box<PreviousTimers>>,
+    previous: Option<Box<PreviousTimers>>,
 
     last_down_reason: DownReason,
     /// The round trip of the handshake that was measured last, at least.
@@ -177,7 +177,7 @@ impl<P: Protocol> Session<P> {
             state: State::Down,
             doublings: 0,
             handshake: Handshake::Idle,
-            former: None,
+            previous: None,
             last_down_reason: DownReason::None,
             round_trip_us: 0,
             init_said: None,
@@ -347,7 +347,7 @@ impl<P: Protocol> Session<P> {
             return false;
         }
         if self.policy.rules.forgets_after_silence {
-            // Nothing was heard out of service: the peer may be another by now, or know another of us.
+            // No packet was accepted out of service: the peer may have restarted since, or remember a predecessor of ours.
             self.peer.discr = 0;
         }
         self.enter(State::Down, now, DownReason::LocalAdmin, now);
@@ -362,13 +362,13 @@ impl<P: Protocol> Session<P> {
         let interval_us = self.tx_interval_us();
         let told_us = interval_us * u64::from(self.peer.detect_mult);
         let last_us = P::previous_timers_us(told_us, self.detect_time_us());
-        let former = PreviousTimers {
+        let previous = PreviousTimers {
             tx_min_us: self.desired_tx_us(),
             rx_min_us: self.desired_rx_us(),
             until: now.plus(last_us),
         };
-        if is_heard && (former.tx_min_us < timers.tx_min_us || former.rx_min_us > timers.rx_min_us) {
-            self.former = Some(Box::new(former));
+        if is_heard && (previous.tx_min_us < timers.tx_min_us || previous.rx_min_us > timers.rx_min_us) {
+            self.previous = Some(Box::new(previous));
         }
         let Timers { tx_min_us, rx_min_us, detect_mult } = timers;
         (self.tx_min_us, self.rx_min_us, self.detect_mult) = (tx_min_us, rx_min_us, detect_mult);
@@ -472,25 +472,25 @@ impl<P: Protocol> Session<P> {
 
     /// Brings the next packet forward where the interval has become shorter than the previous one: the time between two
     /// packets is never longer than the new interval (RFC 5880 §6.8.3).
-    fn advance_next_transmit(&mut self, now: Time, former_interval_us: u64) {
-        if matches!(self.state, State::Init | State::Up) && self.tx_interval_us() < former_interval_us {
+    fn advance_next_transmit(&mut self, now: Time, previous_interval_us: u64) {
+        if matches!(self.state, State::Init | State::Up) && self.tx_interval_us() < previous_interval_us {
             self.announce(now);
         }
     }
 
     /// Our transmit interval: the shorter one while the previous timers still count.
     fn desired_tx_us(&self) -> u32 {
-        self.former.as_ref().map_or(self.tx_min_us, |former| former.tx_min_us.min(self.tx_min_us))
+        self.previous.as_ref().map_or(self.tx_min_us, |previous| previous.tx_min_us.min(self.tx_min_us))
     }
 
     /// Our receive interval: the longer one while the previous timers still count.
     fn desired_rx_us(&self) -> u32 {
-        self.former.as_ref().map_or(self.rx_min_us, |former| former.rx_min_us.max(self.rx_min_us))
+        self.previous.as_ref().map_or(self.rx_min_us, |previous| previous.rx_min_us.max(self.rx_min_us))
     }
 
     fn end_previous_timers(&mut self, now: Time) {
-        if self.former.as_ref().is_some_and(|former| former.until <= now) {
-            self.former = None;
+        if self.previous.as_ref().is_some_and(|previous| previous.until <= now) {
+            self.previous = None;
         }
     }
 
@@ -529,7 +529,7 @@ impl<P: Protocol> Session<P> {
                 self.timestamps.down_since = Some(at);
                 self.timestamps.conv_up_start = None;
                 if self.policy.rules.forgets_after_silence {
-                    // Whatever led here: else a peer that names another discriminator is never heard again.
+                    // Whatever led to Down: else a peer that names another discriminator is never accepted again.
                     self.forget_at = Some(at.plus(self.detect_time_us()));
                 }
                 if from == State::Up {

@@ -9,7 +9,7 @@ pub enum Names {
     Us,
     /// Nobody: it is 0.
     Nobody,
-    /// Another session, or a former one.
+    /// Another session, or one that no longer exists.
     Another,
 }
 

@@ -113,12 +113,12 @@ pub struct RouteRequest {
 impl RouteRequest {
     /// The route that an addition is to install.
     #[must_use]
-    pub fn wanted(&self) -> DesiredRoute {
+    pub fn desired_route(&self) -> DesiredRoute {
         DesiredRoute { route: self.route, replaces: self.replaces }
     }
 }
 
-/// Up to one message of each kind, and what can be told without asking the kernel.
+/// Up to one message of each kind, and the outcomes that need no request.
 #[derive(Debug, Default)]
 pub struct Batch {
     /// Routes to delete.
@@ -131,7 +131,7 @@ pub struct Batch {
     pub idle: Vec<RouteOutcome>,
 }
 
-/// A route about which only a listing of its table can tell.
+/// A route about which only a listing of its table can decide.
 #[derive(Clone, Copy, Debug)]
 pub struct Question {
     /// The armed route.
@@ -170,14 +170,14 @@ pub(crate) enum Doubt {
     Rival,
 }
 
-/// What a listing has to tell.
+/// What a listing is asked.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Pending {
     Presence,
     Occupant,
 }
 
-/// A route that is taken away again and again.
+/// A route that another process deletes again and again.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Contention {
     pub(crate) losses: u32,
@@ -191,11 +191,11 @@ pub(crate) struct Contention {
 pub(crate) struct Rare {
     /// Routes that were ours in this slot and may be there still: to be deleted when the route itself is there, or when
     /// none is to be.
-    pub(crate) former: Vec<KernelRoute>,
+    pub(crate) previous: Vec<KernelRoute>,
     pub(crate) contention: Option<Contention>,
     /// Until when it waits for its session.
     pub(crate) held_until: Option<Time>,
-    /// What a listing is to tell, and the number of that question.
+    /// What a listing is asked, and the number of that question.
     pub(crate) pending: Option<(Pending, u64)>,
 }
 
@@ -211,14 +211,14 @@ pub(crate) struct Entry {
     /// Why it is not known, where it is not.
     pub(crate) doubt: Option<Doubt>,
     /// Whether it is counted as installed.
-    pub(crate) told: bool,
+    pub(crate) counted_as_installed: bool,
     /// Whether the last outcome said that it is installed.
-    pub(crate) said: bool,
+    pub(crate) reported_as_installed: bool,
     /// It waits in one of the queues …
     pub(crate) queued: Option<Queue>,
     /// … or a request is on its way to the kernel, or its answer from there.
     pub(crate) asked: bool,
-    /// That request is about the route as it is wanted now.
+    /// That request is about the route as it is desired now.
     pub(crate) asked_for_route: bool,
     pub(crate) desired_at: Time,
     pub(crate) rare: Option<Box<Rare>>,
@@ -236,8 +236,8 @@ impl Entry {
         self.rare.get_or_insert_default()
     }
 
-    pub(crate) fn former(&self) -> Option<KernelRoute> {
-        self.rare.as_ref()?.former.first().copied()
+    pub(crate) fn previous(&self) -> Option<KernelRoute> {
+        self.rare.as_ref()?.previous.first().copied()
     }
 
     pub(crate) fn held_until(&self) -> Option<Time> {
@@ -278,7 +278,7 @@ impl Entry {
             (Desired::Installed, Presence::Absent) if self.pending().is_some() => Step::Wait,
             (Desired::Installed, Presence::Absent) => Step::Add,
             (Desired::Absent, Presence::Absent) | (_, Presence::Present) => {
-                self.former().map_or(Step::Nothing, Step::Delete)
+                self.previous().map_or(Step::Nothing, Step::Delete)
             }
             (Desired::AsItIs, Presence::Absent) => Step::Nothing,
             (_, Presence::Unknown) => look,
@@ -294,7 +294,8 @@ impl Entry {
     /// Whether an outcome has to be reported although nothing is to be done: an adopted route waits for its first one, and an
     /// outcome that is no longer true is corrected.
     pub(crate) fn owes_outcome(&self) -> bool {
-        self.presence != Presence::Unknown && (self.spec.adopted || self.told != self.said)
+        self.presence != Presence::Unknown
+            && (self.spec.adopted || self.counted_as_installed != self.reported_as_installed)
     }
 
     /// Whether it is there is not known any more. Without an interface there is no route.
@@ -343,19 +344,19 @@ fn delay_us(losses: u32) -> u64 {
     }
 }
 
-/// Another route is wanted in place of `former`.
-pub(crate) fn replace(entry: &mut Entry, former: KernelRoute) {
+/// Another route is desired in place of `previous`.
+pub(crate) fn replace(entry: &mut Entry, previous: KernelRoute) {
     let may_be_there = entry.presence != Presence::Absent || entry.asked_for_route;
     entry.asked_for_route = false;
     let route = entry.spec.route;
     let rare = entry.rare();
     // A deletion without an interface would fit any.
-    if may_be_there && former.interface != 0 && !rare.former.contains(&former) {
-        rare.former.push(former);
+    if may_be_there && previous.interface != 0 && !rare.previous.contains(&previous) {
+        rare.previous.push(previous);
     }
     rare.pending = None;
-    let may_be_there = rare.former.contains(&route);
-    rare.former.retain(|former| *former != route);
+    let may_be_there = rare.previous.contains(&route);
+    rare.previous.retain(|previous| *previous != route);
     entry.presence = Presence::Absent;
     if may_be_there {
         entry.forget_presence();
@@ -374,7 +375,7 @@ pub(crate) fn outcome(
     result: Result<()>,
     gone: bool,
 ) -> RouteOutcome {
-    entry.said = entry.told;
+    entry.reported_as_installed = entry.counted_as_installed;
     entry.spec.adopted &= entry.presence == Presence::Unknown;
     RouteOutcome {
         id: request.id,
@@ -383,7 +384,7 @@ pub(crate) fn outcome(
         at,
         duration_us: at.since(request.desired_at),
         gone,
-        installed: entry.told,
+        installed: entry.counted_as_installed,
         restore_at: entry.restore_at(),
         result,
     }

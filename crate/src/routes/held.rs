@@ -1,4 +1,4 @@
-//! The routes that a backend has installed: they are monitored, and the backend is told which of them are lost.
+//! The routes that a backend has installed: they are monitored, and lost ones are reported to the backend.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -77,14 +77,14 @@ impl HeldRoutes {
 pub struct HeldRouteMonitor {
     held: HeldRoutes,
     socket: RouteSocket,
-    tell: Box<dyn Fn(HeldRouteEvent) + Send>,
+    report_event: Box<dyn Fn(HeldRouteEvent) + Send>,
 }
 
 impl HeldRouteMonitor {
     /// # Errors
     /// What the system says about a netlink socket.
-    pub fn new(held: HeldRoutes, tell: Box<dyn Fn(HeldRouteEvent) + Send>) -> std::io::Result<Self> {
-        Ok(Self { held, socket: RouteSocket::new()?, tell })
+    pub fn new(held: HeldRoutes, report_event: Box<dyn Fn(HeldRouteEvent) + Send>) -> std::io::Result<Self> {
+        Ok(Self { held, socket: RouteSocket::new()?, report_event })
     }
 
     /// Looks at routes; gives those that are gone.
@@ -111,25 +111,25 @@ impl HeldRouteMonitor {
         lost
     }
 
-    fn tell_of(&self, lost: Vec<KernelRoute>, news: fn(Vec<KernelRoute>) -> HeldRouteEvent) {
+    fn report(&self, lost: Vec<KernelRoute>, news: fn(Vec<KernelRoute>) -> HeldRouteEvent) {
         if !lost.is_empty() {
-            (self.tell)(news(lost));
+            (self.report_event)(news(lost));
         }
     }
 }
 
 impl MonitorHandler for HeldRouteMonitor {
-    fn heard(&mut self, gone: &[KernelRoute], taken: &[Slot]) {
+    fn routes_changed(&mut self, gone: &[KernelRoute], taken: &[Slot]) {
         let slots = gone.iter().map(KernelRoute::slot).chain(taken.iter().copied());
         let routes = self.held.find(slots);
         let lost = self.lost(&routes);
-        self.tell_of(lost, HeldRouteEvent::Taken);
+        self.report(lost, HeldRouteEvent::Taken);
     }
 
     fn recheck(&mut self, affected: &AffectedRoutes) {
         let routes = self.held.concerned(affected);
         let lost = self.lost(&routes);
-        self.tell_of(lost, HeldRouteEvent::Dropped);
+        self.report(lost, HeldRouteEvent::Dropped);
     }
 
     fn work(&mut self) -> Option<Time> {
@@ -137,6 +137,6 @@ impl MonitorHandler for HeldRouteMonitor {
     }
 
     fn failed(&mut self, reason: String) {
-        (self.tell)(HeldRouteEvent::Unwatched(reason));
+        (self.report_event)(HeldRouteEvent::Unwatched(reason));
     }
 }

@@ -89,7 +89,7 @@ pub enum RouteError {
     /// The slot holds a route of this protocol number, or one of our number that we would not have made.
     #[error("the slot is occupied by a route of protocol {0}")]
     Conflict(u8),
-    /// The slot holds another route. A listing has to tell which.
+    /// The slot holds another route; a listing finds out which.
     #[error("the slot is occupied")]
     Occupied,
     /// The kernel's answer is this error.

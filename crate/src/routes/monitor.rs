@@ -84,7 +84,7 @@ fn local_address(message: &AddressMessage) -> Option<IpAddr> {
 /// What handles changes. Every call comes from the monitor's thread.
 pub trait MonitorHandler: Send {
     /// Another process deleted routes, or put routes into slots.
-    fn heard(&mut self, gone: &[KernelRoute], taken: &[Slot]);
+    fn routes_changed(&mut self, gone: &[KernelRoute], taken: &[Slot]);
 
     /// Links or addresses changed, or notices were lost.
     fn recheck(&mut self, affected: &AffectedRoutes);
@@ -215,24 +215,24 @@ impl Listener {
     }
 
     fn hear(&mut self) -> nix::Result<()> {
-        let mut heard = Notices::default();
+        let mut routes_changed = Notices::default();
         let mut buffer = Vec::with_capacity(64 * 1024);
         loop {
             buffer.clear();
             match self.notifications.recv(&mut buffer, 0) {
-                Ok(_) => heard.read(&buffer, self.own_port),
+                Ok(_) => routes_changed.read(&buffer, self.own_port),
                 Err(error) => match error.raw_os_error() {
                     Some(libc::EAGAIN) => break,
                     Some(libc::EINTR) => {}
                     // Some were lost.
-                    Some(libc::ENOBUFS) => heard.affected.all = true,
+                    Some(libc::ENOBUFS) => routes_changed.affected.all = true,
                     number => return Err(Errno::from_raw(number.unwrap_or(libc::EIO))),
                 },
             }
         }
-        let Notices { gone, taken, affected } = heard;
+        let Notices { gone, taken, affected } = routes_changed;
         if !gone.is_empty() || !taken.is_empty() {
-            self.watcher.heard(&gone, &taken);
+            self.watcher.routes_changed(&gone, &taken);
         }
         if !affected.is_empty() {
             let now = clock::now();
@@ -255,7 +255,7 @@ mod tests {
     use super::*;
     use crate::system::netlink::captured::{self, bytes, message};
 
-    fn heard(datagrams: &[&[u8]], own_port: u32) -> Notices {
+    fn routes_changed(datagrams: &[&[u8]], own_port: u32) -> Notices {
         let mut notices = Notices::default();
         datagrams.iter().for_each(|datagram| notices.read(datagram, own_port));
         notices
@@ -274,7 +274,7 @@ mod tests {
             (captured::ROUTE_PREPENDED, 0),
             (captured::ROUTE_OTHER_TOS, 0),
         ] {
-            let notices = heard(&[&bytes(text)], 0);
+            let notices = routes_changed(&[&bytes(text)], 0);
             assert_eq!((notices.taken.len(), notices.gone.len()), (takes, 0), "{text}");
             assert!(notices.affected.is_empty());
             let expected =
@@ -284,35 +284,35 @@ mod tests {
     }
 
     #[test]
-    fn a_deleted_route_is_told_with_all_that_tells_it_apart_and_our_own_deletion_is_no_news() {
+    fn a_deleted_route_is_reported_in_full_and_our_own_deletion_is_not_reported() {
         let datagram = bytes(captured::ROUTE_DELETED);
-        let notices = heard(&[&datagram], 0);
+        let notices = routes_changed(&[&datagram], 0);
         let [gone] = notices.gone[..] else { panic!("{notices:?}") };
         assert_eq!((gone.next_hop, gone.source), (IpAddr::from([10, 1, 0, 2]), IpAddr::from([10, 1, 0, 1])));
         assert_eq!((gone.protocol, gone.priority), (186, 0));
         assert_ne!(gone.interface, 0);
-        assert_eq!(heard(&[&datagram], port_of(&datagram)), Notices::default());
+        assert_eq!(routes_changed(&[&datagram], port_of(&datagram)), Notices::default());
     }
 
     #[test]
-    fn an_address_that_goes_casts_doubt_on_the_routes_with_it_and_a_link_on_those_over_it() {
-        let notices = heard(&[&bytes(captured::ADDRESS_REMOVED)], 0);
+    fn an_address_that_goes_affects_the_routes_with_it_and_a_link_those_over_it() {
+        let notices = routes_changed(&[&bytes(captured::ADDRESS_REMOVED)], 0);
         assert_eq!(notices.affected.sources, [IpAddr::from([10, 3, 0, 1])]);
         assert_eq!(notices.affected.interfaces.len(), 1);
-        let notices = heard(&[&bytes(captured::LINK_ADDED), &bytes(captured::LINK_REMOVED)], 0);
+        let notices = routes_changed(&[&bytes(captured::LINK_ADDED), &bytes(captured::LINK_REMOVED)], 0);
         assert_eq!(notices.affected.interfaces, [3], "told once");
         assert!(!notices.affected.all);
     }
 
     #[test]
-    fn what_cannot_be_read_or_was_lost_casts_doubt_on_all_routes_and_what_comes_with_it_is_heard() {
+    fn an_unreadable_or_lost_notice_affects_all_routes_and_the_readable_ones_beside_it_count() {
         let deleted = bytes(captured::ROUTE_DELETED);
         let cut = &deleted[..deleted.len() - 4];
         let overrun = message(NLMSG_OVERRUN, 0, &[]);
         // A message about a route with less than a header of its own.
         let unreadable = message(24, 0, &[2]);
         for rest in [cut, &overrun, &unreadable] {
-            let notices = heard(&[&[&deleted, rest].concat()], 0);
+            let notices = routes_changed(&[&[&deleted, rest].concat()], 0);
             assert!(notices.affected.all);
             assert_eq!(notices.gone.len(), 1);
         }

@@ -12,7 +12,7 @@ pub struct RouteId(pub u32);
 pub struct RouteOutcome {
     /// The route.
     pub id: RouteId,
-    /// The generation of the order that it answers.
+    /// The generation of the command that it answers.
     pub generation: u32,
     /// What was asked of the kernel.
     pub op: RouteOp,
@@ -20,7 +20,7 @@ pub struct RouteOutcome {
     pub result: Result<(), RouteError>,
     /// When the answer came.
     pub at: Time,
-    /// From when the operation was wanted to the kernel's answer.
+    /// From when the operation was desired to the kernel's answer.
     pub duration_us: u64,
     /// The route is no longer armed.
     pub gone: bool,

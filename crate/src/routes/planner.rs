@@ -38,7 +38,7 @@ pub struct RoutePlanner {
     by_slot: BTreeMap<Slot, RouteId>,
     /// When holds and delays end.
     timers: BTreeSet<(Time, RouteId)>,
-    /// What only a listing can tell.
+    /// What only a listing can find out.
     pending: BTreeSet<RouteId>,
     deletes: VecDeque<RouteId>,
     looks: VecDeque<RouteId>,
@@ -111,25 +111,25 @@ impl RoutePlanner {
             leaving: None,
             presence: Presence::Absent,
             doubt: None,
-            told: false,
-            said: false,
+            counted_as_installed: false,
+            reported_as_installed: false,
             queued: None,
             asked: false,
             asked_for_route: false,
             desired_at: now,
             rare: None,
         });
-        let (former, was_adopted) = (entry.spec.route, entry.spec.adopted);
+        let (previous, was_adopted) = (entry.spec.route, entry.spec.adopted);
         (entry.spec, entry.endpoint, entry.session, entry.leaving) = (spec, endpoint, session, None);
         // Whoever adopted it before still waits for an outcome.
         entry.spec.adopted |= was_adopted;
-        if former != spec.route {
+        if previous != spec.route {
             if entry.is_present() && !session.up {
                 // The path that it leads over worked a moment ago: it stays while the new session begins.
                 entry.rare().held_until = Some(now.plus(HOLD_US));
             }
-            replace(&mut entry, former);
-            entry.told = entry.is_present();
+            replace(&mut entry, previous);
+            entry.counted_as_installed = entry.is_present();
         }
         if spec.adopted {
             // Whatever was known before: an outcome has to say whether it is there.
@@ -183,16 +183,16 @@ impl RoutePlanner {
     }
 
     /// Notes that the interface of a link has another index now, or, with 0, that there is none. What was installed over
-    /// the former one is deleted if it is still there.
+    /// the previous one is deleted if it is still there.
     pub fn link_changed(&mut self, link: LinkId, interface: u32, now: Time) {
         let differs = |entry: &Entry| entry.endpoint.link == link && entry.spec.route.interface != interface;
         let ids: Vec<RouteId> = self.routes.iter().filter(|(_, entry)| differs(entry)).map(|(id, _)| *id).collect();
         for id in ids {
             if let Some(entry) = self.routes.get_mut(&id) {
-                let former = entry.spec.route;
+                let previous = entry.spec.route;
                 entry.spec.route.interface = interface;
-                replace(entry, former);
-                self.tell_presence(id);
+                replace(entry, previous);
+                self.update_installed(id);
                 self.enqueue(id, now);
             }
         }
@@ -215,7 +215,7 @@ impl RoutePlanner {
     }
 
     /// Has some of the routes that a suspicion concerns looked at, from a session and a route on; gives where to go on, so
-    /// that a caller who shares the orders with others can let those in between.
+    /// that a caller who shares the planner can let other threads use it in between.
     pub fn recheck(
         &mut self,
         affected: &AffectedRoutes,
@@ -263,7 +263,7 @@ impl RoutePlanner {
                 Step::Nothing | Step::Wait | Step::Look => RouteOp::None,
             };
             let route = if let Step::Delete(route) = step { route } else { entry.spec.route };
-            let replaces = entry.former().filter(|_| step == Step::Add);
+            let replaces = entry.previous().filter(|_| step == Step::Add);
             let cause = if step == Step::Look { entry.doubt.take() } else { None };
             let request =
                 RouteRequest { route, replaces, conv_start: entry.conv_start(op), cause, ..RouteRequest::of(entry) };
@@ -311,7 +311,7 @@ impl RoutePlanner {
         outcomes
     }
 
-    /// What only a listing can tell; each is asked once.
+    /// The questions for a listing; each is asked once.
     pub fn questions(&mut self) -> Vec<Question> {
         let ids = std::mem::take(&mut self.pending);
         ids.into_iter()
@@ -338,7 +338,7 @@ impl RoutePlanner {
             return self.seen(question.id, if is_there { Presence::Present } else { Presence::Absent }, cause, now);
         }
         match occupant {
-            Occupant::Ours(former) if former != question.route => self.add_former(question.id, former),
+            Occupant::Ours(previous) if previous != question.route => self.add_previous(question.id, previous),
             Occupant::Foreign(protocol) => {
                 return self.failed(question.id, RouteOp::Add, RouteError::Conflict(protocol), now);
             }
@@ -368,7 +368,7 @@ impl RoutePlanner {
         now: Time,
     ) -> Option<RouteOutcome> {
         if let Some(replaced) = answer.replaced {
-            self.add_former(request.id, replaced);
+            self.add_previous(request.id, replaced);
         }
         if op == RouteOp::Delete && request.route.priority == 0 {
             self.doubt_namesakes(&request.route, now);
@@ -376,7 +376,7 @@ impl RoutePlanner {
         let entry = self.routes.get_mut(&request.id)?;
         (entry.asked, entry.asked_for_route) = (false, false);
         if entry.spec.route != request.route {
-            return self.former_answered(op, request, answer, now);
+            return self.previous_answered(op, request, answer, now);
         }
         match op {
             RouteOp::None => self.looked(request, answer.presence, now),
@@ -407,7 +407,7 @@ impl RoutePlanner {
         answer: RequestOutcome,
         now: Time,
     ) -> Option<RouteOutcome> {
-        let honor = self.policy.honor_peer_passive;
+        let honor_peer_passive = self.policy.honor_peer_passive;
         let entry = self.routes.get_mut(&request.id)?;
         // A refusal changes nothing.
         if answer.presence != Presence::Unknown || !matches!(answer.result, Err(RouteError::System(_))) {
@@ -421,18 +421,18 @@ impl RoutePlanner {
             entry.session.conv_start = None;
         }
         self.stats.answered(entry.endpoint, op, answer.result.is_ok(), now, request.conv_start);
-        self.tell_presence(request.id);
+        self.update_installed(request.id);
         let entry = self.routes.get_mut(&request.id)?;
         let is_doubted = entry.doubt.is_some();
         if is_doubted {
             entry.forget_presence();
         }
-        let step = entry.step(honor);
+        let step = entry.step(honor_peer_passive);
         let gone = entry.leaving.is_some() && step == Step::Nothing;
         let news = outcome(op, request, entry, now, answer.result, gone);
-        // Whoever is told of a failure says when it is tried again.
+        // After a failure, the receiver of the outcome says when to retry.
         let is_still_wanted = matches!(
-            (entry.desired(honor), op),
+            (entry.desired(honor_peer_passive), op),
             (Desired::Installed, RouteOp::Add) | (Desired::Absent, RouteOp::Delete)
         );
         if gone {
@@ -444,19 +444,19 @@ impl RoutePlanner {
     }
 
     /// A request for a route that is another by now, or whose place was to be cleared, has its answer.
-    fn former_answered(
+    fn previous_answered(
         &mut self,
         op: RouteOp,
         request: &RouteRequest,
         answer: RequestOutcome,
         now: Time,
     ) -> Option<RouteOutcome> {
-        let honor = self.policy.honor_peer_passive;
+        let honor_peer_passive = self.policy.honor_peer_passive;
         let entry = self.routes.get_mut(&request.id)?;
         if answer.presence == Presence::Absent
             && let Some(rare) = &mut entry.rare
         {
-            rare.former.retain(|former| *former != request.route);
+            rare.previous.retain(|previous| *previous != request.route);
         }
         if op != RouteOp::None {
             self.stats.answered(entry.endpoint, op, answer.result.is_ok(), now, None);
@@ -465,8 +465,8 @@ impl RoutePlanner {
             entry.forget_presence();
         }
         let failed = op == RouteOp::Delete && answer.result.is_err();
-        let gone = entry.leaving.is_some() && entry.step(honor) == Step::Nothing;
-        let withdraws = op == RouteOp::Delete && entry.desired(honor) == Desired::Absent;
+        let gone = entry.leaving.is_some() && entry.step(honor_peer_passive) == Step::Nothing;
+        let withdraws = op == RouteOp::Delete && entry.desired(honor_peer_passive) == Desired::Absent;
         let is_news = gone || failed || withdraws;
         let news = is_news.then(|| outcome(op, request, entry, now, answer.result, gone));
         if gone {
@@ -479,17 +479,17 @@ impl RoutePlanner {
 
     /// Notes whether a route is there, and reports it where that has changed.
     fn seen(&mut self, id: RouteId, presence: Presence, cause: Option<Doubt>, now: Time) -> Option<RouteOutcome> {
-        let honor = self.policy.honor_peer_passive;
+        let honor_peer_passive = self.policy.honor_peer_passive;
         let entry = self.routes.get_mut(&id)?;
-        let was_told = entry.told;
+        let was_installed = entry.counted_as_installed;
         entry.presence = presence;
-        if presence == Presence::Absent && was_told {
+        if presence == Presence::Absent && was_installed {
             self.lose(id, cause, now);
         }
-        self.tell_presence(id);
+        self.update_installed(id);
         let entry = self.routes.get_mut(&id)?;
-        let is_news = entry.told != was_told || entry.spec.adopted;
-        let gone = entry.leaving.is_some() && entry.step(honor) == Step::Nothing;
+        let is_news = entry.counted_as_installed != was_installed || entry.spec.adopted;
+        let gone = entry.leaving.is_some() && entry.step(honor_peer_passive) == Step::Nothing;
         let news =
             (gone || is_news).then(|| outcome(RouteOp::None, &RouteRequest::of(entry), entry, now, Ok(()), gone));
         if gone {
@@ -518,12 +518,12 @@ impl RoutePlanner {
         }
     }
 
-    fn add_former(&mut self, id: RouteId, former: KernelRoute) {
+    fn add_previous(&mut self, id: RouteId, previous: KernelRoute) {
         if let Some(entry) = self.routes.get_mut(&id)
-            && former != entry.spec.route
-            && !entry.rare().former.contains(&former)
+            && previous != entry.spec.route
+            && !entry.rare().previous.contains(&previous)
         {
-            entry.rare().former.push(former);
+            entry.rare().previous.push(previous);
         }
     }
 
@@ -561,9 +561,9 @@ impl RoutePlanner {
     /// Another process deleted a route that was there: it is restored at once, or after a delay where that happens again and
     /// again.
     fn lose(&mut self, id: RouteId, cause: Option<Doubt>, now: Time) {
-        let honor = self.policy.honor_peer_passive;
+        let honor_peer_passive = self.policy.honor_peer_passive;
         let Some(entry) = self.routes.get_mut(&id) else { return };
-        let restores = entry.desired(honor) == Desired::Installed;
+        let restores = entry.desired(honor_peer_passive) == Desired::Installed;
         let endpoint = entry.endpoint;
         let mut delay_us = 0;
         if restores && cause == Some(Doubt::Rival) {
@@ -584,11 +584,11 @@ impl RoutePlanner {
         }
     }
 
-    fn tell_presence(&mut self, id: RouteId) {
+    fn update_installed(&mut self, id: RouteId) {
         let Some(entry) = self.routes.get_mut(&id) else { return };
         let is_present = entry.is_present();
-        self.stats.installed(entry.endpoint, entry.told, is_present);
-        entry.told = is_present;
+        self.stats.installed(entry.endpoint, entry.counted_as_installed, is_present);
+        entry.counted_as_installed = is_present;
     }
 
     fn enqueue(&mut self, id: RouteId, now: Time) {
@@ -632,7 +632,7 @@ impl RoutePlanner {
         if entry.pending().is_some() {
             self.pending.insert(id);
         }
-        self.stats.installed(entry.endpoint, false, entry.told);
+        self.stats.installed(entry.endpoint, false, entry.counted_as_installed);
         self.routes.insert(id, entry);
     }
 
@@ -647,7 +647,7 @@ impl RoutePlanner {
             self.timers.remove(&(at, id));
         }
         self.pending.remove(&id);
-        self.stats.installed(entry.endpoint, entry.told, false);
+        self.stats.installed(entry.endpoint, entry.counted_as_installed, false);
         Some(entry)
     }
 }

@@ -67,7 +67,7 @@ impl RouteStats {
         }
     }
 
-    /// Notes that a route was, or was not, in the kernel and in care, and now is, or is not.
+    /// Notes whether a managed route was in the kernel before, and whether it is now.
     pub fn installed(&mut self, endpoint: LocalEndpoint, before: bool, after: bool) {
         let counters = self.0.entry(endpoint).or_default();
         counters.installed = counters.installed + u64::from(after) - u64::from(before);

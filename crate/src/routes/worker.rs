@@ -43,7 +43,7 @@ pub struct RouteWorker {
 }
 
 impl RouteWorker {
-    /// Starts the threads. The end of either, other than by dropping this, is told as fatal.
+    /// Starts the threads. Where one ends other than by dropping this, that is reported as fatal.
     ///
     /// # Errors
     /// What the system says about a netlink socket, an event descriptor or a thread.
@@ -174,7 +174,7 @@ impl SharedPlanner {
 
     /// As `change`, and leaves the outcomes in the sink. Under the lock, so that of two threads that report on one route the
     /// later one counts.
-    fn tell(&self, change: impl FnOnce(&mut RoutePlanner) -> Vec<RouteOutcome>) {
+    fn change_and_report(&self, change: impl FnOnce(&mut RoutePlanner) -> Vec<RouteOutcome>) {
         self.change(|planner| self.sink.put_outcomes(change(planner)));
     }
 
@@ -220,15 +220,15 @@ impl Worker {
     }
 
     fn add(&mut self, requests: &[RouteRequest]) -> Vec<RequestOutcome> {
-        let wanted: Vec<DesiredRoute> = requests.iter().map(RouteRequest::wanted).collect();
-        install_over_interfaces(&mut self.socket, &wanted, self.take_over)
+        let desired: Vec<DesiredRoute> = requests.iter().map(RouteRequest::desired_route).collect();
+        install_over_interfaces(&mut self.socket, &desired, self.take_over)
     }
 
     fn report(&mut self, op: RouteOp, requests: &[RouteRequest], answers: Vec<RequestOutcome>) {
         if requests.is_empty() {
             return;
         }
-        self.shared.tell(|planner| planner.report(op, requests, answers, clock::now()));
+        self.shared.change_and_report(|planner| planner.report(op, requests, answers, clock::now()));
     }
 }
 
@@ -248,23 +248,23 @@ impl PlannerMonitor {
         let routes: Vec<KernelRoute> = questions.iter().map(|question| question.route).collect();
         let listed = self.socket.tables(&routes);
         for some in questions.chunks(RECHECKS_AT_ONCE) {
-            self.shared.tell(|planner| {
+            self.shared.change_and_report(|planner| {
                 let now = clock::now();
-                let tell = |question: &Question| match &listed {
+                let change_and_report = |question: &Question| match &listed {
                     Ok(listed) => {
                         let route = &question.route;
                         planner.listed(question, listed.holds(route), listed.occupant(route), now)
                     }
                     Err(error) => planner.unlisted(question, *error, now),
                 };
-                some.iter().filter_map(tell).collect()
+                some.iter().filter_map(change_and_report).collect()
             });
         }
     }
 }
 
 impl MonitorHandler for PlannerMonitor {
-    fn heard(&mut self, gone: &[KernelRoute], taken: &[Slot]) {
+    fn routes_changed(&mut self, gone: &[KernelRoute], taken: &[Slot]) {
         let now = clock::now();
         self.shared.change(|planner| {
             gone.iter().for_each(|route| planner.lost(route, now));
@@ -390,7 +390,7 @@ mod every_order {
             let shared = shared(Arc::clone(&newest));
             let reports = Arc::new(Mutex::new(0));
             let report = |shared: &SharedPlanner, reports: &Mutex<u32>| {
-                shared.tell(|_| {
+                shared.change_and_report(|_| {
                     let mut reports = reports.lock().unwrap();
                     *reports += 1;
                     vec![RouteOutcome {

@@ -31,7 +31,7 @@ pub(super) fn explain(engine: &Engine, path: Path, change: &Transition, turn: &T
     }
     match change.cause {
         TransitionCause::DetectTimeout => was_silent(session, path, change, turn),
-        TransitionCause::HandleRx => was_told(session, path, change, turn),
+        TransitionCause::HandleRx => peer_said_so(session, path, change, turn),
         TransitionCause::RegisterRoute | TransitionCause::AdminDown => Ok(()),
     }
 }
@@ -66,7 +66,7 @@ fn was_silent(session: &Session, path: Path, change: &Transition, turn: &Turn<'_
     Ok(())
 }
 
-fn was_told(session: &Session, path: Path, change: &Transition, turn: &Turn<'_>) -> Result<(), Violation> {
+fn peer_said_so(session: &Session, path: Path, change: &Transition, turn: &Turn<'_>) -> Result<(), Violation> {
     let said = if change.reason == DownReason::RemoteAdmin { State::AdminDown } else { State::Down };
     let may_name_nobody = !(turn.strict && change.from == State::Up);
     let names_us = |packet: &ControlPacket| {

@@ -501,7 +501,7 @@ impl Host {
     fn tell(&mut self, local: Time, lateness_us: u64) -> Result<bool, Violation> {
         let mut changed = false;
         while let Some(event) = self.engine.poll_event() {
-            self.checker.told(local, &event)?;
+            self.checker.reported(local, &event)?;
             let (id, conv_start) = match event {
                 Event::Transition(transition) => {
                     changed = true;

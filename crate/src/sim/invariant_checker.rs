@@ -95,18 +95,18 @@ impl InvariantChecker {
     /// # Errors
     /// Where a transition does not follow from the one before, is none that the state table has, or has a cause or a
     /// reason that does not fit.
-    pub fn told(&mut self, now: Time, event: &Event) -> Result<(), Violation> {
+    pub fn reported(&mut self, now: Time, event: &Event) -> Result<(), Violation> {
         let Event::Transition(to) = event else { return Ok(()) };
         let Some(seen) = self.sessions.get_mut(&to.id) else {
-            return Err(Violation::new(now, format!("{:?} is told of and does not exist", to.id)));
+            return Err(Violation::new(now, format!("{:?} is reported of and does not exist", to.id)));
         };
         if to.from != seen.state {
             return Err(Violation::new(
                 now,
-                format!("{:?} was {:?} and is told to leave {:?}", to.id, seen.state, to.from),
+                format!("{:?} was {:?} and is reported to leave {:?}", to.id, seen.state, to.from),
             ));
         }
-        if !is_in_the_table(to) {
+        if !is_in_the_state_table(to) {
             return Err(Violation::new(now, format!("no rule explains {to:?}")));
         }
         seen.state = to.to;
@@ -147,7 +147,7 @@ impl InvariantChecker {
         };
         let state = session.state();
         if state != seen.state {
-            return Err(Violation::new(now, format!("{id:?} is {state:?}, told was {:?}", seen.state)));
+            return Err(Violation::new(now, format!("{id:?} is {state:?}, reported was {:?}", seen.state)));
         }
         match (session.detect_deadline(), scheduled) {
             (Some(deadline), Some(scheduled)) if scheduled <= deadline && state >= State::Init => {}
@@ -171,7 +171,7 @@ impl InvariantChecker {
 }
 
 /// The state table of `ARCHITECTURE.md`, with what each change says of itself.
-fn is_in_the_table(change: &Transition) -> bool {
+fn is_in_the_state_table(change: &Transition) -> bool {
     let Transition { from, to, reason, cause, .. } = change;
     match (from, to, cause) {
         (State::AdminDown, State::Down, TransitionCause::RegisterRoute) => true,

@@ -357,7 +357,7 @@ impl Held {
     }
 
     fn install(&mut self, requests: &[RouteRequest]) -> Vec<RequestOutcome> {
-        let wanted: Vec<DesiredRoute> = requests.iter().map(RouteRequest::wanted).collect();
+        let wanted: Vec<DesiredRoute> = requests.iter().map(RouteRequest::desired_route).collect();
         install_over_interfaces(self, &wanted, false)
     }
 

@@ -1,4 +1,4 @@
-//! How a thread tells JavaScript that something waits for it: one ring, however much waits.
+//! A bell by which a thread wakes JavaScript: one ring, however much waits.
 
 use crate::system::sync::atomic::{AtomicBool, Ordering};
 
@@ -19,14 +19,14 @@ impl Doorbell {
         Self { rung: AtomicBool::new(false), bell }
     }
 
-    /// To be called after something was left. Rings unless the last ring is unanswered.
+    /// To be called after an item was left. Rings unless the last ring is unanswered.
     pub fn ring(&self) {
         if !self.rung.swap(true, Ordering::SeqCst) {
             (self.bell)();
         }
     }
 
-    /// To be called before what waits is taken, so that what comes meanwhile rings again.
+    /// To be called before the waiting items are taken, so that items that come meanwhile ring again.
     pub fn answer(&self) {
         self.rung.store(false, Ordering::SeqCst);
     }

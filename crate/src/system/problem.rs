@@ -1,4 +1,4 @@
-//! What the log is told of.
+//! Problems for the log.
 
 /// Something that works less well than asked for, or not at all any more.
 #[derive(Clone, Debug, PartialEq, Eq)]

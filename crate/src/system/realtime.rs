@@ -22,7 +22,7 @@ pub struct Realtime {
 }
 
 impl Realtime {
-    /// Applies what was asked for to the calling thread, and tells what was refused.
+    /// Applies the settings to the calling thread, and returns what the system refused.
     #[must_use]
     pub fn apply(&self) -> Vec<Problem> {
         let mut refused = Vec::new();

@@ -159,7 +159,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_too_short_or_of_another_kind_is_refused_by_name() {
+    fn short_packets_other_versions_and_other_lengths_are_refused_by_name() {
         let good = sample().marshal();
         assert_eq!(ControlPacket::unmarshal(&good[..39]), Err(DecodeError::Short(39)));
         assert_eq!(ControlPacket::unmarshal(&[]), Err(DecodeError::Short(0)));
