@@ -117,7 +117,7 @@ describe('both cores', () => {
     rust.stdin.end();
   });
 
-  it('do the same with the same input', { timeout: 60_000 + RUNS * 50 }, async () => {
+  it('do the same with the same random input', { timeout: 60_000 + RUNS * 50 }, async () => {
     await fc.assert(
       fc.asyncProperty(scenarios, async (scenario) => {
         rust.stdin.write(`${JSON.stringify(scenario)}\n`);

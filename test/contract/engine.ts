@@ -41,7 +41,7 @@ export function engineContract(engineOne: EngineKind, engineTwo: EngineKind): vo
       expect(lab.routes(lab.two)).toMatchObject([{ dst: lab.one.service, gateway: lab.one.address, protocol: '186' }]);
     });
 
-    it('send with the TOS of network control and the highest TTL, both', async () => {
+    it('send with the TOS of network control and TTL 255', async () => {
       await startPair();
       for (const from of [lab.one, lab.two]) {
         const args = ['-c', '5', '-v', '-n', '-i', from.iface, `udp dst port 44880 and src host ${from.address}`];
@@ -50,7 +50,7 @@ export function engineContract(engineOne: EngineKind, engineTwo: EngineKind): vo
       }
     });
 
-    it('withdraw their routes the detection time after the last packet arrived, and not sooner', async () => {
+    it('withdraw their routes one detection time after the last packet arrived, and not sooner', async () => {
       await startPair();
       const arrivals = await ArrivalMonitor.start(lab, lab.one);
       const routes = new RouteMonitor(lab, lab.one);
@@ -64,17 +64,20 @@ export function engineContract(engineOne: EngineKind, engineTwo: EngineKind): vo
       expect(lab.has(lab.one, lab.two.service)).toBe(false);
     });
 
-    it.each(['one', 'two'] as const)('both go Down when only what host %s sends is cut, and stay so until it heals', async (side) => {
-      const agents = await startPair();
-      const marks = agents.map((agent) => agent.events.length);
-      lab.cut(lab[side]);
-      await Promise.all(agents.map((agent, index) => agent.event(isDelete, marks[index])));
-      await pause(2_000);
-      for (const host of [lab.one, lab.two]) expect(lab.routes(host)).toEqual([]);
-      const healed = agents.map((agent) => agent.events.length);
-      lab.heal(lab[side]);
-      await Promise.all(agents.map((agent, index) => agent.event(isAdd, healed[index])));
-    });
+    it.each(['one', 'two'] as const)(
+      'both go Down when only the packets of host %s are cut, and stay Down until it heals',
+      async (side) => {
+        const agents = await startPair();
+        const marks = agents.map((agent) => agent.events.length);
+        lab.cut(lab[side]);
+        await Promise.all(agents.map((agent, index) => agent.event(isDelete, marks[index])));
+        await pause(2_000);
+        for (const host of [lab.one, lab.two]) expect(lab.routes(host)).toEqual([]);
+        const healed = agents.map((agent) => agent.events.length);
+        lab.heal(lab[side]);
+        await Promise.all(agents.map((agent, index) => agent.event(isAdd, healed[index])));
+      },
+    );
 
     it.each(['one', 'two'] as const)('come back after host %s was killed and started again', async (side) => {
       const [one, two] = await startPair();
@@ -88,7 +91,7 @@ export function engineContract(engineOne: EngineKind, engineTwo: EngineKind): vo
       for (const host of [lab.one, lab.two]) expect(lab.has(host, lab.other(host).service)).toBe(true);
     });
 
-    it('go Down at once when one says AdminDown, with the reason', async () => {
+    it('go Down at once when one announces AdminDown, with the reason', async () => {
       const [one, two] = await startPair({ txMin: 1_000, rxMin: 1_000 });
       const mark = two.events.length;
       await one.call('close', { adminDown: true });
@@ -97,7 +100,7 @@ export function engineContract(engineOne: EngineKind, engineTwo: EngineKind): vo
       await two.event(isDelete, mark);
     });
 
-    it('are back after an outage, within the bound of the shorter backed-off interval', async () => {
+    it('recover after an outage within the bound of the shorter backed-off interval', async () => {
       const agents = await startPair();
       lab.cutBoth();
       await pause(3_000);
@@ -109,7 +112,7 @@ export function engineContract(engineOne: EngineKind, engineTwo: EngineKind): vo
       for (const { at } of back) expect(at - healedAt).toBeLessThan(1_300);
     });
 
-    it('withdraw a route that is put out of service, and install it again when it is back', async () => {
+    it('withdraw a route that goes out of service, and install it again when it is back', async () => {
       const [one, two] = await startPair();
       const route = serviceRoute(lab, lab.one);
       const marks = [one.events.length, two.events.length];
@@ -120,7 +123,7 @@ export function engineContract(engineOne: EngineKind, engineTwo: EngineKind): vo
       await Promise.all([one.event(isAdd, marks[0]), two.event(isAdd, marks[1])]);
     });
 
-    it('only observe in passive mode: the route stays through an outage and goes with its withdrawal', async () => {
+    it('only observe in passive mode: the route stays through an outage and is deleted by its withdrawal', async () => {
       const [one, two] = await startPair({ passiveMode: true });
       await Promise.all([one.state('up'), two.state('up')]);
       lab.cutBoth();
@@ -130,7 +133,7 @@ export function engineContract(engineOne: EngineKind, engineTwo: EngineKind): vo
       expect(lab.routes(lab.one)).toEqual([]);
     });
 
-    it('keep their route when the peer says it is passive and that is honoured', async () => {
+    it('keep the route of a passive peer with honorPeerAdvertisedPassive', async () => {
       const active = await start(lab.one, { honorPeerAdvertisedPassive: true });
       const passive = await start(lab.two, { passiveMode: true, clientVersion: '1.2.3-dev' });
       await registerService(lab, active);
@@ -143,7 +146,7 @@ export function engineContract(engineOne: EngineKind, engineTwo: EngineKind): vo
       expect(await active.sessions()).toMatchObject([{ peerMode: 'passive', peerVersion: '1.2.3-dev', routes: [{ installed: true }] }]);
     });
 
-    it('withdraw: the route is gone when the call returns, and the session with it', async () => {
+    it('withdraw: when the call returns, the route and its session are gone', async () => {
       const [one, two] = await startPair();
       await one.call('withdrawRoute', serviceRoute(lab, lab.one), lab.one.iface);
       expect(lab.routes(lab.one)).toEqual([]);
@@ -182,7 +185,7 @@ export function engineContract(engineOne: EngineKind, engineTwo: EngineKind): vo
       lab.route(host, 'add', `${lab.other(host).service}/32`, 'via', lab.other(host).address, 'proto', '42');
     };
 
-    it('never touch a foreign route in their slot, say so, and install theirs when it is gone', async () => {
+    it('never change a foreign route in their slot, report it, and install theirs when it is gone', async () => {
       occupy(lab.one);
       const agents = await startBoth();
       await Promise.all(agents.map((agent) => registerService(lab, agent)));
@@ -204,13 +207,13 @@ export function engineContract(engineOne: EngineKind, engineTwo: EngineKind): vo
       expect(lab.routes(lab.one)).toMatchObject([{ protocol: '186' }]);
     });
 
-    it('replace a foreign route where they are told to take over', async () => {
+    it('replace a foreign route with takeOver', async () => {
       occupy(lab.one);
       await startPair({ takeOver: true });
       expect(lab.routes(lab.one)).toMatchObject([{ protocol: '186' }]);
     });
 
-    it('take over what a predecessor of theirs left in the slot', async () => {
+    it('take over the route of a previous process in the slot', async () => {
       const [one] = await startPair();
       await one.kill();
       expect(lab.has(lab.one, lab.two.service)).toBe(true);
@@ -220,7 +223,7 @@ export function engineContract(engineOne: EngineKind, engineTwo: EngineKind): vo
       expect(lab.routes(lab.one)).toHaveLength(1);
     });
 
-    it('work again on an interface that was removed and made again', async () => {
+    it('work again on an interface that was removed and created again', async () => {
       const agents = await startPair();
       const marks = agents.map((agent) => agent.events.length);
       lab.removeLink();
@@ -231,7 +234,7 @@ export function engineContract(engineOne: EngineKind, engineTwo: EngineKind): vo
       for (const host of [lab.one, lab.two]) expect(lab.has(host, lab.other(host).service)).toBe(true);
     });
 
-    it('keep quiet about packets from strangers', async () => {
+    it('drop packets of unknown peers without an answer', async () => {
       const [one] = await startPair();
       const mark = one.events.length;
       const garbage =

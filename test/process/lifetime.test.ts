@@ -27,15 +27,15 @@ it('an open manager keeps its process alive', async () => {
   expect(await run('open', [], 1_500)).toMatchObject({ signal: 'SIGTERM', output: 'done\n' });
 });
 
-it('an open manager that is unreferenced lets its process end', async () => {
+it('an open manager lets its process exit after unref', async () => {
   expect(await run('open', ['unref'])).toMatchObject({ code: 0, output: 'done\n' });
 });
 
-it('one that is referenced again keeps it alive', async () => {
+it('an open manager keeps its process alive again after ref', async () => {
   expect(await run('open', ['unref', 'ref'], 1_500)).toMatchObject({ signal: 'SIGTERM' });
 });
 
-it('a process whose manager is closed ends by itself, also if it was closed twice', async () => {
+it('a process exits when its manager is closed, even if it is closed twice', async () => {
   expect(await run('open', ['close', 'close'])).toMatchObject({ code: 0, output: 'done\n' });
 });
 
@@ -55,14 +55,14 @@ it.skipIf(process.platform !== 'linux')(
   },
 );
 
-it('a worker that is terminated takes the threads of its manager along', async () => {
+it('terminating a worker ends the threads of its manager', async () => {
   const { code, output } = await run('worker', []);
   expect(code).toBe(0);
   const { before, after } = JSON.parse(output) as { before: number; after: number };
   expect(after).toBeLessThanOrEqual(before);
 });
 
-it('thousands of starts and closings leave no thread, no descriptor and no memory behind', async () => {
+it('thousands of starts and closings leave no thread, descriptor or memory behind', async () => {
   const { code, output } = await run('cycles', ['12000'], 110_000);
   expect(code).toBe(0);
   const [half, end] = JSON.parse(output) as { threads: number; descriptors: number; rss: number }[];
@@ -73,11 +73,11 @@ it('thousands of starts and closings leave no thread, no descriptor and no memor
 });
 
 describe.each(['listen', 'wrap'])('a transport (%s)', (kind) => {
-  it('that is open keeps its process alive', async () => {
+  it('keeps its process alive while it is open', async () => {
     expect(await run('transport', [kind], 1_500)).toMatchObject({ signal: 'SIGTERM', output: 'done\n' });
   });
 
-  it('that is closed lets its process end, also where somebody read and it was closed twice', async () => {
+  it('lets its process exit when it is closed, even after a read and a second close', async () => {
     const { code, output } = await run('transport', [kind, 'read', 'close', 'close']);
     expect(code).toBe(0);
     expect(output.split('\n').sort()).toEqual(['', 'ERR_CLOSED', 'done']);

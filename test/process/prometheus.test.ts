@@ -178,7 +178,7 @@ for (const engine of ['native', 'js'] as const) {
     const is = (metric: string, wanted: number, labels: Record<string, string> = {}): Promise<Sample[]> =>
       prometheus.until(`liveness_${metric}`, (samples) => value(samples, labels) === wanted);
 
-    it('sees every metric through up, a failing backend, a flood, down, admin down and the end', async () => {
+    it('Prometheus scrapes every metric through Up, a failing backend, a flood, Down, AdminDown and the end', async () => {
       const here = await start('127.0.6.1', { netlinker: new Reluctant(), metricsRegistry: registry, enablePeerMetrics: true });
       const there = await start('127.0.6.2');
       await here.registerRoute(ROUTE, 'lo', { port: 44886 });

@@ -13,7 +13,7 @@ const texts = fc.oneof(
   fc.string(),
 );
 
-it('an address is what Node takes for one, unicast by its first octet', () => {
+it('isIPv4 agrees with Node, and isUnicast decides by the first octet', () => {
   fc.assert(
     fc.property(texts, (text) => {
       const first = isIPv4(text) ? Number(text.split('.')[0]) : 0;
@@ -23,7 +23,7 @@ it('an address is what Node takes for one, unicast by its first octet', () => {
   );
 });
 
-it('a prefix is an address and a length in its one spelling, without bits set beyond it', () => {
+it('parsePrefix accepts only the canonical form of an address and a length, without bits set beyond the length', () => {
   const lengths = fc.oneof(fc.integer({ min: 0, max: 40 }).map(String), fc.constantFrom('', '08', ' 8', '+8', '8.0', '8e0', '-0'));
   fc.assert(
     fc.property(texts, lengths, (address, length) => {
@@ -36,7 +36,7 @@ it('a prefix is an address and a length in its one spelling, without bits set be
   expect([parsePrefix('10.0.0.0'), parsePrefix('10.0.0.0/8/8'), parsePrefix('/8')]).toEqual([undefined, undefined, undefined]);
 });
 
-it('an address survives as a number', () => {
+it('addressToText restores the address that addressToNumber has converted', () => {
   fc.assert(
     fc.property(fc.ipV4(), (text) => {
       expect(addressToText(addressToNumber(text))).toBe(text);

@@ -101,13 +101,13 @@ function methodsOf(manager: Manager): Record<string, Call> {
 }
 
 describe('any argument', () => {
-  it('of a method of the manager', async () => {
+  it('of a method of the manager is accepted, or refused with a code', async () => {
     const { manager } = await startFake();
     await everyCallOf(methodsOf(manager), 300);
     await manager.close();
   });
 
-  it('of `close` and of the start', async () => {
+  it('of `close` and `Manager.start` is accepted, or refused with a code', async () => {
     await everyCallOf(
       {
         close: async (...values: never[]) => {
@@ -136,7 +136,7 @@ describe('any argument', () => {
     );
   });
 
-  it('of the functions and backends beside it', async () => {
+  it('of the exported functions and backends is accepted, or refused with a code', async () => {
     const { manager } = await startFake();
     const memory = new api.MemoryRoutes();
     await everyCallOf(
@@ -170,7 +170,7 @@ describe('any argument', () => {
     await manager.close();
   });
 
-  it('of the building blocks', async () => {
+  it('of the building blocks is accepted, or refused with a code', async () => {
     const session = newSession(blocks.REFERENCE);
     const queue = new blocks.EventQueue();
     const udp = new FakeUDP();
@@ -222,14 +222,14 @@ describe('any argument', () => {
     await own.close();
   });
 
-  it('of `listenUDP`', async () => {
+  it('of `listenUDP` is accepted, or refused with a code', async () => {
     await everyCallOf(
       { listenUDP: async (...values: never[]) => (await blocks.listenUDP(...(values as unknown as [string, number]))).close() },
       50,
     );
   });
 
-  it('of a simulated world', async () => {
+  it('of `Simulation` is accepted, or refused with a code', async () => {
     const world = new Simulation();
     const one = world.addHost();
     world.connect(one, world.addHost(), { txMin: 100, rxMin: 100, detectMult: 3 });
@@ -244,7 +244,7 @@ describe('an options object', () => {
   const LEFT = { protocol: 186, table: 254 };
   const refused = { code: 'ERR_CONFIG' };
 
-  it('with a name that is not known is refused, and nothing is done', async () => {
+  it('with an unknown name is refused, and nothing is done', async () => {
     const { manager, engine, routes } = await startFake();
     routes.routeAdd(ROUTE);
     await expect(manager.sweepRoutes({ ...LEFT, dryrun: true } as never)).rejects.toMatchObject({
@@ -279,7 +279,7 @@ describe('an options object', () => {
     }
   });
 
-  it('names all that is unknown at once', () => {
+  it('with several unknown names is refused with all of them', () => {
     const config = { netlinker: new api.MemoryRoutes(), bindIP: '10.0.0.1', txMin: 100, rxMin: 100, detectMult: 3 };
     expect(() => api.validateConfig({ ...config, prot: 1, logge: 2 } as never)).toThrow(/prot[^]*logge/);
   });
@@ -297,19 +297,19 @@ describe('an options object', () => {
     expect(engine.closedWith).toBeUndefined();
   });
 
-  it('says how the port of a peer is given where it is given as a number', async () => {
+  it('given as a number is refused with the way to set the port', async () => {
     const { manager } = await startFake();
     await expect(manager.registerRoute(ROUTE, 'eth0', 5_000 as never)).rejects.toThrow(/port/);
   });
 
-  it('that is a signal itself is refused', async () => {
+  it('that is an AbortSignal itself is refused', async () => {
     const { signal } = new AbortController();
     const { manager } = await startFake();
     await expect(api.Manager.start({} as never, signal as never)).rejects.toMatchObject(refused);
     expect(() => manager.transitions(signal as never)).toThrow(expect.objectContaining(refused));
   });
 
-  it('whose fields cannot be read is refused', async () => {
+  it('whose getters throw is refused', async () => {
     const throwing = Object.defineProperty({}, 'port', {
       enumerable: true,
       get: () => {
@@ -324,7 +324,7 @@ describe('an options object', () => {
     await expect(api.Manager.start(throwing as never)).rejects.toMatchObject(refused);
   });
 
-  it('whose fields are undefined means the default, everywhere', async () => {
+  it('whose fields are undefined means the defaults, in every function', async () => {
     const { manager, engine, routes } = await startFake({ onClose: { withdrawRoutes: true, adminDown: true } });
     await manager.registerRoute(ROUTE, 'eth0', {
       port: undefined,
@@ -346,7 +346,7 @@ describe('an options object', () => {
 });
 
 describe('an address', () => {
-  it('that is none finds no session: it is refused', async () => {
+  it('that is invalid is refused by getSession', async () => {
     const { manager } = await startFake();
     await manager.registerRoute({ ...ROUTE, dst: '127.0.1.2/32' }, 'eth0');
     const peer = { iface: 'eth0', localIP: '10.0.0.1', peerIP: '127.0.1.2' };
@@ -369,7 +369,7 @@ describe('an address', () => {
 });
 
 describe('a list of routes', () => {
-  it('with something else in it is refused with its index, and nothing is withdrawn', async () => {
+  it('with an invalid entry is refused with its index, and nothing is withdrawn', async () => {
     const { manager } = await startFake();
     await manager.registerRoute(ROUTE, 'eth0');
     const good = { route: ROUTE, iface: 'eth0' };

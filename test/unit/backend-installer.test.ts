@@ -73,7 +73,7 @@ async function play(backend: MoodyBackend, changes: readonly { after: number; up
   return session.up;
 }
 
-it('with any failures and delays, what the session last was is what the backend ends with, one operation at a time', async () => {
+it('BackendInstaller: under random failures and delays, the backend ends in the last state of the session, with one call at a time', async () => {
   await fc.assert(
     fc.asyncProperty(moods(RULES.routeTimeout - 1), flaps, async (behaviour, changes) => {
       const backend = new MoodyBackend([...behaviour]);
@@ -85,7 +85,7 @@ it('with any failures and delays, what the session last was is what the backend 
   );
 });
 
-it('also where answers come so late that they were given up on', async () => {
+it('BackendInstaller: the backend ends in the last state of the session even if answers come after the timeout', async () => {
   await fc.assert(
     fc.asyncProperty(moods(5_000), flaps, async (behaviour, changes) => {
       const backend = new MoodyBackend([...behaviour]);

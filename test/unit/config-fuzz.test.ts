@@ -66,8 +66,8 @@ const mixed = fc.record(
   { requiredKeys: ['netlinker', 'bindIP', 'txMin', 'rxMin', 'detectMult'] },
 );
 
-describe('any configuration', () => {
-  it('of valid fields starts, and an engine gets whole numbers', async () => {
+describe('a random configuration', () => {
+  it('of valid fields starts, and the engine gets whole numbers', async () => {
     await fc.assert(
       fc.asyncProperty(fc.record(valid), async (config) => {
         const registry = new Registry();
@@ -80,7 +80,7 @@ describe('any configuration', () => {
     );
   });
 
-  it('of valid and other fields starts, or is refused with every issue and without a trace', async () => {
+  it('of valid and invalid fields starts, or is refused with every issue and leaves nothing open', async () => {
     let refused = 0;
     let accepted = 0;
     await fc.assert(
@@ -103,7 +103,7 @@ describe('any configuration', () => {
     expect(Math.min(refused, accepted)).toBeGreaterThan(0);
   });
 
-  it('that is anything at all is refused without a trace', async () => {
+  it('of any type is refused and leaves nothing open', async () => {
     await fc.assert(
       fc.asyncProperty(nonsense, async (config) => {
         const { started, failure } = await outcomeOf(config);
@@ -117,19 +117,19 @@ describe('any configuration', () => {
 describe('a configuration', () => {
   const good = (): ManagerConfig => ({ netlinker: new MemoryRoutes(), bindIP: '10.0.0.1', txMin: 100, rxMin: 100, detectMult: 3 });
 
-  it('that inherits its fields counts as if it had them itself', async () => {
+  it('with inherited fields is accepted like one with own fields', async () => {
     const { started, failure } = await outcomeOf(Object.create({ ...good(), port: 5_000, minTxFloor: 20 }));
     expect(failure).toBeUndefined();
     expect(started?.options).toMatchObject({ port: 5_000, minTxFloorUs: 20_000, maxTxCeilUs: 1_000_000 });
   });
 
-  it('that inherits a wrong field is refused', async () => {
+  it('with an invalid inherited field is refused', async () => {
     const { started, failure } = await outcomeOf(Object.assign(Object.create({ port: -1 }) as object, good()));
     expect(failure).toMatchObject({ code: 'ERR_CONFIG', issues: [{ path: 'port' }] });
     expect(started).toBeUndefined();
   });
 
-  it('whose getters say another thing each time is taken at its first word', async () => {
+  it('whose getters return other values each time is read once', async () => {
     let reads = 0;
     const config = Object.defineProperty(good(), 'port', { enumerable: true, get: () => (reads++ === 0 ? 5_000 : 'x') });
     const { started, failure } = await outcomeOf(config);
@@ -137,7 +137,7 @@ describe('a configuration', () => {
     else expect(failure).toBeInstanceOf(ConfigError);
   });
 
-  it('whose metrics somebody else has is refused before an engine is started', async () => {
+  it('whose metric names are taken is refused before an engine is started', async () => {
     const registry = new Registry();
     registry.registerMetric(new Counter({ name: 'liveness_route_installs_total', help: 'of somebody else', registers: [] }));
     const { started, failure } = await outcomeOf({ ...good(), metricsRegistry: registry });

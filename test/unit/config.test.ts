@@ -16,7 +16,7 @@ function issuesOf(config: unknown): readonly { path: string; message: string }[]
 }
 
 describe('a configuration', () => {
-  it('that says the least is filled with the defaults of the reference', () => {
+  it('with the required fields only is filled with the defaults of the reference', () => {
     expect(validateConfig(valid())).toMatchObject({
       port: 44880,
       passiveMode: false,
@@ -31,7 +31,7 @@ describe('a configuration', () => {
     });
   });
 
-  it('is copied and frozen, and backs off to the ceiling that it sets', () => {
+  it('is copied and frozen, and backoffMax defaults to its maxTxCeil', () => {
     const given = { ...valid(), maxTxCeil: 3_000, port: undefined };
     const filled = validateConfig(given);
     expect(filled).toMatchObject({ backoffMax: 3_000, port: 44880 });
@@ -39,7 +39,7 @@ describe('a configuration', () => {
     expect(given).not.toHaveProperty('backoffMax');
   });
 
-  it('with many faults gives all of them at once, each with its field', () => {
+  it('with several faults is refused with all of them, each with its field', () => {
     const issues = issuesOf({ bindIP: 'localhost', txMin: '100', rxMin: 100, detectMult: 0, port: 70_000, onClose: { adminDown: 1 } });
     expect(issues.map((issue) => issue.path)).toEqual(['netlinker', 'bindIP', 'txMin', 'detectMult', 'port', 'onClose.adminDown']);
     const messages = issues.map((issue) => issue.message);
@@ -47,14 +47,14 @@ describe('a configuration', () => {
     expect(messages).toContain('Expected `netlinker` to be given: it has no default');
   });
 
-  it('with an interval outside its bounds is refused, not clamped, with both bounds', () => {
+  it('with an interval outside the bounds is refused, not clamped, and the error names both bounds', () => {
     const [issue] = issuesOf({ ...valid(), txMin: 0.3 });
     expect(issue?.message).toBe('Expected `txMin` to be from minTxFloor (50 ms) to maxTxCeil (1000 ms), got 0.3 ms');
     expect(issuesOf({ ...valid(), rxMin: 5_000 })).toMatchObject([{ path: 'rxMin' }]);
     expect(validateConfig({ ...valid(), minTxFloor: 3, txMin: 3.3 }).txMin).toBe(3.3);
   });
 
-  it('whose bounds contradict each other is refused', () => {
+  it('with contradictory bounds is refused', () => {
     expect(issuesOf({ ...valid(), minTxFloor: 2_000 })).toMatchObject([{ path: 'minTxFloor' }]);
     expect(issuesOf({ ...valid(), backoffMax: 10 })).toMatchObject([{ path: 'backoffMax' }]);
   });
@@ -72,11 +72,11 @@ describe('a configuration', () => {
     ['a TTL that no packet has', { minTtl: 0 }, 'minTtl'],
     ['a TTL beyond a byte', { minTtl: 256 }, 'minTtl'],
     ['an IPv6 address', { bindIP: '::1' }, 'bindIP'],
-  ])('with %s is refused by that name', (_, changes, path) => {
+  ])('with %s is refused, and the issue names the field', (_, changes, path) => {
     expect(issuesOf({ ...valid(), ...changes })).toMatchObject([{ path }]);
   });
 
-  it.each([undefined, null, 7, 'config', []])('that is no object at all (%s) is refused', (nonsense) => {
+  it.each([undefined, null, 7, 'config', []])('that is %s instead of an object is refused', (nonsense) => {
     expect(issuesOf(nonsense).length).toBeGreaterThan(0);
   });
 });

@@ -28,7 +28,7 @@ async function bound(): Promise<Socket> {
   return socket;
 }
 
-it.each(['listenUDP', 'newUDPService'])('that %s drops', async (kind) => {
+it.each(['listenUDP', 'newUDPService'])('a transport of %s counts the datagrams that it drops when too many are unread', async (kind) => {
   const udp = kind === 'listenUDP' ? await listenUDP('127.0.0.1', 0) : newUDPService(await bound());
   expect(udp.dropped).toBe(0);
   await flood(udp);
@@ -46,7 +46,7 @@ it.each(['listenUDP', 'newUDPService'])('that %s drops', async (kind) => {
   await udp.close();
 });
 
-it('that a transport of the user’s counts are shown by the manager', async () => {
+it('the manager shows the drops that a transport of the user counts', async () => {
   const udp = Object.assign(new FakeUDP(), { dropped: 7 });
   const config = { netlinker: new MemoryRoutes(), bindIP: '127.0.0.1', txMin: 50, rxMin: 50, detectMult: 3, udp, engine: 'js' as const };
   const manager = await Manager.start(config);

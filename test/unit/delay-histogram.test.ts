@@ -2,8 +2,8 @@ import { describe, expect, it } from 'vitest';
 
 import { DelayHistogram } from '../../ts/protocol/delay-histogram.js';
 
-describe('a histogram of latenesses', () => {
-  it('counts each value in a bucket that ends at most an eighth above it', () => {
+describe('a delay histogram', () => {
+  it('counts each delay in a bucket whose bound is at most an eighth above it', () => {
     for (const us of [0, 1, 7, 8, 9, 15, 16, 17, 999, 1_000, 65_535, 65_536, 1_000_000, 66_000_000]) {
       const lateness = new DelayHistogram();
       lateness.note(us);
@@ -13,7 +13,7 @@ describe('a histogram of latenesses', () => {
     }
   });
 
-  it('leaves empty buckets out and counts what is beyond all in the last', () => {
+  it('leaves out empty buckets and counts very long delays in the last one', () => {
     const lateness = new DelayHistogram();
     for (const us of [3, 3, Number.MAX_SAFE_INTEGER]) lateness.note(us);
     // What the native engine's own test expects.

@@ -20,14 +20,14 @@ beforeEach(() => {
 afterEach(() => void process.off('warning', remember));
 
 describe('an engine that stops by itself', () => {
-  it('is a warning of the process where there is neither logger nor listener', async () => {
+  it('warns the process if there is neither a logger nor a listener', async () => {
     const { engine } = await startFake();
     engine.listener.fatal(failure);
     await round();
     expect(warnings).toMatchObject([{ code: 'ERR_ENGINE_STOPPED', message: expect.stringContaining('the thread died') as string }]);
   });
 
-  it('is no warning of the process where a logger or a listener hears of it', async () => {
+  it('does not warn the process if there is a logger or a listener', async () => {
     const log = newLog();
     const { engine } = await startFake({ logger: log.logger });
     engine.listener.fatal(failure);
@@ -39,7 +39,7 @@ describe('an engine that stops by itself', () => {
     expect(log.of('error')).toHaveLength(1);
   });
 
-  it('makes an iteration over transitions throw, after what had happened', async () => {
+  it('makes an iteration over transitions throw, after the pending transitions', async () => {
     const { manager, engine } = await startFake();
     await manager.registerRoute(route, 'eth0');
     const transitions = manager.transitions();
@@ -54,7 +54,7 @@ describe('an engine that stops by itself', () => {
     expect(await transitions.next()).toEqual({ done: true, value: undefined });
   });
 
-  it('makes an iteration that waits throw, and one that begins afterwards', async () => {
+  it('makes a waiting iteration throw, and one that begins later', async () => {
     const { manager, engine } = await startFake();
     const waiting = manager.transitions().next();
     engine.listener.fatal(failure);
@@ -62,7 +62,7 @@ describe('an engine that stops by itself', () => {
     await expect(manager.transitions().next()).rejects.toBe(failure);
   });
 
-  it('leaves no rejection unhandled where nobody reads the iteration', async () => {
+  it('causes no unhandled rejection if nobody reads the iteration', async () => {
     const { manager, engine } = await startFake();
     manager.transitions();
     engine.listener.fatal(failure);
@@ -70,7 +70,7 @@ describe('an engine that stops by itself', () => {
     await round();
   });
 
-  it('is heard by `errorMonitor`, with a listener of `error` and without', async () => {
+  it('is reported to `errorMonitor`, with and without a listener of `error`', async () => {
     for (const others of [0, 1]) {
       const { manager, engine } = await startFake();
       const heard: Error[] = [];
@@ -84,7 +84,7 @@ describe('an engine that stops by itself', () => {
 });
 
 describe('a manager', () => {
-  it('is not made by `new`', () => {
+  it('cannot be made with `new`', () => {
     // The types refuse it: test/types/manager.ts.
     const Constructor = Manager as unknown as new (...given: unknown[]) => unknown;
     for (const given of [[], [{ bindIP: '10.0.0.1' }], [{}, {}, {}]]) {

@@ -28,7 +28,7 @@ describe('an event queue', () => {
     { maxLength: 200 },
   );
 
-  it('agrees with a sorted list, whatever is put in and taken out', () => {
+  it('agrees with a sorted list under random pushes and pops', () => {
     fc.assert(
       fc.property(steps, (life: Step[]) => {
         const queue = new EventQueue();
@@ -60,7 +60,7 @@ describe('an event queue', () => {
     );
   });
 
-  it('gives an event at its very time, and the wait until then before', () => {
+  it('returns an event exactly at its time, and before that the wait until then', () => {
     const queue = new EventQueue();
     const session = newSession(ROBUST);
     queue.push({ at: 100, kind: 'detect', session });
@@ -70,7 +70,7 @@ describe('an event queue', () => {
     expect(queue.popIfDue(100)).toEqual({ wait: undefined });
   });
 
-  it('keeps its order when whoever put an event in changes it afterwards', () => {
+  it('keeps its order if the user changes a pushed event', () => {
     const queue = new EventQueue();
     const session = newSession(ROBUST);
     const event = { at: 1, kind: 'tx' as Due, session };
@@ -80,7 +80,7 @@ describe('an event queue', () => {
     expect([queue.pop()?.at, queue.pop()?.at]).toEqual([1, 2]);
   });
 
-  it('counts nobody whom it has not', () => {
+  it('counts 0 for an endpoint without events', () => {
     expect(new EventQueue().countFor('eth9', '10.0.0.1')).toBe(0);
   });
 
@@ -94,14 +94,14 @@ describe('an event queue', () => {
     ['another kind', { at: 1, kind: 'rx', session: newSession(ROBUST) }, 'kind'],
     ['no session', { at: 1, kind: 'tx' }, 'session'],
     ['what looks like a session', { at: 1, kind: 'tx', session: { peer: HERE } }, 'session'],
-  ])('refuses %s by the name of the field, and stays as it was', (_, event, field) => {
+  ])('refuses %s, names the field, and is not changed', (_, event, field) => {
     const queue = new EventQueue();
     const refusal: unknown = expect.objectContaining({ code: 'ERR_CONFIG', message: expect.stringContaining(`\`${field}\``) as string });
     expect(() => queue.push(event as QueuedEvent)).toThrow(refusal);
     expect(queue.length).toBe(0);
   });
 
-  it.each([undefined, null, '5', Number.NaN])('refuses %s for a time to look at', (now) => {
+  it.each([undefined, null, '5', Number.NaN])('popIfDue refuses %s as a time', (now) => {
     const queue = new EventQueue();
     queue.push({ at: 1, kind: 'tx', session: newSession(ROBUST) });
     expect(() => queue.popIfDue(now as number)).toThrow(expect.objectContaining({ code: 'ERR_CONFIG' }));

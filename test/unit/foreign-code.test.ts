@@ -87,8 +87,8 @@ async function startWithRoutes(config: Partial<ManagerConfig> = {}) {
   return started;
 }
 
-describe('a logger that fails', () => {
-  it.each(FAILURES)('and %s leaves no route where it must go', async (_, failure) => {
+describe('a failing logger', () => {
+  it.each(FAILURES)('that %s does not keep a route from its withdrawal', async (_, failure) => {
     const calls: string[] = [];
     const { engine, routes, manager } = await startWithRoutes({ logger: failingLogger(failure, calls) });
     engine.becomeAll('up');
@@ -102,7 +102,7 @@ describe('a logger that fails', () => {
     await manager.closed;
   });
 
-  it('is told of once, in a warning of the process', async () => {
+  it('warns the process once', async () => {
     const { engine } = await startWithRoutes({ logger: failingLogger(fail) });
     engine.becomeAll('up');
     engine.becomeAll('down');
@@ -112,7 +112,7 @@ describe('a logger that fails', () => {
     expect(told[0]?.message).toContain('logger');
   });
 
-  it('only once leaves the other lines to be written', async () => {
+  it('that fails once still gets the later lines', async () => {
     const { logger, of } = newLog();
     let isFirst = true;
     const warn: Logger['warn'] = (fields, message) => {
@@ -132,7 +132,7 @@ describe('a logger that fails', () => {
     expect(of('info').filter(({ message }) => message.includes('went from up to down'))).toHaveLength(19);
   });
 
-  it('to make a child is refused before an engine is started', async () => {
+  it('that makes no child is refused before an engine is started', async () => {
     for (const child of [fail, () => ({}) as never]) {
       await expect(startFake({ logger: { ...newLog().logger, child } })).rejects.toMatchObject({
         code: 'ERR_CONFIG',
@@ -142,8 +142,8 @@ describe('a logger that fails', () => {
   });
 });
 
-describe('routes move before anybody is told', () => {
-  it('of what became of their sessions', async () => {
+describe('the manager moves routes', () => {
+  it('before it calls loggers and listeners', async () => {
     const deleted: string[] = [];
     const memory = new MemoryRoutes();
     const netlinker = {
@@ -168,8 +168,8 @@ describe('routes move before anybody is told', () => {
   });
 });
 
-describe('a listener that fails', () => {
-  it.each(FAILURES)('and %s costs no other listener its event, and is logged', async (_, failure) => {
+describe('a failing listener', () => {
+  it.each(FAILURES)('that %s does not keep an event from other listeners, and is logged', async (_, failure) => {
     const log = newLog();
     const { engine, manager, routes } = await startWithRoutes({ logger: log.logger });
     const heard: string[] = [];
@@ -186,7 +186,7 @@ describe('a listener that fails', () => {
     expect(log.of('error').filter(({ message }) => message.includes("a listener of 'transition' failed"))).toHaveLength(20);
   });
 
-  it('is a warning of the process where there is no logger', async () => {
+  it('warns the process if there is no logger', async () => {
     const { engine, manager } = await startWithRoutes();
     manager.once('transition', () => Promise.reject(new Error('lost')) as never);
     engine.becomeAll('up');
@@ -195,7 +195,7 @@ describe('a listener that fails', () => {
     expect(warnings).toMatchObject([{ code: 'ERR_LISTENER', message: expect.stringContaining('lost') as string }]);
   });
 
-  it('to hear of an error costs `closed` nothing', async () => {
+  it('of `error` does not affect `closed`', async () => {
     const { engine, manager } = await startWithRoutes();
     const failure = new Error('the thread died');
     manager.on('error', fail);
@@ -228,7 +228,7 @@ describe('a metrics registry that throws', () => {
     expect(engine?.closedWith).toBeDefined();
   });
 
-  it('when it is asked for names is an error with a code', async () => {
+  it('in getSingleMetric is an error with a code', async () => {
     const registry = Object.assign(new Registry(), { getSingleMetric: fail });
     await expect(startFake({ metricsRegistry: registry })).rejects.toMatchObject({ code: 'ERR_CONFIG' });
   });
@@ -240,8 +240,8 @@ async function startOver(udp: FakeUDP, logger?: Logger) {
   return startManager({ ...CONFIG, netlinker: new MemoryRoutes(), udp, logger }, undefined, startJs);
 }
 
-describe('a transport of the user’s that fails', () => {
-  it.each(FAILURES)('and %s when it is closed keeps no manager from closing', async (_, failure) => {
+describe('a failing transport of the user', () => {
+  it.each(FAILURES)('that %s on close does not keep the manager from closing', async (_, failure) => {
     const udp = new FakeUDP();
     const log = newLog();
     const manager = await startOver(udp, log.logger);
@@ -251,7 +251,7 @@ describe('a transport of the user’s that fails', () => {
     expect(log.of('warn').some(({ fields }) => fields['code'] === 'ERR_UDP')).toBe(true);
   });
 
-  it('to be closed with a signal, or after a fault of the engine, ends no process', async () => {
+  it('on a close by a signal or after an engine failure does not end the process', async () => {
     const controller = new AbortController();
     const udp = new FakeUDP();
     const config = { ...CONFIG, netlinker: new MemoryRoutes(), udp };
@@ -262,7 +262,7 @@ describe('a transport of the user’s that fails', () => {
     await manager.closed;
   });
 
-  it('and never answers when it is closed is left alone after 2 s', async () => {
+  it('that never finishes closing is abandoned after 2 s', async () => {
     vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout'] });
     try {
       const udp = new FakeUDP();
@@ -276,7 +276,7 @@ describe('a transport of the user’s that fails', () => {
     }
   });
 
-  it('to tell its address has none', async () => {
+  it('whose localAddr throws has no address', async () => {
     const udp = new FakeUDP();
     const manager = await startOver(udp);
     udp.localAddr = fail;
@@ -288,7 +288,7 @@ describe('a transport of the user’s that fails', () => {
 describe('the building blocks', () => {
   const bytes = packet('down', 7, 0).marshal();
 
-  it.each(FAILURES)('go on with a logger, metrics and a handler that fail: each %s', async (_, failure) => {
+  it.each(FAILURES)('continue with a logger, metrics and a handler that fail: each %s', async (_, failure) => {
     const udp = new FakeUDP();
     udp.onWrite = () => {
       throw new Error('unreachable');

@@ -62,8 +62,8 @@ function stateOf(engine: JsEngine, id: number): State | undefined {
   return engine.snapshots([id])[0]?.state;
 }
 
-describe('on sockets of its own', () => {
-  it('uses one port for all local addresses, also where the system chooses it', async () => {
+describe('the JavaScript engine with its own sockets', () => {
+  it('uses one port for all local addresses, even if the system chooses it', async () => {
     const { engine } = await start({ bindIP: '0.0.0.0' });
     const peer = await listenUDP('127.0.0.50', 0);
     const { port = 0 } = peer.localAddr() ?? {};
@@ -87,8 +87,8 @@ function socketsOn(port: number): string[] {
   return bound.flatMap((line) => line.trim().split(/\s+/)[1] ?? []).filter((local) => local.endsWith(`:${hex}`));
 }
 
-describe('the sockets of addresses', () => {
-  it('go with the last session of each, and come back with the next', async () => {
+describe('the sockets of the JavaScript engine', () => {
+  it('close with the last session of their address, and open again with the next', async () => {
     const { engine } = await start({ bindIP: '0.0.0.0' });
     const locals = Array.from({ length: 20 }, (_, index) => `127.0.0.${index + 100}`);
     engine.addSessions(locals.map((localIP, id) => spec(id, { localIP })));
@@ -101,7 +101,7 @@ describe('the sockets of addresses', () => {
     expect(engine.localAddr()?.port).toBe(port);
   });
 
-  it('that are removed before the system has chosen the port keep nobody waiting', async () => {
+  it('that are removed before the system has chosen the port delay no other socket', async () => {
     const { engine } = await start({ bindIP: '0.0.0.0' });
     engine.addSessions([spec(1, { localIP: '127.0.0.100' })]);
     engine.removeSessions([1]);
@@ -109,7 +109,7 @@ describe('the sockets of addresses', () => {
     await until(() => socketsOn(engine.localAddr()?.port ?? 0).length === 1);
   });
 
-  it('of a manager that is bound to one stay', async () => {
+  it('stay open for the address that the manager is bound to', async () => {
     const { engine } = await start();
     const port = engine.localAddr()?.port ?? 0;
     engine.addSessions([spec(1)]);
@@ -118,7 +118,7 @@ describe('the sockets of addresses', () => {
     expect(socketsOn(port)).toHaveLength(1);
   });
 
-  it('that cannot be bound are a warning and failed writes, and no failed reads', async () => {
+  it('count an address that cannot be bound as a warning and failed writes, not as failed reads', async () => {
     const { engine, warnings } = await start({ bindIP: '0.0.0.0', port: 44_899 });
     // An address that is not ours.
     engine.addSessions([spec(1, { localIP: '192.0.2.1' })]);
@@ -128,8 +128,8 @@ describe('the sockets of addresses', () => {
   });
 });
 
-describe('many sessions', () => {
-  it('are begun in portions that leave the event loop its turns', async () => {
+describe('many sessions of the JavaScript engine', () => {
+  it('are started in batches that yield to the event loop', async () => {
     const { engine, records } = await start({ maxSessions: 2_000 });
     let turns = 0;
     let isOver = false;
@@ -154,7 +154,7 @@ describe('many sessions', () => {
     expect(engine.snapshots([996])).toMatchObject([{ detectTimeUs: 140_000 }]);
   });
 
-  it('are all there at once for who asks', async () => {
+  it('are all present in getSessions at once', async () => {
     const { engine } = await start({ maxSessions: 2_000 });
     engine.addSessions(Array.from({ length: 1_000 }, (_, id) => spec(id, { peerIP: `127.1.${id >> 8}.${id & 255}`, peerPort: 9 })));
     expect(engine.snapshots()).toHaveLength(1_000);
@@ -162,8 +162,8 @@ describe('many sessions', () => {
   });
 });
 
-describe('where Node does not say what a packet came in by', () => {
-  it('a session that leaves does not take the packets of another along, between the same addresses', async () => {
+describe('the JavaScript engine without packet info', () => {
+  it('keeps a session that shares its addresses with a removed session on another interface', async () => {
     const udp = new FakeUDP();
     const { engine } = await start({}, udp);
     engine.addSessions([spec(1, { iface: 'lo' }), spec(2, { iface: 'eth7', detectMult: 255 })]);
@@ -182,7 +182,7 @@ describe('where Node does not say what a packet came in by', () => {
   });
 });
 
-describe('over a transport of the user’s', () => {
+describe('the JavaScript engine over a transport of the user', () => {
   const from = { address: '127.0.0.2', port: 44880 };
 
   /** A session that has come Up, and goes Down after so many intervals of 20 ms. */
@@ -196,7 +196,7 @@ describe('over a transport of the user’s', () => {
     return { ...started, localDiscr };
   }
 
-  it('garbage in every round of the event loop does not keep a silent session Up', async () => {
+  it('takes a silent session Down although garbage arrives in every round of the event loop', async () => {
     const udp = new FakeUDP();
     const { engine, records } = await upOver(udp);
     let isFlooded = true;
@@ -213,7 +213,7 @@ describe('over a transport of the user’s', () => {
     expect(records.filter(({ cause }) => cause === 'detect_timeout')).toMatchObject([{ from: 'up', to: 'down', reason: 'timeout' }]);
   });
 
-  it('a write that throws at once is a failed write, told once with the peer, and costs nothing else', async () => {
+  it('counts a write that throws as a failed write, with one warning that names the peer', async () => {
     const udp = new FakeUDP();
     const { engine, localDiscr, warnings } = await upOver(udp, 255);
     udp.writeTo = () => {
@@ -228,7 +228,7 @@ describe('over a transport of the user’s', () => {
     expect(warnings.filter((text) => text.includes('cannot send'))).toEqual(['cannot send to 127.0.0.2: not today']);
   });
 
-  it('a datagram that says nothing sensible of itself is counted, and harms no session', async () => {
+  it('counts an invalid datagram, and no session is affected', async () => {
     const udp = new FakeUDP();
     const { engine, localDiscr } = await upOver(udp);
     const up = packet('up', 7, localDiscr, { desiredMinTxUs: 20_000 }).marshal();
@@ -240,7 +240,7 @@ describe('over a transport of the user’s', () => {
     await until(() => stateOf(engine, 1) === 'down');
   });
 
-  it('an arrival of another clock’s does not keep a session Up', async () => {
+  it('does not keep a session Up by an arrival in the future', async () => {
     const udp = new FakeUDP();
     const { engine, localDiscr } = await upOver(udp);
     const up = packet('up', 7, localDiscr, { desiredMinTxUs: 20_000 }).marshal();

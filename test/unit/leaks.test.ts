@@ -33,7 +33,7 @@ describe('a stream of transitions', () => {
     },
   );
 
-  it('that nobody reads keeps no more than two records for each session that there can be, and those of live sessions', async () => {
+  it('without a reader keeps at most two records per possible session, and those of live sessions', async () => {
     const log = newLog();
     const { manager, engine } = await startFake({ maxEvents: 8, logger: log.logger });
     const stream = manager.transitions();
@@ -56,8 +56,8 @@ describe('a stream of transitions', () => {
   });
 });
 
-describe('the series of an address', () => {
-  it('go five minutes after its last session and route, and come back, no lower, with the next', async () => {
+describe('the series of a local address', () => {
+  it('end five minutes after its last session and route, and continue with the next without decreasing', async () => {
     vi.useFakeTimers({ toFake: ['hrtime'] });
     try {
       const registry = new Registry();
@@ -108,7 +108,7 @@ describe('the series of an address', () => {
 });
 
 describe('a failed start', () => {
-  it('leaves no metrics: neither those of an aborted one nor those that an engine of its own failed for', async () => {
+  it('leaves no metrics, whether it was aborted or its engine failed', async () => {
     const controller = new AbortController();
     const registry = new Registry();
     const config = { ...CONFIG, netlinker: new MemoryRoutes(), metricsRegistry: registry };

@@ -38,7 +38,7 @@ describe('a registered route', () => {
     expect(routes.routeByProtocol(186)).toEqual([]);
   });
 
-  it('shares its session with others to the same peer, and leaves it to them', async () => {
+  it('shares a session with other routes to the same peer, which keep the session', async () => {
     const { manager, engine, routes } = await startFake();
     const other = route({ priority: 50 });
     await manager.registerRoutes([
@@ -72,7 +72,7 @@ describe('a registered route', () => {
     expect(routes.routeByProtocol(186), 'noUninstall: never deleted by us').toHaveLength(1);
   });
 
-  it('keeps the timers of a session that it shares', async () => {
+  it('cannot change the timers of a session that other routes share', async () => {
     const { manager } = await startFake();
     await manager.registerRoute(route(), 'eth0');
     const shared = manager.registerRoute(route({ priority: 1 }), 'eth0', { detectMult: 9 });
@@ -80,7 +80,7 @@ describe('a registered route', () => {
     expect(manager.getSessions()[0]?.routes).toHaveLength(1);
   });
 
-  it('that takes the slot of one on another interface, or of another protocol, is a conflict', async () => {
+  it('in the slot of a route on another interface, or of another protocol, is a conflict', async () => {
     const { manager, engine } = await startFake();
     await manager.registerRoute(route(), 'eth0');
     for (const [rival, iface] of [
@@ -92,7 +92,7 @@ describe('a registered route', () => {
     expect(engine.calls).toEqual(['add 1']);
   });
 
-  it('that is withdrawn and registered again while the backend is slow ends installed', async () => {
+  it('that is withdrawn and registered again during a slow call of the backend ends installed', async () => {
     let release: () => void = () => undefined;
     const routes = new MemoryRoutes();
     const slow = {
@@ -123,7 +123,7 @@ describe('a registered route', () => {
 });
 
 describe('a source address', () => {
-  it('that the manager is not bound to is refused: nothing could come to it', async () => {
+  it('other than `bindIP` is refused, since its packets could not be received', async () => {
     const { manager, engine } = await startFake();
     await expect(manager.registerRoute(route({ src: '10.0.0.3' }), 'eth0')).rejects.toMatchObject({
       code: 'EADDRNOTAVAIL',
@@ -135,8 +135,8 @@ describe('a source address', () => {
   });
 });
 
-describe('registering many', () => {
-  it('is one crossing', async () => {
+describe('registering many routes', () => {
+  it('makes one call of the engine', async () => {
     const { manager, engine } = await startFake();
     const many = Array.from({ length: 1_000 }, (_, index) => ({
       route: route({ dst: `10.9.${index >> 8}.${index & 255}/32` }),
@@ -146,7 +146,7 @@ describe('registering many', () => {
     expect(engine.calls).toEqual(['add 1000']);
   });
 
-  it('registers nothing where one is wrong, and says which and why', async () => {
+  it('registers nothing if one is invalid, and the error has the index and the reason', async () => {
     const { manager, engine } = await startFake();
     engine.faults.push({ iface: 'gone0', code: 'ERR_NO_SUCH_INTERFACE' });
     const refused = manager.registerRoutes([
@@ -166,7 +166,7 @@ describe('registering many', () => {
     expect(manager.getSessions()).toEqual([]);
   });
 
-  it('refuses one route with two peers or two protocols, and leaves nothing of it behind', async () => {
+  it('refuses one route with two peers or two protocols, and leaves nothing registered', async () => {
     const { manager, engine } = await startFake();
     for (const other of [{ peerIP: '10.0.0.9' }, { route: route({ protocol: 4 }) }]) {
       const twice = manager.registerRoutes([
@@ -181,7 +181,7 @@ describe('registering many', () => {
     await manager.registerRoute(route(), 'eth0', { peerIP: '10.0.0.9' });
   });
 
-  it('stops at the limit of sessions and names the value to set', async () => {
+  it('beyond the limit of sessions is refused with the value to set', async () => {
     const { manager } = await startFake({ maxEvents: 4 });
     const session = (host: number) => ({ route: route({ dst: `10.9.0.${host}/32` }), iface: 'eth0' });
     await manager.registerRoutes([session(2), session(3)]);
@@ -195,7 +195,7 @@ describe('registering many', () => {
 });
 
 describe('admin down', () => {
-  it('withdraws one route, and takes the session out of service with its last', async () => {
+  it('withdraws the route, and takes the session out of service with its last route', async () => {
     const { manager, engine, routes } = await startFake();
     const other = route({ priority: 50 });
     await manager.registerRoute(route(), 'eth0');
@@ -211,7 +211,7 @@ describe('admin down', () => {
     expect([...engine.sessions.values()]).toMatchObject([{ adminDown: false }]);
   });
 
-  it('ends for the session when a new route joins it', async () => {
+  it('of a session ends when a new route joins it', async () => {
     const { manager, engine } = await startFake();
     await manager.registerRoute(route(), 'eth0');
     await manager.adminDownRoute(route(), 'eth0');
@@ -219,14 +219,14 @@ describe('admin down', () => {
     expect([...engine.sessions.values()]).toMatchObject([{ adminDown: false }]);
   });
 
-  it('of a route that nobody registered is an error', async () => {
+  it('of an unregistered route is an error', async () => {
     const { manager } = await startFake();
     await expect(manager.adminDownRoute(route(), 'eth0')).rejects.toMatchObject({ code: 'ERR_INVALID_ROUTE' });
   });
 });
 
-describe('a passive peer', () => {
-  it('keeps its route through a Down where that is honoured, until it says that it is active', async () => {
+describe('the route of a passive peer', () => {
+  it('stays through a Down with honorPeerAdvertisedPassive, until the peer is active again', async () => {
     const { manager, engine, routes } = await startFake({ honorPeerAdvertisedPassive: true });
     await manager.registerRoute(route(), 'eth0');
     engine.become('10.9.0.2', 'up', { peerPassive: true });
@@ -240,7 +240,7 @@ describe('a passive peer', () => {
   });
 });
 
-describe('what a predecessor has left', () => {
+describe('a route of a previous process', () => {
   const LEFT = { protocol: 186, table: 254 };
   const other = route({ dst: '10.9.0.3/32' });
 
@@ -251,7 +251,7 @@ describe('what a predecessor has left', () => {
     return routes;
   };
 
-  it('is adopted where it is registered: it stays while the session comes Up again', async () => {
+  it('is adopted if it is registered: it stays while the session comes Up', async () => {
     const netlinker = left();
     const { manager, engine } = await startFake({ netlinker });
     await manager.registerRoute(route(), 'eth0');
@@ -266,7 +266,7 @@ describe('what a predecessor has left', () => {
     expect(netlinker.routeByProtocol(186)).toEqual([other, route({ table: 100 })]);
   });
 
-  it('goes where its session does not come Up in time, or turns out to be out of service', async () => {
+  it('is withdrawn if its session does not come Up in time, or is out of service', async () => {
     const netlinker = left();
     const { manager } = await startFake({ netlinker });
     await manager.registerRoute(route(), 'eth0');
@@ -279,7 +279,7 @@ describe('what a predecessor has left', () => {
     expect(netlinker.routeByProtocol(186)).toEqual([route({ table: 100 })]);
   });
 
-  it('is swept where it is not registered, with nothing of anybody else’s and of no other table', async () => {
+  it('is swept if it is not registered, without routes of other protocols or tables', async () => {
     const netlinker = left();
     const { manager } = await startFake({ netlinker });
     await manager.registerRoute(route(), 'eth0');
@@ -290,7 +290,7 @@ describe('what a predecessor has left', () => {
     expect(netlinker.routeByProtocol(42)).toHaveLength(1);
   });
 
-  it('is touched only where protocol and table are named, and a backend that fails says so', async () => {
+  it('is touched only with a valid protocol and table, and a failure of the backend is reported', async () => {
     const { manager } = await startFake({ netlinker: left() });
     await expect(manager.sweepRoutes({ protocol: 0, table: '254' as never })).rejects.toMatchObject({
       code: 'ERR_CONFIG',
@@ -303,7 +303,7 @@ describe('what a predecessor has left', () => {
 });
 
 describe('passive mode', () => {
-  it('installs at registration, deletes at withdrawal, and sessions move nothing', async () => {
+  it('installs at registration and deletes at withdrawal, and transitions have no effect', async () => {
     const { manager, engine, routes } = await startFake({ passiveMode: true });
     await manager.registerRoute(route(), 'eth0');
     expect(routes.routeByProtocol(186)).toHaveLength(1);
@@ -315,7 +315,7 @@ describe('passive mode', () => {
     expect(routes.routeByProtocol(186)).toEqual([]);
   });
 
-  it('leaves nothing registered where the backend fails', async () => {
+  it('leaves nothing registered if the backend fails', async () => {
     const failing = {
       routeAdd: () => Promise.reject(new Error('no')),
       routeDelete: () => undefined,
@@ -330,7 +330,7 @@ describe('passive mode', () => {
 });
 
 describe('a backend that fails', () => {
-  it('is tried again, ever more slowly, and the failure shows until it succeeds', async () => {
+  it('is retried with backoff, and the snapshot shows the failure until a retry succeeds', async () => {
     let healthy = false;
     const routes = new MemoryRoutes();
     const attempts: number[] = [];
@@ -357,7 +357,7 @@ describe('a backend that fails', () => {
     expect(seen).toEqual([false, false, false, false, true]);
   });
 
-  it('that never answers costs no other route anything, and a withdrawal says so in time', async () => {
+  it('to answer delays no other route, and the withdrawal rejects after routeTimeout', async () => {
     const routes = new MemoryRoutes();
     const stuck = {
       routeAdd: (it: Route) => routes.routeAdd(it),
@@ -380,7 +380,7 @@ describe('a backend that fails', () => {
 });
 
 describe('events', () => {
-  it('reach every listener, whatever another one throws', async () => {
+  it('reach every listener even if another one throws', async () => {
     const logged: string[] = [];
     const log = (_: object, message: string): void => void logged.push(message);
     const logger = { child: () => logger, trace: log, debug: log, info: log, warn: log, error: log };
@@ -396,7 +396,7 @@ describe('events', () => {
     expect(logged.join('\n')).toContain('listener at fault');
   });
 
-  it('say in the log where the round trip is longer than the detection time', async () => {
+  it('are logged with a round trip that is longer than the detection time', async () => {
     const warned: string[] = [];
     const ignore = (): void => undefined;
     const warn = (_: object, message: string): void => void warned.push(message);
@@ -407,7 +407,7 @@ describe('events', () => {
     expect(warned).toEqual(['the round trip, 400 ms at least, is longer than the detection time']);
   });
 
-  it('can be iterated, and a slow consumer gets the newest state of each session with the count', async () => {
+  it('can be iterated, and a slow consumer gets the newest state of each session with the number of transitions', async () => {
     const { manager, engine } = await startFake();
     await manager.registerRoute(route(), 'eth0');
     await manager.registerRoute(route({ dst: '10.9.0.3/32' }), 'eth0');
@@ -435,8 +435,8 @@ describe('events', () => {
   });
 });
 
-describe('the end', () => {
-  it('comes once, whoever asks for it, and nothing works after it', async () => {
+describe('the end of a manager', () => {
+  it('happens once for concurrent calls of close, and no method works after it', async () => {
     const { manager, engine } = await startFake({ onClose: { adminDown: true } });
     await Promise.all([manager.close(), manager.close()]);
     await manager[Symbol.asyncDispose]();
@@ -447,7 +447,7 @@ describe('the end', () => {
     expect(() => manager.getSessions()).toThrow(expect.objectContaining({ code: 'ERR_CLOSED' }));
   });
 
-  it('leaves routes where they are unless it is told otherwise', async () => {
+  it('leaves routes in the backend unless withdrawRoutes is set', async () => {
     for (const withdrawRoutes of [false, true]) {
       const { manager, engine, routes } = await startFake();
       await manager.registerRoute(route(), 'eth0');
@@ -458,7 +458,7 @@ describe('the end', () => {
     }
   });
 
-  it('by a failure of the engine is an error event, once, and a rejected promise that is nobody’s fault', async () => {
+  it('by an engine failure emits `error` once and rejects `closed` without an unhandled rejection', async () => {
     const { manager, engine } = await startFake();
     const errors: Error[] = [];
     manager.on('error', (error) => errors.push(error));
@@ -469,14 +469,14 @@ describe('the end', () => {
     expect(errors).toEqual([failure]);
   });
 
-  it('by a failure that nobody listens to throws nothing', async () => {
+  it('by an engine failure without a listener of `error` throws nothing', async () => {
     const { manager, engine } = await startFake();
     engine.listener.fatal(new Error('the thread died'));
     await nextTurn();
     await expect(manager.registerRoute(route(), 'eth0')).rejects.toMatchObject({ code: 'ERR_CLOSED' });
   });
 
-  it('comes with the signal: before the start as its reason, later as a closing', async () => {
+  it('by a signal rejects a pending start with its reason, and closes a started manager', async () => {
     const reason = new Error('changed my mind');
     const config = { ...CONFIG, netlinker: new MemoryRoutes() };
     const engines: FakeEngine[] = [];
@@ -503,8 +503,8 @@ describe('the end', () => {
   });
 });
 
-describe('the scoped reader-writer', () => {
-  it('registers, withdraws, and lists what is registered on its interface, installed or not', async () => {
+describe('newRouteReaderWriter', () => {
+  it('registers, withdraws, and lists the routes registered on its interface, installed or not', async () => {
     const { manager, routes } = await startFake();
     const scoped = newRouteReaderWriter(manager, routes, 'eth0', { port: 4000 });
     await scoped.routeAdd(route());

@@ -101,7 +101,7 @@ describe('a scrape', () => {
     expect(registry.getMetricsAsArray()).toHaveLength(27);
   });
 
-  it('has what should be installed beside what is, and what peers say of themselves', async () => {
+  it('has the desired routes beside the installed ones, and the mode and version of each peer', async () => {
     const registry = new Registry();
     const peer = { ...HERE, peerIP: '10.0.0.2' };
     const silent = { ...HERE, peerIP: '10.0.0.3' };
@@ -120,7 +120,7 @@ describe('a scrape', () => {
     });
   });
 
-  it('counts as desired the routes of sessions that are Up and in service; in passive mode all that are registered', async () => {
+  it('counts as desired the routes of sessions that are Up and in service; in passive mode all registered routes', async () => {
     for (const passiveMode of [false, true]) {
       const registry = new Registry();
       const { manager, engine } = await startFake({ metricsRegistry: registry, passiveMode });
@@ -147,7 +147,7 @@ describe('a scrape', () => {
     }
   });
 
-  it('adds the buckets of a histogram up, to infinity', async () => {
+  it('has cumulative histogram buckets up to infinity', async () => {
     const registry = new Registry();
     showMetrics(registry, 'liveness_', reading);
     const series = await scrape(registry);
@@ -157,7 +157,7 @@ describe('a scrape', () => {
     expect(series.get('liveness_convergence_to_up_seconds_sum{iface="eth0",local_ip="10.0.0.1"}')).toBeCloseTo(100.2005);
   });
 
-  it('reads each manager once, whatever the number of metrics, and anew the next time', async () => {
+  it('reads each manager once for all metrics', async () => {
     const registry = new Registry();
     let reads = 0;
     showMetrics(registry, 'liveness_', () => {
@@ -180,7 +180,7 @@ describe('a scrape', () => {
     }
   });
 
-  it('sums managers that share registry and prefix, and keeps the counters of those that ended', async () => {
+  it('adds managers with the same registry and prefix, and keeps the counters of closed ones', async () => {
     const registry = new Registry();
     const endFirst = showMetrics(registry, 'liveness_', reading);
     showMetrics(registry, 'liveness_', () => reading({ routes: [] }));
@@ -198,7 +198,7 @@ describe('a scrape', () => {
     expect(after.get('liveness_scheduler_total_queue_len')).toBe(5);
   });
 
-  it('keeps managers with another prefix, and a registry that was cleared, apart', async () => {
+  it('separates managers with another prefix, and managers on a cleared registry', async () => {
     const registry = new Registry();
     showMetrics(registry, 'liveness_', reading);
     showMetrics(registry, 'doublezero_liveness_', reading);
@@ -209,7 +209,7 @@ describe('a scrape', () => {
     expect((await scrape(registry)).get(`liveness_control_packets_tx_total${labels}`)).toBe(10);
   });
 
-  it('beside a metric of the user’s that has one of our names is refused before anything starts', async () => {
+  it('with a metric name that the user has taken is refused at the start', async () => {
     const registry = new Registry();
     new Counter({ name: 'liveness_route_installs_total', help: 'mine', registers: [registry] });
     const refused = startFake({ metricsRegistry: registry });
@@ -219,8 +219,8 @@ describe('a scrape', () => {
   });
 });
 
-describe('metrics for the building blocks', () => {
-  it('are plain metrics of prom-client, on the registry that they are put on', async () => {
+describe('the metrics of the building blocks', () => {
+  it('are plain metrics of prom-client on the given registry', async () => {
     const registry = new Registry();
     const metrics = new Metrics({ prefix: 'mine_' }).register(registry);
     metrics.controlPacketsTX.inc({ [LABEL_IFACE]: 'eth0', [LABEL_LOCAL_IP]: '10.0.0.1' }, 3);
@@ -240,7 +240,7 @@ describe('metrics for the building blocks', () => {
 
 const STEPS = fc.array(fc.constantFrom('up', 'down', 'init', 'withdraw', 'register', 'admin_down', 'admin_up'), { maxLength: 40 });
 
-it('the gauge of installed routes balances over any life of a session, and installs less withdrawals are what is installed', async () => {
+it('have a gauge of installed routes that equals installs less withdrawals in any sequence of transitions', async () => {
   await fc.assert(
     fc.asyncProperty(STEPS, async (steps) => {
       const registry = new Registry();

@@ -56,7 +56,7 @@ const REASONS: Record<string, string> = {
 };
 
 describe('any bytes', () => {
-  it('decode, or are refused by name: too short, then the version, then the length field', () => {
+  it('decode, or are refused as too short, by version, or by length field, in this order', () => {
     fc.assert(
       fc.property(bytes, (given) => {
         const decode = (): ControlPacket => ControlPacket.unmarshal(given);
@@ -69,7 +69,7 @@ describe('any bytes', () => {
     );
   });
 
-  it('that decode give the same packet again when they are written, their reserved bits cleared', () => {
+  it('that decode encode to the same bytes with reserved bits cleared', () => {
     fc.assert(
       fc.property(fields, fc.uint8Array({ minLength: 40, maxLength: 60 }), (given, noise) => {
         const clean = new ControlPacket(given).marshal();
@@ -86,7 +86,7 @@ describe('any bytes', () => {
     );
   });
 
-  it('the receive path refuses the same, and the zeros that mean nothing, without throwing', () => {
+  it('are refused by the receive path for the same reasons and for zero fields, without an exception', () => {
     fc.assert(
       fc.property(bytes, (given) => {
         const outcome = receivable(given);
@@ -103,24 +103,24 @@ describe('any bytes', () => {
     );
   });
 
-  it.each([undefined, null, 'bytes', new Array(40).fill(0x20), new ArrayBuffer(40), {}])('but %s is no bytes', (nonsense) => {
+  it.each([undefined, null, 'bytes', new Array(40).fill(0x20), new ArrayBuffer(40), {}])('given as %s are refused', (nonsense) => {
     expect(() => ControlPacket.unmarshal(nonsense as Uint8Array)).toThrow(expect.objectContaining({ code: 'ERR_INVALID_PACKET' }));
   });
 });
 
 describe('a packet', () => {
-  it('is on the wire where RFC 5880 has its fields', () => {
+  it('has its fields at the offsets of RFC 5880', () => {
     const written = Buffer.from(new ControlPacket({ ...good(), passive: true, clientVersion: [1, 2, 3, 4] }).marshal());
     expect(written.toString('hex')).toBe(
       ['20c00328', '01020304', '05060708', '000493e0', 'fefffefe', '0101020304', '00'.repeat(15)].join(''),
     );
   });
 
-  it('without passive and version says zeros from byte 20 on, as the reference does', () => {
+  it('without passive and version has zeros from byte 20 on, as in the reference', () => {
     expect(new ControlPacket(good()).marshal().subarray(20)).toEqual(new Uint8Array(20));
   });
 
-  it('comes back as it was sent', () => {
+  it('decodes to the fields that were encoded', () => {
     fc.assert(
       fc.property(fields, (given) => {
         const packet = new ControlPacket(given);
@@ -132,7 +132,7 @@ describe('a packet', () => {
     );
   });
 
-  it('is read from a view into a larger buffer, at any offset', () => {
+  it('is read from a view into a larger buffer at any offset', () => {
     fc.assert(
       fc.property(fields, fc.nat(70), fc.nat(70), (given, before, after) => {
         const larger = Buffer.alloc(before + 40 + after, 0xff);
@@ -144,21 +144,21 @@ describe('a packet', () => {
     );
   });
 
-  it('stays what it was when the bytes that it came from are reused', () => {
+  it('does not change when its bytes are reused', () => {
     const received = new ControlPacket({ ...good(), clientVersion: [1, 2, 3, 4] }).marshal();
     const packet = ControlPacket.unmarshal(received);
     received.fill(0);
     expect(packet).toMatchObject({ ...good(), clientVersion: [1, 2, 3, 4] });
   });
 
-  it('stays what it was when the version that it was given changes', () => {
+  it('does not change when the given version array changes', () => {
     const version: [number, number, number, number] = [1, 2, 3, 4];
     const packet = new ControlPacket({ ...good(), clientVersion: version });
     version[0] = 999;
     expect(packet.clientVersion).toEqual([1, 2, 3, 4]);
   });
 
-  it('with other values is another packet', () => {
+  it('made by `with` is another packet', () => {
     const packet = new ControlPacket(good());
     expect(packet.with({ state: 'down', peerDiscr: 0 })).toEqual(new ControlPacket({ ...good(), state: 'down', peerDiscr: 0 }));
     expect(packet.state).toBe('up');
@@ -180,7 +180,7 @@ describe('a packet', () => {
   };
   const cases = Object.entries(wrong).flatMap(([field, values]) => values.map((value) => ({ field, value })));
 
-  it.each(cases)('with $value for $field is refused by that name', ({ field, value }) => {
+  it.each(cases)('with $value for $field is refused, and the error names the field', ({ field, value }) => {
     const make = (): ControlPacket => new ControlPacket({ ...good(), [field]: value });
     expect(make).toThrow(LivenessError);
     expect(make).toThrow(
@@ -188,14 +188,14 @@ describe('a packet', () => {
     );
   });
 
-  it.each([undefined, null, 7, 'packet'])('is not made of %s', (nonsense) => {
+  it.each([undefined, null, 7, 'packet'])('cannot be made of %s', (nonsense) => {
     expect(() => new ControlPacket(nonsense as unknown as ControlPacketFields)).toThrow(
       expect.objectContaining({ code: 'ERR_INVALID_PACKET' }),
     );
   });
 });
 
-describe('the errors', () => {
+describe('the packet errors', () => {
   it('are the same classes from both entries', () => {
     expect(entry.ShortPacketError).toBe(ShortPacketError);
     expect(entry.InvalidLengthError).toBe(InvalidLengthError);
@@ -203,7 +203,7 @@ describe('the errors', () => {
     expect(entry.LivenessError).toBe(LivenessError);
   });
 
-  it('say what arrived and what is needed', () => {
+  it('have the received and the expected value in their messages', () => {
     const thrownBy = (given: Uint8Array): unknown => {
       try {
         return ControlPacket.unmarshal(given);
@@ -230,7 +230,7 @@ describe('the errors', () => {
 });
 
 describe('a state on the wire', () => {
-  it('is one of four, and anything else is unknown', () => {
+  it('is one of four numbers, and any other is unknown', () => {
     expect(Object.values(State).map(stateToWire)).toEqual([0, 1, 2, 3]);
     expect([0, 1, 2, 3].map(stateFromWire)).toEqual(['admin_down', 'down', 'init', 'up']);
     expect([4, 255, -1].map(stateFromWire)).toEqual(['unknown(4)', 'unknown(255)', 'unknown(-1)']);
@@ -265,7 +265,7 @@ describe('a client version', () => {
     ['1.2.3-stable', [1, 2, 3, 5], '1.2.3-other'],
     ['1.2.3+build.5', [1, 2, 3, 0], '1.2.3'],
     ['1.2.3-rc.1+build-dev', [1, 2, 3, 3], '1.2.3-rc'],
-  ])('%s is %j and shown as %s', (text, expected, shown) => {
+  ])('%s is %j and formatted as %s', (text, expected, shown) => {
     expect(parseClientVersion(text)).toEqual(expected);
     expect(formatClientVersion(expected)).toBe(shown);
   });
@@ -288,15 +288,15 @@ describe('a client version', () => {
     'latest',
     'vv1.2.3',
     '0001.2.3',
-  ])('%j is none', (text) => {
+  ])('%j is refused', (text) => {
     expect(parseClientVersion(text)).toBeUndefined();
   });
 
-  it.each([undefined, null, 7, {}])('%s is none', (nonsense) => {
+  it.each([undefined, null, 7, {}])('%s is refused', (nonsense) => {
     expect(parseClientVersion(nonsense as string)).toBeUndefined();
   });
 
-  it('of any four bytes is shown, and what is shown is read as the same', () => {
+  it('of any four bytes can be formatted, and parsing the text gives the same bytes', () => {
     fc.assert(
       fc.property(byte, byte, byte, byte, (major, minor, patch, channel) => {
         expect(parseClientVersion(formatClientVersion([major, minor, patch, channel]))).toEqual([
@@ -309,7 +309,7 @@ describe('a client version', () => {
     );
   });
 
-  it('any text is a version or none, and never throws', () => {
+  it('parsing never throws, for any text', () => {
     fc.assert(
       fc.property(fc.oneof(fc.string(), fc.stringMatching(/^\d{1,3}\.\d{1,3}\.\d{1,3}([-~+].{0,8})?$/)), (text) => {
         const version = parseClientVersion(text);

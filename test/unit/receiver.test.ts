@@ -39,7 +39,7 @@ class Bench {
 }
 
 describe('a receiver', () => {
-  it('hands on every packet with whom it is from and to, and when it arrived', async () => {
+  it('passes every packet with its peer and its arrival', async () => {
     const bench = new Bench();
     await pass(1);
     bench.udp.deliver(good(), { arrival: 123.456 });
@@ -48,7 +48,7 @@ describe('a receiver', () => {
     await bench.stop();
   });
 
-  it('hands on packets in the order of their coming, all of them', async () => {
+  it('passes all packets in the order of arrival', async () => {
     const bench = new Bench();
     for (let discr = 1; discr <= 3_000; discr++) bench.udp.deliver(packet('down', discr, 0).marshal());
     await pass(1);
@@ -56,7 +56,7 @@ describe('a receiver', () => {
     await bench.stop();
   });
 
-  it('drops what is no packet, and what no peer means, without a word above debug', async () => {
+  it('drops invalid packets, and logs them at debug level only', async () => {
     const registry = new Registry();
     const bench = new Bench({ metrics: new Metrics().register(registry) });
     const bad: [string, Uint8Array][] = [
@@ -97,7 +97,7 @@ describe('a receiver', () => {
       },
     ],
     ['rejects', () => Promise.reject(new Error('handler'))],
-  ])('goes on where the handler %s: counted, and logged once in five seconds', async (_, handleRx) => {
+  ])('continues if the handler %s: counted, and logged once in five seconds', async (_, handleRx) => {
     const bench = new Bench({ handleRx });
     for (let time = 0; time < 100; time++) bench.udp.deliver(good());
     await pass(1);
@@ -111,7 +111,7 @@ describe('a receiver', () => {
     await bench.stop();
   });
 
-  it('goes on after a failed read: counted, logged once in five seconds, and not in a tight loop', async () => {
+  it('continues after a failed read: counted, logged once in five seconds, and with a pause', async () => {
     const registry = new Registry();
     const bench = new Bench({ metrics: new Metrics().register(registry) });
     bench.udp.failReads(...Array.from({ length: 100 }, () => failure('ECONNREFUSED')));
@@ -141,14 +141,14 @@ describe('a receiver', () => {
     },
   );
 
-  it('ends where its transport is closed', async () => {
+  it('ends when its transport is closed', async () => {
     const bench = new Bench();
     await pass(1);
     bench.udp.close();
     await expect(bench.running).rejects.toMatchObject({ code: 'ERR_CLOSED' });
   });
 
-  it('goes on after a read deadline of somebody else’s, without spinning', async () => {
+  it('continues after a read deadline of the user has passed, without a busy loop', async () => {
     const bench = new Bench();
     bench.udp.setReadDeadline(monotonicNow() + 100);
     await pass(1_000);
@@ -160,7 +160,7 @@ describe('a receiver', () => {
     await bench.stop();
   });
 
-  it('lets the event loop live over a transport whose every read times out at once', async () => {
+  it('yields to the event loop over a transport whose reads time out at once', async () => {
     const bench = new Bench();
     bench.udp.failReads(...Array.from({ length: 1_000 }, () => failure('ETIMEDOUT')));
     let turns = 0;
@@ -174,7 +174,7 @@ describe('a receiver', () => {
     await bench.stop();
   });
 
-  it('ends with its signal while it waits, and leaves the transport open and no timer', async () => {
+  it('ends with its signal during a read, and leaves the transport open and no timer', async () => {
     const bench = new Bench();
     await pass(10);
     await bench.stop();
@@ -184,7 +184,7 @@ describe('a receiver', () => {
     expect(bench.heard).toEqual([]);
   });
 
-  it('ends with its signal in the pause after a failure', async () => {
+  it('ends with its signal during the pause after a failure', async () => {
     const bench = new Bench();
     bench.udp.failReads(failure('EIO'));
     await pass(1);
@@ -194,7 +194,7 @@ describe('a receiver', () => {
     expect(vi.getTimerCount()).toBe(0);
   });
 
-  it('does not begin where the signal is aborted already', async () => {
+  it('does not start if the signal is aborted already', async () => {
     const udp = new FakeUDP();
     await new Receiver({ udp, handleRx: () => undefined }).run({ signal: AbortSignal.abort() });
     expect(udp.reads).toBe(0);
@@ -204,7 +204,7 @@ describe('a receiver', () => {
     ['no transport', { udp: undefined }],
     ['half a transport', { udp: { readFrom: () => undefined } }],
     ['no handler', { handleRx: undefined }],
-  ])('is refused with %s', (_, wrong) => {
+  ])('with %s is refused', (_, wrong) => {
     const given = { udp: new FakeUDP(), handleRx: () => undefined, ...wrong };
     expect(() => new Receiver(given as unknown as ReceiverOptions)).toThrow(expect.objectContaining({ code: 'ERR_CONFIG' }));
   });

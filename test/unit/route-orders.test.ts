@@ -85,7 +85,7 @@ class SteeredRoutes implements RouteReaderWriter {
 }
 
 describe('a route that is withdrawn and registered twice without waiting', () => {
-  it('has one owner, is installed, and every call settles', async () => {
+  it('ends installed, and every call settles', async () => {
     const netlinker = new SteeredRoutes();
     const { manager, engine } = await startFake({ netlinker });
     await manager.registerRoute(route(), 'eth0');
@@ -109,8 +109,8 @@ describe('a route that is withdrawn and registered twice without waiting', () =>
   });
 });
 
-describe('an addition that was given up on', () => {
-  it('and takes effect while the deletion that follows is under way does not stay', async () => {
+describe('an addition that timed out', () => {
+  it('and takes effect during the following deletion does not stay', async () => {
     const netlinker = new SteeredRoutes();
     const { manager, engine } = await startFake({ netlinker });
     await manager.registerRoute(route(), 'eth0');
@@ -133,7 +133,7 @@ describe('an addition that was given up on', () => {
     expect(manager.getSessions()).toMatchObject([{ routes: [{ installed: false }] }]);
   });
 
-  it('in passive mode, with its registration refused, is taken back when it takes effect', async () => {
+  it('in passive mode, after its registration was refused, is deleted when it takes effect', async () => {
     const netlinker = new SteeredRoutes();
     const { manager } = await startFake({ netlinker, passiveMode: true });
     const registered = watched(manager.registerRoute(route(), 'eth0'));
@@ -144,7 +144,7 @@ describe('an addition that was given up on', () => {
     expect(netlinker.tables.routeByProtocol(186)).toEqual([]);
   });
 
-  it('belongs to whoever registers its slot meanwhile', async () => {
+  it('belongs to the next registration of its slot', async () => {
     const netlinker = new SteeredRoutes();
     const { manager } = await startFake({ netlinker, passiveMode: true });
     const refused = watched(manager.registerRoute(route(), 'eth0'));
@@ -157,8 +157,8 @@ describe('an addition that was given up on', () => {
   });
 });
 
-describe('a backend that is slower than the time-out', () => {
-  it('has its answers counted when they come, and is not asked again and again', async () => {
+describe('a backend that is slower than routeTimeout', () => {
+  it('has its late answers counted, and is not called again and again', async () => {
     const tables = new MemoryRoutes();
     let adds = 0;
     const slow: RouteReaderWriter = {
@@ -178,7 +178,7 @@ describe('a backend that is slower than the time-out', () => {
     expect(adds).toBeLessThanOrEqual(2);
   });
 
-  it('is asked for a bounded number of retries at once, and not for all in the same millisecond', async () => {
+  it('gets a limited number of retries at once, spread over time', async () => {
     let running = 0;
     let most = 0;
     const starts: number[] = [];
@@ -212,7 +212,7 @@ describe('a backend that is slower than the time-out', () => {
 });
 
 describe('a withdrawal', () => {
-  it('that the backend refuses rejects when the manager closes: the route is still there', async () => {
+  it('that the backend refuses rejects when the manager closes, since the route is still installed', async () => {
     const stubborn: RouteReaderWriter = {
       routeAdd: () => undefined,
       routeDelete: () => Promise.reject(new Error('no')),
@@ -229,7 +229,7 @@ describe('a withdrawal', () => {
     expect(withdrawn.state).toBe('ERR_CLOSED');
   });
 
-  it('that is under way is waited for by a closing that withdraws all', async () => {
+  it('that is pending is waited for by `close` with withdrawRoutes', async () => {
     const netlinker = new SteeredRoutes();
     const { manager, engine } = await startFake({ netlinker });
     await manager.registerRoute(route(), 'eth0');
@@ -280,7 +280,7 @@ describe('the end of the manager', () => {
 });
 
 describe('adopting and sweeping', () => {
-  it('end after `routeTimeout` where the backend does not answer', async () => {
+  it('reject after `routeTimeout` if the backend does not answer', async () => {
     const hanging: RouteReaderWriter = {
       routeAdd: () => undefined,
       routeDelete: () => undefined,
@@ -294,7 +294,7 @@ describe('adopting and sweeping', () => {
     expect(waiting.map(({ state }) => state)).toEqual(['ERR_ROUTE_BACKEND', 'ERR_ROUTE_BACKEND']);
   });
 
-  it('do not report a deletion that did not happen', async () => {
+  it('do not report a deletion that had no effect', async () => {
     const deaf: RouteReaderWriter = {
       routeAdd: () => undefined,
       routeDelete: () => undefined,
@@ -304,7 +304,7 @@ describe('adopting and sweeping', () => {
     await expect(manager.sweepRoutes(LEFT)).rejects.toMatchObject({ issues: [{ code: 'ERR_ROUTE_BACKEND' }] });
   });
 
-  it('tell a route on another interface, or with another source, from a registered one', async () => {
+  it('distinguish a route on another interface, or with another source, from a registered one', async () => {
     const routes = new MemoryRoutes();
     const { manager } = await startFake({ netlinker: routes });
     await manager.registerRoute(route(), 'eth0');
@@ -317,7 +317,7 @@ describe('adopting and sweeping', () => {
 });
 
 describe('a passive registration of several routes of which one fails', () => {
-  it('leaves those that were there as they were, with their timers', async () => {
+  it('leaves the earlier routes and their timers as they were', async () => {
     const routes = new MemoryRoutes();
     const picky: RouteReaderWriter = {
       routeAdd: (it) => {
@@ -342,7 +342,7 @@ describe('a passive registration of several routes of which one fails', () => {
 });
 
 describe('passive mode', () => {
-  it('touches nothing when a route goes out of service: the route goes at its withdrawal', async () => {
+  it('keeps the route when it goes out of service: only a withdrawal deletes it', async () => {
     const { manager, engine, routes } = await startFake({ passiveMode: true });
     await manager.registerRoute(route(), 'eth0');
     await manager.adminDownRoute(route(), 'eth0');
@@ -355,7 +355,7 @@ describe('passive mode', () => {
 });
 
 describe('a prefix that is registered again', () => {
-  it('with another next hop is replaced without a withdrawal of its session', async () => {
+  it('with another next hop is replaced without a transition of its session', async () => {
     const { manager, engine, routes } = await startFake();
     await manager.registerRoute(route(), 'eth0');
     engine.become('10.9.0.2', 'up');
@@ -369,7 +369,7 @@ describe('a prefix that is registered again', () => {
     expect(operations).toEqual(['add 10.0.0.9']);
   });
 
-  it('with another source keeps the former route while the new session comes Up, and for 3.3 s at most', async () => {
+  it('with another source keeps the previous route while the new session comes Up, for 3.3 s at most', async () => {
     for (const comesUp of [true, false]) {
       const { manager, engine, routes } = await startFake({ bindIP: '0.0.0.0' });
       await manager.registerRoute(route(), 'eth0');
@@ -386,7 +386,7 @@ describe('a prefix that is registered again', () => {
     }
   });
 
-  it('by the scoped reader-writer, with its former route deleted afterwards as BGP does, stays as the new one', async () => {
+  it('by newRouteReaderWriter, with its previous route deleted afterwards as BGP does, stays as the new one', async () => {
     const { manager, engine, routes } = await startFake();
     const scoped = newRouteReaderWriter(manager, routes, 'eth0');
     await scoped.routeAdd(route());
@@ -398,7 +398,7 @@ describe('a prefix that is registered again', () => {
     expect(routes.routeByProtocol(186)).toEqual([route({ nextHop: '10.0.0.9' })]);
   });
 
-  it('while its deletion fails takes the slot, with any next hop and on any interface', async () => {
+  it('while its deletion fails takes the slot, with any next hop and interface', async () => {
     let refuses = true;
     const tables = new MemoryRoutes();
     const stubborn: RouteReaderWriter = {
@@ -423,7 +423,7 @@ describe('a prefix that is registered again', () => {
     expect(tables.routeByProtocol(186)).toEqual([route({ nextHop: '10.0.0.9' })]);
   });
 
-  it('with other timers changes a shared session where all of its routes are named, and only then', async () => {
+  it('with other timers changes a shared session only if all its routes are named', async () => {
     const { manager, engine } = await startFake();
     const both = [route(), route({ priority: 1 })].map((it) => ({ route: it, iface: 'eth0' }));
     await manager.registerRoutes(both);
@@ -435,8 +435,8 @@ describe('a prefix that is registered again', () => {
   });
 });
 
-describe('a backend that tells of its losses', () => {
-  it('has them put back at once, and with growing delays, told once, where somebody takes them again and again', async () => {
+describe('a backend that reports losses', () => {
+  it('has lost routes put back at once, and with growing delays and one warning if they are taken again and again', async () => {
     const tables = new MemoryRoutes();
     let watcher: RouteWatcher | undefined;
     const telling: RouteReaderWriter = {
@@ -481,7 +481,7 @@ describe('a backend that tells of its losses', () => {
     expect(watcher, 'nobody is told after the end').toBeUndefined();
   });
 
-  it('and tells of one that is older than the last addition has no route left behind when its session falls', async () => {
+  it('and reports one that is older than the last addition leaves no route behind when its session goes Down', async () => {
     const tables = new MemoryRoutes();
     let watcher: RouteWatcher | undefined;
     const telling: RouteReaderWriter = {
@@ -549,7 +549,7 @@ describe('an armed route', () => {
     return { installer: new ArmedInstaller(arming, () => undefined), disarmed };
   };
 
-  it('that is withdrawn a second time while the end of the first withdrawal is on its way is not waited for for ever', async () => {
+  it('whose second withdrawal crosses the answer to the first one settles', async () => {
     const { installer, disarmed } = start();
     installer.add([registered()]);
     const both = [installer.remove(registered()), installer.remove(registered())].map(watched);
@@ -559,7 +559,7 @@ describe('an armed route', () => {
     expect(both.map(({ state }) => state)).toEqual(['resolved', 'resolved']);
   });
 
-  it('that is adopted and armed again is found by the answer to the adoption', async () => {
+  it('that is adopted and armed again settles the adoption with the answer to it', async () => {
     const { installer } = start();
     installer.add([registered()]);
     const adopted = watched(installer.adopt(registered()));
@@ -572,7 +572,7 @@ describe('an armed route', () => {
     expect(adopted.state).toBe('resolved');
   });
 
-  it('that is registered again does not count what its former registration has left as installed', () => {
+  it('that is registered again is not shown as installed because of its previous registration', () => {
     const { installer } = start();
     installer.add([registered()]);
     void installer.remove(registered());

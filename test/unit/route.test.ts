@@ -9,7 +9,7 @@ import { parseInterface, parseRoute, peerOf } from '../../ts/base/route.js';
 const ROUTE = { table: 254, dst: '10.9.0.7/32', src: '10.0.0.1', nextHop: '10.0.0.2', protocol: 186 };
 
 describe('a route', () => {
-  it('is named by everything that tells it from another', () => {
+  it('has a key of everything that distinguishes it from other routes', () => {
     const key = formatRouteKey(routeKey('eth0', ROUTE));
     expect(formatRouteKey(routeKey('eth0', { ...ROUTE, noUninstall: true, priority: 0 }))).toBe(key);
     for (const other of [{ table: 100 }, { dst: '10.9.0.8/32' }, { src: '10.0.0.3' }, { nextHop: '10.0.0.3' }, { priority: 1 }]) {
@@ -18,7 +18,7 @@ describe('a route', () => {
     expect(formatRouteKey(routeKey('eth1', ROUTE))).not.toBe(key);
   });
 
-  it('prints in the words of ip route', () => {
+  it('is formatted as by `ip route`', () => {
     expect(formatRoute({ ...ROUTE, priority: 50 })).toBe('10.9.0.7/32 via 10.0.0.2 src 10.0.0.1 table 254 proto 186 metric 50');
     expect(formatPeer({ iface: 'eth0', localIP: '10.0.0.1', peerIP: '10.0.0.2' })).toBe(
       'interface: eth0, localIP: 10.0.0.1, peerIP: 10.0.0.2',
@@ -40,12 +40,12 @@ describe('a route', () => {
     ['protocol', 256],
     ['priority', -1],
     ['noUninstall', 'yes'],
-  ])('with %s %s is refused by the name of the field', (field, value) => {
+  ])('with %s %s is refused, and the error names the field', (field, value) => {
     expect(() => parseRoute({ ...ROUTE, [field]: value })).toThrow(expect.objectContaining({ code: 'ERR_INVALID_ROUTE' }));
     expect(() => parseRoute({ ...ROUTE, [field]: value })).toThrow(`route.${field}`);
   });
 
-  it('names its peer by a /32, or is told it', () => {
+  it('has the peer of its /32, or the given one', () => {
     expect(peerOf(ROUTE, undefined)).toBe('10.9.0.7');
     const network = { ...ROUTE, dst: '10.9.0.0/24' };
     expect(peerOf(network, '10.0.0.2')).toBe('10.0.0.2');
@@ -53,17 +53,20 @@ describe('a route', () => {
     expect(() => peerOf(ROUTE, 'peer.example')).toThrow('peerIP');
   });
 
-  it.each(['', 'a/b', 'sixteen-letters-', 'a b', '.', undefined])('on an interface called %s is refused', (name) => {
+  it.each(['', 'a/b', 'sixteen-letters-', 'a b', '.', undefined])('on an interface named %s is refused', (name) => {
     expect(() => parseInterface(name)).toThrow(expect.objectContaining({ code: 'ERR_NO_SUCH_INTERFACE' }));
   });
 });
 
 describe('an address', () => {
-  it.each(['0.0.0.0', '1.2.3.4', '127.255.0.1', '128.0.0.0', '223.1.2.255', '255.255.255.255'])('%s is a number and back', (text) => {
-    expect(addressToText(addressToNumber(text))).toBe(text);
-  });
+  it.each(['0.0.0.0', '1.2.3.4', '127.255.0.1', '128.0.0.0', '223.1.2.255', '255.255.255.255'])(
+    '%s survives the conversion to a number and back',
+    (text) => {
+      expect(addressToText(addressToNumber(text))).toBe(text);
+    },
+  );
 
-  it('is different from every other, whatever its highest bit', () => {
+  it('has a number of its own, whatever its highest bit', () => {
     const texts = ['0.0.0.1', '1.0.0.0', '127.255.255.255', '128.0.0.0', '255.255.255.255'];
     expect(new Set(texts.map(addressToNumber)).size).toBe(texts.length);
     expect(isUnicast('223.255.255.255')).toBe(true);
@@ -82,17 +85,17 @@ describe('a version', () => {
     ['1.2.3-dev', [1, 2, 3, 4], '1.2.3-dev'],
     ['0.8.1~git20240101.abc', [0, 8, 1, 4], '0.8.1-dev'],
     ['1.2.3+build.7', [1, 2, 3, 0], '1.2.3'],
-  ])('%s goes over the wire in four bytes', (text, bytes, back) => {
+  ])('%s survives the conversion to four bytes', (text, bytes, back) => {
     expect(parseClientVersion(text)).toEqual(bytes);
     expect(formatClientVersion(bytes as [number, number, number, number])).toBe(back);
   });
 
-  it.each(['', '1.2', '1.2.256', 'x.y.z', '1.2.3.4'])('%s is none', (text) => {
+  it.each(['', '1.2', '1.2.256', 'x.y.z', '1.2.3.4'])('%s is refused', (text) => {
     expect(parseClientVersion(text)).toBeUndefined();
   });
 });
 
-it('states have their numbers on the wire, and a number without a state says so', () => {
+it('stateToWire and stateFromWire are inverse, and a number without a state is unknown', () => {
   for (const wire of [0, 1, 2, 3]) expect(stateToWire(stateFromWire(wire) as 'up')).toBe(wire);
   expect(stateFromWire(9)).toBe('unknown(9)');
 });

@@ -5,8 +5,8 @@ import { snapshotsOf } from '../../ts/engine/native/rows.js';
 
 const FULL = [7, 3, 0xfedcba98, 0xffffffff, 4, 1, 2, 3, 4, 5, 6, 2 ** 50 + 1, 150_000, 50_000, 1, 0x0102_03ff];
 
-describe('a row of the addon', () => {
-  it('is a session with all of its fields, exact to the microsecond', () => {
+describe('the rows of the addon', () => {
+  it('have all fields of a session, exact to the microsecond', () => {
     const [seen] = snapshotsOf(new Float64Array(FULL));
     expect(seen).toMatchObject({
       id: 7,
@@ -28,14 +28,14 @@ describe('a row of the addon', () => {
     });
   });
 
-  it('has no number where something has not happened, and zero for a peer that said no version', () => {
+  it('have NaN for a time that has not come, and 0 for a peer without a version', () => {
     const nothing = [8, 0, 1, 0, 0, NaN, NaN, NaN, NaN, NaN, NaN, NaN, 0, 0, 0, 0];
     const [, seen] = snapshotsOf(new Float64Array([...FULL, ...nothing]));
     expect(seen).toMatchObject({ id: 8, state: 'admin_down', lastDownReason: 'none', peerPassive: false });
     expect([seen?.convUpStartUs, seen?.detectDeadlineUs, seen?.lastUpdatedUs, seen?.peerVersion]).toEqual(Array(4).fill(undefined));
   });
 
-  it('comes for each session, and none where there are none', () => {
+  it('have one row per session', () => {
     expect(snapshotsOf(new Float64Array([...FULL, ...FULL]))).toHaveLength(2);
     expect(snapshotsOf(new Float64Array())).toEqual([]);
   });

@@ -76,7 +76,7 @@ function numbered(index: number, changes = {}): Session {
 }
 
 describe('a scheduler', () => {
-  it('probes a new session at once, however long it meant to sleep', async () => {
+  it('sends the first packet of a new session at once, although it sleeps', async () => {
     const bench = new Bench();
     await pass(3_600_000);
     expect(bench.udp.written).toHaveLength(0);
@@ -87,7 +87,7 @@ describe('a scheduler', () => {
     await bench.stop();
   });
 
-  it('probes a new session at once although all others are backed off', async () => {
+  it('sends the first packet of a new session at once, although all others are backed off', async () => {
     const bench = new Bench();
     bench.scheduler.add(newSession(ROBUST, { backoffMax: 600_000 }));
     await pass(300_000);
@@ -99,7 +99,7 @@ describe('a scheduler', () => {
     await bench.stop();
   });
 
-  it('probes sessions that were added before it ran, when it runs', async () => {
+  it('sends the first packets of sessions that were added before `run`', async () => {
     const udp = new FakeUDP();
     const scheduler = new Scheduler({ udp, onSessionDown: () => undefined });
     scheduler.add(newSession(ROBUST));
@@ -157,7 +157,7 @@ describe('a scheduler', () => {
     await bench.stop();
   });
 
-  it('announces not sooner than one interval after the last packet, whatever a peer makes of us', async () => {
+  it('announces a change no sooner than one interval after the last packet, even if a peer flips the state', async () => {
     const bench = new Bench();
     const session = newSession(REFERENCE);
     bench.scheduler.add(session);
@@ -174,7 +174,7 @@ describe('a scheduler', () => {
     await bench.stop();
   });
 
-  it('paces thousands over at most a second, and sends none of them twice meanwhile', async () => {
+  it('spreads the first packets of thousands over at most a second, and sends none twice meanwhile', async () => {
     const bench = new Bench();
     const slow = { txMin: 10_000, rxMin: 10_000, maxTxCeil: 60_000 };
     for (let index = 0; index < 5_000; index++) bench.scheduler.add(numbered(index, slow));
@@ -190,7 +190,7 @@ describe('a scheduler', () => {
     await bench.stop();
   });
 
-  it('tells once, and not from inside, that a session went Down by silence', async () => {
+  it('calls onSessionDown once after a timeout, and not from inside the turn', async () => {
     const bench = new Bench();
     const session = await bench.up();
     await pass(DETECT - 2);
@@ -202,7 +202,7 @@ describe('a scheduler', () => {
     await bench.stop();
   });
 
-  it('tells nothing where the peer said that it is Down: the handler of the packet knows', async () => {
+  it('does not call onSessionDown if the peer said Down: the packet handler knows', async () => {
     const bench = new Bench();
     const session = await bench.up();
     bench.hear(session, 'admin_down');
@@ -212,7 +212,7 @@ describe('a scheduler', () => {
     await bench.stop();
   });
 
-  it('a session that is removed when it is told stays removed', async () => {
+  it('keeps a session removed that onSessionDown removes', async () => {
     const removed: Session[] = [];
     const bench: Bench = new Bench({
       onSessionDown: (session) => {
@@ -231,7 +231,7 @@ describe('a scheduler', () => {
     await bench.stop();
   });
 
-  it('a session that was removed may be added again', async () => {
+  it('accepts a removed session again', async () => {
     const bench = new Bench();
     const session = await bench.up();
     bench.scheduler.remove(session);
@@ -247,7 +247,7 @@ describe('a scheduler', () => {
     await bench.stop();
   });
 
-  it('counts silence anew from every packet that it is told of', async () => {
+  it('restarts detection with every handled packet', async () => {
     const bench = new Bench();
     const session = await bench.up();
     for (let round = 0; round < 50; round++) {
@@ -260,7 +260,7 @@ describe('a scheduler', () => {
     await bench.stop();
   });
 
-  it('judges by the interval that the peer announces, also when it becomes shorter', async () => {
+  it('checks detection by the interval that the peer advertises, also when it becomes shorter', async () => {
     const bench = new Bench();
     const session = newSession(ROBUST, { rxMin: 50 });
     bench.scheduler.add(session);
@@ -298,14 +298,14 @@ describe('a scheduler', () => {
     expect(bench.down).toEqual([]);
   });
 
-  it('does not begin where the signal is aborted already', async () => {
+  it('does not start if the signal is aborted already', async () => {
     const bench = new Bench();
     await bench.stop();
     await bench.scheduler.run({ signal: AbortSignal.abort() });
     expect(vi.getTimerCount()).toBe(0);
   });
 
-  it('goes on where a handler throws, or rejects: counted, and logged once in five seconds', async () => {
+  it('continues if a handler throws or rejects: counted, and logged once in five seconds', async () => {
     for (const onSessionDown of [
       () => {
         throw new Error('handler');
@@ -330,7 +330,7 @@ describe('a scheduler', () => {
     }
   });
 
-  it('goes on where writing fails, at once or later: counted, and logged once in five seconds', async () => {
+  it('continues if writing fails, at once or later: counted, and logged once in five seconds', async () => {
     const bench = new Bench();
     bench.udp.onWrite = () => {
       throw Object.assign(new Error('unreachable'), { code: 'ENETUNREACH' });
@@ -352,12 +352,12 @@ describe('a scheduler', () => {
     ['no handler', { onSessionDown: 7 }],
     ['no room', { maxEvents: 1 }],
     ['half an event', { maxEvents: 2.5 }],
-  ])('is refused with %s', (_, wrong) => {
+  ])('with %s is refused', (_, wrong) => {
     const good = { udp: new FakeUDP(), onSessionDown: () => undefined };
     expect(() => new Scheduler({ ...good, ...wrong } as SchedulerOptions)).toThrow(expect.objectContaining({ code: 'ERR_CONFIG' }));
   });
 
-  it('refuses what is no session, and a time that is none', async () => {
+  it('refuses an invalid session and an invalid time', async () => {
     const bench = new Bench();
     expect(() => bench.scheduler.add(options() as unknown as Session)).toThrow(expect.objectContaining({ code: 'ERR_CONFIG' }));
     const session = await bench.up();
@@ -370,8 +370,8 @@ describe('a scheduler', () => {
   });
 });
 
-describe('before a scheduler declares a session Down', () => {
-  it('what waited for the process is handled, however many rounds that takes', async () => {
+describe('before a scheduler takes a session Down', () => {
+  it('it handles all waiting packets, however many rounds that takes', async () => {
     const bench = new Bench();
     const session = await bench.up();
     const other = numbered(1);
@@ -393,7 +393,7 @@ describe('before a scheduler declares a session Down', () => {
     await bench.stop();
   });
 
-  it('a flood puts neither the verdict nor the transmits off until it ends', async () => {
+  it('a flood delays neither the timeout nor the transmits', async () => {
     const bench = new Bench();
     const silent = await bench.up();
     const loud = await bench.up(numbered(1));
@@ -414,7 +414,7 @@ describe('before a scheduler declares a session Down', () => {
     await bench.stop();
   });
 
-  it('its signal ends it, however much waits', async () => {
+  it('its signal ends it, however many packets wait', async () => {
     const bench = new Bench();
     const session = await bench.up();
     setTimeout(() => void bench.stop(), DETECT);
@@ -423,7 +423,7 @@ describe('before a scheduler declares a session Down', () => {
     expect(session.getState()).toBe('up');
   });
 
-  it('a packet that was ignored buys no second grace', async () => {
+  it('a packet that the session ignored allows no second extension', async () => {
     const bench = new Bench();
     const session = await bench.up();
     const { hrtime } = process;
@@ -450,7 +450,7 @@ describe('before a scheduler declares a session Down', () => {
 describe('the metrics of a scheduler', () => {
   const SCOPE = 'iface="eth0",local_ip="10.0.0.1"';
 
-  it('follow a session through its life, and balance at its end', async () => {
+  it('follow a session from start to end, and balance', async () => {
     const registry = new Registry();
     const metrics = new Metrics().register(registry);
     const bench = new Bench({ metrics, enablePeerMetrics: true });
@@ -485,7 +485,7 @@ describe('the metrics of a scheduler', () => {
     await bench.stop();
   });
 
-  it('balance also where somebody else moved the session', async () => {
+  it('balance also if the user changes the session', async () => {
     const registry = new Registry();
     const bench = new Bench({ metrics: new Metrics().register(registry), enablePeerMetrics: true });
     const session = await bench.up();
@@ -542,7 +542,7 @@ describe('schedulers and receivers', () => {
     return { ends, cut, stop };
   }
 
-  it('bring sessions Up, see a cut within the detection time, and come back', async () => {
+  it('bring sessions Up, detect a cut within the detection time, and recover', async () => {
     const { ends, cut, stop } = pair();
     await pass(2 * INTERVAL + 50);
     expect(ends.map(({ session }) => session.getState())).toEqual(['up', 'up']);

@@ -63,16 +63,16 @@ async function serve(engine: EngineChoice | undefined, udp?: FakeUDP, minTtl?: n
   return { engine: served, warnings: log.of('warn').map(({ message }) => message) };
 }
 
-describe('where the addon loads', () => {
+describe('with an addon that loads', () => {
   it.each<[string, EngineChoice | undefined]>([
     ['nothing', undefined],
     ['auto', 'auto'],
     ['native', 'native'],
-  ])('%s is served by the native engine, without a warning', async (_, choice) => {
+  ])('%s starts the native engine, without a warning', async (_, choice) => {
     expect(await serve(choice)).toEqual({ engine: 'native', warnings: [] });
   });
 
-  it('js is served by the JavaScript engine, which says once what it lacks', async () => {
+  it('js starts the JavaScript engine, which warns once of what it lacks', async () => {
     const { engine, warnings } = await serve('js');
     expect(engine).toBe('js');
     expect(warnings).toHaveLength(1);
@@ -85,7 +85,7 @@ describe('where the addon loads', () => {
     expect((await serve(other)).engine).toBe(override === 'js' ? 'js' : 'native');
   });
 
-  it('an empty override is none, and one that means nothing is refused with what it may be', async () => {
+  it('an empty override is ignored, and an invalid one is refused with the valid values', async () => {
     vi.stubEnv('ROUTE_LIVENESS_ENGINE', '');
     expect((await serve('js')).engine).toBe('js');
     vi.stubEnv('ROUTE_LIVENESS_ENGINE', 'wasm');
@@ -93,7 +93,7 @@ describe('where the addon loads', () => {
     await expect(serve('js')).rejects.toMatchObject({ code: 'ERR_ENGINE_UNAVAILABLE', message });
   });
 
-  it('a transport of the user’s runs on the JavaScript engine, whatever auto would take', async () => {
+  it('a transport of the user runs on the JavaScript engine', async () => {
     expect(await serve('auto', new FakeUDP())).toMatchObject({
       engine: 'js',
       warnings: [expect.not.stringContaining('pktinfo') as string],
@@ -101,26 +101,26 @@ describe('where the addon loads', () => {
     expect((await serve('js', new FakeUDP())).engine).toBe('js');
   });
 
-  it('a least TTL is served by the native engine, and by no other', async () => {
+  it('minTtl starts the native engine, and is refused by the JavaScript engine', async () => {
     expect(await serve('auto', undefined, 255)).toEqual({ engine: 'native', warnings: [] });
     const refused = { code: 'ERR_ENGINE_UNAVAILABLE', message: expect.stringContaining('`minTtl`') as string };
     await expect(serve('js', undefined, 255)).rejects.toMatchObject(refused);
     await expect(serve('auto', new FakeUDP(), 255)).rejects.toMatchObject(refused);
   });
 
-  it('a transport of the user’s with the native engine is refused, also where the environment asks for it', async () => {
+  it('a transport of the user with the native engine is refused, also if the environment asks for it', async () => {
     await expect(serve('native', new FakeUDP())).rejects.toMatchObject({ code: 'ERR_ENGINE_UNAVAILABLE' });
     vi.stubEnv('ROUTE_LIVENESS_ENGINE', 'native');
     await expect(serve('auto', new FakeUDP())).rejects.toMatchObject({ code: 'ERR_ENGINE_UNAVAILABLE' });
   });
 });
 
-describe.each(CANDIDATES)('where the addon is %s', (_, path, why) => {
+describe.each(CANDIDATES)('with an addon that is %s', (_, path, why) => {
   beforeEach(() => {
     vi.stubEnv('ROUTE_LIVENESS_BINDING', path);
   });
 
-  it('auto is served by the JavaScript engine, with one warning that says why', async () => {
+  it('auto starts the JavaScript engine, with one warning that has the reason', async () => {
     const { engine, warnings } = await serve('auto');
     expect(engine).toBe('js');
     expect(warnings).toHaveLength(1);
@@ -128,7 +128,7 @@ describe.each(CANDIDATES)('where the addon is %s', (_, path, why) => {
     expect(warnings[0]).toMatch(why);
   });
 
-  it('native is refused with the same story', async () => {
+  it('native is refused with the same reason', async () => {
     const { LivenessError } = await import('../../ts/index.js');
     const refused = await serve('native').catch((error: unknown) => error);
     expect(refused).toBeInstanceOf(LivenessError);
@@ -136,13 +136,13 @@ describe.each(CANDIDATES)('where the addon is %s', (_, path, why) => {
     expect((refused as Error).message).toContain(path);
   });
 
-  it('NetlinkRoutes throws: nobody would move the routes', async () => {
+  it('NetlinkRoutes throws, since no thread could move routes', async () => {
     const { NetlinkRoutes } = await import('../../ts/index.js');
     const refusal: unknown = expect.objectContaining({ code: 'ERR_NETLINK_UNAVAILABLE', message: expect.stringContaining(path) as string });
     expect(() => new NetlinkRoutes()).toThrow(refusal);
   });
 
-  it('listenUDP gives a transport over a socket of Node’s', async () => {
+  it('listenUDP returns a transport over a socket of Node', async () => {
     const { listenUDP } = await import('../../ts/protocol.js');
     const service = await listenUDP('127.0.0.1', 0);
     await expect(service.writeTo(Buffer.from('x'), { address: '127.0.0.1', port: 9 }, 'lo', '127.0.0.2')).rejects.toMatchObject({
@@ -154,7 +154,7 @@ describe.each(CANDIDATES)('where the addon is %s', (_, path, why) => {
   });
 });
 
-describe('where no candidate is named', () => {
+describe('without ROUTE_LIVENESS_BINDING', () => {
   /** Loading goes by what this says of each candidate. */
   function requires(outcome: (candidate: string) => Error): string[] {
     const tried: string[] = [];
@@ -167,7 +167,7 @@ describe('where no candidate is named', () => {
     return tried;
   }
 
-  it('the story tells every one that was tried: the package’s own build, then the platform’s package', async () => {
+  it('the error lists every candidate: the package’s own build, then the platform package', async () => {
     const tried = requires((candidate) => Object.assign(new Error(`Cannot find module '${candidate}'`), { code: 'MODULE_NOT_FOUND' }));
     const { warnings } = await serve('auto');
     expect(tried).toHaveLength(2);
@@ -177,7 +177,7 @@ describe('where no candidate is named', () => {
     for (const candidate of tried) expect(warnings[0]).toContain(`${candidate}: not found`);
   });
 
-  it('one that is there and broken ends the search: the next would hide what is wrong', async () => {
+  it('a candidate that exists and is broken ends the search', async () => {
     const tried = requires(() => new Error('invalid ELF header'));
     const { warnings } = await serve('auto');
     expect(tried).toHaveLength(1);

@@ -22,8 +22,8 @@ function list(used: number): string {
   ].join('\n');
 }
 
-describe('the share of the send buffer', () => {
-  it('is half of it: what is taken is read again when that could have changed, at most every 20 ms', () => {
+describe('the share of the send buffer for Down sessions', () => {
+  it('is half, and the use is read again when the share could be used up, at most every 20 ms', () => {
     let used = 0;
     let looks = 0;
     const share = new SendBufferShare(() => {
@@ -45,21 +45,21 @@ describe('the share of the send buffer', () => {
     expect(taken(60, 100)).toBe(32);
   });
 
-  it('holds nothing back where the system has no such list', () => {
+  it('is unlimited on a system without a list of sockets', () => {
     let now = 0;
     const share = new SendBufferShare(() => '');
     expect(Array.from({ length: 1_000 }, () => share.take((now += 20), 64 * KILOBYTE, '10.0.0.2', 44_880))).not.toContain(false);
   });
 });
 
-describe('what a socket has in its send buffer', () => {
-  it('is found by the address and the port', () => {
+describe('the bytes in a send buffer', () => {
+  it('are found by address and port', () => {
     expect(usedBy(list(832), '10.0.0.2', 44_880)).toBe(832);
     expect(usedBy(list(832), '10.0.0.2', 44_881)).toBe(0);
     expect(usedBy(list(832), '0.0.0.0', 44_880)).toBe(0xffffff);
   });
 
-  it.skipIf(platform() !== 'linux')('stands in the list of this system, which names sockets so', async () => {
+  it.skipIf(platform() !== 'linux')('are in the list of this system under the socket’s address', async () => {
     const socket = createSocket('udp4');
     socket.bind(0, '127.0.0.7');
     await once(socket, 'listening');
@@ -71,7 +71,7 @@ describe('what a socket has in its send buffer', () => {
 });
 
 describe('the size of a send buffer', () => {
-  it('is eight packets of a kilobyte for each session, and grows by doubling from four megabytes', () => {
+  it('is eight packets of a kilobyte per session, and doubles from four megabytes', () => {
     expect([0, 1, 100, 5_000].map(sendBufferFor)).toEqual([0, 8_192, 819_200, 40_960_000]);
     expect([0, 1, 512, 513, 5_000].map(sendBufferToAskFor)).toEqual([4 << 20, 4 << 20, 4 << 20, 8 << 20, 64 << 20]);
   });

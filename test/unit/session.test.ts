@@ -56,7 +56,7 @@ function extremes(make: () => Session): { least: number; most: number } {
   return { least: make().computeNextTx(at(0), () => 0) - at(0), most: make().computeNextTx(at(0), () => 1 - 2 ** -32) - at(0) };
 }
 
-describe('the state table', () => {
+describe('the state table of a session', () => {
   // now, received, peerDiscr, next state under the reference's rules, under the robust ones
   const table: [State, State, number, State, State][] = [
     ['admin_down', 'admin_down', OURS, 'admin_down', 'admin_down'],
@@ -92,7 +92,7 @@ describe('the state table', () => {
     BOTH.map((rules, index) => ({ rules, now, received, peerDiscr, next: next[index] as State })),
   );
 
-  it.each(cells)('$rules.name: $now hears $received naming $peerDiscr and is $next', ({ rules, now, received, peerDiscr, next }) => {
+  it.each(cells)('$rules.name: $now receives $received naming $peerDiscr and is $next', ({ rules, now, received, peerDiscr, next }) => {
     const session = sessionIn(rules, now);
     const arrival = settled(session);
     expect(session.handleRx(arrival, packet(received, PEER, peerDiscr))).toBe(now !== next);
@@ -100,7 +100,7 @@ describe('the state table', () => {
     expect(deadlineOf(session) !== undefined, 'detection runs in Init and Up only').toBe(next === 'init' || next === 'up');
   });
 
-  it.each(BOTH)('$name: a session out of service hears nothing at all', (rules) => {
+  it.each(BOTH)('$name: a session out of service ignores every packet', (rules) => {
     const session = sessionIn(rules, 'admin_down');
     const before = visible(session);
     for (const received of STATES) {
@@ -111,7 +111,7 @@ describe('the state table', () => {
     expect(foreign, 'nor is a packet for another session counted as one').toEqual({ kind: 'ignored', why: 'admin_down' });
   });
 
-  it.each(BOTH)('$name: every reason for Down is told', (rules) => {
+  it.each(BOTH)('$name: every reason for Down is reported', (rules) => {
     const reasonOf = (session: Session): string => session.snapshot().lastDownReason;
     expect(reasonOf(sessionIn(rules, 'up'))).toBe('none');
     for (const state of ['down', 'init', 'up'] as const) {
@@ -134,7 +134,7 @@ describe('the state table', () => {
     expect(session.snapshot()).toMatchObject({ state: 'down', lastDownReason: 'remote_down' });
   });
 
-  it.each(BOTH)('$name: a packet for somebody else is dropped before anything else happens', (rules) => {
+  it.each(BOTH)('$name: a packet for another session is dropped before anything else happens', (rules) => {
     for (const state of ['down', 'init', 'up'] as const) {
       for (const received of STATES) {
         const session = sessionIn(rules, state);
@@ -158,7 +158,7 @@ describe('the state table', () => {
 });
 
 describe('the rule sets', () => {
-  it('are frozen, and the building block goes by the reference’s where nothing is said', () => {
+  it('are frozen, and the building block uses the reference’s by default', () => {
     expect(BOTH.every((rules) => Object.isFrozen(rules))).toBe(true);
     const session = new Session(options());
     session.handleRx(at(0), packet('down', PEER, 0));
@@ -166,7 +166,7 @@ describe('the rule sets', () => {
     expect(session.getState()).toBe('down');
   });
 
-  it('learning: the reference takes the first, and in Up another; never from a Down that ends it', () => {
+  it('reference: learns the first discriminator, and in Up also another one; never from a Down that takes it Down', () => {
     const init = sessionIn(REFERENCE, 'init');
     init.handleRx(at(1), packet('init', NEW_LIFE, 0));
     expect(peerDiscrOf(init), 'in Init the first one stays').toBe(PEER);
@@ -186,7 +186,7 @@ describe('the rule sets', () => {
     expect(peerDiscrOf(told), 'AdminDown clears nothing').toBe(PEER);
   });
 
-  it('learning: robust takes it from every accepted packet, not in Up from one that is not its own', () => {
+  it('robust: learns the discriminator from every accepted packet, but in Up only from one that carries its own', () => {
     for (const received of ['down', 'init', 'up'] as const) {
       for (const state of ['down', 'init'] as const) {
         const session = sessionIn(ROBUST, state);
@@ -210,7 +210,7 @@ describe('the rule sets', () => {
     }
   });
 
-  it('forgetting: only robust, and only after a second detection time of silence', () => {
+  it('robust: forgets the peer after a second detection time of silence; the reference never', () => {
     for (const [rules, remembered] of [
       [REFERENCE, PEER],
       [ROBUST, 0],
@@ -230,7 +230,7 @@ describe('the rule sets', () => {
     expect(heard.packet(at(9 * DETECT)).peerDiscr, 'a peer that was heard is not forgotten').toBe(PEER);
   });
 
-  it('strangers: robust in Down, knowing nobody, hears them as a Down; the reference never', () => {
+  it('robust: accepts a foreign discriminator in Down without a known peer, as a Down; the reference never', () => {
     for (const received of ['down', 'init', 'up'] as const) {
       const robust = newSession(ROBUST);
       expect(robust.handleRx(at(1), packet(received, PEER, NOBODY))).toBe(true);
@@ -248,7 +248,7 @@ describe('the rule sets', () => {
     expect(forgotten.getState()).toBe('init');
   });
 
-  it('Init, packet Down: back under the reference, robust stays', () => {
+  it('a Down in Init: the reference goes Down, robust stays in Init', () => {
     for (const [rules, next] of [
       [REFERENCE, 'down'],
       [ROBUST, 'init'],
@@ -259,14 +259,14 @@ describe('the rule sets', () => {
     }
   });
 
-  it('Init waits 3.3 s at least under robust rules', () => {
+  it('robust: Init lasts 3.3 s of silence at least', () => {
     expect(deadlineOf(sessionIn(REFERENCE, 'init'))).toBe(at(DETECT));
     expect(deadlineOf(sessionIn(ROBUST, 'init'))).toBe(at(3_300));
     expect(deadlineOf(sessionIn(ROBUST, 'init', { detectMult: 40 })), 'a longer detection time counts').toBe(at(4_000));
     expect(deadlineOf(sessionIn(ROBUST, 'up')), 'Up waits for nobody').toBe(at(DETECT));
   });
 
-  it('a slower peer is clamped by the reference, followed by robust up to 60 s', () => {
+  it('a slower peer is clamped by the reference, and followed by robust up to 60 s', () => {
     const detectTime = (rules: Rules, desiredMinTxUs: number): [boolean, number] => {
       const session = newSession(rules);
       const changed = session.handleRx(at(0), packet('init', PEER, OURS, { desiredMinTxUs }));
@@ -280,7 +280,7 @@ describe('the rule sets', () => {
   });
 });
 
-describe('the timers', () => {
+describe('the timers of a session', () => {
   /** The agreed intervals after a packet with these wishes. */
   function agreed(rules: Rules, txUs: number, rxUs: number, changes: Partial<SessionOptions> = {}): { tx: number; rx: number } {
     const session = newSession(rules, { detectMult: 1, ...changes });
@@ -289,7 +289,7 @@ describe('the timers', () => {
     return { tx: txInterval, rx: detectTime };
   }
 
-  it.each(BOTH)('$name: the slower wish counts, within floor and ceiling', (rules) => {
+  it.each(BOTH)('$name: the slower of both intervals counts, within floor and ceiling', (rules) => {
     expect(agreed(rules, 100_000, 100_000)).toEqual({ tx: 100, rx: 100 });
     expect(agreed(rules, 200_000, 300_000)).toEqual({ tx: 300, rx: 200 });
     expect(agreed(rules, 60_000, 70_000), 'ours, where it is the slower').toEqual({ tx: 100, rx: 100 });
@@ -315,7 +315,7 @@ describe('the timers', () => {
     },
   );
 
-  it('before a packet the intervals are our own', () => {
+  it('before the first packet the intervals are our own', () => {
     const { txInterval, detectTime } = newSession(ROBUST, { txMin: 70, rxMin: 90 }).snapshot();
     expect([txInterval, detectTime]).toEqual([70, 270]);
   });
@@ -327,7 +327,7 @@ describe('the timers', () => {
     expect(deadlineOf(session)).toBe(at(1_000));
   });
 
-  it('what is advertised is what is done', () => {
+  it('the advertised intervals are the used ones', () => {
     const session = newSession(ROBUST, { txMin: 60, rxMin: 800, detectMult: 7 });
     session.handleRx(at(0), packet('down', PEER, 0));
     expect(session.packet(at(1))).toMatchObject({
@@ -343,13 +343,13 @@ describe('the timers', () => {
     });
   });
 
-  it('the next transmit is one interval away, give or take a tenth', () => {
+  it('the next transmit is one interval away, plus or minus a tenth', () => {
     const { least, most } = extremes(() => sessionIn(ROBUST, 'up'));
     expect(least).toBeCloseTo(90, 9);
     expect(most).toBeCloseTo(110, 9);
   });
 
-  it('towards a peer with multiplier 1 it is a tenth to a quarter early', () => {
+  it('towards a peer with multiplier 1 a transmit is a tenth to a quarter early', () => {
     const { least, most } = extremes(() => {
       const session = newSession(ROBUST);
       session.handleRx(at(0), packet('init', PEER, OURS, { detectMult: 1 }));
@@ -359,12 +359,12 @@ describe('the timers', () => {
     expect(most).toBeCloseTo(90, 9);
   });
 
-  it('our own multiplier 1 does not make us early', () => {
+  it('our own multiplier 1 does not make a transmit early', () => {
     const { least, most } = extremes(() => sessionIn(ROBUST, 'up', { detectMult: 1 }));
     expect([least, most].map((gap) => Math.round(gap))).toEqual([90, 110]);
   });
 
-  it('jitter fills its range, with one draw per transmit', () => {
+  it('jitter covers its range, with one draw per transmit', () => {
     fc.assert(
       fc.property(fc.double({ min: 0, max: 1, maxExcluded: true, noNaN: true }), (drawn) => {
         let draws = 0;
@@ -379,33 +379,33 @@ describe('the timers', () => {
     );
   });
 
-  it('without a generator it draws for itself', () => {
+  it('computeNextTx draws a random number by default', () => {
     const gaps = Array.from({ length: 50 }, () => sessionIn(ROBUST, 'up').computeNextTx(at(0)) - at(0));
     expect(gaps.every((gap) => gap >= 90 && gap <= 110)).toBe(true);
     expect(new Set(gaps).size).toBeGreaterThan(1);
   });
 
-  describe('while Down', () => {
+  describe('a session that is Down', () => {
     const middle = (): number => 0.5;
     const gapsOf = (session: Session, count: number): number[] =>
       Array.from({ length: count }, () => Math.round(session.computeNextTx(at(0), middle) - at(0)));
 
-    it('transmits back off, doubling up to the ceiling', () => {
+    it('doubles its transmit interval up to the ceiling', () => {
       expect(gapsOf(newSession(ROBUST), 6)).toEqual([100, 200, 400, 800, 1_000, 1_000]);
       expect(gapsOf(newSession(ROBUST, { backoffMax: 60_000 }), 12).at(-1)).toBe(60_000);
       expect(gapsOf(newSession(ROBUST, { backoffMax: 300 }), 4)).toEqual([100, 200, 300, 300]);
     });
 
-    it('it never makes us faster than either side wants', () => {
+    it('never sends faster than the agreed interval because of its backoff', () => {
       expect(gapsOf(newSession(ROBUST, { txMin: 400, backoffMax: 200 }), 3)).toEqual([400, 400, 400]);
     });
 
-    it('backoff never overflows', () => {
+    it('never overflows its backoff', () => {
       const gaps = gapsOf(newSession(ROBUST, { backoffMax: 600_000 }), 200);
       expect(gaps.at(-1)).toBe(600_000);
     });
 
-    it('the factor is one again as soon as the state is anything else', () => {
+    it('resets its backoff with every transition', () => {
       const session = newSession(ROBUST);
       gapsOf(session, 5);
       session.handleRx(at(0), packet('down', PEER, 0));
@@ -416,7 +416,7 @@ describe('the timers', () => {
       expect(gapsOf(session, 3), 'Down again starts anew').toEqual([100, 200, 400]);
     });
 
-    it.each(BOTH)('$name: a Down that the peer asked for starts anew, too', (rules) => {
+    it.each(BOTH)('$name: resets its backoff with a Down of the peer, too', (rules) => {
       for (const received of ['admin_down', 'down'] as const) {
         const session = sessionIn(rules, 'up');
         session.handleRx(at(DETECT), packet(received, PEER, OURS));
@@ -425,7 +425,7 @@ describe('the timers', () => {
     });
   });
 
-  it('silence counts from the latest arrival, even if an older one is read later', () => {
+  it('counts silence from the latest arrival, even if an older one is handled later', () => {
     const session = sessionIn(ROBUST, 'up');
     session.handleRx(at(200), packet('up', PEER, OURS));
     session.handleRx(at(150), packet('up', PEER, OURS));
@@ -434,7 +434,7 @@ describe('the timers', () => {
 });
 
 describe('detection', () => {
-  it.each(BOTH)('$name: a peer that is silent for its detection time is Down with reason timeout, not a moment sooner', (rules) => {
+  it.each(BOTH)('$name: a peer that is silent for its detection time is Down with reason timeout, and not sooner', (rules) => {
     const session = sessionIn(rules, 'up');
     expect(session.expireIfDue(at(DETECT - 0.001))).toBe(false);
     expect(session.getState()).toBe('up');
@@ -443,30 +443,30 @@ describe('detection', () => {
     expect(session.expireIfDue(at(9 * DETECT)), 'once').toBe(false);
   });
 
-  it('Init expires as well', () => {
+  it('takes Init Down, too', () => {
     const session = sessionIn(REFERENCE, 'init');
     expect(session.expireIfDue(at(DETECT))).toBe(true);
     expect(session.snapshot()).toMatchObject({ state: 'down', lastDownReason: 'timeout' });
   });
 
-  it('a session that has heard nothing has nothing to detect and never expires', () => {
+  it('never expires before the first packet', () => {
     const session = newSession(ROBUST);
     expect(session.armDetect(at(0))).toBeUndefined();
     expect(session.expireIfDue(at(1_000_000))).toBe(false);
   });
 
-  it.each(['down', 'admin_down'] as const)('in %s there is nothing to arm', (state) => {
+  it.each(['down', 'admin_down'] as const)('has no deadline in %s', (state) => {
     expect(sessionIn(ROBUST, state).armDetect(at(20_000))).toBeUndefined();
   });
 
-  it.each(['init', 'up'] as const)('arming in %s gives the deadline, and leaves one that lies ahead', (state) => {
+  it.each(['init', 'up'] as const)('armDetect in %s returns the deadline, and keeps one in the future', (state) => {
     const session = sessionIn(REFERENCE, state);
     expect(session.armDetect(at(10))).toBe(at(DETECT));
     expect(session.armDetect(at(DETECT - 0.001))).toBe(at(DETECT));
     expect(session.snapshot().detectDeadline).toBeInstanceOf(Date);
   });
 
-  it.each(['init', 'up'] as const)('arming in %s sets a stale deadline anew, one detection time from now', (state) => {
+  it.each(['init', 'up'] as const)('armDetect in %s renews a deadline that has passed, to one detection time from now', (state) => {
     const session = sessionIn(REFERENCE, state);
     expect(session.armDetect(at(DETECT))).toBe(at(2 * DETECT));
     expect(session.armDetect(at(5_000))).toBe(at(5_000 + DETECT));
@@ -485,7 +485,7 @@ describe('a snapshot', () => {
 
   const dateOf = (now: number): Date => new Date(Math.round(1_700_000_000_000 + now - monotonicNow()));
 
-  it('of a new session has everything that has not happened undefined', () => {
+  it('of a new session has undefined for everything that has not happened', () => {
     const session = newSession(ROBUST, { route: undefined });
     const now = dateOf(monotonicNow());
     expect(session.snapshot()).toEqual({
@@ -511,7 +511,7 @@ describe('a snapshot', () => {
     });
   });
 
-  it('has dates of what happened, on the wall clock', () => {
+  it('has dates of the wall clock', () => {
     const route = { table: 254, dst: '10.9.0.7/32', src: '10.0.0.1', nextHop: '10.0.0.2', protocol: 186 };
     const session = newSession(ROBUST, { route });
     const newer = { passive: true, clientVersion: [1, 2, 3, 3] as const };
@@ -546,7 +546,7 @@ describe('a snapshot', () => {
     });
   });
 
-  it('of a session that was told Down counts convergence from there, until it is Up again', () => {
+  it('after a Down of the peer counts convergence from that packet, until the session is Up again', () => {
     const session = sessionIn(ROBUST, 'up');
     session.handleRx(at(DETECT), packet('down', PEER, OURS));
     expect(session.snapshot().convDownStart).toEqual(dateOf(at(DETECT)));
@@ -563,7 +563,7 @@ describe('a snapshot', () => {
   });
 });
 
-describe('a session is refused', () => {
+describe('new Session', () => {
   const issuesOf = (given: unknown): readonly string[] => {
     try {
       new Session(given as SessionOptions);
@@ -575,7 +575,7 @@ describe('a session is refused', () => {
     throw new Error('it was accepted');
   };
 
-  it('with everything that is wrong at once', () => {
+  it('with several faults throws all of them', () => {
     const peer = { iface: 'a/b', localIP: '::1', peerIP: '224.0.0.1' };
     const wrong = { peer, txMin: 0, rxMin: '100', detectMult: 256, port: 0, localDiscr: 0, minTxFloor: -1, backoffMax: 600_001, bogus: 1 };
     expect([...issuesOf({ ...wrong, route: {}, rules: {} })].sort()).toEqual(
@@ -583,7 +583,7 @@ describe('a session is refused', () => {
     );
   });
 
-  it.each([undefined, null, 7, 'session', []])('where %s is given for its options', (nonsense) => {
+  it.each([undefined, null, 7, 'session', []])('with %s instead of options throws', (nonsense) => {
     expect(issuesOf(nonsense).length).toBeGreaterThan(0);
   });
 
@@ -599,15 +599,15 @@ describe('a session is refused', () => {
     ['half of a rule set', { rules: { staysInitOnDown: true } }, ['rules']],
     ['a peer without an address', { peer: { iface: 'eth0', localIP: '10.0.0.1' } }, ['peer.peerIP']],
     ['an unspecified peer', { peer: { ...HERE, peerIP: '0.0.0.0' } }, ['peer.peerIP']],
-  ])('with %s', (_, changes, paths) => {
+  ])('with %s throws', (_, changes, paths) => {
     expect(issuesOf({ ...options(), ...changes })).toEqual(paths);
   });
 
-  it('without what has no default', () => {
+  it('without a required field throws', () => {
     expect(issuesOf({})).toEqual(['peer', 'txMin', 'rxMin', 'detectMult']);
   });
 
-  it('but not for options that are given as undefined', () => {
+  it('with undefined for optional fields does not throw', () => {
     const nothing = Object.fromEntries(
       ['port', 'localDiscr', 'minTxFloor', 'maxTxCeil', 'backoffMax', 'route', 'rules'].map((it) => [it, undefined]),
     );
@@ -616,7 +616,7 @@ describe('a session is refused', () => {
     expect(session.snapshot().localDiscr).toBeGreaterThan(0);
   });
 
-  it('a time or a packet that is none is refused, and changes nothing', () => {
+  it('refuses an invalid time or packet later, and is not changed', () => {
     const session = sessionIn(ROBUST, 'up');
     const before = visible(session);
     const good = packet('down', PEER, OURS);
@@ -633,7 +633,7 @@ describe('a session is refused', () => {
     expect(visible(session)).toEqual(before);
   });
 
-  it('discriminators that nobody gave are not zero and differ', () => {
+  it('chooses a discriminator that is not zero and differs each time', () => {
     const drawn = Array.from({ length: 100 }, () => new Session({ ...options(), localDiscr: undefined }).snapshot().localDiscr);
     expect(drawn.every((discr) => discr > 0 && discr <= 0xffff_ffff)).toBe(true);
     expect(new Set(drawn).size).toBe(100);

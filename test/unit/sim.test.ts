@@ -13,7 +13,7 @@ function pair(options: ConstructorParameters<typeof Simulation>[0] = { delay: 1 
 }
 
 describe('a simulated pair', () => {
-  it('comes up, goes down on both sides where one direction is cut, and comes back', () => {
+  it('comes Up, goes Down on both sides when one direction is cut, and recovers', () => {
     const { world, one, other, sessions } = pair();
     expect(world.states(sessions)).toEqual(['up', 'up']);
     world.cut(one, other);
@@ -28,7 +28,7 @@ describe('a simulated pair', () => {
     expect(world.now).toBe(9_000);
   });
 
-  it('survives a restart, a stall and a session that is out of service', () => {
+  it('survives a restart, a stall and a session out of service', () => {
     const { world, one, other, sessions } = pair();
     world.restart(one, 500);
     world.run(100);
@@ -44,7 +44,7 @@ describe('a simulated pair', () => {
     expect(world.states(sessions)).toEqual(['up', 'up']);
   });
 
-  it('does the same again with the same seed', () => {
+  it('repeats the same run with the same seed', () => {
     const run = (seed: number) => {
       const { world, one, other } = pair({ seed, delay: 5, jitter: 20, loss: 0.4 });
       world.setQuality(one, other, { loss: 0.6, duplicate: 0.1, reorder: 0.1 });
@@ -54,7 +54,7 @@ describe('a simulated pair', () => {
     expect(run(7)).not.toEqual(run(8));
   });
 
-  it('is refused with the name of the field where it cannot be simulated', () => {
+  it('with an argument that cannot be simulated is refused, and the error names the field', () => {
     const { world, one, other, sessions } = pair();
     const refused = (message: string) => expect.objectContaining({ code: 'ERR_CONFIG', message }) as Error;
     expect(() => new Simulation({ loss: 1.5 })).toThrow(refused('`loss` is 1.5, and has to be from 0 to 1'));

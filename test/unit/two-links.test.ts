@@ -8,7 +8,7 @@ const ROUTE = { table: 254, dst: '127.0.0.2/32', src: '127.0.0.1', nextHop: '127
 // Any interface beside `lo` will do; there may be none that is Up.
 const OTHER = 'lo';
 
-it('are two sessions on an engine that knows the interface of a packet', async () => {
+it('two links between the same addresses are two sessions on an engine with packet info', async () => {
   const { manager } = await startFake({ bindIP: '127.0.0.1' });
   await manager.registerRoutes([
     { route: ROUTE, iface: 'eth0' },
@@ -17,7 +17,7 @@ it('are two sessions on an engine that knows the interface of a packet', async (
   expect(manager.getSessions()).toHaveLength(2);
 });
 
-it('are refused on the JavaScript engine, within one call and across calls', async () => {
+it('two links between the same addresses are refused on the JavaScript engine, within one call and across calls', async () => {
   const manager = await Manager.start({
     netlinker: new MemoryRoutes(),
     bindIP: '127.0.0.1',

@@ -22,7 +22,7 @@ async function startOver(udp: UDPService) {
 
 const coded = (code: string): Error => Object.assign(new Error(`read ${code}`), { code });
 
-describe('a transport of the user’s that dies', () => {
+describe('a transport of the user that breaks', () => {
   it.each(['EBADF', 'ENOTSOCK', 'ENODEV', 'ERR_CLOSED', 'ERR_SOCKET_DGRAM_NOT_RUNNING'])(
     'with %s when it is read stops the engine: an error event, once, and `closed` rejects with the same',
     async (code) => {
@@ -39,7 +39,7 @@ describe('a transport of the user’s that dies', () => {
     },
   );
 
-  it.each(['EBADF', 'ERR_CLOSED'])('with %s when it is written to stops the engine, too', async (code) => {
+  it.each(['EBADF', 'ERR_CLOSED'])('with %s on a write stops the engine, too', async (code) => {
     const udp = new FakeUDP();
     udp.writeTo = () => Promise.reject(coded(code));
     const { manager, errors } = await startOver(udp);
@@ -48,7 +48,7 @@ describe('a transport of the user’s that dies', () => {
     expect(errors).toHaveLength(1);
   });
 
-  it('underneath, our own included, stops the engine', async () => {
+  it('underneath, also one of this package, stops the engine', async () => {
     const listening = await listenUDP('127.0.0.1', 0);
     const socket = createSocket('udp4').bind(0, '127.0.0.1');
     await once(socket, 'listening');
@@ -64,14 +64,14 @@ describe('a transport of the user’s that dies', () => {
     }
   });
 
-  it('because the manager is closed is no fault', async () => {
+  it('because the manager closes it is no engine failure', async () => {
     const { manager, errors } = await startOver(await listenUDP('127.0.0.1', 0));
     await manager.close();
     await manager.closed;
     expect(errors).toEqual([]);
   });
 
-  it('now and then only is read again, counted, and a warning once in five seconds', async () => {
+  it('temporarily is read again, with a count and a warning once in five seconds', async () => {
     const udp = new FakeUDP();
     const { manager, errors, log } = await startOver(udp);
     udp.failReads(coded('ECONNREFUSED'), coded('ECONNREFUSED'), coded('ECONNREFUSED'));

@@ -38,7 +38,7 @@ const openers: [string, (address?: string) => Promise<UDPService>][] = [
 describe.each(openers)('a transport of %s', (_, open) => {
   const hello = Buffer.from('hello');
 
-  it('reads what another writes, with both addresses, the interface and the arrival', async () => {
+  it('reads what another one writes, with both addresses, the interface and the arrival', async () => {
     const [one, other] = [await open(), await open()];
     const before = monotonicNow();
     expect(await one.writeTo(hello, addressOf(other))).toBe(5);
@@ -62,7 +62,7 @@ describe.each(openers)('a transport of %s', (_, open) => {
     expect(arrivals).toEqual([...arrivals].sort((a, b) => a - b));
   });
 
-  it('serves readers in the order in which they asked', async () => {
+  it('serves reads in the order of the calls', async () => {
     const [one, other] = [await open(), await open()];
     const reads = [other.readFrom(), other.readFrom()];
     await one.writeTo(Buffer.from('1'), addressOf(other));
@@ -70,14 +70,14 @@ describe.each(openers)('a transport of %s', (_, open) => {
     expect((await Promise.all(reads)).map(({ data }) => Buffer.from(data).toString())).toEqual(['1', '2']);
   });
 
-  it('is told by its interface and its own address, which it has', async () => {
+  it('writes with its own interface and source address', async () => {
     const [one, other] = [await open(), await open()];
     expect(await one.writeTo(hello, addressOf(other), 'lo', '127.0.0.1')).toBe(5);
     expect(await one.writeTo(hello, addressOf(other), '')).toBe(5);
     expect(await other.readFrom()).toMatchObject({ remote: addressOf(one) });
   });
 
-  it('a read ends with ETIMEDOUT at its deadline, and the next deadline counts anew', async () => {
+  it('rejects a read with ETIMEDOUT at its deadline, and a new deadline counts from then', async () => {
     const service = await open();
     service.setReadDeadline(monotonicNow() + 20);
     await expect(service.readFrom()).rejects.toMatchObject({ code: 'ETIMEDOUT' });
@@ -88,14 +88,14 @@ describe.each(openers)('a transport of %s', (_, open) => {
     await expect(reading).resolves.toMatchObject({ localIP: '127.0.0.1' });
   });
 
-  it('a deadline that is set while a read waits ends it', async () => {
+  it('ends a waiting read with a new deadline in the past', async () => {
     const service = await open();
     const reading = service.readFrom();
     service.setReadDeadline(monotonicNow() - 1);
     await expect(reading).rejects.toMatchObject({ code: 'ETIMEDOUT' });
   });
 
-  it('a deadline beyond what a timer can take is far away, not now', async () => {
+  it('accepts a deadline beyond the range of a timer', async () => {
     const service = await open();
     service.setReadDeadline(monotonicNow() + 2 ** 40);
     const reading = service.readFrom();
@@ -104,12 +104,12 @@ describe.each(openers)('a transport of %s', (_, open) => {
     await expect(reading).resolves.toBeDefined();
   });
 
-  it.each([Number.NaN, Number.POSITIVE_INFINITY, '5', null])('refuses %s for a deadline', async (deadline) => {
+  it.each([Number.NaN, Number.POSITIVE_INFINITY, '5', null])('refuses %s as a deadline', async (deadline) => {
     const service = await open();
     expect(() => service.setReadDeadline(deadline as number)).toThrow(expect.objectContaining({ code: 'ERR_CONFIG' }));
   });
 
-  it('ends whoever reads, and refuses whoever comes, when it is closed', async () => {
+  it('rejects waiting and later reads when it is closed', async () => {
     const service = await open();
     const to = addressOf(service);
     const reading = service.readFrom();
@@ -123,7 +123,7 @@ describe.each(openers)('a transport of %s', (_, open) => {
     await service.close();
   });
 
-  it('may be closed twice at once', async () => {
+  it('can be closed twice at once', async () => {
     const service = await open();
     await Promise.all([service.close(), service.close()]);
     expect(service.localAddr()).toBeUndefined();
@@ -150,7 +150,7 @@ describe.each(openers)('a transport of %s', (_, open) => {
     },
   );
 
-  it('rejects a write of what is no bytes, or from what is no address', async () => {
+  it('rejects a write of something other than bytes, or from an invalid address', async () => {
     const service = await open();
     const to = addressOf(service);
     for (const bytes of ['hello', undefined, [1, 2], new ArrayBuffer(3)]) {
@@ -161,7 +161,7 @@ describe.each(openers)('a transport of %s', (_, open) => {
     }
   });
 
-  it('rejects a write that the system refuses, with the system’s name for it, and goes on', async () => {
+  it('rejects a write that the system refuses with the system’s code, and continues', async () => {
     const service = await open();
     await expect(service.writeTo(new Uint8Array(70_000), addressOf(service))).rejects.toMatchObject({ code: 'EMSGSIZE' });
     expect(await service.writeTo(hello, addressOf(service))).toBe(5);
@@ -169,13 +169,13 @@ describe.each(openers)('a transport of %s', (_, open) => {
 });
 
 describe('newUDPService', () => {
-  it.each(['0.0.0.0'])('refuses a socket that is bound to %s: Node would not tell where a datagram went', async (address) => {
+  it.each(['0.0.0.0'])('refuses a socket that is bound to %s, since Node does not report destinations', async (address) => {
     const socket = await boundSocket(address);
     closing.push(() => socket.close());
     expect(() => newUDPService(socket)).toThrow(expect.objectContaining({ code: 'ERR_INVALID_ADDRESS' }));
   });
 
-  it('refuses what is not bound, is closed, is of IPv6, or is no socket', async () => {
+  it('refuses a socket that is unbound, closed, of IPv6, or no socket', async () => {
     const unbound = createSocket('udp4');
     const six = createSocket('udp6');
     six.bind(0, '::1');
@@ -191,14 +191,14 @@ describe('newUDPService', () => {
     }
   });
 
-  it('refuses a source address that is not the socket’s', async () => {
+  it('refuses a source address other than the socket’s', async () => {
     const service = kept(newUDPService(await boundSocket()));
     await expect(service.writeTo(Buffer.from('x'), addressOf(service), 'lo', '127.0.0.2')).rejects.toMatchObject({
       code: 'ERR_INVALID_ADDRESS',
     });
   });
 
-  it('ends with the socket that its owner closes', async () => {
+  it('ends when its owner closes the socket', async () => {
     const socket = await boundSocket();
     const service = newUDPService(socket);
     const to = addressOf(service);
@@ -210,7 +210,7 @@ describe('newUDPService', () => {
     await service.close();
   });
 
-  it('may be closed right after its owner has closed the socket', async () => {
+  it('can be closed right after its owner has closed the socket', async () => {
     const socket = await boundSocket();
     const service = newUDPService(socket);
     socket.close();
@@ -218,7 +218,7 @@ describe('newUDPService', () => {
     expect(service.localAddr()).toBeUndefined();
   });
 
-  it('gives the error of its socket to the read that waits, or to the next', async () => {
+  it('rejects the waiting read, or the next one, with an error of the socket', async () => {
     const socket = await boundSocket();
     const service = kept(newUDPService(socket));
     const failure = (): Error => Object.assign(new Error('refused'), { code: 'ECONNREFUSED' });
@@ -234,7 +234,7 @@ describe('newUDPService', () => {
 });
 
 describe('listenUDP', () => {
-  it('on all addresses tells where each datagram went, and answers from there', async () => {
+  it('on all addresses reports the destination of each datagram, and can answer from there', async () => {
     const service = kept(await listenUDP('0.0.0.0', 0));
     const { port } = addressOf(service);
     const peer = kept(newUDPService(await boundSocket('127.0.0.9')));
@@ -245,7 +245,7 @@ describe('listenUDP', () => {
     expect(await peer.readFrom()).toMatchObject({ remote: { address: '127.0.0.5', port } });
   });
 
-  it('chooses the source address', async () => {
+  it('uses the given source address', async () => {
     const service = kept(await listenUDP('0.0.0.0', 0));
     const peer = kept(newUDPService(await boundSocket()));
     for (const src of ['127.0.0.1', '127.0.0.77']) {
@@ -255,7 +255,7 @@ describe('listenUDP', () => {
     await expect(service.writeTo(Buffer.from('x'), addressOf(peer), 'lo', '192.0.2.1')).rejects.toHaveProperty('code');
   });
 
-  it('knows when a datagram arrived in the kernel, however late it is read', async () => {
+  it('reports the arrival in the kernel, however late the datagram is read', async () => {
     const service = kept(await listenUDP('127.0.0.1', 0));
     const before = monotonicNow();
     await service.writeTo(Buffer.from('x'), addressOf(service));
@@ -267,7 +267,7 @@ describe('listenUDP', () => {
     expect(arrival).toBeLessThan(sent + 50);
   });
 
-  it('takes the port that it is given, once', async () => {
+  it('binds the given port, once', async () => {
     const first = kept(await listenUDP('127.0.0.1', 0));
     const { port } = addressOf(first);
     await expect(listenUDP('127.0.0.1', port)).rejects.toMatchObject({ code: 'EADDRINUSE' });
@@ -291,7 +291,7 @@ describe('listenUDP', () => {
 });
 
 describe('the name of an interface', () => {
-  it('is one that the host has, not a path', () => {
+  it('is that of an interface of the host, and no path', () => {
     expect(hasInterface('lo')).toBe(true);
     expect(['.', '..', '', 'lo/', '../net/lo', 'nosuchif0'].filter(hasInterface)).toEqual([]);
   });

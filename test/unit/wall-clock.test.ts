@@ -4,7 +4,7 @@ import { monotonicNow, toDate, toMicros, wallOffset } from '../../ts/base/clock.
 
 afterEach(() => void vi.restoreAllMocks());
 
-it('a moment has one date, whenever it is asked for', () => {
+it('wallOffset gives one date for one time, whenever it is called', () => {
   const moment = toMicros(monotonicNow());
   const seen = new Set<number>();
   // Through many beginnings and ends of milliseconds, in which the wall clock is read with a fraction missing.
@@ -13,7 +13,7 @@ it('a moment has one date, whenever it is asked for', () => {
   expect(seen.size).toBe(1);
 });
 
-it('a wall clock that is set is followed', () => {
+it('wallOffset follows a wall clock that is set', () => {
   const before = wallOffset();
   const now = Date.now.bind(Date);
   vi.spyOn(Date, 'now').mockImplementation(() => now() + 3_600_000);

@@ -51,7 +51,7 @@ class DemoRun {
 
   async play(): Promise<number> {
     const { hosts, description, cutBy } = this.#stage;
-    this.#say(`The stage: ${description}.`);
+    this.#say(`The network: ${description}.`);
     this.#say(`Each host sends a packet every ${INTERVAL_MS} ms; ${DETECT_MULT} intervals of silence, ${DETECT_MS} ms, mean Down.`);
 
     this.#step('1. Both hosts register their route. It is installed when packets go both ways.');
