@@ -25,6 +25,17 @@ it('every link of a page leads to a file, and to a heading of it where it names 
   expect(broken).toEqual([]);
 });
 
+it('every file that ARCHITECTURE.md or CONTRIBUTING.md names is there', () => {
+  const files = ['crate/src', 'crate/tests', 'ts', 'test', 'bench'].flatMap((folder) =>
+    readdirSync(join(ROOT, folder), { recursive: true, encoding: 'utf8' }).map((name) => `/${folder}/${name}`),
+  );
+  const named = ['ARCHITECTURE.md', '.github/CONTRIBUTING.md'].flatMap(
+    (path) => page(path).text.match(/(?<=`)[\w./-]+\.(?:rs|ts|mjs|json)(?=`)/g) ?? [],
+  );
+  expect(named.length).toBeGreaterThan(30);
+  expect(named.filter((name) => !existsSync(join(ROOT, name)) && !files.some((file) => file.endsWith(`/${name}`)))).toEqual([]);
+});
+
 it('the page on errors has every code of the sources, and no other', () => {
   const inSources = new Set(sources('ts').match(/\bERR_[A-Z_]+\b/g));
   for (const code of sources('crate/src').match(/(?<=")ERR_[A-Z_]+(?=")/g) ?? []) inSources.add(code);

@@ -1,4 +1,4 @@
-/** An engine that moves armed routes by itself, slowly and not always; `crate/tests/orders.rs` has the real one. */
+/** An engine that moves armed routes by itself, slowly and not always; `crate/tests/planner.rs` has the real one. */
 import type { ArmedRoute, RouteArming, RouteOutcome } from '../../../ts/engine/engine.js';
 import { addressToText } from '../../../ts/base/address.js';
 import { type PlacedRoute, type Route } from '../../../ts/index.js';
