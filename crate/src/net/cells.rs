@@ -5,6 +5,13 @@ use std::net::Ipv4Addr;
 
 use crate::protocol::liveness::packet::PACKET_LEN;
 
+/// The flags of recvmmsg and sendmmsg, whose types differ between the C libraries.
+#[cfg(target_env = "musl")]
+pub(super) const DONT_WAIT: libc::c_uint = libc::MSG_DONTWAIT.unsigned_abs();
+/// The flags of recvmmsg and sendmmsg, whose types differ between the C libraries.
+#[cfg(not(target_env = "musl"))]
+pub(super) const DONT_WAIT: libc::c_int = libc::MSG_DONTWAIT;
+
 /// Datagrams per system call, either way.
 pub const BATCH: usize = 64;
 

@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use nix::errno::Errno;
 
-use crate::net::cells::{BATCH, Cells, from_in_addr};
+use crate::net::cells::{BATCH, Cells, DONT_WAIT, from_in_addr};
 use crate::net::socket_options::{SK_MEMINFO_DROPS, local_addr, memory, set_option};
 use crate::protocol::liveness::packet::PACKET_LEN;
 
@@ -146,8 +146,7 @@ impl RxBatch {
             let to = headers.as_mut_ptr();
             // SAFETY: every header points to the address, the bytes and the control memory of its cell, with their
             // true sizes; the cells outlive the call and nobody else looks at them meanwhile.
-            let count =
-                unsafe { libc::recvmmsg(fd.as_raw_fd(), to, BATCH as u32, libc::MSG_DONTWAIT, ptr::null_mut()) };
+            let count = unsafe { libc::recvmmsg(fd.as_raw_fd(), to, BATCH as u32, DONT_WAIT, ptr::null_mut()) };
             let count = Errno::result(count)?.unsigned_abs() as usize;
             told.extend(headers[..count].iter().map(read_header));
             Ok(count)

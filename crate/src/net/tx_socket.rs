@@ -9,7 +9,7 @@ use std::sync::Arc;
 use nix::errno::Errno;
 use nix::sys::socket::{getsockopt, setsockopt, sockopt};
 
-use crate::net::cells::{Cells, to_in_addr};
+use crate::net::cells::{Cells, DONT_WAIT, to_in_addr};
 use crate::net::socket_options::{SK_MEMINFO_WMEM_ALLOC, memory};
 use crate::protocol::liveness::packet::PACKET_LEN;
 
@@ -148,7 +148,7 @@ impl TxBatch {
             let from = headers.as_mut_ptr();
             // SAFETY: the first `count` headers point to the address, the bytes and the control memory of their
             // cells, with their true sizes; the cells outlive the call and nobody else looks at them meanwhile.
-            let sent = unsafe { libc::sendmmsg(fd.as_raw_fd(), from, count as u32, libc::MSG_DONTWAIT) };
+            let sent = unsafe { libc::sendmmsg(fd.as_raw_fd(), from, count as u32, DONT_WAIT) };
             Errno::result(sent).map(|sent| sent.unsigned_abs() as usize)
         })
     }

@@ -81,12 +81,19 @@ fn set_attributes(attributes: libc::sched_attr) -> nix::Result<()> {
 }
 
 fn set_fifo(priority: u8) -> nix::Result<()> {
-    let parameter = libc::sched_param { sched_priority: i32::from(priority) };
-    // SAFETY: 0 names the calling thread; `parameter` outlives the call. RESET_ON_FORK keeps the priority from
+    #[allow(clippy::cast_possible_truncation)]
+    let size = size_of::<libc::sched_attr>() as u32;
+    // SAFETY: all-zero bytes are a valid `sched_attr`, which is made of numbers.
+    let attributes: libc::sched_attr = unsafe { mem::zeroed() };
+    // sched_setscheduler has no effect in musl: POSIX means the process by it. RESET_ON_FORK keeps the priority from
     // spreading to threads that are started from here.
-    let result =
-        unsafe { libc::sched_setscheduler(0, libc::SCHED_FIFO | libc::SCHED_RESET_ON_FORK, &raw const parameter) };
-    Errno::result(result).map(drop)
+    set_attributes(libc::sched_attr {
+        size,
+        sched_policy: libc::SCHED_FIFO.unsigned_abs(),
+        sched_flags: u64::from(libc::SCHED_FLAG_RESET_ON_FORK.unsigned_abs()),
+        sched_priority: priority.into(),
+        ..attributes
+    })
 }
 
 thread_local! {
@@ -190,6 +197,26 @@ mod tests {
             let mut only = CpuSet::new();
             only.set(first).unwrap();
             assert_eq!(affinity(), only, "and this one stays where it is");
+        })
+        .join()
+        .unwrap();
+    }
+
+    /// `rt_priority` and `policy` of the calling thread (proc(5)).
+    fn scheduling() -> (u32, i32) {
+        let stat = std::fs::read_to_string("/proc/thread-self/stat").unwrap();
+        // The name, in parentheses, is the second field, and may have spaces.
+        let fields: Vec<&str> = stat.rsplit_once(')').unwrap().1.split_whitespace().collect();
+        (fields[40 - 3].parse().unwrap(), fields[41 - 3].parse().unwrap())
+    }
+
+    #[test]
+    fn a_priority_that_is_granted_puts_the_thread_under_fifo_and_its_children_under_nothing() {
+        thread::spawn(|| {
+            let refused = Realtime { priority: Some(7), ..Realtime::default() }.apply();
+            let expected = if refused.is_empty() { (7, libc::SCHED_FIFO) } else { (0, libc::SCHED_OTHER) };
+            assert_eq!(scheduling(), expected, "{refused:?}");
+            assert_eq!(thread::spawn(scheduling).join().unwrap(), (0, libc::SCHED_OTHER));
         })
         .join()
         .unwrap();
