@@ -66,7 +66,7 @@ describeLab('an agent that is killed', [], () => {
       .flatMap(({ dst, protocol }) => (protocol === '186' ? [dst] : []))
       .sort();
 
-  it(`${CRASHES} times leaves the table as its sessions are, each time (seed ${SEED})`, async () => {
+  it(`and restarted ${CRASHES} times installs the routes of its sessions again each time, and no other (seed ${SEED})`, async () => {
     const random = generator(SEED);
     const peer = await Agent.start(lab, lab.two);
     await registerService(lab, peer);

@@ -13,7 +13,7 @@ import { describeLab } from './lab.js';
 const CLI = fileURLToPath(new URL('../../dist/cli.js', import.meta.url));
 
 describeLab('the demo', ['ip'], () => {
-  it('needs no packet filter to drop what a host sends: the other detects it, and comes back', () => {
+  it('cuts the path without a packet filter; the other host detects it and comes Up again', () => {
     const folder = mkdtempSync(join(tmpdir(), 'rl-path-'));
     try {
       symlinkSync(run('sh', ['-c', 'command -v ip']).trim(), join(folder, 'ip'));

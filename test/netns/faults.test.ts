@@ -10,7 +10,7 @@ import { IS_LONG } from './needs.js';
 
 const PATIENCE_MS = 15_000;
 
-describeLab('two hosts, when', ['nft'], () => {
+describeLab('the native engine between two hosts', ['nft'], () => {
   let lab: Lab;
 
   beforeEach(() => {
@@ -41,7 +41,7 @@ describeLab('two hosts, when', ['nft'], () => {
     );
   };
 
-  it('somebody deletes the route, it is put back and counted, without a transition', async () => {
+  it('puts a route back that somebody deletes, counts it, and changes no session', async () => {
     const [one] = await startPair(lab);
     const mark = one.events.length;
     lab.route(lab.one, 'del', `${lab.two.service}/32`);
@@ -51,7 +51,7 @@ describeLab('two hosts, when', ['nft'], () => {
     expect(one.events.slice(mark).filter(({ event }) => event === 'transition')).toEqual([]);
   });
 
-  it('somebody else takes the slot meanwhile, that route stays, and ours comes back when it is gone', async () => {
+  it('leaves a route of somebody else in the slot, and installs its own when that is gone', async () => {
     const [one] = await startPair(lab);
     const mark = one.events.length;
     run('ip', ['-n', lab.one.name, 'route', 'replace', `${lab.two.service}/32`, 'via', lab.two.address, 'proto', '42']);
@@ -70,7 +70,7 @@ describeLab('two hosts, when', ['nft'], () => {
     await until('ours is back', () => lab.routes(lab.one).some(({ protocol }) => protocol === '186'));
   });
 
-  it('the link goes down and comes up faster than the detection time, the route that the kernel dropped is back', async () => {
+  it('puts a route back that the kernel dropped when the link went down for less than the detection time', async () => {
     const agents = await startPair(lab, () => ({ txMin: 500, rxMin: 500 }));
     const marks = agents.map((agent) => agent.events.length);
     ip(lab.one, 'link', 'set', lab.one.iface, 'down');
@@ -82,7 +82,7 @@ describeLab('two hosts, when', ['nft'], () => {
     });
   });
 
-  it('the address is removed and added again, the sessions come back with their routes', async () => {
+  it('brings sessions and routes back when an address is removed and added again', async () => {
     const agents = await startPair(lab);
     const marks = agents.map((agent) => agent.events.length);
     ip(lab.one, 'addr', 'del', `${lab.one.address}/24`, 'dev', lab.one.iface);
@@ -92,7 +92,7 @@ describeLab('two hosts, when', ['nft'], () => {
   });
 
   it.each([1, 20, 50, 80])(
-    '%i in a hundred packets are lost, state and table agree whenever it is quiet, and all comes back',
+    'holds exactly the routes of sessions that are Up while %i in a hundred packets are lost, and recovers afterwards',
     async (percent) => {
       const agents = await startPair(lab);
       const rules = [
@@ -111,7 +111,7 @@ describeLab('two hosts, when', ['nft'], () => {
   );
 
   it.each(IS_LONG ? [3_000, 10_000] : [3_000])(
-    'the peer is stopped for %i ms and goes on, it is Down meanwhile, and says afterwards that it was itself',
+    'takes a session Down whose peer is stopped for %i ms; the peer reports its own delay afterwards',
     async (stop) => {
       const agents = await startPair(lab);
       const [one, two] = agents;
@@ -131,7 +131,7 @@ describeLab('two hosts, when', ['nft'], () => {
     },
   );
 
-  it('notifications of links overflow while the process is stopped, and its link is made anew: the session comes back', async () => {
+  it('brings a session back when its link was created again and the notifications overflowed while the process was stopped', async () => {
     const agents = await startPair(lab);
     const [one] = agents;
     one.signal('SIGSTOP');
@@ -143,7 +143,7 @@ describeLab('two hosts, when', ['nft'], () => {
     await until('both are back', () => settled(agents));
   });
 
-  it('the peer’s packets cross a router of late, and only neighbours are heard: it is Down, counted, and back with the short way', async () => {
+  it('with minTtl 255, takes a session Down when its packets start to cross a router, counts them, and brings it back without the router', async () => {
     const agents = await startPair(lab, () => ({ minTtl: 255 }));
     const [one] = agents;
     const mark = one.events.length;
@@ -164,12 +164,12 @@ describeLab('two hosts, when', ['nft'], () => {
     await until('both are back', () => settled(agents));
   });
 
-  it('the peer runs the JavaScript engine, and only neighbours are heard: it is one', async () => {
+  it('with minTtl 255, accepts the packets of a neighbour that runs the JavaScript engine', async () => {
     const agents = await startPair(lab, (host) => (host === lab.one ? { minTtl: 255 } : { engine: 'js' }));
     await until('both are up', () => settled(agents));
   });
 
-  it('this process itself was stopped, the timeout that follows says for how long', async () => {
+  it('says in localStall of a timeout for how long this process itself was stopped', async () => {
     const [one] = await startPair(lab);
     const mark = one.events.length;
     lab.cutBoth();
@@ -181,7 +181,7 @@ describeLab('two hosts, when', ['nft'], () => {
     expect(down.localStall).toBeGreaterThan(1_000);
   });
 
-  it('the kernel refuses the route, that is told with its own name and tried again until it can be', async () => {
+  it('emits the name of the system’s error when the kernel refuses a route, and retries until the kernel accepts it', async () => {
     const agents = await Promise.all([lab.one, lab.two].map((host) => AgentProcess.start(lab, host)));
     const [one, two] = agents as [Agent, Agent];
     const unreachable = serviceRoute(lab, lab.one, { nextHop: '10.202.0.9' });
@@ -194,14 +194,14 @@ describeLab('two hosts, when', ['nft'], () => {
     expect(hasRoute(lab.one)).toBe(true);
   });
 
-  it('the route is gone already at its withdrawal, that is a withdrawal', async () => {
+  it('in passive mode, resolves the withdrawal of a route that is already gone', async () => {
     const [one] = await startPair(lab, () => ({ passiveMode: true }));
     lab.route(lab.one, 'del', `${lab.two.service}/32`);
     await one.call('withdrawRoute', serviceRoute(lab, lab.one), lab.one.iface);
     expect(await one.sessions()).toEqual([]);
   });
 
-  it('the thread that moves routes cannot be started, that is an error of the route, in the log too, and is tried again', async () => {
+  it('reports ERR_NETLINK_UNAVAILABLE for a route when the route worker cannot start, and retries', async () => {
     const agents = await Promise.all([lab.one, lab.two].map((host) => AgentProcess.start(lab, host)));
     const [one, two] = agents as [Agent, Agent];
     leaveDescriptors(one, DESCRIPTORS_TO_REGISTER);
@@ -217,7 +217,7 @@ describeLab('two hosts, when', ['nft'], () => {
     expect(hasRoute(lab.one)).toBe(false);
   });
 
-  it('a route is withdrawn although the thread that moves routes could not be started, that is a withdrawal', async () => {
+  it('resolves a withdrawal although the route worker could not start', async () => {
     const one = await AgentProcess.start(lab, lab.one);
     leaveDescriptors(one, DESCRIPTORS_TO_REGISTER);
     await registerService(lab, one);
@@ -225,7 +225,7 @@ describeLab('two hosts, when', ['nft'], () => {
     expect(await one.sessions()).toEqual([]);
   });
 
-  it('the process has no descriptor left, a registration is refused with EMFILE and not for want of the interface', async () => {
+  it('refuses a registration with EMFILE when the process has no descriptor left', async () => {
     const one = await AgentProcess.start(lab, lab.one);
     leaveDescriptors(one, 0);
     await expect(registerService(lab, one)).rejects.toMatchObject({ code: 'EMFILE' });
@@ -238,7 +238,7 @@ describeLab('two hosts, when', ['nft'], () => {
     ['armed', {}],
     ['passive', { passiveMode: true }],
     ['on the JavaScript engine', { engine: 'js' }],
-  ])('the process has no descriptor left, a route is withdrawn from the kernel all the same: %s', async (_, config) => {
+  ])('deletes a kernel route when the process has no descriptor left: %s', async (_, config) => {
     const [one] = await startPair(lab, () => config);
     leaveDescriptors(one, 0);
     await one.call('withdrawRoute', serviceRoute(lab, lab.one), lab.one.iface);

@@ -33,7 +33,7 @@ interface Sent {
   readonly seconds: number;
 }
 
-describeLab('eight sessions at 100 ms × 3, while others send as fast as they can,', [], () => {
+describeLab('eight sessions at 100 ms × 3 in a flood', [], () => {
   let lab: Lab;
 
   beforeAll(() => {
@@ -130,7 +130,7 @@ describeLab('eight sessions at 100 ms × 3, while others send as fast as they ca
       'all of these from three processes at once (at 1 s × 3: who is read when so many want the cores is the scheduler’s choice)',
       { floods: [strangeGarbage, strange, forged], counted: refused, timers: { txMin: 1_000, rxMin: 1_000 } },
     ],
-  ])('do not turn for %s: it is counted, costs no memory, and is a line of the log in 5 s at most', async (what, row) => {
+  ])('change no state in a flood of %s, which is counted, takes no memory, and is logged once in 5 s at most', async (what, row) => {
     const agents = await start(row.timers);
     const [one] = agents;
     const quiet = (await one.call<LogLine[]>('logged')).length;
@@ -161,7 +161,7 @@ describeLab('eight sessions at 100 ms × 3, while others send as fast as they ca
     expect(isolated(lines), JSON.stringify(lines)).toBe(true);
   });
 
-  it('do not turn where the socket overflows, again and again, since this process does not get to read it', async () => {
+  it('change no state while the socket overflows again and again because this process is not run', async () => {
     const agents = await start(SLOW);
     const [one] = agents;
     const marks = agents.map((agent) => agent.events.length);
@@ -179,7 +179,7 @@ describeLab('eight sessions at 100 ms × 3, while others send as fast as they ca
     agents.forEach((agent, index) => expect(agent.events.slice(marks[index])).toEqual([]));
   });
 
-  it('go on where the kernel keeps the flood out of a socket that overflowed: old and new ones are heard, dead ones go', async () => {
+  it('come Up and go Down as their peers do while the socket filter keeps the flood out of the socket', async () => {
     const agents = await start(SLOW);
     const [one, two] = agents;
     const refusedBy = async (agent: Agent): Promise<{ read: number; dropped: number }> => {

@@ -23,7 +23,7 @@ describeLab('two hosts on the native engine', ['nft', 'tcpdump'], () => {
     lab.close();
   });
 
-  it('are back within 1.3 s of the heal, after a short and after a long outage', async () => {
+  it('are Up again within 1.3 s after a short and after a long outage', async () => {
     const agents = await startPair(lab);
     for (const outage of [500, 10_000]) {
       lab.cutBoth();
@@ -68,7 +68,7 @@ describeLab('two hosts on the native engine', ['nft', 'tcpdump'], () => {
     });
   }
 
-  it('do not notice that JavaScript is blocked for three seconds on both', async () => {
+  it('change no session while JavaScript is blocked for three seconds on both', async () => {
     const agents = await startPair(lab);
     await expectNoChange(agents, async (agent) => {
       await agent.call('block', 3_000);
@@ -76,7 +76,7 @@ describeLab('two hosts on the native engine', ['nft', 'tcpdump'], () => {
     });
   });
 
-  it('do not notice that JavaScript stands at a breakpoint for three seconds on both', async () => {
+  it('change no session while JavaScript stands at a breakpoint for three seconds on both', async () => {
     const agents = await startPair(lab);
     await expectNoChange(agents, async (agent) => {
       const paused = await agent.call<number>('breakpoint', 3_000);
@@ -84,7 +84,7 @@ describeLab('two hosts on the native engine', ['nft', 'tcpdump'], () => {
     });
   });
 
-  it('do not notice that JavaScript allocates without pause for three seconds on both', async () => {
+  it('change no session while JavaScript allocates without pause for three seconds on both', async () => {
     const agents = await startPair(lab, () => ({ txMin: 100, rxMin: 100 }));
     await expectNoChange(agents, async (agent) => {
       const collections = await agent.call<number>('litter', 3_000);
@@ -92,7 +92,7 @@ describeLab('two hosts on the native engine', ['nft', 'tcpdump'], () => {
     });
   });
 
-  it.each(['block', 'breakpoint'])('lose the route of a path that is cut while JavaScript stands still (%s)', async (how) => {
+  it.each(['block', 'breakpoint'])('withdraw the route of a path that is cut while JavaScript does not run (%s)', async (how) => {
     const [one] = await startPair(lab);
     const arrivals = await ArrivalMonitor.start(lab, lab.one);
     const routes = new RouteMonitor(lab, lab.one);

@@ -58,7 +58,7 @@ describe.skipIf(cannotRun())('a route of ours', () => {
     expect(theirs()).toHaveLength(1);
   });
 
-  it.each(['append', 'prepend'])('goes when its session falls although another was put beside it (%s)', async (how) => {
+  it.each(['append', 'prepend'])('is deleted when its session goes Down although another route was put beside it (%s)', async (how) => {
     const [one] = await startPair(lab);
     ip(lab.one, ...other(how, service()));
     const mark = one.events.length;
@@ -88,7 +88,7 @@ describe.skipIf(cannotRun())('a route of ours', () => {
     }
   });
 
-  it('is told as not installed while another stands in its slot, in passive mode, and comes back when that goes', async () => {
+  it('counts as not installed in passive mode while another route is in its slot, and is put back when that is gone', async () => {
     const [one] = await startPair(lab, (host) => (host === lab.one ? { passiveMode: true } : {}));
     ip(lab.one, ...other('replace', service()));
     await until('its loss is seen', async () => !(await installed(one)));
@@ -97,7 +97,7 @@ describe.skipIf(cannotRun())('a route of ours', () => {
     await until('it is back', async () => ours().length === 1 && (await installed(one)));
   });
 
-  it('leads over the interface that is watched, also where another link leads to the same next hop', async () => {
+  it('leads over the interface of its session although another link leads to the same next hop', async () => {
     // Two links to the same neighbour; the first, which the table prefers, is dead.
     ip(lab.one, 'link', 'add', 'w1', 'type', 'veth', 'peer', 'name', 'w2', 'netns', lab.two.name);
     ip(lab.one, 'link', 'set', 'w1', 'up');
@@ -141,7 +141,7 @@ describe.skipIf(cannotRun())('a route of ours', () => {
     expect(ours()).toHaveLength(4);
   });
 
-  it('that two agents want for one slot is put back with growing delays, and both say so once', async () => {
+  it('is put back with growing delays when two agents want one slot, and each logs it once', async () => {
     ip(lab.one, 'addr', 'add', '10.201.0.11/24', 'dev', lab.one.iface);
     const [first, two] = await startPair(lab);
     const second = await Agent.start(lab, lab.one, { bindIP: '10.201.0.11' });
@@ -160,7 +160,7 @@ describe.skipIf(cannotRun())('a route of ours', () => {
     expect(routes.endpoints.reduce((sum, endpoint) => sum + endpoint.restoresDelayed, 0)).toBeGreaterThan(0);
   });
 
-  it('stays at the end of the manager although it says AdminDown, unless it is to be withdrawn', async () => {
+  it('stays when the manager closes with adminDown, unless withdrawRoutes is set', async () => {
     for (const { config } of WAYS) {
       const [one, two] = await startPair(lab, (host) => (host === lab.one ? config : {}));
       const mark = two.events.length;
@@ -173,7 +173,7 @@ describe.skipIf(cannotRun())('a route of ours', () => {
     }
   });
 
-  it.each(WAYS)('follows another next hop, $way, without a moment in which there is none', async ({ config }) => {
+  it.each(WAYS)('is replaced by one with another next hop, $way, without a moment without a route', async ({ config }) => {
     ip(lab.two, 'addr', 'add', '10.201.0.3/24', 'dev', lab.two.iface);
     const [one] = await startPair(lab, (host) => (host === lab.one ? config : {}));
     const { spawn } = await import('node:child_process');
@@ -192,7 +192,7 @@ describe.skipIf(cannotRun())('a route of ours', () => {
     expect(one.events.filter(({ event, from }) => event === 'transition' && from === 'up')).toEqual([]);
   });
 
-  it('that an agent adopts is looked for: one that vanished is not installed', async () => {
+  it('does not count as installed when it vanished before an agent adopts it', async () => {
     const one = await Agent.start(lab, lab.one);
     await registerService(lab, one);
     run('ip', [
