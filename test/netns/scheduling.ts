@@ -1,4 +1,4 @@
-/** What the machine's scheduler did to the agents' threads meanwhile: only a run that it left alone says something of them. */
+/** Experiments whose result counts only if the machine ran the agents' threads on time. */
 import type { Agent } from './agent.js';
 
 const ATTEMPTS = 5;
@@ -8,7 +8,7 @@ const ATTEMPTS = 5;
  *
  * @param longestMs a turn of an engine that is later than this spoils the experiment
  * @param experiment gives its assertions as a function
- * @param countOthers how often others that take part, such as a relay, were late so far
+ * @param countOthers how often other processes of the experiment, such as a relay, were late so far
  * @throws Error where the threads were late in each of five attempts
  */
 export async function whileThreadsRun(

@@ -85,8 +85,8 @@ fn set_fifo(priority: u8) -> nix::Result<()> {
     let size = size_of::<libc::sched_attr>() as u32;
     // SAFETY: all-zero bytes are a valid `sched_attr`, which is made of numbers.
     let attributes: libc::sched_attr = unsafe { mem::zeroed() };
-    // sched_setscheduler has no effect in musl: POSIX means the process by it. RESET_ON_FORK keeps the priority from
-    // spreading to threads that are started from here.
+    // musl's sched_setscheduler fails with ENOSYS. RESET_ON_FORK keeps the priority from spreading to threads that are
+    // started from here.
     set_attributes(libc::sched_attr {
         size,
         sched_policy: libc::SCHED_FIFO.unsigned_abs(),
