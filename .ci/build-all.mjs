@@ -8,6 +8,8 @@ import { chmodSync, existsSync, mkdirSync, readdirSync, readFileSync, statSync, 
 import { delimiter, dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 
+import { hashOfAddon, readStamp, writeStamp } from './stamp.mjs';
+
 const ROOT = join(dirname(fileURLToPath(import.meta.url)), '..');
 const CACHE = join(ROOT, 'node_modules', '.cache', 'route-liveness');
 const PYTHON = join(CACHE, 'python');
@@ -22,11 +24,14 @@ const targets = manifest.napi.targets.filter((target) => wanted.length === 0 || 
 const unknown = wanted.filter((target) => !manifest.napi.targets.includes(target));
 if (unknown.length > 0) fail(`no such target: ${unknown.join(', ')}; there are ${manifest.napi.targets.join(', ')}`);
 
+run(process.execPath, ['.ci/prepare.mjs', '--packages']);
 mkdirSync(CACHE, { recursive: true });
 const left = [];
 for (const target of targets) {
   try {
     build(target);
+    // The set-up builds this machine's addon for this machine's glibc; what was built here serves it, and stays.
+    if (target === hostTarget()) writeStamp({ ...readStamp(), addon: hashOfAddon() });
   } catch (error) {
     left.push(`${target}: ${error.message}`);
   }
@@ -55,6 +60,11 @@ function build(target) {
     ],
     env,
   );
+}
+
+function hostTarget() {
+  const { stdout = '' } = spawnSync('rustc', ['-vV'], { encoding: 'utf8' });
+  return /^host: (.*)$/m.exec(stdout)?.[1];
 }
 
 function hasStandardLibrary(target) {

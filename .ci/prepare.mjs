@@ -1,13 +1,13 @@
 // Makes a checkout ready to run: installs npm packages where the lock file or Node changed, and builds what changed.
-// Plain Node, no dependency: it runs before there are any.
+// `--packages` installs the packages only. Plain Node, no dependency: it runs before there are any.
 import { spawnSync } from 'node:child_process';
-import { createHash } from 'node:crypto';
-import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import { existsSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { dirname, join, relative } from 'node:path';
 import { fileURLToPath } from 'node:url';
 
+import { hashOfAddon, hashOfPackages, hashOfTypeScript, readStamp, writeStamp } from './stamp.mjs';
+
 const ROOT = join(dirname(fileURLToPath(import.meta.url)), '..');
-const STAMP = join(ROOT, 'node_modules', '.route-liveness.json');
 const LOCK = join(ROOT, '.prepare.lock');
 const LOCK_PATIENCE_MS = 15 * 60_000;
 
@@ -17,8 +17,10 @@ takeLock();
 try {
   const stamp = readStamp();
   installPackages(stamp);
-  buildAddon(stamp);
-  buildTypeScript(stamp);
+  if (!process.argv.includes('--packages')) {
+    buildAddon(stamp);
+    buildTypeScript(stamp);
+  }
 } finally {
   rmSync(LOCK, { force: true });
 }
@@ -30,7 +32,7 @@ function requireNode() {
 }
 
 function installPackages(stamp) {
-  const wanted = `${process.version} ${hash(['package.json', 'package-lock.json'])}`;
+  const wanted = hashOfPackages();
   if (stamp.packages === wanted && existsSync('node_modules/.package-lock.json')) return;
   say('installing npm packages …');
   run('npm', ['ci', '--include=dev', '--include=optional', '--no-audit', '--no-fund'], withoutNpm());
@@ -40,7 +42,7 @@ function installPackages(stamp) {
 }
 
 function buildAddon(stamp) {
-  const wanted = hash(['crate/Cargo.toml', 'crate/Cargo.lock', 'crate/build.rs', ...filesBelow('crate/src')]);
+  const wanted = hashOfAddon();
   if (stamp.addon === wanted && builtAddons().length > 0) return;
   if (process.platform !== 'linux') {
     say(`the native addon is for Linux; this is ${process.platform}`);
@@ -53,7 +55,7 @@ function buildAddon(stamp) {
 }
 
 function buildTypeScript(stamp) {
-  const wanted = hash(['package.json', 'tsconfig.json', 'tsup.config.ts', ...filesBelow('ts')]);
+  const wanted = hashOfTypeScript();
   if (stamp.typescript === wanted && existsSync('dist/index.js') && existsSync('dist/index.d.ts')) return;
   say('building TypeScript …');
   run('npm', ['run', '--silent', 'build:ts']);
@@ -111,37 +113,8 @@ function readIfThere(path) {
   }
 }
 
-function readStamp() {
-  try {
-    return JSON.parse(readFileSync(STAMP, 'utf8'));
-  } catch {
-    return {};
-  }
-}
-
-function writeStamp(stamp) {
-  mkdirSync(dirname(STAMP), { recursive: true });
-  writeFileSync(STAMP, JSON.stringify(stamp));
-}
-
 function builtAddons() {
   return existsSync('dist/native') ? readdirSync('dist/native').filter((name) => name.endsWith('.node')) : [];
-}
-
-function filesBelow(folder) {
-  return readdirSync(folder, { withFileTypes: true, recursive: true })
-    .filter((entry) => entry.isFile())
-    .map((entry) => join(entry.parentPath ?? entry.path, entry.name))
-    .sort();
-}
-
-function hash(files) {
-  const sum = createHash('sha256');
-  for (const file of files) {
-    const there = existsSync(file) && statSync(file).isFile();
-    sum.update(`${file}\0`).update(there ? readFileSync(file) : '');
-  }
-  return sum.digest('hex');
 }
 
 /** What npm told this script must not steer the npm that it starts. */
