@@ -8,15 +8,13 @@ import { chmodSync, existsSync, mkdirSync, readdirSync, readFileSync, statSync, 
 import { delimiter, dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 
+import { GLIBC, glibcOf } from './glibc.mjs';
 import { hashOfAddon, readStamp, writeStamp } from './stamp.mjs';
 
 const ROOT = join(dirname(fileURLToPath(import.meta.url)), '..');
 const CACHE = join(ROOT, 'node_modules', '.cache', 'route-liveness');
 const PYTHON = join(CACHE, 'python');
 const DEBIAN = join(CACHE, 'debian');
-
-/** Debian 11 and everything later; RHEL 7. */
-const GLIBC = '2.17';
 
 const manifest = JSON.parse(readFileSync(join(ROOT, 'package.json'), 'utf8'));
 const wanted = process.argv.slice(2);
@@ -131,12 +129,6 @@ function built() {
     MB: Number((statSync(join(folder, file)).size / 1e6).toFixed(2)),
     glibc: glibcOf(join(folder, file)),
   }));
-}
-
-function glibcOf(file) {
-  const versions = readFileSync(file, 'latin1').match(/GLIBC_2\.\d+(?:\.\d+)?/g) ?? [];
-  const minor = (version) => Number(version.split('.')[1]);
-  return versions.sort((first, second) => minor(first) - minor(second)).at(-1) ?? '';
 }
 
 function has(program, argument) {

@@ -1,11 +1,15 @@
 // `npm run pack:all -- --destination DIR`: makes the packages of a release as tarballs: one for each addon in dist/native, and
-// the main package, which depends on those. `--all-targets` fails where the addon of a target is missing.
+// the main package, which depends on those. `--release` builds no addon, and fails where one is missing or needs a newer glibc
+// than a release may.
 import { spawnSync } from 'node:child_process';
 import { copyFileSync, cpSync, existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { dirname, join, resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
+
+import { GLIBC, glibcOf, isTooNew } from './glibc.mjs';
+import { isPlaceholder, PUBLISHER } from './publisher.mjs';
 
 const ROOT = join(dirname(fileURLToPath(import.meta.url)), '..');
 const NATIVE = join(ROOT, 'dist', 'native');
@@ -14,15 +18,16 @@ const CPUS = { x86_64: 'x64', aarch64: 'arm64' };
 const LIBCS = { gnu: 'glibc', musl: 'musl' };
 
 const { values } = parseArgs({
-  options: { destination: { type: 'string' }, 'all-targets': { type: 'boolean', default: false } },
+  options: { destination: { type: 'string' }, release: { type: 'boolean', default: false } },
 });
 if (values.destination === undefined) fail('where to? npm run pack:all -- --destination DIR');
 const destination = resolve(values.destination);
 mkdirSync(destination, { recursive: true });
 
-run('node', ['.ci/prepare.mjs'], ROOT);
+if (values.release && isPlaceholder() && process.env.CI) fail('.ci/publisher.mjs does not name the repository');
+run('node', ['.ci/prepare.mjs', ...(values.release ? ['--without-addon'] : [])], ROOT);
+run('node', ['.ci/versions.mjs'], ROOT);
 const manifest = JSON.parse(readFileSync(join(ROOT, 'package.json'), 'utf8'));
-checkVersions();
 
 const stage = mkdtempSync(join(tmpdir(), 'route-liveness-pack-'));
 try {
@@ -32,25 +37,19 @@ try {
   rmSync(stage, { recursive: true, force: true });
 }
 
-/** The version is package.json's; the crate and the lock file repeat it. */
-function checkVersions() {
-  const crate = /^version = "(.*)"$/m.exec(readFileSync(join(ROOT, 'crate', 'Cargo.toml'), 'utf8'))?.[1];
-  const lock = JSON.parse(readFileSync(join(ROOT, 'package-lock.json'), 'utf8')).version;
-  if (crate === manifest.version && lock === manifest.version) return;
-  fail(`the versions differ: package.json ${manifest.version}, crate/Cargo.toml ${crate}, package-lock.json ${lock}`);
-}
-
 /** The package of one target's addon; `undefined` where that was not built. */
 function packPlatform(target) {
   const [arch, , os, libc] = target.split('-');
   const triple = `${os}-${CPUS[arch]}-${libc}`;
   const file = `${manifest.napi.binaryName}.${triple}.node`;
   if (!existsSync(join(NATIVE, file))) {
-    if (values['all-targets']) fail(`${file} is missing: npm run build:all -- ${target}`);
+    if (values.release) fail(`${file} is missing: npm run build:all -- ${target}`);
     return undefined;
   }
+  const glibc = glibcOf(join(NATIVE, file));
+  if (values.release && isTooNew(glibc)) fail(`${file} needs ${glibc}; a release may need ${GLIBC}: npm run build:all -- ${target}`);
   const name = `${manifest.name}-${triple}`;
-  const { version, license, engines, repository, bugs, homepage, author } = manifest;
+  const { version, license, engines } = manifest;
   const folder = join(stage, name);
   mkdirSync(folder);
   copyFileSync(join(NATIVE, file), join(folder, file));
@@ -61,17 +60,7 @@ function packPlatform(target) {
     `# ${name}\n\nThe native addon of \`${manifest.name}\` for ${target}. Install \`${manifest.name}\`, which brings it.\n`,
   );
   writeManifest(folder, {
-    ...{
-      name,
-      version,
-      description: `The native addon of ${manifest.name} for ${target}`,
-      license,
-      author,
-      repository,
-      bugs,
-      homepage,
-      engines,
-    },
+    ...{ name, version, description: `The native addon of ${manifest.name} for ${target}`, license, ...PUBLISHER, engines },
     ...{ main: file, files: [file, 'THIRD-PARTY-NOTICES.txt'] },
     ...{ os: [os], cpu: [CPUS[arch]], libc: [LIBCS[libc]], preferUnplugged: true },
   });
@@ -87,7 +76,7 @@ function packMain(optionalDependencies) {
   }
   // What only a checkout needs stays there.
   const { scripts: _scripts, devDependencies: _dev, napi: _napi, ...published } = manifest;
-  writeManifest(folder, { ...published, optionalDependencies });
+  writeManifest(folder, { ...published, ...PUBLISHER, optionalDependencies });
   pack(folder);
 }
 

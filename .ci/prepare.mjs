@@ -1,5 +1,6 @@
 // Makes a checkout ready to run: installs npm packages where the lock file or Node changed, and builds what changed.
-// `--packages` installs the packages only. Plain Node, no dependency: it runs before there are any.
+// `--packages` only installs packages, `--without-addon` leaves the addon as it is. Plain Node, no dependency: it runs before
+// there are any.
 import { spawnSync } from 'node:child_process';
 import { existsSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { dirname, join, relative } from 'node:path';
@@ -17,12 +18,14 @@ takeLock();
 try {
   const stamp = readStamp();
   installPackages(stamp);
-  if (!process.argv.includes('--packages')) {
-    buildAddon(stamp);
-    buildTypeScript(stamp);
-  }
+  if (!has('--packages', '--without-addon')) buildAddon(stamp);
+  if (!has('--packages')) buildTypeScript(stamp);
 } finally {
   rmSync(LOCK, { force: true });
+}
+
+function has(...flags) {
+  return flags.some((flag) => process.argv.includes(flag));
 }
 
 function requireNode() {
