@@ -16,9 +16,8 @@ it('a project has neither cargo nor a compiler in its PATH', async ({ expect }) 
   }
 });
 
-it.for(PACKAGE_MANAGERS)(
-  '$name installs a package whose sessions run on the native engine, by import and by require',
-  async (manager, context) => {
+for (const manager of PACKAGE_MANAGERS) {
+  it(`${manager.name} installs a package whose sessions run on the native engine, by import and by require`, async (context) => {
     using project = new Project();
     project.copy('up.mjs');
     project.copyCommonJs('up.mjs', 'up.cjs');
@@ -32,5 +31,5 @@ it.for(PACKAGE_MANAGERS)(
         expectUp(context, output, { installed: manager.name, loaded, ran: `Node ${line}` });
       }
     }
-  },
-);
+  });
+}
