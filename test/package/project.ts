@@ -1,5 +1,5 @@
 /** A project of a user: an empty folder outside of the checkout, where no compiler is found. */
-import { cpSync, mkdirSync, mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
+import { cpSync, existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -16,7 +16,7 @@ export class Project implements Disposable {
   readonly folder: string;
 
   constructor(manifest: object = {}) {
-    this.folder = mkdtempSync(join(tmpdir(), 'route-liveness-project-'));
+    this.folder = mkdtempSync(join(lonelyFolder(), 'route-liveness-project-'));
     this.write('package.json', JSON.stringify({ name: 'project', version: '1.0.0', private: true, ...manifest }));
     mkdirSync(join(this.folder, '.home'));
     writeFileSync(join(this.folder, '.npmrc'), `registry=${inject('registry')}/\n`);
@@ -72,6 +72,19 @@ export class Project implements Disposable {
     }
     return { PATH: bin, HOME: this.path('.home'), npm_config_registry: inject('registry'), npm_config_userconfig: this.path('.npmrc') };
   }
+}
+
+/** A folder for temporary files in which, and above which, there are no packages: a program would find them. */
+function lonelyFolder(): string {
+  const found = [tmpdir(), '/var/tmp', '/dev/shm'].find(
+    (folder) => !foldersUpFrom(folder).some((it) => existsSync(join(it, 'node_modules'))),
+  );
+  if (found === undefined) throw new Error('each folder for temporary files has node_modules in it, or above it');
+  return found;
+}
+
+function foldersUpFrom(folder: string): string[] {
+  return dirname(folder) === folder ? [folder] : [folder, ...foldersUpFrom(dirname(folder))];
 }
 
 function programOf(name: string): string {

@@ -40,5 +40,14 @@ for (const version of COMPILERS) {
 
 async function compile(project: Project, version: (typeof COMPILERS)[number], flags: readonly string[]): Promise<void> {
   const compiler = tool(`typescript-${version}`, 'bin', 'tsc');
-  await project.run(node('22'), [compiler, '--noEmit', '--strict', '--exactOptionalPropertyTypes', '--target', 'es2022', ...flags, 'types.ts']);
+  await project.run(node('22'), [
+    compiler,
+    '--noEmit',
+    '--strict',
+    '--exactOptionalPropertyTypes',
+    '--target',
+    'es2022',
+    ...flags,
+    'types.ts',
+  ]);
 }
