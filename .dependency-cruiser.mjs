@@ -54,7 +54,7 @@ export default {
       name: 'no-orphans',
       comment: 'A file that nothing imports is an entry, or dead.',
       severity: 'error',
-      from: { orphan: true, path: '^ts/', pathNot: '\\.json$' },
+      from: { orphan: true, path: '^ts/', pathNot: '\\.(json|d\\.cts)$' },
       to: {},
     },
   ],

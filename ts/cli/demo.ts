@@ -168,7 +168,7 @@ export async function agent([given = '']: readonly string[]): Promise<number> {
   });
   manager.on('route', ({ op, ok, route, duration, error }) => {
     const done = op === 'add' ? 'installed' : 'withdrawn';
-    const text = ok ? `${route.dst} ${done} in ${duration.toFixed(2)} ms` : `${route.dst} could not be ${done}: ${error?.message}`;
+    const text = ok ? `${route.dst} ${done} in ${duration.toFixed(2)} ms` : `${route.dst} could not be ${done}: ${error.message}`;
     print({ kind: 'route', at: Date.now(), text, what: ok ? op : 'failed' });
   });
   const route = { table: 254, dst: other.prefix, src: host.address, nextHop: other.address, protocol: 186 };

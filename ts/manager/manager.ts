@@ -5,9 +5,7 @@ import type { AddressInfo } from 'node:net';
 import { wallOffset } from '../base/clock.js';
 import { closedError, ConfigError, LivenessError, messageOf, toError } from '../base/errors.js';
 import { optionsOf, SIGNAL_SCHEMA } from '../base/fields.js';
-import { warnProcess } from '../base/guard.js';
-import { componentLogger, type Logger } from '../base/logger.js';
-import { formatRoute, type Peer, type Route } from '../base/route.js';
+import type { Peer, Route } from '../base/route.js';
 import { BufferedListener } from '../engine/buffered-listener.js';
 import type { Capabilities, Engine, EngineListener, SessionRecord } from '../engine/engine.js';
 import { type EngineFactory, startEngine } from '../engine/select.js';
@@ -29,13 +27,15 @@ import { toEngineOptions } from './engine-options.js';
 import type { RouteFilter } from './leftover-routes.js';
 import type { ManagedSession } from './managed-session.js';
 import { checkRegistry, type MetricsReading, showMetrics } from './metrics-feed.js';
+import { ManagerLog } from './manager-log.js';
 import { MetricsReader } from './metrics-reader.js';
 import type { Registration } from './registration-plan.js';
 import { RouteManager, type RouteRef } from './route-manager.js';
 import { SafeEmitter } from './safe-emitter.js';
 import { type SessionSnapshot, toSessionSnapshot } from './session-snapshot.js';
 import { type ManagerStats, toStats } from './stats.js';
-import { toTransition, type Transition, TransitionStream } from './transitions.js';
+import { TransitionStreams } from './transition-streams.js';
+import { toTransition, type Transition } from './transitions.js';
 
 /** What a manager emits. */
 export interface ManagerEvents {
@@ -66,11 +66,11 @@ export class Manager extends SafeEmitter<ManagerEvents> implements AsyncDisposab
    */
   readonly closed: Promise<void>;
   readonly #config: ResolvedConfig;
-  readonly #log: Logger;
+  readonly #log: ManagerLog;
   readonly #engine: Engine;
   readonly #installer: RouteInstaller;
   readonly #routeManager: RouteManager;
-  readonly #streams = new Set<TransitionStream>();
+  readonly #streams: TransitionStreams;
   readonly #metricsReader: MetricsReader;
   readonly #endMetrics: (last: MetricsReading) => void;
   #settleClosed!: { resolve: () => void; reject: (error: Error) => void };
@@ -98,9 +98,9 @@ export class Manager extends SafeEmitter<ManagerEvents> implements AsyncDisposab
     // JavaScript callers have no types that keep them from this.
     if (!(buffered instanceof BufferedListener))
       throw new ConfigError([{ path: '', message: 'A manager is made by `await Manager.start(config)`, not by `new`' }]);
-    const log = componentLogger(config.logger, 'liveness');
+    const log = new ManagerLog(config.logger);
     super((error, event) => {
-      reportListenerFailure(log, config.logger !== undefined, error, event);
+      log.listenerFailed(error, event);
     });
     this.#config = config;
     this.#log = log;
@@ -112,14 +112,27 @@ export class Manager extends SafeEmitter<ManagerEvents> implements AsyncDisposab
     });
     this.#engine = engine;
     this.#installer = this.#newInstaller();
-    this.#routeManager = new RouteManager({ engine, installer: this.#installer, config, log, assertOpen: () => this.#assertOpen() });
+    this.#routeManager = new RouteManager({
+      engine,
+      installer: this.#installer,
+      config,
+      log: log.logger,
+      assertOpen: () => this.#assertOpen(),
+    });
     const { registry } = this.#routeManager;
+    this.#streams = new TransitionStreams({
+      limit: config.maxEvents,
+      exists: (peer) => registry.session(peer) !== undefined,
+      onDropped: (count) => {
+        log.transitionsDropped(count);
+      },
+    });
     this.#metricsReader = new MetricsReader({ engine, installer: this.#installer, registry, config });
     const { metricsRegistry, metricsPrefix } = config;
     this.#endMetrics =
       metricsRegistry === undefined ? () => undefined : showMetrics(metricsRegistry, metricsPrefix, () => this.#metricsReader.read());
     buffered.attach(this.#listener());
-    if (config.detectMult === 1) log.warn({ detectMult: 1 }, 'detectMult 1: a single lost packet takes a session down');
+    if (config.detectMult === 1) log.logger.warn({ detectMult: 1 }, 'detectMult 1: a single lost packet takes a session down');
   }
 
   /** The engine that runs. */
@@ -248,7 +261,7 @@ export class Manager extends SafeEmitter<ManagerEvents> implements AsyncDisposab
     return session === undefined ? undefined : this.#snapshots([session.id])[0];
   }
 
-  /** EndpointCounters of engine and routes. @throws LivenessError `ERR_CLOSED` */
+  /** Counters of the engine and the routes. @throws LivenessError `ERR_CLOSED` */
   stats(): ManagerStats {
     this.#assertOpen();
     let registered = 0;
@@ -266,28 +279,7 @@ export class Manager extends SafeEmitter<ManagerEvents> implements AsyncDisposab
    */
   transitions(options?: { signal?: AbortSignal | undefined }): AsyncIterableIterator<Transition> {
     const { signal } = optionsOf(SIGNAL_SCHEMA, options);
-    let abortListener: Disposable | undefined;
-    const stream = new TransitionStream({
-      limit: this.#config.maxEvents,
-      exists: (peer) => this.#routeManager.registry.session(peer) !== undefined,
-      onDropped: (count) => {
-        const message = `nobody reads a stream of transitions: ${count} records of sessions that have ended were dropped`;
-        this.#log.warn({ code: 'ERR_TRANSITIONS_DROPPED', count }, message);
-      },
-      onEnd: () => {
-        this.#streams.delete(stream);
-        abortListener?.[Symbol.dispose]();
-      },
-    });
-    if (this.#failed !== undefined) {
-      stream.fail(this.#failed);
-    } else if (this.#closing !== undefined || signal?.aborted === true) {
-      stream.end();
-    } else {
-      this.#streams.add(stream);
-      if (signal !== undefined) abortListener = addAbortListener(signal, () => stream.end());
-    }
-    return stream;
+    return this.#streams.open(signal);
   }
 
   /** Keeps the process alive while the manager is open. This is the default. */
@@ -327,10 +319,11 @@ export class Manager extends SafeEmitter<ManagerEvents> implements AsyncDisposab
 
   #newInstaller(): RouteInstaller {
     const report = (operation: RouteOperation): void => {
-      this.#reportOperation(operation);
+      this.#log.operation(operation);
+      this.deliver('route', operation);
     };
     const warn = (fields: object, message: string): void => {
-      this.#log.warn(fields, message);
+      this.#log.logger.warn(fields, message);
     };
     const { netlinker, passiveMode } = this.#config;
     if (!passiveMode && netlinker instanceof NetlinkRoutes && this.#engine.arming !== undefined) {
@@ -348,7 +341,7 @@ export class Manager extends SafeEmitter<ManagerEvents> implements AsyncDisposab
         if (this.#installer instanceof ArmedInstaller) this.#installer.outcomes(outcomes);
       },
       warning: (code, message) => {
-        this.#log.warn({ code }, message);
+        this.#log.warning(code, message);
       },
       fatal: (error) => {
         this.#fail(error);
@@ -378,29 +371,13 @@ export class Manager extends SafeEmitter<ManagerEvents> implements AsyncDisposab
 
   #report(session: ManagedSession, record: SessionRecord): void {
     if (record.longRoundTripUs !== undefined) {
-      const roundTrip = record.longRoundTripUs / 1_000;
-      this.#log.warn({ ...session.peer, roundTrip }, `the round trip, ${roundTrip} ms at least, is longer than the detection time`);
+      this.#log.longRoundTrip(session.peer, record.longRoundTripUs / 1_000);
     }
     if (record.count === 0) return;
     const transition = toTransition(session.peer, record);
-    this.#logTransition(transition);
-    for (const stream of this.#streams) stream.push(transition);
+    this.#log.transition(transition);
+    this.#streams.push(transition);
     this.deliver('transition', transition);
-  }
-
-  #logTransition(transition: Transition): void {
-    const { peer, from, to, reason, cause, count, localStall, silence } = transition;
-    const fields = { ...peer, from, to, reason, cause, count, localStall, silence };
-    if (to === 'down' && from !== 'admin_down') this.#log.warn(fields, `session went from ${from} to ${to} (${reason})`);
-    else this.#log.info(fields, `session went from ${from} to ${to}`);
-  }
-
-  #reportOperation(operation: RouteOperation): void {
-    const { route, iface, op, ok, error, duration } = operation;
-    const fields = { ...route, iface, op, duration, ...(error === undefined ? {} : { err: error }) };
-    if (ok) this.#log.info(fields, `route ${op === 'add' ? 'installed' : 'withdrawn'}: ${formatRoute(route)}`);
-    else this.#log.error(fields, `route could not be ${op === 'add' ? 'installed' : 'withdrawn'}: ${messageOf(error)}`);
-    this.deliver('route', operation);
   }
 
   #snapshots(ids?: readonly number[]): SessionSnapshot[] {
@@ -420,17 +397,17 @@ export class Manager extends SafeEmitter<ManagerEvents> implements AsyncDisposab
     try {
       if (options.withdrawRoutes === true && this.#failed === undefined) await this.#routeManager.withdrawAll();
     } catch (error) {
-      this.#log.error({ err: toError(error) }, `not all routes were withdrawn: ${messageOf(error)}`);
+      this.#log.logger.error({ err: toError(error) }, `not all routes were withdrawn: ${messageOf(error)}`);
     }
     // From here on no transition changes a route.
     this.#routeManager.close();
-    for (const stream of this.#streams) stream.end();
+    this.#streams.close();
     this.#metricsReader.read();
     try {
       const last = await this.#engine.close({ adminDown: options.adminDown ?? false });
       this.#endMetrics(this.#metricsReader.final(last));
     } finally {
-      this.#log.info({}, 'closed');
+      this.#log.logger.info({}, 'closed');
       this.#settleClosed.resolve();
     }
   }
@@ -438,11 +415,9 @@ export class Manager extends SafeEmitter<ManagerEvents> implements AsyncDisposab
   #fail(error: Error): void {
     if (this.#failed !== undefined || this.#closing !== undefined) return;
     this.#failed = error;
-    const message = `the engine has stopped: ${messageOf(error)}`;
-    this.#log.error({ err: error }, message);
-    if (this.#config.logger === undefined && this.listenerCount('error') === 0) warnProcess('ERR_ENGINE_STOPPED', message);
+    this.#log.engineStopped(error, this.listenerCount('error') > 0);
     this.#settleClosed.reject(error);
-    for (const stream of this.#streams) stream.fail(error);
+    this.#streams.fail(error);
     this.deliver('error', error);
     this.#closeInBackground({ adminDown: false, withdrawRoutes: false });
   }
@@ -450,7 +425,7 @@ export class Manager extends SafeEmitter<ManagerEvents> implements AsyncDisposab
   /** Closes without a caller that waits: a failure is logged. Callers of `close` get the same rejection. */
   #closeInBackground(options: CloseOptions): void {
     this.close(options).catch((error: unknown) => {
-      this.#log.error({ err: error }, `closing failed: ${messageOf(error)}`);
+      this.#log.logger.error({ err: error }, `closing failed: ${messageOf(error)}`);
     });
   }
 
@@ -492,11 +467,4 @@ async function createManager(
 
 function throwIfAborted(signal: AbortSignal | undefined): void {
   if (signal?.aborted === true) throw signal.reason;
-}
-
-/** Logs the failure of a listener; without a logger, warns the process. */
-function reportListenerFailure(log: Logger, logs: boolean, error: Error, event: string): void {
-  const message = `a listener of '${event}' failed: ${messageOf(error)}`;
-  if (logs) log.error({ err: error, event }, message);
-  else warnProcess('ERR_LISTENER', message);
 }

@@ -47,14 +47,18 @@ export function toTransition(peer: Readonly<Peer>, record: SessionRecord): Trans
   };
 }
 
-/** The limits and callbacks of a stream. */
-export interface TransitionStreamOptions {
+/** The limit of a stream of transitions, and what it calls. */
+export interface StreamLimits {
   /** When more records than this wait, those of ended sessions are dropped. */
   readonly limit: number;
   /** Whether a session with a peer exists. */
   readonly exists: (peer: Peer) => boolean;
   /** Unread records of ended sessions were dropped. */
   readonly onDropped: (count: number) => void;
+}
+
+/** The options of one stream. */
+export interface TransitionStreamOptions extends StreamLimits {
   /** The stream has ended. */
   readonly onEnd: () => void;
 }

@@ -10,6 +10,7 @@ import {
   type RegisteredRoute,
   type RouteInstaller,
   type RouteStatus,
+  toOperation,
   warnOfContention,
   UNKNOWN,
 } from './installer.js';
@@ -227,7 +228,7 @@ export class ArmedInstaller implements RouteInstaller {
   #report({ registered }: ArmedEntry, outcome: RouteOutcome, error: Error | undefined): void {
     const { route, iface } = registered;
     const op = outcome.op === 'add' ? 'add' : 'delete';
-    this.#listener({ route, iface, op, ok: outcome.ok, duration: outcome.durationUs / 1_000, ...(error === undefined ? {} : { error }) });
+    this.#listener(toOperation({ route, iface, op, duration: outcome.durationUs / 1_000 }, error));
   }
 }
 

@@ -22,16 +22,21 @@ export interface RegisteredRoute extends KernelRoute {
   readonly session: SessionView;
 }
 
-/** An operation on the backend that has ended. */
-export interface RouteOperation {
+/** An operation on the backend that has ended: with success, or with an error. */
+export type RouteOperation = EndedOperation &
+  ({ readonly ok: true; readonly error?: undefined } | { readonly ok: false; readonly error: Error });
+
+/** What an operation was, without its result. */
+export interface EndedOperation {
   readonly route: Readonly<Route>;
   readonly iface: string;
   readonly op: 'add' | 'delete';
-  readonly ok: boolean;
-  /** The reason for a failure. */
-  readonly error?: Error;
   /** From the request to the backend's answer, in milliseconds. */
   readonly duration: number;
+}
+
+export function toOperation(ended: EndedOperation, error: Error | undefined): RouteOperation {
+  return error === undefined ? { ...ended, ok: true } : { ...ended, ok: false, error };
 }
 
 /** The state of a route in the backend. */

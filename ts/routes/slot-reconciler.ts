@@ -19,6 +19,7 @@ import {
   type OperationListener,
   type RegisteredRoute,
   type RouteStatus,
+  toOperation,
   warnOfContention,
 } from './installer.js';
 import type { Listings } from './listings.js';
@@ -307,7 +308,7 @@ export class SlotReconciler {
     else if (this.#installed) this.#confirmations?.resolve();
     const { route } = placed;
     const { iface } = this.#registered;
-    this.#dependencies.listener({ route, iface, op, ok: error === undefined, duration, ...(error === undefined ? {} : { error }) });
+    this.#dependencies.listener(toOperation({ route, iface, op, duration }, error));
   }
 
   #continueAfter(operation: BackendOperation, error: Error | undefined): void {

@@ -29,8 +29,8 @@ impl Realtime {
         let mut attempt = |what: String, needs: &str, result: nix::Result<()>| {
             if let Err(errno) = result {
                 refused.push(Problem {
-                    code: format!("{errno:?}"),
-                    message: format!("realtime: the system refused {what} ({}); it needs {needs}", errno.desc()),
+                    code: "ERR_REALTIME_REFUSED".into(),
+                    message: format!("realtime: the system refused {what} ({errno:?}, {}); it needs {needs}", errno.desc()),
                 });
             }
         };

@@ -45,6 +45,8 @@ const ADMIN_DOWN_MAX_US = 3_000_000;
 /** How many sessions are started in one turn of the event loop: that takes about a millisecond. */
 const START_BATCH = 50;
 
+const NO_REALTIME = 'realtime: the JavaScript engine has no thread of its own, so that none of it has an effect';
+
 export class JsEngine implements Engine {
   readonly kind = 'js';
   readonly capabilities: Capabilities;
@@ -107,7 +109,9 @@ export class JsEngine implements Engine {
     }
     const lacking = Object.entries(engine.capabilities).flatMap(([name, has]) => (has === true ? [] : [name]));
     const limits = `The JavaScript engine serves. It lacks ${lacking.join(', ')}: sessions depend on the event loop.`;
-    listener.warning('ERR_ENGINE_UNAVAILABLE', reason === undefined ? limits : `${limits} ${reason}`);
+    if (reason === undefined) listener.warning('ERR_ENGINE_LIMITED', limits);
+    else listener.warning('ERR_ENGINE_UNAVAILABLE', `${limits} ${reason}`);
+    if (options.realtime !== undefined) listener.warning('ERR_REALTIME_REFUSED', NO_REALTIME);
     return engine;
   }
 

@@ -2,15 +2,17 @@
 import { existsSync, readFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import { dirname, join } from 'node:path';
-import { fileURLToPath } from 'node:url';
+import { fileURLToPath, pathToFileURL } from 'node:url';
 
 import { familySync, MUSL } from 'detect-libc';
 
 import { codeOf, LivenessError, messageOf } from '../../base/errors.js';
 import { readGuarded } from '../../base/guard.js';
+import { VERSION } from '../../base/version.js';
+import addons from './addons.cjs';
+import { adviceFor, type Failure } from './advice.js';
 import type { Binding } from './binding.js';
-
-const require = createRequire(import.meta.url);
+import { missingBytes } from './elf.js';
 
 let loaded: Binding | undefined;
 let hasFailed = false;
@@ -19,7 +21,7 @@ let hasFailed = false;
  * Loads the addon: the file that ROUTE_LIVENESS_BINDING names; otherwise that of this package's own build, or that of the
  * platform package.
  *
- * @throws LivenessError `ERR_ENGINE_UNAVAILABLE`, with every candidate and its failure
+ * @throws LivenessError `ERR_ENGINE_UNAVAILABLE`, with every candidate, why it failed, and what to do
  */
 export function loadBinding(): Binding {
   try {
@@ -38,66 +40,131 @@ export function bindingIfAny(): Binding | undefined {
 }
 
 function load(): Binding {
-  const root = packageRoot();
-  const tried: string[] = [];
-  for (const candidate of candidates(root)) {
+  const platform = platformName();
+  const failures: Failure[] = [];
+  for (const candidate of candidates(platform)) {
     const outcome = attempt(candidate);
-    if (outcome.binding === undefined) {
-      tried.push(`${candidate}: ${outcome.reason}`);
-      if (!outcome.missing) break;
-      continue;
-    }
-    const [ours, theirs] = [packageVersion(root), outcome.binding.version()];
-    if (ours === theirs) return outcome.binding;
-    tried.push(`${candidate}: it was built for version ${theirs}, this package is ${ours}`);
-    break;
+    if ('binding' in outcome) return outcome.binding;
+    failures.push(outcome);
+    if (outcome.kind !== 'missing') break;
   }
-  throw new LivenessError('ERR_ENGINE_UNAVAILABLE', `The native addon does not load:\n${tried.map((line) => `  - ${line}`).join('\n')}`);
+  const tried = failures.map(({ name, reason }) => `  - ${name}: ${reason}`);
+  const advice = adviceFor(platform, failures).map((line) => `  - ${line}`);
+  const message = [`The native addon does not load on ${platform}.`, 'Tried:', ...tried, 'What helps:', ...advice].join('\n');
+  throw new LivenessError('ERR_ENGINE_UNAVAILABLE', message);
 }
 
-function candidates(root: string): string[] {
+type Platform = (typeof addons.PLATFORMS)[number];
+
+/** A place where the addon may be. */
+interface Candidate {
+  /** A path, or the name of a package. */
+  readonly name: string;
+  readonly load: () => unknown;
+}
+
+function candidates(platform: string): Candidate[] {
   const named = process.env['ROUTE_LIVENESS_BINDING'];
-  if (named !== undefined && named !== '') return [named];
-  const triple = platformTriple();
-  return [join(root, 'dist', 'native', `route-liveness.${triple}.node`), `route-liveness-${triple}`];
+  if (named !== undefined && named !== '') return [fileCandidate(named)];
+  const root = packageRoot();
+  const built = root === undefined ? [] : [fileCandidate(join(root, 'dist', 'native', `route-liveness.${platform}.node`))];
+  return isSupported(platform) ? [...built, packageCandidate(platform)] : built;
 }
 
-type Attempt = { binding: Binding } | { binding: undefined; missing: boolean; reason: string };
+function isSupported(platform: string): platform is Platform {
+  return (addons.PLATFORMS as readonly string[]).includes(platform);
+}
 
-function attempt(candidate: string): Attempt {
+function fileCandidate(path: string): Candidate {
+  return {
+    name: path,
+    load: () => {
+      assertWhole(path);
+      return requireFromHere(path);
+    },
+  };
+}
+
+function packageCandidate(platform: Platform): Candidate {
+  const name = `route-liveness-${platform}`;
+  return {
+    name,
+    load: () => {
+      const path = readGuarded(() => hereRequire().resolve(name), undefined);
+      if (path !== undefined) assertWhole(path);
+      const required = addons.requireAddon(platform);
+      if ('addon' in required) return typeof required.addon === 'string' ? requireFromHere(required.addon) : required.addon;
+      // A bundle of ES modules has no `require`, and says so in words of its own.
+      return codeOf(required.error) === undefined ? requireFromHere(name) : raise(required.error);
+    },
+  };
+}
+
+function attempt(candidate: Candidate): { binding: Binding } | Failure {
+  const { name } = candidate;
   try {
-    const found = require(candidate) as Partial<Binding>;
-    if (typeof found.version === 'function') return { binding: found as Binding };
-    return { binding: undefined, missing: false, reason: 'it is no addon of this package: it has no version' };
+    const found = candidate.load() as Partial<Binding>;
+    if (typeof found.version !== 'function') return { name, kind: 'strange', reason: 'it is no addon of this package: it has no version' };
+    const theirs = found.version();
+    if (theirs === VERSION) return { binding: found as Binding };
+    return { name, kind: 'version', reason: `it was built for version ${theirs}, this package is ${VERSION}` };
   } catch (error) {
-    // An addon that exists, but needs a missing module, fails with the same code: that is not "not found".
-    const missing = codeOf(error) === 'MODULE_NOT_FOUND' && messageOf(error).includes(`'${candidate}'`);
-    return { binding: undefined, missing, reason: missing ? 'not found' : messageOf(error) };
+    return failureOf(name, error);
   }
+}
+
+function failureOf(name: string, error: unknown): Failure {
+  const code = codeOf(error);
+  const reason = messageOf(error);
+  // An addon that exists, but needs a missing module, fails with the same code, and its path is in the lines after the first.
+  if (code === 'MODULE_NOT_FOUND' && reason.split('\n', 1)[0]?.includes(name) === true)
+    return { name, kind: 'missing', reason: 'not found' };
+  if (code === 'ERR_DLOPEN_DISABLED') return { name, kind: 'forbidden', reason };
+  return { name, kind: 'broken', reason };
+}
+
+/** @throws Error if the file is cut off */
+function assertWhole(path: string): void {
+  // A file that cannot be read is left to the loader, whose error says more.
+  const missing = readGuarded(() => missingBytes(path), 0);
+  if (missing > 0) throw new Error(`the file is cut off: ${missing} bytes are missing at its end`);
+}
+
+function requireFromHere(name: string): unknown {
+  return hereRequire()(name) as unknown;
+}
+
+/** Resolves from this file; in a bundle, from the bundle. */
+function hereRequire(): NodeJS.Require {
+  // A CommonJS bundle has no `import.meta.url`, and no file at all if it is evaluated.
+  const url = import.meta.url as string | undefined;
+  return createRequire(url ?? addons.FILENAME ?? pathToFileURL(join(process.cwd(), 'index.js')));
+}
+
+function raise(error: unknown): never {
+  throw error;
 }
 
 /** As napi-rs names platforms: `linux-x64-gnu`, `linux-arm64-musl`, `darwin-arm64`. */
-function platformTriple(): string {
+function platformName(): string {
   const { platform, arch } = process;
   return platform === 'linux' ? `linux-${arch}-${familySync() === MUSL ? 'musl' : 'gnu'}` : `${platform}-${arch}`;
 }
 
-/** The folder of this package. Bundling decides where in it this file is. */
-function packageRoot(): string {
-  let folder = dirname(fileURLToPath(import.meta.url));
-  while (!isPackageRoot(folder) && dirname(folder) !== folder) folder = dirname(folder);
+/** The folder of this package, which may have an addon of its own build; `undefined` in a bundle elsewhere. */
+function packageRoot(): string | undefined {
+  const url = import.meta.url as string | undefined;
+  if (url === undefined) return undefined;
+  let folder = dirname(fileURLToPath(url));
+  while (!isPackageRoot(folder)) {
+    if (dirname(folder) === folder) return undefined;
+    folder = dirname(folder);
+  }
   return folder;
 }
 
 function isPackageRoot(folder: string): boolean {
   const manifest = join(folder, 'package.json');
-  return existsSync(manifest) && readManifest(manifest).name === 'route-liveness';
-}
-
-function packageVersion(root: string): string | undefined {
-  return readManifest(join(root, 'package.json')).version;
-}
-
-function readManifest(path: string): { name?: string; version?: string } {
-  return JSON.parse(readFileSync(path, 'utf8')) as { name?: string; version?: string };
+  const name = (): unknown => (JSON.parse(readFileSync(manifest, 'utf8')) as { name?: unknown }).name;
+  return existsSync(manifest) && readGuarded(name, undefined) === 'route-liveness';
 }

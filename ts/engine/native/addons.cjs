@@ -1,0 +1,33 @@
+/**
+ * Requires the platform packages, which contain the addon. The names are literals in a CommonJS file, so that bundlers find the
+ * packages and include them or leave them outside.
+ */
+// An `import` would be asynchronous, or would fail where a package is not installed.
+'use strict';
+
+/** The platforms that have a package, named as napi-rs names them. */
+const PLATFORMS = ['linux-x64-gnu', 'linux-x64-musl', 'linux-arm64-gnu', 'linux-arm64-musl'];
+
+/** Requires the package of a platform. @returns `{ addon }` or `{ error }` */
+function requireAddon(platform) {
+  // Inside `try`, bundlers accept that the packages of other platforms are not installed.
+  try {
+    switch (platform) {
+      case 'linux-x64-gnu':
+        return { addon: require('route-liveness-linux-x64-gnu') };
+      case 'linux-x64-musl':
+        return { addon: require('route-liveness-linux-x64-musl') };
+      case 'linux-arm64-gnu':
+        return { addon: require('route-liveness-linux-arm64-gnu') };
+      case 'linux-arm64-musl':
+        return { addon: require('route-liveness-linux-arm64-musl') };
+    }
+  } catch (error) {
+    return { error };
+  }
+}
+
+/** The path of this file; `undefined` in a bundle of ES modules. */
+const FILENAME = typeof __filename === 'string' ? __filename : undefined;
+
+module.exports = { PLATFORMS, requireAddon, FILENAME };
