@@ -29,7 +29,14 @@ async function run() {
   await Promise.all(ends.map(({ up }) => up));
   const { engine } = ends[0].manager;
   await Promise.all(ends.map(({ manager }) => manager.close()));
+  if (engine === 'js' && process.env.ENGINE === undefined) await sayWhy();
   console.log(`Up on ${engine}, ${process.arch}, Node ${process.versions.node}`);
+}
+
+/** Why the native engine does not run. */
+async function sayWhy() {
+  const options = { netlinker: new MemoryRoutes(), bindIP: `${network}.1`, txMin: 50, rxMin: 50, detectMult: 5, engine: 'native' };
+  await Manager.start(options).catch(({ message }) => console.log(message));
 }
 
 run().catch((error) => {

@@ -79,6 +79,7 @@ function fileCandidate(path: string): Candidate {
   return {
     name: path,
     load: () => {
+      assertThere(path);
       assertWhole(path);
       return requireFromHere(path);
     },
@@ -121,6 +122,15 @@ function failureOf(name: string, error: unknown): Failure {
     return { name, kind: 'missing', reason: 'not found' };
   if (code === 'ERR_DLOPEN_DISABLED') return { name, kind: 'forbidden', reason };
   return { name, kind: 'broken', reason };
+}
+
+/**
+ * Package managers and bundlers that replace `require` have words of their own for a file that is not there.
+ *
+ * @throws Error `MODULE_NOT_FOUND` if there is no such file
+ */
+function assertThere(path: string): void {
+  if (!existsSync(path)) throw Object.assign(new Error(`Cannot find module '${path}'`), { code: 'MODULE_NOT_FOUND' });
 }
 
 /** @throws Error if the file is cut off */
