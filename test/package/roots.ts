@@ -17,7 +17,7 @@ export interface Root {
   readonly name: string;
   /** The end of the name of the platform's package. */
   readonly platform: string;
-  readonly suite: 'bullseye' | 'bookworm';
+  readonly suite: 'bullseye' | 'bookworm' | 'trixie';
   readonly architecture: 'amd64' | 'arm64';
   readonly packages: readonly string[];
   /** How npm is told of the platform, where it does not run in the root. */
@@ -33,7 +33,7 @@ export const ROOTS: readonly Root[] = [
     ...{ packages: GLIBC, flags: [], nodeFrom: 'tools' },
   },
   {
-    ...{ name: 'musl, x64', platform: 'linux-x64-musl', suite: 'bookworm', architecture: 'amd64' },
+    ...{ name: 'musl, x64', platform: 'linux-x64-musl', suite: 'trixie', architecture: 'amd64' },
     ...{ packages: ['musl'], flags: ['--libc=musl'], nodeFrom: 'wheel' },
   },
   {
@@ -41,7 +41,7 @@ export const ROOTS: readonly Root[] = [
     ...{ packages: GLIBC, flags: ['--cpu=arm64', '--libc=glibc'], nodeFrom: 'tools' },
   },
   {
-    ...{ name: 'musl, arm64 (emulated)', platform: 'linux-arm64-musl', suite: 'bookworm', architecture: 'arm64' },
+    ...{ name: 'musl, arm64 (emulated)', platform: 'linux-arm64-musl', suite: 'trixie', architecture: 'arm64' },
     ...{ packages: ['musl'], flags: ['--cpu=arm64', '--libc=musl'], nodeFrom: 'wheel' },
   },
 ];
@@ -78,6 +78,8 @@ async function made(root: Root): Promise<string> {
   rmSync(folder, { recursive: true, force: true });
   for (const name of ['proc', 'dev', 'project', 'tmp', 'node']) mkdirSync(join(folder, name), { recursive: true });
   await unpackDebian(root.suite, root.architecture, root.packages, folder);
+  // Suites after bookworm have no folder of this name in their packages.
+  if (!existsSync(join(folder, 'lib'))) symlinkSync('usr/lib', join(folder, 'lib'));
   if (root.packages.includes('musl')) linkMusl(folder, root.architecture);
   await (root.nodeFrom === 'wheel' ? unpackWheel(root.architecture, folder) : copyNode(root.architecture, folder));
   if (root.architecture === 'arm64') {
