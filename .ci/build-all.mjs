@@ -44,7 +44,8 @@ function build(target) {
   const arguments_ = [];
   if (!hasStandardLibrary(target)) {
     Object.assign(env, compilerWithSources());
-    arguments_.push('--', '-Zbuild-std=std,panic_unwind');
+    // Without what names functions in a backtrace: the addon is stripped, and has no names.
+    arguments_.push('--', '-Zbuild-std=std,panic_unwind', '-Zbuild-std-features=panic-unwind');
   }
   // An addon is loaded by a process that has its C library already.
   if (target.endsWith('-musl')) env.RUSTFLAGS = `${env.RUSTFLAGS ?? ''} -C target-feature=-crt-static`;
