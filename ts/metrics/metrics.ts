@@ -1,12 +1,17 @@
 /** The metrics of the reference as metrics of prom-client. */
-import { createRequire } from 'node:module';
-
 import * as v from 'valibot';
-import type { Counter, Gauge, Histogram as PromHistogram, Registry } from 'prom-client';
 
 import { field, hasMethods, object, optionsOf } from '../base/fields.js';
 import { readGuarded } from '../base/guard.js';
 import { CONVERGENCE_BOUNDS, HANDLE_RX_BOUNDS, type HistogramStats } from './duration-histogram.js';
+import {
+  type Counter,
+  type Gauge,
+  type Histogram as PromHistogram,
+  type MetricsRegistry,
+  promClient,
+  type PromClient,
+} from './prom-client.js';
 
 /** The interface (reference name: `LabelIface`). */
 export const LABEL_IFACE = 'iface';
@@ -33,7 +38,7 @@ export const DEFAULT_METRICS_PREFIX = 'liveness_';
 
 const REGISTRY_METHODS = ['registerMetric', 'getSingleMetric', 'removeSingleMetric'] as const;
 
-export const registryField = field<Registry>('a Registry of prom-client', (value) => hasMethods(value, REGISTRY_METHODS));
+export const registryField = field<MetricsRegistry>('a Registry of prom-client', (value) => hasMethods(value, REGISTRY_METHODS));
 export const prefixField = field<string>('the beginning of a Prometheus name: letters, digits, `_` and `:`, no digit first', (value) => {
   return typeof value === 'string' && /^[a-zA-Z_:][a-zA-Z0-9_:]*$/.test(value);
 });
@@ -268,7 +273,7 @@ export class Metrics {
    * @throws ConfigError `ERR_CONFIG` if it is no registry; prom-client's Error if the registry has one of the names already. Then
    * no metric is registered
    */
-  register(registry: Registry): this {
+  register(registry: MetricsRegistry): this {
     optionsOf(REGISTER_SCHEMA, { registry });
     const done: string[] = [];
     try {
@@ -313,13 +318,6 @@ export class ManagerMetrics extends Metrics {
   protected override names(): MetricName[] {
     return managerMetricNames();
   }
-}
-
-type PromClient = typeof import('prom-client');
-
-/** Loaded with the first metric, so that a process without metrics does not load it. */
-function promClient(): PromClient {
-  return createRequire(import.meta.url)('prom-client') as PromClient;
 }
 
 function newMetric(name: MetricName, prefix: string, feed: MetricsFeed | undefined): Gauge | Counter | PromHistogram {
