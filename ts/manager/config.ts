@@ -182,7 +182,7 @@ export function validateConfig(config: ManagerConfig): ResolvedConfig {
 
 /** The options of a registration. */
 export interface RegisterOptions extends SessionTimerOptions {
-  /** The peer's UDP port, 1 to 65 535. Default: 44880. */
+  /** The peer's UDP port, 1 to 65 535. Default: the manager's own `port`; 44880 where that is 0. */
   port?: number | undefined;
   /** The peer's address. Default: the destination of the route, which must be a /32. */
   peerIP?: string | undefined;

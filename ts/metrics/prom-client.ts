@@ -5,11 +5,11 @@ import { exportsOf } from '../base/require.js';
 
 /* eslint-disable @typescript-eslint/ban-ts-comment -- the comments are part of the declarations that users get: see there */
 /** @ts-ignore: `any` where prom-client is not installed. */
-export type Gauge = import('prom-client').Gauge;
+export type GaugeMetric = import('prom-client').Gauge;
 /** @ts-ignore: `any` where prom-client is not installed. */
-export type Counter = import('prom-client').Counter;
+export type CounterMetric = import('prom-client').Counter;
 /** @ts-ignore: `any` where prom-client is not installed. */
-export type Histogram = import('prom-client').Histogram;
+export type HistogramMetric = import('prom-client').Histogram;
 /** @ts-ignore: `any` where prom-client is not installed. */
 export type PromClient = typeof import('prom-client');
 /* eslint-enable @typescript-eslint/ban-ts-comment */
