@@ -20,6 +20,8 @@ export default defineConfig({
         test: {
           name: 'unit',
           include: ['test/unit/**/*.test.ts', 'test/conformance/**/*.test.ts', 'test/docs/pages.test.ts'],
+          // A test takes milliseconds, on a machine that has nothing else to do.
+          testTimeout: 60_000,
           sequence: { groupOrder: 0 },
         },
       },

@@ -28,6 +28,7 @@ export {
   LABEL_STATE_TO,
   Metrics,
 } from './metrics/metrics.js';
+export type { MetricsRegistry } from './metrics/prom-client.js';
 export { newRouteReaderWriter, type RouteRegistrar } from './manager/route-reader-writer.js';
 export { MemoryRoutes } from './routes/memory-routes.js';
 export { NetlinkRoutes } from './routes/netlink-routes.js';

@@ -1,7 +1,7 @@
 /** The types of `route-liveness`, name by name. Compiled by `npm run lint`, never run. */
 import type { AddressInfo } from 'node:net';
 
-import type { Counter, Gauge, Histogram, Registry } from 'prom-client';
+import type { Counter, Gauge, Histogram, OpenMetricsContentType, Registry } from 'prom-client';
 import { expectTypeOf } from 'vitest';
 
 import * as api from '../../ts/index.js';
@@ -14,8 +14,11 @@ declare const manager: api.Manager;
 declare const config: api.ManagerConfig;
 declare const route: api.Route;
 declare const registry: Registry;
+declare const openMetricsRegistry: Registry<OpenMetricsContentType>;
 
 export async function lifecycle(): Promise<void> {
+  await api.Manager.start({ ...config, metricsRegistry: openMetricsRegistry });
+  new api.Metrics().register(openMetricsRegistry);
   // @ts-expect-error the constructor is private: `Manager.start` is the way
   new api.Manager(config);
   expectTypeOf<(typeof api.Manager)['start']>().parameters.toEqualTypeOf<

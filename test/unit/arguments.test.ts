@@ -279,6 +279,15 @@ describe('an options object', () => {
     }
   });
 
+  it('that is a route refuses unknown fields, with the nearest name', async () => {
+    const { manager } = await startFake();
+    const misspelt = { ...ROUTE, nexthop: '10.0.0.2' };
+    const error = { code: 'ERR_INVALID_ROUTE', message: expect.stringContaining('`route.nexthop` (did you mean `nextHop`?)') as string };
+    await expect(manager.registerRoute(misspelt, 'eth0')).rejects.toMatchObject(error);
+    await expect(manager.withdrawRoute(misspelt, 'eth0')).rejects.toMatchObject(error);
+    expect(() => new api.MemoryRoutes().routeAdd(misspelt)).toThrow(expect.objectContaining(error));
+  });
+
   it('with several unknown names is refused with all of them', () => {
     const config = { netlinker: new api.MemoryRoutes(), bindIP: '10.0.0.1', txMin: 100, rxMin: 100, detectMult: 3 };
     expect(() => api.validateConfig({ ...config, prot: 1, logge: 2 } as never)).toThrow(/prot[^]*logge/);

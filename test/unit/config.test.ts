@@ -15,6 +15,17 @@ function issuesOf(config: unknown): readonly { path: string; message: string }[]
   throw new Error('the configuration was accepted');
 }
 
+describe('a misspelt option', () => {
+  it.each([
+    [{ txmin: 1 }, 'Unknown option `txmin` (did you mean `txMin`?)'],
+    [{ detectMultiplier: 1 }, 'Unknown option `detectMultiplier`; expected'],
+    [{ realtime: { lockMemroy: true } }, 'Unknown option `realtime.lockMemroy` (did you mean `lockMemory`?)'],
+    [{ nonsense: 1 }, 'Unknown option `nonsense`; expected an object; its options are netlinker,'],
+  ])('%j is refused with the nearest name, if there is one', (changes, message) => {
+    expect(issuesOf({ ...valid(), ...changes })[0]?.message).toContain(message);
+  });
+});
+
 describe('a configuration', () => {
   it('with the required fields only is filled with the defaults of the reference', () => {
     expect(validateConfig(valid())).toMatchObject({
@@ -65,7 +76,7 @@ describe('a configuration', () => {
     ['not a number', { txMin: Number.NaN }, 'txMin'],
     ['an infinite backoff', { backoffMax: Number.POSITIVE_INFINITY }, 'backoffMax'],
     ['a backend without its methods', { netlinker: { routeAdd: () => undefined } }, 'netlinker'],
-    ['a logger without its methods', { logger: console }, 'logger'],
+    ['a logger without its methods', { logger: { child: () => console } }, 'logger'],
     ['a version that is none', { clientVersion: 'latest' }, 'clientVersion'],
     ['an engine of another name', { engine: 'wasm' }, 'engine'],
     ['a priority beyond the range', { realtime: { priority: 100 } }, 'realtime.priority'],

@@ -87,6 +87,16 @@ async function startWithRoutes(config: Partial<ManagerConfig> = {}) {
   return started;
 }
 
+describe('`console` as the logger', () => {
+  it('gets the message, then the fields', async () => {
+    const info = vi.spyOn(console, 'info').mockImplementation(() => undefined);
+    const { manager } = await startFake({ logger: console });
+    await manager.close();
+    expect(info).toHaveBeenCalledWith('closed', {});
+    info.mockRestore();
+  });
+});
+
 describe('a failing logger', () => {
   it.each(FAILURES)('that %s does not keep a route from its withdrawal', async (_, failure) => {
     const calls: string[] = [];

@@ -72,6 +72,16 @@ describe('a registered route', () => {
     expect(routes.routeByProtocol(186), 'noUninstall: never deleted by us').toHaveLength(1);
   });
 
+  it.each([
+    [5000, 5000],
+    [0, 44880],
+    [undefined, 44880],
+  ])('of a manager on port %s expects the peer on port %s', async (port, peerPort) => {
+    const { manager, engine } = await startFake({ port });
+    await manager.registerRoute(route(), 'eth0');
+    expect([...engine.sessions.values()]).toMatchObject([{ peerPort }]);
+  });
+
   it('cannot change the timers of a session that other routes share', async () => {
     const { manager } = await startFake();
     await manager.registerRoute(route(), 'eth0');

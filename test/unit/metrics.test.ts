@@ -1,7 +1,7 @@
 /** What a scrape shows, on registries of prom-client's, over an engine whose counters a test sets. */
 import fc from 'fast-check';
 import { Counter, Registry } from 'prom-client';
-import { describe, expect, it } from 'vitest';
+import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 
 import { CONVERGENCE_BOUNDS, HANDLE_RX_BOUNDS, DurationHistogram } from '../../ts/metrics/duration-histogram.js';
 import type { EndpointRouteStats, EndpointStats } from '../../ts/engine/engine.js';
@@ -266,4 +266,38 @@ it('have a gauge of installed routes that equals installs less withdrawals in an
     }),
     { numRuns: 50 },
   );
+});
+
+describe('without prom-client', () => {
+  beforeEach(() => {
+    vi.resetModules();
+    const missing = Object.assign(new Error("Cannot find module 'prom-client'\nRequire stack:"), { code: 'MODULE_NOT_FOUND' });
+    vi.doMock('../../ts/base/optional-packages.cjs', async (original) => ({
+      default: { ...(await original<{ default: object }>()).default, requirePromClient: () => ({ error: missing }) },
+    }));
+  });
+  afterEach(() => {
+    vi.doUnmock('../../ts/base/optional-packages.cjs');
+    vi.resetModules();
+  });
+
+  const refused: unknown = expect.objectContaining({
+    code: 'ERR_METRICS_UNAVAILABLE',
+    message: expect.stringMatching(/npm install prom-client/) as string,
+    cause: expect.objectContaining({ code: 'MODULE_NOT_FOUND' }) as Error,
+  });
+
+  it('`metricsRegistry` and `new Metrics()` throw ERR_METRICS_UNAVAILABLE', async () => {
+    const { Manager, MemoryRoutes, Metrics } = await import('../../ts/index.js');
+    const config = { netlinker: new MemoryRoutes(), bindIP: '127.0.0.1', port: 0, txMin: 50, rxMin: 50, detectMult: 3 };
+    await expect(Manager.start({ ...config, metricsRegistry: new Registry() })).rejects.toThrow(refused);
+    expect(() => new Metrics()).toThrow(refused);
+  });
+
+  it('a manager without metrics starts', async () => {
+    const { Manager, MemoryRoutes } = await import('../../ts/index.js');
+    const config = { netlinker: new MemoryRoutes(), bindIP: '127.0.0.1', port: 0, txMin: 50, rxMin: 50, detectMult: 3 };
+    const manager = await Manager.start(config);
+    await manager.close();
+  });
 });

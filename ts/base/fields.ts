@@ -7,6 +7,10 @@ import * as v from 'valibot';
 import { isIPv4 } from './address.js';
 import { ConfigError, type ConfigIssue, expected, messageOf } from './errors.js';
 import { readGuarded } from './guard.js';
+import { didYouMean } from './nearest-name.js';
+
+/** The options that the message of each schema lists. */
+const NAMES = new Map<string, readonly string[]>();
 
 /** A field for which valibot has no schema, since only its shape counts: another realm's or the user's own object will do. */
 export function field<T>(expected: string, holds: (value: unknown) => boolean) {
@@ -42,7 +46,10 @@ export const SIGNAL_SCHEMA = object({ signal: v.optional(signalField) });
 
 /** An object of options. An unknown name is an issue: a misspelt option must not be ignored. */
 export function object<T extends v.ObjectEntries>(entries: T) {
-  return v.strictObject(entries, `an object; its options are ${Object.keys(entries).join(', ')}`);
+  const names = Object.keys(entries);
+  const message = `an object; its options are ${names.join(', ')}`;
+  NAMES.set(message, names);
+  return v.strictObject(entries, message);
 }
 
 /** The schema that `object` returns. */
@@ -80,7 +87,7 @@ export function parsed<T extends v.ObjectEntries>(
     const result = v.safeParse(schema, given, { abortPipeEarly: true });
     const unknown = unknownNames(given, names);
     const issues = toIssues(result.issues?.filter((issue) => !isUnknownName(issue) || v.getDotPath(issue)?.includes('.') === true));
-    issues.push(...unknown.map((name) => ({ path: name, message: unknownName(name, schema.message) })));
+    issues.push(...unknown.map((name) => ({ path: name, message: unknownName(name, name, schema.message) })));
     return { output: result.success ? (definedOf(result.output) as typeof output) : output, issues };
   } catch (cause) {
     // A getter of the user has thrown.
@@ -105,7 +112,7 @@ function toIssues(found: readonly v.BaseIssue<unknown>[] | undefined): ConfigIss
   return (found ?? []).map((issue) => {
     const path = v.getDotPath(issue) ?? '';
     const isMissing = issue.type === 'strict_object' && issue.received === 'undefined' && path !== '';
-    if (isUnknownName(issue)) return { path, message: unknownName(path, issue.message) };
+    if (isUnknownName(issue)) return { path, message: unknownName(path, path.split('.').at(-1) ?? '', issue.message) };
     if (isMissing) return { path, message: `Expected \`${path}\` to be given: it has no default` };
     return { path, message: expected(path, issue.message, issue.input) };
   });
@@ -115,8 +122,9 @@ function isUnknownName(issue: v.BaseIssue<unknown>): boolean {
   return issue.type === 'strict_object' && issue.expected === 'never';
 }
 
-function unknownName(path: string, known: string): string {
-  return `Unknown option \`${path}\`; expected ${known}`;
+/** @param message of the schema */
+function unknownName(path: string, name: string, message: string): string {
+  return `Unknown option \`${path}\`${didYouMean(name, NAMES.get(message) ?? [])}; expected ${message}`;
 }
 
 function isSignal(value: unknown): boolean {

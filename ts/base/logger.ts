@@ -3,9 +3,9 @@ import { ConfigError, messageOf } from './errors.js';
 import { callGuarded, warnProcess } from './guard.js';
 import { field, hasMethods } from './fields.js';
 
-/** The methods of a logger: pino's `child` and levels. */
+/** The levels of a logger, and pino's `child`. Without `child`, a logger is called as `console`: the message, then the fields. */
 export interface Logger {
-  child(bindings: Record<string, unknown>): Logger;
+  child?(bindings: Record<string, unknown>): Logger;
   trace(fields: object, message: string): void;
   debug(fields: object, message: string): void;
   info(fields: object, message: string): void;
@@ -17,13 +17,13 @@ const nothing = (): void => {
   // Without a logger nothing is logged.
 };
 
-export const SILENT: Logger = { child: () => SILENT, trace: nothing, debug: nothing, info: nothing, warn: nothing, error: nothing };
+export const SILENT: Logger = { trace: nothing, debug: nothing, info: nothing, warn: nothing, error: nothing };
 
-type Level = Exclude<keyof Logger, 'child'>;
+const LEVELS = ['trace', 'debug', 'info', 'warn', 'error'] as const;
 
-const METHODS = ['child', 'trace', 'debug', 'info', 'warn', 'error'] as const;
+type Level = (typeof LEVELS)[number];
 
-export const loggerField = field<Logger>(`a logger with ${METHODS.join(', ')}`, (value) => hasMethods(value, METHODS));
+export const loggerField = field<Logger>(`a logger with ${LEVELS.join(', ')}`, (value) => hasMethods(value, LEVELS));
 
 /**
  * The logger of a component: a child of the user's logger, or one that writes nothing. Its methods never throw: the first
@@ -38,12 +38,43 @@ export function componentLogger(logger: Logger | undefined, component: string): 
 function childOf(logger: Logger, bindings: Record<string, unknown>): Logger {
   let why = 'it gave something else';
   try {
+    if (logger.child === undefined) return new FieldsLast(logger);
     const child: unknown = logger.child(bindings);
-    if (hasMethods(child, METHODS)) return child as Logger;
+    if (hasMethods(child, LEVELS)) return child as Logger;
   } catch (thrown) {
     why = messageOf(thrown);
   }
   throw new ConfigError([{ path: 'logger', message: `Expected \`logger.child()\` to give a logger: ${why}` }]);
+}
+
+/** Calls the methods of a `console`, which take the message first. */
+class FieldsLast implements Logger {
+  readonly #console: Pick<Console, Level>;
+
+  constructor(logger: Logger) {
+    this.#console = logger;
+  }
+
+  /** At the level `debug`: `console.trace` prints a stack. */
+  trace(fields: object, message: string): void {
+    this.#console.debug(message, fields);
+  }
+
+  debug(fields: object, message: string): void {
+    this.#console.debug(message, fields);
+  }
+
+  info(fields: object, message: string): void {
+    this.#console.info(message, fields);
+  }
+
+  warn(fields: object, message: string): void {
+    this.#console.warn(message, fields);
+  }
+
+  error(fields: object, message: string): void {
+    this.#console.error(message, fields);
+  }
 }
 
 class GuardedLogger implements Logger {
@@ -52,10 +83,6 @@ class GuardedLogger implements Logger {
 
   constructor(logger: Logger) {
     this.#logger = logger;
-  }
-
-  child(bindings: Record<string, unknown>): Logger {
-    return new GuardedLogger(childOf(this.#logger, bindings));
   }
 
   trace(fields: object, message: string): void {

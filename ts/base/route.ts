@@ -1,6 +1,7 @@
 /** Routes, peers and route keys: types, validation and formatting. */
 import { isUnicast, parsePrefix } from './address.js';
 import { expected, invalidRoute, LivenessError } from './errors.js';
+import { didYouMean } from './nearest-name.js';
 
 /** A route to register (reference name: `routing.Route`). IPv4 only. */
 export interface Route {
@@ -75,14 +76,15 @@ const NO_SOURCE = '0.0.0.0';
 
 /** A frozen copy of a route from a backend's listing, which may have no source. @throws as `parseRoute` */
 export function parseListedRoute(route: unknown): Readonly<Route> {
-  const { src } = typeof route === 'object' && route !== null ? (route as { src?: unknown }) : {};
+  if (typeof route !== 'object' || route === null) throw invalidRoute('route', 'an object', route);
+  // A backend of the user may list more than a route has.
+  const { table, dst, src, nextHop, protocol, priority, noUninstall } = route as Record<keyof Route, unknown>;
+  const listed = { table, dst, src, nextHop, protocol, priority, noUninstall };
   // Any unicast address passes the check of the other fields.
-  return src === NO_SOURCE
-    ? Object.freeze({ ...parseRoute({ ...(route as Route), src: '127.0.0.1' }), src: NO_SOURCE })
-    : parseRoute(route);
+  return src === NO_SOURCE ? Object.freeze({ ...parseRoute({ ...listed, src: '127.0.0.1' }), src: NO_SOURCE }) : parseRoute(listed);
 }
 
-/** A frozen copy of a valid route. @throws LivenessError `ERR_INVALID_ROUTE`, naming the first field that is wrong. */
+/** A frozen copy of a valid route. @throws LivenessError `ERR_INVALID_ROUTE`, naming the first field that is wrong or unknown. */
 export function parseRoute(route: unknown): Readonly<Route> {
   if (typeof route !== 'object' || route === null) throw invalidRoute('route', 'an object', route);
   const { table, dst, src, nextHop, protocol, priority, noUninstall } = route as Record<keyof Route, unknown>;
@@ -94,6 +96,7 @@ export function parseRoute(route: unknown): Readonly<Route> {
   require(isIntegerIn(protocol, 1, 255), 'route.protocol', 'an integer from 1 to 255', protocol);
   require(priority === undefined || isIntegerIn(priority, 0, 0xffff_ffff), 'route.priority', 'an integer from 0 to 4294967295', priority);
   require(noUninstall === undefined || typeof noUninstall === 'boolean', 'route.noUninstall', 'a boolean', noUninstall);
+  for (const name in route) if (!ROUTE_NAMES.has(name)) throw unknownField(name);
   return Object.freeze({
     table,
     dst,
@@ -138,8 +141,15 @@ function checkPrintable(path: string, value: unknown, names: readonly string[]):
 }
 
 const ROUTE_FIELDS = ['table', 'dst', 'src', 'nextHop', 'protocol', 'priority'] as const;
+const ROUTE_NAMES: ReadonlySet<string> = new Set([...ROUTE_FIELDS, 'noUninstall']);
 const KEY_FIELDS = ['iface', 'srcIP', 'table', 'dstPrefix', 'nextHop', 'priority'] as const;
 const PEER_FIELDS = ['iface', 'localIP', 'peerIP'] as const;
+
+function unknownField(name: string): LivenessError {
+  const names = [...ROUTE_NAMES];
+  const message = `Unknown field \`route.${name}\`${didYouMean(name, names)}; a route has ${names.join(', ')}`;
+  return new LivenessError('ERR_INVALID_ROUTE', message);
+}
 
 function require(holds: boolean, path: string, what: string, got: unknown): asserts holds {
   if (!holds) throw invalidRoute(path, what, got);

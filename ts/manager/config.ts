@@ -1,5 +1,4 @@
 /** Validates a configuration: the result is complete and frozen, or an error lists every issue. */
-import type { Registry } from 'prom-client';
 import * as v from 'valibot';
 
 import { ConfigError, messageOf } from '../base/errors.js';
@@ -15,6 +14,7 @@ import {
 } from '../base/intervals.js';
 import { type Logger, loggerField } from '../base/logger.js';
 import { DEFAULT_METRICS_PREFIX, prefixField, registryField } from '../metrics/metrics.js';
+import type { MetricsRegistry } from '../metrics/prom-client.js';
 import { BACKEND_METHODS, type RouteReaderWriter } from '../routes/reader-writer.js';
 import { parseClientVersion } from '../protocol/client-version.js';
 import { DEFAULT_LIVENESS_PORT } from '../protocol/liveness.js';
@@ -73,7 +73,7 @@ export interface ManagerConfig {
   /** Any object with pino's `child`, `trace`, `debug`, `info`, `warn` and `error`. Default: nothing is logged. */
   logger?: Logger | undefined;
   /** A registry of prom-client for the metrics. Default: no metrics. */
-  metricsRegistry?: Registry | undefined;
+  metricsRegistry?: MetricsRegistry | undefined;
   /** The prefix of the metrics' names. Default: `liveness_`. */
   metricsPrefix?: string | undefined;
   /** Show series per peer, which end with the session. Default: false. */
@@ -182,7 +182,7 @@ export function validateConfig(config: ManagerConfig): ResolvedConfig {
 
 /** The options of a registration. */
 export interface RegisterOptions extends SessionTimerOptions {
-  /** The peer's UDP port, 1 to 65 535. Default: 44880. */
+  /** The peer's UDP port, 1 to 65 535. Default: the manager's own `port`; 44880 where that is 0. */
   port?: number | undefined;
   /** The peer's address. Default: the destination of the route, which must be a /32. */
   peerIP?: string | undefined;

@@ -3,7 +3,6 @@
  * one registry and prefix share the collectors: values with equal labels are added, and the totals of closed managers are kept,
  * so that counters never decrease.
  */
-import type { Registry } from 'prom-client';
 
 import type { EndpointRouteStats, EndpointStats, TransitionCount } from '../engine/engine.js';
 import { ConfigError, messageOf } from '../base/errors.js';
@@ -26,6 +25,7 @@ import {
   type ScalarName,
   endpointLabels,
 } from '../metrics/metrics.js';
+import { type MetricsRegistry, promClient } from '../metrics/prom-client.js';
 import type { State } from '../protocol/state.js';
 import type { Peer } from '../base/route.js';
 
@@ -74,10 +74,14 @@ export const NOTHING: MetricsReading = {
   peers: [],
 };
 
-const feeds = new WeakMap<Registry, Map<string, RegistryFeed>>();
+const feeds = new WeakMap<MetricsRegistry, Map<string, RegistryFeed>>();
 
-/** @throws ConfigError if the registry has a metric with one of our names */
-export function checkRegistry(registry: Registry, prefix: string): void {
+/**
+ * @throws ConfigError if the registry has a metric with one of our names; LivenessError `ERR_METRICS_UNAVAILABLE` without
+ * prom-client
+ */
+export function checkRegistry(registry: MetricsRegistry, prefix: string): void {
+  promClient();
   if (knownFeed(registry, prefix) !== undefined) return;
   const taken = fromRegistry(() =>
     managerMetricNames()
@@ -90,14 +94,14 @@ export function checkRegistry(registry: Registry, prefix: string): void {
 }
 
 /** Shows a manager on a registry. The returned function ends that, with the last reading of the manager. */
-export function showMetrics(registry: Registry, prefix: string, source: MetricsSource): (last: MetricsReading) => void {
+export function showMetrics(registry: MetricsRegistry, prefix: string, source: MetricsSource): (last: MetricsReading) => void {
   const feed = knownFeed(registry, prefix) ?? newFeed(registry, prefix);
   feed.add(source);
   return (last) => feed.retire(source, last);
 }
 
 /** The feed of a registry and prefix; `undefined` if the registry was cleared and has lost our metrics. */
-function knownFeed(registry: Registry, prefix: string): RegistryFeed | undefined {
+function knownFeed(registry: MetricsRegistry, prefix: string): RegistryFeed | undefined {
   const feed = feeds.get(registry)?.get(prefix);
   if (feed === undefined) return undefined;
   const known = fromRegistry(() => registry.getSingleMetric(prometheusName('schedulerTotalQueueLen', prefix)));
@@ -113,7 +117,7 @@ function fromRegistry<T>(call: () => T): T {
   }
 }
 
-function newFeed(registry: Registry, prefix: string): RegistryFeed {
+function newFeed(registry: MetricsRegistry, prefix: string): RegistryFeed {
   const feed = new RegistryFeed();
   fromRegistry(() => new ManagerMetrics({ prefix }, feed).register(registry));
   const ofRegistry = feeds.get(registry) ?? new Map<string, RegistryFeed>();

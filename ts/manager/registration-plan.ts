@@ -117,7 +117,11 @@ class RegistrationPlanner {
     const options = isEmpty(rest) ? NO_OPTIONS : rest;
     const route = parseRoute(given);
     const iface = parseInterface(name);
-    const { port = DEFAULT_LIVENESS_PORT, peerIP: namedPeer, ...timers } = validateRegisterOptions(options, this.#config);
+    const {
+      port = this.#config.port || DEFAULT_LIVENESS_PORT,
+      peerIP: namedPeer,
+      ...timers
+    } = validateRegisterOptions(options, this.#config);
     const peer = { iface, localIP: route.src, peerIP: peerOf(route, namedPeer) };
     if (peer.localIP === peer.peerIP) {
       throw new LivenessError('ERR_INVALID_ROUTE', expected('route.src', 'another address than the peer', route.src));

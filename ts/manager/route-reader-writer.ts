@@ -25,7 +25,7 @@ const OPTIONS_SCHEMA = object({ port: v.optional(integer(1, 65_535)) });
  * on the interface, installed or not; the backend lists other protocols. Adding a prefix again with another next hop or source
  * replaces its route.
  *
- * @param options.port the peers' UDP port; default 44880
+ * @param options.port the peers' UDP port; default: that of the manager's `registerRoute`
  * @throws ConfigError `ERR_CONFIG`; LivenessError `ERR_NO_SUCH_INTERFACE` if `iface` is no name of an interface
  */
 export function newRouteReaderWriter(

@@ -1,12 +1,17 @@
 /** The metrics of the reference as metrics of prom-client. */
-import { createRequire } from 'node:module';
-
 import * as v from 'valibot';
-import type { Counter, Gauge, Histogram as PromHistogram, Registry } from 'prom-client';
 
 import { field, hasMethods, object, optionsOf } from '../base/fields.js';
 import { readGuarded } from '../base/guard.js';
 import { CONVERGENCE_BOUNDS, HANDLE_RX_BOUNDS, type HistogramStats } from './duration-histogram.js';
+import {
+  type CounterMetric,
+  type GaugeMetric,
+  type HistogramMetric,
+  type MetricsRegistry,
+  promClient,
+  type PromClient,
+} from './prom-client.js';
 
 /** The interface (reference name: `LabelIface`). */
 export const LABEL_IFACE = 'iface';
@@ -33,7 +38,7 @@ export const DEFAULT_METRICS_PREFIX = 'liveness_';
 
 const REGISTRY_METHODS = ['registerMetric', 'getSingleMetric', 'removeSingleMetric'] as const;
 
-export const registryField = field<Registry>('a Registry of prom-client', (value) => hasMethods(value, REGISTRY_METHODS));
+export const registryField = field<MetricsRegistry>('a Registry of prom-client', (value) => hasMethods(value, REGISTRY_METHODS));
 export const prefixField = field<string>('the beginning of a Prometheus name: letters, digits, `_` and `:`, no digit first', (value) => {
   return typeof value === 'string' && /^[a-zA-Z_:][a-zA-Z0-9_:]*$/.test(value);
 });
@@ -221,31 +226,31 @@ export interface MetricsFeed {
  * manager needs none of these: it makes its own from `metricsRegistry`.
  */
 export class Metrics {
-  declare readonly sessions: Gauge;
-  declare readonly sessionTransitions: Counter;
-  declare readonly routesInstalled: Gauge;
-  declare readonly routeInstalls: Counter;
-  declare readonly routeWithdraws: Counter;
+  declare readonly sessions: GaugeMetric;
+  declare readonly sessionTransitions: CounterMetric;
+  declare readonly routesInstalled: GaugeMetric;
+  declare readonly routeInstalls: CounterMetric;
+  declare readonly routeWithdraws: CounterMetric;
   /** In seconds. */
-  declare readonly convergenceToUp: PromHistogram;
+  declare readonly convergenceToUp: HistogramMetric;
   /** In seconds. */
-  declare readonly convergenceToDown: PromHistogram;
-  declare readonly schedulerServiceQueueLen: Gauge;
-  declare readonly schedulerEventsDropped: Counter;
-  declare readonly schedulerTotalQueueLen: Gauge;
-  declare readonly routeInstallFailures: Counter;
-  declare readonly routeUninstallFailures: Counter;
+  declare readonly convergenceToDown: HistogramMetric;
+  declare readonly schedulerServiceQueueLen: GaugeMetric;
+  declare readonly schedulerEventsDropped: CounterMetric;
+  declare readonly schedulerTotalQueueLen: GaugeMetric;
+  declare readonly routeInstallFailures: CounterMetric;
+  declare readonly routeUninstallFailures: CounterMetric;
   /** In seconds. */
-  declare readonly handleRxDuration: PromHistogram;
-  declare readonly controlPacketsTX: Counter;
-  declare readonly controlPacketsRX: Counter;
-  declare readonly controlPacketsRxInvalid: Counter;
-  declare readonly unknownPeerPackets: Counter;
-  declare readonly readSocketErrors: Counter;
-  declare readonly writeSocketErrors: Counter;
-  declare readonly peerSessions: Gauge;
+  declare readonly handleRxDuration: HistogramMetric;
+  declare readonly controlPacketsTX: CounterMetric;
+  declare readonly controlPacketsRX: CounterMetric;
+  declare readonly controlPacketsRxInvalid: CounterMetric;
+  declare readonly unknownPeerPackets: CounterMetric;
+  declare readonly readSocketErrors: CounterMetric;
+  declare readonly writeSocketErrors: CounterMetric;
+  declare readonly peerSessions: GaugeMetric;
   /** In seconds. */
-  declare readonly peerDetectTime: Gauge;
+  declare readonly peerDetectTime: GaugeMetric;
 
   /**
    * @param options.prefix the prefix of their names. Default: `liveness_`
@@ -268,7 +273,7 @@ export class Metrics {
    * @throws ConfigError `ERR_CONFIG` if it is no registry; prom-client's Error if the registry has one of the names already. Then
    * no metric is registered
    */
-  register(registry: Registry): this {
+  register(registry: MetricsRegistry): this {
     optionsOf(REGISTER_SCHEMA, { registry });
     const done: string[] = [];
     try {
@@ -284,7 +289,7 @@ export class Metrics {
   }
 
   /** All of them. */
-  all(): (Gauge | Counter | PromHistogram)[] {
+  all(): (GaugeMetric | CounterMetric | HistogramMetric)[] {
     return this.names().map((name) => this[name as ReferenceName]);
   }
 }
@@ -315,14 +320,7 @@ export class ManagerMetrics extends Metrics {
   }
 }
 
-type PromClient = typeof import('prom-client');
-
-/** Loaded with the first metric, so that a process without metrics does not load it. */
-function promClient(): PromClient {
-  return createRequire(import.meta.url)('prom-client') as PromClient;
-}
-
-function newMetric(name: MetricName, prefix: string, feed: MetricsFeed | undefined): Gauge | Counter | PromHistogram {
+function newMetric(name: MetricName, prefix: string, feed: MetricsFeed | undefined): GaugeMetric | CounterMetric | HistogramMetric {
   const { kind, help, labels } = ALL[name];
   const prom = promClient();
   const options = { name: prometheusName(name, prefix), help, labelNames: [...labels], registers: [] };
@@ -330,13 +328,13 @@ function newMetric(name: MetricName, prefix: string, feed: MetricsFeed | undefin
   if (feed === undefined) return kind === 'gauge' ? new prom.Gauge(options) : new prom.Counter(options);
   const scalar = name as ScalarName;
   if (kind === 'gauge') {
-    const collect = function (this: Gauge): void {
+    const collect = function (this: GaugeMetric): void {
       this.reset();
       for (const [series, value] of feed.scalars(scalar)) this.set(series, value);
     };
     return new prom.Gauge({ ...options, collect });
   }
-  const collect = function (this: Counter): void {
+  const collect = function (this: CounterMetric): void {
     this.reset();
     for (const [series, value] of feed.scalars(scalar)) this.inc(series, value);
   };
@@ -350,17 +348,17 @@ interface MetricOptions {
   readonly registers: never[];
 }
 
-function newHistogram(prom: PromClient, name: HistogramName, options: MetricOptions, feed: MetricsFeed | undefined): PromHistogram {
+function newHistogram(prom: PromClient, name: HistogramName, options: MetricOptions, feed: MetricsFeed | undefined): HistogramMetric {
   const config = { ...options, buckets: [...ALL[name].bounds] };
   if (feed === undefined) return new prom.Histogram(config);
   // prom-client cannot set the buckets of a histogram: the class overrides both methods that read it.
   class FedHistogram extends prom.Histogram {
-    override get(): ReturnType<PromHistogram['get']> {
+    override get(): ReturnType<HistogramMetric['get']> {
       const values = [...(feed as MetricsFeed).histograms(name)].flatMap(([labels, stats]) => exposed(options.name, labels, stats));
       return Promise.resolve({ name: options.name, help: options.help, type: 'histogram', values, aggregator: 'sum' } as never);
     }
 
-    getForPromString(): ReturnType<PromHistogram['get']> {
+    getForPromString(): ReturnType<HistogramMetric['get']> {
       return this.get();
     }
   }

@@ -1,5 +1,5 @@
 /** What a user can do where the addon does not load. */
-import addons from './addons.cjs';
+import packages from '../../base/optional-packages.cjs';
 
 /** A candidate that did not load, and why. */
 export interface Failure {
@@ -20,7 +20,7 @@ export function adviceFor(platform: string, failures: readonly Failure[]): strin
 
 function against(platform: string, failure: Failure | undefined): string[] {
   if (process.env['ROUTE_LIVENESS_BINDING']) return ['Unset ROUTE_LIVENESS_BINDING, or set it to the path of an addon of this version'];
-  if (!(addons.PLATFORMS as readonly string[]).includes(platform)) return [`There are packages for ${addons.PLATFORMS.join(', ')}`];
+  if (!(packages.PLATFORMS as readonly string[]).includes(platform)) return [`There are packages for ${packages.PLATFORMS.join(', ')}`];
   const name = `route-liveness-${platform}`;
   switch (failure?.kind) {
     case 'missing':

@@ -1,15 +1,15 @@
 /** Finds and loads the addon. An error lists every candidate and why it failed; only "not found" tries the next one. */
 import { existsSync, readFileSync } from 'node:fs';
-import { createRequire } from 'node:module';
 import { dirname, join } from 'node:path';
-import { fileURLToPath, pathToFileURL } from 'node:url';
+import { fileURLToPath } from 'node:url';
 
 import { familySync, MUSL } from 'detect-libc';
 
 import { codeOf, LivenessError, messageOf } from '../../base/errors.js';
 import { readGuarded } from '../../base/guard.js';
+import packages from '../../base/optional-packages.cjs';
+import { exportsOf, HERE, requireHere } from '../../base/require.js';
 import { VERSION } from '../../base/version.js';
-import addons from './addons.cjs';
 import { adviceFor, type Failure } from './advice.js';
 import type { Binding } from './binding.js';
 import { missingBytes } from './elf.js';
@@ -54,7 +54,7 @@ function load(): Binding {
   throw new LivenessError('ERR_ENGINE_UNAVAILABLE', message);
 }
 
-type Platform = (typeof addons.PLATFORMS)[number];
+type Platform = (typeof packages.PLATFORMS)[number];
 
 /** A place where the addon may be. */
 interface Candidate {
@@ -72,7 +72,7 @@ function candidates(platform: string): Candidate[] {
 }
 
 function isSupported(platform: string): platform is Platform {
-  return (addons.PLATFORMS as readonly string[]).includes(platform);
+  return (packages.PLATFORMS as readonly string[]).includes(platform);
 }
 
 function fileCandidate(path: string): Candidate {
@@ -81,7 +81,7 @@ function fileCandidate(path: string): Candidate {
     load: () => {
       assertThere(path);
       assertWhole(path);
-      return requireFromHere(path);
+      return requireHere()(path) as unknown;
     },
   };
 }
@@ -91,12 +91,9 @@ function packageCandidate(platform: Platform): Candidate {
   return {
     name,
     load: () => {
-      const path = readGuarded(() => hereRequire().resolve(name), undefined);
+      const path = readGuarded(() => requireHere().resolve(name), undefined);
       if (path !== undefined) assertWhole(path);
-      const required = addons.requireAddon(platform);
-      if ('addon' in required) return typeof required.addon === 'string' ? requireFromHere(required.addon) : required.addon;
-      // A bundle of ES modules has no `require`, and says so in words of its own.
-      return codeOf(required.error) === undefined ? requireFromHere(name) : raise(required.error);
+      return exportsOf(packages.requireAddon(platform), name);
     },
   };
 }
@@ -140,21 +137,6 @@ function assertWhole(path: string): void {
   if (missing > 0) throw new Error(`the file is cut off: ${missing} bytes are missing at its end`);
 }
 
-function requireFromHere(name: string): unknown {
-  return hereRequire()(name) as unknown;
-}
-
-/** Resolves from this file; in a bundle, from the bundle. */
-function hereRequire(): NodeJS.Require {
-  // A CommonJS bundle has no `import.meta.url`, and no file at all if it is evaluated.
-  const url = import.meta.url as string | undefined;
-  return createRequire(url ?? addons.FILENAME ?? pathToFileURL(join(process.cwd(), 'index.js')));
-}
-
-function raise(error: unknown): never {
-  throw error;
-}
-
 /** As napi-rs names platforms: `linux-x64-gnu`, `linux-arm64-musl`, `darwin-arm64`. */
 function platformName(): string {
   const { platform, arch } = process;
@@ -163,9 +145,8 @@ function platformName(): string {
 
 /** The folder of this package, which may have an addon of its own build; `undefined` in a bundle elsewhere. */
 function packageRoot(): string | undefined {
-  const url = import.meta.url as string | undefined;
-  if (url === undefined) return undefined;
-  let folder = dirname(fileURLToPath(url));
+  if (HERE === undefined) return undefined;
+  let folder = dirname(fileURLToPath(HERE));
   while (!isPackageRoot(folder)) {
     if (dirname(folder) === folder) return undefined;
     folder = dirname(folder);
