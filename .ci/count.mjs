@@ -47,6 +47,7 @@ function countNode(text) {
 for (const [runner, counted] of [
   ['cargo test', countRust(readIfThere('rust.txt'))],
   ['vitest', countNode(readIfThere('node.json'))],
+  ['vitest of the package', countNode(readIfThere('package.json'))],
 ]) {
   if (counted) continue;
   console.log(`${runner} gave no counts`);

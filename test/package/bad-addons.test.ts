@@ -68,21 +68,24 @@ const FAULTS: readonly Fault[] = [
 
 for (const { name, spoil, says, flags = [], line = '22', needs } of FAULTS) {
   const reason = needs !== undefined && !existsSync(needs) ? ' (skipped: the addon of musl is not built: npm run build:all)' : '';
-  it.skipIf(reason !== '')(`an addon ${name} is an error of the native engine, and a warning where the choice is free${reason}`, async () => {
-    using project = new Project();
-    project.copy('up.mjs');
-    await NPM.install(project, [`route-liveness@${inject('version')}`]);
-    spoil(project.path('node_modules', PLATFORM));
+  it.skipIf(reason !== '')(
+    `an addon ${name} is an error of the native engine, and a warning where the choice is free${reason}`,
+    async () => {
+      using project = new Project();
+      project.copy('up.mjs');
+      await NPM.install(project, [`route-liveness@${inject('version')}`]);
+      spoil(project.path('node_modules', PLATFORM));
 
-    const asked = await project.end(line, [...flags, 'up.mjs'], { ENGINE: 'native' });
-    expect(asked.code).toBe(1);
-    expect(asked.stderr).toContain('ERR_ENGINE_UNAVAILABLE');
-    for (const text of says) expect(asked.stderr).toMatch(text);
+      const asked = await project.end(line, [...flags, 'up.mjs'], { ENGINE: 'native' });
+      expect(asked.code).toBe(1);
+      expect(asked.stderr).toContain('ERR_ENGINE_UNAVAILABLE');
+      for (const text of says) expect(asked.stderr).toMatch(text);
 
-    const free = await project.end(line, [...flags, 'up.mjs']);
-    expect(free).toMatchObject({ code: 0, stdout: expect.stringContaining('Up on js') as string });
-    expect(free.stderr).toMatch(/warning.*native/i);
-  });
+      const free = await project.end(line, [...flags, 'up.mjs']);
+      expect(free).toMatchObject({ code: 0, stdout: expect.stringContaining('Up on js') as string });
+      expect(free.stderr).toMatch(/warning.*native/i);
+    },
+  );
 }
 
 it('an addon that may not be executed is loaded: the system maps a file that can be read', async () => {

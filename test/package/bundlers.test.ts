@@ -12,12 +12,13 @@ import { expectUp } from './up.js';
 
 const LINES = LONG ? NODE_LINES : (['20', '26'] as const);
 
-for (const { name, addon, bundle } of BUNDLERS) {
+for (const bundler of BUNDLERS) {
+  const { name, addon } = bundler;
   it(`a bundle of ${name} with the addon ${addon} runs on the native engine`, async (context) => {
     using project = new Project();
     project.copy('up.mjs');
     await NPM.install(project, [`route-liveness@${inject('version')}`]);
-    const file = await bundle(project);
+    const file = await bundler.bundle(project);
     // Elsewhere there is nothing but what the bundler wrote.
     using elsewhere = new Project();
     cpSync(project.path('out'), elsewhere.path('out'), { recursive: true });

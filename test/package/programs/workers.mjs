@@ -104,7 +104,7 @@ if (isMainThread) {
 }
 
 async function terminate(state) {
-  const worker = new Worker(new URL(import.meta.url), { workerData: state });
+  const worker = new Worker(import.meta.filename, { workerData: state });
   await new Promise((resolve, reject) => worker.once('message', resolve).once('error', reject));
   await worker.terminate();
 }
