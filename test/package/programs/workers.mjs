@@ -89,10 +89,10 @@ const STATES = {
 const threads = () => readdirSync('/proc/self/task').length;
 
 if (isMainThread) {
-  // The first worker starts threads of Node's own, which stay.
-  await terminate('loaded');
+  // The first workers start threads of Node's own, which stay.
+  await terminateInEveryState(1);
   const before = threads();
-  for (const state of Object.keys(STATES)) for (let round = 0; round < ROUNDS; round += 1) await terminate(state);
+  await terminateInEveryState(ROUNDS);
   // A thread that has ended is listed until the kernel has buried it.
   const deadline = Date.now() + 10_000;
   while (threads() > before && Date.now() < deadline) await new Promise((resolve) => setTimeout(resolve, 20));
@@ -101,6 +101,10 @@ if (isMainThread) {
   // It stays until it is terminated.
   parentPort.on('message', () => undefined);
   await STATES[workerData]();
+}
+
+async function terminateInEveryState(rounds) {
+  for (const state of Object.keys(STATES)) for (let round = 0; round < rounds; round += 1) await terminate(state);
 }
 
 async function terminate(state) {
