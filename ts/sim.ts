@@ -1,5 +1,5 @@
 /**
- * A simulated world to try settings in: the native engine on a virtual clock, over a network that loses, delays and damages
+ * Simulated worlds. `SimulatedNetwork` runs managers, to try a policy. `Simulation` runs sessions, to try settings: the native engine on a virtual clock, over a network that loses, delays and damages
  * packets. The seed determines everything. Each run checks invariants: no false Down, every pair recovers, no host sends faster
  * than agreed.
  */
@@ -12,6 +12,7 @@ import { codeOf, LivenessError, messageOf } from './base/errors.js';
 import { choice, flag, object, optionsOf } from './base/fields.js';
 import type { State } from './protocol/state.js';
 
+export { SimulatedNetwork, type SimulatedNetworkOptions } from './sim/simulated-network.js';
 export type { LinkQuality, SimulatedHost, SimulatedTimers, SimulatedTransition } from './engine/native/simulation.js';
 
 /** The addon checks the ranges. Here only types and names are checked. */

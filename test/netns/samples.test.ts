@@ -31,7 +31,10 @@ const EXPECTED: Readonly<Record<string, Expected>> = {
   },
   'docs/routes.md': { prints: ['adopted 1, nobody wants 10.9.0.77/32'], ends: 'by itself' },
   'docs/metrics.md': { prints: ['metrics on port 9464'], ends: 'by SIGTERM' },
-  'docs/simulation.md': { prints: ['after 10 s: up and up', 'went Down at', '(timeout)', 'healed: up and up'], ends: 'by itself' },
+  'docs/simulation.md': {
+    prints: ['after three flaps: admin_down', 'after 10 s: up and up', 'went Down at', '(timeout)', 'healed: up and up'],
+    ends: 'by itself',
+  },
 };
 
 /** Has a test of its own, `test/docs/building-blocks.test.ts`. */

@@ -4,6 +4,13 @@ import { networkInterfaces } from 'node:os';
 
 import { isInterfaceName } from './route.js';
 
+/** The interfaces and addresses of a host. */
+export interface Host {
+  interfaceOf(address: string): string;
+  hasInterface(name: string): boolean;
+  isLocalAddress(address: string): boolean;
+}
+
 /** The interface that has an address; the first loopback interface for loopback addresses; empty if there is none. */
 export function interfaceOf(address: string): string {
   for (const [name, addresses = []] of Object.entries(networkInterfaces())) {
@@ -41,3 +48,5 @@ function isInLocalTable(address: string): boolean {
 function isLoopback(address: string): boolean {
   return address.startsWith('127.');
 }
+
+export const THIS_HOST: Host = { interfaceOf, hasInterface, isLocalAddress };

@@ -1,21 +1,24 @@
 /** Calls to the routing backend that a method of the manager waits for. */
 import { closedError, LivenessError, messageOf } from '../base/errors.js';
+import type { Environment } from '../base/environment.js';
 import { TIMED_OUT, within } from '../base/timeout.js';
 
 /** Limits how long a call may take, and rejects all pending ones when the manager closes. */
 export class BackendCalls {
   readonly #routeTimeout: number;
+  readonly #environment: Environment;
   readonly #rejects = new Set<(error: Error) => void>();
   #closed = false;
 
   /** @param routeTimeout how long a call may take, in milliseconds */
-  constructor(routeTimeout: number) {
+  constructor(routeTimeout: number, environment: Environment) {
     this.#routeTimeout = routeTimeout;
+    this.#environment = environment;
   }
 
   /** The backend's answer. @throws what the backend throws; LivenessError `ERR_ROUTE_BACKEND` for a late answer, `ERR_CLOSED` */
   async call<T>(call: () => T | Promise<T>): Promise<T> {
-    const answer = await this.untilClosed(within(Promise.resolve().then(call), this.#routeTimeout));
+    const answer = await this.untilClosed(within(Promise.resolve().then(call), this.#routeTimeout, { environment: this.#environment }));
     if (answer !== TIMED_OUT) return answer;
     throw new LivenessError('ERR_ROUTE_BACKEND', `no answer within ${this.#routeTimeout} ms`);
   }

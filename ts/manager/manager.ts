@@ -2,7 +2,7 @@
 import { addAbortListener } from 'node:events';
 import type { AddressInfo } from 'node:net';
 
-import { wallOffset } from '../base/clock.js';
+import { type Environment, SYSTEM } from '../base/environment.js';
 import { closedError, ConfigError, LivenessError, messageOf, toError } from '../base/errors.js';
 import { optionsOf, SIGNAL_SCHEMA } from '../base/fields.js';
 import type { Peer, Route } from '../base/route.js';
@@ -51,7 +51,7 @@ export interface ManagerEvents {
 }
 
 /** Calls the private constructor; only this file can. */
-let newManager: (config: ResolvedConfig, engine: Engine, buffered: BufferedListener) => Manager;
+let newManager: (config: ResolvedConfig, engine: Engine, buffered: BufferedListener, environment: Environment) => Manager;
 
 /**
  * Sessions and the routes that depend on them (reference name: `Manager`).
@@ -66,6 +66,7 @@ export class Manager extends SafeEmitter<ManagerEvents> implements AsyncDisposab
    */
   readonly closed: Promise<void>;
   readonly #config: ResolvedConfig;
+  readonly #environment: Environment;
   readonly #log: ManagerLog;
   readonly #engine: Engine;
   readonly #installer: RouteInstaller;
@@ -91,10 +92,10 @@ export class Manager extends SafeEmitter<ManagerEvents> implements AsyncDisposab
   }
 
   static {
-    newManager = (config, engine, buffered) => new Manager(config, engine, buffered);
+    newManager = (config, engine, buffered, environment) => new Manager(config, engine, buffered, environment);
   }
 
-  private constructor(config: ResolvedConfig, engine: Engine, buffered: BufferedListener) {
+  private constructor(config: ResolvedConfig, engine: Engine, buffered: BufferedListener, environment: Environment) {
     // JavaScript callers have no types that keep them from this.
     if (!(buffered instanceof BufferedListener))
       throw new ConfigError([{ path: '', message: 'A manager is made by `await Manager.start(config)`, not by `new`' }]);
@@ -103,6 +104,7 @@ export class Manager extends SafeEmitter<ManagerEvents> implements AsyncDisposab
       log.listenerFailed(error, event);
     });
     this.#config = config;
+    this.#environment = environment;
     this.#log = log;
     this.closed = new Promise((resolve, reject) => {
       this.#settleClosed = { resolve, reject };
@@ -117,6 +119,7 @@ export class Manager extends SafeEmitter<ManagerEvents> implements AsyncDisposab
       installer: this.#installer,
       config,
       log: log.logger,
+      environment,
       assertOpen: () => this.#assertOpen(),
     });
     const { registry } = this.#routeManager;
@@ -127,7 +130,7 @@ export class Manager extends SafeEmitter<ManagerEvents> implements AsyncDisposab
         log.transitionsDropped(count);
       },
     });
-    this.#metricsReader = new MetricsReader({ engine, installer: this.#installer, registry, config });
+    this.#metricsReader = new MetricsReader({ engine, installer: this.#installer, registry, config, environment });
     const { metricsRegistry, metricsPrefix } = config;
     this.#endMetrics =
       metricsRegistry === undefined ? () => undefined : showMetrics(metricsRegistry, metricsPrefix, () => this.#metricsReader.read());
@@ -329,7 +332,7 @@ export class Manager extends SafeEmitter<ManagerEvents> implements AsyncDisposab
     if (!passiveMode && netlinker instanceof NetlinkRoutes && this.#engine.arming !== undefined) {
       return new ArmedInstaller(this.#engine.arming, report, warn);
     }
-    return new BackendInstaller(netlinker, this.#config, report, warn);
+    return new BackendInstaller(netlinker, this.#config, report, warn, this.#environment);
   }
 
   #listener(): EngineListener {
@@ -374,7 +377,7 @@ export class Manager extends SafeEmitter<ManagerEvents> implements AsyncDisposab
       this.#log.longRoundTrip(session.peer, record.longRoundTripUs / 1_000);
     }
     if (record.count === 0) return;
-    const transition = toTransition(session.peer, record);
+    const transition = toTransition(session.peer, record, this.#environment.wallOffset());
     this.#log.transition(transition);
     this.#streams.push(transition);
     this.deliver('transition', transition);
@@ -382,7 +385,7 @@ export class Manager extends SafeEmitter<ManagerEvents> implements AsyncDisposab
 
   #snapshots(ids?: readonly number[]): SessionSnapshot[] {
     const status = this.#installer.status.bind(this.#installer);
-    const offset = wallOffset();
+    const offset = this.#environment.wallOffset();
     const snapshots: SessionSnapshot[] = [];
     for (const reading of this.#engine.snapshots(ids)) {
       const session = this.#routeManager.registry.sessionById(reading.id);
@@ -435,8 +438,13 @@ export class Manager extends SafeEmitter<ManagerEvents> implements AsyncDisposab
   }
 }
 
-/** @internal `Manager.start` with another way to start an engine, for tests. */
-export async function startManager(config: ManagerConfig, signal: AbortSignal | undefined, startWith: EngineFactory): Promise<Manager> {
+/** @internal `Manager.start` with another way to start an engine, and another clock. */
+export async function startManager(
+  config: ManagerConfig,
+  signal: AbortSignal | undefined,
+  startWith: EngineFactory,
+  environment = SYSTEM,
+): Promise<Manager> {
   throwIfAborted(signal);
   const resolved = validateConfig(config);
   const { netlinker, engine: choice, udp, metricsRegistry, metricsPrefix } = resolved;
@@ -444,7 +452,7 @@ export async function startManager(config: ManagerConfig, signal: AbortSignal | 
   if (netlinker instanceof NetlinkRoutes) netlinker.checkAccess();
   const buffered = new BufferedListener();
   const engine = await startWith({ choice, udp }, toEngineOptions(resolved), buffered);
-  const manager = await createManager(resolved, engine, buffered, signal);
+  const manager = await createManager(resolved, engine, buffered, environment, signal);
   if (signal !== undefined) manager.closeWith(signal);
   return manager;
 }
@@ -454,11 +462,12 @@ async function createManager(
   config: ResolvedConfig,
   engine: Engine,
   buffered: BufferedListener,
+  environment: Environment,
   signal: AbortSignal | undefined,
 ): Promise<Manager> {
   try {
     throwIfAborted(signal);
-    return newManager(config, engine, buffered);
+    return newManager(config, engine, buffered, environment);
   } catch (error) {
     await engine.close({ adminDown: false });
     throw error;

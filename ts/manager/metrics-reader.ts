@@ -1,4 +1,5 @@
 /** Reads what one manager shows to Prometheus. */
+import type { Environment } from '../base/environment.js';
 import type { Engine, EngineStats } from '../engine/engine.js';
 import { modeOf, versionOf } from '../protocol/session-status.js';
 import type { RouteInstaller } from '../routes/installer.js';
@@ -12,16 +13,18 @@ export interface MetricsReaderDependencies {
   readonly installer: RouteInstaller;
   readonly registry: RouteRegistry;
   readonly config: ResolvedConfig;
+  readonly environment: Environment;
 }
 
 export class MetricsReader {
   readonly #dependencies: MetricsReaderDependencies;
-  readonly #shownEndpoints = new ShownEndpoints();
+  readonly #shownEndpoints: ShownEndpoints;
   #last: MetricsReading | undefined;
   #showsPeers: boolean;
 
   constructor(dependencies: MetricsReaderDependencies) {
     this.#dependencies = dependencies;
+    this.#shownEndpoints = new ShownEndpoints(dependencies.environment);
     this.#showsPeers = dependencies.config.enablePeerMetrics;
   }
 

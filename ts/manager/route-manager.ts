@@ -1,5 +1,6 @@
 /** Registers and withdraws routes, and starts, changes and ends their sessions. */
 import { closedError, codeOf, LivenessError, messageOf, RoutesError, toError } from '../base/errors.js';
+import type { Environment } from '../base/environment.js';
 import type { Logger } from '../base/logger.js';
 import { formatRoute, parseInterface, parseRoute, type Route } from '../base/route.js';
 import { TIMED_OUT, within } from '../base/timeout.js';
@@ -24,6 +25,7 @@ export interface RouteManagerDependencies {
   readonly installer: RouteInstaller;
   readonly config: ResolvedConfig;
   readonly log: Logger;
+  readonly environment: Environment;
   /** @throws LivenessError `ERR_CLOSED` */
   readonly assertOpen: () => void;
 }
@@ -35,9 +37,9 @@ export class RouteManager {
   readonly #calls: BackendCalls;
 
   constructor(dependencies: RouteManagerDependencies) {
-    const { installer, config, log, assertOpen } = dependencies;
+    const { installer, config, log, environment, assertOpen } = dependencies;
     this.#dependencies = dependencies;
-    this.#calls = new BackendCalls(config.routeTimeout);
+    this.#calls = new BackendCalls(config.routeTimeout, environment);
     const { registry } = this;
     this.leftovers = new LeftoverRoutes({ backend: config.netlinker, calls: this.#calls, installer, registry, log, assertOpen });
   }
@@ -76,13 +78,13 @@ export class RouteManager {
 
   /** Withdraws the given routes as far as they are registered. Rejects with the first failure, after all have ended. */
   async withdraw(routes: readonly RouteRef[]): Promise<void> {
-    const { installer, config } = this.#dependencies;
+    const { installer, config, environment } = this.#dependencies;
     const { routeTimeout } = config;
     const registered = routes.flatMap(({ route, iface }) => this.registry.route(parseInterface(iface), parseRoute(route)) ?? []);
     const outcomes = await Promise.allSettled(
       registered.map(async (managed) => {
         const { route } = managed;
-        if ((await within(this.#withdraw(managed), routeTimeout)) !== TIMED_OUT) return;
+        if ((await within(this.#withdraw(managed), routeTimeout, { environment })) !== TIMED_OUT) return;
         const { lastError } = installer.status(managed);
         const message = `${formatRoute(route)} was not withdrawn within ${routeTimeout} ms, retries go on: ${messageOf(lastError ?? 'no answer')}`;
         throw new LivenessError('ERR_ROUTE_BACKEND', message, { cause: lastError });
@@ -107,10 +109,10 @@ export class RouteManager {
 
   /** Withdraws every route within `routeTimeout`, and logs if some remain. */
   async withdrawAll(): Promise<void> {
-    const { installer, log, config } = this.#dependencies;
+    const { installer, log, config, environment } = this.#dependencies;
     const { routeTimeout } = config;
     const removals = [...this.registry.routes()].map((managed) => installer.remove(managed));
-    if ((await within(Promise.all(removals), routeTimeout)) !== TIMED_OUT) return;
+    if ((await within(Promise.all(removals), routeTimeout, { environment })) !== TIMED_OUT) return;
     log.error({ routeTimeout }, 'not all routes were withdrawn in time; the remaining ones stay in the backend, unwatched');
   }
 

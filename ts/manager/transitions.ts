@@ -28,9 +28,10 @@ export interface Transition {
   readonly silence?: number;
 }
 
-export function toTransition(peer: Readonly<Peer>, record: SessionRecord): Transition {
+/** @param offset from `wallOffset` */
+export function toTransition(peer: Readonly<Peer>, record: SessionRecord, offset: number): Transition {
   const { from, to, reason, cause, atUs, count, lastDown, localStallUs, lastRxUs } = record;
-  const down = lastDown && { at: toDate(lastDown.atUs), reason: lastDown.reason, localStall: lastDown.localStallUs / 1_000 };
+  const down = lastDown && { at: toDate(lastDown.atUs, offset), reason: lastDown.reason, localStall: lastDown.localStallUs / 1_000 };
   const localStall = localStallUs / 1_000;
   const silence = cause === 'detect_timeout' && lastRxUs !== undefined ? (atUs - lastRxUs) / 1_000 : undefined;
   return {
@@ -39,7 +40,7 @@ export function toTransition(peer: Readonly<Peer>, record: SessionRecord): Trans
     to,
     reason,
     cause,
-    at: toDate(atUs),
+    at: toDate(atUs, offset),
     count,
     localStall,
     ...(down === undefined ? {} : { lastDown: down }),

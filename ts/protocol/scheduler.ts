@@ -22,7 +22,7 @@ import {
 import { MetricsSink } from '../metrics/metrics-sink.js';
 import { formatPeer } from '../base/route.js';
 import { Xorshift32 } from './jitter.js';
-import { randomWord } from './random.js';
+import { randomWord } from '../base/random.js';
 import { Session } from './session.js';
 import type { SessionCore } from './session-core.js';
 import type { State } from './state.js';

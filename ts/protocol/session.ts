@@ -9,7 +9,7 @@ import { boundIssues, DEFAULT_BOUNDS, MAX_BACKOFF, MAX_INTERVAL } from '../base/
 import { givenMicros, monotonicNow, toMicros, wallOffset } from '../base/clock.js';
 import { parseInterface, parseRoute, type Peer, type Route } from '../base/route.js';
 import { ControlPacket } from './packet.js';
-import { randomWord } from './random.js';
+import { randomWord } from '../base/random.js';
 import { REFERENCE, ROBUST, type Rules } from './rules.js';
 import { SessionCore } from './session-core.js';
 import { type SessionStatus, readSession, statusWith } from './session-status.js';

@@ -1,4 +1,5 @@
 /** Installs and withdraws the routes of a called backend, as their sessions require. */
+import { type Environment, SYSTEM } from '../base/environment.js';
 import { messageOf, toError } from '../base/errors.js';
 import type { RouteLoss, RouteReaderWriter } from './reader-writer.js';
 import { formatSlot, type Route } from '../base/route.js';
@@ -38,12 +39,13 @@ export class BackendInstaller implements RouteInstaller {
     options: InstallerOptions,
     listener: OperationListener,
     warn: InstallerWarning = () => undefined,
+    environment: Environment = SYSTEM,
   ) {
     const [listings, counters, gate] = [new Listings(backend), new RouteCounters(), new RetryGate(MAX_RETRIES)];
     const finished = (reconciler: SlotReconciler): void => {
       this.#finished(reconciler);
     };
-    this.#dependencies = { backend, listings, options, listener, counters, gate, warn, finished };
+    this.#dependencies = { backend, listings, options, listener, counters, gate, warn, environment, finished };
     this.#unwatch = this.#watch(backend);
   }
 

@@ -1,4 +1,5 @@
 /** Exponential backoff with jitter for the retries of one operation. */
+import { type Environment, SYSTEM, type Timer } from '../base/environment.js';
 
 const FIRST_MS = 100;
 const LONGEST_MS = 10_000;
@@ -9,7 +10,12 @@ const JITTER = 0.25;
 /** Waits double from 100 ms to 10 s, less up to a quarter, and start again after a success. The timer keeps no process alive. */
 export class Backoff {
   #failures = 0;
-  #timer: NodeJS.Timeout | undefined;
+  #timer: Timer | undefined;
+  readonly #environment: Environment;
+
+  constructor(environment: Environment = SYSTEM) {
+    this.#environment = environment;
+  }
 
   /**
    * Calls back after the next wait. Replaces a running wait.
@@ -18,10 +24,9 @@ export class Backoff {
    */
   retry(attempt: () => void, min = 0): void {
     this.cancel();
-    const delay = Math.min(FIRST_MS * 2 ** this.#failures, LONGEST_MS) * (1 - JITTER * Math.random());
+    const delay = Math.min(FIRST_MS * 2 ** this.#failures, LONGEST_MS) * (1 - JITTER * this.#environment.random());
     this.#failures += 1;
-    this.#timer = setTimeout(attempt, Math.max(delay, min));
-    this.#timer.unref();
+    this.#timer = this.#environment.after(Math.max(delay, min), attempt);
   }
 
   succeeded(): void {
@@ -30,7 +35,7 @@ export class Backoff {
   }
 
   cancel(): void {
-    clearTimeout(this.#timer);
+    this.#timer?.cancel();
     this.#timer = undefined;
   }
 }

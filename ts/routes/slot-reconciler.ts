@@ -1,5 +1,5 @@
 /** Brings one slot of a called backend to its desired state. */
-import { monotonicNow } from '../base/clock.js';
+import type { Environment, Timer } from '../base/environment.js';
 import { closedError } from '../base/errors.js';
 import type { Route } from '../base/route.js';
 import { TIMED_OUT, within } from '../base/timeout.js';
@@ -50,6 +50,7 @@ export interface ReconcilerDependencies {
   readonly listener: OperationListener;
   readonly gate: RetryGate;
   readonly warn: InstallerWarning;
+  readonly environment: Environment;
   /** Called when the registration has ended and the reconciler has nothing left to do. */
   readonly finished: (reconciler: SlotReconciler) => void;
 }
@@ -83,7 +84,7 @@ export class SlotReconciler {
   #inGate = false;
   #restoreDelay: RestoreDelay | undefined = undefined;
   /** Runs while an adopted or replaced route is kept until its session comes Up. */
-  #hold: NodeJS.Timeout | undefined = undefined;
+  #hold: Timer | undefined = undefined;
   #confirmations: Waiters<void> | undefined = undefined;
   #removals: Waiters<void> | undefined = undefined;
   #adoptions: Waiters<boolean> | undefined = undefined;
@@ -245,10 +246,10 @@ export class SlotReconciler {
 
   async #run(operation: BackendOperation): Promise<void> {
     const call = this.#begin(operation);
-    const began = monotonicNow();
-    const { routeTimeout } = this.#dependencies.options;
+    const { options, environment } = this.#dependencies;
+    const began = environment.now();
     const answer = answerOf(callBackend(this.#dependencies, operation));
-    const outcome = await within(answer, routeTimeout, { ref: false });
+    const outcome = await within(answer, options.routeTimeout, { ref: false, environment });
     if (outcome === TIMED_OUT) this.#awaitLateAnswer(call, answer);
     if (this.#stopped) return;
     this.#calls.endRunning();
@@ -258,10 +259,10 @@ export class SlotReconciler {
       this.advance();
       return;
     }
-    const error = outcome === TIMED_OUT ? timeoutError(operation, routeTimeout) : outcome.error;
+    const error = outcome === TIMED_OUT ? timeoutError(operation, options.routeTimeout) : outcome.error;
     if (outcome === TIMED_OUT) this.#noteUnknown(operation.placed);
     else this.#noteAnswer(call, outcome);
-    this.#report(operation, error, monotonicNow() - began);
+    this.#report(operation, error, environment.now() - began);
     this.#continueAfter(operation, error);
   }
 
@@ -303,7 +304,7 @@ export class SlotReconciler {
     }
     const op = kind === 'delete' ? 'delete' : 'add';
     this.#dependencies.counters.answered(this.#registered, op, error === undefined);
-    if (error === undefined && this.#followsTransition(op)) this.noteConvergence(monotonicNow() * 1_000);
+    if (error === undefined && this.#followsTransition(op)) this.noteConvergence(this.#dependencies.environment.now() * 1_000);
     if (error !== undefined) this.#confirmations?.reject(error);
     else if (this.#installed) this.#confirmations?.resolve();
     const { route } = placed;
@@ -322,7 +323,7 @@ export class SlotReconciler {
   }
 
   #retryLater({ kind }: BackendOperation): void {
-    this.#backoff ??= new Backoff();
+    this.#backoff ??= new Backoff(this.#dependencies.environment);
     const retry = (): void => {
       this.#dependencies.gate.enter(() => this.#retry());
     };
@@ -397,20 +398,20 @@ export class SlotReconciler {
 
   #startHold(): void {
     this.#endHold();
-    this.#hold = setTimeout(() => {
+    this.#hold = this.#dependencies.environment.after(HOLD_MS, () => {
       this.#hold = undefined;
       this.advance();
-    }, HOLD_MS).unref();
+    });
   }
 
   #endHold(): void {
-    clearTimeout(this.#hold);
+    this.#hold?.cancel();
     this.#hold = undefined;
   }
 
   /** Puts a lost route back, after the delay that its losses by other programs ask for. */
   #restore(how: RouteLoss): void {
-    this.#restoreDelay ??= new RestoreDelay();
+    this.#restoreDelay ??= new RestoreDelay(this.#dependencies.environment);
     const { delay, isFirst } = how === 'taken' ? this.#restoreDelay.countLoss() : { delay: 0, isFirst: false };
     if (isFirst) warnOfContention(this.#dependencies.warn, this.#registered);
     this.#dependencies.counters.lost(this.#registered, delay > 0);

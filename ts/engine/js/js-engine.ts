@@ -4,17 +4,16 @@
  */
 import type { AddressInfo } from 'node:net';
 
-import { LONGEST_WAIT_MS, monotonicNow } from '../../base/clock.js';
+import { LONGEST_WAIT_MS, toMicros } from '../../base/clock.js';
+import { type Environment, SYSTEM, type Timer } from '../../base/environment.js';
 import { closedError } from '../../base/errors.js';
 import { NO_VERSION } from '../../protocol/client-version.js';
 import { Xorshift32 } from '../../protocol/jitter.js';
 import { LIVENESS } from '../../protocol/liveness.js';
-import { randomWord } from '../../protocol/random.js';
 import { ROBUST } from '../../protocol/rules.js';
-import { randomDiscriminator } from '../../protocol/session.js';
 import { readSession } from '../../protocol/session-status.js';
 import { MOST_ROUNDS } from '../../protocol/timeline.js';
-import { hasInterface, interfaceOf, isLocalAddress } from '../../base/host-interfaces.js';
+import { type Host, THIS_HOST } from '../../base/host-interfaces.js';
 import type { UDPService } from '../../protocol/udp-service.js';
 import { DgramTransport } from './dgram-transport.js';
 import { EngineCore, type Path } from './engine-core.js';
@@ -45,6 +44,16 @@ const ADMIN_DOWN_MAX_US = 3_000_000;
 /** How many sessions are started in one turn of the event loop: that takes about a millisecond. */
 const START_BATCH = 50;
 
+/** What an engine runs on. */
+export interface Platform {
+  readonly environment: Environment;
+  readonly host: Host;
+  /** Whether the transport knows the interface of a packet, and its arrival. */
+  readonly hasPacketInfo: boolean;
+  /** Opens the transport that the engine sends and receives with. */
+  readonly open: (listener: TransportListener) => Transport | Promise<Transport>;
+}
+
 const NO_REALTIME = 'realtime: the JavaScript engine has no thread of its own, so that none of it has an effect';
 
 export class JsEngine implements Engine {
@@ -61,9 +70,11 @@ export class JsEngine implements Engine {
   /** The interfaces of local addresses. Listing the interfaces for each packet of an unknown peer would cost too much. */
   readonly #ownInterfaces = new Map<string, string>();
   /** Keeps the process alive while the engine is open and referenced. */
-  readonly #anchor = setInterval(() => undefined, LONGEST_WAIT_MS);
+  readonly #anchor: NodeJS.Timeout;
+  readonly #environment: Environment;
+  readonly #host: Host;
   #transport!: Transport;
-  #timer: NodeJS.Timeout | undefined;
+  #timer: Timer | undefined;
   #timerAt: number | undefined;
   #reads = 0;
   #readErrors = 0;
@@ -73,14 +84,17 @@ export class JsEngine implements Engine {
   #closing: Promise<EngineStats> | undefined;
   #ended = false;
 
-  private constructor(options: EngineOptions, listener: EngineListener, hasPacketInfo: boolean) {
+  private constructor(options: EngineOptions, listener: EngineListener, { environment, host, hasPacketInfo }: Platform) {
     const { minTxFloorUs, maxTxCeilUs, backoffMaxUs, requireDiscriminator, clientVersion, passive, maxSessions } = options;
     const identity = passive || clientVersion !== undefined ? { passive, version: clientVersion ?? NO_VERSION } : undefined;
-    const random = new Xorshift32(randomWord());
+    const random = new Xorshift32(environment.randomWord());
     const policy = { protocol: PROTOCOL, rules: ROBUST, minTxFloorUs, maxTxCeilUs, backoffMaxUs, requireDiscriminator, identity };
     this.#core = new EngineCore(policy, maxSessions, () => random.next(), this.#counters);
+    this.#environment = environment;
+    this.#host = host;
     this.#listener = listener;
     this.#warnings = new EngineWarnings(listener);
+    this.#anchor = setInterval(() => undefined, LONGEST_WAIT_MS);
     this.capabilities = Object.freeze({
       pktinfo: hasPacketInfo,
       interfaceBinding: hasPacketInfo,
@@ -91,22 +105,33 @@ export class JsEngine implements Engine {
     });
   }
 
-  /**
-   * @param reason why this engine was chosen, if the user did not choose it
-   * @throws LivenessError the system's error if the address cannot be bound
-   */
-  static async start(options: EngineOptions, listener: EngineListener, udp?: UDPService, reason?: string): Promise<JsEngine> {
-    const engine = new JsEngine(options, listener, udp !== undefined);
-    const receives = engine.#transportListener();
+  /** Starts an engine on a platform. @throws what opening the transport throws */
+  static async startOn(platform: Platform, options: EngineOptions, listener: EngineListener): Promise<JsEngine> {
+    const engine = new JsEngine(options, listener, platform);
     try {
-      engine.#transport =
-        udp === undefined
-          ? await DgramTransport.start(PROTOCOL, options.bindIP, options.port, receives)
-          : new ServiceTransport(udp, receives);
+      engine.#transport = await platform.open(engine.#transportListener());
     } catch (error) {
       clearInterval(engine.#anchor);
       throw error;
     }
+    return engine;
+  }
+
+  /**
+   * Starts an engine on this host.
+   *
+   * @param reason why this engine was chosen, if the user did not choose it
+   * @throws LivenessError the system's error if the address cannot be bound
+   */
+  static async start(options: EngineOptions, listener: EngineListener, udp?: UDPService, reason?: string): Promise<JsEngine> {
+    const platform: Platform = {
+      environment: SYSTEM,
+      host: THIS_HOST,
+      hasPacketInfo: udp !== undefined,
+      open: (receives) =>
+        udp === undefined ? DgramTransport.start(PROTOCOL, options.bindIP, options.port, receives) : new ServiceTransport(udp, receives),
+    };
+    const engine = await JsEngine.startOn(platform, options, listener);
     const lacking = Object.entries(engine.capabilities).flatMap(([name, has]) => (has === true ? [] : [name]));
     const limits = `The JavaScript engine serves. It lacks ${lacking.join(', ')}: sessions depend on the event loop.`;
     if (reason === undefined) listener.warning('ERR_ENGINE_LIMITED', limits);
@@ -122,8 +147,8 @@ export class JsEngine implements Engine {
   checkPaths(paths: readonly SessionPath[]): PathFault[] {
     this.#assertOpen();
     return paths.flatMap(({ iface, localIP }, index): PathFault[] => {
-      if (!hasInterface(iface)) return [{ index, code: 'ERR_NO_SUCH_INTERFACE' }];
-      return isLocalAddress(localIP) ? [] : [{ index, code: 'EADDRNOTAVAIL' }];
+      if (!this.#host.hasInterface(iface)) return [{ index, code: 'ERR_NO_SUCH_INTERFACE' }];
+      return this.#host.isLocalAddress(localIP) ? [] : [{ index, code: 'EADDRNOTAVAIL' }];
     });
   }
 
@@ -159,7 +184,7 @@ export class JsEngine implements Engine {
     }
     this.#transport.fitSendBuffer(this.#core.sessionCount);
     this.#scheduleTurn();
-    if (this.#notStarted.size > 0) setImmediate(() => this.#startBatch());
+    if (this.#notStarted.size > 0) this.#environment.soon(() => this.#startBatch());
   }
 
   /** Starts a session that waits to be started. */
@@ -169,12 +194,19 @@ export class JsEngine implements Engine {
     this.#notStarted.delete(id);
     const { iface, localIP, peerIP, peerPort, txMinUs, rxMinUs, detectMult } = spec;
     this.#transport.open(localIP);
-    this.#core.addSession(nowUs(), id, { iface, localIP, peerIP }, peerPort, { txMinUs, rxMinUs, detectMult }, this.#newDiscriminator());
+    this.#core.addSession(
+      this.#nowUs(),
+      id,
+      { iface, localIP, peerIP },
+      peerPort,
+      { txMinUs, rxMinUs, detectMult },
+      this.#newDiscriminator(),
+    );
   }
 
   updateSessions(specs: readonly SessionSpec[]): void {
     this.#assertOpen();
-    const now = nowUs();
+    const now = this.#nowUs();
     for (const spec of specs) {
       const { id, txMinUs, rxMinUs, detectMult, peerPort } = spec;
       if (this.#notStarted.has(id)) this.#notStarted.set(id, copyOf(spec));
@@ -198,7 +230,7 @@ export class JsEngine implements Engine {
 
   setAdminDown(ids: readonly SessionId[], down: boolean): void {
     this.#assertOpen();
-    const now = nowUs();
+    const now = this.#nowUs();
     for (const id of ids) {
       this.#start(id);
       if (down) this.#core.adminDown(now, id);
@@ -256,21 +288,21 @@ export class JsEngine implements Engine {
     this.#notStarted.clear();
     if (adminDown) await this.#announceAdminDown();
     this.#ended = true;
-    clearTimeout(this.#timer);
+    this.#timer?.cancel();
     clearInterval(this.#anchor);
     await this.#transport.close();
     return this.#stats();
   }
 
   async #announceAdminDown(): Promise<void> {
-    const now = nowUs();
+    const now = this.#nowUs();
     let longestUs = 0;
     for (const id of [...this.#core.sessionIds]) {
       longestUs = Math.max(longestUs, this.#core.session(id)?.session.detectTimeUs ?? 0);
       this.#core.adminDown(now, id);
     }
     this.#scheduleTurn();
-    await new Promise((resolve) => setTimeout(resolve, Math.min(longestUs, ADMIN_DOWN_MAX_US) / 1_000));
+    await new Promise<void>((resolve) => this.#environment.after(Math.min(longestUs, ADMIN_DOWN_MAX_US) / 1_000, resolve, { ref: true }));
   }
 
   #transportListener(): TransportListener {
@@ -279,7 +311,7 @@ export class JsEngine implements Engine {
         this.#reads += 1;
         const path = this.#pathOf(localIP, from, iface);
         this.#core.handleDatagram(now, arrival, path, bytes);
-        this.#counters.handled(path, (monotonicNow() * 1_000 - now) / 1_000_000);
+        this.#counters.handled(path, (this.#environment.now() * 1_000 - now) / 1_000_000);
         this.#warnings.drops(() => this.#counters.stats(), now);
         this.#flush();
       },
@@ -310,7 +342,7 @@ export class JsEngine implements Engine {
   }
 
   #interfaceOf(localIP: string): string {
-    const found = this.#ownInterfaces.get(localIP) ?? interfaceOf(localIP);
+    const found = this.#ownInterfaces.get(localIP) ?? this.#host.interfaceOf(localIP);
     this.#ownInterfaces.set(localIP, found);
     return found;
   }
@@ -320,7 +352,7 @@ export class JsEngine implements Engine {
     if (this.#ended) return;
     this.#turns += 1;
     this.#warnings.sendBuffer(this.#transport.sendBufferBytes, this.#core.sessionCount);
-    const now = nowUs();
+    const now = this.#nowUs();
     const planned = this.#core.deadline;
     if (planned !== undefined && planned < now) this.#core.noteTurnDelay(now, now - planned);
     this.#core.handleTimeout(now, readUntil);
@@ -336,7 +368,7 @@ export class JsEngine implements Engine {
   #drain(since: number, round = 0): void {
     this.#isDraining = true;
     const reads = this.#reads;
-    setImmediate(() => {
+    this.#environment.soon(() => {
       if (this.#reads !== reads && round < MOST_ROUNDS) {
         this.#drain(since, round + 1);
         return;
@@ -355,20 +387,20 @@ export class JsEngine implements Engine {
 
   /** Runs a turn after the present call: an engine never delivers from inside a call. */
   #scheduleTurn(): void {
-    setImmediate(() => this.#turn(0));
+    this.#environment.soon(() => this.#turn(0));
   }
 
   #setTimer(): void {
     const deadline = this.#core.deadline;
     if (deadline === this.#timerAt || this.#ended) return;
-    clearTimeout(this.#timer);
+    this.#timer?.cancel();
     this.#timerAt = deadline;
     if (deadline === undefined) return;
-    const wait = Math.min(Math.max(Math.ceil((deadline - nowUs()) / 1_000), 0), LONGEST_WAIT_MS);
-    this.#timer = setTimeout(() => {
+    const wait = Math.min(Math.max(Math.ceil((deadline - this.#nowUs()) / 1_000), 0), LONGEST_WAIT_MS);
+    this.#timer = this.#environment.after(wait, () => {
       this.#timerAt = undefined;
       this.#turn(0);
-    }, wait).unref();
+    });
   }
 
   #isUsed(localIP: string): boolean {
@@ -378,10 +410,14 @@ export class JsEngine implements Engine {
   }
 
   #newDiscriminator(): number {
-    let discr = randomDiscriminator();
-    while (this.#discriminators.has(discr)) discr = randomDiscriminator();
+    let discr = 0;
+    while (discr === 0 || this.#discriminators.has(discr)) discr = this.#environment.randomWord();
     this.#discriminators.add(discr);
     return discr;
+  }
+
+  #nowUs(): number {
+    return toMicros(this.#environment.now());
   }
 
   #assertOpen(): void {
@@ -392,8 +428,4 @@ export class JsEngine implements Engine {
 /** The caller may reuse a specification after the call. */
 function copyOf({ id, iface, localIP, peerIP, peerPort, txMinUs, rxMinUs, detectMult }: SessionSpec): SessionSpec {
   return { id, iface, localIP, peerIP, peerPort, txMinUs, rxMinUs, detectMult };
-}
-
-function nowUs(): number {
-  return Math.round(monotonicNow() * 1_000);
 }
