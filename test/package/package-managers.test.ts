@@ -27,6 +27,7 @@ for (const manager of PACKAGE_MANAGERS) {
         ['import', 'up.mjs'],
         ['require', 'up.cjs'],
       ] as const) {
+        if (loaded === 'require' && manager.noRequire?.includes(line) === true) continue;
         const output = await project.node(line, [...manager.flags, program]);
         expectUp(context, output, { installed: manager.name, loaded, ran: `Node ${line}` });
       }

@@ -1,7 +1,7 @@
 /** How each package manager installs packages into a project, and how a program is run there. */
 import { inject } from 'vitest';
 
-import { node, tool } from './tools.js';
+import { node, type NodeLine, tool } from './tools.js';
 import { type Project, USUAL } from './project.js';
 
 export interface PackageManager {
@@ -9,6 +9,8 @@ export interface PackageManager {
   install(project: Project, packages: readonly string[]): Promise<void>;
   /** What Node is to be given before a program's name. */
   readonly flags: readonly string[];
+  /** Lines of Node whose `require` of an ES module does not ask the package manager's resolver for what that imports. */
+  readonly noRequire?: readonly NodeLine[];
 }
 
 export const NPM: PackageManager = {
@@ -67,6 +69,6 @@ export const PACKAGE_MANAGERS: readonly PackageManager[] = [
   PNPM,
   YARN_1,
   yarn4('node-modules', []),
-  yarn4('pnp', ['--require', './.pnp.cjs', '--loader', './.pnp.loader.mjs']),
+  { ...yarn4('pnp', ['--require', './.pnp.cjs', '--loader', './.pnp.loader.mjs']), noRequire: ['20'] },
   yarn4('pnpm', []),
 ];
