@@ -20,7 +20,7 @@ describeLab('the demo', ['ip'], () => {
       const { status, stdout, stderr } = spawnSync(process.execPath, [CLI, 'demo'], { encoding: 'utf8', env: { PATH: folder } });
       expect(stderr).toBe('');
       expect(status).toBe(0);
-      expect(stdout).toContain('The path is cut: what host 2 sends is dropped on its way.');
+      expect(stdout).toContain('The path is cut: host 1 drops what host 2 sends.');
       expect(stdout).toMatch(/Detected [\d.]+ ms after the last packet had arrived/);
       expect(stdout).toMatch(/Both routes are back \d+ ms after the heal/);
       // Host 2 runs on: it is told, rather than stopped.
