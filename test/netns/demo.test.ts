@@ -29,4 +29,14 @@ describeLab('the demo', ['ip'], () => {
       rmSync(folder, { recursive: true });
     }
   }, 60_000);
+
+  it('leaves no namespace behind when its output is closed, as `head` does', () => {
+    const namespaces = (): string[] => run('ip', ['netns', 'list']).split('\n').filter((line) => line.startsWith('rl-demo-'));
+    const before = namespaces();
+    spawnSync('sh', ['-c', `"${process.execPath}" "${CLI}" demo | head -n 1`], { encoding: 'utf8' });
+    // The demo ends after its reader: at the next line that it writes.
+    const deadline = Date.now() + 20_000;
+    while (namespaces().length > before.length && Date.now() < deadline) spawnSync('sleep', ['0.1']);
+    expect(namespaces()).toEqual(before);
+  }, 60_000);
 });

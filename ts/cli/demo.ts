@@ -29,6 +29,8 @@ export async function demo(): Promise<number> {
   const run = new DemoRun(network);
   const interrupted = new Promise<number>((resolve) => {
     for (const signal of ['SIGINT', 'SIGTERM'] as const) process.once(signal, () => resolve(130));
+    // Whoever read the output is gone, such as `head`.
+    process.stdout.on('error', () => resolve(1));
   });
   try {
     return await Promise.race([run.play(), interrupted]);
