@@ -31,7 +31,10 @@ describeLab('the demo', ['ip'], () => {
   }, 60_000);
 
   it('leaves no namespace behind when its output is closed, as `head` does', () => {
-    const namespaces = (): string[] => run('ip', ['netns', 'list']).split('\n').filter((line) => line.startsWith('rl-demo-'));
+    const namespaces = (): string[] =>
+      run('ip', ['netns', 'list'])
+        .split('\n')
+        .filter((line) => line.startsWith('rl-demo-'));
     const before = namespaces();
     spawnSync('sh', ['-c', `"${process.execPath}" "${CLI}" demo | head -n 1`], { encoding: 'utf8' });
     // The demo ends after its reader: at the next line that it writes.
