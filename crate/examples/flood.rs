@@ -13,7 +13,9 @@ use nix::net::if_::if_nametoindex;
 use route_liveness::net::cells::BATCH;
 use route_liveness::net::socket::bind;
 use route_liveness::net::tx_socket::{Outgoing, Wire};
+use route_liveness::protocol::Protocol;
 use route_liveness::protocol::jitter::Xorshift32;
+use route_liveness::protocol::liveness::Liveness;
 use route_liveness::protocol::liveness::packet::{ControlPacket, PACKET_LEN};
 use route_liveness::protocol::state::State;
 use serde::{Deserialize, Serialize};
@@ -35,7 +37,7 @@ struct Setup {
 }
 
 const fn default_port() -> u16 {
-    44880
+    Liveness::PORT
 }
 
 const fn default_seed() -> u32 {

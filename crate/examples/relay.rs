@@ -23,12 +23,13 @@ use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::socket::{
     AddressFamily, LinkAddr, MsgFlags, SockFlag, SockProtocol, SockType, SockaddrLike, bind, recvfrom, send, socket,
 };
+use route_liveness::protocol::Protocol;
 use route_liveness::protocol::jitter::Xorshift32;
+use route_liveness::protocol::liveness::Liveness;
 use route_liveness::protocol::time::Time;
 use route_liveness::system::clock;
 use serde::{Deserialize, Serialize};
 
-const LIVENESS_PORT: u16 = 44880;
 const MAX_FRAME: usize = 65_536;
 const ETHERNET_HEADER: usize = 14;
 const UDP_HEADER: usize = 8;
@@ -353,7 +354,7 @@ fn liveness_packet(frame: &[u8]) -> Option<usize> {
     let header = usize::from(*ip.first()? & 0x0f) * 4;
     let udp = ip.get(header..)?;
     let fits = is_whole && udp.len() >= UDP_HEADER && usize::from(word(udp, 4)) <= udp.len();
-    (fits && word(udp, 4) as usize >= UDP_HEADER && word(udp, 2) == LIVENESS_PORT).then_some(ETHERNET_HEADER + header)
+    (fits && word(udp, 4) as usize >= UDP_HEADER && word(udp, 2) == Liveness::PORT).then_some(ETHERNET_HEADER + header)
 }
 
 /// Writes the UDP checksum (RFC 768): over the addresses, the protocol, the length, and the datagram.

@@ -12,7 +12,9 @@ use std::time::Duration;
 use nix::time::{ClockId, clock_gettime};
 
 use route_liveness::engine::stats::LinkId;
-use route_liveness::engine::{Datagram, Engine, Path, SessionId, SessionSpec, Transmit};
+use route_liveness::engine::{AddError, Datagram, Engine, Path, SessionId, SessionSpec, Transmit};
+use route_liveness::protocol::Protocol;
+use route_liveness::protocol::liveness::Liveness;
 use route_liveness::protocol::liveness::packet::ControlPacket;
 use route_liveness::protocol::rules::ROBUST;
 use route_liveness::protocol::session::{Policy, Timers};
@@ -62,9 +64,16 @@ fn main() {
     let mut now = Time::from_micros(1_000_000);
     for number in 1..=sessions {
         let timers = Timers { tx_min_us: INTERVAL_US as u32, rx_min_us: INTERVAL_US as u32, detect_mult: 3 };
-        let spec = SessionSpec { id: SessionId(number), path: path(number), peer_port: 44880, timers, min_ttl: None };
-        let discr = engine.draw_discriminator();
-        engine.add_session(now, spec, discr).expect("room for it");
+        let spec =
+            SessionSpec { id: SessionId(number), path: path(number), peer_port: Liveness::PORT, timers, min_ttl: None };
+        let added = loop {
+            let discr = engine.draw_discriminator();
+            match engine.add_session(now, spec, discr) {
+                Err(AddError::DiscriminatorTaken) => {}
+                result => break result,
+            }
+        };
+        added.expect("the engine has room for all of them");
     }
     while engine.poll_event().is_some() {}
     // Sessions are paced over a second, and Up after it.

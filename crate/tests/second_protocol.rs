@@ -28,7 +28,6 @@ impl Protocol for Strict {
     type Identity = ();
     type PeerDetails = ();
 
-    const NAME: &'static str = "strict";
     const PACKET_LEN: usize = 40;
     const PORT: u16 = 3784;
     const TTL: u8 = 255;

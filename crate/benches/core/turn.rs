@@ -5,6 +5,8 @@ use std::net::{IpAddr, Ipv4Addr};
 use criterion::{BenchmarkId, Criterion, Throughput};
 use route_liveness::engine::stats::LinkId;
 use route_liveness::engine::{Datagram, Engine, Path, SessionId, SessionSpec};
+use route_liveness::protocol::Protocol;
+use route_liveness::protocol::liveness::Liveness;
 use route_liveness::protocol::liveness::packet::ControlPacket;
 use route_liveness::protocol::rules::ROBUST;
 use route_liveness::protocol::session::{Policy, Timers};
@@ -73,7 +75,8 @@ fn all_up(sessions: u32) -> (Engine, Time) {
     let now = Time::from_micros(1_000_000);
     for number in 1..=sessions {
         let timers = Timers { tx_min_us: INTERVAL_US, rx_min_us: INTERVAL_US, detect_mult: 3 };
-        let spec = SessionSpec { id: SessionId(number), path: path(number), peer_port: 44880, timers, min_ttl: None };
+        let spec =
+            SessionSpec { id: SessionId(number), path: path(number), peer_port: Liveness::PORT, timers, min_ttl: None };
         engine.add_session(now, spec, number).expect("room for it");
         hear(&mut engine, now, number, State::Init);
     }

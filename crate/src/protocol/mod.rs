@@ -58,8 +58,6 @@ pub trait Protocol: Copy + Debug + 'static {
     /// What the peer says of itself beyond the header.
     type PeerDetails: Copy + Debug + Default + PartialEq;
 
-    /// The name in logs.
-    const NAME: &'static str;
     /// How many bytes of a datagram are read.
     const PACKET_LEN: usize;
     /// The UDP port that packets are sent to by default.

@@ -1,14 +1,13 @@
 //! What there is in a simulated world: hosts, pairs of sessions between them, and the network, at one point in time.
 
 use crate::engine::{SessionId, SessionSpec};
+use crate::protocol::Protocol;
+use crate::protocol::liveness::Liveness;
 use crate::protocol::session::Timers;
 use crate::protocol::state::State;
 use crate::protocol::time::Time;
 use crate::sim::host::{Host, path_of};
 use crate::sim::network::{HostId, Network};
-
-/// The port that peers are sent to; nothing in here depends on it.
-const PORT: u16 = 44880;
 
 /// Two sessions that watch each other. Both have the pair's number as their id.
 #[derive(Clone, Copy, Debug)]
@@ -79,6 +78,6 @@ impl Pair {
     #[must_use]
     pub fn spec(&self, id: PairId, side: usize) -> SessionSpec {
         let path = path_of(self.hosts[side], self.hosts[1 - side], id.0);
-        SessionSpec { id: id.session(), path, peer_port: PORT, timers: self.timers[side], min_ttl: None }
+        SessionSpec { id: id.session(), path, peer_port: Liveness::PORT, timers: self.timers[side], min_ttl: None }
     }
 }

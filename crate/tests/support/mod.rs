@@ -5,6 +5,8 @@ use std::net::{IpAddr, Ipv4Addr};
 
 use route_liveness::engine::stats::LinkId;
 use route_liveness::engine::{Engine, Event, Path, SessionId, SessionSpec, Transition};
+use route_liveness::protocol::Protocol;
+use route_liveness::protocol::liveness::Liveness;
 use route_liveness::protocol::rules::{ROBUST, Rules};
 use route_liveness::protocol::session::{Policy, Timers};
 use route_liveness::protocol::time::Time;
@@ -43,7 +45,7 @@ pub(crate) fn path(local: u8, peer: u8) -> Path {
 }
 
 pub(crate) fn spec(id: u32, path: Path, timers: Timers) -> SessionSpec {
-    SessionSpec { id: SessionId(id), path, peer_port: 44880, timers, min_ttl: None }
+    SessionSpec { id: SessionId(id), path, peer_port: Liveness::PORT, timers, min_ttl: None }
 }
 
 pub(crate) fn transitions(engine: &mut Engine) -> Vec<Transition> {

@@ -4,8 +4,9 @@ use std::net::{IpAddr, Ipv4Addr};
 
 use route_liveness::engine::stats::LinkId;
 use route_liveness::engine::{Datagram, Engine, Event, Path, SessionId, SessionSpec};
-use route_liveness::protocol::liveness::Identity;
+use route_liveness::protocol::Protocol;
 use route_liveness::protocol::liveness::packet::ControlPacket;
+use route_liveness::protocol::liveness::{Identity, Liveness};
 use route_liveness::protocol::rules::{REFERENCE, ROBUST};
 use route_liveness::protocol::session::{Policy, Timers};
 use route_liveness::protocol::state::State;
@@ -201,7 +202,7 @@ impl Replay {
             Action::Start => {
                 let WireSession { local_discr, tx_min_us, rx_min_us, detect_mult } = scenario.session;
                 let timers = Timers { tx_min_us, rx_min_us, detect_mult };
-                let spec = SessionSpec { id: ID, path: PATH, peer_port: 44880, timers, min_ttl: None };
+                let spec = SessionSpec { id: ID, path: PATH, peer_port: Liveness::PORT, timers, min_ttl: None };
                 self.engine.add_session(now, spec, local_discr).expect("room for one session");
             }
             Action::Receive => {
@@ -220,7 +221,7 @@ impl Replay {
             Action::Update => {
                 let WireTimers { tx_min_us, rx_min_us, detect_mult } =
                     step.timers.expect("a step that updates has timers");
-                self.engine.update_session(now, ID, Timers { tx_min_us, rx_min_us, detect_mult }, 44880);
+                self.engine.update_session(now, ID, Timers { tx_min_us, rx_min_us, detect_mult }, Liveness::PORT);
             }
         }
         self.turn(now);
