@@ -1,6 +1,7 @@
 //! Datagrams and interfaces: the socket, its filter, what waits to be sent, arrival times, and the names of interfaces.
 
 pub mod arrival;
+mod batch_calls;
 pub mod cells;
 pub mod interface_names;
 pub mod links;
