@@ -58,11 +58,9 @@ const NICE: i32 = -10;
 /// has its core, mostly JavaScript's, until the next tick: four milliseconds with HZ 250. The user has not asked for this, so
 /// a refusal is not reported. A policy or a nice value that was set before stays.
 pub fn ask_to_run_soon() {
-    let size = size_of::<libc::sched_attr>() as u32;
-    // SAFETY: all-zero bytes are a valid `sched_attr`, which is made of numbers.
-    let mut attributes: libc::sched_attr = unsafe { mem::zeroed() };
-    // SAFETY: 0 names the calling thread; `attributes` is writable for `size` bytes and outlives the call.
-    let read = unsafe { libc::syscall(libc::SYS_sched_getattr, 0, &raw mut attributes, size, 0) };
+    let mut attributes = empty_attributes();
+    // SAFETY: 0 names the calling thread; `attributes` is writable for `attributes.size` bytes and outlives the call.
+    let read = unsafe { libc::syscall(libc::SYS_sched_getattr, 0, &raw mut attributes, attributes.size, 0) };
     if read != 0 || attributes.sched_policy != libc::SCHED_OTHER.unsigned_abs() {
         return;
     }
@@ -74,6 +72,12 @@ pub fn ask_to_run_soon() {
     }
 }
 
+fn empty_attributes() -> libc::sched_attr {
+    // SAFETY: all-zero bytes are a valid `sched_attr`, which is made of numbers.
+    let zeros: libc::sched_attr = unsafe { mem::zeroed() };
+    libc::sched_attr { size: size_of::<libc::sched_attr>() as u32, ..zeros }
+}
+
 fn set_attributes(attributes: libc::sched_attr) -> nix::Result<()> {
     // SAFETY: 0 names the calling thread; `attributes` says its own size and outlives the call.
     let result = unsafe { libc::syscall(libc::SYS_sched_setattr, 0, &raw const attributes, 0) };
@@ -81,18 +85,13 @@ fn set_attributes(attributes: libc::sched_attr) -> nix::Result<()> {
 }
 
 fn set_fifo(priority: u8) -> nix::Result<()> {
-    #[allow(clippy::cast_possible_truncation)]
-    let size = size_of::<libc::sched_attr>() as u32;
-    // SAFETY: all-zero bytes are a valid `sched_attr`, which is made of numbers.
-    let attributes: libc::sched_attr = unsafe { mem::zeroed() };
     // musl's sched_setscheduler fails with ENOSYS. RESET_ON_FORK keeps the priority from spreading to threads that are
     // started from here.
     set_attributes(libc::sched_attr {
-        size,
         sched_policy: libc::SCHED_FIFO.unsigned_abs(),
         sched_flags: u64::from(libc::SCHED_FLAG_RESET_ON_FORK.unsigned_abs()),
         sched_priority: priority.into(),
-        ..attributes
+        ..empty_attributes()
     })
 }
 
