@@ -16,10 +16,11 @@ use route_liveness::engine::{AddError, Datagram, Engine, Path, SessionId, Sessio
 use route_liveness::protocol::Protocol;
 use route_liveness::protocol::liveness::Liveness;
 use route_liveness::protocol::liveness::packet::ControlPacket;
+use route_liveness::protocol::policy::Policy;
 use route_liveness::protocol::rules::ROBUST;
-use route_liveness::protocol::session::{Policy, Timers};
 use route_liveness::protocol::state::State;
 use route_liveness::protocol::time::Time;
+use route_liveness::protocol::timers::Timers;
 
 const INTERVAL_US: u64 = 1_000_000;
 const TURN_US: u64 = 1_000;

@@ -7,10 +7,11 @@ use route_liveness::engine::stats::{LinkId, TransitionCause};
 use route_liveness::engine::{AddError, Datagram, Engine, Event, Path, SessionId};
 use route_liveness::protocol::drop_reason::DropReason;
 use route_liveness::protocol::liveness::packet::ControlPacket;
+use route_liveness::protocol::policy::Policy;
 use route_liveness::protocol::rules::{REFERENCE, ROBUST};
-use route_liveness::protocol::session::{Policy, Timers};
 use route_liveness::protocol::state::{DownReason, State};
 use route_liveness::protocol::time::Time;
+use route_liveness::protocol::timers::Timers;
 use route_liveness::sim::{HostId, PairId, World};
 use support::{LINK, MS, Network, SECOND, at, host, path, policy, spec, timers, transitions};
 

@@ -8,10 +8,11 @@ use route_liveness::engine::{Datagram, Engine, Path, SessionId, SessionSpec};
 use route_liveness::protocol::drop_reason::DropReason;
 use route_liveness::protocol::liveness::Liveness;
 use route_liveness::protocol::liveness::packet::ControlPacket;
+use route_liveness::protocol::policy::Policy;
 use route_liveness::protocol::rules::{ROBUST, Rules};
-use route_liveness::protocol::session::{Policy, Timers};
 use route_liveness::protocol::state::State;
 use route_liveness::protocol::time::Time;
+use route_liveness::protocol::timers::Timers;
 use route_liveness::protocol::transition::{PeerDiscriminator, Situation, Verdict};
 use route_liveness::protocol::{Demultiplex, Header, Protocol};
 

@@ -4,10 +4,12 @@ use std::sync::Arc;
 
 use route_liveness::protocol::jitter::Xorshift32;
 use route_liveness::protocol::liveness::packet::ControlPacket;
+use route_liveness::protocol::policy::Policy;
 use route_liveness::protocol::rules::{REFERENCE, ROBUST, Rules};
-use route_liveness::protocol::session::{Policy, RxOutcome, Session, Timers};
+use route_liveness::protocol::session::{RxOutcome, Session};
 use route_liveness::protocol::state::{DownReason, State};
 use route_liveness::protocol::time::Time;
+use route_liveness::protocol::timers::Timers;
 use route_liveness::protocol::transition::IgnoreReason;
 
 use State::{AdminDown, Down, Init, Up};

@@ -3,7 +3,7 @@
 #[path = "support/scenarios.rs"]
 mod scenarios;
 
-use route_liveness::protocol::session::Timers;
+use route_liveness::protocol::timers::Timers;
 use route_liveness::sim::{Fault, HostSpec, PairSpec, Quality, RunError, Scenario, Timed};
 use scenarios::{Size, run_seed};
 

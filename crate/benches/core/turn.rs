@@ -8,10 +8,11 @@ use route_liveness::engine::{Datagram, Engine, Path, SessionId, SessionSpec};
 use route_liveness::protocol::Protocol;
 use route_liveness::protocol::liveness::Liveness;
 use route_liveness::protocol::liveness::packet::ControlPacket;
+use route_liveness::protocol::policy::Policy;
 use route_liveness::protocol::rules::ROBUST;
-use route_liveness::protocol::session::{Policy, Timers};
 use route_liveness::protocol::state::State;
 use route_liveness::protocol::time::Time;
+use route_liveness::protocol::timers::Timers;
 
 use crate::codec::packet;
 

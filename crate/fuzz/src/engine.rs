@@ -6,10 +6,11 @@ use route_liveness::engine::stats::LinkId;
 use route_liveness::engine::{Datagram, Engine, Path, SessionId, SessionSpec};
 use route_liveness::protocol::liveness::Identity;
 use route_liveness::protocol::liveness::packet::ControlPacket;
+use route_liveness::protocol::policy::Policy;
 use route_liveness::protocol::rules::{REFERENCE, ROBUST};
-use route_liveness::protocol::session::{Policy, Timers};
 use route_liveness::protocol::state::State;
 use route_liveness::protocol::time::Time;
+use route_liveness::protocol::timers::Timers;
 use route_liveness::sim::{InvariantChecker, Violation};
 
 const MAX_SESSIONS: usize = 4;

@@ -30,8 +30,8 @@ use crate::engine::SessionId;
 use crate::net::interface_names::{index_of, name_of};
 use crate::protocol::Protocol;
 use crate::protocol::liveness::{Identity, Liveness};
+use crate::protocol::policy::Policy;
 use crate::protocol::rules::ROBUST;
-use crate::protocol::session::Policy;
 use crate::routes::armed::ArmingPolicy;
 use crate::routes::outcome::RouteId;
 

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use crate::addon::errors::{Coded, coded};
 use crate::driver::command_queue::SessionConfig;
 use crate::engine::SessionId;
-use crate::protocol::session::Timers;
+use crate::protocol::timers::Timers;
 use crate::routes::armed::ArmedRoute;
 use crate::routes::kernel_route::KernelRoute;
 use crate::routes::outcome::RouteId;

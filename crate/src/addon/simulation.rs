@@ -4,9 +4,9 @@ use napi_derive::napi;
 
 use crate::addon::errors::{Coded, coded};
 use crate::protocol::rules::{REFERENCE, ROBUST};
-use crate::protocol::session::Timers;
 use crate::protocol::state::State;
 use crate::protocol::time::Time;
+use crate::protocol::timers::Timers;
 use crate::sim::{HostId, HostSpec, PairId, Quality, RunError, ScenarioError, World};
 
 type Result<T> = std::result::Result<T, Coded>;

@@ -27,9 +27,11 @@ use crate::protocol::discriminators::Key;
 use crate::protocol::drop_reason::DropReason;
 use crate::protocol::jitter::Xorshift32;
 use crate::protocol::liveness::Liveness;
-use crate::protocol::session::{Policy, RxOutcome, Session, Timers};
+use crate::protocol::policy::Policy;
+use crate::protocol::session::{RxOutcome, Session};
 use crate::protocol::state::State;
 use crate::protocol::time::Time;
+use crate::protocol::timers::Timers;
 use crate::protocol::transition::IgnoreReason;
 use crate::protocol::{Demultiplex, Protocol};
 

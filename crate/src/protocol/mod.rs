@@ -8,10 +8,13 @@ pub mod discriminators;
 pub mod drop_reason;
 pub mod jitter;
 pub mod liveness;
+pub mod peer_view;
+pub mod policy;
 pub mod rules;
 pub mod session;
 pub mod state;
 pub mod time;
+pub mod timers;
 pub mod transition;
 
 use std::fmt::Debug;

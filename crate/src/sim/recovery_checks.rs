@@ -6,9 +6,9 @@ use std::collections::BinaryHeap;
 
 use crate::engine::SessionId;
 use crate::protocol::rules::{MAX_PEER_INTERVAL_US, ROBUST};
-use crate::protocol::session::Timers;
 use crate::protocol::state::State;
 use crate::protocol::time::Time;
+use crate::protocol::timers::Timers;
 use crate::sim::host::{Host, HostSpec};
 use crate::sim::network::HostId;
 use crate::sim::scene::{PairId, Scene};

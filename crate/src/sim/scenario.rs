@@ -2,7 +2,7 @@
 
 use thiserror::Error;
 
-use crate::protocol::session::Timers;
+use crate::protocol::timers::Timers;
 use crate::sim::host::{HostSpec, RouteKind};
 use crate::sim::kernel::{KernelFaults, RivalAct};
 use crate::sim::network::{HostId, Quality};

@@ -3,9 +3,9 @@
 use crate::engine::{SessionId, SessionSpec};
 use crate::protocol::Protocol;
 use crate::protocol::liveness::Liveness;
-use crate::protocol::session::Timers;
 use crate::protocol::state::State;
 use crate::protocol::time::Time;
+use crate::protocol::timers::Timers;
 use crate::sim::host::{Host, path_of};
 use crate::sim::network::{HostId, Network};
 

@@ -6,8 +6,8 @@ use std::collections::BinaryHeap;
 use std::ops::Deref;
 
 use crate::engine::Transition;
-use crate::protocol::session::Timers;
 use crate::protocol::time::Time;
+use crate::protocol::timers::Timers;
 use crate::sim::host::{Host, HostSpec, RouteKind, destination, path_of};
 use crate::sim::kernel::{KernelFaults, RivalAct};
 use crate::sim::network::{HostId, Network, Quality};

@@ -7,9 +7,10 @@ use route_liveness::engine::stats::LinkId;
 use route_liveness::engine::{Engine, Event, Path, SessionId, SessionSpec, Transition};
 use route_liveness::protocol::Protocol;
 use route_liveness::protocol::liveness::Liveness;
+use route_liveness::protocol::policy::Policy;
 use route_liveness::protocol::rules::{ROBUST, Rules};
-use route_liveness::protocol::session::{Policy, Timers};
 use route_liveness::protocol::time::Time;
+use route_liveness::protocol::timers::Timers;
 use route_liveness::sim::{Host, HostId, HostSpec, Quality, World};
 
 pub(crate) const MS: u64 = 1_000;

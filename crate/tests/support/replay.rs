@@ -7,10 +7,11 @@ use route_liveness::engine::{Datagram, Engine, Event, Path, SessionId, SessionSp
 use route_liveness::protocol::Protocol;
 use route_liveness::protocol::liveness::packet::ControlPacket;
 use route_liveness::protocol::liveness::{Identity, Liveness};
+use route_liveness::protocol::policy::Policy;
 use route_liveness::protocol::rules::{REFERENCE, ROBUST};
-use route_liveness::protocol::session::{Policy, Timers};
 use route_liveness::protocol::state::State;
 use route_liveness::protocol::time::Time;
+use route_liveness::protocol::timers::Timers;
 use serde::Deserialize;
 use serde_json::{Value, json};
 

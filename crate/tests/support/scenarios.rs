@@ -4,7 +4,7 @@ use proptest::prelude::*;
 use proptest::strategy::ValueTree;
 use proptest::test_runner::{Config, RngAlgorithm, TestRng, TestRunner};
 use route_liveness::protocol::rules::{REFERENCE, ROBUST};
-use route_liveness::protocol::session::Timers;
+use route_liveness::protocol::timers::Timers;
 use route_liveness::sim::{
     Fault, HostSpec, KernelFaults, PairSpec, Quality, RivalAct, RouteKind, RunError, Scenario, Timed, Totals, Violation,
 };
