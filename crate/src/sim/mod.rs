@@ -7,6 +7,7 @@
 mod clock;
 mod explanations;
 mod host;
+mod host_spec;
 mod invariant_checker;
 mod kernel;
 mod network;
@@ -16,9 +17,11 @@ mod scenario;
 mod scene;
 mod tables;
 mod violation;
+mod wire;
 mod world;
 
-pub use host::{Host, HostSpec, RouteKind, path_of};
+pub use host::Host;
+pub use host_spec::{HostSpec, RouteKind};
 pub use invariant_checker::InvariantChecker;
 pub use kernel::{Kernel, KernelFaults, Notice, RIVAL_HOP, RivalAct};
 pub use network::{HostId, Network, Quality};
@@ -27,4 +30,5 @@ pub use scenario::{Fault, PairSpec, RunError, Scenario, ScenarioError, Timed, To
 pub use scene::{Pair, PairId, Scene};
 pub use tables::SimTables;
 pub use violation::Violation;
+pub use wire::path_of;
 pub use world::World;

@@ -3,7 +3,7 @@
 use thiserror::Error;
 
 use crate::protocol::timers::Timers;
-use crate::sim::host::{HostSpec, RouteKind};
+use crate::sim::host_spec::{HostSpec, RouteKind};
 use crate::sim::kernel::{KernelFaults, RivalAct};
 use crate::sim::network::{HostId, Quality};
 use crate::sim::scene::PairId;

@@ -6,8 +6,9 @@ use crate::protocol::liveness::Liveness;
 use crate::protocol::state::State;
 use crate::protocol::time::Time;
 use crate::protocol::timers::Timers;
-use crate::sim::host::{Host, path_of};
+use crate::sim::host::Host;
 use crate::sim::network::{HostId, Network};
+use crate::sim::wire::path_of;
 
 /// Two sessions that watch each other. Both have the pair's number as their id.
 #[derive(Clone, Copy, Debug)]

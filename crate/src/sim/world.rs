@@ -8,13 +8,15 @@ use std::ops::Deref;
 use crate::engine::Transition;
 use crate::protocol::time::Time;
 use crate::protocol::timers::Timers;
-use crate::sim::host::{Host, HostSpec, RouteKind, destination, path_of};
+use crate::sim::host::Host;
+use crate::sim::host_spec::{HostSpec, RouteKind};
 use crate::sim::kernel::{KernelFaults, RivalAct};
 use crate::sim::network::{HostId, Network, Quality};
 use crate::sim::random::Random;
 use crate::sim::recovery_checks::RecoveryChecks;
 use crate::sim::scene::{Pair, PairId, Scene};
 use crate::sim::violation::Violation;
+use crate::sim::wire::{destination, path_of};
 
 /// The world begins at one second, so that nothing is near the beginning of time.
 const BEGINNING: Time = Time::from_micros(1_000_000);
