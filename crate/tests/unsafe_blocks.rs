@@ -11,7 +11,7 @@ const BLOCKS: [(&str, usize); 7] = [
     ("net/socket.rs", 1),
     ("net/socket_options.rs", 2),
     ("net/tx_socket.rs", 6),
-    ("system/realtime.rs", 4),
+    ("system/realtime.rs", 3),
 ];
 
 fn sources(folder: &Path) -> Vec<PathBuf> {

@@ -46,12 +46,11 @@ impl From<SocketAddrV4> for LocalAddr {
 pub struct NativeRealtime {
     pub priority: Option<u8>,
     pub cpu: Option<u32>,
-    pub lock_memory: Option<bool>,
 }
 
 impl From<NativeRealtime> for Realtime {
     fn from(options: NativeRealtime) -> Self {
-        Self { priority: options.priority, cpu: options.cpu, lock_memory: options.lock_memory.unwrap_or(false) }
+        Self { priority: options.priority, cpu: options.cpu }
     }
 }
 
