@@ -46,11 +46,9 @@ pub mod net;
 pub mod protocol;
 pub mod routes;
 #[cfg(target_os = "linux")]
-#[allow(missing_docs, reason = "the fields of scenarios and faults read as what they are")]
 pub mod sim;
 #[cfg(target_os = "linux")]
 pub mod system;
 
 #[cfg(all(feature = "addon", target_os = "linux"))]
-#[allow(missing_docs, reason = "`ts/engine/binding.ts` documents what JavaScript sees")]
-pub mod addon;
+mod addon;

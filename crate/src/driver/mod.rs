@@ -3,7 +3,7 @@
 
 pub mod command_queue;
 mod commands;
-pub mod drop_reporter;
+pub(crate) mod drop_reporter;
 pub mod handle;
 pub mod mailbox;
 mod receiving;

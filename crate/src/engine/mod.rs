@@ -1,17 +1,17 @@
 //! Sessions by key, and the queue of their deadlines. No I/O and no clock: `handle_*` takes something in, `poll_*`
 //! gives something out, and time is a number that the caller brings.
 
-pub mod calendar;
-pub mod delay_histogram;
+pub(crate) mod calendar;
+pub(crate) mod delay_histogram;
 mod detection;
-pub mod histogram;
+pub(crate) mod histogram;
 mod inspection;
-pub mod io;
-pub mod path_key;
+pub(crate) mod io;
+pub(crate) mod path_key;
 pub mod queue;
-pub mod recent_delays;
+pub(crate) mod recent_delays;
 mod session_table;
-pub mod slot_index;
+pub(crate) mod slot_index;
 pub mod stats;
 mod transmission;
 

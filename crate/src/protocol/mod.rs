@@ -4,11 +4,11 @@
 //! the family of RFC 5880: intervals, detection, deadlines. `liveness` is the first protocol: its packet (`packet`), its
 //! state table (`state_table`), and what else the trait asks for. Which of the rules hold is a value (`rules`).
 
-pub mod discriminators;
+pub(crate) mod discriminators;
 pub mod drop_reason;
 pub mod jitter;
 pub mod liveness;
-pub mod peer_view;
+pub(crate) mod peer_view;
 pub mod policy;
 pub mod rules;
 pub mod session;

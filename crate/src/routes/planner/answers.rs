@@ -7,6 +7,14 @@ use crate::routes::outcome::{RouteId, RouteOp, RouteOutcome};
 use crate::routes::planner::RoutePlanner;
 use crate::routes::tables::RequestOutcome;
 
+/// The kernel's answer to one request.
+#[derive(Clone, Copy)]
+struct Answer<'a> {
+    op: RouteOp,
+    request: &'a RouteRequest,
+    outcome: RequestOutcome,
+}
+
 impl RoutePlanner {
     /// Notes the kernel's answers to requests of one kind. A route of which something else is wanted by now is in the queue
     /// again.
@@ -18,8 +26,8 @@ impl RoutePlanner {
         now: Time,
     ) -> Vec<RouteOutcome> {
         let mut outcomes = Vec::with_capacity(requests.len());
-        for (request, answer) in requests.iter().zip(answers) {
-            outcomes.extend(self.answered(op, request, answer, now));
+        for (request, outcome) in requests.iter().zip(answers) {
+            outcomes.extend(self.answered(Answer { op, request, outcome }, now));
         }
         outcomes
     }
@@ -73,27 +81,21 @@ impl RoutePlanner {
         Some(pending)
     }
 
-    fn answered(
-        &mut self,
-        op: RouteOp,
-        request: &RouteRequest,
-        answer: RequestOutcome,
-        now: Time,
-    ) -> Option<RouteOutcome> {
-        if let Some(replaced) = answer.replaced {
-            self.add_previous(request.id, replaced);
+    fn answered(&mut self, answer: Answer<'_>, now: Time) -> Option<RouteOutcome> {
+        if let Some(replaced) = answer.outcome.replaced {
+            self.add_previous(answer.request.id, replaced);
         }
-        if op == RouteOp::Delete && request.route.priority == 0 {
-            self.doubt_namesakes(&request.route, now);
+        if answer.op == RouteOp::Delete && answer.request.route.priority == 0 {
+            self.doubt_namesakes(&answer.request.route, now);
         }
-        let entry = self.routes.get_mut(&request.id)?;
+        let entry = self.routes.get_mut(&answer.request.id)?;
         (entry.asked, entry.asked_for_route) = (false, false);
-        if entry.spec.route != request.route {
-            return self.previous_answered(op, request, answer, now);
+        if entry.spec.route != answer.request.route {
+            return self.previous_answered(answer, now);
         }
-        match op {
-            RouteOp::None => self.looked(request, answer.presence, now),
-            RouteOp::Add | RouteOp::Delete => self.changed(op, request, answer, now),
+        match answer.op {
+            RouteOp::None => self.looked(answer.request, answer.outcome.presence, now),
+            RouteOp::Add | RouteOp::Delete => self.changed(answer, now),
         }
     }
 
@@ -113,27 +115,22 @@ impl RoutePlanner {
     }
 
     /// An addition or a deletion of the route has its answer.
-    fn changed(
-        &mut self,
-        op: RouteOp,
-        request: &RouteRequest,
-        answer: RequestOutcome,
-        now: Time,
-    ) -> Option<RouteOutcome> {
+    fn changed(&mut self, answer: Answer<'_>, now: Time) -> Option<RouteOutcome> {
+        let Answer { op, request, outcome: RequestOutcome { result, presence, .. } } = answer;
         let honor_peer_passive = self.policy.honor_peer_passive;
         let entry = self.routes.get_mut(&request.id)?;
         // A refusal changes nothing.
-        if answer.presence != Presence::Unknown || !matches!(answer.result, Err(RouteError::System(_))) {
-            entry.presence = answer.presence;
+        if presence != Presence::Unknown || !matches!(result, Err(RouteError::System(_))) {
+            entry.presence = presence;
         }
-        if answer.result == Err(RouteError::Occupied) {
+        if result == Err(RouteError::Occupied) {
             self.ask(request.id, Pending::Occupant);
             return None;
         }
-        if answer.result.is_ok() && entry.session.conv_start == request.conv_start {
+        if result.is_ok() && entry.session.conv_start == request.conv_start {
             entry.session.conv_start = None;
         }
-        self.stats.answered(entry.endpoint, op, answer.result.is_ok(), now, request.conv_start);
+        self.stats.answered(entry.endpoint, op, result.is_ok(), now, request.conv_start);
         self.update_installed(request.id);
         let entry = self.routes.get_mut(&request.id)?;
         let is_doubted = entry.doubt.is_some();
@@ -142,7 +139,7 @@ impl RoutePlanner {
         }
         let step = entry.step(honor_peer_passive);
         let gone = entry.leaving.is_some() && step == Step::Nothing;
-        let news = outcome(op, request, entry, now, answer.result, gone);
+        let news = outcome(op, request, entry, now, result, gone);
         // After a failure, the receiver of the outcome says when to retry.
         let is_still_wanted = matches!(
             (entry.desired(honor_peer_passive), op),
@@ -150,38 +147,33 @@ impl RoutePlanner {
         );
         if gone {
             self.detach(request.id);
-        } else if answer.result.is_ok() || is_doubted || !is_still_wanted {
+        } else if result.is_ok() || is_doubted || !is_still_wanted {
             self.enqueue(request.id, now);
         }
         Some(news)
     }
 
     /// A request for a route that is another by now, or whose place was to be cleared, has its answer.
-    fn previous_answered(
-        &mut self,
-        op: RouteOp,
-        request: &RouteRequest,
-        answer: RequestOutcome,
-        now: Time,
-    ) -> Option<RouteOutcome> {
+    fn previous_answered(&mut self, answer: Answer<'_>, now: Time) -> Option<RouteOutcome> {
+        let Answer { op, request, outcome: RequestOutcome { result, presence, .. } } = answer;
         let honor_peer_passive = self.policy.honor_peer_passive;
         let entry = self.routes.get_mut(&request.id)?;
-        if answer.presence == Presence::Absent
+        if presence == Presence::Absent
             && let Some(rare) = &mut entry.rare
         {
             rare.previous.retain(|previous| *previous != request.route);
         }
         if op != RouteOp::None {
-            self.stats.answered(entry.endpoint, op, answer.result.is_ok(), now, None);
+            self.stats.answered(entry.endpoint, op, result.is_ok(), now, None);
         }
         if entry.doubt.is_some() {
             entry.forget_presence();
         }
-        let failed = op == RouteOp::Delete && answer.result.is_err();
+        let failed = op == RouteOp::Delete && result.is_err();
         let gone = entry.leaving.is_some() && entry.step(honor_peer_passive) == Step::Nothing;
         let withdraws = op == RouteOp::Delete && entry.desired(honor_peer_passive) == Desired::Absent;
         let is_news = gone || failed || withdraws;
-        let news = is_news.then(|| outcome(op, request, entry, now, answer.result, gone));
+        let news = is_news.then(|| outcome(op, request, entry, now, result, gone));
         if gone {
             self.detach(request.id);
         } else if !failed {
