@@ -51,4 +51,4 @@ pub mod sim;
 pub mod system;
 
 #[cfg(all(feature = "addon", target_os = "linux"))]
-mod addon;
+pub mod addon;

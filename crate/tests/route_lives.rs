@@ -291,7 +291,7 @@ impl Life {
 
     fn end_all_faults(&mut self) {
         self.kernel.set_faults(KernelFaults { latency_us: 1_000, ..KernelFaults::default() });
-        self.kernel.leave_us();
+        self.kernel.remove_rivals();
         self.show(|| "peace".into());
         for link in 0..LINKS {
             if self.interfaces[link] == 0 {

@@ -238,7 +238,7 @@ fn micros(field: &str, ms: f64) -> Result<u64> {
     if (0.0..=LONGEST_MS).contains(&ms) {
         return Ok((ms * 1_000.0).round() as u64);
     }
-    Err(refused(field, &format!("is {ms}, and has to be from 0 to {LONGEST_MS} milliseconds")))
+    Err(refused(field, &format!("is {ms}; expected 0 to {LONGEST_MS} milliseconds")))
 }
 
 fn millis(us: u64) -> f64 {
@@ -251,14 +251,14 @@ fn share(field: &str, given: Option<f64>) -> Result<u32> {
     if (0.0..=1.0).contains(&given) {
         return Ok((given * 1_000_000.0).round() as u32);
     }
-    Err(refused(field, &format!("is {given}, and has to be from 0 to 1")))
+    Err(refused(field, &format!("is {given}; expected 0 to 1")))
 }
 
 fn whole(field: &str, given: f64, least: f64, most: f64) -> Result<u64> {
     if (least..=most).contains(&given) {
         return Ok(given.round() as u64);
     }
-    Err(refused(field, &format!("is {given}, and has to be from {least} to {most}")))
+    Err(refused(field, &format!("is {given}; expected {least} to {most}")))
 }
 
 fn refused(field: &str, problem: &str) -> Coded {

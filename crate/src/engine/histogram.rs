@@ -5,11 +5,11 @@ const MS: u64 = 1_000_000;
 const SECOND: u64 = 1_000_000_000;
 
 /// Upper bounds for the handling of one received packet, in nanoseconds.
-pub const HANDLE_RX_BOUNDS_NS: &[u64] =
+pub(crate) const HANDLE_RX_BOUNDS_NS: &[u64] =
     &[250, 500, US, 5 * US / 2, 5 * US, 10 * US, 25 * US, 50 * US, 100 * US, 250 * US, MS, 10 * MS];
 
 /// Upper bounds for convergence, in nanoseconds: from a fraction of the fastest detection time to a minute.
-pub const CONVERGENCE_BOUNDS_NS: &[u64] = &[
+pub(crate) const CONVERGENCE_BOUNDS_NS: &[u64] = &[
     MS,
     5 * MS / 2,
     5 * MS,

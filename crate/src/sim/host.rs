@@ -29,34 +29,43 @@ use crate::sim::wire::SimulatedWire;
 pub(super) const OURS: u8 = 186;
 pub(super) const THEIRS: u8 = 4;
 
-/// As the driver's: entries that would surface so soon are put back where they belong.
+/// As the driver: detect entries that are due within this time are put back to the deadlines of their sessions.
 const QUIET_US: u64 = 1_500;
 
-/// Packets of live sessions that wait for room at most.
+/// The most packets of sessions that are Up which wait for room in the send buffer.
 const MOST_OUT: usize = 1_024;
 
-/// How much later a change by another process is noticed, at most.
+/// How late, at most, the monitor hears of a change by another process.
 const NOTICE_US: u64 = 5_000;
 
-/// A route that follows a session, as the simulator knows it.
+/// The simulator's record of a route that follows a session.
 #[derive(Clone, Copy, Debug)]
 struct Kept {
     armed: ArmedRoute,
-    /// It was in the kernel when last looked at.
+    /// Whether the kernel held the route at the last check.
     held: bool,
-    /// A predecessor left it. It stays until then, unless its session comes Up or another process deletes it.
+    /// A previous process left the route. Until this time it may stay while its session is Down, unless its session comes Up or
+    /// another process deletes it.
     adopted_until: Option<Time>,
 }
 
+/// A simulated host.
 pub struct Host {
+    /// Its number.
     pub id: HostId,
+    /// Its settings.
     pub spec: HostSpec,
+    /// Its engine.
     pub engine: Engine,
-    /// What the engine told, where `record` says so.
+    /// The transitions that the engine reported while `record` was set.
     pub transitions: Vec<Transition>,
+    /// The round trips that the engine reported while `record` was set, in microseconds.
     pub long_round_trips_us: Vec<u64>,
+    /// The packets that were sent while `record` was set, with their times.
     pub sent: Vec<(Time, ControlPacket)>,
+    /// Whether transitions, round trips and packets are recorded.
     pub record: bool,
+    /// Its clock.
     pub clock: Clock,
     pub(super) alive: bool,
     pub(super) stalled_until: Option<Time>,
@@ -77,7 +86,7 @@ pub struct Host {
     routes: Vec<Kept>,
     planner: RoutePlanner,
     kernel: Kernel,
-    /// On their way to the orders.
+    /// Notices that the monitor has not heard yet, each with the time when it hears.
     notices: VecDeque<(Time, Notice)>,
     checker: InvariantChecker,
     random: Random,
@@ -85,7 +94,7 @@ pub struct Host {
 
 impl Host {
     pub(super) fn new(id: HostId, spec: HostSpec, mut random: Random) -> Self {
-        // No two machines started together, but for those of tests that count microseconds.
+        // Clocks begin at different times, except in tests that count microseconds: those have a drift of 0.
         let offset_us = if spec.clock_ppm == 0 { 0 } else { random.up_to(1 << 40) };
         let kernel = Kernel::new(random.fork(), spec.kernel, THEIRS);
         Self {
@@ -122,7 +131,7 @@ impl Host {
     /// The state of a session.
     ///
     /// # Panics
-    /// Where there is none of this id.
+    /// If no session has this id.
     #[must_use]
     pub fn state(&self, id: u32) -> State {
         self.engine.session(SessionId(id)).expect("a session of this id").0.state()
@@ -138,7 +147,9 @@ impl Host {
 
     fn start_session(&mut self, spec: SessionSpec, now: Time) {
         let discr = self.engine.draw_discriminator();
-        self.engine.add_session(self.clock.local(now), spec, discr).expect("room for a session, and a new id");
+        self.engine
+            .add_session(self.clock.local(now), spec, discr)
+            .expect("an engine with room, and an id that is new");
         self.checker.added(&self.engine, spec.id, spec.path);
         self.wake_at = Some(now);
     }
@@ -167,7 +178,7 @@ impl Host {
         }
     }
 
-    /// The process ends without a word.
+    /// The process ends without an announcement.
     pub(super) fn kill(&mut self) {
         self.alive = false;
         for spec in &self.sessions {
@@ -182,7 +193,8 @@ impl Host {
         (self.wake_at, self.kernel_at, self.stalled_until) = (None, None, None);
     }
 
-    /// A new process: new discriminators, nothing remembered but the routes that it finds, where it adopts them.
+    /// Starts a new process with new discriminators. It adopts the routes in the kernel if `adopts` is set, and deletes them
+    /// otherwise.
     pub(super) fn start(&mut self, now: Time, adopts: bool) {
         self.alive = true;
         if !adopts {
@@ -219,7 +231,7 @@ impl Host {
         self.wake_at = Some(self.wake_at.map_or(woken_at, |at| at.min(woken_at)));
     }
 
-    /// When something happens here next.
+    /// When `run` has something to do next.
     pub(super) fn next(&self) -> Option<Time> {
         let turn_at = self.wake_at.map(|at| self.stalled_until.map_or(at, |until| until.max(at)));
         let heard_at = self.notices.front().map(|(at, _)| *at);
@@ -227,13 +239,13 @@ impl Host {
         [turn_at, self.kernel_at, heard_at, hold_end].into_iter().flatten().min()
     }
 
-    /// Another host answers again: what waited for its address has no use for it any more, and leaves the send buffer.
+    /// Another host is reachable again: the packets that waited for its link address leave the send buffer.
     pub(super) fn answered(&mut self, other: HostId) {
         self.unsent.retain(|(_, to)| *to != other);
     }
 
-    /// Runs what is due. What is sent goes to `send`, which tells whether the other host's address is known: a packet waits
-    /// for it else.
+    /// Runs what is due. Each packet goes to `send`, which says whether the link address of the other host is known. If it is
+    /// not, the packet waits in the send buffer.
     pub(super) fn run(&mut self, now: Time, mut send: impl FnMut(&Outgoing) -> bool) -> Result<(), Violation> {
         let mut changed = false;
         if self.stalled_until.is_some_and(|until| until <= now) {
@@ -242,7 +254,7 @@ impl Host {
         if self.stalled_until.is_none() && self.wake_at.is_some_and(|at| at <= now) {
             changed = self.turn(now, &mut send)?;
         }
-        let heard = self.alive && self.listen(now);
+        let heard = self.alive && self.monitor(now);
         if changed || heard || self.planner.has_work() || self.kernel_at.is_some_and(|at| at <= now) {
             self.run_kernel(now)?;
         }
@@ -259,14 +271,15 @@ impl Host {
         let read_until = self.read_socket(local);
         self.engine.handle_timeout(local, read_until);
         self.engine.transmit_ahead(local);
-        let changed = self.tell(local, lateness_us)?;
+        let changed = self.take_events(local, lateness_us)?;
         while let Some(transmit) = self.engine.poll_transmit() {
             self.checker.transmitted(&self.engine, local, &transmit)?;
             if let Some(id) = self.checker.session_of(&transmit.path) {
                 self.touched.push(id);
             }
             if self.record {
-                self.sent.push((now, ControlPacket::unmarshal(&transmit.bytes).expect("the checker has read it")));
+                self.sent
+                    .push((now, ControlPacket::unmarshal(&transmit.bytes).expect("the checker decoded this packet")));
             }
             self.enqueue(&transmit);
         }
@@ -287,7 +300,7 @@ impl Host {
             let deadline = deadline.map(|deadline| self.clock.world(deadline).max(now));
             deadline.map(|at| at.plus(self.random.up_to(self.spec.lateness_us)))
         } else {
-            // The next turn follows at once, and a turn takes some time.
+            // The next turn follows at once; a turn takes some time.
             Some(now.plus(50))
         };
         Ok(changed)
@@ -305,7 +318,7 @@ impl Host {
         }
     }
 
-    /// Reads what the turn's budget allows; gives the time up to which nothing is left unread.
+    /// Reads as many datagrams as the turn's budget allows. Returns the time before which no datagram is unread.
     fn read_socket(&mut self, local: Time) -> Time {
         self.read.clear();
         let mut read_until = local;
@@ -327,7 +340,7 @@ impl Host {
         if self.socket.is_empty() { local } else { read_until }
     }
 
-    fn tell(&mut self, local: Time, lateness_us: u64) -> Result<bool, Violation> {
+    fn take_events(&mut self, local: Time, lateness_us: u64) -> Result<bool, Violation> {
         let mut changed = false;
         while let Some(event) = self.engine.poll_event() {
             self.checker.reported(local, &event)?;
@@ -364,7 +377,7 @@ impl Host {
     }
 
     fn path(&self, id: SessionId) -> Path {
-        self.sessions.iter().find(|spec| spec.id == id).expect("sessions are added here").path
+        self.sessions.iter().find(|spec| spec.id == id).expect("a session that was added to this host").path
     }
 
     /// Checks all sessions at the end.
@@ -377,12 +390,12 @@ impl Host {
         self.checker.all_have_their_timers(&self.engine, local)
     }
 
-    /// When a session sends next, as the world counts.
+    /// When a session sends next, by the clock of the world.
     pub(super) fn next_tx(&self, id: SessionId) -> Option<Time> {
         Some(self.clock.world(self.engine.session(id)?.0.next_tx()?))
     }
 
-    /// The thread is not run until then.
+    /// The thread does not run until this time.
     pub(super) fn stall(&mut self, until: Time) {
         self.stalled_until = Some(self.stalled_until.map_or(until, |other| other.max(until)));
     }

@@ -1,32 +1,38 @@
-//! What a simulated host is like.
+//! The settings of a simulated host.
 
 use crate::protocol::rules::{ROBUST, Rules};
 use crate::sim::kernel::KernelFaults;
 
-/// What a host is like.
+/// The settings of a host.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct HostSpec {
+    /// The rule set of its sessions.
     pub rules: &'static Rules,
+    /// The shortest interval that it uses, in microseconds.
     pub min_tx_floor_us: u32,
+    /// The longest interval that it uses, in microseconds.
     pub max_tx_ceil_us: u32,
+    /// The longest interval between two packets of a session that is Down, in microseconds.
     pub backoff_max_us: u32,
-    /// It observes only, and says so: it has no routes in its care.
+    /// It only observes, and its packets say so: it installs no routes.
     pub passive: bool,
+    /// Routes of a session whose peer is passive stay while the session is Down.
     pub honor_peer_passive: bool,
-    /// In Up it hears only packets that name it.
+    /// A session that is Up accepts only packets that name its discriminator.
     pub require_discriminator: bool,
-    /// By so many millionths its clock gains.
+    /// How much its clock gains, in millionths.
     pub clock_ppm: i32,
-    /// Each turn of its thread comes up to so late.
+    /// How late a turn of its thread may come, in microseconds.
     pub lateness_us: u64,
-    /// Its packets may leave so much early, in company.
+    /// How much earlier than due its packets may leave together with others, in microseconds.
     pub tx_slack_us: u16,
-    /// So many datagrams are read in one turn at most.
+    /// The most datagrams that are read in one turn.
     pub read_budget: usize,
-    /// So many datagrams wait in the socket at most.
+    /// The most datagrams that wait in the receive buffer of the socket.
     pub socket_room: usize,
-    /// So many datagrams to hosts that do not answer wait in the socket's send buffer at most.
+    /// The most datagrams to unreachable hosts that wait in the send buffer of the socket.
     pub send_room: usize,
+    /// How its kernel fails.
     pub kernel: KernelFaults,
 }
 
@@ -51,9 +57,11 @@ impl Default for HostSpec {
     }
 }
 
-/// How a session's routes are to be treated.
+/// The settings of a route.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct RouteKind {
+    /// The route stays in the kernel when the session goes Down.
     pub no_uninstall: bool,
+    /// Another process occupies the slot of the route before the route is added.
     pub conflict: bool,
 }

@@ -1,8 +1,7 @@
-//! A simulated world: engines on clocks of their own, joined by a network that loses, delays and damages, with routes in
-//! a kernel that fails and hangs. Everything follows from a seed, so that a run can be repeated.
+//! A simulated world: hosts with clocks of their own, a network that loses, delays and damages packets, and kernels that
+//! fail and hang. The seed determines a run, so that a run can be repeated.
 //!
-//! The engines, and the orders for routes, are the ones that ship. What is simulated is what lies around them: the
-//! network, the sockets, the clocks, the kernel and the thread's turns.
+//! Engine and route planner are the ones that ship. Network, sockets, clocks, kernel and turns are simulated.
 
 mod clock;
 mod explanations;

@@ -1,4 +1,4 @@
-//! What a simulated host sends by, and the addresses of hosts.
+//! The send side of a simulated host's socket, and the addresses of hosts.
 
 use std::collections::VecDeque;
 use std::net::IpAddr;
@@ -11,11 +11,11 @@ use crate::net::tx_socket::{Outgoing, SendBuffer, TX_CHARGE, Wire};
 use crate::protocol::time::Time;
 use crate::sim::network::HostId;
 
-/// So long the kernel keeps a packet for a neighbour that does not answer: three requests, a second apart.
+/// How long the kernel keeps a packet for a neighbour that does not answer: three ARP requests, one second apart.
 const NEIGHBOUR_WAIT_US: u64 = 3_000_000;
 
-/// The socket's other side: a network in which a packet to a host that does not answer ARP waits in the send buffer, until
-/// the kernel gives it up.
+/// The send side of the socket. A packet to a host that does not answer ARP waits in the send buffer until the kernel gives it
+/// up.
 pub(super) struct SimulatedWire<'a, S> {
     pub(super) now: Time,
     pub(super) room: usize,

@@ -70,14 +70,14 @@ impl Host {
         self.routes.len()
     }
 
-    /// Somebody else does something with the slot of a route; who is there to hear it hears of it soon.
+    /// Another process changes the slot of a route. The monitor hears of it if the process of this host runs.
     pub(in crate::sim) fn change_route(&mut self, at: usize, act: RivalAct, now: Time) {
         let Some(kept) = self.routes.get_mut(at) else { return };
         self.kernel.act(&kept.armed.route, act);
         self.collect_notices(now);
     }
 
-    /// A link of this host goes for a moment, and its routes with it.
+    /// A link of this host goes down and up: the kernel drops the routes over it.
     pub(in crate::sim) fn flush(&mut self, link: u32, now: Time) {
         self.kernel.flush(AffectedRoutes { interfaces: vec![link], ..AffectedRoutes::default() });
         self.collect_notices(now);
@@ -98,9 +98,9 @@ impl Host {
         }
     }
 
-    /// What the thread that listens to the kernel does: tells what it heard, ends holds and delays, and lists what only a
-    /// listing can tell. Gives whether there was anything.
-    pub(super) fn listen(&mut self, now: Time) -> bool {
+    /// The work of the route monitor: hands notices to the planner, ends holds and delays, and answers questions by a listing.
+    /// Returns whether there was any work.
+    pub(super) fn monitor(&mut self, now: Time) -> bool {
         let local = self.clock.local(now);
         let mut heard = self.planner.poll_deadline().is_some_and(|end| end <= local);
         while self.notices.front().is_some_and(|(at, _)| *at <= now)
@@ -137,14 +137,15 @@ impl Host {
         Ok(())
     }
 
-    /// Nothing is asked of the kernel any more.
+    /// Whether no request to the kernel waits or is under way.
     pub(in crate::sim) fn is_settled(&self) -> bool {
         let is_delayed = |kept: &Kept| self.planner.restore_at(kept.armed.id).is_some();
         let is_quiet = self.notices.is_empty() && !self.routes.iter().any(is_delayed);
         !self.alive || (is_quiet && self.kernel.is_settled(&self.planner))
     }
 
-    /// The kernel is settled: a route is there if its session is Up, each exception by its own rule.
+    /// Checks, when the kernel is settled, that a route is in the kernel if and only if its session is Up. Adopted routes, routes
+    /// that stay, and occupied slots have rules of their own.
     fn check_routes(&mut self, local: Time) -> Result<(), Violation> {
         for kept in &mut self.routes {
             let Some((session, _)) = self.engine.session(kept.armed.session) else { continue };
