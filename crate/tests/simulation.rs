@@ -49,19 +49,19 @@ fn a_scenario_that_cannot_be_run_is_refused_with_the_name_of_the_field() {
             other => panic!("{other:?}"),
         }
     };
-    assert_eq!(changed(|scenario| scenario.hosts.clear()), "`hosts` is 0; expected 1 to 254");
+    assert_eq!(changed(|scenario| scenario.hosts.clear()), "`hosts` is 0, and has to be from 1 to 254");
     assert_eq!(changed(|scenario| scenario.pairs[0].hosts = [1, 1]), "`pairs[0].hosts` names one host twice");
-    assert_eq!(changed(|scenario| scenario.pairs[0].hosts = [0, 7]), "`pairs[0].host` is 7; expected 0 to 1");
+    assert_eq!(changed(|scenario| scenario.pairs[0].hosts = [0, 7]), "`pairs[0].host` is 7, and has to be from 0 to 1");
     let text = changed(|scenario| scenario.pairs[0].timers[0].detect_mult = 0);
-    assert_eq!(text, "`pairs[0].timers.detect_mult` is 0; expected 1 to 255");
+    assert_eq!(text, "`pairs[0].timers.detect_mult` is 0, and has to be from 1 to 255");
     let text = changed(|scenario| scenario.quality.loss_ppm = 1_000_001);
-    assert_eq!(text, "`quality.loss_ppm` is 1000001; expected 0 to 1000000");
+    assert_eq!(text, "`quality.loss_ppm` is 1000001, and has to be from 0 to 1000000");
     let text = changed(|scenario| scenario.faults[0].at_us = 61_000_000);
-    assert_eq!(text, "`faults[0].at_us` is 61000000; expected 0 to 60000000");
+    assert_eq!(text, "`faults[0].at_us` is 61000000, and has to be from 0 to 60000000");
     let text = changed(|scenario| scenario.faults[0].fault = Fault::AdminDown { pair: 1, side: 0 });
-    assert_eq!(text, "`faults[0].pair` is 1; expected 0 to 0");
+    assert_eq!(text, "`faults[0].pair` is 1, and has to be from 0 to 0");
     let text = changed(|scenario| scenario.hosts[1].read_budget = 0);
-    assert_eq!(text, "`hosts[1].read_budget` is 0; expected 1 to 1048576");
+    assert_eq!(text, "`hosts[1].read_budget` is 0, and has to be from 1 to 1048576");
 }
 
 /// One host watches many that have died, and two that live: what is sent to the dead waits in the send buffer.

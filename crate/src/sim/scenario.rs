@@ -407,7 +407,7 @@ pub(super) fn within(field: &str, value: u64, least: u64, most: u64) -> Result<(
     if (least..=most).contains(&value) {
         return Ok(());
     }
-    Err(ScenarioError::new(field, format!("is {value}; expected {least} to {most}")))
+    Err(ScenarioError::new(field, format!("is {value}, and has to be from {least} to {most}")))
 }
 
 fn host_id(index: usize) -> HostId {
