@@ -16,7 +16,7 @@ const LOOKS_AT_ONCE: usize = 128;
 
 /// What became of routes that were held.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) enum HeldRouteEvent {
+pub enum HeldRouteEvent {
     /// Somebody deleted or replaced them.
     Taken(Vec<KernelRoute>),
     /// They went with a link or an address.
@@ -27,16 +27,16 @@ pub(crate) enum HeldRouteEvent {
 
 /// The routes by their slots: the newest addition to a slot counts.
 #[derive(Clone, Default)]
-pub(crate) struct HeldRoutes(Arc<Mutex<BTreeMap<Slot, KernelRoute>>>);
+pub struct HeldRoutes(Arc<Mutex<BTreeMap<Slot, KernelRoute>>>);
 
 impl HeldRoutes {
     /// To be called before the route is asked for, so that no notice of its loss comes too early.
-    pub(crate) fn hold(&self, route: KernelRoute) {
+    pub fn hold(&self, route: KernelRoute) {
         self.change(|held| held.insert(route.slot(), route));
     }
 
     /// To be called before the route is deleted, so that its loss is not reported.
-    pub(crate) fn release(&self, route: &KernelRoute) {
+    pub fn release(&self, route: &KernelRoute) {
         self.change(|held| {
             if held.get(&route.slot()).is_some_and(|known| known.next_hop == route.next_hop) {
                 held.remove(&route.slot());
@@ -47,7 +47,7 @@ impl HeldRoutes {
     /// The held routes that the kernel may have deleted in place of a route without a priority: it takes such a deletion for
     /// one of any priority.
     #[must_use]
-    pub(crate) fn namesakes(&self, deleted: &KernelRoute) -> Vec<KernelRoute> {
+    pub fn namesakes(&self, deleted: &KernelRoute) -> Vec<KernelRoute> {
         let slots = Slot { priority: 1, ..deleted.slot() }..=Slot { priority: u32::MAX, ..deleted.slot() };
         let equals = |held: &KernelRoute| {
             let (source, priority) = (deleted.source, deleted.priority);
@@ -74,7 +74,7 @@ impl HeldRoutes {
 }
 
 /// Watches over held routes.
-pub(crate) struct HeldRouteMonitor {
+pub struct HeldRouteMonitor {
     held: HeldRoutes,
     socket: RouteSocket,
     report_event: Box<dyn Fn(HeldRouteEvent) + Send>,
@@ -83,7 +83,7 @@ pub(crate) struct HeldRouteMonitor {
 impl HeldRouteMonitor {
     /// # Errors
     /// What the system says about a netlink socket.
-    pub(crate) fn new(held: HeldRoutes, report_event: Box<dyn Fn(HeldRouteEvent) + Send>) -> std::io::Result<Self> {
+    pub fn new(held: HeldRoutes, report_event: Box<dyn Fn(HeldRouteEvent) + Send>) -> std::io::Result<Self> {
         Ok(Self { held, socket: RouteSocket::new()?, report_event })
     }
 

@@ -5,7 +5,7 @@
 pub mod answers;
 pub mod armed;
 #[cfg(target_os = "linux")]
-pub(crate) mod held;
+pub mod held;
 pub mod kernel_route;
 #[cfg(target_os = "linux")]
 pub mod listing;
@@ -16,7 +16,7 @@ pub mod planner;
 #[cfg(target_os = "linux")]
 mod request;
 #[cfg(target_os = "linux")]
-pub(crate) mod socket;
+pub mod socket;
 pub mod stats;
 pub mod tables;
 #[cfg(target_os = "linux")]

@@ -25,7 +25,7 @@ const MOST_REQUESTS: usize = 128;
 const DUMP_TRIES: usize = 5;
 
 /// A connection to the kernel's routing tables.
-pub(crate) struct RouteSocket {
+pub struct RouteSocket {
     socket: Socket,
     /// What the kernel calls the sender of our requests.
     port: u32,
@@ -43,7 +43,7 @@ impl RouteSocket {
     ///
     /// # Errors
     /// What the system says about a netlink socket.
-    pub(crate) fn new() -> std::io::Result<Self> {
+    pub fn new() -> std::io::Result<Self> {
         let mut socket = Socket::new(NETLINK_ROUTE)?;
         let port = socket.bind_auto()?.port_number();
         socket.connect(&SocketAddr::new(0, 0))?;
@@ -57,7 +57,7 @@ impl RouteSocket {
 
     /// What the kernel calls the sender of our requests, also in what it tells others of them.
     #[must_use]
-    pub(crate) fn port(&self) -> u32 {
+    pub fn port(&self) -> u32 {
         self.port
     }
 
@@ -65,7 +65,7 @@ impl RouteSocket {
     ///
     /// # Errors
     /// `EPERM` without CAP_NET_ADMIN in the user namespace that owns this network namespace.
-    pub(crate) fn check_access(&mut self) -> Result<()> {
+    pub fn check_access(&mut self) -> Result<()> {
         // A route that does not exist: its table, its destination and its protocol number (255) are not in use.
         let nowhere = KernelRoute {
             table: u32::MAX - 1,
@@ -85,7 +85,7 @@ impl RouteSocket {
     ///
     /// # Errors
     /// `Conflict`, `Unanswered` or what the system says.
-    pub(crate) fn install(&mut self, wanted: DesiredRoute, take_over: bool) -> Result<()> {
+    pub fn install(&mut self, wanted: DesiredRoute, take_over: bool) -> Result<()> {
         let mut outcomes = self.install_once(wanted, take_over);
         if outcomes.result == Err(RouteError::Occupied) {
             outcomes = match self.tables(&[wanted.route])?.occupant(&wanted.route) {
@@ -108,7 +108,7 @@ impl RouteSocket {
     ///
     /// # Errors
     /// `Unanswered` or what the system says.
-    pub(crate) fn remove(&mut self, route: &KernelRoute) -> Result<()> {
+    pub fn remove(&mut self, route: &KernelRoute) -> Result<()> {
         match self.delete(std::slice::from_ref(route)).remove(0) {
             Err(RouteError::System(SystemError::NO_SUCH_ROUTE)) => Ok(()),
             answer => answer,
@@ -119,7 +119,7 @@ impl RouteSocket {
     ///
     /// # Errors
     /// As `list`.
-    pub(crate) fn holds(&mut self, route: &KernelRoute) -> Result<bool> {
+    pub fn holds(&mut self, route: &KernelRoute) -> Result<bool> {
         match self.look(std::slice::from_ref(route))[..] {
             [Presence::Present] => Ok(true),
             [Presence::Absent] => Ok(false),
@@ -132,7 +132,7 @@ impl RouteSocket {
     ///
     /// # Errors
     /// `Unanswered` or what the system says.
-    pub(crate) fn list(&mut self, protocol: u8) -> Result<Vec<KernelRoute>> {
+    pub fn list(&mut self, protocol: u8) -> Result<Vec<KernelRoute>> {
         let listed = self.dump(&RouteHeader { protocol: protocol.into(), ..list_header() }, &[])?;
         Ok(listed.iter().filter_map(from_message).filter(|route| route.protocol == protocol).collect())
     }
@@ -141,7 +141,7 @@ impl RouteSocket {
     ///
     /// # Errors
     /// As `list`.
-    pub(crate) fn tables(&mut self, of: &[KernelRoute]) -> Result<ListedTables> {
+    pub fn tables(&mut self, of: &[KernelRoute]) -> Result<ListedTables> {
         let mut tables: Vec<u32> = of.iter().map(|route| route.table).collect();
         tables.sort_unstable();
         tables.dedup();
