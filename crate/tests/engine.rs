@@ -102,6 +102,25 @@ fn a_new_session_is_probed_at_once_and_thousands_are_paced_over_a_second() {
 }
 
 #[test]
+fn engines_with_different_keys_draw_different_discriminators() {
+    let draw = |key| Engine::new(policy(&ROBUST), 10, 1).with_key(key).draw_discriminator();
+    assert_ne!(draw([1, 2, 3, 4]), draw([5, 6, 7, 8]));
+}
+
+#[test]
+fn packets_of_a_session_that_is_down_are_probes_and_those_of_one_that_is_up_are_not() {
+    let mut engine = Engine::new(policy(&ROBUST), 10, 1);
+    engine.add_session(at(SECOND), spec(1, path(1, 2), timers(100, 3)), 7).unwrap();
+    engine.handle_timeout(at(SECOND), at(SECOND));
+    assert!(engine.poll_transmit().expect("the first packet").is_probe);
+    let arrival = at(2 * SECOND);
+    let bytes = up_packet(8, 7).marshal();
+    engine.handle_datagram(arrival, Datagram { arrival, path: path(1, 2), ttl: None, bytes: &bytes });
+    engine.handle_timeout(arrival, arrival);
+    assert!(!engine.poll_transmit().expect("the announcement of Up").is_probe);
+}
+
+#[test]
 fn a_session_does_not_expire_before_every_packet_that_arrived_in_time_was_read() {
     let mut network = up_pair();
     let engine = &mut network.host(1).engine;
