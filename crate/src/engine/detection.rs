@@ -77,17 +77,13 @@ impl<P: Protocol> Engine<P> {
     /// Schedules detection no later than the session's deadline.
     pub(super) fn schedule_detection(&mut self, index: u32) {
         let slot = self.sessions.get_mut(index);
-        match (slot.session.detect_deadline(), slot.detect_scheduled) {
-            (Some(deadline), Some(scheduled)) if scheduled <= deadline => {}
-            (Some(deadline), _) => {
-                slot.detect_scheduled = Some(deadline);
-                self.schedule(index, Due::Detect, deadline);
-            }
-            (None, Some(_)) => {
-                slot.detect_scheduled = None;
-                self.unschedule(index, Due::Detect);
-            }
-            (None, None) => {}
+        if slot.detection_is_scheduled() {
+            return;
+        }
+        slot.detect_scheduled = slot.session.detect_deadline();
+        match slot.detect_scheduled {
+            Some(deadline) => self.schedule(index, Due::Detect, deadline),
+            None => self.unschedule(index, Due::Detect),
         }
     }
 }

@@ -274,6 +274,8 @@ impl<P: Protocol> Engine<P> {
             RxOutcome::Accepted | RxOutcome::Changed(_) => {}
         }
         slot.extended = false;
+        // Most packets move the deadline later, and its entry stays.
+        let is_scheduled = slot.detection_is_scheduled();
         let detect_time_us = slot.session.detect_time_us();
         if let Some(at_least_us) = slot.session.take_round_trip_us().filter(|us| *us > detect_time_us) {
             self.events.push_back(Event::LongRoundTrip { id: slot.id, at_least_us });
@@ -287,8 +289,10 @@ impl<P: Protocol> Engine<P> {
             if let Some(sooner) = slot.session.next_tx().filter(|next| Some(*next) != next_tx) {
                 self.schedule(index, Due::Transmit, sooner);
             }
+            if !is_scheduled {
+                self.schedule_detection(index);
+            }
         }
-        self.schedule_detection(index);
     }
 
     /// After every change of state: counts it, reports it, announces it to the peer, and schedules detection.
