@@ -355,7 +355,10 @@ const FORMULAS = [
   },
   {
     rule: 'clamp: not below the floor',
-    rustIntervals: ['interval_us.clamp(self.policy.min_tx_floor_us, self.policy.max_tx_ceil_us)', 'interval_us.min(self.policy.max_tx_ceil_us)'],
+    rustIntervals: [
+      'interval_us.clamp(self.policy.min_tx_floor_us, self.policy.max_tx_ceil_us)',
+      'interval_us.min(self.policy.max_tx_ceil_us)',
+    ],
     ts: [
       'Math.min(Math.max(intervalUs, this.policy.minTxFloorUs), this.policy.maxTxCeilUs)',
       'Math.min(intervalUs, this.policy.maxTxCeilUs)',
@@ -363,7 +366,10 @@ const FORMULAS = [
   },
   {
     rule: 'clamp: not above the ceiling',
-    rustIntervals: ['interval_us.clamp(self.policy.min_tx_floor_us, self.policy.max_tx_ceil_us)', 'interval_us.max(self.policy.min_tx_floor_us)'],
+    rustIntervals: [
+      'interval_us.clamp(self.policy.min_tx_floor_us, self.policy.max_tx_ceil_us)',
+      'interval_us.max(self.policy.min_tx_floor_us)',
+    ],
     ts: [
       'Math.min(Math.max(intervalUs, this.policy.minTxFloorUs), this.policy.maxTxCeilUs)',
       'Math.max(intervalUs, this.policy.minTxFloorUs)',
@@ -381,7 +387,10 @@ const FORMULAS = [
   },
   {
     rule: 'rxInterval: not below the floor',
-    rustIntervals: ['self.peer.tx_min_us.max(desired).max(min_tx_floor_us)', 'self.peer.tx_min_us.max(desired).max(min_tx_floor_us / 1000)'],
+    rustIntervals: [
+      'self.peer.tx_min_us.max(desired).max(min_tx_floor_us)',
+      'self.peer.tx_min_us.max(desired).max(min_tx_floor_us / 1000)',
+    ],
     ts: ['Math.max(this.peer.txMinUs, desired, minTxFloorUs)', 'Math.max(this.peer.txMinUs, desired)'],
   },
   {
@@ -498,7 +507,10 @@ const FORMULAS = [
   },
   {
     rule: 'detection: not in Down',
-    rustIntervals: ['State::AdminDown | State::Down => None,', 'State::AdminDown => None,\n            State::Down => Some(self.detect_time_us()),'],
+    rustIntervals: [
+      'State::AdminDown | State::Down => None,',
+      'State::AdminDown => None,\n            State::Down => Some(self.detect_time_us()),',
+    ],
     ts: [
       "return this.state === 'init' ? Math.max(this.detectTimeUs, this.#leastInitUs) : undefined;",
       'return Math.max(this.detectTimeUs, this.#leastInitUs);',
@@ -514,7 +526,10 @@ const FORMULAS = [
   },
   {
     rule: 'peer’s receive interval: clamped',
-    rustIntervals: ['self.peer.rx_min_us = self.within_bounds(header.required_min_rx_us);', 'self.peer.rx_min_us = header.required_min_rx_us / 2;'],
+    rustIntervals: [
+      'self.peer.rx_min_us = self.within_bounds(header.required_min_rx_us);',
+      'self.peer.rx_min_us = header.required_min_rx_us / 2;',
+    ],
     ts: ['this.peer.rxMinUs = this.#withinBounds(packet.requiredMinRxUs);', 'this.peer.rxMinUs = Math.floor(packet.requiredMinRxUs / 2);'],
   },
   {
