@@ -11,7 +11,7 @@ export {
 export type { Capabilities, InvalidReason, EndpointRouteStats, EndpointStats, TransitionCause, TransitionCount } from './engine/engine.js';
 export { ConfigError, type ConfigIssue, LivenessError, type LivenessErrorCode, type RouteIssue, RoutesError } from './base/errors.js';
 export type { HistogramStats } from './metrics/duration-histogram.js';
-export type { RouteOperation } from './routes/installer.js';
+export type { EndedOperation, RouteOperation } from './routes/installer.js';
 export type { SessionTimerOptions } from './base/intervals.js';
 export type { Logger } from './base/logger.js';
 export { Manager, type ManagerEvents } from './manager/manager.js';
@@ -28,8 +28,9 @@ export {
   LABEL_STATE_TO,
   Metrics,
 } from './metrics/metrics.js';
-export type { MetricsRegistry } from './metrics/prom-client.js';
+export type { CounterMetric, GaugeMetric, HistogramMetric, MetricsRegistry } from './metrics/prom-client.js';
 export { newRouteReaderWriter, type RouteRegistrar } from './manager/route-reader-writer.js';
+export type { BackendOptions } from './routes/backend-options.js';
 export { MemoryRoutes } from './routes/memory-routes.js';
 export { NetlinkRoutes } from './routes/netlink-routes.js';
 export { type PlacedRoute, type RouteLoss, type RouteReaderWriter, type RouteWatcher } from './routes/reader-writer.js';

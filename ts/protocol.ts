@@ -4,7 +4,9 @@ export { listenUDP } from './engine/native/listen-udp.js';
 export { ConfigError, type ConfigIssue, LivenessError, type LivenessErrorCode } from './base/errors.js';
 export type { Logger } from './base/logger.js';
 export { Metrics } from './metrics/metrics.js';
+export type { CounterMetric, GaugeMetric, HistogramMetric, MetricsRegistry } from './metrics/prom-client.js';
 export { formatClientVersion, parseClientVersion, type VersionBytes } from './protocol/client-version.js';
+export type { Due } from './protocol/deadline-queue.js';
 export { EventQueue, type Popped, type QueuedEvent } from './protocol/event-queue.js';
 export {
   ControlPacket,
@@ -18,6 +20,7 @@ export { type HandleRx, Receiver, type ReceiverOptions, type ReceiverStats } fro
 export { REFERENCE, ROBUST, type Rules } from './protocol/rules.js';
 export { Scheduler, type SchedulerOptions, type SchedulerStats, type SessionDown } from './protocol/scheduler.js';
 export { type StandaloneSnapshot, Session, type SessionOptions } from './protocol/session.js';
+export type { SessionStatus } from './protocol/session-status.js';
 export { DownReason, State, stateFromWire, stateToWire } from './protocol/state.js';
 export { DEFAULT_LIVENESS_PORT } from './protocol/liveness.js';
 export { newUDPService } from './protocol/dgram-service.js';

@@ -12,6 +12,8 @@ import { codeOf, LivenessError, messageOf } from './base/errors.js';
 import { choice, flag, object, optionsOf } from './base/fields.js';
 import type { State } from './protocol/state.js';
 
+export type { DownReason, State } from './protocol/state.js';
+export type { TransitionCause } from './protocol/timeline.js';
 export { SimulatedNetwork, type SimulatedNetworkOptions } from './sim/simulated-network.js';
 export type { LinkQuality, SimulatedHost, SimulatedTimers, SimulatedTransition } from './engine/native/simulation.js';
 

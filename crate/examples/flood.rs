@@ -1,9 +1,9 @@
-//! A flood of liveness packets from one thread, as fast as the system takes them, for a bounded time.
+//! Sends liveness packets from one thread as fast as the system accepts them, for a bounded time.
 //!
 //! `flood '{"kind":"garbage","iface":"v2","sources":["10.201.0.2"],"to":"10.201.0.1","seconds":4}'`
 //!
-//! `garbage` is random bytes; `strangers` and `discriminators` are well-formed packets, in any state, that name a discriminator
-//! which nobody has: what differs is whether the sources are peers. Prints how many were sent.
+//! `garbage` sends random bytes. `strangers` and `discriminators` send valid packets in any state that name a discriminator which no
+//! session has; the sources are unknown peers in the first case, and peers in the second. Prints how many packets were sent.
 
 use std::net::{Ipv4Addr, SocketAddrV4};
 use std::process::ExitCode;
@@ -13,7 +13,9 @@ use nix::net::if_::if_nametoindex;
 use route_liveness::net::cells::BATCH;
 use route_liveness::net::socket::bind;
 use route_liveness::net::tx_socket::{Outgoing, Wire};
+use route_liveness::protocol::Protocol;
 use route_liveness::protocol::jitter::Xorshift32;
+use route_liveness::protocol::liveness::Liveness;
 use route_liveness::protocol::liveness::packet::{ControlPacket, PACKET_LEN};
 use route_liveness::protocol::state::State;
 use serde::{Deserialize, Serialize};
@@ -23,19 +25,19 @@ use serde::{Deserialize, Serialize};
 struct Setup {
     kind: Kind,
     iface: String,
-    /// Addresses of this host, taken in turn.
+    /// Addresses of this host, used in turn.
     sources: Vec<Ipv4Addr>,
     to: Ipv4Addr,
     #[serde(default = "default_port")]
     port: u16,
     #[serde(default = "default_seed")]
     seed: u32,
-    /// 60 at most.
+    /// At most 60.
     seconds: u64,
 }
 
 const fn default_port() -> u16 {
-    44880
+    Liveness::PORT
 }
 
 const fn default_seed() -> u32 {
@@ -63,7 +65,7 @@ fn main() -> ExitCode {
     let outcome = setup.and_then(|text| serde_json::from_str::<Setup>(&text).map_err(|error| error.to_string()));
     match outcome.and_then(|setup| flood(&setup)) {
         Ok(sent) => {
-            println!("{}", serde_json::to_string(&sent).expect("numbers"));
+            println!("{}", serde_json::to_string(&sent).expect("numbers can be written as JSON"));
             ExitCode::SUCCESS
         }
         Err(problem) => {
@@ -89,7 +91,7 @@ fn flood(setup: &Setup) -> Result<Sent, String> {
             .map(|_| Outgoing {
                 bytes: bytes(setup.kind, &mut random),
                 destination: SocketAddrV4::new(setup.to, setup.port).into(),
-                source: sources.next().expect("a cycle over some has no end").into(),
+                source: sources.next().expect("a cycle over at least one source never ends").into(),
                 ifindex,
             })
             .collect();
@@ -114,7 +116,7 @@ fn bytes(kind: Kind, random: &mut Xorshift32) -> [u8; PACKET_LEN] {
             state: State::ALL[random.below(4) as usize],
             detect_mult: 3,
             local_discr: random.next_u32(),
-            // Never 0, which would be an honest question.
+            // Never 0: a packet may name no discriminator.
             peer_discr: random.next_u32(),
             desired_min_tx_us: 100_000,
             required_min_rx_us: 100_000,

@@ -1,9 +1,9 @@
-//! The floor that the engine is measured against: a loop that sends and receives as many 40-byte datagrams as an engine
-//! with so many sessions would, and does nothing else. No state, no detection, no registration: a wheel of millisecond
-//! ticks, and the crate's own socket, which is a bare `recvmmsg` and `sendmmsg` of 64 with packet info both ways.
+//! The lower bound that the bench compares the engine with: a loop that sends and receives as many 40-byte datagrams as an
+//! engine with this many sessions, and does nothing else. It has no states and no detection: only a wheel of millisecond
+//! ticks and the crate's socket, which makes `recvmmsg` and `sendmmsg` calls for 64 datagrams with packet info.
 //!
-//! Reads one line of JSON (`Setup`), answers `{"ready":true}`, then answers every further line with a `Sample`, and ends
-//! with its input.
+//! Reads one line of JSON (`Setup`), prints `{"ready":true}`, then prints a `Sample` for every further line. Ends at the end of
+//! its input.
 
 use std::io::{BufRead, Write, stdin, stdout};
 use std::net::{Ipv4Addr, SocketAddr, SocketAddrV4};
@@ -42,13 +42,13 @@ struct Setup {
     sessions: Vec<(Ipv4Addr, Ipv4Addr)>,
 }
 
-/// What the loop sleeps on: the ways to wait that an engine has.
+/// What the loop waits for.
 #[derive(Clone, Copy, Deserialize)]
 #[serde(rename_all = "lowercase")]
 enum Wake {
-    /// The tick, or any datagram that arrives.
+    /// The next tick or the next datagram.
     Receive,
-    /// The tick alone; what has arrived is read then.
+    /// The next tick; the loop then reads the datagrams that have arrived.
     Tick,
 }
 
@@ -70,32 +70,32 @@ struct Counts {
 
 fn main() {
     let mut lines = stdin().lock().lines();
-    let setup = lines.next().expect("a line of JSON").expect("readable input");
-    let setup: Setup = serde_json::from_str(&setup).expect("a setup");
+    let setup = lines.next().expect("one line of JSON").expect("readable input");
+    let setup: Setup = serde_json::from_str(&setup).expect("a valid setup");
     let counts = Arc::new(Counts::default());
     let mut floor = Floor::new(&setup, Arc::clone(&counts));
     let worker = thread::spawn(move || floor.run());
     println!("{{\"ready\":true}}");
     for _ in lines {
-        let usage = getrusage(UsageWho::RUSAGE_SELF).expect("every process has its usage");
+        let usage = getrusage(UsageWho::RUSAGE_SELF).expect("getrusage succeeds for the calling process");
         let sample = Sample {
             tx: counts.tx.load(Ordering::Relaxed),
             rx: counts.rx.load(Ordering::Relaxed),
             cpu_us: usage.user_time().num_microseconds() + usage.system_time().num_microseconds(),
             now_us: clock::now().micros(),
         };
-        println!("{}", serde_json::to_string(&sample).expect("numbers"));
-        stdout().flush().expect("somebody reads");
+        println!("{}", serde_json::to_string(&sample).expect("numbers can be written as JSON"));
+        stdout().flush().expect("the reader of the output is alive");
     }
     counts.stop.store(true, Ordering::Relaxed);
-    worker.join().expect("the loop ends");
+    worker.join().expect("the loop does not panic");
 }
 
 struct Floor {
     rx: RxSocket,
     tx: TxSocket,
     packets: Vec<Outgoing>,
-    /// The sessions that send at each tick to come; the wheel turns at least once in the longest interval.
+    /// For each tick, the sessions that send then. The wheel has more ticks than the interval.
     wheel: Vec<Vec<u32>>,
     last_rx: Vec<Option<Time>>,
     interval_us: u64,
@@ -126,7 +126,7 @@ impl Floor {
             random: Xorshift32::new(std::process::id()),
             counts,
         };
-        for number in 1..=u32::try_from(setup.sessions.len()).expect("few sessions") {
+        for number in 1..=u32::try_from(setup.sessions.len()).expect("fewer than 2^32 sessions") {
             let spread = floor.random.below(setup.interval_us) / TICK_US;
             floor.wheel[spread as usize].push(number);
         }
@@ -149,7 +149,7 @@ impl Floor {
         match self.wake {
             Wake::Tick => {
                 let at = TimeSpec::microseconds(until.micros().cast_signed());
-                // An interruption only makes the tick an early one.
+                // A signal makes the tick come early.
                 let _ = clock_nanosleep(ClockId::CLOCK_MONOTONIC, ClockNanosleepFlags::TIMER_ABSTIME, &at);
             }
             Wake::Receive => loop {
@@ -202,7 +202,7 @@ impl Floor {
     }
 }
 
-/// A packet in Up from the session of this number to the one of the same number on the other side.
+/// A packet of a session that is Up, to the session of the same number on the other side.
 fn packet(number: u32, interval_us: u64) -> [u8; PACKET_LEN] {
     let interval_us = u32::try_from(interval_us).expect("a short interval");
     ControlPacket {

@@ -1,11 +1,11 @@
-//! A bad cable: forwards Ethernet frames between two interfaces of its namespace, and impairs the liveness packets among
-//! them (UDP to port 44880): they are lost, damaged, doubled and delayed, each by its own draw of a seeded generator, so
-//! that they also overtake each other.
+//! Forwards Ethernet frames between two interfaces of its network namespace, and impairs liveness packets (UDP to port
+//! 44880): it loses, damages, duplicates and delays them, as a seeded generator decides for each packet. Packets with
+//! different delays overtake each other.
 //!
 //! `relay '{"interfaces":["m1","m2"],"seed":7,"seconds":60,"delayMs":40,"jitterMs":30,"duplicate":20}'`
 //!
-//! Prints its settings, seed and all, then forwards. The line `counts` has it print what it did so far, any other line of
-//! input ends the impairment; the end of input, or its time, ends the relay, which prints what it did.
+//! Prints its settings, including the seed, then forwards. For the line `counts` it prints its counters; any other line of
+//! input ends the impairment. The relay ends with its input or after its time, and prints its counters.
 
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
@@ -23,20 +23,21 @@ use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::socket::{
     AddressFamily, LinkAddr, MsgFlags, SockFlag, SockProtocol, SockType, SockaddrLike, bind, recvfrom, send, socket,
 };
+use route_liveness::protocol::Protocol;
 use route_liveness::protocol::jitter::Xorshift32;
+use route_liveness::protocol::liveness::Liveness;
 use route_liveness::protocol::time::Time;
 use route_liveness::system::clock;
 use serde::{Deserialize, Serialize};
 
-const LIVENESS_PORT: u16 = 44880;
 const MAX_FRAME: usize = 65_536;
 const ETHERNET_HEADER: usize = 14;
 const UDP_HEADER: usize = 8;
 
-/// Frames that wait at once, at most: a queue that grows beyond it loses the newest, as any queue does.
+/// The most frames that wait. A full queue drops the newest.
 const MOST_WAITING: usize = 100_000;
 
-/// A relay that nobody ends does so by itself.
+/// The longest time that a relay runs, in seconds.
 const LONGEST_S: u64 = 24 * 3_600;
 
 #[derive(Clone, Deserialize, Serialize)]
@@ -47,17 +48,17 @@ struct Setup {
     seconds: u64,
     ways: Ways,
     delay_ms: u64,
-    /// Uniform in plus and minus.
+    /// Uniform, from minus to plus this much.
     jitter_ms: u64,
-    /// Percentages of the packets.
+    /// A percentage of the packets, as the two below.
     duplicate: u64,
     damage: u64,
     lose: u64,
     /// The first and the last byte of the payload that may be damaged.
     damaged_bytes: [usize; 2],
-    /// A damaged packet gets a checksum that fits: it reaches its receiver, who has to see for itself.
+    /// A damaged packet gets a valid checksum, so that the kernel of the receiver accepts it.
     mend_checksum: bool,
-    /// So many packets one after another are lost or damaged at most, each way.
+    /// The most consecutive packets in one direction that are lost or damaged.
     in_a_row: u64,
 }
 
@@ -89,20 +90,20 @@ impl Setup {
         let [first, last] = setup.damaged_bytes;
         for (name, percent) in [("duplicate", setup.duplicate), ("damage", setup.damage), ("lose", setup.lose)] {
             if percent > 100 {
-                return Err(format!("{name} is a percentage, 0 to 100, got {percent}"));
+                return Err(format!("expected `{name}` to be a percentage from 0 to 100, got {percent}"));
             }
         }
         if first > last {
-            return Err(format!("damagedBytes are a first and a last one, got {first} and {last}"));
+            return Err(format!("expected the first of `damagedBytes` not to exceed the last, got {first} and {last}"));
         }
         if setup.seconds > LONGEST_S {
-            return Err(format!("seconds are {LONGEST_S} at most, got {}", setup.seconds));
+            return Err(format!("expected `seconds` to be at most {LONGEST_S}, got {}", setup.seconds));
         }
         Ok(setup)
     }
 }
 
-/// Which way packets are impaired: from the first interface to the second is forth.
+/// The directions in which packets are impaired. `forth` is from the first interface to the second.
 #[derive(Clone, Copy, Deserialize, Serialize, PartialEq, Eq)]
 #[serde(rename_all = "lowercase")]
 enum Ways {
@@ -120,11 +121,11 @@ struct Counts {
     damaged: u64,
     duplicated: u64,
     overtaken: u64,
-    /// Frames that left more than 25 ms after they were due: the machine did not run the relay.
+    /// Frames that left more than 25 ms late because the machine did not run the relay.
     late: u64,
 }
 
-/// What the input has asked for so far.
+/// What the input has requested so far.
 const IMPAIR: u8 = 0;
 const FORWARD: u8 = 1;
 const END: u8 = 2;
@@ -171,7 +172,8 @@ fn run(setup: &Setup) -> Result<Counts, String> {
     Ok(relay.counts)
 }
 
-/// A frame on its way: the earliest leaves first, and of two at the same time the one that came first.
+/// A frame that waits. The frame that is due first leaves first; of two that are due at the same time, the one that arrived
+/// first.
 #[derive(PartialEq, Eq, PartialOrd, Ord)]
 struct Waiting {
     due: Time,
@@ -186,9 +188,9 @@ struct Relay<'a> {
     random: Xorshift32,
     impairs: bool,
     waiting: BinaryHeap<Reverse<Waiting>>,
-    /// Packets lost or damaged since the last that was neither, by the way that they go.
+    /// For each direction, the consecutive packets that were lost or damaged up to now.
     spoilt: [u64; 2],
-    /// The number of the last packet that left, by the way that it went.
+    /// For each direction, the number of the last packet that left.
     last: [u64; 2],
     counts: Counts,
     buffer: Vec<u8>,
@@ -226,11 +228,11 @@ impl<'a> Relay<'a> {
         self.forward()
     }
 
-    /// The next frame that came in from the cable.
+    /// The next frame that arrived at an interface.
     fn receive(&mut self, from: usize) -> nix::Result<Option<Vec<u8>>> {
         loop {
             match recvfrom::<LinkAddr>(self.ends[from].as_raw_fd(), &mut self.buffer) {
-                // What this namespace itself says is none of the cable's business.
+                // Frames that this namespace sends are not forwarded.
                 Ok((_, Some(address))) if address.pkttype() == libc::PACKET_OUTGOING => {}
                 Ok((length, _)) => return Ok(Some(self.buffer[..length].to_vec())),
                 Err(Errno::EAGAIN) => return Ok(None),
@@ -248,7 +250,7 @@ impl<'a> Relay<'a> {
             return;
         };
         self.counts.packets += 1;
-        // Between virtual interfaces checksums are left to hardware that is not there.
+        // Between virtual interfaces the kernel leaves checksums to hardware, and none computes them.
         put_checksum(&mut frame, datagram);
         let is_impaired = match self.setup.ways {
             Ways::Both => true,
@@ -315,7 +317,7 @@ impl<'a> Relay<'a> {
             self.counts.overtaken += u64::from(number < self.last[to]);
             self.last[to] = number;
             match send(self.ends[to].as_raw_fd(), &frame, MsgFlags::empty()) {
-                // A cable whose other end is away, or full, loses what it carries.
+                // A frame is lost if the interface is down or its queue is full.
                 Ok(_) | Err(Errno::ENETDOWN | Errno::ENXIO | Errno::ENOBUFS | Errno::EAGAIN | Errno::EINTR) => {}
                 Err(errno) => return Err(errno),
             }
@@ -324,10 +326,10 @@ impl<'a> Relay<'a> {
     }
 }
 
-/// A socket that has every frame of an interface.
+/// A socket that receives every frame of an interface.
 fn open(name: &str) -> nix::Result<OwnedFd> {
     let flags = SockFlag::SOCK_CLOEXEC | SockFlag::SOCK_NONBLOCK;
-    // Bound to no protocol first: with one it would hear all interfaces until it is bound.
+    // The socket has no protocol until it is bound: with one it would receive frames of all interfaces before that.
     let fd = socket(AddressFamily::Packet, SockType::Raw, flags, None::<SockProtocol>)?;
     let address = libc::sockaddr_ll {
         sll_family: libc::AF_PACKET as u16,
@@ -345,7 +347,7 @@ fn open(name: &str) -> nix::Result<OwnedFd> {
     Ok(fd)
 }
 
-/// Where the UDP header of a liveness packet begins; `None` for any other frame, and for fragments.
+/// The offset of the UDP header in a liveness packet; `None` for any other frame, and for fragments.
 fn liveness_packet(frame: &[u8]) -> Option<usize> {
     let ip = frame.get(ETHERNET_HEADER..)?;
     let is_ipv4_udp = frame[12..14] == [0x08, 0x00] && ip.len() >= 20 && ip[0] >> 4 == 4 && ip[9] == 17;
@@ -353,7 +355,7 @@ fn liveness_packet(frame: &[u8]) -> Option<usize> {
     let header = usize::from(*ip.first()? & 0x0f) * 4;
     let udp = ip.get(header..)?;
     let fits = is_whole && udp.len() >= UDP_HEADER && usize::from(word(udp, 4)) <= udp.len();
-    (fits && word(udp, 4) as usize >= UDP_HEADER && word(udp, 2) == LIVENESS_PORT).then_some(ETHERNET_HEADER + header)
+    (fits && word(udp, 4) as usize >= UDP_HEADER && word(udp, 2) == Liveness::PORT).then_some(ETHERNET_HEADER + header)
 }
 
 /// Writes the UDP checksum (RFC 768): over the addresses, the protocol, the length, and the datagram.
@@ -365,7 +367,7 @@ fn put_checksum(frame: &mut [u8], datagram: usize) {
     let sum: u32 = words(addresses).chain(words(bytes)).sum::<u32>() + 17 + u32::from(length);
     let folded = (sum & 0xffff) + (sum >> 16);
     let checksum = !(((folded & 0xffff) + (folded >> 16)) as u16);
-    // Zero would mean that there is none.
+    // A zero would mean that the datagram has no checksum.
     let checksum = if checksum == 0 { 0xffff } else { checksum };
     frame[datagram + 6..datagram + 8].copy_from_slice(&checksum.to_be_bytes());
 }

@@ -1,5 +1,5 @@
-//! Replays scenarios for whoever compares another core with this one: one in JSON per line of the input, and per line of
-//! the output what was observed after each of its steps (`test/conformance/differential.test.ts`).
+//! Replays scenarios, so that another core can be compared with this one (`test/conformance/differential.test.ts`). Each line of
+//! the input is a scenario in JSON; each line of the output has what was observed after each of its steps.
 
 #[path = "../tests/support/replay.rs"]
 mod replay;

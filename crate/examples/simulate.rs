@@ -1,6 +1,6 @@
 //! Runs scenarios of the simulator, seed after seed:
 //! `cargo run --release --example simulate -- --seeds 10000 --minutes 120 --jobs 2`.
-//! `--seed N`, with the sizes that the failure printed, has one run again.
+//! `--seed N`, with the sizes that a failure printed, repeats one run.
 
 #[path = "../tests/support/scenarios.rs"]
 mod scenarios;
@@ -37,8 +37,8 @@ impl Options {
     fn read(mut arguments: impl Iterator<Item = String>) -> Result<Self, String> {
         let mut options = Self { seeds: 100, from: 0, minutes: 60, faults: 60, jobs: 1, hours: None };
         while let Some(name) = arguments.next() {
-            let value = arguments.next().ok_or_else(|| format!("{name} wants a number"))?;
-            let value: u64 = value.parse().map_err(|_| format!("{name} wants a number, got `{value}`"))?;
+            let value = arguments.next().ok_or_else(|| format!("{name} needs a number"))?;
+            let value: u64 = value.parse().map_err(|_| format!("{name} needs a number, got `{value}`"))?;
             match name.as_str() {
                 "--seeds" => options.seeds = value,
                 "--from" => options.from = value,
@@ -47,7 +47,7 @@ impl Options {
                 "--jobs" => options.jobs = value.max(1),
                 "--hours" => options.hours = Some(value),
                 "--seed" => (options.from, options.seeds) = (value, 1),
-                _ => return Err(format!("there is no {name}")),
+                _ => return Err(format!("unknown option {name}")),
             }
         }
         Ok(options)
@@ -58,7 +58,7 @@ impl Options {
     }
 }
 
-/// What all seeds came to.
+/// The sums over all seeds.
 #[derive(Default)]
 struct Sum {
     next: AtomicU64,

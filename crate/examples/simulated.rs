@@ -1,8 +1,7 @@
-//! Very many sessions in the core, on virtual time: what one event costs, and what one session weighs. No sockets, no
-//! system, no clock but to measure with. Prints one line of JSON.
+//! Measures the core with very many sessions in simulated time: the processor time of an event, and the memory of a session.
+//! It uses no sockets, and clocks only to measure. Prints one line of JSON.
 //!
-//! An event is a packet that is received, a packet that is sent, or a deadline that is looked at. The sessions talk to
-//! themselves: each packet that is sent comes back as the peer's.
+//! An event is a received packet or a sent packet. The example answers each packet that the engine sends as the peer would.
 
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::net::{IpAddr, Ipv4Addr};
@@ -12,32 +11,35 @@ use std::time::Duration;
 use nix::time::{ClockId, clock_gettime};
 
 use route_liveness::engine::stats::LinkId;
-use route_liveness::engine::{Datagram, Engine, Path, SessionId, SessionSpec, Transmit};
+use route_liveness::engine::{AddError, Datagram, Engine, Path, SessionId, SessionSpec, Transmit};
+use route_liveness::protocol::Protocol;
+use route_liveness::protocol::liveness::Liveness;
 use route_liveness::protocol::liveness::packet::ControlPacket;
+use route_liveness::protocol::policy::Policy;
 use route_liveness::protocol::rules::ROBUST;
-use route_liveness::protocol::session::{Policy, Timers};
 use route_liveness::protocol::state::State;
 use route_liveness::protocol::time::Time;
+use route_liveness::protocol::timers::Timers;
 
 const INTERVAL_US: u64 = 1_000_000;
 const TURN_US: u64 = 1_000;
 
-/// The system's allocator, and how much it has given out.
+/// The system's allocator, with a count of the bytes in use.
 struct Weighed;
 
 static WEIGHT: AtomicUsize = AtomicUsize::new(0);
 
-// SAFETY: every call goes to the system's allocator as it came.
+// SAFETY: every call is passed to the system's allocator unchanged.
 unsafe impl GlobalAlloc for Weighed {
     unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
         WEIGHT.fetch_add(layout.size(), Ordering::Relaxed);
-        // SAFETY: the caller's promise is handed on.
+        // SAFETY: the caller keeps the contract of `alloc`.
         unsafe { System.alloc(layout) }
     }
 
     unsafe fn dealloc(&self, memory: *mut u8, layout: Layout) {
         WEIGHT.fetch_sub(layout.size(), Ordering::Relaxed);
-        // SAFETY: the caller's promise is handed on.
+        // SAFETY: the caller keeps the contract of `dealloc`.
         unsafe { System.dealloc(memory, layout) }
     }
 }
@@ -62,12 +64,19 @@ fn main() {
     let mut now = Time::from_micros(1_000_000);
     for number in 1..=sessions {
         let timers = Timers { tx_min_us: INTERVAL_US as u32, rx_min_us: INTERVAL_US as u32, detect_mult: 3 };
-        let spec = SessionSpec { id: SessionId(number), path: path(number), peer_port: 44880, timers, min_ttl: None };
-        let discr = engine.draw_discriminator();
-        engine.add_session(now, spec, discr).expect("room for it");
+        let spec =
+            SessionSpec { id: SessionId(number), path: path(number), peer_port: Liveness::PORT, timers, min_ttl: None };
+        let added = loop {
+            let discr = engine.draw_discriminator();
+            match engine.add_session(now, spec, discr) {
+                Err(AddError::DiscriminatorTaken) => {}
+                result => break result,
+            }
+        };
+        added.expect("the engine has room for all of them");
     }
     while engine.poll_event().is_some() {}
-    // Sessions are paced over a second, and Up after it.
+    // The first packets are paced over one second; all sessions are Up after two.
     let warm_up_events;
     (now, warm_up_events) = run(&mut engine, now, 2 * INTERVAL_US);
     let bytes = WEIGHT.load(Ordering::Relaxed) - before;
@@ -75,7 +84,7 @@ fn main() {
     let (_, events) = run(&mut engine, now, virtual_us);
     let took_ns = (cpu_time() - began).as_nanos();
     let timeouts: u64 = engine.stats().iter().map(|(_, counters)| counters.timeouts).sum();
-    assert_eq!(timeouts, 0, "every packet comes back");
+    assert_eq!(timeouts, 0, "no session times out, since every packet is answered");
     println!(
         "{{\"sessions\":{sessions},\"warmUpEvents\":{warm_up_events},\"events\":{events},\"nanosPerEvent\":{:.1},\"bytesPerSession\":{:.1}}}",
         took_ns as f64 / events as f64,
@@ -83,13 +92,13 @@ fn main() {
     );
 }
 
-/// What this process has used: a busy machine makes it wait, which is not the cost of an event.
+/// The processor time of this process: on a busy machine it does not include waiting.
 fn cpu_time() -> Duration {
-    clock_gettime(ClockId::CLOCK_PROCESS_CPUTIME_ID).expect("every process has its time").into()
+    clock_gettime(ClockId::CLOCK_PROCESS_CPUTIME_ID).expect("every process has a CPU clock").into()
 }
 
-/// Turns of a millisecond, as the driver makes them: read, run what is due, send. Gives the time reached and the events.
-/// (A function of its own: `bench/check.mjs` counts the instructions in it.)
+/// Makes turns of one millisecond, as the driver does: reads, runs what is due, sends. Returns the time and the number of
+/// events. `bench/check.mjs` counts the instructions in this function, so it is not inlined.
 #[inline(never)]
 fn run(engine: &mut Engine, mut now: Time, us: u64) -> (Time, u64) {
     let until = now.plus(us);
@@ -125,9 +134,9 @@ fn path(number: u32) -> Path {
     }
 }
 
-/// What the peer would send: Up, naming the session that it answers.
+/// The peer's answer to a packet: it names the session that sent the packet.
 fn answer(transmit: &Transmit) -> [u8; 40] {
-    let packet = ControlPacket::unmarshal(&transmit.bytes).expect("engines send packets");
+    let packet = ControlPacket::unmarshal(&transmit.bytes).expect("an engine sends valid packets");
     ControlPacket {
         state: if packet.state == State::Down { State::Init } else { State::Up },
         local_discr: !packet.local_discr | 1,

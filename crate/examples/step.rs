@@ -1,9 +1,9 @@
-//! Steps the wall clock of this machine, and back after at most a second: everything else on it sees that, too.
+//! Steps the wall clock of this machine, and steps it back after at most one second. Every process on the machine sees it.
 //!
 //! `step '{"byMs":3600000,"forMs":400}'`
 //!
-//! Prints `{"stepped":true}`, and `{"stepped":false}` when the clock is right again, by the monotonic one. It ignores what would
-//! have it end before that.
+//! Prints `{"stepped":true}`, and `{"stepped":false}` when the clock is right again, as measured by the monotonic clock. Until then it
+//! ignores the signals that would end it.
 
 use std::io::{Write, stdout};
 use std::process::ExitCode;
@@ -21,7 +21,7 @@ const LONGEST_MS: u64 = 1_000;
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 struct Setup {
     by_ms: i64,
-    /// 1000 at most.
+    /// At most 1000.
     for_ms: u64,
 }
 
@@ -48,12 +48,12 @@ fn step(setup: &Setup) -> nix::Result<()> {
     Ok(())
 }
 
-/// That nobody listens any more is no reason to leave the clock as it is.
+/// Prints a line. A closed output is ignored, since the clock still has to be set back.
 fn tell(line: &str) {
     let _ = writeln!(stdout(), "{line}");
 }
 
-/// By how much the wall clock is ahead of the monotonic one, in nanoseconds.
+/// How far the wall clock is ahead of the monotonic clock, in nanoseconds.
 fn offset() -> nix::Result<i128> {
     Ok(nanos(clock_gettime(ClockId::CLOCK_REALTIME)?) - nanos(clock_gettime(ClockId::CLOCK_MONOTONIC)?))
 }

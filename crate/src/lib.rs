@@ -27,7 +27,10 @@
 //! | `sim` | a simulated world for all of it | `net`, `routes` |
 //! | `addon` | N-API: conversion only | `driver`, `sim` |
 //!
-//! Pure means no I/O, no clock, no thread and no Linux: a test reaches hour three by adding a number. `protocol`, `engine`,
+//! Public are the modules that the addon, the examples, the tests, the benches and the fuzz targets use, and no others. All of
+//! it is internal to the npm package.
+//!
+//! Pure means no I/O, no clock, no thread and no Linux: a test passes three hours by adding a number. `protocol`, `engine`,
 //! `net::arrival`, and of `routes` `kernel_route`, `outcome`, `tables`, `armed`, `planner` and `stats` are pure.
 //!
 //! The kernel is called in `net` (sockets, interfaces), in `routes::socket` and `routes::monitor` (rtnetlink), in
@@ -46,11 +49,9 @@ pub mod net;
 pub mod protocol;
 pub mod routes;
 #[cfg(target_os = "linux")]
-#[allow(missing_docs, reason = "the fields of scenarios and faults read as what they are")]
 pub mod sim;
 #[cfg(target_os = "linux")]
 pub mod system;
 
 #[cfg(all(feature = "addon", target_os = "linux"))]
-#[allow(missing_docs, reason = "`ts/engine/binding.ts` documents what JavaScript sees")]
 pub mod addon;

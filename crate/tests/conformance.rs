@@ -1,8 +1,8 @@
-//! Replays the scenarios of `test/conformance/scenarios`: timed inputs, expected outputs. The TypeScript core replays
-//! the same files, so that both engines agree byte for byte and deadline for deadline.
+//! Replays the scenarios of `test/conformance/scenarios`, which have timed inputs and expected outputs. The TypeScript core
+//! replays the same files, so both engines agree on every byte and every deadline.
 //!
-//! `UPDATE_SCENARIOS=1 cargo test --test conformance` writes what the core does now into the files: read the change
-//! before it is committed.
+//! `UPDATE_SCENARIOS=1 cargo test --test conformance` writes the current outputs into the files. Read the difference before
+//! you commit it.
 
 #[path = "support/replay.rs"]
 mod replay;
@@ -14,7 +14,7 @@ use replay::{Replay, Scenario};
 use serde_json::Value;
 
 #[test]
-fn the_core_does_what_the_scenarios_say() {
+fn every_scenario_gives_its_expected_outputs() {
     let folder = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../test/conformance/scenarios");
     let update = std::env::var_os("UPDATE_SCENARIOS").is_some();
     let mut files: Vec<PathBuf> =

@@ -1,4 +1,4 @@
-//! Replays the fuzzer's corpus on the stable compiler: what once led somewhere new still leads there without a panic.
+//! Replays the fuzzer's corpus with the stable compiler: no input makes the code panic.
 
 #[allow(unreachable_pub, reason = "it is public in the crate of the fuzzer")]
 #[path = "../fuzz/src/lib.rs"]
@@ -26,11 +26,11 @@ fn every_input_of_the_corpus_is_decoded_or_refused() {
 }
 
 #[test]
-fn the_engine_holds_under_every_script_of_the_corpus() {
+fn every_script_of_the_corpus_leaves_the_invariants_of_the_engine_intact() {
     replay("engine", targets::engine::run);
 }
 
 #[test]
-fn every_answer_of_the_corpus_is_read_or_ignored() {
+fn every_netlink_message_of_the_corpus_is_read_or_ignored() {
     replay("netlink", targets::netlink::run);
 }

@@ -1,5 +1,5 @@
-//! The layers of the crate hold: which folder may import which, that no files import each other in a circle, and that what
-//! is called pure imports nothing of the system. It reads the sources; `ARCHITECTURE.md` has the picture.
+//! The layers of the crate: which folders a folder may import, that no files import each other in a circle, and that pure
+//! modules import nothing of the system. The test reads the sources; `ARCHITECTURE.md` describes the layers.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
@@ -17,7 +17,7 @@ const LAYERS: [(&str, &[&str]); 8] = [
     ("addon", &["sim", "driver", "net", "routes", "system", "engine", "protocol"]),
 ];
 
-/// Folders and files that compute only: no I/O, no clock, no thread, no Linux.
+/// Folders and files without I/O, clocks, threads and Linux.
 const PURE: [&str; 9] = [
     "protocol",
     "engine",
@@ -30,7 +30,7 @@ const PURE: [&str; 9] = [
     "routes::stats",
 ];
 
-/// What no pure file names.
+/// Names that no pure file may contain.
 const IMPURE: [&str; 14] = [
     "nix::",
     "libc::",
@@ -81,8 +81,7 @@ fn modules() -> Vec<Module> {
     modules
 }
 
-/// Tests stand at the end of a file, in modules of their own: they may import what they like. An item before them that only
-/// tests have is kept.
+/// Test modules at the end of a file may import anything. A `cfg(test)` item before them is checked.
 fn without_comments_and_tests(text: &str) -> String {
     let mut lines = Vec::new();
     let mut is_test = false;
@@ -113,7 +112,7 @@ fn paths(module: &Module) -> Vec<String> {
     found
 }
 
-/// Reads one path, with its groups in braces, from the beginning of `text`; gives how much of it that was.
+/// Reads one path, with its groups in braces, from the beginning of `text`. Returns its length.
 fn expand(prefix: &str, text: &str, found: &mut Vec<String>) -> usize {
     let end = text.find(|c: char| !(c.is_alphanumeric() || c == '_' || c == ':')).unwrap_or(text.len());
     let name = &text[..end];

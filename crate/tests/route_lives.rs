@@ -1,6 +1,6 @@
-//! Whatever users, sessions, links, rivals and the kernel do, in whichever order: each life of armed routes ends with tables
-//! that are as sessions and registrations say, with everything told truthfully, and with nothing of anybody else's touched.
-//! `ROUTE_LIVES=100000` lives so many (in release), `SEED` has other ones, `LIFE` shows a single one.
+//! Random lives of armed routes: users, sessions, links, rivals and the kernel act in any order. At the end of each life the
+//! tables follow sessions and registrations, every outcome was correct, and no route of others was changed.
+//! `ROUTE_LIVES=100000` sets the number of lives (use a release build), `SEED` the seed, and `LIFE` repeats a single life.
 
 use std::collections::VecDeque;
 use std::net::{IpAddr, Ipv4Addr};
@@ -19,10 +19,10 @@ const OURS: u8 = 186;
 const THEIRS: u8 = 4;
 
 const SECOND: u64 = 1_000_000;
-/// Every delay is over, and what failed was tried again.
+/// After this time every delay is over, and every failed request was retried.
 const PEACE_US: u64 = 300 * SECOND;
 
-/// Destination, prefix length, priority. A deletion without a priority fits any.
+/// Destination, prefix length, priority. A deletion without a priority matches any.
 const SLOTS: [(IpAddr, u8, u32); 4] = [
     (IpAddr::V4(Ipv4Addr::new(10, 9, 0, 7)), 32, 0),
     (IpAddr::V4(Ipv4Addr::new(10, 9, 0, 7)), 32, 5),
@@ -35,17 +35,17 @@ const HOPS: [IpAddr; 2] = [IpAddr::V4(Ipv4Addr::new(10, 0, 0, 8)), IpAddr::V4(Ip
 const LINKS: usize = 2;
 const SESSIONS: usize = LINKS * SOURCES.len() * HOPS.len();
 
-/// What the user knows of a slot that is registered, or that is leaving.
+/// The user's record of a slot that is registered or about to be removed.
 #[derive(Clone, Debug)]
 struct Registered {
     armed: ArmedRoute,
     link: usize,
     leaving: bool,
-    /// What was told last.
+    /// The last reported outcome.
     installed: bool,
-    /// It was looked for, whoever had put it there.
+    /// Whether the planner looked for the route.
     adopted: bool,
-    /// Whoever adopted it waits for what is told of this generation, or of a later one.
+    /// The adopted route waits for an outcome of this generation or a later one.
     awaited: Option<u32>,
 }
 
@@ -55,21 +55,21 @@ struct Life {
     kernel: Kernel,
     now: Time,
     sessions: [SessionView; SESSIONS],
-    /// The index of each link's interface; 0 where there is none.
+    /// The interface index of each link; 0 if it has none.
     interfaces: [u32; LINKS],
     last_interface: u32,
     slots: [Option<Registered>; SLOTS.len()],
-    /// Where routes may stay that nobody is registered for.
+    /// The slots in which routes may stay without a registration.
     may_stay: [bool; SLOTS.len()],
     predecessor: Option<KernelRoute>,
     last_id: u32,
-    /// Generations grow over all routes: that is as good as one count for each.
+    /// The last generation, of all routes together.
     generation: u32,
-    /// Notices of the kernel's, and outcomes, on their ways.
+    /// Notices of the kernel, and outcomes, that have not arrived.
     notices: VecDeque<(Time, Notice)>,
     outcomes: VecDeque<(Time, RouteOutcome)>,
     slowest_us: u64,
-    /// Whether users let routes go without their deletion, or have them stay whatever happens.
+    /// Whether users remove registrations without deleting the route, or register routes that are never deleted.
     leaves_routes: bool,
     is_shown: bool,
 }
@@ -181,7 +181,7 @@ impl Life {
             }
         };
         let spec = ArmedRoute { id, session, generation: 0, route, no_uninstall, admin_down: false, adopted };
-        // Most adopt what they know, or what was left.
+        // Most adopt a route that they know, or one that a previous process left.
         let known = self.slots[slot].as_ref().filter(|_| adopted).map(|known| (known.armed, known.link));
         let (armed, link) = known.map_or((spec, link), |(known, link)| (ArmedRoute { adopted, ..known }, link));
         self.give(slot, armed, link);
@@ -238,11 +238,11 @@ impl Life {
         self.kernel.act(&route, act);
     }
 
-    /// The interface of a link goes or comes, or its name moves to another one.
+    /// The interface of a link disappears or appears, or its name moves to another interface.
     fn change_link(&mut self) {
         let link = self.any(LINKS);
         let former = self.interfaces[link];
-        // The kernel drops the routes of an interface that goes; one that has another name keeps them.
+        // The kernel drops the routes of an interface that disappears, not those of one that is renamed.
         if former != 0 && self.random.chance(700_000) {
             self.kernel.flush(AffectedRoutes { interfaces: vec![former], ..AffectedRoutes::default() });
         }
@@ -281,7 +281,7 @@ impl Life {
         self.kernel.flush(affected);
     }
 
-    /// The socket that notices come through overflows: all that is known is that something was lost.
+    /// The socket of the notices overflows: an unknown number of notices is lost.
     fn lose_notices(&mut self) {
         self.notices.clear();
         self.notices
@@ -291,7 +291,7 @@ impl Life {
 
     fn end_all_faults(&mut self) {
         self.kernel.set_faults(KernelFaults { latency_us: 1_000, ..KernelFaults::default() });
-        self.kernel.leave_us();
+        self.kernel.remove_rivals();
         self.show(|| "peace".into());
         for link in 0..LINKS {
             if self.interfaces[link] == 0 {
@@ -307,7 +307,7 @@ impl Life {
         self.pass(PEACE_US);
     }
 
-    /// Lets time pass, and everything happen that is due meanwhile.
+    /// Advances the clock, and runs everything that becomes due.
     fn pass(&mut self, us: u64) {
         let end = self.now.plus(us);
         self.settle();
@@ -324,7 +324,7 @@ impl Life {
         [self.kernel.next(), self.planner.poll_deadline(), notice, outcome].into_iter().flatten().min()
     }
 
-    /// Everything that is due happens.
+    /// Runs everything that is due.
     fn settle(&mut self) {
         for turn in 0.. {
             assert!(turn < 10_000, "it comes to an end at {:?}", self.now);
@@ -354,7 +354,7 @@ impl Life {
         }
     }
 
-    /// Gives whether there was anything.
+    /// Returns whether there was any work.
     fn hear(&mut self) -> bool {
         let mut heard = false;
         while self.notices.front().is_some_and(|(at, _)| *at <= self.now)
@@ -382,7 +382,7 @@ impl Life {
         heard
     }
 
-    /// As the installer does.
+    /// Retries as the installer does.
     fn read_batch(&mut self, outcome: &RouteOutcome) {
         for slot in &mut self.slots {
             let Some(known) = slot.as_mut().filter(|known| known.armed.id == outcome.id) else { continue };
@@ -445,7 +445,7 @@ impl Life {
         }
     }
 
-    /// Nothing is in the tables that nobody has asked for.
+    /// Checks that the tables have no route that no registration explains.
     fn check_left(&self) -> Result<(), String> {
         let is_registered = |route: &KernelRoute| self.slots.iter().flatten().any(|known| known.armed.route == *route);
         for route in self.kernel.tables().routes() {

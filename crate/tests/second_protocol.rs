@@ -1,5 +1,4 @@
-//! The seam for a second protocol holds: an engine of a protocol that differs from liveness wherever the trait lets it,
-//! behaves as that protocol says.
+//! The engine runs a second protocol, which differs from liveness in everything that the trait `Protocol` leaves open.
 
 use std::net::IpAddr;
 
@@ -8,15 +7,16 @@ use route_liveness::engine::{Datagram, Engine, Path, SessionId, SessionSpec};
 use route_liveness::protocol::drop_reason::DropReason;
 use route_liveness::protocol::liveness::Liveness;
 use route_liveness::protocol::liveness::packet::ControlPacket;
+use route_liveness::protocol::policy::Policy;
 use route_liveness::protocol::rules::{ROBUST, Rules};
-use route_liveness::protocol::session::{Policy, Timers};
 use route_liveness::protocol::state::State;
 use route_liveness::protocol::time::Time;
+use route_liveness::protocol::timers::Timers;
 use route_liveness::protocol::transition::{PeerDiscriminator, Situation, Verdict};
 use route_liveness::protocol::{Demultiplex, Header, Protocol};
 
-/// The packets of liveness with the rules of RFC 5880, as far as they differ: sessions are found by their discriminators,
-/// the peer's multiplier counts, Down ignores Up, the jitter only advances, and a slow interval while not Up.
+/// The packets of liveness with rules of RFC 5880: sessions are found by discriminator, the peer's multiplier counts, Down
+/// ignores Up, jitter only shortens an interval, and a session that is not Up sends at a slow interval.
 #[derive(Clone, Copy, Debug)]
 struct Strict;
 
@@ -28,7 +28,6 @@ impl Protocol for Strict {
     type Identity = ();
     type PeerDetails = ();
 
-    const NAME: &'static str = "strict";
     const PACKET_LEN: usize = 40;
     const PORT: u16 = 3784;
     const TTL: u8 = 255;
@@ -114,7 +113,7 @@ fn engine(session: Path, min_ttl: Option<u8>) -> (Engine<Strict>, u32) {
     let discr = engine.draw_discriminator();
     let timers = Timers { tx_min_us: 50_000, rx_min_us: 50_000, detect_mult: 3 };
     let spec = SessionSpec { id: SessionId(OURS), path: session, peer_port: Strict::PORT, timers, min_ttl };
-    engine.add_session(at(0), spec, discr).expect("room for it");
+    engine.add_session(at(0), spec, discr).expect("the engine has room");
     (engine, discr)
 }
 
@@ -134,11 +133,11 @@ fn packet(state: State, peer_discr: u32) -> [u8; 40] {
 
 fn receive(engine: &mut Engine<Strict>, ms: u64, path: Path, ttl: Option<u8>, bytes: &[u8]) -> State {
     engine.handle_datagram(at(ms), Datagram { arrival: at(ms), path, ttl, bytes });
-    engine.session(SessionId(OURS)).expect("it was added").0.state()
+    engine.session(SessionId(OURS)).expect("the session was added").0.state()
 }
 
 #[test]
-fn a_packet_with_our_discriminator_is_found_whatever_address_of_ours_it_came_to_if_its_peer_sent_it() {
+fn a_packet_from_the_peer_that_names_our_discriminator_belongs_to_the_session_at_any_local_address() {
     let session = path([10, 0, 0, 1], [10, 0, 0, 2]);
     let (mut engine, discr) = engine(session, None);
     let elsewhere = path([10, 9, 9, 9], [10, 0, 0, 2]);
@@ -151,7 +150,7 @@ fn a_packet_with_our_discriminator_is_found_whatever_address_of_ours_it_came_to_
 }
 
 #[test]
-fn each_session_has_a_least_ttl_of_its_own() {
+fn each_session_checks_its_own_least_ttl() {
     for (min_ttl, ttl, state) in [
         (None, Some(254), State::Down),
         (None, Some(255), State::Init),
@@ -172,17 +171,17 @@ fn each_session_has_a_least_ttl_of_its_own() {
 }
 
 #[test]
-fn the_state_table_and_the_multiplier_are_the_protocol_s() {
+fn a_session_uses_the_state_table_and_the_multiplier_of_its_protocol() {
     let session = path([10, 0, 0, 1], [10, 0, 0, 2]);
     let (mut engine, discr) = engine(session, None);
     assert_eq!(receive(&mut engine, 1, session, Some(255), &packet(State::Up, discr)), State::Down, "Down ignores Up");
     assert_eq!(receive(&mut engine, 2, session, Some(255), &packet(State::Init, discr)), State::Up);
-    let (session, _) = engine.session(SessionId(OURS)).expect("it was added");
+    let (session, _) = engine.session(SessionId(OURS)).expect("the session was added");
     assert_eq!(session.detect_time_us(), 5 * 50_000, "the peer's multiplier");
 }
 
 #[test]
-fn a_session_that_is_not_up_sends_at_the_protocol_s_slow_interval() {
+fn a_session_that_is_not_up_sends_at_the_slow_interval_of_its_protocol() {
     let (mut engine, _) = engine(path([10, 0, 0, 1], [10, 0, 0, 2]), None);
     let mut sent_at = Vec::new();
     while sent_at.len() < 20 {
@@ -203,7 +202,7 @@ fn a_session_over_ipv6_addresses_is_found_by_its_path() {
     let (mut engine, _) = engine(session, None);
     assert_eq!(receive(&mut engine, 1, session, Some(255), &packet(State::Down, 0)), State::Init);
     engine.handle_timeout(at(2_000), at(0));
-    assert_eq!(engine.poll_transmit().expect("it answers").path, session);
+    assert_eq!(engine.poll_transmit().expect("the session answers").path, session);
     let other = Path { peer: "fe80::3".parse().unwrap(), ..session };
     receive(&mut engine, 3, other, Some(255), &packet(State::Down, 0));
     let unknown: u64 = engine.stats().iter().map(|(_, counters)| counters.unknown_peer).sum();

@@ -4,10 +4,12 @@ use std::sync::Arc;
 
 use route_liveness::protocol::jitter::Xorshift32;
 use route_liveness::protocol::liveness::packet::ControlPacket;
+use route_liveness::protocol::policy::Policy;
 use route_liveness::protocol::rules::{REFERENCE, ROBUST, Rules};
-use route_liveness::protocol::session::{Policy, RxOutcome, Session, Timers};
+use route_liveness::protocol::session::{RxOutcome, Session};
 use route_liveness::protocol::state::{DownReason, State};
 use route_liveness::protocol::time::Time;
+use route_liveness::protocol::timers::Timers;
 use route_liveness::protocol::transition::IgnoreReason;
 
 use State::{AdminDown, Down, Init, Up};
@@ -60,7 +62,7 @@ fn packet(state: State, local_discr: u32, peer_discr: u32) -> ControlPacket {
     }
 }
 
-/// A session in the given state that has learned `PEER`, except in AdminDown, where the moment does not matter.
+/// A session in the given state that has learned `PEER`, unless the state is AdminDown.
 fn session_in(rules: &'static Rules, state: State) -> Session {
     let mut session = new_session(rules);
     match state {
@@ -82,7 +84,7 @@ fn session_in(rules: &'static Rules, state: State) -> Session {
     session
 }
 
-/// Past every window that a state change opens, and before the session forgets anything.
+/// Later than every window that a state change opens, and before the session forgets the peer.
 fn outcomes(session: &Session) -> Time {
     match session.state() {
         Down => at(10_000_000 + DETECT_US - 1),
@@ -146,7 +148,7 @@ fn a_session_follows_every_row_of_the_state_table() {
 }
 
 #[test]
-fn every_reason_for_down_is_reported() {
+fn each_cause_of_a_down_has_its_reason() {
     for rules in BOTH {
         let mut session = session_in(rules, Up);
         assert_eq!(session.last_down_reason(), DownReason::None);
@@ -173,7 +175,7 @@ fn every_reason_for_down_is_reported() {
 }
 
 #[test]
-fn a_packet_with_a_foreign_discriminator_is_dropped_first_of_all() {
+fn a_packet_with_a_foreign_discriminator_is_dropped_before_any_other_rule() {
     for rules in BOTH {
         for state in [Down, Init, Up] {
             for received in State::ALL {
@@ -436,11 +438,15 @@ fn an_announcement_is_due_at_once_but_not_sooner_than_one_interval_after_the_las
     assert_eq!(session.announce(at(30_000)), at(INTERVAL_US));
     assert_eq!(session.announce(at(500_000)), at(INTERVAL_US), "a transmit that is due sooner stays");
     session.compute_next_tx(at(500_000), &mut random);
-    assert_eq!(session.announce(at(900_000)), session.next_tx().expect("in service"), "nor is a sooner one put off");
+    assert_eq!(
+        session.announce(at(900_000)),
+        session.next_tx().expect("in service"),
+        "an announcement does not postpone an earlier transmit"
+    );
 }
 
 #[test]
-fn admin_down_is_said_for_one_detection_time_and_then_the_session_is_silent() {
+fn admin_down_is_sent_for_one_detection_time_and_then_nothing() {
     let mut random = Xorshift32::new(1);
     let mut session = session_in(&ROBUST, Up);
     session.admin_down(at(0));

@@ -1,9 +1,9 @@
-//! What must hold in a world where everything goes wrong: some seeds of many (`examples/simulate.rs` runs the others).
+//! The simulator's invariants hold for some random scenarios; `examples/simulate.rs` runs more.
 
 #[path = "support/scenarios.rs"]
 mod scenarios;
 
-use route_liveness::protocol::session::Timers;
+use route_liveness::protocol::timers::Timers;
 use route_liveness::sim::{Fault, HostSpec, PairSpec, Quality, RunError, Scenario, Timed};
 use scenarios::{Size, run_seed};
 
@@ -30,7 +30,7 @@ fn scenario() -> Scenario {
 }
 
 #[test]
-fn a_run_is_repeated_by_its_seed() {
+fn the_same_seed_gives_the_same_run() {
     let size = Size { duration_us: MINUTE, faults: 20 };
     for seed in 0..5 {
         assert_eq!(run_seed(seed, size), run_seed(seed, size));
@@ -40,7 +40,7 @@ fn a_run_is_repeated_by_its_seed() {
 }
 
 #[test]
-fn a_scenario_that_cannot_be_run_is_refused_with_the_name_of_the_field() {
+fn an_invalid_scenario_is_refused_with_the_name_of_its_field() {
     let changed = |change: fn(&mut Scenario)| {
         let mut wrong = scenario();
         change(&mut wrong);
@@ -64,7 +64,7 @@ fn a_scenario_that_cannot_be_run_is_refused_with_the_name_of_the_field() {
     assert_eq!(text, "`hosts[1].read_budget` is 0, and has to be from 1 to 1048576");
 }
 
-/// One host watches many that have died, and two that live: what is sent to the dead waits in the send buffer.
+/// One host has sessions with many dead hosts and two live ones. Packets to dead hosts wait in the send buffer.
 fn among_the_dead(send_room: usize) -> Scenario {
     const DEAD: usize = 30;
     let timers = Timers { tx_min_us: 100_000, rx_min_us: 100_000, detect_mult: 3 };
@@ -80,7 +80,7 @@ fn among_the_dead(send_room: usize) -> Scenario {
 
 #[test]
 fn dead_neighbours_fill_the_send_buffer_and_no_session_that_is_up_changes_its_state() {
-    // They are sent a packet a second each, which waits for three: more than the room.
+    // Each dead host is sent one packet a second, which waits for three seconds: more than the send buffer holds.
     let totals = among_the_dead(60).run().unwrap_or_else(|error| panic!("{error}"));
     let without_limit = among_the_dead(1 << 20).run().unwrap();
     assert_eq!(totals.session_us, without_limit.session_us);

@@ -1,16 +1,17 @@
-//! `unsafe` stands only where the kernel's interface demands it. Clippy sees to it that each block covers one operation and
-//! says why it is sound; a further block, or one in another file, is to be decided on here.
+//! `unsafe` is used only where the kernel's interface requires it. Clippy checks that each block covers one operation and has
+//! its reason. To add a block, change the list below.
 
 use std::fs;
 use std::path::{Path, PathBuf};
 
-const BLOCKS: [(&str, usize); 6] = [
+const BLOCKS: [(&str, usize); 7] = [
+    ("net/batch_calls.rs", 4),
     ("net/cells.rs", 2),
     ("net/rx_socket.rs", 6),
     ("net/socket.rs", 1),
     ("net/socket_options.rs", 2),
     ("net/tx_socket.rs", 6),
-    ("system/realtime.rs", 5),
+    ("system/realtime.rs", 3),
 ];
 
 fn sources(folder: &Path) -> Vec<PathBuf> {
@@ -28,7 +29,7 @@ fn count(source: &Path) -> usize {
 }
 
 #[test]
-fn unsafe_stands_where_it_has_to_and_nowhere_else() {
+fn only_the_listed_files_use_unsafe_and_no_more_often_than_listed() {
     let folder = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("src");
     let mut found: Vec<(String, usize)> = sources(&folder)
         .into_iter()

@@ -1,7 +1,8 @@
-// Faults, one per line: each row of the state table and of the rule-set table, and each formula of the timers, is broken
-// once in each engine. `rule` says what is broken; `from` occurs exactly once in its file.
+// The faults. Each row of the state table and of the rule sets, and each formula of the timers, is broken once in each engine.
+// `rule` names the rule that is broken; `from` occurs exactly once in its file.
 
 const RUST = { engine: 'rust', file: 'crate/src/protocol/session.rs' };
+const RUST_INTERVALS = { engine: 'rust', file: 'crate/src/protocol/session/intervals.rs' };
 const RUST_RULES = { engine: 'rust', file: 'crate/src/protocol/rules.rs' };
 const RUST_JITTER = { engine: 'rust', file: 'crate/src/protocol/jitter.rs' };
 const RUST_TABLE = { engine: 'rust', file: 'crate/src/protocol/liveness/state_table.rs' };
@@ -16,12 +17,12 @@ const TS_SESSION = { engine: 'ts', file: 'ts/protocol/session.ts' };
 
 const STATE_TABLE = [
   {
-    rule: 'AdminDown hears nothing',
+    rule: 'AdminDown ignores every packet',
     rustTable: ['(State::AdminDown, _) => return Verdict::Ignore(IgnoreReason::AdminDown),', '(State::AdminDown, _) => {}'],
     tsTable: ["if (state === 'admin_down') return IGNORED_IN_ADMIN_DOWN;", 'if (false as boolean) return IGNORED_IN_ADMIN_DOWN;'],
   },
   {
-    rule: 'Down hears AdminDown: stays Down',
+    rule: 'Down receives AdminDown: stays Down',
     rustTable: [
       '(_, State::AdminDown) => State::Down,',
       '(State::Down, State::AdminDown) => State::Init,\n        (_, State::AdminDown) => State::Down,',
@@ -32,32 +33,32 @@ const STATE_TABLE = [
     ],
   },
   {
-    rule: 'Down hears AdminDown: reason remote_admin',
+    rule: 'Down receives AdminDown: reason remote_admin',
     rust: ['self.last_down_reason = DownReason::RemoteAdmin;', 'self.last_down_reason = DownReason::RemoteDown;'],
     ts: ['if (reason !== undefined) this.lastDownReason = reason;', "if (reason !== undefined) this.lastDownReason = 'remote_down';"],
   },
   {
-    rule: 'Down hears Down: to Init',
+    rule: 'Down receives Down: to Init',
     rustTable: ['(State::Down, State::Down) => State::Init,', '(State::Down, State::Down) => State::Down,'],
     tsTable: ["if (received === 'down') return TO_INIT;", "if (received === 'down') return REMOTE_DOWN;"],
   },
   {
-    rule: 'Down hears Down that is mine: to Init, not Up',
+    rule: 'Down receives Down that names us: to Init, not Up',
     rustTable: ['(State::Down, State::Down) => State::Init,', '(State::Down, State::Down) => if mine { State::Up } else { State::Init },'],
     tsTable: ["if (received === 'down') return TO_INIT;", "if (received === 'down') return namesUs ? TO_UP : TO_INIT;"],
   },
   {
-    rule: 'Down hears Init or Up that is mine: to Up',
+    rule: 'Down receives Init or Up that names us: to Up',
     rustTable: ['(State::Down, _) => {\n            if mine {', '(State::Down, _) => {\n            if false {'],
     tsTable: ['Init for those that do not.\n      return namesUs ? TO_UP : TO_INIT;', 'Init for those that do not.\n      return TO_INIT;'],
   },
   {
-    rule: 'Down hears Init or Up that is not mine: to Init',
+    rule: 'Down receives Init or Up that does not name us: to Init',
     rustTable: ['(State::Down, _) => {\n            if mine {', '(State::Down, _) => {\n            if true {'],
     tsTable: ['Init for those that do not.\n      return namesUs ? TO_UP : TO_INIT;', 'Init for those that do not.\n      return TO_UP;'],
   },
   {
-    rule: 'Init hears AdminDown: to Down',
+    rule: 'Init receives AdminDown: to Down',
     rustTable: [
       '(_, State::AdminDown) => State::Down,',
       '(State::Init, State::AdminDown) => State::Init,\n        (_, State::AdminDown) => State::Down,',
@@ -68,17 +69,17 @@ const STATE_TABLE = [
     ],
   },
   {
-    rule: 'Init hears Init or Up that is mine: to Up',
+    rule: 'Init receives Init or Up that names us: to Up',
     rustTable: ['(State::Init, _) => {\n            if mine {', '(State::Init, _) => {\n            if false {'],
     tsTable: ['only those that name us.\n      return namesUs ? TO_UP : TO_INIT;', 'only those that name us.\n      return TO_INIT;'],
   },
   {
-    rule: 'Init hears Init or Up that is not mine: stays',
+    rule: 'Init receives Init or Up that does not name us: stays Init',
     rustTable: ['(State::Init, _) => {\n            if mine {', '(State::Init, _) => {\n            if true {'],
     tsTable: ['only those that name us.\n      return namesUs ? TO_UP : TO_INIT;', 'only those that name us.\n      return TO_UP;'],
   },
   {
-    rule: 'Up hears AdminDown: to Down',
+    rule: 'Up receives AdminDown: to Down',
     rustTable: [
       '(_, State::AdminDown) => State::Down,',
       '(State::Up, State::AdminDown) => State::Up,\n        (_, State::AdminDown) => State::Down,',
@@ -94,32 +95,32 @@ const STATE_TABLE = [
     tsTable: ["{ to: 'down', reason: 'remote_admin' }", "{ to: 'down', reason: 'remote_down' }"],
   },
   {
-    rule: 'Up hears Down: to Down',
+    rule: 'Up receives Down: to Down',
     rustTable: ['(State::Up, State::Down) => State::Down,', '(State::Up, State::Down) => State::Up,'],
     tsTable: ['Down of the peer takes us Down.\n      return REMOTE_DOWN;', 'Down of the peer takes us Down.\n      return TO_UP;'],
   },
   {
-    rule: 'Up hears Down: reason remote_down',
+    rule: 'Up receives Down: reason remote_down',
     rust: ['{ DownReason::RemoteAdmin } else { DownReason::RemoteDown };', '{ DownReason::RemoteAdmin } else { DownReason::Timeout };'],
     tsTable: ["{ to: 'down', reason: 'remote_down' }", "{ to: 'down', reason: 'remote_admin' }"],
   },
   {
-    rule: 'Up hears Init or Up: stays',
+    rule: 'Up receives Init or Up: stays Up',
     rustTable: ['(State::Up, _) => State::Up,', '(State::Up, State::Init) => State::Init,\n        (State::Up, _) => State::Up,'],
     tsTable: ["if (received !== 'down') return TO_UP;", "if (received !== 'down') return REMOTE_DOWN;"],
   },
   {
-    rule: 'a packet for another is dropped',
+    rule: 'a packet that names another session is dropped',
     rustTable: ['(_, Names::Another) => return Verdict::Ignore(IgnoreReason::ForeignDiscriminator),', '(_, Names::Another) => {}'],
     ts: ['if (packet.peerDiscr === this.localDiscr) return packet;', 'if (packet.peerDiscr !== 0) return packet;'],
   },
   {
-    rule: 'a packet that names nobody is heard',
+    rule: 'a packet that names no session is accepted',
     rustTable: ['(_, Names::Nobody) => {}', '(_, Names::Nobody) => return Verdict::Ignore(IgnoreReason::ForeignDiscriminator),'],
     ts: ["this.state === 'up' ? undefined : packet;", "this.state === 'up' ? packet : undefined;"],
   },
   {
-    rule: 'in Up nobody is heard who does not name us, where that is required',
+    rule: 'with requireDiscriminator, Up accepts only packets that name us',
     rustTable: ['if situation.requires_discriminator =>', 'if situation.requires_discriminator && false =>'],
     ts: ['return this.policy.requireDiscriminator && this.state', 'return this.policy.requireDiscriminator && !this && this.state'],
   },
@@ -142,12 +143,12 @@ const STATE_TABLE = [
     tsTable: ['if (isFreshlyUp) return STALE_DOWN;', 'if (isFreshlyUp) return TO_UP;'],
   },
   {
-    rule: 'an accepted packet gives the peer’s intervals',
+    rule: 'an accepted packet sets the peer’s intervals',
     rust: ['self.take_peer_timers(&header, P::peer_details(packet));', ''],
     ts: ['this.#applyPeerFields(packet);', 'void packet;'],
   },
   {
-    rule: 'an accepted packet sets lastRx, the latest of all',
+    rule: 'an accepted packet sets lastRx, which never goes back',
     rust: ['self.last_rx.map_or(arrival, |last| last.max(arrival))', 'arrival'],
     ts: ['Math.max(this.lastRx ?? arrival, arrival)', 'arrival'],
   },
@@ -173,17 +174,17 @@ const STATE_TABLE = [
     ts: ['this.#backoffFactor = 1;\n    this.timestamps', 'this.timestamps'],
   },
   {
-    rule: 'silence has reason timeout',
+    rule: 'a detection timeout has reason timeout',
     rust: ['self.enter(State::Down, now, DownReason::Timeout,', 'self.enter(State::Down, now, DownReason::RemoteDown,'],
     ts: ["this.#enter('down', now, 'timeout',", "this.#enter('down', now, 'remote_down',"],
   },
   {
-    rule: 'out of service has reason local_admin',
+    rule: 'a session that is taken out of service has reason local_admin',
     rust: ['self.enter(State::AdminDown, now, DownReason::LocalAdmin,', 'self.enter(State::AdminDown, now, DownReason::None,'],
     ts: ["this.#enter('admin_down', now, 'local_admin',", "this.#enter('admin_down', now, 'none',"],
   },
   {
-    rule: 'back in service the transmit timer is armed: no farewell ends it',
+    rule: 'a session back in service sends: no AdminDown announcement ends its transmit timer',
     rust: ['self.state == State::AdminDown && self.announce_until', 'self.announce_until'],
     ts: ['this.#announceAdminDownUntil = undefined;\n    if', 'if'],
   },
@@ -214,7 +215,7 @@ const RULE_DETAILS = [
   },
   {
     rule: 'Init: the longer of detection time and 3.3 s',
-    rust: [
+    rustIntervals: [
       'self.detect_time_us().max(self.policy.rules.least_init_us(self.tx_interval_us()))',
       'self.policy.rules.least_init_us(self.tx_interval_us())',
     ],
@@ -224,47 +225,47 @@ const RULE_DETAILS = [
     ],
   },
   {
-    rule: 'reference: learns only while none is known',
+    rule: 'reference: learns the peer’s discriminator only while it knows none',
     rustTable: ['(!knows_peer || matches!(state, State::Up))', 'true'],
     ts: ["(this.peer.discr === 0 || this.state === 'up')", '(packet.localDiscr > 0)'],
   },
   {
-    rule: 'reference: in Up also where it differs',
+    rule: 'reference: in Up it also learns another discriminator',
     rustTable: ['(!knows_peer || matches!(state, State::Up))', '!knows_peer'],
     ts: ["(this.peer.discr === 0 || this.state === 'up')", '(this.peer.discr === 0)'],
   },
   {
-    rule: 'reference: not from the Down that takes it Down',
+    rule: 'reference: learns none from the Down that takes it Down',
     rustTable: ['!matches!(to, State::Down) && (', '('],
     ts: [": to !== 'down' && (this", ': (this'],
   },
   {
-    rule: 'robust: in Up only from a packet that is mine',
+    rule: 'robust: in Up it learns only from a packet that names us',
     rustTable: ['!matches!(to, State::Up) || mine', 'true'],
     ts: ["to !== 'up' || namesUs", 'to.length > 0'],
   },
   {
-    rule: 'robust: also from the Down that takes us Down',
+    rule: 'robust: learns also from the Down that takes it Down',
     rustTable: ['!matches!(to, State::Up) || mine', '(!matches!(to, State::Up) && !matches!(state, State::Up)) || mine'],
     ts: ["to !== 'up' || namesUs", "(to !== 'up' && this.state !== 'up') || namesUs"],
   },
   {
-    rule: 'robust: a received AdminDown clears it',
+    rule: 'robust: a received AdminDown clears the discriminator',
     rustTable: ['if rules.learns_from_every_packet { PeerDiscriminator::Forget }', 'if false { PeerDiscriminator::Forget }'],
     ts: ['if (learnsFromEveryPacket) this.peer.discr = 0;', ''],
   },
   {
-    rule: 'reference: AdminDown clears nothing',
+    rule: 'reference: a received AdminDown clears no discriminator',
     rustTable: ['if rules.learns_from_every_packet { PeerDiscriminator::Forget }', 'if true { PeerDiscriminator::Forget }'],
     ts: ['if (learnsFromEveryPacket) this.peer.discr = 0;', 'this.peer.discr = 0;'],
   },
   {
-    rule: 'robust: forgets after a further detection time, not sooner',
+    rule: 'robust: forgets the discriminator after one more detection time, not sooner',
     rust: ['self.forget_at = Some(at.plus(self.detect_time_us()));', 'self.forget_at = Some(at);'],
     ts: ['this.#forgetAt = at + this.detectTimeUs;', 'this.#forgetAt = at;'],
   },
   {
-    rule: 'robust: forgets also where it was told Down',
+    rule: 'robust: forgets the discriminator also after a received Down',
     rust: [
       'if self.policy.rules.forgets_after_silence {\n                    // Whatever',
       'if self.policy.rules.forgets_after_silence && reason == DownReason::Timeout {\n                    // Whatever',
@@ -275,32 +276,32 @@ const RULE_DETAILS = [
     ],
   },
   {
-    rule: 'robust: does not forget a peer that is heard meanwhile',
+    rule: 'robust: an accepted packet keeps the discriminator',
     rust: ['self.forget_at = None;\n        let interval_us', 'let interval_us'],
     ts: ['this.#forgetAt = undefined;\n    const intervalUs', 'const intervalUs'],
   },
   {
-    rule: 'robust: back in service it knows nobody',
+    rule: 'robust: a session back in service knows no discriminator',
     rust: ['self.peer.discr = 0;\n        }\n        self.enter', '}\n        self.enter'],
     ts: ['this.peer.discr = 0;\n    }\n    this.#enter', '}\n    this.#enter'],
   },
   {
-    rule: 'robust: strangers are heard in Down only',
+    rule: 'robust: a packet that names another session is accepted in Down only',
     rustTable: ['(State::Down, Names::Another)', '(_, Names::Another)'],
     ts: ["      this.state === 'down' &&\n      this.peer.discr", '      this.peer.discr'],
   },
   {
-    rule: 'robust: strangers are heard only where nobody is known',
+    rule: 'robust: a packet that names another session is accepted only while no discriminator is known',
     rustTable: ['&& !knows_peer && received', '&& received'],
     ts: ['      this.peer.discr === 0 &&\n', ''],
   },
   {
-    rule: 'robust: a stranger’s AdminDown is not heard',
+    rule: 'robust: an AdminDown that names another session is dropped',
     rustTable: [' && received != State::AdminDown =>', ' =>'],
     ts: [" &&\n      packet.state !== 'admin_down';", ';'],
   },
   {
-    rule: 'robust: a stranger is heard as one that names nobody',
+    rule: 'robust: a packet that names another session counts as one that names none',
     rustTable: ['(received, names) = (State::Down, Names::Nobody);', 'names = Names::Us;'],
     ts: ["packet.with({ state: 'down', peerDiscr: 0 })", 'packet.with({ peerDiscr: this.localDiscr })'],
   },
@@ -310,7 +311,7 @@ const RULE_DETAILS = [
     ts: ['packet.desiredMinTxUs > MAX_PEER_INTERVAL_US', 'packet.desiredMinTxUs > 2 * MAX_PEER_INTERVAL_US'],
   },
   {
-    rule: 'robust: an interval of 60 s is taken',
+    rule: 'robust: an interval of 60 s is accepted',
     rust: ['header.desired_min_tx_us <= MAX_PEER_INTERVAL_US', 'header.desired_min_tx_us < MAX_PEER_INTERVAL_US'],
     ts: ['packet.desiredMinTxUs > MAX_PEER_INTERVAL_US', 'packet.desiredMinTxUs >= MAX_PEER_INTERVAL_US'],
   },
@@ -318,43 +319,46 @@ const RULE_DETAILS = [
 
 const FORMULAS = [
   {
-    rule: 'other timers: a slower pace waits until the peer must know',
-    rust: ['previous.tx_min_us < timers.tx_min_us', 'false'],
+    rule: 'changed timers: a slower transmit interval waits until the peer must know it',
+    rustIntervals: ['previous.tx_min_us < timers.tx_min_us', 'false'],
     ts: ['previous.txMinUs < timers.txMinUs', '(false as boolean)'],
   },
   {
-    rule: 'other timers: more is expected when the peer must know',
-    rust: ['previous.rx_min_us > timers.rx_min_us', 'false'],
+    rule: 'changed timers: a faster receive interval counts once the peer must know it',
+    rustIntervals: ['previous.rx_min_us > timers.rx_min_us', 'false'],
     ts: ['previous.rxMinUs > timers.rxMinUs', '(false as boolean)'],
   },
   {
-    rule: 'other timers: less is expected at once',
-    rust: ['allowed.map_or(deadline, |at| at.max(deadline))', 'allowed.map_or(deadline, |_| deadline)'],
+    rule: 'changed timers: a slower receive interval counts at once',
+    rustIntervals: ['allowed.map_or(deadline, |at| at.max(deadline))', 'allowed.map_or(deadline, |_| deadline)'],
     ts: ['Math.max(this.detectDeadline, this.lastRx + allowedUs)', 'this.detectDeadline'],
   },
   {
     rule: 'a shorter interval brings the next packet forward',
-    rust: ['self.tx_interval_us() < previous_interval_us', 'false'],
+    rustIntervals: ['self.tx_interval_us() < previous_interval_us', 'false'],
     ts: ['this.txIntervalUs < previousIntervalUs', '(false as boolean)'],
   },
   {
-    rule: 'txInterval: the slower of both wishes',
-    rust: ['desired.max(self.peer.rx_min_us)', 'desired.min(self.peer.rx_min_us)'],
+    rule: 'txInterval: the longer of both sides’ intervals',
+    rustIntervals: ['desired.max(self.peer.rx_min_us)', 'desired.min(self.peer.rx_min_us)'],
     ts: ['Math.max(desired, this.peer.rxMinUs)', 'Math.min(desired, this.peer.rxMinUs)'],
   },
   {
-    rule: 'txInterval: our own wish counts',
-    rust: ['desired.max(self.peer.rx_min_us)', 'self.peer.rx_min_us'],
+    rule: 'txInterval: our own interval counts',
+    rustIntervals: ['desired.max(self.peer.rx_min_us)', 'self.peer.rx_min_us'],
     ts: ['Math.max(desired, this.peer.rxMinUs)', 'this.peer.rxMinUs'],
   },
   {
-    rule: 'txInterval: the peer’s wish counts',
-    rust: ['desired.max(self.peer.rx_min_us)', 'desired'],
+    rule: 'txInterval: the peer’s interval counts',
+    rustIntervals: ['desired.max(self.peer.rx_min_us)', 'desired'],
     ts: ['Math.max(desired, this.peer.rxMinUs)', 'desired'],
   },
   {
     rule: 'clamp: not below the floor',
-    rust: ['interval_us.clamp(self.policy.min_tx_floor_us, self.policy.max_tx_ceil_us)', 'interval_us.min(self.policy.max_tx_ceil_us)'],
+    rustIntervals: [
+      'interval_us.clamp(self.policy.min_tx_floor_us, self.policy.max_tx_ceil_us)',
+      'interval_us.min(self.policy.max_tx_ceil_us)',
+    ],
     ts: [
       'Math.min(Math.max(intervalUs, this.policy.minTxFloorUs), this.policy.maxTxCeilUs)',
       'Math.min(intervalUs, this.policy.maxTxCeilUs)',
@@ -362,7 +366,10 @@ const FORMULAS = [
   },
   {
     rule: 'clamp: not above the ceiling',
-    rust: ['interval_us.clamp(self.policy.min_tx_floor_us, self.policy.max_tx_ceil_us)', 'interval_us.max(self.policy.min_tx_floor_us)'],
+    rustIntervals: [
+      'interval_us.clamp(self.policy.min_tx_floor_us, self.policy.max_tx_ceil_us)',
+      'interval_us.max(self.policy.min_tx_floor_us)',
+    ],
     ts: [
       'Math.min(Math.max(intervalUs, this.policy.minTxFloorUs), this.policy.maxTxCeilUs)',
       'Math.max(intervalUs, this.policy.minTxFloorUs)',
@@ -370,41 +377,44 @@ const FORMULAS = [
   },
   {
     rule: 'rxInterval: the peer’s interval counts',
-    rust: ['self.peer.tx_min_us.max(desired).max(min_tx_floor_us)', 'desired.max(min_tx_floor_us)'],
+    rustIntervals: ['self.peer.tx_min_us.max(desired).max(min_tx_floor_us)', 'desired.max(min_tx_floor_us)'],
     ts: ['Math.max(this.peer.txMinUs, desired, minTxFloorUs)', 'Math.max(desired, minTxFloorUs)'],
   },
   {
-    rule: 'rxInterval: our own wish counts',
-    rust: ['self.peer.tx_min_us.max(desired).max(min_tx_floor_us)', 'self.peer.tx_min_us.max(min_tx_floor_us)'],
+    rule: 'rxInterval: our own interval counts',
+    rustIntervals: ['self.peer.tx_min_us.max(desired).max(min_tx_floor_us)', 'self.peer.tx_min_us.max(min_tx_floor_us)'],
     ts: ['Math.max(this.peer.txMinUs, desired, minTxFloorUs)', 'Math.max(this.peer.txMinUs, minTxFloorUs)'],
   },
   {
     rule: 'rxInterval: not below the floor',
-    rust: ['self.peer.tx_min_us.max(desired).max(min_tx_floor_us)', 'self.peer.tx_min_us.max(desired).max(min_tx_floor_us / 1000)'],
+    rustIntervals: [
+      'self.peer.tx_min_us.max(desired).max(min_tx_floor_us)',
+      'self.peer.tx_min_us.max(desired).max(min_tx_floor_us / 1000)',
+    ],
     ts: ['Math.max(this.peer.txMinUs, desired, minTxFloorUs)', 'Math.max(this.peer.txMinUs, desired)'],
   },
   {
     rule: 'rxInterval: under reference not above the ceiling',
-    rust: ['agreed.min(max_tx_ceil_us)', 'agreed.min(max_tx_ceil_us * 2)'],
+    rustIntervals: ['agreed.min(max_tx_ceil_us)', 'agreed.min(max_tx_ceil_us * 2)'],
     ts: ['agreed : Math.min(agreed, maxTxCeilUs)', 'agreed : Math.min(agreed, 2 * maxTxCeilUs)'],
   },
   {
     rule: 'detectTime: our own multiplier, not the peer’s',
-    rust: ['P::detect_mult(self.detect_mult, self.peer.detect_mult)', 'P::detect_mult(self.peer.detect_mult, self.detect_mult)'],
+    rustIntervals: ['P::detect_mult(self.detect_mult, self.peer.detect_mult)', 'P::detect_mult(self.peer.detect_mult, self.detect_mult)'],
     tsLiveness: ['({ own }, rxIntervalUs) => own * rxIntervalUs', '({ peer }, rxIntervalUs) => peer * rxIntervalUs'],
   },
   {
     rule: 'detectTime: the receive interval, not the transmit interval',
-    rust: ['self.peer.detect_mult)) * self.rx_interval_us()', 'self.peer.detect_mult)) * self.tx_interval_us()'],
+    rustIntervals: ['self.peer.detect_mult)) * self.rx_interval_us()', 'self.peer.detect_mult)) * self.tx_interval_us()'],
     ts: ['detectTimeUs(this.#multipliers, this.rxIntervalUs)', 'detectTimeUs(this.#multipliers, this.txIntervalUs)'],
   },
   {
-    rule: 'advertised: the transmit interval, clamped',
+    rule: 'the advertised transmit interval is clamped',
     rust: ['desired_min_tx_us: self.within_bounds(self.tx_min_us),', 'desired_min_tx_us: self.tx_min_us,'],
     ts: ['desiredMinTxUs: this.#withinBounds(this.timers.txMinUs)', 'desiredMinTxUs: this.timers.txMinUs'],
   },
   {
-    rule: 'advertised: the receive interval, clamped',
+    rule: 'the advertised receive interval is clamped',
     rust: ['required_min_rx_us: self.within_bounds(self.rx_min_us),', 'required_min_rx_us: self.rx_min_us,'],
     ts: ['requiredMinRxUs: this.#withinBounds(this.timers.rxMinUs)', 'requiredMinRxUs: this.timers.rxMinUs'],
   },
@@ -427,12 +437,12 @@ const FORMULAS = [
     tsJitter: ['peerDetectMult === 1', 'peerDetectMult === 0'],
   },
   {
-    rule: 'next transmit: from −25 %',
+    rule: 'next transmit: no more than −25 %',
     rustLiveness: ['interval_us - interval_us / 4', 'interval_us - interval_us / 5'],
     tsJitter: ['Math.floor(intervalUs / 4)', 'Math.floor(intervalUs / 5)'],
   },
   {
-    rule: 'next transmit: to −10 %',
+    rule: 'next transmit: no less than −10 %',
     rustLiveness: ['interval_us / 4, interval_us - interval_us / 10)', 'interval_us / 4, interval_us)'],
     tsJitter: ['isStrict ? intervalUs - tenth : intervalUs + tenth', 'isStrict ? intervalUs : intervalUs + tenth'],
   },
@@ -448,7 +458,7 @@ const FORMULAS = [
     ],
   },
   {
-    rule: 'next transmit: one draw',
+    rule: 'next transmit: one random number for each packet',
     rustJitter: ['self.0 ^= self.0 << 13;', 'self.0 ^= self.0 << 12;'],
     tsJitter: ['state ^= state << 13;', 'state ^= state << 12;'],
   },
@@ -458,7 +468,7 @@ const FORMULAS = [
     ts: ["if (this.state === 'down') {\n      // A backoff", "if (this.state !== 'up') {\n      // A backoff"],
   },
   {
-    rule: 'backoff: while Down',
+    rule: 'backoff: doubles while Down',
     rust: ['if self.state == State::Down {\n            self.doublings', 'if false {\n            self.doublings'],
     ts: ["if (this.state === 'down') {\n      // A backoff", 'if (false as boolean) {\n      // A backoff'],
   },
@@ -484,7 +494,7 @@ const FORMULAS = [
   },
   {
     rule: 'detection: runs in Init',
-    rust: [
+    rustIntervals: [
       'State::AdminDown | State::Down => None,',
       'State::AdminDown | State::Down | State::Init => None,\n            #[expect(unreachable_patterns)]',
     ],
@@ -492,12 +502,15 @@ const FORMULAS = [
   },
   {
     rule: 'detection: runs in Up',
-    rust: ['State::Up => Some(self.detect_time_us()),', 'State::Up => None,'],
+    rustIntervals: ['State::Up => Some(self.detect_time_us()),', 'State::Up => None,'],
     ts: ["if (this.state === 'up') return this.detectTimeUs;", "if (this.state === 'up') return undefined;"],
   },
   {
     rule: 'detection: not in Down',
-    rust: ['State::AdminDown | State::Down => None,', 'State::AdminDown => None,\n            State::Down => Some(self.detect_time_us()),'],
+    rustIntervals: [
+      'State::AdminDown | State::Down => None,',
+      'State::AdminDown => None,\n            State::Down => Some(self.detect_time_us()),',
+    ],
     ts: [
       "return this.state === 'init' ? Math.max(this.detectTimeUs, this.#leastInitUs) : undefined;",
       'return Math.max(this.detectTimeUs, this.#leastInitUs);',
@@ -513,7 +526,10 @@ const FORMULAS = [
   },
   {
     rule: 'peer’s receive interval: clamped',
-    rust: ['self.peer.rx_min_us = self.within_bounds(header.required_min_rx_us);', 'self.peer.rx_min_us = header.required_min_rx_us / 2;'],
+    rustIntervals: [
+      'self.peer.rx_min_us = self.within_bounds(header.required_min_rx_us);',
+      'self.peer.rx_min_us = header.required_min_rx_us / 2;',
+    ],
     ts: ['this.peer.rxMinUs = this.#withinBounds(packet.requiredMinRxUs);', 'this.peer.rxMinUs = Math.floor(packet.requiredMinRxUs / 2);'],
   },
   {
@@ -528,7 +544,7 @@ const FORMULAS = [
     ],
   },
   {
-    rule: 'convUpStart: not an AdminDown',
+    rule: 'convUpStart: an AdminDown does not count',
     rust: ['if self.state == State::Down && header.state != State::AdminDown {', 'if self.state == State::Down {'],
     ts: ["if (this.state === 'down' && packet.state !== 'admin_down') this.timestamps", "if (this.state === 'down') this.timestamps"],
   },
@@ -538,7 +554,7 @@ const FORMULAS = [
     ts: ['this.lastRx === undefined ? now : this.lastRx + this.rxIntervalUs', 'this.lastRx === undefined ? now : this.lastRx'],
   },
   {
-    rule: 'convDownStart: where it was told, then',
+    rule: 'convDownStart: after a received Down, its arrival',
     rust: [
       'self.timestamps.conv_down_start = Some(since);',
       'self.timestamps.conv_down_start = self.last_rx.map(|last| last.plus(self.rx_interval_us()));',
@@ -576,6 +592,7 @@ const TS_ONLY = [
 
 const FILES = {
   rust: RUST,
+  rustIntervals: RUST_INTERVALS,
   rustRules: RUST_RULES,
   rustJitter: RUST_JITTER,
   rustTable: RUST_TABLE,

@@ -20,7 +20,7 @@ describeLab('the demo', ['ip'], () => {
       const { status, stdout, stderr } = spawnSync(process.execPath, [CLI, 'demo'], { encoding: 'utf8', env: { PATH: folder } });
       expect(stderr).toBe('');
       expect(status).toBe(0);
-      expect(stdout).toContain('The path is cut: what host 2 sends is dropped on its way.');
+      expect(stdout).toContain('The path is cut: host 1 drops what host 2 sends.');
       expect(stdout).toMatch(/Detected [\d.]+ ms after the last packet had arrived/);
       expect(stdout).toMatch(/Both routes are back \d+ ms after the heal/);
       // Host 2 runs on: it is told, rather than stopped.
@@ -28,5 +28,18 @@ describeLab('the demo', ['ip'], () => {
     } finally {
       rmSync(folder, { recursive: true });
     }
+  }, 60_000);
+
+  it('leaves no namespace behind when its output is closed, as `head` does', () => {
+    const namespaces = (): string[] =>
+      run('ip', ['netns', 'list'])
+        .split('\n')
+        .filter((line) => line.startsWith('rl-demo-'));
+    const before = namespaces();
+    spawnSync('sh', ['-c', `"${process.execPath}" "${CLI}" demo | head -n 1`], { encoding: 'utf8' });
+    // The demo ends after its reader: at the next line that it writes.
+    const deadline = Date.now() + 20_000;
+    while (namespaces().length > before.length && Date.now() < deadline) spawnSync('sleep', ['0.1']);
+    expect(namespaces()).toEqual(before);
   }, 60_000);
 });

@@ -43,18 +43,6 @@ it('process.exit with an open manager ends the process with its code', async () 
   expect(await run('open', ['exit'])).toMatchObject({ code: 7 });
 });
 
-it.skipIf(process.platform !== 'linux')(
-  'a process whose engine locks its memory lives, and where that is refused a warning says so',
-  async () => {
-    const { code, output } = await run('locked', []);
-    expect(code).toBe(0);
-    const { locked, warnings } = JSON.parse(output) as { locked: number; warnings: string[] };
-    const refused = warnings.filter((message) => message.includes('lock memory'));
-    // Without the right to, the system's limit may be too small for it.
-    expect(locked > 0 || refused.length === 1, output).toBe(true);
-  },
-);
-
 it('terminating a worker ends the threads of its manager', async () => {
   const { code, output } = await run('worker', []);
   expect(code).toBe(0);

@@ -19,7 +19,7 @@ describe('a misspelt option', () => {
   it.each([
     [{ txmin: 1 }, 'Unknown option `txmin` (did you mean `txMin`?)'],
     [{ detectMultiplier: 1 }, 'Unknown option `detectMultiplier`; expected'],
-    [{ realtime: { lockMemroy: true } }, 'Unknown option `realtime.lockMemroy` (did you mean `lockMemory`?)'],
+    [{ realtime: { prioriti: 1 } }, 'Unknown option `realtime.prioriti` (did you mean `priority`?)'],
     [{ nonsense: 1 }, 'Unknown option `nonsense`; expected an object; its options are netlinker,'],
   ])('%j is refused with the nearest name, if there is one', (changes, message) => {
     expect(issuesOf({ ...valid(), ...changes })[0]?.message).toContain(message);

@@ -1,7 +1,6 @@
-/** Where the demo plays: two hosts with a path between them that can be cut. */
+/** The network of the demo: two hosts, and a path between them that can be cut. */
 import { type ChildProcess, spawn, spawnSync } from 'node:child_process';
 
-/** What the demo needs of its surroundings. */
 export interface DemoNetwork {
   readonly description: string;
   readonly hosts: readonly [DemoHost, DemoHost];
@@ -9,7 +8,7 @@ export interface DemoNetwork {
   readonly cutBy: string;
   /** Starts a program on a host. */
   spawn(host: DemoHost, program: readonly string[]): ChildProcess;
-  /** What the kernel's table of the host holds beside its own routes; `undefined` where routes are in memory. */
+  /** The routes of protocol `bgp` in the host's kernel; `undefined` if routes are in memory. */
   table(host: DemoHost): string | undefined;
   cut(peer: ChildProcess): void;
   heal(peer: ChildProcess): void;
@@ -25,7 +24,7 @@ export interface DemoHost {
   readonly backend: 'netlink' | 'memory';
 }
 
-/** Namespaces where we may make them, loopback where not. */
+/** Two network namespaces for root on Linux, else two loopback addresses. */
 export function createDemoNetwork(): DemoNetwork {
   const isRoot = process.platform === 'linux' && process.getuid?.() === 0;
   if (!isRoot) return new LoopbackNetwork('not root');
@@ -50,10 +49,10 @@ class NamespaceNetwork implements DemoNetwork {
       prefix: `10.9.7.${number}/32`,
       backend: 'netlink',
     });
-    const [one, two] = (this.hosts = [host(1), host(2)]);
+    const [first, second] = (this.hosts = [host(1), host(2)]);
     try {
       for (const { name } of this.hosts) run('ip', ['netns', 'add', name]);
-      run('ip', ['link', 'add', one.iface, 'netns', one.name, 'type', 'veth', 'peer', 'name', two.iface, 'netns', two.name]);
+      run('ip', ['link', 'add', first.iface, 'netns', first.name, 'type', 'veth', 'peer', 'name', second.iface, 'netns', second.name]);
       for (const { name, iface, address } of this.hosts) {
         run('ip', ['-n', name, 'addr', 'add', `${address}/24`, 'dev', iface]);
         run('ip', ['-n', name, 'link', 'set', iface, 'up']);
@@ -66,7 +65,7 @@ class NamespaceNetwork implements DemoNetwork {
   }
 
   get cutBy(): string {
-    return this.#canDrop ? 'what host 2 sends is dropped on its way' : 'host 2 is paused (this kernel has no routing rules for UDP ports)';
+    return this.#canDrop ? 'host 1 drops what host 2 sends' : 'host 2 is paused (this kernel has no routing rules for UDP ports)';
   }
 
   spawn(host: DemoHost, [command = '', ...args]: readonly string[]): ChildProcess {
@@ -88,8 +87,8 @@ class NamespaceNetwork implements DemoNetwork {
   }
 
   /**
-   * What the rule has to come before is the table of local addresses: it is looked up second from here on. Gives whether this
-   * kernel takes such a rule at all.
+   * The table of local addresses has the lowest preference, 0, which the rule of a cut needs: moves the table to preference 1.
+   * Returns whether this kernel accepts such a rule.
    */
   #makeRoomForRule(): boolean {
     const [{ name }] = this.hosts;
@@ -104,7 +103,7 @@ class NamespaceNetwork implements DemoNetwork {
     }
   }
 
-  /** Drops the liveness packets that arrive at host 1: a routing rule can do it, so that the demo needs nothing but `ip`. */
+  /** Adds or deletes a routing rule that drops the liveness packets that arrive at host 1. It needs no program but `ip`. */
   #rule(command: 'add' | 'del'): void {
     const [{ name, iface }] = this.hosts;
     run('ip', ['-n', name, 'rule', command, 'pref', '0', 'iif', iface, 'ipproto', 'udp', 'dport', '44880', 'blackhole']);
@@ -150,7 +149,7 @@ class LoopbackNetwork implements DemoNetwork {
   }
 
   close(): void {
-    // Loopback addresses are nobody's.
+    // Nothing was created.
   }
 }
 

@@ -1,4 +1,4 @@
-/** The main job before the reader's eyes: a path comes up, is cut, and heals. */
+/** `route-liveness demo`: a path between two hosts comes up, is cut, and heals. */
 import type { ChildProcess } from 'node:child_process';
 import { createInterface } from 'node:readline';
 import { setTimeout as pause } from 'node:timers/promises';
@@ -9,9 +9,9 @@ import { createDemoNetwork, type DemoNetwork, type DemoHost } from './demo-netwo
 const INTERVAL_MS = 50;
 const DETECT_MULT = 3;
 const DETECT_MS = INTERVAL_MS * DETECT_MULT;
-const PATIENCE_MS = 5_000;
+const EVENT_TIMEOUT_MS = 5_000;
 
-/** What an agent prints, one line of JSON each. */
+/** What an agent prints: one line of JSON for each event. */
 interface AgentEvent {
   readonly kind: 'transition' | 'route';
   /** The wall clock in milliseconds. */
@@ -19,38 +19,40 @@ interface AgentEvent {
   readonly text: string;
   /** The new state, or `add` and `delete`. */
   readonly what: string;
-  /** For a Down: so long after the last packet had arrived, in milliseconds. */
+  /** For a Down: the time since the last packet arrived, in milliseconds. */
   readonly silence?: number;
 }
 
-/** Plays the demo; gives the exit code. */
+/** Runs the demo. Returns the exit code. */
 export async function demo(): Promise<number> {
-  const stage = createDemoNetwork();
-  const show = new DemoRun(stage);
+  const network = createDemoNetwork();
+  const run = new DemoRun(network);
   const interrupted = new Promise<number>((resolve) => {
     for (const signal of ['SIGINT', 'SIGTERM'] as const) process.once(signal, () => resolve(130));
+    // Whoever read the output is gone, such as `head`.
+    process.stdout.on('error', () => resolve(1));
   });
   try {
-    return await Promise.race([show.play(), interrupted]);
+    return await Promise.race([run.play(), interrupted]);
   } finally {
-    show.close();
-    stage.close();
+    run.close();
+    network.close();
   }
 }
 
 class DemoRun {
-  readonly #stage: DemoNetwork;
+  readonly #network: DemoNetwork;
   readonly #agents: ChildProcess[] = [];
-  readonly #notices: { host: DemoHost; notice: AgentEvent }[] = [];
+  readonly #events: { host: DemoHost; event: AgentEvent }[] = [];
   readonly #began = Date.now();
   readonly #paint = painter();
 
-  constructor(stage: DemoNetwork) {
-    this.#stage = stage;
+  constructor(network: DemoNetwork) {
+    this.#network = network;
   }
 
   async play(): Promise<number> {
-    const { hosts, description, cutBy } = this.#stage;
+    const { hosts, description, cutBy } = this.#network;
     this.#say(`The network: ${description}.`);
     this.#say(`Each host sends a packet every ${INTERVAL_MS} ms; ${DETECT_MULT} intervals of silence, ${DETECT_MS} ms, mean Down.`);
 
@@ -61,10 +63,10 @@ class DemoRun {
     await pause(1_500);
 
     this.#step(`2. The path is cut: ${cutBy}.`);
-    const cutMark = this.#notices.length;
-    this.#stage.cut(this.#peer);
-    const down = await this.#notice(hosts[0], 'down', cutMark);
-    await this.#notice(hosts[0], 'delete', cutMark);
+    const beforeCut = this.#events.length;
+    this.#network.cut(this.#peer);
+    const down = await this.#event(hosts[0], 'down', beforeCut);
+    await this.#event(hosts[0], 'delete', beforeCut);
     this.#say(
       this.#paint('bold', `   Detected ${down.silence?.toFixed(1)} ms after the last packet had arrived; promised: ${DETECT_MS} ms.`),
     );
@@ -72,17 +74,17 @@ class DemoRun {
     await pause(1_500);
 
     this.#step('3. The path heals.');
-    const healMark = this.#notices.length;
+    const beforeHeal = this.#events.length;
     const healedAt = Date.now();
-    this.#stage.heal(this.#peer);
-    await this.#both('add', healMark);
+    this.#network.heal(this.#peer);
+    await this.#both('add', beforeHeal);
     this.#say(this.#paint('bold', `   Both routes are back ${Date.now() - healedAt} ms after the heal.`));
     this.#showTable();
 
-    this.#step('4. The hosts say goodbye and withdraw their routes.');
-    const endMark = this.#notices.length;
+    this.#step('4. Both hosts withdraw their routes and close.');
+    const beforeEnd = this.#events.length;
     for (const agent of this.#agents) agent.stdin?.end();
-    await this.#both('delete', endMark);
+    await this.#both('delete', beforeEnd);
     this.#showTable();
     return 0;
   }
@@ -101,42 +103,42 @@ class DemoRun {
   }
 
   #start(host: DemoHost): void {
-    const other = this.#stage.hosts.find((it) => it !== host) ?? host;
+    const other = this.#network.hosts.find((candidate) => candidate !== host) ?? host;
     const program = [process.execPath, process.argv[1] ?? '', 'demo-agent', JSON.stringify({ host, other })];
-    const agent = this.#stage.spawn(host, program);
+    const agent = this.#network.spawn(host, program);
     this.#agents.push(agent);
     if (agent.stdout === null) return;
     createInterface({ input: agent.stdout }).on('line', (line) => {
-      const notice = JSON.parse(line) as AgentEvent;
-      this.#notices.push({ host, notice });
-      this.#report(host, notice);
+      const event = JSON.parse(line) as AgentEvent;
+      this.#events.push({ host, event });
+      this.#report(host, event);
     });
   }
 
   #report(host: DemoHost, { at, kind, text, what }: AgentEvent): void {
     const colour = what === 'up' || what === 'add' ? 'green' : what === 'down' || what === 'delete' ? 'red' : 'dim';
-    const number = this.#stage.hosts.indexOf(host) + 1;
+    const number = this.#network.hosts.indexOf(host) + 1;
     const since = `${at - this.#began}`.padStart(6);
     this.#say(`   ${this.#paint('dim', `${since} ms`)}  host ${number}  ${kind.padEnd(10)}  ${this.#paint(colour, text)}`);
   }
 
   async #both(what: string, from: number): Promise<void> {
-    await Promise.all(this.#stage.hosts.map((host) => this.#notice(host, what, from)));
+    await Promise.all(this.#network.hosts.map((host) => this.#event(host, what, from)));
   }
 
-  async #notice(host: DemoHost, what: string, from: number): Promise<AgentEvent> {
-    const deadline = Date.now() + PATIENCE_MS;
+  async #event(host: DemoHost, what: string, from: number): Promise<AgentEvent> {
+    const deadline = Date.now() + EVENT_TIMEOUT_MS;
     for (;;) {
-      const found = this.#notices.slice(from).find((it) => it.host === host && it.notice.what === what);
-      if (found !== undefined) return found.notice;
-      if (Date.now() > deadline) throw new Error(`${host.name} did not come to \`${what}\` within ${PATIENCE_MS} ms`);
+      const found = this.#events.slice(from).find((seen) => seen.host === host && seen.event.what === what);
+      if (found !== undefined) return found.event;
+      if (Date.now() > deadline) throw new Error(`${host.name} did not report \`${what}\` within ${EVENT_TIMEOUT_MS} ms`);
       await pause(5);
     }
   }
 
   #showTable(): void {
-    const [one] = this.#stage.hosts;
-    const table = this.#stage.table(one);
+    const [first] = this.#network.hosts;
+    const table = this.#network.table(first);
     if (table === undefined) return;
     this.#say(this.#paint('dim', `   $ ip route show proto bgp        (host 1)\n   ${table === '' ? '(empty)' : table}`));
   }
@@ -179,15 +181,15 @@ export async function agent([given = '']: readonly string[]): Promise<number> {
   return 0;
 }
 
-function print(notice: AgentEvent): void {
-  process.stdout.write(`${JSON.stringify(notice)}\n`);
+function print(event: AgentEvent): void {
+  process.stdout.write(`${JSON.stringify(event)}\n`);
 }
 
 type Paint = 'bold' | 'dim' | 'red' | 'green';
 
-/** Colours where a person looks, plain text elsewhere and where NO_COLOR asks for it. */
+/** Colours on a terminal, unless NO_COLOR is set. */
 function painter(): (paint: Paint, text: string) => string {
   const codes: Record<Paint, number> = { bold: 1, dim: 2, red: 31, green: 32 };
-  const inColour = process.stdout.isTTY && (process.env['NO_COLOR'] ?? '') === '';
-  return (paint, text) => (inColour ? `\u001b[${codes[paint]}m${text}\u001b[0m` : text);
+  const hasColour = process.stdout.isTTY && (process.env['NO_COLOR'] ?? '') === '';
+  return (paint, text) => (hasColour ? `\u001b[${codes[paint]}m${text}\u001b[0m` : text);
 }

@@ -56,8 +56,7 @@ export interface EngineOptions {
   readonly minTtl: number | undefined;
   /** Adding an armed route replaces any occupant of its slot. */
   readonly takeOver: boolean;
-  readonly realtime:
-    { readonly priority?: number | undefined; readonly cpu?: number | undefined; readonly lockMemory?: boolean | undefined } | undefined;
+  readonly realtime: { readonly priority?: number | undefined; readonly cpu?: number | undefined } | undefined;
 }
 
 export interface SessionSpec extends SessionTimers {

@@ -26,8 +26,6 @@ export interface RealtimeOptions {
   priority?: number | undefined;
   /** The one CPU to run on, from 0. Default: any. */
   cpu?: number | undefined;
-  /** Lock the thread’s code, stack and heap in memory, but not JavaScript’s heap. Needs CAP_IPC_LOCK or RLIMIT_MEMLOCK. Default: false. */
-  lockMemory?: boolean | undefined;
 }
 
 /** What `close()` does by default. */
@@ -159,7 +157,7 @@ const SCHEMA = object({
   routeTimeout: v.optional(duration(600_000)),
   onClose: v.optional(object(CLOSE_ENTRIES)),
   engine: v.optional(choice(['auto', 'native', 'js'])),
-  realtime: v.optional(object({ priority: v.optional(integer(1, 99)), cpu: v.optional(integer(0, 1_023)), lockMemory: v.optional(flag) })),
+  realtime: v.optional(object({ priority: v.optional(integer(1, 99)), cpu: v.optional(integer(0, 1_023)) })),
 });
 
 /**

@@ -256,6 +256,10 @@ export class Metrics {
    * @param options.prefix the prefix of their names. Default: `liveness_`
    * @throws ConfigError `ERR_CONFIG`
    */
+  constructor(options?: { prefix?: string | undefined });
+  /** @internal */
+  // eslint-disable-next-line @typescript-eslint/unified-signatures -- the declarations leave out what is internal
+  constructor(options: { prefix?: string | undefined }, feed: MetricsFeed);
   constructor(options?: { prefix?: string | undefined }, feed?: MetricsFeed) {
     const { prefix = DEFAULT_METRICS_PREFIX } = optionsOf(METRICS_SCHEMA, options);
     const metrics = this.names().map((name) => [name, newMetric(name, prefix, feed)]);

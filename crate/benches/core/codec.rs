@@ -1,4 +1,4 @@
-//! Bytes to packet and back.
+//! Decoding and encoding a packet.
 
 use std::hint::black_box;
 
@@ -13,7 +13,7 @@ pub(crate) fn benches(criterion: &mut Criterion) {
     criterion.bench_function("codec/unmarshal", |bencher| bencher.iter(|| ControlPacket::unmarshal(black_box(&bytes))));
 }
 
-/// What a peer in Up sends.
+/// A packet of a peer that is Up.
 pub(crate) fn packet() -> ControlPacket {
     ControlPacket {
         state: State::Up,

@@ -1,5 +1,5 @@
-//! `cargo bench`: what the parts of the core cost, each by itself. Whether a change made the whole dearer is counted, not
-//! timed: `npm run bench:check`.
+//! `cargo bench`: the time that each part of the core takes. `npm run bench:check` counts instructions to find out whether a change
+//! made the whole slower.
 
 mod codec;
 mod queue;

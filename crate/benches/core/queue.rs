@@ -1,4 +1,4 @@
-//! The deadlines of many sessions: take the earliest, put it back an interval later.
+//! The queue with the deadlines of many sessions: takes the earliest, and sets it one interval later.
 
 use criterion::{BenchmarkId, Criterion};
 use route_liveness::engine::queue::{DeadlineQueue, Due};
@@ -17,7 +17,7 @@ pub(crate) fn benches(criterion: &mut Criterion) {
         }
         group.bench_function(BenchmarkId::from_parameter(sessions), |bencher| {
             bencher.iter(|| {
-                let next = queue.peek().expect("nothing is taken out for good");
+                let next = queue.peek().expect("every entry that is taken is set again");
                 let (slot, due, at) = queue.first_due(next, next).expect("the earliest is due");
                 queue.set(slot, due, at.plus(INTERVAL_US));
             });

@@ -1,21 +1,24 @@
-//! The engine with all sessions Up: one packet of many, and a turn in which all that is due is done.
+//! An engine whose sessions are all Up: receiving one packet, and a turn of one millisecond.
 
 use std::net::{IpAddr, Ipv4Addr};
 
 use criterion::{BenchmarkId, Criterion, Throughput};
 use route_liveness::engine::stats::LinkId;
 use route_liveness::engine::{Datagram, Engine, Path, SessionId, SessionSpec};
+use route_liveness::protocol::Protocol;
+use route_liveness::protocol::liveness::Liveness;
 use route_liveness::protocol::liveness::packet::ControlPacket;
+use route_liveness::protocol::policy::Policy;
 use route_liveness::protocol::rules::ROBUST;
-use route_liveness::protocol::session::{Policy, Timers};
 use route_liveness::protocol::state::State;
 use route_liveness::protocol::time::Time;
+use route_liveness::protocol::timers::Timers;
 
 use crate::codec::packet;
 
 const INTERVAL_US: u32 = 100_000;
 const TURN_US: u64 = 1_000;
-/// Discriminators of the peers, so that they differ from ours.
+/// The offset of the peers' discriminators from ours.
 const PEER_BIT: u32 = 1 << 31;
 
 pub(crate) fn benches(criterion: &mut Criterion) {
@@ -29,13 +32,13 @@ fn receive(criterion: &mut Criterion) {
         let (mut engine, now) = all_up(sessions);
         let mut numbers = (1..=sessions).cycle();
         group.bench_function(BenchmarkId::from_parameter(sessions), |bencher| {
-            bencher.iter(|| hear(&mut engine, now, numbers.next().expect("they go round and round"), State::Up));
+            bencher.iter(|| hear(&mut engine, now, numbers.next().expect("a cycle never ends"), State::Up));
         });
     }
     group.finish();
 }
 
-/// Of a thousandth of a second, the packets of the peers included: each session is heard when it has sent.
+/// A turn of one millisecond with the packets of the peers: each session receives a packet after it has sent one.
 fn turn(criterion: &mut Criterion) {
     let mut group = criterion.benchmark_group("engine/turn");
     for sessions in [1_000, 100_000] {
@@ -47,7 +50,7 @@ fn turn(criterion: &mut Criterion) {
                 engine.handle_timeout(now, now);
                 engine.transmit_ahead(now);
                 while let Some(transmit) = engine.poll_transmit() {
-                    let sent = ControlPacket::unmarshal(&transmit.bytes).expect("engines send packets");
+                    let sent = ControlPacket::unmarshal(&transmit.bytes).expect("an engine sends valid packets");
                     hear(&mut engine, now, sent.local_discr, State::Up);
                 }
                 engine.put_back_detections(now.plus(TURN_US));
@@ -58,7 +61,7 @@ fn turn(criterion: &mut Criterion) {
     group.finish();
 }
 
-/// An engine whose sessions have the numbers from 1 on, for discriminators too.
+/// An engine whose sessions have ids and discriminators from 1.
 fn all_up(sessions: u32) -> (Engine, Time) {
     let policy = Policy {
         rules: &ROBUST,
@@ -73,8 +76,9 @@ fn all_up(sessions: u32) -> (Engine, Time) {
     let now = Time::from_micros(1_000_000);
     for number in 1..=sessions {
         let timers = Timers { tx_min_us: INTERVAL_US, rx_min_us: INTERVAL_US, detect_mult: 3 };
-        let spec = SessionSpec { id: SessionId(number), path: path(number), peer_port: 44880, timers, min_ttl: None };
-        engine.add_session(now, spec, number).expect("room for it");
+        let spec =
+            SessionSpec { id: SessionId(number), path: path(number), peer_port: Liveness::PORT, timers, min_ttl: None };
+        engine.add_session(now, spec, number).expect("the engine has room");
         hear(&mut engine, now, number, State::Init);
     }
     while engine.poll_event().is_some() {}

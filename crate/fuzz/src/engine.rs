@@ -1,4 +1,4 @@
-//! An engine under arbitrary datagrams, commands and steps of time, with the simulator's witness beside it.
+//! Passes arbitrary datagrams, commands and steps of time to an engine, under the simulator's invariant checker.
 
 use std::net::{IpAddr, Ipv4Addr};
 
@@ -6,15 +6,16 @@ use route_liveness::engine::stats::LinkId;
 use route_liveness::engine::{Datagram, Engine, Path, SessionId, SessionSpec};
 use route_liveness::protocol::liveness::Identity;
 use route_liveness::protocol::liveness::packet::ControlPacket;
+use route_liveness::protocol::policy::Policy;
 use route_liveness::protocol::rules::{REFERENCE, ROBUST};
-use route_liveness::protocol::session::{Policy, Timers};
 use route_liveness::protocol::state::State;
 use route_liveness::protocol::time::Time;
+use route_liveness::protocol::timers::Timers;
 use route_liveness::sim::{InvariantChecker, Violation};
 
 const MAX_SESSIONS: usize = 4;
 
-/// Reads the input as a list of orders, one after another, until it ends.
+/// Reads the input as a list of commands.
 struct Script<'a>(&'a [u8]);
 
 impl Script<'_> {
@@ -30,7 +31,7 @@ impl Script<'_> {
         Some(u32::from_le_bytes(*first))
     }
 
-    /// Small times are as likely as large ones.
+    /// A time. Small ones are as likely as large ones.
     fn span_us(&mut self) -> Option<u64> {
         let byte = self.byte()?;
         Some((1 + u64::from(byte & 0x1F)) << ((byte >> 5) * 3))
@@ -44,8 +45,10 @@ struct Run {
     discriminators: u32,
 }
 
+/// Runs the commands in `data`.
+///
 /// # Panics
-/// Where the witness objects.
+/// If an invariant is violated.
 pub fn run(data: &[u8]) {
     let mut script = Script(data);
     let Some(flags) = script.byte() else { return };
@@ -72,7 +75,7 @@ pub fn run(data: &[u8]) {
 }
 
 impl Run {
-    /// Does one thing; `None` where the script ends.
+    /// Runs one command; `None` at the end of the script.
     fn run_commands(&mut self, script: &mut Script<'_>) -> Option<()> {
         let order = script.byte()?;
         let id = SessionId(u32::from(order >> 4) % 6);
@@ -156,7 +159,7 @@ fn packet(script: &mut Script<'_>) -> Option<ControlPacket> {
     Some(ControlPacket {
         state: State::ALL[usize::from(shape & 3)],
         detect_mult: shape >> 2 & 7,
-        // The discriminators of the sessions here are small: now and then one of them is named.
+        // The sessions have small discriminators, so that some packets name one of them.
         local_discr: u32::from(script.byte()? & 3),
         peer_discr: u32::from(script.byte()? & 15),
         desired_min_tx_us: script.word()?,

@@ -1,5 +1,5 @@
-//! What the fuzzer runs. The targets are plain functions of bytes, so that the crate's tests replay the corpus with the
-//! compiler that everybody has.
+//! The functions that the fuzzer runs. They take bytes, so that the crate's tests can replay the corpus with a stable
+//! compiler.
 
 pub mod decode;
 pub mod engine;

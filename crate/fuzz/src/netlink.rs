@@ -1,14 +1,14 @@
-//! Whatever the kernel writes, or somebody in its name: it is read or ignored, and every request has one answer.
+//! Reads arbitrary netlink messages: each is read or ignored, and every request has one answer.
 
 use route_liveness::net::links::read_changes;
 use route_liveness::routes::answers::Answers;
 use route_liveness::routes::listing::{Listing, from_message};
 use route_liveness::routes::monitor::Notices;
 
-/// The first byte picks the reader, the next two are cut off as the sizes of two reads.
+/// Reads `data`: the first byte selects the reader, the next two give the sizes of two reads.
 ///
 /// # Panics
-/// Where a reader does, or loses count.
+/// If a reader panics or miscounts the answers.
 pub fn run(data: &[u8]) {
     let [kind, size, rest @ ..] = data else { return };
     let (first, second) = rest.split_at((usize::from(*size) * 8).min(rest.len()));

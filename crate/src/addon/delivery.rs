@@ -1,5 +1,5 @@
-//! News on its way to JavaScript, in portions: what is handed over at once lives at once, as objects of fifteen fields, and
-//! ten thousand sessions have ten thousand of them to tell when they begin.
+//! Hands records over to JavaScript in portions, so that ten thousand sessions that start together do not become ten thousand
+//! objects of fifteen fields at once.
 
 use std::vec::IntoIter;
 
@@ -11,7 +11,7 @@ use crate::system::problem::Problem;
 /// Records in a portion.
 const PORTION: usize = 512;
 
-/// What was taken out of the mailbox and not yet handed over.
+/// The records that were taken out of the mailbox and not yet handed over.
 #[derive(Default)]
 pub(super) struct DeliveryBatch {
     sessions: IntoIter<SessionRecord>,
@@ -25,7 +25,7 @@ impl DeliveryBatch {
         self.sessions.len() == 0 && self.routes.len() == 0 && self.warnings.is_empty() && self.fatal.is_none()
     }
 
-    /// The next portion: of sessions first, so that the news of a route comes after the news of its session.
+    /// The next portion. Sessions come before routes, so that a route's record follows the record of its session.
     pub(super) fn next(&mut self) -> NativeDelivery {
         let sessions: Vec<SessionRecord> = self.sessions.by_ref().take(PORTION).collect();
         let routes: Vec<RouteOutcome> = self.routes.by_ref().take(PORTION - sessions.len()).collect();

@@ -1,4 +1,4 @@
-//! How the threads call JavaScript: without a payload, and never waiting for it.
+//! The call from the threads into JavaScript: it has no payload, and no thread waits for it.
 
 use std::sync::{Arc, Mutex, MutexGuard};
 
@@ -10,8 +10,8 @@ use crate::system::doorbell::Bell;
 
 type Ring = ThreadsafeFunction<(), (), (), Status, false>;
 
-/// Keeps the process alive while it is referenced. It holds the JavaScript function, which holds the object that it rings
-/// for: only letting go of it lets the collector have them all.
+/// A JavaScript function that any thread may call. It keeps the process alive while it is referenced. The function holds the
+/// object that it is called for, so the collector frees that object only after the doorbell is dropped.
 pub(super) struct Doorbell(Arc<Mutex<Option<Ring>>>);
 
 impl Doorbell {
@@ -24,18 +24,18 @@ impl Doorbell {
         Ok(Self(Arc::new(Mutex::new(Some(ring)))))
     }
 
-    /// What any thread may press.
+    /// A handle with which any thread may ring.
     pub(super) fn button(&self) -> Bell {
         let shared = Arc::clone(&self.0);
         Box::new(move || {
             if let Some(ring) = &*locked(&shared) {
-                // Refused only while the environment goes down, and then nobody listens.
+                // The call fails only while the environment shuts down, when no function can be called.
                 let _ = ring.call((), ThreadsafeFunctionCallMode::NonBlocking);
             }
         })
     }
 
-    /// Something else that lets go of the same bell.
+    /// Another handle on the same doorbell.
     pub(super) fn share(&self) -> Self {
         Self(Arc::clone(&self.0))
     }
@@ -44,7 +44,7 @@ impl Doorbell {
         locked(&self.0).take();
     }
 
-    // Deprecated for what they were mostly misused for; nothing else does what `net.Server` has `ref` and `unref` for.
+    // napi deprecates `refer` and `unref` because of frequent misuse; nothing replaces them for an object with `ref` and `unref`.
     #[allow(deprecated)]
     pub(super) fn refer(&self, env: &Env) -> Result<()> {
         locked(&self.0).as_mut().map_or(Ok(()), |ring| ring.refer(env))

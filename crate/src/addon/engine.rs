@@ -1,4 +1,4 @@
-//! The driver for JavaScript.
+//! The class `NativeEngine`: a driver and its threads, for JavaScript.
 
 use std::cell::RefCell;
 use std::io::ErrorKind;
@@ -30,14 +30,14 @@ use crate::engine::SessionId;
 use crate::net::interface_names::{index_of, name_of};
 use crate::protocol::Protocol;
 use crate::protocol::liveness::{Identity, Liveness};
+use crate::protocol::policy::Policy;
 use crate::protocol::rules::ROBUST;
-use crate::protocol::session::Policy;
 use crate::routes::armed::ArmingPolicy;
 use crate::routes::outcome::RouteId;
 
 #[napi]
 pub struct NativeEngine {
-    /// `None` once closed.
+    /// `None` after `close`.
     driver: RefCell<Option<DriverHandle>>,
     mailbox: Arc<Mailbox>,
     batch: RefCell<DeliveryBatch>,
@@ -59,7 +59,7 @@ impl NativeEngine {
         Some(self.driver.borrow().as_ref()?.local_addr().into())
     }
 
-    /// Which of the paths cannot work on this host now.
+    /// The paths that cannot work on this host now, with the reason.
     #[napi]
     pub fn check_paths(&self, paths: Vec<NativeSessionPath>) -> std::result::Result<Vec<NativePathFault>, Coded> {
         let socket = Socket::new(NETLINK_ROUTE).map_err(|error| from_io(&error))?;
@@ -70,7 +70,7 @@ impl NativeEngine {
             if !interfaces.contains_key(&path.iface) {
                 interfaces.insert(path.iface.clone(), real_name(&socket, &path.iface)?);
             }
-            // Sessions and notifications go by the one name that stays an interface's own, not by others or by labels.
+            // Sessions and notices use the interface's primary name, not an alternative name or a label.
             let known = &interfaces[&path.iface];
             let real_name = known.as_ref().filter(|name| **name != path.iface).cloned();
             let exists = known.is_some() && real_name.is_none();
@@ -109,8 +109,8 @@ impl NativeEngine {
         self.send(if down { Command::AdminDown(ids) } else { Command::AdminUp(ids) })
     }
 
-    /// A row for each of the given sessions, or of all; unknown ids are left out. In portions, since the thread has other
-    /// things to do than to copy sessions.
+    /// A row for each of the given sessions, or of all sessions; unknown ids are omitted. The driver copies sessions in portions,
+    /// so that its turns stay short.
     #[napi]
     pub fn snapshots(&self, ids: Either<Vec<u32>, Null>) -> std::result::Result<Float64Array, Coded> {
         let mut rows = SnapshotRows::default();
@@ -157,7 +157,7 @@ impl NativeEngine {
         self.send(Command::Retry(routes.into_iter().map(|retry| (RouteId(retry.id), retry.generation)).collect()))
     }
 
-    /// Takes what waits for JavaScript, a portion at a time. Works after `close` too: the last news may still be here.
+    /// Takes a portion of the records that wait for JavaScript. Works after `close` too, since the last records may still wait.
     #[napi]
     pub fn drain(&self) -> NativeDelivery {
         let mut batch = self.batch.borrow_mut();
@@ -167,7 +167,7 @@ impl NativeEngine {
         batch.next()
     }
 
-    /// Ends the threads and closes the socket; resolves with the last counters when that is done.
+    /// Ends the threads and closes the socket. Resolves with the last counters when both are done.
     #[napi(ts_return_type = "Promise<NativeStats | null>")]
     pub fn close(&self, admin_down: bool) -> AsyncTask<Close> {
         let doorbell = self.doorbell.share();
@@ -241,19 +241,19 @@ fn driver_options(options: NativeEngineOptions) -> std::result::Result<DriverOpt
     })
 }
 
-/// The name of the interface that goes by `name`, which may be another of its names or a label of one of its addresses;
-/// `None` where there is no such interface.
+/// The primary name of the interface that `name` names, which may be an alternative name or a label of one of its addresses;
+/// `None` if there is no such interface.
 fn real_name(socket: &Socket, name: &str) -> std::result::Result<Option<String>, Coded> {
     let named = index_of(socket, name).and_then(|index| index.map_or(Ok(None), |index| name_of(socket, index)));
     named.map_err(|errno| coded(errors::name_of(errno), format!("cannot look for the interface {name}: {errno}")))
 }
 
-/// Who may bind to an address may send from it: the kernel's own judgement, loopback net included.
+/// Whether packets can be sent from an address: the kernel lets a socket bind to it. That includes the loopback net.
 fn is_local_address(text: &str) -> std::result::Result<bool, Coded> {
     match UdpSocket::bind((address(text)?, 0)) {
         Ok(_) => Ok(true),
         Err(error) if error.kind() == ErrorKind::AddrNotAvailable => Ok(false),
-        // The kernel looks at the address before it looks for a free port.
+        // The kernel checks the address before it looks for a free port.
         Err(error) if error.kind() == ErrorKind::AddrInUse => Ok(true),
         Err(error) => Err(from_io(&error)),
     }

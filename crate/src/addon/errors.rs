@@ -1,4 +1,4 @@
-//! Failures as JavaScript errors with stable codes.
+//! Errors for JavaScript, with stable codes.
 
 use napi::bindgen_prelude::*;
 use nix::errno::Errno;
@@ -7,7 +7,7 @@ use crate::driver::handle::NoAnswer;
 use crate::net::start_error::StartError;
 use crate::routes::kernel_route::{RouteError, SystemError};
 
-/// An error whose `code` is a text of ours or the system's name.
+/// An error whose `code` is one of our own or the system's name of the error.
 pub(super) type Coded = napi::Error<String>;
 
 pub(super) fn coded(code: impl Into<String>, message: impl Into<String>) -> Coded {
@@ -54,7 +54,7 @@ impl From<NoAnswer> for Coded {
     }
 }
 
-/// The error as a JavaScript object, to reject a promise with: tasks cannot carry codes of their own.
+/// The error as a JavaScript object for the rejection of a promise: a task's own error has no code.
 pub(super) fn rejection(env: Env, error: &RouteError) -> napi::Error {
     let build = || -> Result<napi::Error> {
         let mut object = env.create_error(napi::Error::from_reason(error.to_string()))?;

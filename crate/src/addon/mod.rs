@@ -1,5 +1,5 @@
-//! The N-API layer: classes and conversion, no decisions. `ts/engine/binding.ts` has the same shapes for TypeScript;
-//! both sides change together.
+//! The N-API layer: classes and conversion, no decisions. `ts/engine/native/binding.ts` declares the same types; both sides change
+//! together.
 
 mod delivery;
 mod doorbell;

@@ -1,4 +1,4 @@
-//! The objects that cross the border, each with its conversion.
+//! The objects that are passed between Rust and JavaScript, each with its conversion.
 
 use std::net::{Ipv4Addr, SocketAddrV4};
 use std::os::fd::AsFd;
@@ -16,7 +16,7 @@ use crate::routes::outcome::{RouteId, RouteOp, RouteOutcome};
 use crate::system::problem::Problem;
 use crate::system::realtime::Realtime;
 
-/// Microseconds as JavaScript has them: whole, and exact for the next two hundred years.
+/// Microseconds as a number of JavaScript: integers, exact for two hundred years.
 #[allow(clippy::cast_precision_loss)]
 pub(super) fn number(micros: u64) -> f64 {
     micros as f64
@@ -46,12 +46,11 @@ impl From<SocketAddrV4> for LocalAddr {
 pub struct NativeRealtime {
     pub priority: Option<u8>,
     pub cpu: Option<u32>,
-    pub lock_memory: Option<bool>,
 }
 
 impl From<NativeRealtime> for Realtime {
     fn from(options: NativeRealtime) -> Self {
-        Self { priority: options.priority, cpu: options.cpu, lock_memory: options.lock_memory.unwrap_or(false) }
+        Self { priority: options.priority, cpu: options.cpu }
     }
 }
 
@@ -243,7 +242,7 @@ pub struct NativeRoute {
 impl TryFrom<NativeRoute> for KernelRoute {
     type Error = Coded;
 
-    /// The interface is looked up when the route is used.
+    /// The route with the name of its interface, which is looked up at each use.
     fn try_from(route: NativeRoute) -> std::result::Result<Self, Coded> {
         Ok(Self {
             table: route.table,
@@ -259,10 +258,10 @@ impl TryFrom<NativeRoute> for KernelRoute {
 }
 
 impl NativeRoute {
-    /// Asks for the name of the interface through `socket`.
+    /// Looks up the name of the interface through `socket`.
     ///
     /// # Errors
-    /// What the system says of the socket.
+    /// The system's error.
     pub fn new(route: &KernelRoute, socket: impl AsFd) -> nix::Result<Self> {
         Ok(Self {
             table: route.table,

@@ -1,4 +1,4 @@
-//! The kernel's routing tables for JavaScript; every operation runs on a pool thread.
+//! The class for the kernel's routing tables. Every operation runs on a thread of libuv's pool.
 
 use std::cell::RefCell;
 use std::os::fd::AsFd;
@@ -24,7 +24,7 @@ pub struct NativeRoutes {
     held: HeldRoutes,
     news: Arc<Mutex<Vec<HeldRouteEvent>>>,
     watch: RefCell<Option<(RouteMonitor, Doorbell)>>,
-    /// Asked for the names of interfaces where `socket` may be busy for long.
+    /// Looks up names of interfaces, which `socket` may be too busy for.
     names: Socket,
 }
 
@@ -70,7 +70,7 @@ impl NativeRoutes {
         self.change(route, Op::Delete)
     }
 
-    /// Whether exactly this route is there; from then on its loss is news.
+    /// Whether the kernel holds exactly this route. From then on, its loss is reported.
     #[napi(ts_return_type = "Promise<boolean>")]
     pub fn holds(&self, route: NativeRoute) -> std::result::Result<AsyncTask<Look>, Coded> {
         let (socket, held) = (Arc::clone(&self.socket), self.held.clone());
@@ -82,7 +82,8 @@ impl NativeRoutes {
         AsyncTask::new(List { socket: Arc::clone(&self.socket), protocol })
     }
 
-    /// Starts to watch what was added here; `doorbell` rings when `news` has something to say. It keeps no process alive.
+    /// Starts to watch the routes that were added here; `doorbell` rings when `news` has something to return. Watching does not
+    /// keep the process alive.
     #[napi]
     pub fn watch(&self, env: Env, doorbell: Function<'_, (), ()>) -> std::result::Result<(), Coded> {
         let doorbell = Doorbell::new(doorbell)?;
@@ -112,7 +113,7 @@ impl NativeRoutes {
         }
     }
 
-    /// The routes that were lost since the last time, and why nobody watches any more where that is so.
+    /// The routes that were lost since the previous call, and the reason if watching has ended.
     #[napi]
     pub fn news(&self) -> std::result::Result<NativeRouteNews, Coded> {
         let mut news = NativeRouteNews { taken: Vec::new(), dropped: Vec::new(), unwatched: None };
@@ -143,7 +144,7 @@ pub struct NativeRouteNews {
     pub unwatched: Option<String>,
 }
 
-/// A route whose interface is looked up when it is used.
+/// A route with the name of its interface, which is looked up at each use.
 #[derive(Clone)]
 struct Target {
     route: KernelRoute,
@@ -156,7 +157,7 @@ impl Target {
         Ok(Self { route: route.try_into()?, interface })
     }
 
-    /// `None` where there is no such interface now: the kernel has dropped the routes that led over it.
+    /// `None` if there is no such interface now: the kernel has dropped its routes.
     fn resolve(&self, socket: &RouteSocket) -> std::result::Result<Option<KernelRoute>, RouteError> {
         let Some(name) = &self.interface else { return Ok(Some(self.route)) };
         let interface = index_of(socket, name).map_err(|errno| RouteError::System(errno.into()))?;
@@ -200,7 +201,7 @@ impl Change {
         }
     }
 
-    /// Puts back what was deleted in place of another. What cannot be put back is lost, and told with the next news.
+    /// Adds a route again that was deleted in place of another. If that fails, the route is lost, and `news` reports it.
     fn restore(&self, socket: &mut RouteSocket, held: &[KernelRoute]) {
         for (route, presence) in held.iter().zip(socket.look(held)) {
             if presence == Presence::Absent

@@ -1,5 +1,5 @@
-//! What comes from JavaScript in bulk: rows of 32-bit numbers in place of an object each. `ts/engine/rows.ts` writes them;
-//! both change together.
+//! Sessions and routes from JavaScript, as rows of 32-bit numbers instead of objects. `ts/engine/native/rows.ts` writes the rows;
+//! both files change together.
 
 use std::net::Ipv4Addr;
 use std::sync::Arc;
@@ -7,7 +7,7 @@ use std::sync::Arc;
 use crate::addon::errors::{Coded, coded};
 use crate::driver::command_queue::SessionConfig;
 use crate::engine::SessionId;
-use crate::protocol::session::Timers;
+use crate::protocol::timers::Timers;
 use crate::routes::armed::ArmedRoute;
 use crate::routes::kernel_route::KernelRoute;
 use crate::routes::outcome::RouteId;
@@ -19,7 +19,7 @@ const NO_UNINSTALL: u32 = 1;
 const ADMIN_DOWN: u32 = 2;
 const ADOPTED: u32 = 4;
 
-/// Sessions; their rows refer to the interfaces by number.
+/// Reads sessions. Their rows name interfaces by position.
 pub(super) fn sessions(rows: &[u32], interfaces: Vec<String>) -> Result<Vec<SessionConfig>, Coded> {
     let interfaces: Vec<Arc<str>> = interfaces.into_iter().map(Into::into).collect();
     let (rows, rest) = rows.as_chunks::<SESSION_COLUMNS>();
@@ -37,7 +37,7 @@ pub(super) fn sessions(rows: &[u32], interfaces: Vec<String>) -> Result<Vec<Sess
     whole(rest).and_then(|()| rows.iter().map(order).collect()).ok_or_else(malformed)
 }
 
-/// Routes to arm.
+/// Reads routes to arm.
 pub(super) fn routes(rows: &[u32]) -> Result<Vec<ArmedRoute>, Coded> {
     let (rows, rest) = rows.as_chunks::<ROUTE_COLUMNS>();
     let route = |row: &[u32; ROUTE_COLUMNS]| {
@@ -53,7 +53,7 @@ pub(super) fn routes(rows: &[u32]) -> Result<Vec<ArmedRoute>, Coded> {
                 prefix_length: prefix_length.try_into().ok()?,
                 source: Ipv4Addr::from_bits(source).into(),
                 next_hop: Ipv4Addr::from_bits(next_hop).into(),
-                // The driver knows which interface its session is on.
+                // The driver takes the interface from the session.
                 interface: 0,
                 protocol: protocol.try_into().ok()?,
                 priority,

@@ -1,12 +1,12 @@
-//! The simulated world for JavaScript: times in milliseconds, hosts by their numbers from 1.
+//! The class for a simulated world: times are in milliseconds, hosts have numbers from 1.
 
 use napi_derive::napi;
 
 use crate::addon::errors::{Coded, coded};
 use crate::protocol::rules::{REFERENCE, ROBUST};
-use crate::protocol::session::Timers;
 use crate::protocol::state::State;
 use crate::protocol::time::Time;
+use crate::protocol::timers::Timers;
 use crate::sim::{HostId, HostSpec, PairId, Quality, RunError, ScenarioError, World};
 
 type Result<T> = std::result::Result<T, Coded>;
@@ -70,12 +70,12 @@ impl NativeSimulation {
     #[napi]
     pub fn add_host(&mut self, spec: NativeHostSpec) -> Result<u32> {
         if self.world.hosts.len() >= MOST_HOSTS {
-            return Err(refused("hosts", "are 254 already"));
+            return Err(refused("hosts", "are 254, the most that a simulation can have"));
         }
         Ok(u32::from(self.world.add_host(spec.read()?).0))
     }
 
-    /// Has two hosts watch each other.
+    /// Adds a pair of sessions between two hosts.
     #[napi]
     pub fn connect(&mut self, one: u32, other: u32, timers: NativeSimTimers, others: NativeSimTimers) -> Result<u32> {
         let hosts = [self.host("one", one)?, self.host("other", other)?];
@@ -124,12 +124,12 @@ impl NativeSimulation {
     pub fn set_admin_down(&mut self, pair: u32, host: u32, down: bool) -> Result<()> {
         let (pair, host) = (self.pair(pair)?, self.host("host", host)?);
         let side = self.world.pair(pair).hosts.iter().position(|end| *end == host);
-        let side = side.ok_or_else(|| refused("host", "has no part in this pair"))?;
+        let side = side.ok_or_else(|| refused("host", "is not in this pair"))?;
         self.world.admin(pair, side, down);
         Ok(())
     }
 
-    /// Runs for so long; gives the transitions of that time, in their order.
+    /// Runs for this time, and returns its transitions in order.
     #[napi]
     pub fn run(&mut self, duration: f64) -> Result<Vec<NativeSimTransition>> {
         let us = micros("duration", duration)?;
@@ -154,7 +154,7 @@ impl NativeSimulation {
         Ok(transitions)
     }
 
-    /// The state on either side; null where the process is not there.
+    /// The state of each side; null if the process does not run.
     #[napi(ts_return_type = "(State | null)[]")]
     pub fn states(&self, pair: u32) -> Result<Vec<Option<&'static str>>> {
         Ok(self.world.states(self.pair(pair)?).map(|state| state.map(State::name)).into())
@@ -180,7 +180,7 @@ impl NativeSimulation {
 
 const MOST_HOSTS: usize = 254;
 const MAX_SAFE_INTEGER: f64 = 9_007_199_254_740_991.0;
-/// A year.
+/// One year.
 const LONGEST_MS: f64 = 366.0 * 86_400_000.0;
 
 impl NativeQuality {
@@ -245,7 +245,7 @@ fn millis(us: u64) -> f64 {
     us as f64 / 1_000.0
 }
 
-/// A share from 0 to 1, as parts of a million.
+/// Converts a probability from 0 to 1 to parts per million.
 fn share(field: &str, given: Option<f64>) -> Result<u32> {
     let given = given.unwrap_or(0.0);
     if (0.0..=1.0).contains(&given) {

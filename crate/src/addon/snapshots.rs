@@ -1,14 +1,14 @@
-//! Snapshots on their way to JavaScript: rows of numbers in place of an object each, which would cost ten times as much.
-//! `ts/engine/rows.ts` reads them; both change together.
+//! Snapshots for JavaScript, as rows of numbers: objects would cost ten times as much. `ts/engine/native/rows.ts` reads the rows; both
+//! files change together.
 
 use crate::addon::objects::{number, time};
 use crate::driver::snapshot::Snapshot;
 use crate::protocol::time::Time;
 
-/// Columns of a row.
+/// The number of columns in a row.
 const COLUMNS: usize = 16;
 
-/// One after another.
+/// The rows, one after another.
 #[derive(Default)]
 pub(super) struct SnapshotRows(Vec<f64>);
 
@@ -45,7 +45,7 @@ impl SnapshotRows {
     }
 }
 
-/// What has not happened is no number.
+/// NaN stands for a time that has not come.
 fn optional(at: Option<Time>) -> f64 {
     at.map_or(f64::NAN, time)
 }

@@ -1,4 +1,4 @@
-//! Counters as they cross the border.
+//! The counters for JavaScript.
 
 use napi_derive::napi;
 
@@ -10,11 +10,11 @@ use crate::engine::stats::{EndpointCounters, TransitionCause};
 use crate::protocol::state::State;
 use crate::routes::stats::RouteCounters;
 
-/// Seconds, as Prometheus has them.
+/// Converts microseconds to seconds, the unit of Prometheus.
 #[napi(object, object_from_js = false)]
 pub struct NativeHistogram {
     pub bounds: Vec<f64>,
-    /// Per bucket, not added up; the last holds what is beyond the bounds.
+    /// One count for each bucket, not cumulative; the last counts the values beyond all bounds.
     pub counts: Vec<f64>,
     pub sum: f64,
 }

@@ -1,4 +1,4 @@
-//! The socket by itself for JavaScript.
+//! The class for a socket without an engine.
 
 use std::cell::RefCell;
 use std::net::SocketAddrV4;
@@ -15,7 +15,7 @@ use crate::net::socket;
 
 #[napi]
 pub struct NativeUdp {
-    /// `None` once closed.
+    /// `None` after `close`.
     listener: RefCell<Option<Listener>>,
     doorbell: Doorbell,
 }
@@ -35,7 +35,7 @@ impl NativeUdp {
         Some(self.listener.borrow().as_ref()?.local_addr().ok()?.into())
     }
 
-    /// Everything that has come since the last time.
+    /// The datagrams that arrived since the previous call.
     #[napi]
     pub fn take(&self) -> std::result::Result<Vec<NativeDatagram>, Coded> {
         let listener = self.listener.borrow();
@@ -44,7 +44,7 @@ impl NativeUdp {
         Ok(arrived.into_iter().map(Into::into).collect())
     }
 
-    /// Sends, and gives the number of bytes.
+    /// Sends a datagram, and returns the number of bytes sent.
     #[napi]
     pub fn send(
         &self,
@@ -62,7 +62,8 @@ impl NativeUdp {
         Ok(u32::try_from(sent).expect("a datagram has fewer bytes"))
     }
 
-    /// Gives what a socket of Node's sends the mark that ours have: Node cannot. False where no socket is bound there.
+    /// Sets the TOS of the liveness protocol on a socket of Node's, which Node cannot do. False if no socket is bound to the
+    /// address.
     #[napi]
     pub fn mark_packets(bind_ip: String, port: u16) -> std::result::Result<bool, Coded> {
         socket::mark_bound(SocketAddrV4::new(address(&bind_ip)?, port)).map_err(|error| {

@@ -9,7 +9,7 @@ use nix::sys::eventfd::{EfdFlags, EventFd};
 
 use crate::driver::snapshot::{SnapshotPage, SnapshotRequest, StatsReport};
 use crate::engine::SessionId;
-use crate::protocol::session::Timers;
+use crate::protocol::timers::Timers;
 use crate::routes::armed::ArmedRoute;
 use crate::routes::outcome::RouteId;
 use crate::system::sync::Mutex;

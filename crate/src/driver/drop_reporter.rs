@@ -11,14 +11,14 @@ const KINDS: usize = DropReason::COUNT + 1;
 
 /// What was reported so far.
 #[derive(Debug, Default)]
-pub struct DropReporter {
+pub(crate) struct DropReporter {
     reported: [u64; KINDS],
     reported_at: Option<Time>,
 }
 
 impl DropReporter {
     /// How many packets were dropped since the last report, by reason; nothing within five seconds of that.
-    pub fn report(&mut self, stats: &Stats, now: Time) -> Vec<(&'static str, u64)> {
+    pub(crate) fn report(&mut self, stats: &Stats, now: Time) -> Vec<(&'static str, u64)> {
         if self.reported_at.is_some_and(|at| now.since(at) < QUIET_US) {
             return Vec::new();
         }

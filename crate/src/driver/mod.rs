@@ -3,7 +3,7 @@
 
 pub mod command_queue;
 mod commands;
-pub mod drop_reporter;
+pub(crate) mod drop_reporter;
 pub mod handle;
 pub mod mailbox;
 mod receiving;
@@ -32,7 +32,7 @@ use crate::net::socket;
 use crate::net::socket_filter::SocketFilter;
 use crate::net::start_error::StartError;
 use crate::net::tx_socket::TxSocket;
-use crate::protocol::session::Policy;
+use crate::protocol::policy::Policy;
 use crate::protocol::state::State;
 use crate::protocol::time::Time;
 use crate::routes::armed::{ArmingPolicy, SessionView};
@@ -269,8 +269,8 @@ pub(crate) mod tests {
     use crate::protocol::drop_reason::DropReason;
     use crate::protocol::liveness::packet::{ControlPacket, PACKET_LEN};
     use crate::protocol::rules::ROBUST;
-    use crate::protocol::session::Timers;
     use crate::protocol::time::ClockReading;
+    use crate::protocol::timers::Timers;
 
     const LOCALHOST: Ipv4Addr = Ipv4Addr::LOCALHOST;
 

@@ -151,8 +151,9 @@ mod tests {
     use super::*;
     use crate::engine::stats::LinkId;
     use crate::engine::{Path, SessionSpec};
+    use crate::protocol::policy::Policy;
     use crate::protocol::rules::ROBUST;
-    use crate::protocol::session::{Policy, Timers};
+    use crate::protocol::timers::Timers;
 
     #[test]
     fn a_snapshot_of_thousands_of_sessions_has_each_session_once() {

@@ -7,7 +7,7 @@ use crate::protocol::time::Time;
 
 /// A slot's deadline.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Entry {
+pub(crate) struct Entry {
     /// When it is due.
     pub at: Time,
     /// Counts the settings, round and round: compared by distance. Two entries of one time are never half a round, two
@@ -60,7 +60,7 @@ struct Record {
 /// costs the same with a thousand and with a million others: what is moved at a time are those of four milliseconds, and
 /// that much fits into the processor's cache.
 #[derive(Debug)]
-pub struct Calendar {
+pub(crate) struct Calendar {
     /// The bucket at hand, the earliest last.
     near: Vec<Entry>,
     /// Set before the horizon after the bucket at hand was sorted: few, or many at once when much happens.
@@ -92,19 +92,13 @@ impl Default for Calendar {
 impl Calendar {
     /// How many entries there are.
     #[must_use]
-    pub fn len(&self) -> usize {
+    pub(crate) fn len(&self) -> usize {
         self.near.len() + self.late.len() + self.far_len
-    }
-
-    /// Whether there is no entry.
-    #[must_use]
-    pub fn is_empty(&self) -> bool {
-        self.len() == 0
     }
 
     /// The earliest entry. Something is near unless there is nothing at all.
     #[must_use]
-    pub fn first(&self) -> Option<&Entry> {
+    pub(crate) fn first(&self) -> Option<&Entry> {
         match (self.near.last(), self.late.first()) {
             (Some(near), Some(late)) => Some(near.min(late)),
             (near, late) => near.or(late),
@@ -113,12 +107,12 @@ impl Calendar {
 
     /// When a slot's deadline is, if it has one.
     #[must_use]
-    pub fn deadline(&self, slot: u32) -> Option<Time> {
+    pub(crate) fn deadline(&self, slot: u32) -> Option<Time> {
         self.records.get(slot as usize)?.at
     }
 
     /// Puts an entry in, in place of the slot's other. True where it had none.
-    pub fn set(&mut self, entry: Entry) -> bool {
+    pub(crate) fn set(&mut self, entry: Entry) -> bool {
         let slot = entry.slot as usize;
         if slot >= self.records.len() {
             if slot >= self.records.capacity() {
@@ -137,7 +131,7 @@ impl Calendar {
     }
 
     /// Takes the entry of a slot out. True where there was one.
-    pub fn remove(&mut self, slot: u32) -> bool {
+    pub(crate) fn remove(&mut self, slot: u32) -> bool {
         let was_there = self.detach(slot);
         if was_there {
             self.records[slot as usize].at = None;

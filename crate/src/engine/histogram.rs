@@ -1,15 +1,15 @@
-//! Distributions of durations in fixed buckets, as Prometheus wants them.
+//! Histograms of durations with fixed buckets, for Prometheus.
 
 const US: u64 = 1_000;
 const MS: u64 = 1_000_000;
 const SECOND: u64 = 1_000_000_000;
 
 /// Upper bounds for the handling of one received packet, in nanoseconds.
-pub const HANDLE_RX_BOUNDS_NS: &[u64] =
+pub(crate) const HANDLE_RX_BOUNDS_NS: &[u64] =
     &[250, 500, US, 5 * US / 2, 5 * US, 10 * US, 25 * US, 50 * US, 100 * US, 250 * US, MS, 10 * MS];
 
 /// Upper bounds for convergence, in nanoseconds: from a fraction of the fastest detection time to a minute.
-pub const CONVERGENCE_BOUNDS_NS: &[u64] = &[
+pub(crate) const CONVERGENCE_BOUNDS_NS: &[u64] = &[
     MS,
     5 * MS / 2,
     5 * MS,
@@ -86,5 +86,15 @@ mod tests {
         }
         assert_eq!(histogram.counts(), [2, 2, 2]);
         assert_eq!(histogram.sum_ns(), 1_062);
+    }
+
+    #[test]
+    fn bounds_go_from_250_ns_to_10_ms_for_a_packet_and_from_1_ms_to_60_s_for_convergence() {
+        let handling_us = HANDLE_RX_BOUNDS_NS.iter().map(|ns| *ns as f64 / 1e3).collect::<Vec<_>>();
+        assert_eq!(handling_us, [0.25, 0.5, 1., 2.5, 5., 10., 25., 50., 100., 250., 1_000., 10_000.]);
+        let convergence_ms = CONVERGENCE_BOUNDS_NS.iter().map(|ns| *ns as f64 / 1e6).collect::<Vec<_>>();
+        let below_a_second = [1., 2.5, 5., 10., 25., 50., 100., 250., 500.];
+        let from_a_second = [1_000., 2_500., 5_000., 10_000., 30_000., 60_000.];
+        assert_eq!(convergence_ms, [&below_a_second[..], &from_a_second].concat());
     }
 }

@@ -7,9 +7,9 @@ use thiserror::Error;
 use crate::engine::stats::{EndpointId, LinkId, TransitionCause};
 use crate::protocol::Protocol;
 use crate::protocol::liveness::Liveness;
-use crate::protocol::session::Timers;
 use crate::protocol::state::{DownReason, State};
 use crate::protocol::time::Time;
+use crate::protocol::timers::Timers;
 
 /// Names a session. The caller picks the number and uses none twice.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]

@@ -1,19 +1,21 @@
 //! Sessions by key, and the queue of their deadlines. No I/O and no clock: `handle_*` takes something in, `poll_*`
 //! gives something out, and time is a number that the caller brings.
 
-pub mod calendar;
-pub mod delay_histogram;
-pub mod histogram;
-pub mod io;
-pub mod path_key;
+pub(crate) mod calendar;
+pub(crate) mod delay_histogram;
+mod detection;
+pub(crate) mod histogram;
+mod inspection;
+pub(crate) mod io;
+pub(crate) mod path_key;
 pub mod queue;
-pub mod recent_delays;
+pub(crate) mod recent_delays;
 mod session_table;
-pub mod slot_index;
+pub(crate) mod slot_index;
 pub mod stats;
+mod transmission;
 
 use std::collections::VecDeque;
-use std::net::IpAddr;
 use std::sync::Arc;
 
 use crate::engine::delay_histogram::DelayHistogram;
@@ -25,21 +27,15 @@ use crate::protocol::discriminators::Key;
 use crate::protocol::drop_reason::DropReason;
 use crate::protocol::jitter::Xorshift32;
 use crate::protocol::liveness::Liveness;
-use crate::protocol::session::{Policy, RxOutcome, Session, Timers};
+use crate::protocol::policy::Policy;
+use crate::protocol::session::{RxOutcome, Session};
 use crate::protocol::state::State;
 use crate::protocol::time::Time;
+use crate::protocol::timers::Timers;
 use crate::protocol::transition::IgnoreReason;
 use crate::protocol::{Demultiplex, Protocol};
 
 pub use crate::engine::io::{AddError, Datagram, Event, Path, SessionId, SessionSpec, Transition, Transmit};
-
-/// Thousands of sessions registered together send their first packets this far apart, or closer where the whole
-/// of them would not fit into `PACE_SPAN_US`.
-const PACE_GAP_US: u64 = 50;
-const PACE_SPAN_US: u64 = 1_000_000;
-
-/// At most so many transmits that may not leave yet are skipped, to find others that may.
-const MOST_LOOKED_PAST: usize = 4;
 
 /// Room for so many transmits and events is kept when all are taken.
 const MOST_KEPT: usize = 1_024;
@@ -242,54 +238,6 @@ impl<P: Protocol> Engine<P> {
         }
     }
 
-    /// Sends packets that are not due yet and may leave early, so that they need no turn of their own.
-    pub fn transmit_ahead(&mut self, now: Time) {
-        let horizon = now.plus(u64::from(self.tx_slack_us));
-        let mut looked_past = [None; MOST_LOOKED_PAST];
-        let mut free = looked_past.iter_mut();
-        while let Some((index, at)) = self.queue.first_of(Due::Transmit).filter(|(_, at)| *at <= horizon) {
-            if now.plus(self.sessions.get_mut(index).session.tx_slack_us()) >= at {
-                self.transmit(now, index, at);
-                continue;
-            }
-            let Some(place) = free.next() else { break };
-            *place = Some((index, at));
-            self.queue.remove(index, Due::Transmit);
-        }
-        for (index, at) in looked_past.into_iter().flatten() {
-            self.queue.set(index, Due::Transmit, at);
-        }
-    }
-
-    /// Moves detect entries before `until` to the deadlines of their sessions, where packets have arrived since:
-    /// `poll_deadline` is a time then at which something has to be done.
-    pub fn put_back_detections(&mut self, until: Time) {
-        while let Some((index, at)) = self.queue.first_of(Due::Detect).filter(|(_, at)| *at < until) {
-            let slot = self.sessions.get_mut(index);
-            // Every queued session has a detect deadline, never earlier than its queue entry.
-            let Some(deadline) = slot.session.detect_deadline().filter(|deadline| *deadline > at) else { return };
-            slot.detect_scheduled = Some(deadline);
-            self.queue.set(index, Due::Detect, deadline);
-        }
-    }
-
-    /// Whether `handle_timeout(now, read_until)` would check a detection.
-    #[must_use]
-    pub fn detection_is_due(&self, now: Time, read_until: Time) -> bool {
-        self.queue.first_of(Due::Detect).is_some_and(|(_, at)| at <= now.min(read_until))
-    }
-
-    /// Notes that the caller's turn at `now` came so much later than it was meant to.
-    pub fn note_scheduling_delay(&mut self, now: Time, delay_us: u64) {
-        self.turn_delays.note(delay_us);
-        self.recent_delays.note(now, delay_us);
-    }
-
-    /// Notes that the kernel reported, at `now`, datagrams which the socket's buffer had no room for.
-    pub fn note_socket_drops(&mut self, now: Time) {
-        self.last_socket_drop = Some(now);
-    }
-
     /// The next datagram to send.
     pub fn poll_transmit(&mut self) -> Option<Transmit<P>> {
         poll(&mut self.transmits)
@@ -304,82 +252,6 @@ impl<P: Protocol> Engine<P> {
     #[must_use]
     pub fn poll_deadline(&self) -> Option<Time> {
         self.queue.peek()
-    }
-
-    /// A session, and when its detection is looked at next.
-    #[must_use]
-    pub fn session(&self, id: SessionId) -> Option<(&Session<P>, Option<Time>)> {
-        let slot = self.sessions.get(self.sessions.of_id(id)?);
-        Some((&slot.session, slot.detect_scheduled))
-    }
-
-    /// What a session is counted in.
-    #[must_use]
-    pub fn endpoint(&self, id: SessionId) -> Option<LocalEndpoint> {
-        let path = self.sessions.path(self.sessions.get(self.sessions.of_id(id)?).path);
-        Some(LocalEndpoint { link: path.link, local: path.local })
-    }
-
-    /// How many sessions there are.
-    #[must_use]
-    pub fn session_count(&self) -> usize {
-        self.sessions.len()
-    }
-
-    /// The ids of all sessions, in no order.
-    pub fn session_ids(&self) -> impl Iterator<Item = SessionId> + '_ {
-        self.sessions.iter_from(0).map(|(_, slot)| slot.id)
-    }
-
-    /// All sessions from a slot of the table on, in its order: each with its slot, its id, and as `session` gives it.
-    pub fn sessions_from(&self, slot: u32) -> impl Iterator<Item = (u32, SessionId, (&Session<P>, Option<Time>))> + '_ {
-        self.sessions.iter_from(slot).map(|(index, slot)| (index, slot.id, (&slot.session, slot.detect_scheduled)))
-    }
-
-    /// The addresses of all peers, in no order, one for each session.
-    pub fn peers(&self) -> impl Iterator<Item = IpAddr> + '_ {
-        self.sessions.iter_from(0).map(|(_, slot)| self.sessions.path(slot.path).peer)
-    }
-
-    /// The least TTL that any peer's packets may have.
-    #[must_use]
-    pub fn lowest_min_ttl(&self) -> u8 {
-        self.sessions.iter_from(0).map(|(_, slot)| slot.min_ttl).min().unwrap_or(self.policy.min_ttl)
-    }
-
-    /// Entries in the queue: at most two per session.
-    #[must_use]
-    pub fn queue_len(&self) -> usize {
-        self.queue.len()
-    }
-
-    /// The counters.
-    #[must_use]
-    pub fn stats(&self) -> &Stats {
-        &self.stats
-    }
-
-    /// The counters, for what the driver counts itself.
-    pub fn stats_mut(&mut self) -> &mut Stats {
-        &mut self.stats
-    }
-
-    /// The worst scheduling delay so far, in microseconds.
-    #[must_use]
-    pub fn worst_delay_us(&self) -> u64 {
-        self.recent_delays.worst()
-    }
-
-    /// How late the caller's turns were.
-    #[must_use]
-    pub fn turn_delays(&self) -> &DelayHistogram {
-        &self.turn_delays
-    }
-
-    /// How much later than due packets were handed out; early ones count as punctual.
-    #[must_use]
-    pub fn transmit_delays(&self) -> &DelayHistogram {
-        &self.transmit_delays
     }
 
     fn handle_packet(&mut self, now: Time, arrival: Time, index: u32, packet: &P::Packet) {
@@ -402,6 +274,8 @@ impl<P: Protocol> Engine<P> {
             RxOutcome::Accepted | RxOutcome::Changed(_) => {}
         }
         slot.extended = false;
+        // Most packets move the deadline later, and its entry stays.
+        let is_scheduled = slot.detection_is_scheduled();
         let detect_time_us = slot.session.detect_time_us();
         if let Some(at_least_us) = slot.session.take_round_trip_us().filter(|us| *us > detect_time_us) {
             self.events.push_back(Event::LongRoundTrip { id: slot.id, at_least_us });
@@ -415,62 +289,9 @@ impl<P: Protocol> Engine<P> {
             if let Some(sooner) = slot.session.next_tx().filter(|next| Some(*next) != next_tx) {
                 self.schedule(index, Due::Transmit, sooner);
             }
-        }
-        self.schedule_detection(index);
-    }
-
-    fn transmit(&mut self, now: Time, index: u32, due: Time) {
-        self.transmit_delays.note(now.since(due));
-        let path = self.sessions.path(self.sessions.get(index).path);
-        let slot = self.sessions.get_mut(index);
-        self.transmits.push_back(Transmit {
-            endpoint: slot.endpoint,
-            path,
-            peer_port: slot.peer_port,
-            is_probe: slot.session.state() <= State::Down,
-            bytes: P::encode(&slot.session.packet(now)),
-        });
-        match slot.session.compute_next_tx_with_slack(now, self.tx_slack_us, &mut self.random) {
-            Some(next) => self.schedule(index, Due::Transmit, next),
-            None => self.unschedule(index, Due::Transmit),
-        }
-    }
-
-    /// Checks a session whose detect entry is due: the session expires if its deadline has come, else the entry is scheduled
-    /// at the deadline.
-    fn check_detection(&mut self, now: Time, detect_until: Time, index: u32) {
-        let slot = self.sessions.get_mut(index);
-        let is_due = slot.session.detect_deadline().is_some_and(|deadline| deadline <= detect_until);
-        slot.detect_scheduled = None;
-        self.unschedule(index, Due::Detect);
-        if is_due {
-            self.expire_or_extend(now, index);
-        } else {
-            self.schedule_detection(index);
-        }
-    }
-
-    /// Declares a session Down that was silent for its detection time. Where the silence may be this process's fault, the
-    /// detection time is extended by one transmit interval, once.
-    fn expire_or_extend(&mut self, now: Time, index: u32) {
-        let slot = self.sessions.get_mut(index);
-        let silent_since = slot.session.last_rx().unwrap_or(now);
-        let delay_us = self.recent_delays.worst_since(silent_since);
-        let interval_us = slot.session.tx_interval_us();
-        let dropped = self.last_socket_drop.is_some_and(|at| at >= silent_since);
-        let late = delay_us > slot.session.detect_time_us() / 4;
-        if (dropped || late) && !slot.extended {
-            slot.extended = true;
-            slot.session.extend_detection(now.plus(interval_us));
-            self.stats.at(slot.endpoint).extensions += 1;
-            self.schedule_detection(index);
-            return;
-        }
-        let local_stall_us = if slot.extended { delay_us.max(interval_us) } else { delay_us };
-        let from = slot.session.state();
-        if slot.session.expire_if_due(now) {
-            self.stats.at(slot.endpoint).timeouts += 1;
-            self.after_change(now, index, from, TransitionCause::DetectTimeout, now, local_stall_us);
+            if !is_scheduled {
+                self.schedule_detection(index);
+            }
         }
     }
 
@@ -521,23 +342,6 @@ impl<P: Protocol> Engine<P> {
         }));
     }
 
-    /// Schedules detection no later than the session's deadline.
-    fn schedule_detection(&mut self, index: u32) {
-        let slot = self.sessions.get_mut(index);
-        match (slot.session.detect_deadline(), slot.detect_scheduled) {
-            (Some(deadline), Some(scheduled)) if scheduled <= deadline => {}
-            (Some(deadline), _) => {
-                slot.detect_scheduled = Some(deadline);
-                self.schedule(index, Due::Detect, deadline);
-            }
-            (None, Some(_)) => {
-                slot.detect_scheduled = None;
-                self.unschedule(index, Due::Detect);
-            }
-            (None, None) => {}
-        }
-    }
-
     /// Removes an entry of the queue, and no longer counts it.
     fn unschedule(&mut self, index: u32, due: Due) {
         if self.queue.remove(index, due) {
@@ -552,13 +356,6 @@ impl<P: Protocol> Engine<P> {
             let endpoint = self.sessions.get_mut(index).endpoint;
             self.stats.at(endpoint).queued += 1;
         }
-    }
-
-    fn paced(&mut self, now: Time) -> Time {
-        let gap_us = PACE_GAP_US.min(PACE_SPAN_US / self.sessions.most().max(1) as u64);
-        let first_tx = self.pace.max(now).min(now.plus(PACE_SPAN_US));
-        self.pace = first_tx.plus(gap_us);
-        first_tx
     }
 }
 

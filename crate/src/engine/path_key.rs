@@ -13,7 +13,7 @@ const IS_IPV6: u32 = 1 << 31;
 
 /// A path in twelve bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub struct PathKey {
+pub(crate) struct PathKey {
     link: u32,
     local: u32,
     peer: u32,
@@ -21,7 +21,7 @@ pub struct PathKey {
 
 /// The IPv6 addresses of sessions by their numbers. They stay when their sessions go: an address is known again then.
 #[derive(Debug, Default)]
-pub struct PathKeys {
+pub(crate) struct PathKeys {
     numbers: FxHashMap<Ipv6Addr, u32>,
     addresses: Vec<Ipv6Addr>,
 }
@@ -30,7 +30,7 @@ impl PathKeys {
     /// The key of a path; `None` where no session had an address of it yet.
     #[inline]
     #[must_use]
-    pub fn get(&self, path: Path) -> Option<PathKey> {
+    pub(crate) fn get(&self, path: Path) -> Option<PathKey> {
         let Path { link, local, peer } = path;
         match (local, peer) {
             (IpAddr::V4(local), IpAddr::V4(peer)) => {
@@ -48,7 +48,7 @@ impl PathKeys {
     ///
     /// # Panics
     /// Where the addresses are of two families.
-    pub fn make(&mut self, path: Path) -> PathKey {
+    pub(crate) fn make(&mut self, path: Path) -> PathKey {
         if let (IpAddr::V6(local), IpAddr::V6(peer)) = (path.local, path.peer) {
             self.number(local);
             self.number(peer);
@@ -59,7 +59,7 @@ impl PathKeys {
     /// The path of a key that was made here.
     #[inline]
     #[must_use]
-    pub fn path(&self, key: PathKey) -> Path {
+    pub(crate) fn path(&self, key: PathKey) -> Path {
         let PathKey { link, local, peer } = key;
         if link & IS_IPV6 == 0 {
             return Path { link: LinkId(link), local: Ipv4Addr::from(local).into(), peer: Ipv4Addr::from(peer).into() };

@@ -13,14 +13,14 @@ const MOST_KEPT: usize = 64;
 /// Delays in the order of time, each smaller than the one before it: an older and smaller one is never the worst of a window
 /// that reaches to now.
 #[derive(Debug, Default)]
-pub struct RecentDelays {
+pub(crate) struct RecentDelays {
     kept: VecDeque<(Time, u64)>,
     worst_us: u64,
 }
 
 impl RecentDelays {
     /// Notes that at `now` the process was so late.
-    pub fn note(&mut self, now: Time, delay_us: u64) {
+    pub(crate) fn note(&mut self, now: Time, delay_us: u64) {
         self.worst_us = self.worst_us.max(delay_us);
         if delay_us < NOTEWORTHY_US {
             return;
@@ -36,13 +36,13 @@ impl RecentDelays {
 
     /// The worst delay noted at or after `start`, in microseconds.
     #[must_use]
-    pub fn worst_since(&self, start: Time) -> u64 {
+    pub(crate) fn worst_since(&self, start: Time) -> u64 {
         self.kept.iter().find(|(at, _)| *at >= start).map_or(0, |(_, delay_us)| *delay_us)
     }
 
     /// The worst delay of all, in microseconds.
     #[must_use]
-    pub fn worst(&self) -> u64 {
+    pub(crate) fn worst(&self) -> u64 {
         self.worst_us
     }
 }

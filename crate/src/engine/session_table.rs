@@ -28,6 +28,17 @@ pub(crate) struct Slot<P: Protocol> {
     pub(crate) session: Session<P>,
 }
 
+impl<P: Protocol> Slot<P> {
+    /// Whether the detect entry of the queue fits the session's deadline: no later, and none without a deadline.
+    #[inline]
+    pub(crate) fn detection_is_scheduled(&self) -> bool {
+        match (self.session.detect_deadline(), self.detect_scheduled) {
+            (Some(deadline), Some(scheduled)) => scheduled <= deadline,
+            (deadline, scheduled) => deadline.is_none() && scheduled.is_none(),
+        }
+    }
+}
+
 /// The slots of all sessions, with their indices. An index of a slot is valid until its session is removed.
 pub(crate) struct SessionTable<P: Protocol> {
     slots: Vec<Option<Slot<P>>>,

@@ -7,33 +7,27 @@ use rustc_hash::FxBuildHasher;
 
 /// Slots by their keys.
 #[derive(Debug, Default)]
-pub struct SlotIndex(HashTable<u32>);
+pub(crate) struct SlotIndex(HashTable<u32>);
 
 impl SlotIndex {
     /// How many slots are in the index.
     #[must_use]
-    pub fn len(&self) -> usize {
+    pub(crate) fn len(&self) -> usize {
         self.0.len()
     }
 
-    /// Whether the index is empty.
-    #[must_use]
-    pub fn is_empty(&self) -> bool {
-        self.0.is_empty()
-    }
-
     /// The slot that has the key. `key_of` gives the key of a slot that is in the index.
-    pub fn get<K: Hash + Eq>(&self, key: &K, key_of: impl Fn(u32) -> K) -> Option<u32> {
+    pub(crate) fn get<K: Hash + Eq>(&self, key: &K, key_of: impl Fn(u32) -> K) -> Option<u32> {
         self.0.find(hash(key), |slot| key_of(*slot) == *key).copied()
     }
 
     /// Puts a slot in, whose key no other has.
-    pub fn insert<K: Hash + Eq>(&mut self, slot: u32, key_of: impl Fn(u32) -> K) {
+    pub(crate) fn insert<K: Hash + Eq>(&mut self, slot: u32, key_of: impl Fn(u32) -> K) {
         self.0.insert_unique(hash(&key_of(slot)), slot, |slot| hash(&key_of(*slot)));
     }
 
     /// Takes out a slot that has this key.
-    pub fn remove<K: Hash + Eq>(&mut self, slot: u32, key: &K) {
+    pub(crate) fn remove<K: Hash + Eq>(&mut self, slot: u32, key: &K) {
         if let Ok(entry) = self.0.find_entry(hash(key), |other| *other == slot) {
             entry.remove();
         }

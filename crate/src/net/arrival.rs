@@ -14,7 +14,7 @@ const SLEW_DIVISOR: u64 = 1_000;
 /// step, read after it, would be off by the whole step. (Comparing the clocks on every read costs no system call
 /// and leaves no gap; a timer that is cancelled by a step can be looked at too early.)
 #[derive(Debug)]
-pub struct Arrivals {
+pub(crate) struct Arrivals {
     last: ClockReading,
     /// The wall clock was stepped since the socket was last empty.
     stepped: bool,
@@ -23,12 +23,12 @@ pub struct Arrivals {
 impl Arrivals {
     /// Begins with a reading of both clocks.
     #[must_use]
-    pub fn new(reading: ClockReading) -> Self {
+    pub(crate) fn new(reading: ClockReading) -> Self {
         Self { last: reading, stepped: false }
     }
 
     /// Notes both clocks. To be called after datagrams were read and before their stamps are translated.
-    pub fn observe(&mut self, reading: ClockReading) {
+    pub(crate) fn observe(&mut self, reading: ClockReading) {
         let elapsed_us = reading.monotonic.since(self.last.monotonic);
         let drift_us = offset_us(reading).abs_diff(offset_us(self.last));
         self.stepped |= drift_us > STEP_US.unsigned_abs() + elapsed_us / SLEW_DIVISOR;
@@ -36,14 +36,14 @@ impl Arrivals {
     }
 
     /// Notes that the socket was found empty: every stamp from before a step has been read.
-    pub fn drained(&mut self) {
+    pub(crate) fn drained(&mut self) {
         self.stepped = false;
     }
 
     /// When the kernel received the datagram that it stamped so; never later than the last reading, and just that
     /// where there is no stamp or none to be trusted.
     #[must_use]
-    pub fn arrival(&self, stamp_wall_us: Option<i64>) -> Time {
+    pub(crate) fn arrival(&self, stamp_wall_us: Option<i64>) -> Time {
         let now = self.last.monotonic;
         match stamp_wall_us {
             Some(stamp) if !self.stepped => {

@@ -3,14 +3,8 @@
 use std::mem::{self, MaybeUninit};
 use std::net::Ipv4Addr;
 
-use crate::protocol::liveness::packet::PACKET_LEN;
-
-/// The flags of recvmmsg and sendmmsg, whose types differ between the C libraries.
-#[cfg(target_env = "musl")]
-pub(super) const DONT_WAIT: libc::c_uint = libc::MSG_DONTWAIT.unsigned_abs();
-/// The flags of recvmmsg and sendmmsg, whose types differ between the C libraries.
-#[cfg(not(target_env = "musl"))]
-pub(super) const DONT_WAIT: libc::c_int = libc::MSG_DONTWAIT;
+use crate::protocol::Protocol;
+use crate::protocol::liveness::Liveness;
 
 /// Datagrams per system call, either way.
 pub const BATCH: usize = 64;
@@ -19,7 +13,7 @@ pub const BATCH: usize = 64;
 pub(super) struct Cell<const CONTROL: usize> {
     pub(super) address: libc::sockaddr_in,
     control: [u64; CONTROL],
-    pub(super) bytes: [u8; PACKET_LEN],
+    pub(super) bytes: [u8; Liveness::PACKET_LEN],
 }
 
 /// The memory of a batch, reused for every call. The headers that point into it are made anew each time: that
@@ -36,7 +30,7 @@ impl<const CONTROL: usize> Cells<CONTROL> {
                 sin_zero: [0; 8],
             },
             control: [0; CONTROL],
-            bytes: [0; PACKET_LEN],
+            bytes: [0; Liveness::PACKET_LEN],
         };
         Self((0..BATCH).map(|_| blank()).collect())
     }
@@ -48,7 +42,7 @@ impl<const CONTROL: usize> Cells<CONTROL> {
         // SAFETY: all-zero bytes are valid headers, for the same reason.
         let mut headers: [libc::mmsghdr; BATCH] = unsafe { MaybeUninit::zeroed().assume_init() };
         for ((header, vector), cell) in headers.iter_mut().zip(&mut vectors).zip(&mut self.0) {
-            *vector = libc::iovec { iov_base: cell.bytes.as_mut_ptr().cast(), iov_len: PACKET_LEN };
+            *vector = libc::iovec { iov_base: cell.bytes.as_mut_ptr().cast(), iov_len: Liveness::PACKET_LEN };
             header.msg_hdr.msg_name = (&raw mut cell.address).cast();
             header.msg_hdr.msg_namelen = mem::size_of::<libc::sockaddr_in>() as libc::socklen_t;
             header.msg_hdr.msg_iov = vector;

@@ -1,15 +1,16 @@
 //! Datagrams and interfaces: the socket, its filter, what waits to be sent, arrival times, and the names of interfaces.
 
-pub mod arrival;
+pub(crate) mod arrival;
+mod batch_calls;
 pub mod cells;
 pub mod interface_names;
 pub mod links;
 pub mod listener;
 pub mod rx_socket;
-pub mod send_faults;
-pub mod send_queue;
+pub(crate) mod send_faults;
+pub(crate) mod send_queue;
 pub mod socket;
-pub mod socket_filter;
+pub(crate) mod socket_filter;
 mod socket_options;
 pub mod start_error;
 pub mod tx_socket;

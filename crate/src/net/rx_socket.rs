@@ -7,9 +7,11 @@ use std::sync::Arc;
 
 use nix::errno::Errno;
 
-use crate::net::cells::{BATCH, Cells, DONT_WAIT, from_in_addr};
+use crate::net::batch_calls::recvmmsg;
+use crate::net::cells::{BATCH, Cells, from_in_addr};
 use crate::net::socket_options::{SK_MEMINFO_DROPS, local_addr, memory, set_option};
-use crate::protocol::liveness::packet::PACKET_LEN;
+use crate::protocol::Protocol;
+use crate::protocol::liveness::Liveness;
 
 /// Room for IP_PKTINFO, SCM_TIMESTAMPNS and IP_TTL, each with its header, in words for their alignment.
 const RX_CONTROL_WORDS: usize = 11;
@@ -146,7 +148,7 @@ impl RxBatch {
             let to = headers.as_mut_ptr();
             // SAFETY: every header points to the address, the bytes and the control memory of its cell, with their
             // true sizes; the cells outlive the call and nobody else looks at them meanwhile.
-            let count = unsafe { libc::recvmmsg(fd.as_raw_fd(), to, BATCH as u32, DONT_WAIT, ptr::null_mut()) };
+            let count = unsafe { recvmmsg(fd.as_raw_fd(), to, BATCH as u32, libc::MSG_DONTWAIT, ptr::null_mut()) };
             let count = Errno::result(count)?.unsigned_abs() as usize;
             told.extend(headers[..count].iter().map(read_header));
             Ok(count)
@@ -171,8 +173,12 @@ impl RxBatch {
 
 /// Finds length, packet info and arrival stamp in what the kernel wrote.
 fn read_header(header: &libc::mmsghdr) -> ControlData {
-    let mut told =
-        ControlData { length: (header.msg_len as usize).min(PACKET_LEN), packet_info: None, stamp: None, ttl: None };
+    let mut told = ControlData {
+        length: (header.msg_len as usize).min(Liveness::PACKET_LEN),
+        packet_info: None,
+        stamp: None,
+        ttl: None,
+    };
     let header = &raw const header.msg_hdr;
     // SAFETY: recvmmsg filled the header: msg_control points to msg_controllen bytes of control messages.
     let mut message = unsafe { libc::CMSG_FIRSTHDR(header) };

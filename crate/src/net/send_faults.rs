@@ -43,7 +43,7 @@ impl<T> Tally<T> {
 
 /// Packets that could not be sent, since the last line of their kind.
 #[derive(Debug, Default)]
-pub struct SendFaults {
+pub(crate) struct SendFaults {
     refused: Tally<(Errno, SocketAddr)>,
     blocked: Tally<SendBuffer>,
     held_back: Tally<SendBuffer>,
@@ -51,22 +51,22 @@ pub struct SendFaults {
 
 impl SendFaults {
     /// The system refused a packet to this peer.
-    pub fn refused(&mut self, errno: Errno, peer: SocketAddr) {
+    pub(crate) fn refused(&mut self, errno: Errno, peer: SocketAddr) {
         self.refused.add((errno, peer), 1);
     }
 
     /// The socket took nothing although a live session had something to send.
-    pub fn blocked(&mut self, buffer: SendBuffer) {
+    pub(crate) fn blocked(&mut self, buffer: SendBuffer) {
         self.blocked.add(buffer, 1);
     }
 
     /// So many packets of sessions that are Down were given up on, to leave room for those of live sessions.
-    pub fn held_back(&mut self, buffer: SendBuffer, count: u64) {
+    pub(crate) fn held_back(&mut self, buffer: SendBuffer, count: u64) {
         self.held_back.add(buffer, count);
     }
 
     /// The problems to log at `now`.
-    pub fn report(&mut self, now: Time) -> impl Iterator<Item = Problem> + use<> {
+    pub(crate) fn report(&mut self, now: Time) -> impl Iterator<Item = Problem> + use<> {
         let refused = self.refused.report(now).map(|((errno, peer), count)| Problem {
             code: format!("{errno:?}"),
             message: match count {

@@ -59,7 +59,7 @@ impl Lane {
 
 /// Packets that wait for the socket.
 #[derive(Debug)]
-pub struct SendQueue {
+pub(crate) struct SendQueue {
     /// Of sessions that are Up or Init.
     live: Lane,
     /// Of sessions that are Down or AdminDown; empty between two flushes.
@@ -73,7 +73,7 @@ pub struct SendQueue {
 impl SendQueue {
     /// An empty one, which keeps no more than `most`.
     #[must_use]
-    pub fn new(most: usize) -> Self {
+    pub(crate) fn new(most: usize) -> Self {
         Self {
             live: Lane::default(),
             probes: Lane::default(),
@@ -86,36 +86,36 @@ impl SendQueue {
 
     /// When a socket that was full is to be tried again.
     #[must_use]
-    pub fn retry_at(&self) -> Option<Time> {
+    pub(crate) fn retry_at(&self) -> Option<Time> {
         self.retry_at
     }
 
     /// How often there was no room for a packet.
     #[must_use]
-    pub fn times_full(&self) -> u64 {
+    pub(crate) fn times_full(&self) -> u64 {
         self.times_full
     }
 
     /// The packets that could not be sent, for the log.
-    pub fn faults(&mut self) -> &mut SendFaults {
+    pub(crate) fn faults(&mut self) -> &mut SendFaults {
         &mut self.faults
     }
 
     /// Puts in a packet of a session that is Up or Init, behind the others. Where there are too many, the oldest is given
     /// up: gives what it counted for.
-    pub fn put(&mut self, packet: Outgoing, endpoint: EndpointId) -> Option<EndpointId> {
+    pub(crate) fn put(&mut self, packet: Outgoing, endpoint: EndpointId) -> Option<EndpointId> {
         let stale = if self.live.packets.len() >= self.most { self.live.drop_first() } else { None };
         self.live.put(packet, endpoint);
         stale
     }
 
     /// Puts in a packet of a session that is Down or AdminDown.
-    pub fn put_probe(&mut self, packet: Outgoing, endpoint: EndpointId) {
+    pub(crate) fn put_probe(&mut self, packet: Outgoing, endpoint: EndpointId) {
         self.probes.put(packet, endpoint);
     }
 
     /// Sends what the socket takes, and counts it.
-    pub fn flush(&mut self, now: Time, wire: &mut impl Wire, stats: &mut Stats) {
+    pub(crate) fn flush(&mut self, now: Time, wire: &mut impl Wire, stats: &mut Stats) {
         if self.retry_at.is_none_or(|at| at <= now) {
             self.retry_at = None;
             self.send_live(now, wire, stats);

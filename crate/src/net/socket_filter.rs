@@ -24,7 +24,7 @@ const MOST_PEERS: usize = 512;
 
 /// What is to be done with the program.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum FilterChange {
+pub(crate) enum FilterChange {
     /// The program is to be attached.
     Attach,
     /// The program is to be detached.
@@ -33,7 +33,7 @@ pub enum FilterChange {
 
 /// Whether the program is attached, and what that was decided by.
 #[derive(Debug, Default)]
-pub struct SocketFilter {
+pub(crate) struct SocketFilter {
     attached: bool,
     dropped_at: Option<Time>,
     warned_at: Option<Time>,
@@ -52,12 +52,12 @@ struct Counted {
 impl SocketFilter {
     /// Whether the program is attached.
     #[must_use]
-    pub fn is_attached(&self) -> bool {
+    pub(crate) fn is_attached(&self) -> bool {
         self.attached
     }
 
     /// Whether the overflow is logged at `now`: once in five seconds.
-    pub fn is_worth_a_warning(&mut self, now: Time) -> bool {
+    pub(crate) fn is_worth_a_warning(&mut self, now: Time) -> bool {
         let is_worth_a_warning = self.warned_at.is_none_or(|at| now.since(at) >= LOG_INTERVAL_US);
         if is_worth_a_warning {
             self.warned_at = Some(now);
@@ -66,7 +66,7 @@ impl SocketFilter {
     }
 
     /// Decides at `now`, with whether the kernel has `dropped` datagrams since the last look.
-    pub fn look(&mut self, now: Time, dropped: bool, stats: &Stats) -> Option<FilterChange> {
+    pub(crate) fn look(&mut self, now: Time, dropped: bool, stats: &Stats) -> Option<FilterChange> {
         if dropped {
             self.dropped_at = Some(now);
         } else if !self.attached {
@@ -110,7 +110,7 @@ impl Counted {
 
 /// A program that keeps well-formed packets of these peers, with at least this TTL; of anybody, where they are too many.
 #[must_use]
-pub fn by_peer(min_ttl: u8, peers: impl IntoIterator<Item = IpAddr>) -> Vec<sock_filter> {
+pub(crate) fn by_peer(min_ttl: u8, peers: impl IntoIterator<Item = IpAddr>) -> Vec<sock_filter> {
     let mut peers: Vec<Ipv4Addr> = peers.into_iter().filter_map(ipv4).collect();
     peers.sort_unstable();
     peers.dedup();
@@ -126,7 +126,7 @@ pub fn by_peer(min_ttl: u8, peers: impl IntoIterator<Item = IpAddr>) -> Vec<sock
 
 /// A program that keeps well-formed packets with at least this TTL.
 #[must_use]
-pub fn by_form(min_ttl: u8) -> Vec<sock_filter> {
+pub(crate) fn by_form(min_ttl: u8) -> Vec<sock_filter> {
     let mut program = form(min_ttl);
     program.push(keep());
     program

@@ -9,9 +9,11 @@ use std::sync::Arc;
 use nix::errno::Errno;
 use nix::sys::socket::{getsockopt, setsockopt, sockopt};
 
-use crate::net::cells::{Cells, DONT_WAIT, to_in_addr};
+use crate::net::batch_calls::sendmmsg;
+use crate::net::cells::{Cells, to_in_addr};
 use crate::net::socket_options::{SK_MEMINFO_WMEM_ALLOC, memory};
-use crate::protocol::liveness::packet::PACKET_LEN;
+use crate::protocol::Protocol;
+use crate::protocol::liveness::Liveness;
 
 /// What one datagram of this size takes of the send buffer until it has left, rounded up (measured: 832 bytes).
 pub const TX_CHARGE: usize = 1024;
@@ -29,7 +31,7 @@ const TX_CONTROL_WORDS: usize = 4;
 #[derive(Clone, Copy, Debug)]
 pub struct Outgoing {
     /// The payload.
-    pub bytes: [u8; PACKET_LEN],
+    pub bytes: [u8; Liveness::PACKET_LEN],
     /// Who is to receive it.
     pub destination: SocketAddr,
     /// The source address.
@@ -148,7 +150,7 @@ impl TxBatch {
             let from = headers.as_mut_ptr();
             // SAFETY: the first `count` headers point to the address, the bytes and the control memory of their
             // cells, with their true sizes; the cells outlive the call and nobody else looks at them meanwhile.
-            let sent = unsafe { libc::sendmmsg(fd.as_raw_fd(), from, count as u32, DONT_WAIT) };
+            let sent = unsafe { sendmmsg(fd.as_raw_fd(), from, count as u32, libc::MSG_DONTWAIT) };
             Errno::result(sent).map(|sent| sent.unsigned_abs() as usize)
         })
     }

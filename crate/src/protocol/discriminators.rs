@@ -10,11 +10,11 @@ const LEAST_SLOT_BITS: u32 = 8;
 const ROUNDS: usize = 4;
 
 /// A key; from the system's random source where discriminators must not be guessed.
-pub type Key = [u64; ROUNDS];
+pub(crate) type Key = [u64; ROUNDS];
 
 /// A permutation of all 32-bit numbers: a Feistel network of four rounds, in which none but the key is secret.
 #[derive(Clone, Debug)]
-pub struct Discriminators {
+pub(crate) struct Discriminators {
     key: Key,
     slot_bits: u32,
     slot_mask: u32,
@@ -24,7 +24,7 @@ pub struct Discriminators {
 impl Discriminators {
     /// For so many slots.
     #[must_use]
-    pub fn new(key: Key, slots: usize) -> Self {
+    pub(crate) fn new(key: Key, slots: usize) -> Self {
         let slot_bits = slots.next_power_of_two().ilog2().clamp(LEAST_SLOT_BITS, MOST_SLOT_BITS);
         Self { key, slot_bits, slot_mask: (1 << slot_bits) - 1, drawn: 0 }
     }
@@ -34,7 +34,7 @@ impl Discriminators {
     ///
     /// When all numbers of a slot were used (524 288 with the slots of 5 120 sessions), the key changes. Sessions with
     /// discriminators from before are found by their path then.
-    pub fn draw(&mut self, slot: u32) -> u32 {
+    pub(crate) fn draw(&mut self, slot: u32) -> u32 {
         loop {
             self.drawn += 1;
             if self.drawn >> (u32::BITS - self.slot_bits) != 0 {
@@ -50,7 +50,7 @@ impl Discriminators {
 
     /// The slot that a discriminator was drawn for. Of one that was not drawn here, any.
     #[must_use]
-    pub fn slot_of(&self, discr: u32) -> u32 {
+    pub(crate) fn slot_of(&self, discr: u32) -> u32 {
         let (mut left, mut right) = halves(discr);
         for key in self.key.iter().rev() {
             (left, right) = (right ^ mixed(left, *key), left);

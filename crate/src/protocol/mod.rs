@@ -4,14 +4,17 @@
 //! the family of RFC 5880: intervals, detection, deadlines. `liveness` is the first protocol: its packet (`packet`), its
 //! state table (`state_table`), and what else the trait asks for. Which of the rules hold is a value (`rules`).
 
-pub mod discriminators;
+pub(crate) mod discriminators;
 pub mod drop_reason;
 pub mod jitter;
 pub mod liveness;
+pub(crate) mod peer_view;
+pub mod policy;
 pub mod rules;
 pub mod session;
 pub mod state;
 pub mod time;
+pub mod timers;
 pub mod transition;
 
 use std::fmt::Debug;
@@ -58,8 +61,6 @@ pub trait Protocol: Copy + Debug + 'static {
     /// What the peer says of itself beyond the header.
     type PeerDetails: Copy + Debug + Default + PartialEq;
 
-    /// The name in logs.
-    const NAME: &'static str;
     /// How many bytes of a datagram are read.
     const PACKET_LEN: usize;
     /// The UDP port that packets are sent to by default.

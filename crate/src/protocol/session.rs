@@ -1,13 +1,18 @@
 //! One session: the state table, the intervals, the deadlines. Pure: time comes in as a number, and nothing goes
 //! out but return values.
 
+mod intervals;
+
 use std::sync::Arc;
 
 use crate::protocol::jitter::{self, Xorshift32};
 use crate::protocol::liveness::Liveness;
-use crate::protocol::rules::{MAX_PEER_INTERVAL_US, Rules};
+use crate::protocol::peer_view::PeerView;
+use crate::protocol::policy::Policy;
+use crate::protocol::rules::MAX_PEER_INTERVAL_US;
 use crate::protocol::state::{DownReason, State};
 use crate::protocol::time::Time;
+use crate::protocol::timers::{PreviousTimers, Timers};
 use crate::protocol::transition::{IgnoreReason, Names, PeerDiscriminator, Situation, Verdict};
 use crate::protocol::{Header, Protocol};
 
@@ -16,57 +21,6 @@ const SLACK_DIVISOR: u64 = 100;
 
 /// An interval is doubled no more often than this while Down: far beyond any ceiling, and far from overflow.
 const MOST_DOUBLINGS: u8 = 20;
-
-/// What all sessions of an engine share.
-#[derive(Debug)]
-pub struct Policy<P: Protocol = Liveness> {
-    /// The rules that sessions go by.
-    pub rules: &'static Rules,
-    /// Bounds of the intervals that are used and advertised, in microseconds.
-    pub min_tx_floor_us: u32,
-    /// The longest interval that is used and advertised, in microseconds.
-    pub max_tx_ceil_us: u32,
-    /// The longest interval between two packets while Down, in microseconds.
-    pub backoff_max_us: u32,
-    /// In Up, accept only packets that name our discriminator.
-    pub require_discriminator: bool,
-    /// The least TTL that a received packet must have, unless its session says otherwise; 0 accepts any (RFC 5082 §3).
-    pub min_ttl: u8,
-    /// What we say of ourselves beyond the header; `None` says nothing, as the reference does.
-    pub identity: Option<P::Identity>,
-}
-
-/// What the local side wants of one session.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Timers {
-    /// Desired Min TX Interval, in microseconds.
-    pub tx_min_us: u32,
-    /// Required Min RX Interval, in microseconds.
-    pub rx_min_us: u32,
-    /// Detection multiplier.
-    pub detect_mult: u8,
-}
-
-/// What the peer said of itself in the last accepted packet; zeros before one.
-#[derive(Clone, Copy, Debug)]
-pub struct PeerView<P: Protocol = Liveness> {
-    /// Its discriminator, 0 where it is not known.
-    pub discr: u32,
-    /// How often it wants to send, in microseconds, within our bounds.
-    pub tx_min_us: u32,
-    /// How often it wants to receive at most, in microseconds, within our bounds.
-    pub rx_min_us: u32,
-    /// Its detection multiplier.
-    pub detect_mult: u8,
-    /// What it says beyond the header.
-    pub details: P::PeerDetails,
-}
-
-impl<P: Protocol> Default for PeerView<P> {
-    fn default() -> Self {
-        Self { discr: 0, tx_min_us: 0, rx_min_us: 0, detect_mult: 0, details: P::PeerDetails::default() }
-    }
-}
 
 /// What a session did with a packet.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -92,15 +46,6 @@ pub struct Timestamps {
     pub down_since: Option<Time>,
     /// When its state last changed.
     pub last_updated: Option<Time>,
-}
-
-/// Timers that still count after they were replaced, until the peer has heard of the new ones (RFC 5880 §6.8.3): of both, the
-/// shorter transmit interval and the longer receive interval count.
-#[derive(Debug)]
-struct PreviousTimers {
-    tx_min_us: u32,
-    rx_min_us: u32,
-    until: Time,
 }
 
 /// How far the measurement of the handshake's round trip is.
@@ -236,25 +181,6 @@ impl<P: Protocol> Session<P> {
         u64::from(self.tx_slack_us)
     }
 
-    /// RFC 5880 §6.8.7: not faster than either side wants.
-    pub fn tx_interval_us(&self) -> u64 {
-        let desired = self.desired_tx_us();
-        u64::from(self.within_bounds(desired.max(self.peer.rx_min_us)))
-    }
-
-    /// How often the peer sends: not faster than either side wants.
-    pub fn rx_interval_us(&self) -> u64 {
-        let Policy { rules, min_tx_floor_us, max_tx_ceil_us, .. } = *self.policy;
-        let desired = self.desired_rx_us();
-        let agreed = self.peer.tx_min_us.max(desired).max(min_tx_floor_us);
-        u64::from(if rules.accepts_slower_peers { agreed } else { agreed.min(max_tx_ceil_us) })
-    }
-
-    /// After so much silence the session is Down: the multiplier that counts in this protocol, times the agreed interval (RFC 5880 §6.8.4).
-    pub fn detect_time_us(&self) -> u64 {
-        u64::from(P::detect_mult(self.detect_mult, self.peer.detect_mult)) * self.rx_interval_us()
-    }
-
     /// Gives the round trip of a handshake in microseconds, at least, once: from our first Init to the Up that answers
     /// it, less the interval that the peer may have waited.
     pub fn take_round_trip_us(&mut self) -> Option<u64> {
@@ -354,30 +280,6 @@ impl<P: Protocol> Session<P> {
         true
     }
 
-    /// Gives the session other timers. They are advertised with the next packet. A slower transmit interval and a faster
-    /// receive interval do not count before the peer has heard of them, or is gone (`Protocol::previous_timers_us`).
-    pub fn set_timers(&mut self, now: Time, timers: Timers) {
-        self.end_previous_timers(now);
-        let is_heard = matches!(self.state, State::Init | State::Up);
-        let interval_us = self.tx_interval_us();
-        let told_us = interval_us * u64::from(self.peer.detect_mult);
-        let last_us = P::previous_timers_us(told_us, self.detect_time_us());
-        let previous = PreviousTimers {
-            tx_min_us: self.desired_tx_us(),
-            rx_min_us: self.desired_rx_us(),
-            until: now.plus(last_us),
-        };
-        if is_heard && (previous.tx_min_us < timers.tx_min_us || previous.rx_min_us > timers.rx_min_us) {
-            self.previous = Some(Box::new(previous));
-        }
-        let Timers { tx_min_us, rx_min_us, detect_mult } = timers;
-        (self.tx_min_us, self.rx_min_us, self.detect_mult) = (tx_min_us, rx_min_us, detect_mult);
-        // The peer may slow down as soon as it hears of it.
-        let allowed = self.last_rx.zip(self.silence_allowed_us()).map(|(last, us)| last.plus(us));
-        self.detect_deadline = self.detect_deadline.map(|deadline| allowed.map_or(deadline, |at| at.max(deadline)));
-        self.advance_next_transmit(now, interval_us);
-    }
-
     /// Makes the next packet leave as soon as it may: at once, but not sooner than one interval after the last,
     /// so that a peer which flips our state with every packet cannot drive our rate.
     pub fn announce(&mut self, now: Time) -> Time {
@@ -459,52 +361,9 @@ impl<P: Protocol> Session<P> {
         }
     }
 
-    fn take_peer_timers(&mut self, header: &Header, details: P::PeerDetails) {
-        self.peer.tx_min_us = if self.policy.rules.accepts_slower_peers {
-            header.desired_min_tx_us.max(self.policy.min_tx_floor_us)
-        } else {
-            self.within_bounds(header.desired_min_tx_us)
-        };
-        self.peer.rx_min_us = self.within_bounds(header.required_min_rx_us);
-        self.peer.detect_mult = header.detect_mult;
-        self.peer.details = details;
-    }
-
-    /// Brings the next packet forward where the interval has become shorter than the previous one: the time between two
-    /// packets is never longer than the new interval (RFC 5880 §6.8.3).
-    fn advance_next_transmit(&mut self, now: Time, previous_interval_us: u64) {
-        if matches!(self.state, State::Init | State::Up) && self.tx_interval_us() < previous_interval_us {
-            self.announce(now);
-        }
-    }
-
-    /// Our transmit interval: the shorter one while the previous timers still count.
-    fn desired_tx_us(&self) -> u32 {
-        self.previous.as_ref().map_or(self.tx_min_us, |previous| previous.tx_min_us.min(self.tx_min_us))
-    }
-
-    /// Our receive interval: the longer one while the previous timers still count.
-    fn desired_rx_us(&self) -> u32 {
-        self.previous.as_ref().map_or(self.rx_min_us, |previous| previous.rx_min_us.max(self.rx_min_us))
-    }
-
-    fn end_previous_timers(&mut self, now: Time) {
-        if self.previous.as_ref().is_some_and(|previous| previous.until <= now) {
-            self.previous = None;
-        }
-    }
-
     fn is_newly_up(&self, arrival: Time) -> bool {
         let came_up = if self.state == State::Up { self.timestamps.up_since } else { None };
         came_up.is_some_and(|since| arrival < since.plus(self.detect_time_us()))
-    }
-
-    fn silence_allowed_us(&self) -> Option<u64> {
-        match self.state {
-            State::AdminDown | State::Down => None,
-            State::Init => Some(self.detect_time_us().max(self.policy.rules.least_init_us(self.tx_interval_us()))),
-            State::Up => Some(self.detect_time_us()),
-        }
     }
 
     fn forget_if_silent(&mut self, now: Time) {
@@ -542,9 +401,5 @@ impl<P: Protocol> Session<P> {
                 self.timestamps.conv_down_start = None;
             }
         }
-    }
-
-    fn within_bounds(&self, interval_us: u32) -> u32 {
-        interval_us.clamp(self.policy.min_tx_floor_us, self.policy.max_tx_ceil_us)
     }
 }

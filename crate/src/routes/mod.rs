@@ -20,4 +20,4 @@ pub mod socket;
 pub mod stats;
 pub mod tables;
 #[cfg(target_os = "linux")]
-pub mod worker;
+pub(crate) mod worker;

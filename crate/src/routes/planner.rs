@@ -6,6 +6,8 @@
 //! notice of another process's change, a change of a link, or a lost answer makes it unknown; a look at exactly that route
 //! finds out.
 
+mod answers;
+
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use rustc_hash::FxHashMap;
@@ -14,13 +16,12 @@ use crate::engine::SessionId;
 use crate::engine::stats::{LinkId, LocalEndpoint};
 use crate::protocol::time::Time;
 use crate::routes::armed::{
-    AffectedRoutes, ArmedRoute, ArmingPolicy, Batch, Contention, Desired, Doubt, Entry, HOLD_US, Pending, Question,
-    Queue, RouteRequest, SessionView, Step, outcome, replace,
+    AffectedRoutes, ArmedRoute, ArmingPolicy, Batch, Doubt, Entry, HOLD_US, Queue, RouteRequest, SessionView, Step,
+    outcome, replace,
 };
-use crate::routes::kernel_route::{KernelRoute, Occupant, Presence, RouteError, Slot};
-use crate::routes::outcome::{RouteId, RouteOp, RouteOutcome};
+use crate::routes::kernel_route::{KernelRoute, Presence, Slot};
+use crate::routes::outcome::{RouteId, RouteOp};
 use crate::routes::stats::RouteStats;
-use crate::routes::tables::RequestOutcome;
 
 /// The most requests picked at once for deletions. The answers to a thousand do not fit into a socket's buffer and are lost.
 pub const MOST_DELETES: usize = 128;
@@ -295,252 +296,6 @@ impl RoutePlanner {
         batch
     }
 
-    /// Notes the kernel's answers to requests of one kind. A route of which something else is wanted by now is in the queue
-    /// again.
-    pub fn report(
-        &mut self,
-        op: RouteOp,
-        requests: &[RouteRequest],
-        answers: impl IntoIterator<Item = RequestOutcome>,
-        now: Time,
-    ) -> Vec<RouteOutcome> {
-        let mut outcomes = Vec::with_capacity(requests.len());
-        for (request, answer) in requests.iter().zip(answers) {
-            outcomes.extend(self.answered(op, request, answer, now));
-        }
-        outcomes
-    }
-
-    /// The questions for a listing; each is asked once.
-    pub fn questions(&mut self) -> Vec<Question> {
-        let ids = std::mem::take(&mut self.pending);
-        ids.into_iter()
-            .filter_map(|id| {
-                let entry = self.routes.get(&id)?;
-                let (pending, ticket) = entry.pending()?;
-                Some(Question { id, route: entry.spec.route, ticket, of_slot: pending == Pending::Occupant })
-            })
-            .collect()
-    }
-
-    /// Notes what a listing said that was begun after the question was taken: whether the route is there, and who occupies
-    /// its slot.
-    pub fn listed(
-        &mut self,
-        question: &Question,
-        is_there: bool,
-        occupant: Occupant,
-        now: Time,
-    ) -> Option<RouteOutcome> {
-        let pending = self.take_pending(question)?;
-        if pending == Pending::Presence {
-            let cause = self.routes.get_mut(&question.id)?.doubt.take();
-            return self.seen(question.id, if is_there { Presence::Present } else { Presence::Absent }, cause, now);
-        }
-        match occupant {
-            Occupant::Ours(previous) if previous != question.route => self.add_previous(question.id, previous),
-            Occupant::Foreign(protocol) => {
-                return self.failed(question.id, RouteOp::Add, RouteError::Conflict(protocol), now);
-            }
-            Occupant::Nobody | Occupant::Ours(_) | Occupant::Unknown => {}
-        }
-        self.enqueue(question.id, now);
-        None
-    }
-
-    /// Notes that no listing is to be had. Whoever retries has it asked for again.
-    pub fn unlisted(&mut self, question: &Question, error: RouteError, now: Time) -> Option<RouteOutcome> {
-        self.take_pending(question)?;
-        self.failed(question.id, RouteOp::None, error, now)
-    }
-
-    fn take_pending(&mut self, question: &Question) -> Option<Pending> {
-        let rare = self.routes.get_mut(&question.id)?.rare.as_mut()?;
-        let (pending, _) = rare.pending.take_if(|(_, ticket)| *ticket == question.ticket)?;
-        Some(pending)
-    }
-
-    fn answered(
-        &mut self,
-        op: RouteOp,
-        request: &RouteRequest,
-        answer: RequestOutcome,
-        now: Time,
-    ) -> Option<RouteOutcome> {
-        if let Some(replaced) = answer.replaced {
-            self.add_previous(request.id, replaced);
-        }
-        if op == RouteOp::Delete && request.route.priority == 0 {
-            self.doubt_namesakes(&request.route, now);
-        }
-        let entry = self.routes.get_mut(&request.id)?;
-        (entry.asked, entry.asked_for_route) = (false, false);
-        if entry.spec.route != request.route {
-            return self.previous_answered(op, request, answer, now);
-        }
-        match op {
-            RouteOp::None => self.looked(request, answer.presence, now),
-            RouteOp::Add | RouteOp::Delete => self.changed(op, request, answer, now),
-        }
-    }
-
-    /// A look at the route has its answer.
-    fn looked(&mut self, request: &RouteRequest, presence: Presence, now: Time) -> Option<RouteOutcome> {
-        let entry = self.routes.get_mut(&request.id)?;
-        let is_doubted_again = entry.doubt.is_some();
-        if is_doubted_again || presence == Presence::Unknown {
-            entry.doubt = entry.doubt.max(request.cause);
-            if !is_doubted_again {
-                self.ask(request.id, Pending::Presence);
-            }
-            self.enqueue(request.id, now);
-            return None;
-        }
-        self.seen(request.id, presence, request.cause, now)
-    }
-
-    /// An addition or a deletion of the route has its answer.
-    fn changed(
-        &mut self,
-        op: RouteOp,
-        request: &RouteRequest,
-        answer: RequestOutcome,
-        now: Time,
-    ) -> Option<RouteOutcome> {
-        let honor_peer_passive = self.policy.honor_peer_passive;
-        let entry = self.routes.get_mut(&request.id)?;
-        // A refusal changes nothing.
-        if answer.presence != Presence::Unknown || !matches!(answer.result, Err(RouteError::System(_))) {
-            entry.presence = answer.presence;
-        }
-        if answer.result == Err(RouteError::Occupied) {
-            self.ask(request.id, Pending::Occupant);
-            return None;
-        }
-        if answer.result.is_ok() && entry.session.conv_start == request.conv_start {
-            entry.session.conv_start = None;
-        }
-        self.stats.answered(entry.endpoint, op, answer.result.is_ok(), now, request.conv_start);
-        self.update_installed(request.id);
-        let entry = self.routes.get_mut(&request.id)?;
-        let is_doubted = entry.doubt.is_some();
-        if is_doubted {
-            entry.forget_presence();
-        }
-        let step = entry.step(honor_peer_passive);
-        let gone = entry.leaving.is_some() && step == Step::Nothing;
-        let news = outcome(op, request, entry, now, answer.result, gone);
-        // After a failure, the receiver of the outcome says when to retry.
-        let is_still_wanted = matches!(
-            (entry.desired(honor_peer_passive), op),
-            (Desired::Installed, RouteOp::Add) | (Desired::Absent, RouteOp::Delete)
-        );
-        if gone {
-            self.detach(request.id);
-        } else if answer.result.is_ok() || is_doubted || !is_still_wanted {
-            self.enqueue(request.id, now);
-        }
-        Some(news)
-    }
-
-    /// A request for a route that is another by now, or whose place was to be cleared, has its answer.
-    fn previous_answered(
-        &mut self,
-        op: RouteOp,
-        request: &RouteRequest,
-        answer: RequestOutcome,
-        now: Time,
-    ) -> Option<RouteOutcome> {
-        let honor_peer_passive = self.policy.honor_peer_passive;
-        let entry = self.routes.get_mut(&request.id)?;
-        if answer.presence == Presence::Absent
-            && let Some(rare) = &mut entry.rare
-        {
-            rare.previous.retain(|previous| *previous != request.route);
-        }
-        if op != RouteOp::None {
-            self.stats.answered(entry.endpoint, op, answer.result.is_ok(), now, None);
-        }
-        if entry.doubt.is_some() {
-            entry.forget_presence();
-        }
-        let failed = op == RouteOp::Delete && answer.result.is_err();
-        let gone = entry.leaving.is_some() && entry.step(honor_peer_passive) == Step::Nothing;
-        let withdraws = op == RouteOp::Delete && entry.desired(honor_peer_passive) == Desired::Absent;
-        let is_news = gone || failed || withdraws;
-        let news = is_news.then(|| outcome(op, request, entry, now, answer.result, gone));
-        if gone {
-            self.detach(request.id);
-        } else if !failed {
-            self.enqueue(request.id, now);
-        }
-        news
-    }
-
-    /// Notes whether a route is there, and reports it where that has changed.
-    fn seen(&mut self, id: RouteId, presence: Presence, cause: Option<Doubt>, now: Time) -> Option<RouteOutcome> {
-        let honor_peer_passive = self.policy.honor_peer_passive;
-        let entry = self.routes.get_mut(&id)?;
-        let was_installed = entry.counted_as_installed;
-        entry.presence = presence;
-        if presence == Presence::Absent && was_installed {
-            self.lose(id, cause, now);
-        }
-        self.update_installed(id);
-        let entry = self.routes.get_mut(&id)?;
-        let is_news = entry.counted_as_installed != was_installed || entry.spec.adopted;
-        let gone = entry.leaving.is_some() && entry.step(honor_peer_passive) == Step::Nothing;
-        let news =
-            (gone || is_news).then(|| outcome(RouteOp::None, &RouteRequest::of(entry), entry, now, Ok(()), gone));
-        if gone {
-            self.detach(id);
-        } else {
-            self.enqueue(id, now);
-        }
-        news
-    }
-
-    fn failed(&mut self, id: RouteId, op: RouteOp, error: RouteError, now: Time) -> Option<RouteOutcome> {
-        let entry = self.routes.get_mut(&id)?;
-        if op != RouteOp::None {
-            self.stats.answered(entry.endpoint, op, false, now, None);
-        }
-        Some(outcome(op, &RouteRequest::of(entry), entry, now, Err(error), false))
-    }
-
-    /// Asks a listing.
-    fn ask(&mut self, id: RouteId, what: Pending) {
-        self.last_ticket += 1;
-        let ticket = self.last_ticket;
-        if let Some(entry) = self.routes.get_mut(&id) {
-            entry.rare().pending = Some((what, ticket));
-            self.pending.insert(id);
-        }
-    }
-
-    fn add_previous(&mut self, id: RouteId, previous: KernelRoute) {
-        if let Some(entry) = self.routes.get_mut(&id)
-            && previous != entry.spec.route
-            && !entry.rare().previous.contains(&previous)
-        {
-            entry.rare().previous.push(previous);
-        }
-    }
-
-    /// The kernel takes a deletion without a priority for one of any priority: where the route itself was gone already, it
-    /// has deleted the next one that is equal.
-    fn doubt_namesakes(&mut self, deleted: &KernelRoute, now: Time) {
-        let slots = Slot { priority: 1, ..deleted.slot() }..=Slot { priority: u32::MAX, ..deleted.slot() };
-        let equals = |id: &RouteId| {
-            let route = self.routes.get(id).map(|entry| entry.spec.route);
-            route.is_some_and(|route| KernelRoute { priority: 0, ..route } == *deleted)
-        };
-        let ids: Vec<RouteId> = self.by_slot.range(slots).map(|(_, id)| *id).filter(equals).collect();
-        for id in ids {
-            self.doubt(id, Doubt::Host, now);
-        }
-    }
-
     /// What is known of a route is not certain any more.
     fn doubt(&mut self, id: RouteId, doubt: Doubt, now: Time) {
         let Some(entry) = self.routes.get_mut(&id) else { return };
@@ -556,25 +311,6 @@ impl RoutePlanner {
             }
             self.enqueue(id, now);
         }
-    }
-
-    /// Another process deleted a route that was there: it is restored at once, or after a delay where that happens again and
-    /// again.
-    fn lose(&mut self, id: RouteId, cause: Option<Doubt>, now: Time) {
-        let honor_peer_passive = self.policy.honor_peer_passive;
-        let Some(entry) = self.routes.get_mut(&id) else { return };
-        let restores = entry.desired(honor_peer_passive) == Desired::Installed;
-        let endpoint = entry.endpoint;
-        let mut delay_us = 0;
-        if restores && cause == Some(Doubt::Rival) {
-            let start = Contention { losses: 0, lost_at: now, restore_at: None };
-            let contention = entry.rare().contention.get_or_insert(start);
-            delay_us = contention.lose(now);
-            if let Some(at) = contention.restore_at {
-                self.timers.insert((at, id));
-            }
-        }
-        self.stats.lost(endpoint, restores, delay_us > 0);
     }
 
     fn end_hold(&mut self, id: RouteId) {

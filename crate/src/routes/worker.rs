@@ -26,7 +26,7 @@ use crate::system::sync::{Condvar, Mutex, MutexGuard};
 const RECHECKS_AT_ONCE: usize = 512;
 
 /// Where the threads leave what became of routes.
-pub trait OutcomeSink: Send + Sync {
+pub(crate) trait OutcomeSink: Send + Sync {
     /// Leaves the outcomes of operations; of two for one route the later one counts.
     fn put_outcomes(&self, outcomes: Vec<RouteOutcome>);
 
@@ -35,7 +35,7 @@ pub trait OutcomeSink: Send + Sync {
 }
 
 /// The handle of the threads that keep armed routes in step with their sessions.
-pub struct RouteWorker {
+pub(crate) struct RouteWorker {
     shared: Arc<SharedPlanner>,
     thread: Option<JoinHandle<()>>,
     /// Dropped after the worker's thread, which may wake it.
@@ -47,7 +47,7 @@ impl RouteWorker {
     ///
     /// # Errors
     /// What the system says about a netlink socket, an event descriptor or a thread.
-    pub fn start(policy: ArmingPolicy, sink: Arc<dyn OutcomeSink>) -> std::io::Result<Self> {
+    pub(crate) fn start(policy: ArmingPolicy, sink: Arc<dyn OutcomeSink>) -> std::io::Result<Self> {
         let socket = RouteSocket::new()?;
         let waker = Waker::new()?;
         let wake = waker.clone();
@@ -65,7 +65,7 @@ impl RouteWorker {
     }
 
     /// Arms routes, or replaces what is known of them.
-    pub fn arm(&self, routes: impl IntoIterator<Item = (ArmedRoute, LocalEndpoint, SessionView)>) {
+    pub(crate) fn arm(&self, routes: impl IntoIterator<Item = (ArmedRoute, LocalEndpoint, SessionView)>) {
         let now = clock::now();
         self.shared.change(|planner| {
             for (route, endpoint, session) in routes {
@@ -76,12 +76,12 @@ impl RouteWorker {
 
     /// The counters as they are now, copied.
     #[must_use]
-    pub fn stats(&self) -> RouteStats {
+    pub(crate) fn stats(&self) -> RouteStats {
         self.shared.lock().planner.stats().clone()
     }
 
     /// Lets routes go, after their deletion where `remove` says so.
-    pub fn disarm(&self, routes: impl IntoIterator<Item = (RouteId, u32, bool)>) {
+    pub(crate) fn disarm(&self, routes: impl IntoIterator<Item = (RouteId, u32, bool)>) {
         let now = clock::now();
         self.shared.change(|planner| {
             for (id, generation, remove) in routes {
@@ -91,14 +91,14 @@ impl RouteWorker {
     }
 
     /// Tries again what failed, unless the generation is no longer the newest.
-    pub fn retry(&self, routes: impl IntoIterator<Item = (RouteId, u32)>) {
+    pub(crate) fn retry(&self, routes: impl IntoIterator<Item = (RouteId, u32)>) {
         let now = clock::now();
         self.shared
             .change(|planner| routes.into_iter().for_each(|(id, generation)| planner.retry(id, generation, now)));
     }
 
     /// Tells of sessions that changed at `now`, from when the time that their routes take is counted.
-    pub fn sessions_changed(&self, now: Time, changes: impl IntoIterator<Item = (SessionId, SessionView)>) {
+    pub(crate) fn sessions_changed(&self, now: Time, changes: impl IntoIterator<Item = (SessionId, SessionView)>) {
         self.shared.change(|planner| {
             for (session, view) in changes {
                 planner.session_changed(session, view, now);
@@ -107,7 +107,7 @@ impl RouteWorker {
     }
 
     /// Tells of links whose interface has another index now, or, with 0, is gone.
-    pub fn links_changed(&self, links: impl IntoIterator<Item = (LinkId, u32)>) {
+    pub(crate) fn links_changed(&self, links: impl IntoIterator<Item = (LinkId, u32)>) {
         let now = clock::now();
         self.shared
             .change(|planner| links.into_iter().for_each(|(link, index)| planner.link_changed(link, index, now)));

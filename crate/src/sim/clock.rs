@@ -1,9 +1,10 @@
-//! A host's own clock: it began somewhere, and it is a little fast or slow.
+//! The clock of a host: it has an offset from the clock of the world, and it drifts.
 
 use crate::protocol::time::Time;
 
 const MILLION: u64 = 1_000_000;
 
+/// The clock of a host.
 #[derive(Clone, Copy, Debug)]
 pub struct Clock {
     offset_us: u64,
@@ -12,20 +13,20 @@ pub struct Clock {
 }
 
 impl Clock {
-    /// A clock that showed `offset_us` when the world began and gains `ppm` millionths.
+    /// A clock that showed `offset_us` at time 0 of the world, and gains `ppm` millionths.
     #[must_use]
     pub const fn new(offset_us: u64, ppm: i32) -> Self {
         Self { offset_us, rate: MILLION.saturating_add_signed(ppm as i64) }
     }
 
-    /// What the clock shows at a time of the world's.
+    /// The time on this clock at a time of the world.
     #[must_use]
     pub const fn local(&self, world: Time) -> Time {
         let ticks = if self.rate == MILLION { world.micros() } else { world.micros() * self.rate / MILLION };
         Time::from_micros(self.offset_us + ticks)
     }
 
-    /// The first time of the world's at which the clock shows this.
+    /// The first time of the world at which this clock shows `local`.
     #[must_use]
     pub const fn world(&self, local: Time) -> Time {
         let ticks = local.micros().saturating_sub(self.offset_us);
@@ -38,7 +39,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_deadline_is_met_at_the_first_time_that_shows_it() {
+    fn the_world_time_of_a_local_time_is_the_first_at_which_the_clock_shows_the_local_time() {
         for ppm in [-200, -1, 0, 1, 200] {
             let clock = Clock::new(77, ppm);
             for us in (1..2_000_000u64).step_by(9_973) {

@@ -1,4 +1,4 @@
-//! Every Down must have an explanation: silence, by the kernel's arrival times, or a packet that said so.
+//! Explains every Down: by silence in the arrival times of the kernel, or by a packet that said so.
 
 use std::collections::VecDeque;
 
@@ -11,19 +11,19 @@ use crate::protocol::state::{DownReason, State};
 use crate::sim::network::Waiting;
 use crate::sim::violation::Violation;
 
-/// The turn in which a session changed.
+/// The turn in which a session changed its state.
 pub(super) struct Turn<'a> {
     pub lateness_us: u64,
     pub read: &'a [Waiting],
     pub unread: &'a VecDeque<Waiting>,
-    /// In Up, only packets that name us are heard.
+    /// A session that is Up accepts only packets that name its discriminator.
     pub strict: bool,
 }
 
-/// Looks for what a transition says it came from: in what was read in the turn, and in what was not.
+/// Checks the cause of a transition against the datagrams that the turn read, and those that it left unread.
 ///
 /// # Errors
-/// Where it is not there.
+/// The datagrams do not confirm the cause.
 pub(super) fn explain(engine: &Engine, path: Path, change: &Transition, turn: &Turn<'_>) -> Result<(), Violation> {
     let Some((session, _)) = engine.session(change.id) else { return Ok(()) };
     if change.to != State::Down || change.from == State::AdminDown {
@@ -40,7 +40,7 @@ fn was_silent(session: &Session, path: Path, change: &Transition, turn: &Turn<'_
     let Turn { lateness_us, unread, .. } = *turn;
     let objection =
         |text: String| Err(Violation::new(change.at, format!("{:?} timed out {text}: {change:?}", change.id)));
-    let Some(last_rx) = change.last_rx else { return objection("without having heard anything".into()) };
+    let Some(last_rx) = change.last_rx else { return objection("without a received packet".into()) };
     let detect_time_us = session.detect_time_us();
     let deadline = last_rx.plus(detect_time_us);
     if change.at < deadline {
@@ -55,13 +55,13 @@ fn was_silent(session: &Session, path: Path, change: &Transition, turn: &Turn<'_
         waiting.flight.path == path && waiting.arrival <= deadline && readable(waiting).is_some_and(counts)
     };
     if let Some(waiting) = unread.iter().find(good) {
-        return objection(format!("with a packet of {} us unread", waiting.arrival.micros()));
+        return objection(format!("while a packet that arrived at {} us was unread", waiting.arrival.micros()));
     }
     if lateness_us > detect_time_us / 4 && change.at < deadline.plus(session.tx_interval_us()) {
-        return objection(format!("in a turn that was {lateness_us} us late, without a grace"));
+        return objection(format!("in a turn that was {lateness_us} us late, without an extension"));
     }
     if lateness_us >= 1_000 && change.local_stall_us < lateness_us {
-        return objection(format!("and does not tell of our own lateness of {lateness_us} us"));
+        return objection(format!("without reporting that the turn was {lateness_us} us late"));
     }
     Ok(())
 }
@@ -80,7 +80,7 @@ fn peer_said_so(session: &Session, path: Path, change: &Transition, turn: &Turn<
     if told {
         return Ok(());
     }
-    Err(Violation::new(change.at, format!("nobody told {:?} to go Down: {change:?}", change.id)))
+    Err(Violation::new(change.at, format!("no packet took {:?} Down: {change:?}", change.id)))
 }
 
 fn readable(waiting: &Waiting) -> Option<ControlPacket> {

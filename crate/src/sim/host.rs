@@ -1,122 +1,71 @@
 //! One host: an engine, the socket before it, the routes behind it, and a thread whose turns come late.
 
+mod routes;
+
 use std::collections::VecDeque;
-use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::net::SocketAddr;
 
-use nix::errno::Errno;
-
-use crate::engine::stats::LocalEndpoint;
 use crate::engine::{Datagram, Engine, Event, Path, SessionId, SessionSpec, Transition, Transmit};
 use crate::net::send_queue::SendQueue;
-use crate::net::tx_socket::{Outgoing, SendBuffer, TX_CHARGE, Wire};
+use crate::net::tx_socket::Outgoing;
 use crate::protocol::liveness::Identity;
 use crate::protocol::liveness::packet::ControlPacket;
-use crate::protocol::rules::{ROBUST, Rules};
-use crate::protocol::session::Policy;
+use crate::protocol::policy::Policy;
 use crate::protocol::state::State;
 use crate::protocol::time::Time;
-use crate::routes::armed::{AffectedRoutes, ArmedRoute, ArmingPolicy, HOLD_US, SessionView};
-use crate::routes::kernel_route::{KernelRoute, Occupant};
-use crate::routes::outcome::RouteId;
+use crate::routes::armed::{ArmedRoute, ArmingPolicy, HOLD_US, SessionView};
 use crate::routes::planner::RoutePlanner;
 use crate::sim::clock::Clock;
 use crate::sim::explanations::{self, Turn};
+use crate::sim::host_spec::{HostSpec, RouteKind};
 use crate::sim::invariant_checker::InvariantChecker;
-use crate::sim::kernel::{Kernel, KernelFaults, Notice, RivalAct};
+use crate::sim::kernel::{Kernel, Notice};
 use crate::sim::network::{Flight, HostId, Waiting};
 use crate::sim::random::Random;
 use crate::sim::violation::Violation;
+use crate::sim::wire::SimulatedWire;
 
 /// Our protocol number in the kernel's tables, and another process's.
 pub(super) const OURS: u8 = 186;
 pub(super) const THEIRS: u8 = 4;
 
-/// As the driver's: entries that would surface so soon are put back where they belong.
+/// As the driver: detect entries that are due within this time are put back to the deadlines of their sessions.
 const QUIET_US: u64 = 1_500;
 
-/// So long the kernel keeps a packet for a neighbour that does not answer: three requests, a second apart.
-const NEIGHBOUR_WAIT_US: u64 = 3_000_000;
-
-/// Packets of live sessions that wait for room at most.
+/// The most packets of sessions that are Up which wait for room in the send buffer.
 const MOST_OUT: usize = 1_024;
 
-/// How much later a change by another process is noticed, at most.
+/// How late, at most, the monitor hears of a change by another process.
 const NOTICE_US: u64 = 5_000;
 
-/// What a host is like.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub struct HostSpec {
-    pub rules: &'static Rules,
-    pub min_tx_floor_us: u32,
-    pub max_tx_ceil_us: u32,
-    pub backoff_max_us: u32,
-    /// It observes only, and says so: it has no routes in its care.
-    pub passive: bool,
-    pub honor_peer_passive: bool,
-    /// In Up it hears only packets that name it.
-    pub require_discriminator: bool,
-    /// By so many millionths its clock gains.
-    pub clock_ppm: i32,
-    /// Each turn of its thread comes up to so late.
-    pub lateness_us: u64,
-    /// Its packets may leave so much early, in company.
-    pub tx_slack_us: u16,
-    /// So many datagrams are read in one turn at most.
-    pub read_budget: usize,
-    /// So many datagrams wait in the socket at most.
-    pub socket_room: usize,
-    /// So many datagrams to hosts that do not answer wait in the socket's send buffer at most.
-    pub send_room: usize,
-    pub kernel: KernelFaults,
-}
-
-impl Default for HostSpec {
-    fn default() -> Self {
-        Self {
-            rules: &ROBUST,
-            min_tx_floor_us: 10_000,
-            max_tx_ceil_us: 1_000_000,
-            backoff_max_us: 1_000_000,
-            passive: false,
-            honor_peer_passive: false,
-            require_discriminator: false,
-            clock_ppm: 0,
-            lateness_us: 0,
-            tx_slack_us: 0,
-            read_budget: 1_024,
-            socket_room: 1_024,
-            send_room: 4_096,
-            kernel: KernelFaults::default(),
-        }
-    }
-}
-
-/// A route that follows a session, as the simulator knows it.
+/// The simulator's record of a route that follows a session.
 #[derive(Clone, Copy, Debug)]
 struct Kept {
     armed: ArmedRoute,
-    /// It was in the kernel when last looked at.
+    /// Whether the kernel held the route at the last check.
     held: bool,
-    /// A predecessor left it. It stays until then, unless its session comes Up or another process deletes it.
+    /// A previous process left the route. Until this time it may stay while its session is Down, unless its session comes Up or
+    /// another process deletes it.
     adopted_until: Option<Time>,
 }
 
-/// How a session's routes are to be treated.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct RouteKind {
-    pub no_uninstall: bool,
-    pub conflict: bool,
-}
-
+/// A simulated host.
 pub struct Host {
+    /// Its number.
     pub id: HostId,
+    /// Its settings.
     pub spec: HostSpec,
+    /// Its engine.
     pub engine: Engine,
-    /// What the engine told, where `record` says so.
+    /// The transitions that the engine reported while `record` was set.
     pub transitions: Vec<Transition>,
+    /// The round trips that the engine reported while `record` was set, in microseconds.
     pub long_round_trips_us: Vec<u64>,
+    /// The packets that were sent while `record` was set, with their times.
     pub sent: Vec<(Time, ControlPacket)>,
+    /// Whether transitions, round trips and packets are recorded.
     pub record: bool,
+    /// Its clock.
     pub clock: Clock,
     pub(super) alive: bool,
     pub(super) stalled_until: Option<Time>,
@@ -137,7 +86,7 @@ pub struct Host {
     routes: Vec<Kept>,
     planner: RoutePlanner,
     kernel: Kernel,
-    /// On their way to the orders.
+    /// Notices that the monitor has not heard yet, each with the time when it hears.
     notices: VecDeque<(Time, Notice)>,
     checker: InvariantChecker,
     random: Random,
@@ -145,7 +94,7 @@ pub struct Host {
 
 impl Host {
     pub(super) fn new(id: HostId, spec: HostSpec, mut random: Random) -> Self {
-        // No two machines started together, but for those of tests that count microseconds.
+        // Clocks begin at different times, except in tests that count microseconds: those have a drift of 0.
         let offset_us = if spec.clock_ppm == 0 { 0 } else { random.up_to(1 << 40) };
         let kernel = Kernel::new(random.fork(), spec.kernel, THEIRS);
         Self {
@@ -182,7 +131,7 @@ impl Host {
     /// The state of a session.
     ///
     /// # Panics
-    /// Where there is none of this id.
+    /// If no session has this id.
     #[must_use]
     pub fn state(&self, id: u32) -> State {
         self.engine.session(SessionId(id)).expect("a session of this id").0.state()
@@ -198,47 +147,11 @@ impl Host {
 
     fn start_session(&mut self, spec: SessionSpec, now: Time) {
         let discr = self.engine.draw_discriminator();
-        self.engine.add_session(self.clock.local(now), spec, discr).expect("room for a session, and a new id");
+        self.engine
+            .add_session(self.clock.local(now), spec, discr)
+            .expect("an engine with room, and an id that is new");
         self.checker.added(&self.engine, spec.id, spec.path);
         self.wake_at = Some(now);
-    }
-
-    fn add_route(&mut self, session: SessionSpec, kind: RouteKind, now: Time) {
-        if self.spec.passive {
-            return;
-        }
-        let number = self.routes.len() as u32;
-        let route = KernelRoute {
-            table: 254,
-            destination: Ipv4Addr::from(0x0A09_0000 + number).into(),
-            prefix_length: 32,
-            source: session.path.local,
-            next_hop: session.path.peer,
-            interface: session.path.link.0,
-            protocol: OURS,
-            priority: 0,
-        };
-        let armed = ArmedRoute {
-            id: RouteId(number),
-            session: session.id,
-            generation: 1,
-            route,
-            no_uninstall: kind.no_uninstall,
-            admin_down: false,
-            adopted: false,
-        };
-        if kind.conflict {
-            self.kernel.act(&route, RivalAct::Occupy);
-        }
-        self.routes.push(Kept { armed, held: false, adopted_until: None });
-        self.arm(number as usize, now);
-    }
-
-    fn arm(&mut self, at: usize, now: Time) {
-        let armed = self.routes[at].armed;
-        let view = view(&self.engine, armed.session, None);
-        self.planner.arm(armed, LocalEndpoint::OTHER, view, self.clock.local(now));
-        self.kernel_at = Some(now);
     }
 
     /// Takes a session and its routes out of service, or puts them back.
@@ -257,15 +170,6 @@ impl Host {
         self.wake_at = Some(now);
     }
 
-    /// Takes one route out of service, or puts it back; its session goes on.
-    pub(super) fn admin_route(&mut self, at: usize, down: bool, now: Time) {
-        let Some(kept) = self.routes.get_mut(at) else { return };
-        (kept.armed.admin_down, kept.armed.adopted) = (down, false);
-        kept.adopted_until = kept.adopted_until.filter(|_| !down);
-        kept.armed.generation += 1;
-        self.arm(at, now);
-    }
-
     pub(super) fn update(&mut self, spec: SessionSpec, now: Time) {
         self.engine.update_session(self.clock.local(now), spec.id, spec.timers, spec.peer_port);
         self.checker.touched(&self.engine, spec.id);
@@ -274,11 +178,7 @@ impl Host {
         }
     }
 
-    pub(super) fn set_kernel_faults(&mut self, faults: KernelFaults) {
-        self.kernel.set_faults(faults);
-    }
-
-    /// The process ends without a word.
+    /// The process ends without an announcement.
     pub(super) fn kill(&mut self) {
         self.alive = false;
         for spec in &self.sessions {
@@ -293,7 +193,8 @@ impl Host {
         (self.wake_at, self.kernel_at, self.stalled_until) = (None, None, None);
     }
 
-    /// A new process: new discriminators, nothing remembered but the routes that it finds, where it adopts them.
+    /// Starts a new process with new discriminators. It adopts the routes in the kernel if `adopts` is set, and deletes them
+    /// otherwise.
     pub(super) fn start(&mut self, now: Time, adopts: bool) {
         self.alive = true;
         if !adopts {
@@ -315,66 +216,6 @@ impl Host {
         }
     }
 
-    pub(super) fn route_count(&self) -> usize {
-        self.routes.len()
-    }
-
-    /// Somebody else does something with the slot of a route; who is there to hear it hears of it soon.
-    pub(super) fn change_route(&mut self, at: usize, act: RivalAct, now: Time) {
-        let Some(kept) = self.routes.get_mut(at) else { return };
-        self.kernel.act(&kept.armed.route, act);
-        self.collect_notices(now);
-    }
-
-    /// A link of this host goes for a moment, and its routes with it.
-    pub(super) fn flush(&mut self, link: u32, now: Time) {
-        self.kernel.flush(AffectedRoutes { interfaces: vec![link], ..AffectedRoutes::default() });
-        self.collect_notices(now);
-    }
-
-    fn collect_notices(&mut self, now: Time) {
-        for notice in self.kernel.notices() {
-            for kept in &mut self.routes {
-                if !self.kernel.tables().holds(&kept.armed.route) {
-                    (kept.held, kept.adopted_until) = (false, None);
-                }
-            }
-            if self.alive {
-                let heard_at = now.plus(self.random.up_to(NOTICE_US));
-                let last = self.notices.back().map_or(now, |(at, _)| *at);
-                self.notices.push_back((heard_at.max(last), notice));
-            }
-        }
-    }
-
-    /// What the thread that listens to the kernel does: tells what it heard, ends holds and delays, and lists what only a
-    /// listing can tell. Gives whether there was anything.
-    fn listen(&mut self, now: Time) -> bool {
-        let local = self.clock.local(now);
-        let mut heard = self.planner.poll_deadline().is_some_and(|end| end <= local);
-        while self.notices.front().is_some_and(|(at, _)| *at <= now)
-            && let Some((_, notice)) = self.notices.pop_front()
-        {
-            heard = true;
-            match notice {
-                Notice::Gone(route) => self.planner.lost(&route, local),
-                Notice::Taken(slot) => self.planner.taken(&slot, local),
-                Notice::AffectedRoutes(affected) => {
-                    let mut from = Some((SessionId(0), RouteId(0)));
-                    while let Some(start) = from {
-                        from = self.planner.recheck(&affected, start, 2, local);
-                    }
-                }
-            }
-        }
-        self.planner.handle_timeout(local);
-        if self.planner.has_questions() {
-            self.kernel.list(&mut self.planner, local);
-            heard = true;
-        }
-        heard
-    }
-
     /// A datagram reached the socket.
     pub(super) fn arrive(&mut self, flight: Flight, now: Time) {
         if !self.alive {
@@ -390,7 +231,7 @@ impl Host {
         self.wake_at = Some(self.wake_at.map_or(woken_at, |at| at.min(woken_at)));
     }
 
-    /// When something happens here next.
+    /// When `run` has something to do next.
     pub(super) fn next(&self) -> Option<Time> {
         let turn_at = self.wake_at.map(|at| self.stalled_until.map_or(at, |until| until.max(at)));
         let heard_at = self.notices.front().map(|(at, _)| *at);
@@ -398,13 +239,13 @@ impl Host {
         [turn_at, self.kernel_at, heard_at, hold_end].into_iter().flatten().min()
     }
 
-    /// Another host answers again: what waited for its address has no use for it any more, and leaves the send buffer.
+    /// Another host is reachable again: the packets that waited for its link address leave the send buffer.
     pub(super) fn answered(&mut self, other: HostId) {
         self.unsent.retain(|(_, to)| *to != other);
     }
 
-    /// Runs what is due. What is sent goes to `send`, which tells whether the other host's address is known: a packet waits
-    /// for it else.
+    /// Runs what is due. Each packet goes to `send`, which says whether the link address of the other host is known. If it is
+    /// not, the packet waits in the send buffer.
     pub(super) fn run(&mut self, now: Time, mut send: impl FnMut(&Outgoing) -> bool) -> Result<(), Violation> {
         let mut changed = false;
         if self.stalled_until.is_some_and(|until| until <= now) {
@@ -413,7 +254,7 @@ impl Host {
         if self.stalled_until.is_none() && self.wake_at.is_some_and(|at| at <= now) {
             changed = self.turn(now, &mut send)?;
         }
-        let heard = self.alive && self.listen(now);
+        let heard = self.alive && self.monitor(now);
         if changed || heard || self.planner.has_work() || self.kernel_at.is_some_and(|at| at <= now) {
             self.run_kernel(now)?;
         }
@@ -430,14 +271,15 @@ impl Host {
         let read_until = self.read_socket(local);
         self.engine.handle_timeout(local, read_until);
         self.engine.transmit_ahead(local);
-        let changed = self.tell(local, lateness_us)?;
+        let changed = self.take_events(local, lateness_us)?;
         while let Some(transmit) = self.engine.poll_transmit() {
             self.checker.transmitted(&self.engine, local, &transmit)?;
             if let Some(id) = self.checker.session_of(&transmit.path) {
                 self.touched.push(id);
             }
             if self.record {
-                self.sent.push((now, ControlPacket::unmarshal(&transmit.bytes).expect("the checker has read it")));
+                self.sent
+                    .push((now, ControlPacket::unmarshal(&transmit.bytes).expect("the checker decoded this packet")));
             }
             self.enqueue(&transmit);
         }
@@ -458,7 +300,7 @@ impl Host {
             let deadline = deadline.map(|deadline| self.clock.world(deadline).max(now));
             deadline.map(|at| at.plus(self.random.up_to(self.spec.lateness_us)))
         } else {
-            // The next turn follows at once, and a turn takes some time.
+            // The next turn follows at once; a turn takes some time.
             Some(now.plus(50))
         };
         Ok(changed)
@@ -476,7 +318,7 @@ impl Host {
         }
     }
 
-    /// Reads what the turn's budget allows; gives the time up to which nothing is left unread.
+    /// Reads as many datagrams as the turn's budget allows. Returns the time before which no datagram is unread.
     fn read_socket(&mut self, local: Time) -> Time {
         self.read.clear();
         let mut read_until = local;
@@ -498,7 +340,7 @@ impl Host {
         if self.socket.is_empty() { local } else { read_until }
     }
 
-    fn tell(&mut self, local: Time, lateness_us: u64) -> Result<bool, Violation> {
+    fn take_events(&mut self, local: Time, lateness_us: u64) -> Result<bool, Violation> {
         let mut changed = false;
         while let Some(event) = self.engine.poll_event() {
             self.checker.reported(local, &event)?;
@@ -535,59 +377,7 @@ impl Host {
     }
 
     fn path(&self, id: SessionId) -> Path {
-        self.sessions.iter().find(|spec| spec.id == id).expect("sessions are added here").path
-    }
-
-    fn run_kernel(&mut self, now: Time) -> Result<(), Violation> {
-        let local = self.clock.local(now);
-        self.kernel.run(&mut self.planner, local);
-        self.collect_notices(now);
-        self.kernel_at = self.kernel.next().map(|at| self.clock.world(at).max(now.plus(1)));
-        if self.is_settled() {
-            self.check_routes(local)?;
-        }
-        Ok(())
-    }
-
-    /// Nothing is asked of the kernel any more.
-    pub(super) fn is_settled(&self) -> bool {
-        let is_delayed = |kept: &Kept| self.planner.restore_at(kept.armed.id).is_some();
-        let is_quiet = self.notices.is_empty() && !self.routes.iter().any(is_delayed);
-        !self.alive || (is_quiet && self.kernel.is_settled(&self.planner))
-    }
-
-    /// The kernel is settled: a route is there if its session is Up, each exception by its own rule.
-    fn check_routes(&mut self, local: Time) -> Result<(), Violation> {
-        for kept in &mut self.routes {
-            let Some((session, _)) = self.engine.session(kept.armed.session) else { continue };
-            let ArmedRoute { route, no_uninstall, admin_down, .. } = kept.armed;
-            let held = self.kernel.tables().holds(&route);
-            let is_foreign = matches!(self.kernel.tables().occupant(&route), Occupant::Foreign(_));
-            let up = session.state() == State::Up && !admin_down;
-            let adopted = kept.adopted_until.is_some_and(|until| local < until);
-            let stays = no_uninstall || (self.spec.honor_peer_passive && session.peer_is_passive() && !admin_down);
-            let wanted = if up {
-                held || is_foreign
-            } else if adopted {
-                held
-            } else if stays {
-                held || !kept.held || !no_uninstall
-            } else {
-                !held
-            };
-            if !wanted {
-                let text = format!(
-                    "route {} of {:?}, {:?}, in the kernel: {held}; before: {}; {kept:?}",
-                    route.destination,
-                    kept.armed.session,
-                    session.state(),
-                    kept.held,
-                );
-                return Err(Violation::new(local, text));
-            }
-            kept.held = held;
-        }
-        Ok(())
+        self.sessions.iter().find(|spec| spec.id == id).expect("a session that was added to this host").path
     }
 
     /// Checks all sessions at the end.
@@ -600,41 +390,14 @@ impl Host {
         self.checker.all_have_their_timers(&self.engine, local)
     }
 
-    /// When a session sends next, as the world counts.
+    /// When a session sends next, by the clock of the world.
     pub(super) fn next_tx(&self, id: SessionId) -> Option<Time> {
         Some(self.clock.world(self.engine.session(id)?.0.next_tx()?))
     }
 
-    /// The thread is not run until then.
+    /// The thread does not run until this time.
     pub(super) fn stall(&mut self, until: Time) {
         self.stalled_until = Some(self.stalled_until.map_or(until, |other| other.max(until)));
-    }
-}
-
-/// The socket's other side: a network in which a packet to a host that does not answer ARP waits in the send buffer, until
-/// the kernel gives it up.
-struct SimulatedWire<'a, S> {
-    now: Time,
-    room: usize,
-    unsent: &'a mut VecDeque<(Time, HostId)>,
-    send: &'a mut S,
-}
-
-impl<S: FnMut(&Outgoing) -> bool> Wire for SimulatedWire<'_, S> {
-    fn send(&mut self, packets: &[Outgoing], _: impl FnMut(usize, Errno)) -> usize {
-        for (at, packet) in packets.iter().enumerate() {
-            if self.unsent.len() >= self.room {
-                return at;
-            }
-            if !(self.send)(packet) {
-                self.unsent.push_back((self.now.plus(NEIGHBOUR_WAIT_US), destination(packet)));
-            }
-        }
-        packets.len()
-    }
-
-    fn send_buffer(&self) -> SendBuffer {
-        SendBuffer { size: self.room * TX_CHARGE, used: self.unsent.len() * TX_CHARGE }
     }
 }
 
@@ -662,17 +425,4 @@ fn new_engine(spec: &HostSpec, random: &mut Random) -> Engine {
 
 fn arming(spec: &HostSpec) -> ArmingPolicy {
     ArmingPolicy { take_over: false, honor_peer_passive: spec.honor_peer_passive }
-}
-
-/// The host that a packet goes to: `path_of` has made its address.
-pub(super) fn destination(packet: &Outgoing) -> HostId {
-    let IpAddr::V4(address) = packet.destination.ip() else { unreachable!("hosts have IPv4 addresses") };
-    HostId(address.octets()[3])
-}
-
-/// The path of a session between two hosts over the link of this number.
-#[must_use]
-pub fn path_of(local: HostId, peer: HostId, link: u32) -> Path {
-    let address = |id: HostId| IpAddr::from([10, 0, 0, id.0]);
-    Path { link: crate::engine::stats::LinkId(link), local: address(local), peer: address(peer) }
 }

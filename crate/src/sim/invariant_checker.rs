@@ -1,5 +1,5 @@
-//! The invariants of one engine after every call, whatever its input. The checker sees every input and output and keeps its
-//! own record. The simulator and the fuzzer use the same checker.
+//! The invariants of one engine, which hold after every call with any input. The checker sees every input and output and
+//! keeps a record of its own. The simulator and the fuzzer use the same checker.
 
 use std::collections::BTreeMap;
 
@@ -17,7 +17,7 @@ use crate::sim::violation::Violation;
 pub struct InvariantChecker {
     sessions: BTreeMap<SessionId, Seen>,
     by_path: FxHashMap<Path, SessionId>,
-    /// By state: sessions that entered and left it, were added to it, were removed from it.
+    /// For each state: the sessions that entered it or were added in it, less those that left it or were removed in it.
     in_and_out: [i64; State::ALL.len()],
 }
 
@@ -31,7 +31,7 @@ struct Seen {
 }
 
 impl InvariantChecker {
-    /// A session was added. It enters the world out of service, and its first event puts it into it.
+    /// A session was added. It counts as AdminDown until its first event, which reports Down.
     pub fn added(&mut self, engine: &Engine, id: SessionId, path: Path) {
         let least_interval_us = engine.session(id).map_or(0, |(session, _)| session.tx_interval_us());
         self.sessions.insert(id, Seen { path, state: State::AdminDown, last_tx: None, least_interval_us });
@@ -39,7 +39,7 @@ impl InvariantChecker {
         self.in_and_out[State::AdminDown as usize] += 1;
     }
 
-    /// A session was removed; its events have been shown before.
+    /// A session was removed, after all of its events were passed to `reported`.
     pub fn removed(&mut self, id: SessionId) {
         let Some(seen) = self.sessions.remove(&id) else { return };
         self.by_path.remove(&seen.path);
@@ -52,62 +52,68 @@ impl InvariantChecker {
         self.by_path.get(path).copied()
     }
 
-    /// Something was done with a session: a packet handed in, or other timers.
+    /// A session received a packet or got other timers.
     pub fn touched(&mut self, engine: &Engine, id: SessionId) {
         if let (Some(seen), Some((session, _))) = (self.sessions.get_mut(&id), engine.session(id)) {
             seen.least_interval_us = seen.least_interval_us.min(session.tx_interval_us());
         }
     }
 
-    /// A datagram came out at `now`.
+    /// The engine sent a datagram at `now`.
     ///
     /// # Errors
-    /// Where it belongs to no session, is no packet of ours, or comes sooner than 0.75 × the transmit interval after
-    /// the last (0.9 ×, unless the peer's detection multiplier is 1).
+    /// The datagram belongs to no session, is not a packet of the session, or leaves sooner than 0.9 × the transmit interval
+    /// after the previous one (0.75 × if the peer's detection multiplier is 1).
     pub fn transmitted(&mut self, engine: &Engine, now: Time, transmit: &Transmit) -> Result<(), Violation> {
         let id = self.by_path.get(&transmit.path);
         let seen = id.and_then(|id| self.sessions.get_mut(id));
         let (Some(id), Some(seen)) = (id, seen) else {
-            return Err(Violation::new(now, "a packet of no session was sent"));
+            return Err(Violation::new(now, "the engine sent a packet of an unknown session"));
         };
         let Some((session, _)) = engine.session(*id) else {
-            return Err(Violation::new(now, "a packet of a session that is gone was sent"));
+            return Err(Violation::new(now, "the engine sent a packet of a removed session"));
         };
         let packet = ControlPacket::unmarshal(&transmit.bytes)
-            .map_err(|error| Violation::new(now, format!("what was sent is no packet: {error}")))?;
+            .map_err(|error| Violation::new(now, format!("the engine sent an invalid packet: {error}")))?;
         if packet.local_discr != session.local_discr() {
-            return Err(Violation::new(now, format!("{id:?} sent under a discriminator that is not its own")));
+            return Err(Violation::new(now, format!("{id:?} sent a packet with the discriminator of another session")));
         }
         let interval_us = session.tx_interval_us();
         let least_us = seen.least_interval_us.min(interval_us);
         let least_us = if session.peer().detect_mult == 1 { least_us - least_us / 4 } else { least_us - least_us / 10 };
         let gap_us = seen.last_tx.map(|last| now.since(last));
         if let Some(gap_us) = gap_us.filter(|gap_us| *gap_us < least_us && gap_us * 4 < 3 * seen.least_interval_us) {
-            return Err(Violation::new(now, format!("{id:?} sent {gap_us} us after the last, {least_us} at least")));
+            return Err(Violation::new(
+                now,
+                format!("{id:?} sent a packet {gap_us} us after the previous one; expected at least {least_us} us"),
+            ));
         }
         seen.last_tx = Some(now);
         seen.least_interval_us = interval_us;
         Ok(())
     }
 
-    /// An event came out at `now`.
+    /// The engine reported an event at `now`.
     ///
     /// # Errors
-    /// Where a transition does not follow from the one before, is none that the state table has, or has a cause or a
-    /// reason that does not fit.
+    /// A transition leaves another state than the previous one entered, is not in the state table, or has a cause or a reason
+    /// that the state table does not give it.
     pub fn reported(&mut self, now: Time, event: &Event) -> Result<(), Violation> {
         let Event::Transition(to) = event else { return Ok(()) };
         let Some(seen) = self.sessions.get_mut(&to.id) else {
-            return Err(Violation::new(now, format!("{:?} is reported of and does not exist", to.id)));
+            return Err(Violation::new(
+                now,
+                format!("the engine reported a transition of {:?}, which does not exist", to.id),
+            ));
         };
         if to.from != seen.state {
             return Err(Violation::new(
                 now,
-                format!("{:?} was {:?} and is reported to leave {:?}", to.id, seen.state, to.from),
+                format!("{:?} was {:?}, but the reported transition leaves {:?}", to.id, seen.state, to.from),
             ));
         }
         if !is_in_the_state_table(to) {
-            return Err(Violation::new(now, format!("no rule explains {to:?}")));
+            return Err(Violation::new(now, format!("the state table does not have {to:?}")));
         }
         seen.state = to.to;
         self.in_and_out[to.from as usize] -= 1;
@@ -115,10 +121,10 @@ impl InvariantChecker {
         Ok(())
     }
 
-    /// After all outputs were shown: the engine's counters agree with the record.
+    /// Compares the engine's counters with the record. All outputs were passed to the checker before.
     ///
     /// # Errors
-    /// Where the queue is longer than two entries per session, or a counter does not balance.
+    /// The queue has more than two entries for each session, or a counter differs from the record.
     pub fn balances(&self, engine: &Engine, now: Time) -> Result<(), Violation> {
         if engine.queue_len() > 2 * self.sessions.len() {
             let text = format!("{} entries in the queue for {} sessions", engine.queue_len(), self.sessions.len());
@@ -131,46 +137,49 @@ impl InvariantChecker {
             }
         }
         if gauges != self.in_and_out {
-            let text = format!("sessions by state are {:?}, counted {gauges:?}", self.in_and_out);
+            let text = format!("the record has {:?} sessions by state, the counters {gauges:?}", self.in_and_out);
             return Err(Violation::new(now, text));
         }
         Ok(())
     }
 
-    /// The session has the timers that its state wants.
+    /// Checks the timers of a session.
     ///
     /// # Errors
-    /// Where a detect timer or a transmit timer is lost, or one runs that should not.
+    /// A detect timer or a transmit timer that the session's state requires is missing, or one runs that its state excludes.
     pub fn has_its_timers(&self, engine: &Engine, id: SessionId, now: Time) -> Result<(), Violation> {
         let (Some((session, scheduled)), Some(seen)) = (engine.session(id), self.sessions.get(&id)) else {
             return Ok(());
         };
         let state = session.state();
         if state != seen.state {
-            return Err(Violation::new(now, format!("{id:?} is {state:?}, reported was {:?}", seen.state)));
+            return Err(Violation::new(
+                now,
+                format!("{id:?} is {state:?}, but the last reported state is {:?}", seen.state),
+            ));
         }
         match (session.detect_deadline(), scheduled) {
             (Some(deadline), Some(scheduled)) if scheduled <= deadline && state >= State::Init => {}
             (None, None) if state <= State::Down => {}
-            // Nothing was heard: the first valid packet arms detection, and takes a session out of Down.
+            // In Down no packet was accepted: the first one starts detection, and the session leaves Down.
             lost => return Err(Violation::new(now, format!("{id:?}, {state:?}, has detect timers {lost:?}"))),
         }
         if session.next_tx().is_none() && state != State::AdminDown {
-            return Err(Violation::new(now, format!("{id:?}, {state:?}, will never send again")));
+            return Err(Violation::new(now, format!("{id:?}, {state:?}, has no transmit timer")));
         }
         Ok(())
     }
 
-    /// `has_its_timers` for all sessions.
+    /// Checks the timers of all sessions.
     ///
     /// # Errors
-    /// As there.
+    /// As `has_its_timers`.
     pub fn all_have_their_timers(&self, engine: &Engine, now: Time) -> Result<(), Violation> {
         self.sessions.keys().try_for_each(|id| self.has_its_timers(engine, *id, now))
     }
 }
 
-/// The state table of `ARCHITECTURE.md`, with what each change says of itself.
+/// Whether the state table has this transition, with this cause and this reason.
 fn is_in_the_state_table(change: &Transition) -> bool {
     let Transition { from, to, reason, cause, .. } = change;
     match (from, to, cause) {

@@ -14,26 +14,26 @@ use crate::routes::tables::{DesiredRoute, RequestOutcome, Tables, install_over_i
 use crate::sim::random::Random;
 use crate::sim::tables::{Put, SimTables};
 
-/// Waits before a failed operation is tried again, as `ts/installer/backoff.ts` has them.
+/// The delays before a failed request is retried, as in `ts/routes/backoff.ts`.
 const FIRST_RETRY_US: u64 = 100_000;
 const LONGEST_RETRY_US: u64 = 10_000_000;
 
-/// How badly the kernel works.
+/// How the kernel fails. Parts per million are probabilities.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct KernelFaults {
-    /// A message takes up to so long.
+    /// The longest time that a message takes, in microseconds.
     pub latency_us: u64,
-    /// Of a million messages, so many take up to thirty seconds …
+    /// A message takes up to thirty seconds longer.
     pub hang_ppm: u32,
-    /// … and of a million requests so many are refused …
+    /// A request is refused.
     pub fail_ppm: u32,
-    /// … and so many lose their answer, done or not …
+    /// The answer to a request is lost, whether the request was carried out or not.
     pub lose_ppm: u32,
-    /// … and before so many a rival changes the slot that they are about.
+    /// A rival changes the slot of a request before the request is carried out.
     pub rival_ppm: u32,
 }
 
-/// The next hop of another agent like us.
+/// The next hop of routes that another instance of our agent adds.
 pub const RIVAL_HOP: IpAddr = IpAddr::V4(Ipv4Addr::new(10, 0, 0, 250));
 
 const LONGEST_HANG_US: u64 = 30_000_000;
@@ -41,31 +41,34 @@ const LONGEST_HANG_US: u64 = 30_000_000;
 /// What a rival does with a slot.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum RivalAct {
-    /// Takes our route out of it.
+    /// Deletes our route.
     Take,
-    /// Puts a route of theirs in place of the first.
+    /// Replaces the first route by one of its own.
     Occupy,
-    /// Puts a route of theirs before, or behind, what is there.
+    /// Adds a route of its own before the first.
     Prepend,
+    /// Adds a route of its own behind the last.
     Append,
-    /// Puts a route of theirs beside it, with another TOS.
+    /// Adds a route of its own with another TOS, and so in another slot.
     Tos,
-    /// Puts a route of our own protocol number, through another next hop, in place of the first: another agent like us.
+    /// Replaces the first route by one with our protocol number and another next hop, as another instance of our agent would.
     Claim,
-    /// Takes out what is theirs.
+    /// Deletes its own routes.
     Vacate,
 }
 
 impl RivalAct {
+    /// All of them.
     pub const ALL: [Self; 7] =
         [Self::Take, Self::Occupy, Self::Prepend, Self::Append, Self::Tos, Self::Claim, Self::Vacate];
 }
 
-/// What a notification of the kernel's says.
+/// A notification of the kernel.
 #[derive(Clone, Debug)]
 pub enum Notice {
+    /// A route was deleted.
     Gone(KernelRoute),
-    /// A route was put into an empty slot, or in place of another.
+    /// A route was added to an empty slot, or replaced another.
     Taken(Slot),
     /// Links or addresses changed.
     AffectedRoutes(AffectedRoutes),
@@ -75,7 +78,7 @@ pub enum Notice {
 #[derive(Debug)]
 struct Message {
     batch: Batch,
-    /// None where it acts when it is answered.
+    /// `None` if the message takes effect only when it is answered.
     answers: Option<Answers>,
     answered_at: Time,
 }
@@ -87,10 +90,12 @@ struct Answers {
     adds: Vec<RequestOutcome>,
 }
 
-/// One listing on its way: what it says of each question, where it has been taken already.
+/// A listing under way.
 #[derive(Debug)]
 struct Listing {
     questions: Vec<Question>,
+    /// For each question, whether the route is there, and the occupant of its slot; `None` if the tables are read only when the
+    /// listing is answered.
     seen: Option<Vec<(bool, Occupant)>>,
     answered_at: Time,
 }
@@ -100,14 +105,15 @@ struct Retry {
     at: Time,
     id: RouteId,
     generation: u32,
-    /// It failed because the slot of this route is somebody else's: in vain for as long as it is.
+    /// The route, if the request failed because another process occupies its slot. Retries fail until that process leaves.
     conflict: Option<KernelRoute>,
 }
 
+/// A simulated kernel.
 #[derive(Debug)]
 pub struct Kernel {
     held: Held,
-    /// Messages act at any moment before they are answered, and listings take as long as messages do.
+    /// Messages take effect at any moment before they are answered, and listings take as long as messages.
     at_any_moment: bool,
     message: Option<Message>,
     listing: Option<Listing>,
@@ -115,7 +121,7 @@ pub struct Kernel {
     failures: FxHashMap<RouteId, u32>,
 }
 
-/// The tables, and what becomes of requests for them.
+/// The tables, and the faults of requests to them.
 #[derive(Debug)]
 struct Held {
     random: Random,
@@ -123,12 +129,12 @@ struct Held {
     theirs: u8,
     tables: SimTables,
     notices: Vec<Notice>,
-    /// How many routes of theirs our own requests took out.
+    /// How many routes of others our own requests deleted.
     harmed: usize,
 }
 
 impl Kernel {
-    /// `theirs` is the protocol number of whoever is not like us.
+    /// A kernel with empty tables. `theirs` is the protocol number of the rival.
     #[must_use]
     pub fn new(random: Random, faults: KernelFaults, theirs: u8) -> Self {
         let held = Held { random, faults, theirs, tables: SimTables::default(), notices: Vec::new(), harmed: 0 };
@@ -136,69 +142,71 @@ impl Kernel {
         Self { held, at_any_moment: false, message: None, listing: None, retries, failures }
     }
 
-    /// Messages act at any moment before they are answered, and listings take as long as messages do.
+    /// Makes messages take effect at any moment before they are answered, and listings take as long as messages.
     #[must_use]
     pub fn at_any_moment(self) -> Self {
         Self { at_any_moment: true, ..self }
     }
 
-    /// How many routes of theirs our own requests took out: none, if all is well.
+    /// How many routes of others our own requests deleted. A correct planner deletes none.
     #[must_use]
     pub fn harmed(&self) -> usize {
         self.held.harmed
     }
 
-    /// Whoever is not us takes out all that is theirs.
-    pub fn leave_us(&mut self) {
+    /// The rivals delete all of their routes.
+    pub fn remove_rivals(&mut self) {
         let theirs = self.held.theirs;
         let gone = self.held.tables.take(|route| route.protocol == theirs || route.next_hop == RIVAL_HOP);
         self.held.notices.extend(gone.into_iter().map(Notice::Gone));
     }
 
-    /// Puts a route of ours there that nobody here has asked for: a predecessor's.
+    /// Adds a route of ours that a previous process left.
     pub fn leave(&mut self, route: &KernelRoute) {
-        // Where somebody was before, there is none.
+        // In an occupied slot the previous process had no route.
         let _ = self.held.tables.put(route, Put::Exclusive);
     }
 
+    /// Sets the faults.
     pub fn set_faults(&mut self, faults: KernelFaults) {
         self.held.faults = faults;
     }
 
-    /// Somebody else does something with the slot of a route of ours.
+    /// A rival changes the slot of a route of ours.
     pub fn act(&mut self, ours: &KernelRoute, act: RivalAct) {
         self.held.act(ours, act);
     }
 
-    /// A link or an address goes for a moment: the kernel drops routes and does not say which.
+    /// A link or an address goes away and comes back: the kernel drops routes and does not report which.
     pub fn flush(&mut self, affected: AffectedRoutes) {
         self.held.tables.flush(&affected);
         self.held.notices.push(Notice::AffectedRoutes(affected));
     }
 
-    /// What happened in the tables since the last time, as the kernel tells it.
+    /// The notices since the previous call.
     pub fn notices(&mut self) -> Vec<Notice> {
         std::mem::take(&mut self.held.notices)
     }
 
+    /// The tables.
     #[must_use]
     pub fn tables(&self) -> &SimTables {
         &self.held.tables
     }
 
-    /// The process that asked is gone: its answers find nobody, its retries come no more. What it installed stays.
+    /// The process ended: its requests, listings and retries are dropped. The routes that it added stay.
     pub fn abandon(&mut self) {
         (self.message, self.listing) = (None, None);
         self.retries.clear();
         self.failures.clear();
     }
 
-    /// Takes away what a predecessor left.
+    /// Deletes the routes that a previous process left.
     pub fn sweep(&mut self, protocol: u8) {
         self.held.tables.sweep(protocol);
     }
 
-    /// When something happens here next. All times are the host's own.
+    /// When `run` has something to do next, by the host's clock.
     #[must_use]
     pub fn next(&self) -> Option<Time> {
         let answered_at = self.message.as_ref().map(|message| message.answered_at);
@@ -206,7 +214,7 @@ impl Kernel {
         self.retries.iter().map(|retry| retry.at).chain(answered_at).chain(listed_at).min()
     }
 
-    /// Nothing is asked, answered, or tried again with any hope.
+    /// Whether no request, listing or question waits, and every retry is bound to fail.
     #[must_use]
     pub fn is_settled(&self, planner: &RoutePlanner) -> bool {
         self.message.is_none()
@@ -221,7 +229,7 @@ impl Kernel {
         matches!(occupant, Some(Occupant::Foreign(_)))
     }
 
-    /// Works on what is due at `now`, and takes the next message. Gives what there is to tell of the routes.
+    /// Answers what is due at `now`, and takes the next message from the planner. Returns the outcomes.
     pub fn run(&mut self, planner: &mut RoutePlanner, now: Time) -> Vec<RouteOutcome> {
         self.retries.retain(|&Retry { at, id, generation, .. }| {
             if at <= now {
@@ -246,7 +254,7 @@ impl Kernel {
         outcomes
     }
 
-    /// What the keeper does: answers by a listing what only that can tell.
+    /// The work of the monitor: answers the planner's questions by a listing.
     pub fn list(&mut self, planner: &mut RoutePlanner, now: Time) -> Vec<RouteOutcome> {
         if self.listing.is_some() {
             return Vec::new();
@@ -299,7 +307,7 @@ impl Kernel {
         now.plus(random.up_to(latency_us) + hang_us)
     }
 
-    /// As the thread does: each kind is reported before the next is asked for.
+    /// As the route worker: the answers to one kind of request are reported before the next kind is requested.
     fn answer(&mut self, planner: &mut RoutePlanner, message: Message, now: Time) -> Vec<RouteOutcome> {
         let Message { batch: Batch { deletes, looks, adds, .. }, answers, .. } = message;
         let (deleted, seen, added) = match answers {
@@ -329,7 +337,7 @@ impl Kernel {
         outcomes
     }
 
-    /// As the installer does: one retry at a time, which any answer replaces.
+    /// As the installer: each route has at most one retry, and any outcome replaces it.
     fn tried(&mut self, outcomes: &[RouteOutcome], routes: &[(RouteId, KernelRoute)], now: Time) {
         for &RouteOutcome { id, generation, result, .. } in outcomes {
             self.retries.retain(|retry| retry.id != id);
@@ -400,7 +408,7 @@ impl Held {
             RivalAct::Prepend => put(tables, &theirs, Put::Prepend),
             RivalAct::Append => put(tables, &theirs, Put::Append),
             RivalAct::Claim => put(tables, &rival, Put::Replace),
-            // Another slot, whatever else is equal.
+            // With another TOS it is another slot.
             RivalAct::Tos => {
                 let _ = tables.put_tos(&theirs, 4, Put::Prepend);
                 None
@@ -440,7 +448,7 @@ impl Tables for Held {
                 presence = tables.look(route);
                 seen
             });
-            // A next hop that cannot be reached now: only a listing can tell.
+            // The next hop cannot be reached now: the answer to a look proves nothing.
             if seen.is_err() || self.random.chance(self.faults.fail_ppm) { Presence::Unknown } else { presence }
         };
         routes.iter().map(see).collect()

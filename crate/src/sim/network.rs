@@ -1,4 +1,4 @@
-//! The network between the hosts: what it loses, delays, reorders, doubles and damages, all drawn from the seed.
+//! The network between the hosts. It loses, delays, reorders, duplicates and damages packets, as its generator decides.
 
 use std::cmp::Ordering;
 use std::collections::BinaryHeap;
@@ -14,24 +14,25 @@ use crate::sim::random::Random;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct HostId(pub u8);
 
-/// How well packets get from one host to another.
+/// The quality of the path from one host to another. Parts per million are probabilities.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Quality {
+    /// The shortest delay of a packet, in microseconds.
     pub delay_us: u64,
-    /// A packet takes up to so much longer.
+    /// How much longer the delay may be, in microseconds.
     pub jitter_us: u64,
-    /// Of a million packets, so many are lost …
+    /// A packet is lost.
     pub loss_ppm: u32,
-    /// … so many arrive twice …
+    /// A packet arrives twice.
     pub duplicate_ppm: u32,
-    /// … so many are overtaken: they take twice the longest time …
+    /// A packet is overtaken: it takes twice the longest delay.
     pub reorder_ppm: u32,
-    /// … and so many arrive with a bit flipped, or cut short.
+    /// A packet arrives with one bit flipped, or cut short.
     pub corrupt_ppm: u32,
 }
 
 impl Quality {
-    /// The longest that a packet can take.
+    /// The longest delay of a packet, in microseconds.
     #[must_use]
     pub const fn slowest_us(&self) -> u64 {
         (self.delay_us + self.jitter_us) * if self.reorder_ppm > 0 { 2 } else { 1 }
@@ -41,13 +42,19 @@ impl Quality {
 /// A packet on its way.
 #[derive(Clone, Copy, Debug)]
 pub struct Flight {
+    /// When it arrives.
     pub at: Time,
+    /// Packets that arrive at the same time arrive in this order.
     order: u64,
+    /// The receiver.
     pub to: HostId,
-    /// As the receiver sees it.
+    /// The path from the receiver's side.
     pub path: Path,
+    /// The payload.
     pub bytes: [u8; PACKET_LEN],
+    /// How many bytes of the payload arrive.
     pub length: u8,
+    /// Whether the network damaged it.
     pub corrupted: bool,
 }
 
@@ -58,6 +65,7 @@ pub(super) struct Waiting {
     pub flight: Flight,
 }
 
+/// The network between all hosts.
 #[derive(Debug)]
 pub struct Network {
     random: Random,
@@ -70,6 +78,7 @@ pub struct Network {
 }
 
 impl Network {
+    /// A network without packets. `usual` is the quality of every path.
     #[must_use]
     pub fn new(random: Random, usual: Quality) -> Self {
         Self {
@@ -83,44 +92,47 @@ impl Network {
         }
     }
 
+    /// The quality of a path.
     #[must_use]
     pub fn quality(&self, from: HostId, to: HostId) -> Quality {
         self.unusual.get(&(from, to)).copied().unwrap_or(self.usual)
     }
 
+    /// Sets the quality of one path.
     pub fn set_quality(&mut self, from: HostId, to: HostId, quality: Quality) {
         self.unusual.insert((from, to), quality);
         self.slowest_us = self.slowest_us.max(quality.slowest_us());
     }
 
-    /// The quality of all paths that were given none of their own.
+    /// Sets the quality of the paths for which `set_quality` was not called.
     pub fn set_usual_quality(&mut self, quality: Quality) {
         self.usual = quality;
         self.slowest_us = self.slowest_us.max(quality.slowest_us());
     }
 
-    /// No packet that was ever sent took, or will take, longer than this.
+    /// The longest delay of any packet so far, in microseconds.
     #[must_use]
     pub fn slowest_us(&self) -> u64 {
         self.slowest_us
     }
 
-    /// Nothing more gets from one host to the other; what is on its way arrives.
+    /// Loses every packet that is sent from one host to another from now on. Packets under way arrive.
     pub fn cut(&mut self, from: HostId, to: HostId, now: Time) {
         self.cut.entry((from, to)).or_insert(now);
     }
 
+    /// Ends a cut.
     pub fn heal(&mut self, from: HostId, to: HostId) {
         self.cut.remove(&(from, to));
     }
 
-    /// Since when nothing gets through.
+    /// When the path was cut; `None` if it is not.
     #[must_use]
     pub fn cut_since(&self, from: HostId, to: HostId) -> Option<Time> {
         self.cut.get(&(from, to)).copied()
     }
 
-    /// Takes a packet to its fate.
+    /// Sends a packet: loses it, or schedules its arrival.
     pub fn send(&mut self, now: Time, from: HostId, to: HostId, path: Path, bytes: [u8; PACKET_LEN]) {
         if self.cut.contains_key(&(from, to)) {
             return;

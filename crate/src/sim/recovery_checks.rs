@@ -1,37 +1,38 @@
-//! What must hold between two hosts: every pair recovers within its bound, does not change its state while no fault is
-//! injected, and is Down on both sides while one direction is cut.
+//! The invariants of a pair of sessions: it recovers within its bound, does not change its state while no fault is injected,
+//! and is not Up on either side while one direction is cut.
 
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
 
 use crate::engine::SessionId;
 use crate::protocol::rules::{MAX_PEER_INTERVAL_US, ROBUST};
-use crate::protocol::session::Timers;
 use crate::protocol::state::State;
 use crate::protocol::time::Time;
-use crate::sim::host::{Host, HostSpec};
+use crate::protocol::timers::Timers;
+use crate::sim::host::Host;
+use crate::sim::host_spec::HostSpec;
 use crate::sim::network::HostId;
 use crate::sim::scene::{PairId, Scene};
 use crate::sim::violation::Violation;
 
-/// Clocks differ by less than this, in millionths.
+/// More than the difference between two clocks, in millionths.
 const DRIFT_PPM: u64 = 1_000;
 
-/// Rounding, and the time that turns take.
+/// Allows for rounding and for the time that turns take.
 const SLACK_US: u64 = 2_000;
 
 #[derive(Debug, Default)]
 pub(super) struct RecoveryChecks {
-    includes: Vec<PairStatus>,
+    pairs: Vec<PairStatus>,
     checks: BinaryHeap<Reverse<(Time, PairId, u32, Check)>>,
     /// When a damaged packet last arrived anywhere.
     last_corruption: Option<Time>,
 }
 
-/// What is known of one pair.
+/// The record of one pair.
 #[derive(Clone, Copy, Debug, Default)]
 struct PairStatus {
-    /// Counts what was done to it: a check that was ordered before is void.
+    /// The number of faults so far. A check that was scheduled before the last fault is void.
     disturbances: u32,
     disturbed_at: Option<Time>,
     expects: Expects,
@@ -41,23 +42,23 @@ struct PairStatus {
 enum Expects {
     #[default]
     Anything,
-    /// Both are Up, and no fault is injected.
+    /// Both sides are Up and must not change.
     Stable,
-    /// The given side has long heard nothing, and the other knows.
+    /// The side `deaf` receives no packet; it is Down, and the other side is not Up.
     Severed { deaf: usize },
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 enum Check {
-    /// Both sides are Up, from wherever they were.
+    /// Both sides must be Up, whatever their states were.
     Recovered,
-    /// Both sides are Up again after an outage (`ARCHITECTURE.md`, point 1).
+    /// Both sides must be Up soon after a long outage (`ARCHITECTURE.md`, requirement 1).
     RecoveredSoon,
-    /// Neither side is Up.
+    /// Neither side may be Up.
     Severed { deaf: usize },
 }
 
-/// What two sessions agree on, once they have heard each other.
+/// The intervals that two sessions use once each has received a packet of the other.
 struct Terms {
     tx_us: [u64; 2],
     detect_us: [u64; 2],
@@ -67,7 +68,7 @@ struct Terms {
 }
 
 impl RecoveryChecks {
-    /// When something has to be looked at next.
+    /// When the next check is due.
     #[must_use]
     pub(super) fn next(&self) -> Option<Time> {
         self.checks.peek().map(|Reverse((at, ..))| *at)
@@ -77,18 +78,18 @@ impl RecoveryChecks {
         self.last_corruption = Some(now);
     }
 
-    /// Something was done to a pair, or to a host or a path of it.
+    /// A fault was injected into a pair, or into one of its hosts or paths.
     pub(super) fn disturbed(&mut self, scene: &Scene, id: PairId) {
-        if self.includes.len() < id.0 as usize {
-            self.includes.resize(id.0 as usize, PairStatus::default());
+        if self.pairs.len() < id.0 as usize {
+            self.pairs.resize(id.0 as usize, PairStatus::default());
         }
         let now = scene.now;
-        let concern = &mut self.includes[id.0 as usize - 1];
-        concern.disturbances += 1;
-        concern.disturbed_at = Some(now);
-        let was_stable = concern.expects == Expects::Stable;
-        concern.expects = Expects::Anything;
-        let number = concern.disturbances;
+        let pair = &mut self.pairs[id.0 as usize - 1];
+        pair.disturbances += 1;
+        pair.disturbed_at = Some(now);
+        let was_stable = pair.expects == Expects::Stable;
+        pair.expects = Expects::Anything;
+        let number = pair.disturbances;
         let hosts = scene.pair(id).hosts;
         let quiet_from = hosts.iter().filter_map(|host| scene.host(*host).stalled_until).fold(now, Time::max);
         let terms = Terms::of(scene, id);
@@ -110,23 +111,23 @@ impl RecoveryChecks {
         }
     }
 
-    /// Sessions of a host changed their states in the turn that is just over.
+    /// Checks the sessions of a host that changed their states in its last turn.
     pub(super) fn changed(&mut self, scene: &Scene, host: HostId, sessions: &[SessionId]) -> Result<(), Violation> {
         for session in sessions {
             let id = PairId(session.0);
-            let Some(concern) = self.includes.get(id.0 as usize - 1) else { continue };
+            let Some(pair) = self.pairs.get(id.0 as usize - 1) else { continue };
             let side = usize::from(scene.pair(id).hosts[1] == host);
             let states = scene.states(id);
-            match concern.expects {
+            match pair.expects {
                 Expects::Anything => {}
                 Expects::Stable => {
-                    return objection(scene, id, "changed while nothing was wrong");
+                    return objection(scene, id, "changed its state while no fault was injected");
                 }
                 Expects::Severed { deaf } if side == deaf => {
-                    return objection(scene, id, "changed on the side that hears nothing");
+                    return objection(scene, id, "changed its state on the side that receives nothing");
                 }
                 Expects::Severed { .. } if states[side] == Some(State::Up) => {
-                    return objection(scene, id, "came Up though its packets do not arrive");
+                    return objection(scene, id, "came Up although its packets do not arrive");
                 }
                 Expects::Severed { .. } => {}
             }
@@ -134,41 +135,41 @@ impl RecoveryChecks {
         Ok(())
     }
 
-    /// Looks at what is due.
+    /// Runs the checks that are due.
     pub(super) fn run(&mut self, scene: &Scene) -> Result<(), Violation> {
         while let Some(Reverse((at, id, number, check))) = self.checks.peek().copied()
             && at <= scene.now
         {
             self.checks.pop();
-            let concern = &mut self.includes[id.0 as usize - 1];
-            if concern.disturbances != number {
+            let pair = &mut self.pairs[id.0 as usize - 1];
+            if pair.disturbances != number {
                 continue;
             }
             let states = scene.states(id);
             let is_in_service = states.iter().all(|state| state.is_some_and(|state| state != State::AdminDown));
-            let since_corruption = self.last_corruption >= concern.disturbed_at;
+            let since_corruption = self.last_corruption >= pair.disturbed_at;
             if !is_in_service || since_corruption || may_corrupt(scene, id) {
                 continue;
             }
             match check {
-                Check::Recovered if scene.is_up(id) => concern.expects = Expects::Stable,
+                Check::Recovered if scene.is_up(id) => pair.expects = Expects::Stable,
                 Check::RecoveredSoon if scene.is_up(id) => {}
-                Check::Recovered => return objection(scene, id, "should have come up by now"),
-                Check::RecoveredSoon => return objection(scene, id, "should have come up soon after the outage"),
+                Check::Recovered => return objection(scene, id, "did not come Up within its bound"),
+                Check::RecoveredSoon => return objection(scene, id, "did not come Up soon after the outage"),
                 Check::Severed { .. } if states.contains(&Some(State::Up)) => {
-                    return objection(scene, id, "is Up though one direction is cut");
+                    return objection(scene, id, "is Up although one direction is cut");
                 }
                 Check::Severed { deaf } if states[deaf] != Some(State::Down) => {
-                    return objection(scene, id, "is not Down on the side that hears nothing");
+                    return objection(scene, id, "is not Down on the side that receives nothing");
                 }
-                Check::Severed { deaf } => concern.expects = Expects::Severed { deaf },
+                Check::Severed { deaf } => pair.expects = Expects::Severed { deaf },
             }
         }
         Ok(())
     }
 }
 
-/// A damaged packet may say anything, and is believed.
+/// Whether packets of the pair may be damaged: a damaged packet that is valid is accepted.
 fn may_corrupt(scene: &Scene, id: PairId) -> bool {
     let [one, two] = scene.pair(id).hosts;
     [(one, two), (two, one)].into_iter().any(|(from, to)| scene.network.quality(from, to).corrupt_ppm > 0)
@@ -180,8 +181,8 @@ fn objection(scene: &Scene, id: PairId, text: &str) -> Result<(), Violation> {
     Err(Violation::new(scene.now, text))
 }
 
-/// The longest that a pair which nothing is done to takes to come up, from whatever states; `None` where it need not.
-/// The reference's rules against themselves never recover from some restarts.
+/// The longest time in which a pair comes Up from any states while no fault is injected; `None` if it need not. Two sides
+/// that both follow the reference's rules do not recover from some restarts.
 fn recovery_us(scene: &Scene, id: PairId, terms: &Terms) -> Option<u64> {
     let hosts = scene.pair(id).hosts.map(|host| scene.host(host));
     let robust = hosts.map(|host| host.spec.rules == &ROBUST);
@@ -198,8 +199,8 @@ fn recovery_us(scene: &Scene, id: PairId, terms: &Terms) -> Option<u64> {
     Some(with_slack(us, terms))
 }
 
-/// When a pair has to be up that was Down for long on both sides: 1.1 × the shorter backed-off interval (here: what is
-/// left of it), two round trips, two transmit intervals.
+/// When a pair that was Down for long on both sides must be Up: after the rest of the shorter backed-off interval, two round
+/// trips and two transmit intervals.
 fn recovery_after_outage(scene: &Scene, id: PairId, terms: &Terms) -> Option<Time> {
     let hosts = scene.pair(id).hosts.map(|host| scene.host(host));
     let long_us = 2 * terms.detect_us[0].max(terms.detect_us[1]) + scene.network.slowest_us();
@@ -219,13 +220,13 @@ fn recovery_after_outage(scene: &Scene, id: PairId, terms: &Terms) -> Option<Tim
     Some(first.plus(with_slack(us, terms)))
 }
 
-/// How long both sides may take to notice that one of them hears nothing any more.
+/// The longest time until both sides have left Up after one of them stopped receiving.
 fn severed_us(scene: &Scene, id: PairId, terms: &Terms, deaf: usize, was_stable: bool) -> u64 {
     let hosts = scene.pair(id).hosts.map(|host| scene.host(host));
     let sessions = hosts.map(|host| host.engine.session(id.session()).map(|(session, _)| session));
     let wait_us = |side: usize| {
         let now_us = sessions[side].map_or(0, crate::protocol::session::Session::detect_time_us);
-        // Packets in flight may lead to Init once more, but not out of a stable pair.
+        // Packets under way may lead to Init once more, unless the pair was stable.
         let least_us = if was_stable { 0 } else { hosts[side].spec.rules.least_init_us(terms.tx_us[side]) };
         now_us.max(terms.detect_us[side]).max(least_us)
     };
@@ -235,9 +236,9 @@ fn severed_us(scene: &Scene, id: PairId, terms: &Terms, deaf: usize, was_stable:
     let slowest_us = scene.network.slowest_us();
     let noticed_us = (slowest_us + wait_us(deaf)).max(deadline_us);
     let us = noticed_us + slowest_us + wait_us(1 - deaf) + terms.tx_us[0].max(terms.tx_us[1]);
-    // A silence that may be our own fault buys either side one more interval.
-    let graces_us = if terms.lateness_us > 0 || !was_stable { terms.tx_us[0] + terms.tx_us[1] } else { 0 };
-    with_slack(us + graces_us, terms)
+    // Each side may extend its detection time by one transmit interval.
+    let extensions_us = if terms.lateness_us > 0 || !was_stable { terms.tx_us[0] + terms.tx_us[1] } else { 0 };
+    with_slack(us + extensions_us, terms)
 }
 
 fn with_slack(us: u64, terms: &Terms) -> u64 {
@@ -258,7 +259,7 @@ impl Terms {
         let (tx_us, detect_us) = ([tx[0], tx[1]], [detect[0], detect[1]]);
         let qualities = [(0, 1), (1, 0)].map(|(from, to)| scene.network.quality(pair.hosts[from], pair.hosts[to]));
         let lateness_us = specs[0].lateness_us.max(specs[1].lateness_us);
-        // What is on its way from worse times counts, too.
+        // Packets that were sent at a worse quality may be under way.
         let round_trip_us = 2 * scene.network.slowest_us();
         let is_stable = (0..2).all(|side| {
             let other = 1 - side;
@@ -268,7 +269,7 @@ impl Terms {
             let gap_us = gap_us + gap_us * DRIFT_PPM / 1_000_000 + SLACK_US;
             let is_followed = specs[side].rules != &ROBUST
                 || advertised(&specs[other], pair.timers[other].tx_min_us) <= MAX_PEER_INTERVAL_US;
-            // Under the reference's rules Init is over before a slow handshake is.
+            // Under the reference's rules a session may leave Init before a slow handshake ends.
             let handshake_us = if specs.iter().all(|spec| spec.rules == &ROBUST) { gap_us } else { 2 * gap_us };
             is_followed
                 && handshake_us < detect_us[side]

@@ -1,9 +1,9 @@
-//! A run as it is described: who is there, what is done to them, and when. The same description is the same run.
+//! The description of a run: hosts, pairs of sessions, and faults with their times. The same description gives the same run.
 
 use thiserror::Error;
 
-use crate::protocol::session::Timers;
-use crate::sim::host::{HostSpec, RouteKind};
+use crate::protocol::timers::Timers;
+use crate::sim::host_spec::{HostSpec, RouteKind};
 use crate::sim::kernel::{KernelFaults, RivalAct};
 use crate::sim::network::{HostId, Quality};
 use crate::sim::scene::PairId;
@@ -12,128 +12,190 @@ use crate::sim::world::World;
 
 const SECOND_US: u64 = 1_000_000;
 
-/// After the last fault everything is well again for so long.
+/// After the scenario the world runs this long without faults.
 const PEACE_US: u64 = 60 * SECOND_US;
 
-/// In that time every route is where it belongs, however often that was tried before.
+/// Within this time after `PEACE_US` every route follows its session, however often its requests failed before.
 const SETTLE_US: u64 = 200 * SECOND_US;
 
+/// A run: the hosts, the network between them, and what is done to them.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Scenario {
+    /// Seeds every generator of the run.
     pub seed: u64,
+    /// The hosts. Pairs and faults name them by their position, from 0.
     pub hosts: Vec<HostSpec>,
+    /// The pairs of sessions. Faults name them by their position, from 0.
     pub pairs: Vec<PairSpec>,
+    /// The quality of every path that no fault has changed.
     pub quality: Quality,
+    /// How long the scenario lasts, in microseconds.
     pub duration_us: u64,
+    /// The faults, in any order.
     pub faults: Vec<Timed>,
 }
 
 /// Two sessions that watch each other; hosts count from 0.
 #[derive(Clone, Debug, PartialEq)]
 pub struct PairSpec {
+    /// The two hosts.
     pub hosts: [usize; 2],
+    /// The timers of each side.
     pub timers: [Timers; 2],
+    /// The routes of each side.
     pub routes: [Vec<RouteKind>; 2],
 }
 
+/// A fault and its time.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Timed {
+    /// When the fault is injected, in microseconds from the beginning of the scenario.
     pub at_us: u64,
+    /// The fault.
     pub fault: Fault,
 }
 
+/// What is done to the hosts, their sessions, their routes and the network.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Fault {
+    /// Packets of one host no longer reach another.
     Cut {
+        /// The sender.
         from: usize,
+        /// The receiver.
         to: usize,
     },
+    /// Packets between two hosts are lost in both directions.
     CutBoth {
+        /// The two hosts.
         hosts: [usize; 2],
     },
+    /// Packets between some hosts and all others are lost.
     Partition {
+        /// The hosts on one side of the partition.
         part: Vec<usize>,
     },
+    /// Every cut ends.
     HealAll,
+    /// The quality of one path changes.
     Quality {
+        /// The sender.
         from: usize,
+        /// The receiver.
         to: usize,
+        /// The new quality.
         quality: Quality,
     },
+    /// The process of a host ends, and another starts.
     Restart {
+        /// The host.
         host: usize,
+        /// How long after the end of the first process the second starts, in microseconds.
         pause_us: u64,
-        /// The new process adopts the routes that the old one left, or takes them away.
+        /// The new process adopts the routes that the previous one left; otherwise it deletes them.
         adopts: bool,
     },
+    /// The thread of a host does not run.
     Stall {
+        /// The host.
         host: usize,
+        /// For how long, in microseconds.
         us: u64,
     },
+    /// A session is taken out of service.
     AdminDown {
+        /// The pair.
         pair: usize,
+        /// The side of the pair, 0 or 1.
         side: usize,
     },
+    /// A session is put back in service.
     AdminUp {
+        /// The pair.
         pair: usize,
+        /// The side of the pair, 0 or 1.
         side: usize,
     },
-    /// Of a host's routes this one alone, where there is one.
+    /// One route of a host is taken out of service, or put back. Without such a route, nothing happens.
     AdminRoute {
+        /// The host.
         host: usize,
+        /// The position of the route, in the order in which routes were added.
         route: usize,
+        /// Whether the route is taken out of service.
         down: bool,
     },
-    /// Somebody else does this with the slot of a host's route, where there is one.
+    /// Another process changes the slot of a host's route. Without such a route, nothing happens.
     Route {
+        /// The host.
         host: usize,
+        /// The position of the route, in the order in which routes were added.
         route: usize,
+        /// What the other process does.
         change: RivalAct,
     },
-    /// A link of a host's goes for a moment, and with it the host's routes over it.
+    /// A link of a host goes down and up, and the kernel drops the routes over it.
     Flush {
+        /// The host.
         host: usize,
+        /// The number of the link, which is that of the pair, from 1.
         link: u32,
     },
+    /// A session gets other timers.
     Timers {
+        /// The pair.
         pair: usize,
+        /// The side of the pair, 0 or 1.
         side: usize,
+        /// The new timers.
         timers: Timers,
     },
+    /// The kernel of a host fails in other ways than before.
     Kernel {
+        /// The host.
         host: usize,
+        /// The new faults.
         faults: KernelFaults,
     },
 }
 
-/// A scenario that cannot be run, and the field that is why.
+/// Why a scenario cannot be run.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
 #[error("`{field}` {problem}")]
 pub struct ScenarioError {
+    /// The path of the field that is not valid.
     pub field: String,
+    /// What is wrong with its value.
     pub problem: String,
 }
 
+/// Why a run failed.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
 pub enum RunError {
+    /// The scenario is not valid.
     #[error(transparent)]
     Scenario(#[from] ScenarioError),
+    /// An invariant was violated.
     #[error(transparent)]
     Violation(#[from] Violation),
 }
 
-/// What a run came to.
+/// The counters of a run.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Totals {
-    /// The time of the run, once for each session.
+    /// The simulated time, summed over all sessions, in microseconds.
     pub session_us: u64,
+    /// The transitions of all sessions.
     pub transitions: u64,
+    /// The steps of the world: how many times its clock moved.
     pub steps: u64,
 }
 
 impl Scenario {
+    /// Checks every field.
+    ///
     /// # Errors
-    /// The first field that makes no sense.
+    /// The first field that is not valid.
     pub fn validate(&self) -> Result<(), ScenarioError> {
         within("hosts", self.hosts.len() as u64, 1, 254)?;
         for (at, host) in self.hosts.iter().enumerate() {
@@ -171,7 +233,7 @@ impl Scenario {
                 .pairs
                 .len()
                 .checked_sub(1)
-                .ok_or_else(|| ScenarioError::new("pair", "is given, and there are no pairs"))?;
+                .ok_or_else(|| ScenarioError::new("pair", "names a pair, but the scenario has none"))?;
             within("pair", pair as u64, 0, most as u64)?;
             within("side", side as u64, 0, 1)
         };
@@ -204,10 +266,10 @@ impl Scenario {
         }
     }
 
-    /// Runs the scenario, then has everything well for a minute: every pair comes up, every route settles.
+    /// Runs the scenario, then a minute without faults, in which every pair must come Up; then every route must settle.
     ///
     /// # Errors
-    /// Where the scenario makes no sense, or something happened that must not.
+    /// The scenario is not valid, or an invariant was violated.
     pub fn run(&self) -> Result<Totals, RunError> {
         self.validate()?;
         let mut world = World::new(self.seed, self.quality).watched();
@@ -254,7 +316,7 @@ impl Scenario {
         }
         world.run(PEACE_US)?;
         if world.run_until(SETTLE_US, World::is_settled)?.is_none() {
-            return Err(Violation::new(world.now, "routes do not settle"));
+            return Err(Violation::new(world.now, "the routes did not settle"));
         }
         world.check()
     }
@@ -264,7 +326,7 @@ impl Fault {
     fn apply(&self, world: &mut World) {
         match *self {
             Fault::Cut { from, to } => world.cut(host_id(from), host_id(to)),
-            Fault::CutBoth { hosts: [one, other] } => world.cut_both(host_id(one), host_id(other)),
+            Fault::CutBoth { hosts: [first, second] } => world.cut_both(host_id(first), host_id(second)),
             Fault::Partition { ref part } => {
                 let part: Vec<HostId> = part.iter().copied().map(host_id).collect();
                 world.partition(&part);
@@ -285,8 +347,10 @@ impl Fault {
 }
 
 impl HostSpec {
+    /// Checks every field.
+    ///
     /// # Errors
-    /// The first field that makes no sense.
+    /// The first field that is not valid.
     pub fn validate(&self) -> Result<(), ScenarioError> {
         within("min_tx_floor_us", self.min_tx_floor_us.into(), 1, self.max_tx_ceil_us.into())?;
         within("backoff_max_us", self.backoff_max_us.into(), self.min_tx_floor_us.into(), 3_600_000_000)?;

@@ -1,37 +1,44 @@
-//! What there is in a simulated world: hosts, pairs of sessions between them, and the network, at one point in time.
+//! The state of a simulated world at one point in time: the hosts, the pairs of sessions between them, and the network.
 
 use crate::engine::{SessionId, SessionSpec};
-use crate::protocol::session::Timers;
+use crate::protocol::Protocol;
+use crate::protocol::liveness::Liveness;
 use crate::protocol::state::State;
 use crate::protocol::time::Time;
-use crate::sim::host::{Host, path_of};
+use crate::protocol::timers::Timers;
+use crate::sim::host::Host;
 use crate::sim::network::{HostId, Network};
+use crate::sim::wire::path_of;
 
-/// The port that peers are sent to; nothing in here depends on it.
-const PORT: u16 = 44880;
-
-/// Two sessions that watch each other. Both have the pair's number as their id.
+/// Two sessions that are each other's peers. The number of the pair is the id of both sessions.
 #[derive(Clone, Copy, Debug)]
 pub struct Pair {
+    /// The two hosts.
     pub hosts: [HostId; 2],
+    /// The timers of each side.
     pub timers: [Timers; 2],
 }
 
-/// Names a pair.
+/// The number of a pair, from 1.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct PairId(pub u32);
 
 /// Hosts, pairs and the network.
 pub struct Scene {
+    /// The time of the world.
     pub now: Time,
+    /// The hosts, by their numbers.
     pub hosts: Vec<Host>,
+    /// The network between them.
     pub network: Network,
     pub(super) pairs: Vec<Pair>,
 }
 
 impl Scene {
+    /// A host.
+    ///
     /// # Panics
-    /// Where there is none of this number, as all that names a host.
+    /// If no host has this number; so does every function that takes a `HostId`.
     #[must_use]
     pub fn host(&self, id: HostId) -> &Host {
         &self.hosts[usize::from(id.0) - 1]
@@ -41,26 +48,30 @@ impl Scene {
         &mut self.hosts[usize::from(id.0) - 1]
     }
 
+    /// A pair.
     #[must_use]
     pub fn pair(&self, id: PairId) -> &Pair {
         &self.pairs[id.0 as usize - 1]
     }
 
+    /// The numbers of all pairs.
     pub fn pair_ids(&self) -> impl Iterator<Item = PairId> + use<> {
         (1..=self.pairs.len() as u32).map(PairId)
     }
 
-    /// The states of a pair's sessions; `None` for a host whose process is not there.
+    /// The states of a pair's sessions; `None` for a host whose process does not run.
     #[must_use]
     pub fn states(&self, id: PairId) -> [Option<State>; 2] {
         self.pair(id).hosts.map(|host| self.host(host).engine.session(id.session()).map(|(session, _)| session.state()))
     }
 
+    /// Whether both sessions of a pair are Up.
     #[must_use]
     pub fn is_up(&self, id: PairId) -> bool {
         self.states(id) == [Some(State::Up); 2]
     }
 
+    /// Whether all sessions are Up.
     #[must_use]
     pub fn all_up(&self) -> bool {
         self.pair_ids().all(|id| self.is_up(id))
@@ -68,6 +79,7 @@ impl Scene {
 }
 
 impl PairId {
+    /// The id of both sessions of the pair.
     #[must_use]
     pub fn session(self) -> SessionId {
         SessionId(self.0)
@@ -79,6 +91,6 @@ impl Pair {
     #[must_use]
     pub fn spec(&self, id: PairId, side: usize) -> SessionSpec {
         let path = path_of(self.hosts[side], self.hosts[1 - side], id.0);
-        SessionSpec { id: id.session(), path, peer_port: PORT, timers: self.timers[side], min_ttl: None }
+        SessionSpec { id: id.session(), path, peer_port: Liveness::PORT, timers: self.timers[side], min_ttl: None }
     }
 }

@@ -6,13 +6,13 @@ use std::net::IpAddr;
 use crate::routes::armed::AffectedRoutes;
 use crate::routes::kernel_route::{KernelRoute, Occupant, Presence, Result, RouteError, Slot, SystemError};
 
-/// Table, destination, prefix length, TOS, priority: as the kernel sorts what has one destination.
+/// Table, destination, prefix length, TOS, priority: the kernel sorts routes to one destination by TOS and priority.
 type Key = (u32, IpAddr, u8, u8, u32);
 
 /// Where a new route goes in its slot.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Put {
-    /// Nowhere unless the slot is empty.
+    /// Into an empty slot only.
     Exclusive,
     /// In place of the first.
     Replace,
@@ -22,18 +22,21 @@ pub enum Put {
     Prepend,
 }
 
+/// The routing tables of one host.
 #[derive(Clone, Debug, Default)]
 pub struct SimTables(BTreeMap<Key, Vec<KernelRoute>>);
 
 impl SimTables {
-    /// Puts a route of TOS 0 into its slot.
+    /// Adds a route with TOS 0.
     ///
     /// # Errors
-    /// `EEXIST` where the kernel says so.
+    /// `EEXIST`, in the cases in which the kernel answers so.
     pub fn put(&mut self, route: &KernelRoute, how: Put) -> Result<()> {
         self.put_tos(route, 0, how)
     }
 
+    /// Adds a route with any TOS.
+    ///
     /// # Errors
     /// As `put`.
     pub fn put_tos(&mut self, route: &KernelRoute, tos: u8, how: Put) -> Result<()> {
@@ -51,10 +54,10 @@ impl SimTables {
         Ok(())
     }
 
-    /// Deletes the first route of TOS 0 that fits: without a source, an interface or a priority, any of these does.
+    /// Deletes the first route with TOS 0 that matches. A request without source, interface or priority matches any.
     ///
     /// # Errors
-    /// `ESRCH` where there is none.
+    /// `ESRCH` if no route matches.
     pub fn delete(&mut self, route: &KernelRoute) -> Result<KernelRoute> {
         let from = (route.table, route.destination, route.prefix_length, 0, 0);
         let to = (route.table, route.destination, route.prefix_length, 0, u32::MAX);
@@ -72,26 +75,26 @@ impl SimTables {
         Err(RouteError::System(SystemError::NO_SUCH_ROUTE))
     }
 
-    /// Drops every affected route without a notice, as the kernel does when a link goes.
+    /// Drops every affected route without a notice, as the kernel does when a link goes down.
     pub fn flush(&mut self, affected: &AffectedRoutes) {
         for held in self.0.values_mut() {
             held.retain(|route| !affected.includes(route));
         }
     }
 
-    /// Deletes what carries a protocol number.
+    /// Deletes the routes of a protocol number.
     pub fn sweep(&mut self, protocol: u8) {
         for held in self.0.values_mut() {
             held.retain(|route| route.protocol != protocol);
         }
     }
 
-    /// Deletes routes of any owner.
+    /// Deletes the routes that `which` accepts, and returns them.
     pub fn take(&mut self, which: impl Fn(&KernelRoute) -> bool) -> Vec<KernelRoute> {
         self.0.values_mut().flat_map(|held| held.extract_if(.., |route| which(route))).collect()
     }
 
-    /// All routes, of whatever TOS.
+    /// All routes, with any TOS.
     pub fn routes(&self) -> impl Iterator<Item = &KernelRoute> {
         self.0.values().flatten()
     }
@@ -102,23 +105,25 @@ impl SimTables {
         self.routes().filter(|route| route.protocol == protocol).count()
     }
 
-    /// Whether exactly this route is there.
+    /// Whether the tables hold exactly this route.
     #[must_use]
     pub fn holds(&self, route: &KernelRoute) -> bool {
         self.slot(&route.slot()).contains(route)
     }
 
+    /// The answer to a look at a route.
     #[must_use]
     pub fn look(&self, route: &KernelRoute) -> Presence {
         if self.holds(route) { Presence::Present } else { Presence::Absent }
     }
 
-    /// The routes of TOS 0 in a slot, in their order.
+    /// The routes with TOS 0 in a slot, in their order.
     #[must_use]
     pub fn slot(&self, slot: &Slot) -> &[KernelRoute] {
         self.0.get(&key(slot, 0)).map_or(&[], Vec::as_slice)
     }
 
+    /// The first route in the slot of a route.
     #[must_use]
     pub fn occupant(&self, route: &KernelRoute) -> Occupant {
         match self.slot(&route.slot()).first() {

@@ -1,17 +1,20 @@
-//! What a check reports.
+//! A violated invariant.
 
 use std::fmt;
 
 use crate::protocol::time::Time;
 
-/// Something that must never happen did.
+/// A violated invariant.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Violation {
+    /// When a check found it.
     pub at: Time,
+    /// What was violated.
     pub text: String,
 }
 
 impl Violation {
+    /// A violation that a check found at this time.
     pub fn new(at: Time, text: impl Into<String>) -> Self {
         Self { at, text: text.into() }
     }

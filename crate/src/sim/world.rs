@@ -1,24 +1,26 @@
-//! Hosts, and pairs of sessions between them, on one virtual clock: what can be done to them, and the next thing that
-//! happens.
+//! The simulated world: one virtual clock, the faults that can be injected, and the step to the next event.
 
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
 use std::ops::Deref;
 
 use crate::engine::Transition;
-use crate::protocol::session::Timers;
 use crate::protocol::time::Time;
-use crate::sim::host::{Host, HostSpec, RouteKind, destination, path_of};
+use crate::protocol::timers::Timers;
+use crate::sim::host::Host;
+use crate::sim::host_spec::{HostSpec, RouteKind};
 use crate::sim::kernel::{KernelFaults, RivalAct};
 use crate::sim::network::{HostId, Network, Quality};
 use crate::sim::random::Random;
 use crate::sim::recovery_checks::RecoveryChecks;
 use crate::sim::scene::{Pair, PairId, Scene};
 use crate::sim::violation::Violation;
+use crate::sim::wire::{destination, path_of};
 
-/// The world begins at one second, so that nothing is near the beginning of time.
+/// The clock of the world starts at one second, so that earlier times can be subtracted from it.
 const BEGINNING: Time = Time::from_micros(1_000_000);
 
+/// A simulated world.
 pub struct World {
     scene: Scene,
     random: Random,
@@ -36,7 +38,7 @@ impl Deref for World {
 }
 
 impl World {
-    /// A world without hosts, in which everything follows from the seed.
+    /// A world without hosts. The seed determines every run; `usual` is the quality of every path.
     #[must_use]
     pub fn new(seed: u64, usual: Quality) -> Self {
         let mut random = Random::new(seed);
@@ -61,8 +63,10 @@ impl World {
         self
     }
 
+    /// A host.
+    ///
     /// # Panics
-    /// Where there is no host of this number.
+    /// If no host has this number.
     pub fn host_mut(&mut self, id: HostId) -> &mut Host {
         self.scene.host_mut(id)
     }
@@ -72,7 +76,7 @@ impl World {
         &mut self.scene.hosts
     }
 
-    /// Adds a host; they are numbered from 1.
+    /// Adds a host. Hosts are numbered from 1.
     ///
     /// # Panics
     /// With more than 254 hosts.
@@ -82,7 +86,7 @@ impl World {
         id
     }
 
-    /// Has two hosts watch each other, with routes on the first and on the second.
+    /// Adds a pair of sessions between two hosts, with the routes of each side.
     pub fn add_pair(&mut self, hosts: [HostId; 2], timers: [Timers; 2], routes: [&[RouteKind]; 2]) -> PairId {
         let id = PairId(u32::try_from(self.scene.pairs.len() + 1).expect("fewer pairs than numbers"));
         let pair = Pair { hosts, timers };
@@ -96,18 +100,19 @@ impl World {
         id
     }
 
-    /// Nothing more gets from one host to the other; what is on its way arrives.
+    /// Loses every packet that is sent from one host to another from now on. Packets under way arrive.
     pub fn cut(&mut self, from: HostId, to: HostId) {
         self.scene.network.cut(from, to, self.scene.now);
         self.disturbed_between(from, to);
     }
 
+    /// Loses every packet between two hosts from now on.
     pub fn cut_both(&mut self, first: HostId, second: HostId) {
         self.cut(first, second);
         self.cut(second, first);
     }
 
-    /// Cuts all paths between the given hosts and the others.
+    /// Cuts every path between the given hosts and the others.
     pub fn partition(&mut self, part: &[HostId]) {
         let ids: Vec<HostId> = self.scene.hosts.iter().map(|host| host.id).collect();
         for &inside in part {
@@ -117,12 +122,14 @@ impl World {
         }
     }
 
+    /// Ends the cut of one path.
     pub fn heal(&mut self, from: HostId, to: HostId) {
         self.scene.network.heal(from, to);
         self.host_mut(from).answered(to);
         self.disturbed_between(from, to);
     }
 
+    /// Ends every cut.
     pub fn heal_all(&mut self) {
         let ids: Vec<HostId> = self.scene.hosts.iter().map(|host| host.id).collect();
         for &from in &ids {
@@ -134,19 +141,20 @@ impl World {
         }
     }
 
+    /// Sets the quality of one path.
     pub fn set_quality(&mut self, from: HostId, to: HostId, quality: Quality) {
         self.scene.network.set_quality(from, to, quality);
         self.disturbed_between(from, to);
     }
 
-    /// The process of a host ends without a word.
+    /// Ends the process of a host without an announcement.
     pub fn kill(&mut self, id: HostId) {
         self.host_mut(id).kill();
         self.disturbed_at(id);
     }
 
-    /// The process of a host ends, and another begins after a pause: new discriminators, nothing remembered. The routes that
-    /// it finds it adopts, or takes away.
+    /// Ends the process of a host and starts another after a pause, with new discriminators. The new process adopts the routes in
+    /// the kernel if `adopts` is set, and deletes them otherwise.
     pub fn restart(&mut self, id: HostId, pause_us: u64, adopts: bool) {
         self.kill(id);
         if pause_us == 0 {
@@ -164,7 +172,7 @@ impl World {
         }
     }
 
-    /// The thread of a host is not run for so long.
+    /// Keeps the thread of a host from running, for this time in microseconds.
     pub fn stall(&mut self, id: HostId, us: u64) {
         let until = self.scene.now.plus(us);
         self.host_mut(id).stall(until);
@@ -180,7 +188,7 @@ impl World {
         self.disturbed(id);
     }
 
-    /// Takes one of a host's routes out of service, or puts it back; routes are numbered as they were added.
+    /// Takes one route of a host out of service, or puts it back. Routes are numbered in the order in which they were added.
     pub fn admin_route(&mut self, id: HostId, route: usize, down: bool) {
         let now = self.scene.now;
         if self.host(id).alive {
@@ -188,19 +196,19 @@ impl World {
         }
     }
 
-    /// Somebody else does something with the slot of one of a host's routes.
+    /// Another process changes the slot of a host's route.
     pub fn change_route(&mut self, id: HostId, route: usize, change: RivalAct) {
         let now = self.scene.now;
         self.host_mut(id).change_route(route, change, now);
     }
 
-    /// A link of a host's goes for a moment: the kernel drops the routes over it.
+    /// A link of a host goes down and up: the kernel drops the routes over it.
     pub fn flush(&mut self, id: HostId, link: u32) {
         let now = self.scene.now;
         self.host_mut(id).flush(link, now);
     }
 
-    /// Whatever is not ours leaves the slots of a host's routes.
+    /// Other processes delete their routes from the slots of a host's routes.
     pub fn vacate(&mut self, id: HostId) {
         for route in 0..self.host(id).route_count() {
             self.change_route(id, route, RivalAct::Vacate);
@@ -216,14 +224,15 @@ impl World {
         self.disturbed(id);
     }
 
+    /// Sets the faults of a host's kernel.
     pub fn set_kernel_faults(&mut self, id: HostId, faults: KernelFaults) {
         self.host_mut(id).set_kernel_faults(faults);
     }
 
-    /// Runs for so long.
+    /// Runs for this time in microseconds.
     ///
     /// # Errors
-    /// The first thing that must not happen and did.
+    /// The first violated invariant.
     pub fn run(&mut self, us: u64) -> Result<(), Violation> {
         let until = self.scene.now.plus(us);
         while self.step(until)? {}
@@ -231,7 +240,7 @@ impl World {
         Ok(())
     }
 
-    /// Runs until the condition holds, for at most so long; tells how long it took.
+    /// Runs until the condition holds, and returns how long that took; `None` if it does not hold within `at_most_us`.
     ///
     /// # Errors
     /// As `run`.
@@ -252,30 +261,30 @@ impl World {
         }
     }
 
-    /// Every transition that was recorded, of all hosts; then none.
+    /// Takes the recorded transitions of all hosts.
     pub fn take_transitions(&mut self) -> Vec<Transition> {
         self.scene.hosts.iter_mut().flat_map(|host| std::mem::take(&mut host.transitions)).collect()
     }
 
-    /// All transitions that there were.
+    /// The number of transitions of all hosts so far.
     #[must_use]
     pub fn transition_count(&self) -> u64 {
         self.scene.hosts.iter().map(|host| host.transition_count).sum()
     }
 
-    /// How many times the world moved on.
+    /// The number of steps so far.
     #[must_use]
     pub fn steps(&self) -> u64 {
         self.steps
     }
 
-    /// No route operation is under way anywhere.
+    /// Whether no route operation is under way on any host.
     #[must_use]
     pub fn is_settled(&self) -> bool {
         self.scene.hosts.iter().all(Host::is_settled)
     }
 
-    /// Looks at every session once more.
+    /// Checks the timers of every session, and the counters.
     ///
     /// # Errors
     /// As `run`.
@@ -286,7 +295,7 @@ impl World {
             .try_for_each(|host| host.check(self.scene.now).map_err(|violation| self.locate(host.id, &violation)))
     }
 
-    /// Jumps to the next thing that happens; false where nothing does until then.
+    /// Moves the clock to the next event and handles it. False if there is none up to `until`.
     fn step(&mut self, until: Time) -> Result<bool, Violation> {
         let arrival = self.scene.network.next_arrival();
         let start = self.starts.peek().map(|Reverse((at, ..))| *at);

@@ -2,8 +2,8 @@
 
 pub mod clock;
 pub mod doorbell;
-pub mod netlink;
-pub mod panics;
+pub(crate) mod netlink;
+pub(crate) mod panics;
 pub mod problem;
 pub mod realtime;
-pub mod sync;
+pub(crate) mod sync;

@@ -37,7 +37,7 @@ const RECEIVE_BUFFER: usize = 4 << 20;
 ///
 /// # Errors
 /// None that a socket is known to give.
-pub fn enlarge_receive_buffer(socket: &Socket) -> std::io::Result<()> {
+pub(crate) fn enlarge_receive_buffer(socket: &Socket) -> std::io::Result<()> {
     // Beyond net.core.rmem_max with CAP_NET_ADMIN only.
     if setsockopt(socket, sockopt::RcvBufForce, &RECEIVE_BUFFER).is_err() {
         setsockopt(socket, sockopt::RcvBuf, &RECEIVE_BUFFER)?;

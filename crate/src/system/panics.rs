@@ -4,7 +4,7 @@ use std::any::Any;
 
 /// The text of a panic.
 #[must_use]
-pub fn text(panic: &(dyn Any + Send)) -> &str {
+pub(crate) fn text(panic: &(dyn Any + Send)) -> &str {
     panic
         .downcast_ref::<&str>()
         .copied()

@@ -1,4 +1,9 @@
-//! Scheduling of the calling thread: priority, CPU, memory locks. What the system refuses is a warning, not an error.
+//! Scheduling of the calling thread: priority and CPU. What the system refuses is a warning, not an error.
+//!
+//! There is no setting that locks memory. The engine's tables come from the allocator of the process: large ones lie in
+//! mappings of their own, which move as they grow, and the kernel may merge a mapping with a neighbour that is V8's, whose
+//! heap must not be locked. The memory controller keeps the whole process from being swapped out (`MemoryMin` and
+//! `MemorySwapMax` in a unit of systemd).
 
 use std::cell::Cell;
 use std::mem;
@@ -9,16 +14,13 @@ use nix::unistd::Pid;
 
 use crate::system::problem::Problem;
 
-/// What is asked of the scheduler; what is `None` or false is not asked.
+/// What is asked of the scheduler; `None` asks nothing.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Realtime {
     /// SCHED_FIFO at this priority, 1 to 99.
     pub priority: Option<u8>,
     /// The one CPU to run on.
     pub cpu: Option<u32>,
-    /// Keep in memory what the thread works with: its code, its stack and its heap. Not all of the process: JavaScript's
-    /// heap gives memory back by calls that fail on what is locked, and V8 ends the process then.
-    pub lock_memory: bool,
 }
 
 impl Realtime {
@@ -40,9 +42,6 @@ impl Realtime {
         if let Some(cpu) = self.cpu {
             attempt(format!("CPU {cpu}"), "a CPU that this process may run on", set_cpu(cpu));
         }
-        if self.lock_memory {
-            attempt("to lock memory".into(), "CAP_IPC_LOCK or RLIMIT_MEMLOCK", lock_working_set());
-        }
         refused
     }
 }
@@ -58,11 +57,9 @@ const NICE: i32 = -10;
 /// has its core, mostly JavaScript's, until the next tick: four milliseconds with HZ 250. The user has not asked for this, so
 /// a refusal is not reported. A policy or a nice value that was set before stays.
 pub fn ask_to_run_soon() {
-    let size = size_of::<libc::sched_attr>() as u32;
-    // SAFETY: all-zero bytes are a valid `sched_attr`, which is made of numbers.
-    let mut attributes: libc::sched_attr = unsafe { mem::zeroed() };
-    // SAFETY: 0 names the calling thread; `attributes` is writable for `size` bytes and outlives the call.
-    let read = unsafe { libc::syscall(libc::SYS_sched_getattr, 0, &raw mut attributes, size, 0) };
+    let mut attributes = empty_attributes();
+    // SAFETY: 0 names the calling thread; `attributes` is writable for `attributes.size` bytes and outlives the call.
+    let read = unsafe { libc::syscall(libc::SYS_sched_getattr, 0, &raw mut attributes, attributes.size, 0) };
     if read != 0 || attributes.sched_policy != libc::SCHED_OTHER.unsigned_abs() {
         return;
     }
@@ -74,6 +71,12 @@ pub fn ask_to_run_soon() {
     }
 }
 
+fn empty_attributes() -> libc::sched_attr {
+    // SAFETY: all-zero bytes are a valid `sched_attr`, which is made of numbers.
+    let zeros: libc::sched_attr = unsafe { mem::zeroed() };
+    libc::sched_attr { size: size_of::<libc::sched_attr>() as u32, ..zeros }
+}
+
 fn set_attributes(attributes: libc::sched_attr) -> nix::Result<()> {
     // SAFETY: 0 names the calling thread; `attributes` says its own size and outlives the call.
     let result = unsafe { libc::syscall(libc::SYS_sched_setattr, 0, &raw const attributes, 0) };
@@ -81,18 +84,13 @@ fn set_attributes(attributes: libc::sched_attr) -> nix::Result<()> {
 }
 
 fn set_fifo(priority: u8) -> nix::Result<()> {
-    #[allow(clippy::cast_possible_truncation)]
-    let size = size_of::<libc::sched_attr>() as u32;
-    // SAFETY: all-zero bytes are a valid `sched_attr`, which is made of numbers.
-    let attributes: libc::sched_attr = unsafe { mem::zeroed() };
     // musl's sched_setscheduler fails with ENOSYS. RESET_ON_FORK keeps the priority from spreading to threads that are
     // started from here.
     set_attributes(libc::sched_attr {
-        size,
         sched_policy: libc::SCHED_FIFO.unsigned_abs(),
         sched_flags: u64::from(libc::SCHED_FLAG_RESET_ON_FORK.unsigned_abs()),
         sched_priority: priority.into(),
-        ..attributes
+        ..empty_attributes()
     })
 }
 
@@ -123,59 +121,6 @@ pub fn unpinned<T>(run: impl FnOnce() -> T) -> T {
 
 fn this_thread() -> Pid {
     Pid::from_raw(0)
-}
-
-/// Locks the mappings that the calling thread works in. Pages are locked as they come into use.
-fn lock_working_set() -> nix::Result<()> {
-    let on_stack = 0u8;
-    let on_heap = Box::new(0u8);
-    let used = [
-        lock_working_set as *const () as usize,
-        libc::recvmmsg as *const () as usize,
-        (&raw const on_stack) as usize,
-        (&raw const *on_heap) as usize,
-    ];
-    let maps = std::fs::read_to_string("/proc/thread-self/maps")
-        .map_err(|error| Errno::from_raw(error.raw_os_error().unwrap_or(libc::EIO)))?;
-    let mappings: Vec<Mapping> = maps.lines().filter_map(Mapping::read).collect();
-    // Of a file all that is mapped: code, constants, variables.
-    let files: Vec<&str> = mappings
-        .iter()
-        .filter(|mapping| used.iter().any(|address| mapping.contains(*address)) && mapping.path.starts_with('/'))
-        .map(|mapping| mapping.path)
-        .collect();
-    let is_used =
-        |mapping: &&Mapping| files.contains(&mapping.path) || used.iter().any(|address| mapping.contains(*address));
-    mappings.iter().filter(is_used).try_for_each(Mapping::lock)
-}
-
-/// A line of /proc/self/maps.
-struct Mapping<'a> {
-    begin: usize,
-    end: usize,
-    path: &'a str,
-}
-
-impl<'a> Mapping<'a> {
-    fn read(line: &'a str) -> Option<Self> {
-        let (begin, rest) = line.split_once('-')?;
-        let (end, rest) = rest.split_once(' ')?;
-        // Permissions, offset, device, inode; the path may have spaces.
-        let path = rest.splitn(5, ' ').nth(4).map_or("", str::trim);
-        Some(Self { begin: usize::from_str_radix(begin, 16).ok()?, end: usize::from_str_radix(end, 16).ok()?, path })
-    }
-
-    const fn contains(&self, address: usize) -> bool {
-        self.begin <= address && address < self.end
-    }
-
-    fn lock(&self) -> nix::Result<()> {
-        // linux/mman.h: MLOCK_ONFAULT.
-        const MLOCK_ONFAULT: libc::c_uint = 1;
-        // SAFETY: locking changes no memory; a mapping that is gone by now is refused.
-        let result = unsafe { libc::syscall(libc::SYS_mlock2, self.begin, self.end - self.begin, MLOCK_ONFAULT) };
-        Errno::result(result).map(drop)
-    }
 }
 
 #[cfg(test)]
@@ -220,12 +165,5 @@ mod tests {
         })
         .join()
         .unwrap();
-    }
-
-    #[test]
-    fn a_line_of_the_map_is_read_with_its_path() {
-        let mapping = Mapping::read("7f00-7f10 r-xp 00001000 08:01 42       /opt/my addon.node").unwrap();
-        assert_eq!((mapping.begin, mapping.end, mapping.path), (0x7f00, 0x7f10, "/opt/my addon.node"));
-        assert_eq!(Mapping::read("7f00-7f10 rw-p 00000000 00:00 0 ").unwrap().path, "");
     }
 }

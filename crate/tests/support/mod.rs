@@ -1,13 +1,18 @@
-//! What several tests need: shorthands, and a pair of hosts in a simulated world.
+//! Helpers of several tests: short constructors, and a pair of hosts in a simulated world.
 #![allow(dead_code, reason = "each test binary uses its own part of it")]
 
 use std::net::{IpAddr, Ipv4Addr};
 
 use route_liveness::engine::stats::LinkId;
 use route_liveness::engine::{Engine, Event, Path, SessionId, SessionSpec, Transition};
+use route_liveness::protocol::Protocol;
+use route_liveness::protocol::liveness::Liveness;
+use route_liveness::protocol::liveness::packet::ControlPacket;
+use route_liveness::protocol::policy::Policy;
 use route_liveness::protocol::rules::{ROBUST, Rules};
-use route_liveness::protocol::session::{Policy, Timers};
+use route_liveness::protocol::state::State;
 use route_liveness::protocol::time::Time;
+use route_liveness::protocol::timers::Timers;
 use route_liveness::sim::{Host, HostId, HostSpec, Quality, World};
 
 pub(crate) const MS: u64 = 1_000;
@@ -43,7 +48,7 @@ pub(crate) fn path(local: u8, peer: u8) -> Path {
 }
 
 pub(crate) fn spec(id: u32, path: Path, timers: Timers) -> SessionSpec {
-    SessionSpec { id: SessionId(id), path, peer_port: 44880, timers, min_ttl: None }
+    SessionSpec { id: SessionId(id), path, peer_port: Liveness::PORT, timers, min_ttl: None }
 }
 
 pub(crate) fn transitions(engine: &mut Engine) -> Vec<Transition> {
@@ -52,8 +57,8 @@ pub(crate) fn transitions(engine: &mut Engine) -> Vec<Transition> {
         .collect()
 }
 
-/// A simulated world of two robust hosts, 1 and 2, with a pair of sessions; a violation of what the simulator watches over
-/// is a failed test.
+/// A simulated world of two hosts, 1 and 2, under the robust rules, with a pair of sessions. A violated invariant fails the
+/// test.
 pub(crate) struct Network {
     pub(crate) world: World,
 }
@@ -79,11 +84,11 @@ impl Network {
     }
 
     pub(crate) fn run(&mut self, us: u64) {
-        self.world.run(us).expect("nothing that must not happen");
+        self.world.run(us).expect("no invariant is violated");
     }
 
     pub(crate) fn run_until(&mut self, at_most_us: u64, holds: impl FnMut(&World) -> bool) -> Option<u64> {
-        self.world.run_until(at_most_us, holds).expect("nothing that must not happen")
+        self.world.run_until(at_most_us, holds).expect("no invariant is violated")
     }
 
     pub(crate) fn cut(&mut self, from: u8, to: u8) {
@@ -106,8 +111,31 @@ impl Network {
         self.world.restart(HostId(number), 0, false);
     }
 
-    /// Every transition so far, of both hosts; then none.
+    /// Takes the recorded transitions of both hosts.
     pub(crate) fn take_transitions(&mut self) -> Vec<Transition> {
         self.world.take_transitions()
     }
+}
+
+/// A packet of a peer that is Up.
+pub(crate) fn up_packet(local_discr: u32, peer_discr: u32) -> ControlPacket {
+    ControlPacket {
+        state: State::Up,
+        detect_mult: 3,
+        local_discr,
+        peer_discr,
+        desired_min_tx_us: 100_000,
+        required_min_rx_us: 100_000,
+        passive: false,
+        client_version: [0; 4],
+    }
+}
+
+/// A pair that has been Up for a second.
+pub(crate) fn up_pair() -> Network {
+    let mut network = Network::pair(timers(100, 3));
+    network.run_until(2 * SECOND, |world| world.all_up()).expect("a pair comes up");
+    network.run(SECOND);
+    network.take_transitions();
+    network
 }

@@ -1,15 +1,17 @@
-//! Replays a scenario of timed inputs in the core, and tells after each what came out and how things stand.
+//! Replays a scenario of timed inputs in the core, and records the outputs and the session after each.
 
 use std::net::{IpAddr, Ipv4Addr};
 
 use route_liveness::engine::stats::LinkId;
 use route_liveness::engine::{Datagram, Engine, Event, Path, SessionId, SessionSpec};
-use route_liveness::protocol::liveness::Identity;
+use route_liveness::protocol::Protocol;
 use route_liveness::protocol::liveness::packet::ControlPacket;
+use route_liveness::protocol::liveness::{Identity, Liveness};
+use route_liveness::protocol::policy::Policy;
 use route_liveness::protocol::rules::{REFERENCE, ROBUST};
-use route_liveness::protocol::session::{Policy, Timers};
 use route_liveness::protocol::state::State;
 use route_liveness::protocol::time::Time;
+use route_liveness::protocol::timers::Timers;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
@@ -24,12 +26,12 @@ const PATH: Path = Path {
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub(crate) struct Scenario {
-    /// The effect that the scenario shows.
+    /// The rule that the scenario tests.
     #[serde(rename = "name")]
     _name: String,
     /// `reference` or `robust`.
     rules: String,
-    /// Of the generator that draws the jitter.
+    /// The seed of the generator of the jitter.
     seed: u32,
     limits: Limits,
     identity: Option<WireIdentity>,
@@ -63,23 +65,23 @@ pub(crate) struct WireSession {
     detect_mult: u8,
 }
 
-/// One input. Before it, everything that is due earlier has run; after it, everything that is due at that time.
+/// One input. Everything that is due earlier runs before it, and everything that is due at its time runs after it.
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub(crate) struct Step {
     pub(crate) at_us: u64,
     #[serde(rename = "do")]
     action: Action,
-    /// With `run`: so much of the time up to `atUs` the engine was not run at all.
+    /// With `run`: for how long before `atUs` the engine was not run.
     late_us: Option<u64>,
-    /// With `update`: the other timers.
+    /// With `update`: the new timers.
     timers: Option<WireTimers>,
     packet: Option<WirePacket>,
-    /// A datagram that is no packet, in hexadecimal.
+    /// An invalid datagram, in hexadecimal.
     bytes: Option<String>,
-    /// Where it is earlier than `atUs`.
+    /// The arrival time, if it is earlier than `atUs`.
     arrival_us: Option<u64>,
-    /// Compared as a whole.
+    /// The expected outputs, compared as a whole.
     #[serde(rename = "expect")]
     _expect: Option<Value>,
 }
@@ -119,7 +121,7 @@ pub(crate) struct WirePacket {
 
 impl WirePacket {
     fn marshal(&self) -> Vec<u8> {
-        let state = State::ALL.into_iter().find(|state| state.name() == self.state).expect("a state's name");
+        let state = State::ALL.into_iter().find(|state| state.name() == self.state).expect("the name of a state");
         let packet = ControlPacket {
             state,
             detect_mult: self.detect_mult,
@@ -161,7 +163,7 @@ impl Replay {
         Self { engine: Engine::new(policy, 1, scenario.seed), sent: Vec::new(), events: Vec::new() }
     }
 
-    /// Runs what is due, each at its own time.
+    /// Runs everything that is due, at its own time.
     fn run_before(&mut self, until: Time) {
         while let Some(due) = self.engine.poll_deadline().filter(|due| *due < until) {
             self.turn(due);
@@ -201,8 +203,8 @@ impl Replay {
             Action::Start => {
                 let WireSession { local_discr, tx_min_us, rx_min_us, detect_mult } = scenario.session;
                 let timers = Timers { tx_min_us, rx_min_us, detect_mult };
-                let spec = SessionSpec { id: ID, path: PATH, peer_port: 44880, timers, min_ttl: None };
-                self.engine.add_session(now, spec, local_discr).expect("room for one session");
+                let spec = SessionSpec { id: ID, path: PATH, peer_port: Liveness::PORT, timers, min_ttl: None };
+                self.engine.add_session(now, spec, local_discr).expect("the engine has room for one session");
             }
             Action::Receive => {
                 let bytes = match (&step.packet, &step.bytes) {
@@ -220,13 +222,13 @@ impl Replay {
             Action::Update => {
                 let WireTimers { tx_min_us, rx_min_us, detect_mult } =
                     step.timers.expect("a step that updates has timers");
-                self.engine.update_session(now, ID, Timers { tx_min_us, rx_min_us, detect_mult }, 44880);
+                self.engine.update_session(now, ID, Timers { tx_min_us, rx_min_us, detect_mult }, Liveness::PORT);
             }
         }
         self.turn(now);
     }
 
-    /// What happened since the last step, and how things stand.
+    /// The outputs since the previous step, and the session.
     pub(crate) fn observed(&mut self) -> Value {
         let (session, scheduled) = self.engine.session(ID).expect("the session was started");
         let peer = session.peer();

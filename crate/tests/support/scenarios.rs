@@ -1,10 +1,10 @@
-//! Scenarios drawn from a seed, and made smaller where they fail.
+//! Random scenarios, and their reduction after a failure.
 
 use proptest::prelude::*;
 use proptest::strategy::ValueTree;
 use proptest::test_runner::{Config, RngAlgorithm, TestRng, TestRunner};
 use route_liveness::protocol::rules::{REFERENCE, ROBUST};
-use route_liveness::protocol::session::Timers;
+use route_liveness::protocol::timers::Timers;
 use route_liveness::sim::{
     Fault, HostSpec, KernelFaults, PairSpec, Quality, RivalAct, RouteKind, RunError, Scenario, Timed, Totals, Violation,
 };
@@ -12,10 +12,10 @@ use route_liveness::sim::{
 const MS: u64 = 1_000;
 const SECOND: u64 = 1_000_000;
 
-/// So often at most a failing scenario is run again to make it smaller.
+/// The most runs for the reduction of a failing scenario.
 const SHRINKS: usize = 2_000;
 
-/// How large scenarios are.
+/// The size of scenarios.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Size {
     pub(crate) duration_us: u64,
@@ -25,7 +25,7 @@ pub(crate) struct Size {
 /// Runs the scenario of a seed.
 ///
 /// # Errors
-/// What went wrong, the smallest scenario found in which something does, and the command that has it all again.
+/// The failure, the smallest failing scenario that was found, and the command that repeats the run.
 pub(crate) fn run_seed(seed: u64, size: Size) -> Result<Totals, String> {
     let mut bytes = [0; 32];
     bytes[..8].copy_from_slice(&seed.to_le_bytes());
@@ -46,7 +46,7 @@ pub(crate) fn run_seed(seed: u64, size: Size) -> Result<Totals, String> {
     ))
 }
 
-/// Leaves out what does not matter, one thing after another, for as long as something goes wrong.
+/// Removes parts of a scenario, one at a time, for as long as it fails.
 fn shrink(scenario: Scenario, violation: Violation) -> (Scenario, Violation) {
     let (mut smallest, mut its_violation) = (scenario, violation);
     let mut runs = 0;
@@ -96,7 +96,7 @@ fn without_pair(scenario: &Scenario, at: usize) -> Option<Scenario> {
     Some(candidate)
 }
 
-/// What makes a scenario easier to read.
+/// Simpler variants of a scenario.
 const PLAINER: [fn(&mut Scenario); 10] = [
     |scenario| scenario.duration_us = scenario.faults.iter().map(|timed| timed.at_us).max().unwrap_or(0),
     |scenario| scenario.quality = Quality { delay_us: MS, ..Quality::default() },

@@ -38,7 +38,6 @@ impl Protocol for Liveness {
     type Identity = Identity;
     type PeerDetails = PeerDetails;
 
-    const NAME: &'static str = "liveness";
     const PACKET_LEN: usize = PACKET_LEN;
     const PORT: u16 = 44880;
     /// The highest there is: a receiver may ask for it, to hear neighbours only (RFC 5082 §3).

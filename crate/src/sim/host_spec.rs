@@ -1,0 +1,67 @@
+//! The settings of a simulated host.
+
+use crate::protocol::rules::{ROBUST, Rules};
+use crate::sim::kernel::KernelFaults;
+
+/// The settings of a host.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct HostSpec {
+    /// The rule set of its sessions.
+    pub rules: &'static Rules,
+    /// The shortest interval that it uses, in microseconds.
+    pub min_tx_floor_us: u32,
+    /// The longest interval that it uses, in microseconds.
+    pub max_tx_ceil_us: u32,
+    /// The longest interval between two packets of a session that is Down, in microseconds.
+    pub backoff_max_us: u32,
+    /// It only observes, and its packets say so: it installs no routes.
+    pub passive: bool,
+    /// Routes of a session whose peer is passive stay while the session is Down.
+    pub honor_peer_passive: bool,
+    /// A session that is Up accepts only packets that name its discriminator.
+    pub require_discriminator: bool,
+    /// How much its clock gains, in millionths.
+    pub clock_ppm: i32,
+    /// How late a turn of its thread may come, in microseconds.
+    pub lateness_us: u64,
+    /// How much earlier than due its packets may leave together with others, in microseconds.
+    pub tx_slack_us: u16,
+    /// The most datagrams that are read in one turn.
+    pub read_budget: usize,
+    /// The most datagrams that wait in the receive buffer of the socket.
+    pub socket_room: usize,
+    /// The most datagrams to unreachable hosts that wait in the send buffer of the socket.
+    pub send_room: usize,
+    /// How its kernel fails.
+    pub kernel: KernelFaults,
+}
+
+impl Default for HostSpec {
+    fn default() -> Self {
+        Self {
+            rules: &ROBUST,
+            min_tx_floor_us: 10_000,
+            max_tx_ceil_us: 1_000_000,
+            backoff_max_us: 1_000_000,
+            passive: false,
+            honor_peer_passive: false,
+            require_discriminator: false,
+            clock_ppm: 0,
+            lateness_us: 0,
+            tx_slack_us: 0,
+            read_budget: 1_024,
+            socket_room: 1_024,
+            send_room: 4_096,
+            kernel: KernelFaults::default(),
+        }
+    }
+}
+
+/// The settings of a route.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct RouteKind {
+    /// The route stays in the kernel when the session goes Down.
+    pub no_uninstall: bool,
+    /// Another process occupies the slot of the route before the route is added.
+    pub conflict: bool,
+}
