@@ -5,6 +5,7 @@
 // library rustup has not installed is built with the library's sources, which Debian packages with a compiler of their version.
 import { spawnSync } from 'node:child_process';
 import { chmodSync, existsSync, mkdirSync, readdirSync, readFileSync, statSync, writeFileSync } from 'node:fs';
+import { homedir } from 'node:os';
 import { delimiter, dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 
@@ -47,8 +48,7 @@ function build(target) {
     // Without what names functions in a backtrace: the addon is stripped, and has no names.
     arguments_.push('--', '-Zbuild-std=std,panic_unwind', '-Zbuild-std-features=panic-unwind');
   }
-  // An addon is loaded by a process that has its C library already.
-  if (target.endsWith('-musl')) env.RUSTFLAGS = `${env.RUSTFLAGS ?? ''} -C target-feature=-crt-static`;
+  env.RUSTFLAGS = [env.RUSTFLAGS, ...flagsFor(target)].filter(Boolean).join(' ');
   const named = target.endsWith('-gnu') ? `${target}.${GLIBC}` : target;
   run(
     'npx',
@@ -59,6 +59,14 @@ function build(target) {
     ],
     env,
   );
+}
+
+function flagsFor(target) {
+  // Panic messages name source files: without this, by the folders of the machine that built them.
+  const cargo = process.env.CARGO_HOME ?? join(homedir(), '.cargo');
+  const flags = [`--remap-path-prefix=${ROOT}=/route-liveness`, `--remap-path-prefix=${cargo}=/cargo`];
+  // An addon is loaded by a process that has its C library already.
+  return target.endsWith('-musl') ? [...flags, '-C target-feature=-crt-static'] : flags;
 }
 
 function hostTarget() {
