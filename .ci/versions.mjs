@@ -1,4 +1,4 @@
-// `npm run check:versions`: the version is package.json's; the crate and both lock files repeat it. `--tag v1.2.3` holds a tag
+// `npm run check:versions`: the version is package.json's; the crate, the sources and both lock files repeat it. `--tag v1.2.3` holds a tag
 // to it as well.
 import { readFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
@@ -15,6 +15,7 @@ const found = {
   'package-lock.json, its root package': lock.packages[''].version,
   'crate/Cargo.toml': /^version = "(.*)"$/m.exec(read('crate/Cargo.toml'))?.[1],
   'crate/Cargo.lock': /^name = "route-liveness"\nversion = "(.*)"$/m.exec(read('crate/Cargo.lock'))?.[1],
+  'ts/base/version.ts': /^export const VERSION = '(.*)';$/m.exec(read('ts/base/version.ts'))?.[1],
   ...(values.tag === undefined ? {} : { 'the tag': values.tag.replace(/^v/, '') }),
 };
 const differing = Object.entries(found).filter(([, other]) => other !== version);

@@ -233,9 +233,3 @@ describe('without a logger', () => {
     expect(await warningsOf(engine, { cpu: 1_023 })).toEqual(['ERR_REALTIME_REFUSED']);
   });
 });
-
-it('the version of the sources is that of package.json', async () => {
-  const { VERSION } = await import('../../ts/base/version.js');
-  const manifest = JSON.parse(readFileSync(join(import.meta.dirname, '../../package.json'), 'utf8')) as { version: string };
-  expect(VERSION).toBe(manifest.version);
-});
