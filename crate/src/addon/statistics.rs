@@ -70,7 +70,7 @@ pub struct NativeInvalid {
 }
 
 #[napi(object, object_from_js = false)]
-pub struct NativeScopeStats {
+pub struct NativeEndpointStats {
     pub iface: String,
     #[napi(js_name = "localIP")]
     pub local_ip: String,
@@ -82,13 +82,13 @@ pub struct NativeScopeStats {
     pub write_errors: f64,
     pub dropped: f64,
     pub timeouts: f64,
-    pub graces: f64,
+    pub extensions: f64,
     pub queued: f64,
     pub transitions: Vec<NativeTransitionCount>,
     pub handle_rx: NativeHistogram,
 }
 
-impl From<EndpointReport> for NativeScopeStats {
+impl From<EndpointReport> for NativeEndpointStats {
     fn from(endpoint: EndpointReport) -> Self {
         let counters = endpoint.counters;
         let [admin_down, down, init, up] = counters.sessions.map(number);
@@ -114,7 +114,7 @@ impl From<EndpointReport> for NativeScopeStats {
             write_errors: number(counters.write_errors),
             dropped: number(counters.dropped),
             timeouts: number(counters.timeouts),
-            graces: number(counters.extensions),
+            extensions: number(counters.extensions),
             queued: number(counters.queued),
             transitions: transition_counts(&counters),
             handle_rx: counters.handle_rx.into(),
@@ -143,7 +143,7 @@ fn transition_counts(counters: &EndpointCounters) -> Vec<NativeTransitionCount> 
 }
 
 #[napi(object, object_from_js = false)]
-pub struct NativeRouteScopeStats {
+pub struct NativeEndpointRouteStats {
     pub iface: String,
     #[napi(js_name = "localIP")]
     pub local_ip: String,
@@ -158,7 +158,7 @@ pub struct NativeRouteScopeStats {
     pub convergence_to_down: NativeHistogram,
 }
 
-impl From<RouteEndpointReport> for NativeRouteScopeStats {
+impl From<RouteEndpointReport> for NativeEndpointRouteStats {
     fn from(endpoint: RouteEndpointReport) -> Self {
         let counters: RouteCounters = endpoint.counters;
         Self {
@@ -179,34 +179,34 @@ impl From<RouteEndpointReport> for NativeRouteScopeStats {
 
 #[napi(object, object_from_js = false)]
 pub struct NativeStats {
-    pub scopes: Vec<NativeScopeStats>,
-    pub routes: Vec<NativeRouteScopeStats>,
+    pub endpoints: Vec<NativeEndpointStats>,
+    pub routes: Vec<NativeEndpointRouteStats>,
     pub queue_length: f64,
     pub read_errors: f64,
     pub socket_drops: f64,
     pub send_buffer_bytes: f64,
     pub send_buffer_full: f64,
     pub turns: f64,
-    pub worst_lateness_us: f64,
-    pub turn_lateness: Vec<NativeLatenessBucket>,
-    pub transmit_lateness: Vec<NativeLatenessBucket>,
+    pub worst_turn_delay_us: f64,
+    pub turn_delays: Vec<NativeDelayBucket>,
+    pub transmit_delays: Vec<NativeDelayBucket>,
 }
 
 #[napi(object, object_from_js = false)]
-pub struct NativeLatenessBucket {
+pub struct NativeDelayBucket {
     pub below_us: f64,
     pub count: f64,
 }
 
-fn buckets(lateness: &DelayHistogram) -> Vec<NativeLatenessBucket> {
-    let bucket = |(end, count)| NativeLatenessBucket { below_us: number(end), count: number(count) };
-    lateness.buckets().map(bucket).collect()
+fn buckets(delays: &DelayHistogram) -> Vec<NativeDelayBucket> {
+    let bucket = |(end, count)| NativeDelayBucket { below_us: number(end), count: number(count) };
+    delays.buckets().map(bucket).collect()
 }
 
 impl From<StatsReport> for NativeStats {
     fn from(report: StatsReport) -> Self {
         Self {
-            scopes: report.endpoints.into_iter().map(Into::into).collect(),
+            endpoints: report.endpoints.into_iter().map(Into::into).collect(),
             routes: report.routes.into_iter().map(Into::into).collect(),
             queue_length: number(report.queue_len as u64),
             read_errors: number(report.read_errors),
@@ -214,9 +214,9 @@ impl From<StatsReport> for NativeStats {
             send_buffer_bytes: number(report.send_buffer_bytes as u64),
             send_buffer_full: number(report.send_buffer_full),
             turns: number(report.turns),
-            worst_lateness_us: number(report.worst_delay_us),
-            turn_lateness: buckets(&report.turn_delays),
-            transmit_lateness: buckets(&report.transmit_delays),
+            worst_turn_delay_us: number(report.worst_delay_us),
+            turn_delays: buckets(&report.turn_delays),
+            transmit_delays: buckets(&report.transmit_delays),
         }
     }
 }

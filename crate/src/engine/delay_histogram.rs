@@ -7,7 +7,7 @@ const OCTAVE_BITS: u32 = PER_OCTAVE.trailing_zeros();
 /// Up to 2^26 µs, a minute; what is later is counted in the last bucket.
 const BUCKETS: usize = 192;
 
-/// Counts of latenesses in microseconds. Eight buckets to each doubling, and one to each microsecond below eight.
+/// Counts of delays in microseconds. Eight buckets to each doubling, and one to each microsecond below eight.
 #[derive(Clone, Debug)]
 pub struct DelayHistogram([u64; BUCKETS]);
 

@@ -128,18 +128,18 @@ impl Default for EndpointCounters {
     }
 }
 
-/// So many scopes without a session are kept, for sessions that come again; of others what was counted is kept in one sum.
+/// The most endpoints without a session that are kept, for sessions that are added again. The counts of others are kept as one sum.
 const MOST_IDLE: usize = 1_024;
 
-/// All counters. The sums over all scopes never fall.
+/// All counters. The sums over all endpoints never decrease.
 #[derive(Debug, Default)]
 pub struct Stats {
     ids: FxHashMap<LocalEndpoint, EndpointId>,
     endpoints: Vec<(LocalEndpoint, EndpointCounters)>,
-    /// Beside each scope: what becomes of it.
+    /// For each endpoint, whether it is in use.
     uses: Vec<Use>,
     free: Vec<EndpointId>,
-    /// Scopes whose last session has left, each once; the first has waited longest.
+    /// Endpoints whose last session was removed, each once, the earliest first.
     idle: VecDeque<EndpointId>,
 }
 
@@ -151,7 +151,7 @@ enum Use {
 }
 
 impl Stats {
-    /// The scope of a session, made where it is new.
+    /// The endpoint of a session, created if it is new.
     pub fn endpoint(&mut self, endpoint: LocalEndpoint) -> EndpointId {
         if let Some(id) = self.ids.get(&endpoint) {
             return *id;
@@ -167,7 +167,7 @@ impl Stats {
         id
     }
 
-    /// The scope that a packet is counted in which belongs to no session. Destination addresses without a session
+    /// The endpoint that counts a packet which belongs to no session. Destination addresses without a session
     /// share one endpoint per link, so that their senders cannot make the table grow.
     pub fn endpoint_of_unknown_peer(&mut self, endpoint: LocalEndpoint) -> EndpointId {
         match self.ids.get(&endpoint) {
@@ -186,8 +186,8 @@ impl Stats {
         self.endpoints.iter().zip(&self.uses).filter(|(_, usage)| **usage != Use::Free).map(|(endpoint, _)| endpoint)
     }
 
-    /// A session has left a scope. Where there are too many scopes without one, the counts of the one that has waited
-    /// longest go into the sum of `Scope::OTHER`; gives the link that no scope refers to any more, then.
+    /// A session was removed from an endpoint. If too many endpoints have no session, adds the counts of the earliest of them to
+    /// the sum of the others, and returns the link that no endpoint refers to any more.
     pub fn left(&mut self, id: EndpointId) -> Option<LinkId> {
         if self.has_sessions(id) || self.uses[id.0 as usize] != Use::Used {
             return None;

@@ -1,15 +1,5 @@
 /** The types of the addon. `crate/src/addon/` implements them: change both sides together. */
-import type { DelayBucket } from '../../protocol/delay-histogram.js';
-import type {
-  EndpointRouteStats,
-  EndpointStats,
-  EngineOptions,
-  EngineStats,
-  PathFault,
-  RouteOutcome,
-  SessionPath,
-  SessionRecord,
-} from '../engine.js';
+import type { EngineOptions, EngineStats, PathFault, RouteOutcome, SessionPath, SessionRecord } from '../engine.js';
 import type { State } from '../../protocol/state.js';
 import type { LinkQuality, SimulatedHost, SimulatedTimers, SimulatedTransition } from './simulation.js';
 
@@ -22,18 +12,6 @@ export interface Delivery {
   more: boolean;
 }
 
-/** The statistics by the names of the addon; `native-engine.ts` gives them the engine's names. */
-export interface NativeStats extends Pick<
-  EngineStats,
-  'queueLength' | 'readErrors' | 'socketDrops' | 'sendBufferBytes' | 'sendBufferFull' | 'turns'
-> {
-  readonly scopes: readonly (Omit<EndpointStats, 'extensions'> & { readonly graces: number })[];
-  readonly routes: readonly EndpointRouteStats[];
-  readonly worstLatenessUs: number;
-  readonly turnLateness: readonly DelayBucket[];
-  readonly transmitLateness: readonly DelayBucket[];
-}
-
 export interface NativeEngineHandle {
   localAddr(): { address: string; port: number } | null;
   checkPaths(paths: readonly SessionPath[]): PathFault[];
@@ -44,14 +22,14 @@ export interface NativeEngineHandle {
   setAdminDown(ids: readonly number[], down: boolean): void;
   /** `rows.ts` reads the rows. */
   snapshots(ids: readonly number[] | null): Float64Array;
-  stats(): NativeStats;
+  stats(): EngineStats;
   arm(rows: Uint32Array): void;
   disarm(routes: readonly { id: number; generation: number; remove: boolean }[]): void;
   retry(routes: readonly { id: number; generation: number }[]): void;
   /** Takes the pending deliveries, in batches while there is `more`. The doorbell rings again only for later ones. */
   drain(): Delivery;
   /** Resolves with the last counters, or with `null` if the thread had stopped by itself. */
-  close(adminDown: boolean): Promise<NativeStats | null>;
+  close(adminDown: boolean): Promise<EngineStats | null>;
   ref(): void;
   unref(): void;
 }

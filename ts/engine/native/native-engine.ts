@@ -2,7 +2,7 @@
 import type { AddressInfo } from 'node:net';
 
 import { closedError, codeOf, LivenessError, messageOf } from '../../base/errors.js';
-import type { Binding, Delivery, NativeEngineHandle, NativeStats } from './binding.js';
+import type { Binding, Delivery, NativeEngineHandle } from './binding.js';
 import type {
   Capabilities,
   Engine,
@@ -87,14 +87,14 @@ export class NativeEngine implements Engine {
   }
 
   stats(): EngineStats {
-    return toEngineStats(this.#open().stats());
+    return this.#open().stats();
   }
 
   close(options: { adminDown: boolean }): Promise<EngineStats | undefined> {
     this.#closing ??= this.#handle.close(options.adminDown).then((last) => {
       // Delivers what the threads have left in their last turn.
       this.#deliver();
-      return last === null ? undefined : toEngineStats(last);
+      return last ?? undefined;
     });
     return this.#closing;
   }
@@ -127,15 +127,4 @@ export class NativeEngine implements Engine {
     for (const { code, message } of warnings) this.#listener.warning(code, message);
     if (fatal !== null) this.#listener.fatal(new LivenessError(fatal.code, fatal.message));
   }
-}
-
-function toEngineStats(native: NativeStats): EngineStats {
-  const { scopes, worstLatenessUs, turnLateness, transmitLateness, ...shared } = native;
-  return {
-    ...shared,
-    endpoints: scopes.map(({ graces, ...counters }) => ({ ...counters, extensions: graces })),
-    worstTurnDelayUs: worstLatenessUs,
-    turnDelays: turnLateness,
-    transmitDelays: transmitLateness,
-  };
 }
