@@ -27,7 +27,7 @@ export class ManagerLog {
   }
 
   transition({ peer, from, to, reason, cause, count, localStall, silence }: Transition): void {
-    const fields = { ...peer, from, to, reason, cause, count, localStall, silence };
+    const fields = { ...peer, from, to, reason, cause, count, localStall, ...(silence === undefined ? {} : { silence }) };
     if (to === 'down' && from !== 'admin_down') this.logger.warn(fields, `session went from ${from} to ${to} (${reason})`);
     else this.logger.info(fields, `session went from ${from} to ${to}`);
   }
