@@ -54,7 +54,7 @@ function build(target) {
     'npx',
     [
       ...['--no-install', 'napi', 'build', '--manifest-path', 'crate/Cargo.toml', '--package-json-path', 'package.json'],
-      ...['--output-dir', 'dist/native', '--platform', '--release', '--features', 'addon', '--no-js', '--strip'],
+      ...['--output-dir', 'dist/native', '--platform', '--release', '--features', 'addon', '--no-js'],
       ...['--cross-compile', '--target', named, ...arguments_],
     ],
     env,

@@ -111,7 +111,7 @@ function moreTables(results: Readonly<Record<string, Kept>>): string {
         String(row.seconds),
         show(row.lost, 0),
         show(row.socketDrops, 0),
-        show(row.worstLatenessMs, 1),
+        show(row.worstTurnDelayMs, 1),
       ]),
     ),
     table(

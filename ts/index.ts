@@ -5,6 +5,7 @@ export {
   type ManagerConfig,
   type RealtimeOptions,
   type RegisterOptions,
+  type RegisterSessionOptions,
   type ResolvedConfig,
   validateConfig,
 } from './manager/config.js';

@@ -11,7 +11,7 @@ export interface HoldRow {
   /** Sessions that left Up although their peers lived, on both sides. */
   readonly lost: Figure;
   readonly socketDrops: Figure;
-  readonly worstLatenessMs: Figure;
+  readonly worstTurnDelayMs: Figure;
 }
 
 interface Trial {
@@ -34,7 +34,7 @@ export async function measureEndurance(context: Context): Promise<HoldRow[]> {
   ];
   const rows: HoldRow[] = [];
   for (const trial of context.quick ? trials.slice(2) : trials) {
-    const runs: { lost: number; socketDrops: number; worstLatenessMs: number }[] = [];
+    const runs: { lost: number; socketDrops: number; worstTurnDelayMs: number }[] = [];
     // A minute of each says as much as five of one.
     const times = trial.seconds > 10 ? 1 : context.runs;
     for (let round = 0; round < times; round += 1) {
@@ -47,19 +47,19 @@ export async function measureEndurance(context: Context): Promise<HoldRow[]> {
       seconds: trial.seconds,
       lost: figure(runs.map((run) => run.lost)),
       socketDrops: figure(runs.map((run) => run.socketDrops)),
-      worstLatenessMs: figure(runs.map((run) => run.worstLatenessMs)),
+      worstTurnDelayMs: figure(runs.map((run) => run.worstTurnDelayMs)),
     });
   }
   return rows;
 }
 
-async function hold(context: Context, trial: Trial): Promise<{ lost: number; socketDrops: number; worstLatenessMs: number }> {
+async function hold(context: Context, trial: Trial): Promise<{ lost: number; socketDrops: number; worstTurnDelayMs: number }> {
   const { subject, sessions, blockMs } = trial;
   const lab = openLab(sessions);
   try {
     const endpoints = await Promise.all(([1, 2] as const).map((side) => startEndpoint(lab, side, subject, trial)));
     const up = await untilUp(endpoints, sessions);
-    if (!up) return { lost: sessions, socketDrops: NaN, worstLatenessMs: NaN };
+    if (!up) return { lost: sessions, socketDrops: NaN, worstTurnDelayMs: NaN };
     await context.pause(1_000);
     for (const endpoint of endpoints) await endpoint.call('takeTransitions');
     const blocked = blockMs === undefined ? [] : endpoints.map((endpoint) => endpoint.call('block', blockMs));
@@ -70,7 +70,7 @@ async function hold(context: Context, trial: Trial): Promise<{ lost: number; soc
     return {
       lost: transitions.reduce((sum, { fromUp }) => sum + fromUp, 0),
       socketDrops: counts.reduce((sum, { socketDrops }) => sum + socketDrops, 0),
-      worstLatenessMs: Math.max(...counts.map(({ worstTurnDelay }) => worstTurnDelay)),
+      worstTurnDelayMs: Math.max(...counts.map(({ worstTurnDelay }) => worstTurnDelay)),
     };
   } finally {
     lab.close();

@@ -24,7 +24,7 @@ const LOG_INTERVAL_MS = 5_000;
 const GROWTH_BYTES = 4 << 20;
 
 interface Flood {
-  readonly kind: 'garbage' | 'strangers' | 'discriminators';
+  readonly kind: 'garbage' | 'unknown peers' | 'discriminators';
   readonly sources: readonly string[];
 }
 
@@ -51,7 +51,7 @@ describeLab('eight sessions at 100 ms × 3 in a flood', [], () => {
   /** The peers' addresses: host two has one per session. */
   const peers = Array.from({ length: SESSIONS }, (_, index) => `10.201.0.${11 + index}`);
   /** Whole networks of addresses that no session knows, on the same link. */
-  const strangers = Array.from({ length: 128 }, (_, index) => `10.201.0.${128 + index}`);
+  const unknownPeers = Array.from({ length: 128 }, (_, index) => `10.201.0.${128 + index}`);
 
   const start = async (changes: Record<string, unknown> = {}): Promise<[Agent, Agent]> => {
     for (const address of peers) run('ip', ['-n', lab.two.name, 'addr', 'add', `${address}/24`, 'dev', lab.two.iface]);
@@ -116,19 +116,19 @@ describeLab('eight sessions at 100 ms × 3 in a flood', [], () => {
   const unknown = (stats: ManagerStats): number => sum(stats, ({ unknownPeer }) => unknownPeer);
 
   const garbage: Flood = { kind: 'garbage', sources: peers };
-  const strangeGarbage: Flood = { kind: 'garbage', sources: strangers };
-  const strange: Flood = { kind: 'strangers', sources: strangers };
+  const unknownGarbage: Flood = { kind: 'garbage', sources: unknownPeers };
+  const unknownPeerPackets: Flood = { kind: 'unknown peers', sources: unknownPeers };
   const forged: Flood = { kind: 'discriminators', sources: peers };
   const refused = (stats: ManagerStats): number => invalid(stats) + unknown(stats);
 
   it.each<[string, { floods: readonly Flood[]; counted: (stats: ManagerStats) => number; timers?: Record<string, unknown> }]>([
     ['garbage from their peers', { floods: [garbage], counted: invalid }],
-    ['garbage from strangers', { floods: [strangeGarbage], counted: refused }],
-    ['packets of strangers', { floods: [strange], counted: unknown }],
+    ['garbage from unknown peers', { floods: [unknownGarbage], counted: refused }],
+    ['packets of unknown peers', { floods: [unknownPeerPackets], counted: unknown }],
     ['their peers’ packets with discriminators that are not theirs', { floods: [forged], counted: invalid }],
     [
       'all of these from three processes at once (at 1 s × 3: who is read when so many want the cores is the scheduler’s choice)',
-      { floods: [strangeGarbage, strange, forged], counted: refused, timers: { txMin: 1_000, rxMin: 1_000 } },
+      { floods: [unknownGarbage, unknownPeerPackets, forged], counted: refused, timers: { txMin: 1_000, rxMin: 1_000 } },
     ],
   ])('change no state in a flood of %s, which is counted, takes no memory, and is logged once in 5 s at most', async (what, row) => {
     const agents = await start(row.timers);
@@ -149,7 +149,7 @@ describeLab('eight sessions at 100 ms × 3 in a flood', [], () => {
       extensions: sum(stats, ({ extensions }) => extensions) - sum(before.stats, ({ extensions }) => extensions),
       cpuShare: Number(((usage.cpu - before.usage.cpu) / sent.seconds / 1e6).toFixed(2)),
       rssGrowthKiB: (usage.rss - before.usage.rss) / 1024,
-      worstLatenessMs: stats.worstTurnDelay,
+      worstTurnDelayMs: stats.worstTurnDelay,
     };
     console.info(what, JSON.stringify(figures));
 
@@ -187,7 +187,7 @@ describeLab('eight sessions at 100 ms × 3 in a flood', [], () => {
       return { read: refused(stats), dropped: stats.socketDrops };
     };
     let isOver = false;
-    const flooding = flood(lab.two, [strangeGarbage, strange], FLOOD_PAST_DEATH_S).then(() => (isOver = true));
+    const flooding = flood(lab.two, [unknownGarbage, unknownPeerPackets], FLOOD_PAST_DEATH_S).then(() => (isOver = true));
     await pause(1_000);
     expect(await overflow(one)).toBeGreaterThan(0);
     await expect
@@ -213,7 +213,7 @@ describeLab('eight sessions at 100 ms × 3 in a flood', [], () => {
     // A second after the last drop everything is read and counted again.
     await pause(1_500);
     const quiet = await refusedBy(one);
-    await flood(lab.two, [strange], 1);
+    await flood(lab.two, [unknownPeerPackets], 1);
     await expect.poll(async () => (await refusedBy(one)).read - quiet.read, { timeout: 5_000 }).toBeGreaterThan(1_000);
   });
 });

@@ -103,7 +103,7 @@ class Reluctant extends MemoryRoutes {
   }
 }
 
-/** Garbage, a stranger's packet and a forged one. */
+/** Garbage, a packet of an unknown peer and a forged one. */
 async function flood(port: number): Promise<void> {
   const packet = {
     version: 1,

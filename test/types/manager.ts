@@ -100,6 +100,8 @@ export async function routes(): Promise<void> {
   expectTypeOf(manager.registerRoute(route, 'eth0')).toEqualTypeOf<Promise<void>>();
   expectTypeOf<keyof api.RegisterOptions>().toEqualTypeOf<'port' | 'peerIP' | 'txMin' | 'rxMin' | 'detectMult'>();
   expectTypeOf<api.Manager['registerRoutes']>().parameters.toEqualTypeOf<[readonly api.Registration[]]>();
+  expectTypeOf<api.Manager['registerSession']>().parameters.toEqualTypeOf<[api.Peer, (api.RegisterSessionOptions | undefined)?]>();
+  expectTypeOf<api.Manager['withdrawSession']>().parameters.toEqualTypeOf<[api.Peer]>();
   expectTypeOf<api.Registration>().toExtend<{ route: api.Route; iface: string } & api.RegisterOptions>();
   expectTypeOf<api.Manager['withdrawRoute']>().parameters.toEqualTypeOf<[api.Route, string]>();
   expectTypeOf<api.Manager['withdrawRoutes']>().parameters.toEqualTypeOf<[readonly api.RouteRef[]]>();
@@ -160,7 +162,7 @@ export async function sessions(): Promise<void> {
   expectTypeOf<api.SessionSnapshot['localDiscr' | 'peerDiscr' | 'detectTime' | 'txInterval']>().toEqualTypeOf<number>();
   expectTypeOf<api.SessionSnapshot['peerMode']>().toEqualTypeOf<'active' | 'passive' | undefined>();
   expectTypeOf<api.SessionSnapshot['peerVersion']>().toEqualTypeOf<string | undefined>();
-  expectTypeOf<api.SessionSnapshot['route']>().toEqualTypeOf<Readonly<api.Route>>();
+  expectTypeOf<api.SessionSnapshot['route']>().toEqualTypeOf<Readonly<api.Route> | undefined>();
   expectTypeOf<api.RouteSnapshot>().toEqualTypeOf<{
     readonly route: Readonly<api.Route>;
     readonly installed: boolean;

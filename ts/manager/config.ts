@@ -178,21 +178,26 @@ export function validateConfig(config: ManagerConfig): ResolvedConfig {
   return Object.freeze({ ...filled, onClose: Object.freeze({ adminDown, withdrawRoutes }) }) as ResolvedConfig;
 }
 
-/** The options of a registration. */
-export interface RegisterOptions extends SessionTimerOptions {
+/** The options of a session. */
+export interface RegisterSessionOptions extends SessionTimerOptions {
   /** The peer's UDP port, 1 to 65 535. Default: the manager's own `port`; 44880 where that is 0. */
   port?: number | undefined;
+}
+
+/** The options of a registration. */
+export interface RegisterOptions extends RegisterSessionOptions {
   /** The peer's address. Default: the destination of the route, which must be a /32. */
   peerIP?: string | undefined;
 }
 
-const REGISTER_SCHEMA = object({
+const SESSION_ENTRIES = {
   port: v.optional(integer(1, 65_535)),
-  peerIP: v.optional(v.unknown()),
   txMin: v.optional(duration(MAX_INTERVAL)),
   rxMin: v.optional(duration(MAX_INTERVAL)),
   detectMult: v.optional(integer(1, 255)),
-});
+};
+const SESSION_SCHEMA = object(SESSION_ENTRIES);
+const REGISTER_SCHEMA = object({ ...SESSION_ENTRIES, peerIP: v.optional(v.unknown()) });
 
 /** The options of a registration without options. */
 export const NO_OPTIONS: RegisterOptions = Object.freeze({});
@@ -205,6 +210,14 @@ export function validateRegisterOptions(options: RegisterOptions | undefined, bo
   if (issues.length === 0) issues.push(...outsideIssues(output, bounds));
   if (issues.length > 0) throw new ConfigError(issues);
   return output as RegisterOptions;
+}
+
+/** @throws ConfigError `ERR_CONFIG`, with every issue at once */
+export function validateSessionOptions(options: RegisterSessionOptions | undefined, bounds: IntervalBounds): RegisterSessionOptions {
+  const { output, issues } = parsed(SESSION_SCHEMA, options === undefined ? {} : options, 'options');
+  if (issues.length === 0) issues.push(...outsideIssues(output, bounds));
+  if (issues.length > 0) throw new ConfigError(issues);
+  return output;
 }
 
 const CLOSE_SCHEMA = object(CLOSE_ENTRIES);

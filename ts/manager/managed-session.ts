@@ -24,6 +24,8 @@ export class ManagedSession implements SessionView, SessionSpec {
   lastTransition: SessionView['lastTransition'] = undefined;
   peerPassive = false;
   adminDown = false;
+  /** Registered by itself: the session runs although no route depends on it. */
+  isRegistered = false;
   /** Most sessions have one route, and need no set for it. */
   #routes: SessionRoute | Set<SessionRoute> | undefined = undefined;
 
@@ -67,6 +69,13 @@ export class ManagedSession implements SessionView, SessionSpec {
   get routes(): Iterable<SessionRoute> {
     if (this.#routes === undefined) return [];
     return this.#routes instanceof Set ? this.#routes : [this.#routes];
+  }
+
+  /** Whether anything registered needs the session. */
+  get isUsed(): boolean {
+    if (this.isRegistered) return true;
+    for (const { withdrawing } of this.routes) if (!withdrawing) return true;
+    return false;
   }
 
   addRoute(route: SessionRoute): void {

@@ -19,6 +19,7 @@ import {
   type CloseOptions,
   type ManagerConfig,
   type RegisterOptions,
+  type RegisterSessionOptions,
   type ResolvedConfig,
   validateConfig,
   validateRegisterOptions,
@@ -201,6 +202,31 @@ export class Manager extends SafeEmitter<ManagerEvents> implements AsyncDisposab
   async withdrawRoutes(routes: readonly RouteRef[]): Promise<void> {
     this.#assertOpen();
     await this.#routeManager.withdraw(checkedRefs(routes));
+  }
+
+  /**
+   * Registers a session by itself, without a route: for agents that only want to know. It shares the session with routes to the
+   * same peer, and keeps it when they are withdrawn. Registering the same session again updates it in place.
+   *
+   * @throws ConfigError `ERR_CONFIG`; LivenessError `ERR_NO_SUCH_INTERFACE`, `EADDRNOTAVAIL` (`localIP` is no address of this
+   * host, or is not `bindIP`), `ERR_TOO_MANY_SESSIONS`, `ERR_CLOSED`
+   */
+  async registerSession(peer: Peer, options?: RegisterSessionOptions): Promise<void> {
+    this.#assertOpen();
+    this.#routeManager.registerSession(checkedPeer(peer), options);
+    return Promise.resolve();
+  }
+
+  /**
+   * Ends the registration of `registerSession`. The session ends, without an AdminDown announcement, unless a route needs it.
+   * Withdrawing a session that is not registered does nothing.
+   *
+   * @throws ConfigError `ERR_CONFIG`; LivenessError `ERR_CLOSED`
+   */
+  async withdrawSession(peer: Peer): Promise<void> {
+    this.#assertOpen();
+    this.#routeManager.withdrawSession(checkedPeer(peer));
+    return Promise.resolve();
   }
 
   /**

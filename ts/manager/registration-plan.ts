@@ -1,5 +1,5 @@
-/** What one call of `registerRoutes` will do: it is checked as a whole first, so that all or nothing is registered. */
-import { addressToNumber } from '../base/address.js';
+/** What one call of `registerRoutes` or `registerSession` will do: it is checked as a whole first, so that all or nothing is registered. */
+import { addressToNumber, isUnicast } from '../base/address.js';
 import { toMicros } from '../base/clock.js';
 import { codeOf, ConfigError, expected, LivenessError, messageOf, type RouteIssue } from '../base/errors.js';
 import type { SessionTimerOptions } from '../base/intervals.js';
@@ -7,7 +7,14 @@ import { formatPeer, formatRoute, formatSlot, parseInterface, parseRoute, type P
 import type { PathFault, RouteId, SessionPath } from '../engine/engine.js';
 import { DEFAULT_LIVENESS_PORT } from '../protocol/liveness.js';
 import type { SessionTimers } from '../protocol/session-core.js';
-import { NO_OPTIONS, type RegisterOptions, type ResolvedConfig, validateRegisterOptions } from './config.js';
+import {
+  NO_OPTIONS,
+  type RegisterOptions,
+  type ResolvedConfig,
+  type RegisterSessionOptions,
+  validateRegisterOptions,
+  validateSessionOptions,
+} from './config.js';
 import type { ManagedRoute, RestoreRoute } from './managed-route.js';
 import type { ManagedSession } from './managed-session.js';
 import type { RouteRegistry } from './route-registry.js';
@@ -22,6 +29,8 @@ export interface Registration extends RegisterOptions {
 export interface RegistrationPlan {
   /** In the order of the registrations. */
   readonly routes: readonly ManagedRoute[];
+  /** The sessions that the call registers by themselves. */
+  readonly registeredSessions: ReadonlySet<ManagedSession>;
   /** Sessions to start. */
   readonly addedSessions: ReadonlySet<ManagedSession>;
   /** Sessions that get other timers or another port. */
@@ -60,10 +69,31 @@ export function planRegistration(
   engine: EngineChecks,
 ): RegistrationPlan {
   const planner = new RegistrationPlanner(registry, config);
+  return planAll(planner, engine, registrations, (registration, index) => planner.planRoute(registration, index));
+}
+
+/** As `planRegistration`, of a session by itself. The peer is valid. */
+export function planSession(
+  peer: Peer,
+  options: RegisterSessionOptions | undefined,
+  registry: RouteRegistry,
+  config: ResolvedConfig,
+  engine: EngineChecks,
+): RegistrationPlan {
+  const planner = new RegistrationPlanner(registry, config);
+  return planAll(planner, engine, [peer], () => planner.planSession(peer, validateSessionOptions(options, config)));
+}
+
+function planAll<T>(
+  planner: RegistrationPlanner,
+  engine: EngineChecks,
+  registrations: readonly T[],
+  plan: (registration: T, index: number) => void,
+): RegistrationPlan {
   const errors = new Map<number, unknown>();
   registrations.forEach((registration, index) => {
     try {
-      planner.plan(registration, index);
+      plan(registration, index);
     } catch (error) {
       errors.set(index, error);
     }
@@ -74,8 +104,8 @@ export function planRegistration(
   const issues = [...errors].sort(([left], [right]) => left - right).map(([index, error]) => toIssue(index, error));
   if (issues.length > 0) planner.rollBack();
   else planner.renew();
-  const { routes, addedSessions, changedSessions, leftSessions, renewedRoutes } = planner;
-  return { routes, addedSessions, changedSessions, leftSessions, renewedRoutes, issues, errors };
+  const { routes, registeredSessions, addedSessions, changedSessions, leftSessions, renewedRoutes } = planner;
+  return { routes, registeredSessions, addedSessions, changedSessions, leftSessions, renewedRoutes, issues, errors };
 }
 
 /** A registered route that is registered again. */
@@ -88,6 +118,7 @@ interface Renewal {
 /** Adds new routes and sessions to the registry at once, and delays all other changes until every registration is valid. */
 class RegistrationPlanner {
   readonly routes: ManagedRoute[] = [];
+  readonly registeredSessions = new Set<ManagedSession>();
   readonly addedSessions = new Set<ManagedSession>();
   readonly changedSessions = new Map<ManagedSession, SessionParameters>();
   readonly leftSessions = new Set<ManagedSession>();
@@ -109,7 +140,7 @@ class RegistrationPlanner {
   }
 
   /** @throws LivenessError the first fault of the registration by itself, or against what is registered or planned */
-  plan(registration: Registration, index: number): void {
+  planRoute(registration: Registration, index: number): void {
     if (typeof registration !== 'object' || (registration as unknown) === null) {
       throw new LivenessError('ERR_INVALID_ROUTE', expected('', 'an object with `route` and `iface`', registration));
     }
@@ -117,21 +148,35 @@ class RegistrationPlanner {
     const options = isEmpty(rest) ? NO_OPTIONS : rest;
     const route = parseRoute(given);
     const iface = parseInterface(name);
-    const {
-      port = this.#config.port || DEFAULT_LIVENESS_PORT,
-      peerIP: namedPeer,
-      ...timers
-    } = validateRegisterOptions(options, this.#config);
+    const { peerIP: namedPeer, ...parameters } = validateRegisterOptions(options, this.#config);
     const peer = { iface, localIP: route.src, peerIP: peerOf(route, namedPeer) };
     if (peer.localIP === peer.peerIP) {
       throw new LivenessError('ERR_INVALID_ROUTE', expected('route.src', 'another address than the peer', route.src));
     }
-    checkSource(route, this.#config);
+    checkSource('route.src', route.src, this.#config);
     const occupant = this.#registry.occupant(route);
     if (occupant !== undefined) this.#checkOccupant(occupant, route, peer);
-    const session = this.#session(peer, { peerPort: port, timers: this.#timers(timers) }, index);
+    const session = this.#session(peer, this.#parameters(parameters), index);
     if (this.addedSessions.has(session)) this.#newSessions[index] = session;
     this.routes.push(this.#route(occupant, route, session));
+  }
+
+  /** @throws LivenessError the first fault of the session by itself, or against what is registered */
+  planSession(peer: Peer, options: RegisterSessionOptions): void {
+    for (const name of ['localIP', 'peerIP'] as const) {
+      if (isUnicast(peer[name])) continue;
+      const path = `peer.${name}`;
+      throw new ConfigError([{ path, message: expected(path, 'an IPv4 unicast address', peer[name]) }]);
+    }
+    if (peer.localIP === peer.peerIP) {
+      throw new ConfigError([
+        { path: 'peer.peerIP', message: expected('peer.peerIP', 'another address than `peer.localIP`', peer.peerIP) },
+      ]);
+    }
+    checkSource('peer.localIP', peer.localIP, this.#config);
+    const session = this.#session(peer, this.#parameters(options), 0);
+    if (this.addedSessions.has(session)) this.#newSessions[0] = session;
+    this.registeredSessions.add(session);
   }
 
   /** Faults of the paths of new sessions. The paths of other sessions were checked when those were registered. */
@@ -141,19 +186,26 @@ class RegistrationPlanner {
     if (faults.size === 0) return;
     for (const [index, session] of this.#newSessions.entries()) {
       const fault = faults.get(session?.endpoint);
-      if (session !== undefined && fault !== undefined) yield [index, pathError(session, fault)];
+      if (session !== undefined && fault !== undefined)
+        yield [index, pathError(session, fault, this.registeredSessions.has(session) ? 'peer.localIP' : 'route.src')];
     }
   }
 
   /** Changed parameters of sessions that are shared with routes which this call does not register. */
   *sharingErrors(): Iterable<[number, ConfigError]> {
     for (const [session, desired] of this.changedSessions) {
-      for (const { id, withdrawing } of session.routes) {
-        if (withdrawing || this.#renewals.has(id) || this.#addedRoutes.has(id)) continue;
-        yield [this.#named.get(session) ?? 0, sharedError(session.peer, differences(session, desired))];
-        break;
-      }
+      if (!this.#isShared(session)) continue;
+      yield [this.#named.get(session) ?? 0, sharedError(session.peer, differences(session, desired))];
     }
+  }
+
+  /** Whether anything that this call does not register needs the session. */
+  #isShared(session: ManagedSession): boolean {
+    if (session.isRegistered && !this.registeredSessions.has(session)) return true;
+    for (const { id, withdrawing } of session.routes) {
+      if (!withdrawing && !this.#renewals.has(id) && !this.#addedRoutes.has(id)) return true;
+    }
+    return false;
   }
 
   /** New sessions that the engine cannot tell from others. */
@@ -181,9 +233,12 @@ class RegistrationPlanner {
   }
 
   /** Most sessions have the timers of the configuration: they share one object. */
-  #timers(options: SessionTimerOptions): SessionTimers {
+  #parameters({ port, ...options }: RegisterSessionOptions): SessionParameters {
     const timers = timersOf(options, this.#config);
-    return areSameTimers(timers, this.#defaultTimers) ? this.#defaultTimers : timers;
+    return {
+      peerPort: port ?? (this.#config.port || DEFAULT_LIVENESS_PORT),
+      timers: areSameTimers(timers, this.#defaultTimers) ? this.#defaultTimers : timers,
+    };
   }
 
   #route(occupant: ManagedRoute | undefined, route: Readonly<Route>, session: ManagedSession): ManagedRoute {
@@ -260,9 +315,9 @@ function conflict(message: string): LivenessError {
 }
 
 /** A socket that is bound to one address receives nothing for another. */
-function checkSource(route: Readonly<Route>, { bindIP, udp }: ResolvedConfig): void {
-  if (udp !== undefined || bindIP === '0.0.0.0' || bindIP === route.src) return;
-  throw new LivenessError('EADDRNOTAVAIL', expected('route.src', `${bindIP}, which the manager is bound to (\`bindIP\`)`, route.src));
+function checkSource(path: string, address: string, { bindIP, udp }: ResolvedConfig): void {
+  if (udp !== undefined || bindIP === '0.0.0.0' || bindIP === address) return;
+  throw new LivenessError('EADDRNOTAVAIL', expected(path, `${bindIP}, which the manager is bound to (\`bindIP\`)`, address));
 }
 
 function timersOf(options: SessionTimerOptions, config: ResolvedConfig): SessionTimers {
@@ -286,16 +341,16 @@ function differences({ timers, peerPort }: SessionParameters, desired: SessionPa
 }
 
 function sharedError(peer: Peer, differing: readonly string[]): ConfigError {
-  const message = `The session (${formatPeer(peer)}) is shared with other routes and has another ${differing.join(', ')}`;
+  const message = `The session (${formatPeer(peer)}) is shared with other registrations and has another ${differing.join(', ')}`;
   return new ConfigError([{ path: differing[0] ?? '', message }]);
 }
 
-function pathError({ iface, localIP }: ManagedSession, fault: PathFault): LivenessError {
+function pathError({ iface, localIP }: ManagedSession, fault: PathFault, path: string): LivenessError {
   if (fault.code === 'ERR_NO_SUCH_INTERFACE') {
     const what = fault.realName === undefined ? 'the name of an interface of this host' : `the interface's own name, \`${fault.realName}\``;
     return new LivenessError('ERR_NO_SUCH_INTERFACE', expected('iface', what, iface));
   }
-  return new LivenessError(fault.code, expected('route.src', 'an address of this host', localIP));
+  return new LivenessError(fault.code, expected(path, 'an address of this host', localIP));
 }
 
 function indistinctError({ iface, localIP, peerIP }: ManagedSession): LivenessError {

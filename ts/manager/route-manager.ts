@@ -2,16 +2,16 @@
 import { closedError, codeOf, LivenessError, messageOf, RoutesError, toError } from '../base/errors.js';
 import type { Environment } from '../base/environment.js';
 import type { Logger } from '../base/logger.js';
-import { formatRoute, parseInterface, parseRoute, type Route } from '../base/route.js';
+import { formatRoute, parseInterface, parseRoute, type Peer, type Route } from '../base/route.js';
 import { TIMED_OUT, within } from '../base/timeout.js';
 import type { Engine } from '../engine/engine.js';
 import type { RouteInstaller } from '../routes/installer.js';
 import { BackendCalls } from './backend-calls.js';
-import type { ResolvedConfig } from './config.js';
+import type { RegisterSessionOptions, ResolvedConfig } from './config.js';
 import { LeftoverRoutes } from './leftover-routes.js';
 import type { ManagedRoute } from './managed-route.js';
 import type { ManagedSession } from './managed-session.js';
-import { planRegistration, type Registration, type RegistrationPlan, type SessionParameters } from './registration-plan.js';
+import { planRegistration, planSession, type Registration, type RegistrationPlan, type SessionParameters } from './registration-plan.js';
 import { RouteRegistry } from './route-registry.js';
 
 /** A registered route, by the names that it was registered under. */
@@ -76,6 +76,22 @@ export class RouteManager {
     throw new RoutesError(failures, { cause: first?.cause });
   }
 
+  /** Registers a session by itself. @throws the first fault */
+  registerSession(peer: Peer, options: RegisterSessionOptions | undefined): void {
+    const { engine, config } = this.#dependencies;
+    const plan = planSession(peer, options, this.registry, config, engine);
+    if (plan.issues.length > 0) throw toError(plan.errors.get(0));
+    this.#commit(plan);
+  }
+
+  /** Ends the registration of a session by itself. The session ends if no route needs it. */
+  withdrawSession(peer: Peer): void {
+    const session = this.registry.session(peer);
+    if (session?.isRegistered !== true) return;
+    session.isRegistered = false;
+    this.#endUnusedSessions([session]);
+  }
+
   /** Withdraws the given routes as far as they are registered. Rejects with the first failure, after all have ended. */
   async withdraw(routes: readonly RouteRef[]): Promise<void> {
     const { installer, config, environment } = this.#dependencies;
@@ -123,11 +139,15 @@ export class RouteManager {
   }
 
   /** Makes engine and installer do what was planned. */
-  #commit({ routes, addedSessions, changedSessions }: RegistrationPlan): void {
+  #commit({ routes, registeredSessions, addedSessions, changedSessions }: RegistrationPlan): void {
     const { engine, installer } = this.#dependencies;
     for (const [session, parameters] of changedSessions) Object.assign(session, parameters);
     if (addedSessions.size > 0) engine.addSessions([...addedSessions]);
     if (changedSessions.size > 0) engine.updateSessions([...changedSessions.keys()]);
+    for (const session of registeredSessions) {
+      session.isRegistered = true;
+      this.#updateAdminState(session);
+    }
     for (const { session } of routes) this.#updateAdminState(session);
     installer.add(routes);
   }
@@ -187,12 +207,11 @@ export class RouteManager {
     if (managed.revision === revision) this.registry.removeRoute(managed);
   }
 
-  /** Ends the sessions that have no registered route, and updates the admin state of the others. */
+  /** Ends the sessions that nothing registered needs, and updates the admin state of the others. */
   #endUnusedSessions(sessions: Iterable<ManagedSession>): void {
     for (const session of sessions) {
       if (this.registry.sessionById(session.id) === undefined) continue;
-      const isUsed = [...session.routes].some(({ withdrawing }) => !withdrawing);
-      if (isUsed) {
+      if (session.isUsed) {
         this.#updateAdminState(session);
         continue;
       }
@@ -201,9 +220,9 @@ export class RouteManager {
     }
   }
 
-  /** A session is AdminDown when all its routes are. */
+  /** A session is AdminDown when all its routes are, unless it is registered by itself. */
   #updateAdminState(session: ManagedSession): void {
-    const down = [...session.routes].every(({ withdrawing, adminDown }) => withdrawing || adminDown);
+    const down = !session.isRegistered && [...session.routes].every(({ withdrawing, adminDown }) => withdrawing || adminDown);
     if (session.adminDown === down) return;
     session.adminDown = down;
     this.#dependencies.engine.setAdminDown([session.id], down);

@@ -19,14 +19,14 @@ export interface RouteSnapshot {
 
 /** The state of a session and its routes (reference name: `SessionSnapshot`). Times are `undefined` until they happened. */
 export interface SessionSnapshot extends SessionStatus {
-  /** The first route of the session. */
-  readonly route: Readonly<Route>;
+  /** The first route of the session; `undefined` if it has none and is registered by itself. */
+  readonly route: Readonly<Route> | undefined;
   readonly routes: readonly RouteSnapshot[];
 }
 
 /**
- * Joins the engine's reading of a session with the installer's status of its routes. `undefined` for a session without
- * registered routes. There may be many thousands of sessions: a snapshot is one object, made once.
+ * Joins the engine's reading of a session with the installer's status of its routes. `undefined` for a session that nothing
+ * registered needs. There may be many thousands of sessions: a snapshot is one object, made once.
  *
  * @param offset from `wallOffset`, the same for all sessions of one call
  */
@@ -40,8 +40,8 @@ export function toSessionSnapshot(
   for (const route of session.routes) {
     if (!route.withdrawing) routes.push(toRouteSnapshot(route, status(route)));
   }
-  const [first] = routes;
-  return first && statusWith(session.peer, reading, offset, first.route, routes);
+  if (routes.length === 0 && !session.isRegistered) return undefined;
+  return statusWith(session.peer, reading, offset, routes[0]?.route, routes);
 }
 
 function toRouteSnapshot({ route, adminDown }: SessionRoute, { installed, lastError, restoreAt }: RouteStatus): RouteSnapshot {
