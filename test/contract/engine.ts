@@ -41,6 +41,24 @@ export function engineContract(engineOne: EngineKind, engineTwo: EngineKind): vo
       expect(lab.routes(lab.two)).toMatchObject([{ dst: lab.one.service, gateway: lab.one.address, protocol: '186' }]);
     });
 
+    it('come Up with sessions that have no route, which a route then shares', async () => {
+      const agents = await startBoth();
+      await Promise.all(
+        agents.map((agent) =>
+          agent.call('registerSession', { iface: agent.host.iface, localIP: agent.host.address, peerIP: lab.other(agent.host).address }),
+        ),
+      );
+      await Promise.all(agents.map((agent) => agent.state('up')));
+      for (const host of [lab.one, lab.two]) expect(lab.routes(host)).toEqual([]);
+      const [one] = agents;
+      if (one === undefined) return;
+      await registerService(lab, one);
+      await one.event(isAdd);
+      await one.call('withdrawRoute', serviceRoute(lab, one.host), one.host.iface);
+      expect(lab.routes(lab.one)).toEqual([]);
+      expect(await one.sessions()).toMatchObject([{ state: 'up', routes: [] }]);
+    });
+
     it('send with the TOS of network control and TTL 255', async () => {
       await startPair();
       for (const from of [lab.one, lab.two]) {

@@ -99,7 +99,17 @@ const methods = {
 for (const name of ['routeAdd', 'routeDelete', 'routeByProtocol']) {
   methods[name] = (...values) => backend[name](...values);
 }
-for (const name of ['registerRoute', 'registerRoutes', 'withdrawRoute', 'adminDownRoute', 'adminUpRoute', 'adoptRoutes', 'sweepRoutes']) {
+for (const name of [
+  'registerRoute',
+  'registerRoutes',
+  'registerSession',
+  'withdrawSession',
+  'withdrawRoute',
+  'adminDownRoute',
+  'adminUpRoute',
+  'adoptRoutes',
+  'sweepRoutes',
+]) {
   methods[name] = (...values) => manager[name](...values);
 }
 
