@@ -2,7 +2,7 @@ import { describe, expect, it } from 'vitest';
 
 import { type Manager, type ManagerConfig, MemoryRoutes, NetlinkRoutes, type Route, type Transition } from '../../ts/index.js';
 import { SimulatedNetwork, type SimulatedNetworkOptions } from '../../ts/sim.js';
-import { FakeUDP } from './fake-udp.js';
+import { FakeUDP, newLog } from './fake-udp.js';
 
 const [ONE, TWO] = ['10.0.0.1', '10.0.0.2'];
 const SECOND = 1_000;
@@ -80,6 +80,33 @@ describe('two managers on a simulated network', () => {
     pair.network.stall(ONE, 400);
     await pair.network.run(5 * SECOND);
     expect(pair.transitions.filter(({ from }) => from === 'up')).toMatchObject([{ reason: 'remote_down' }]);
+    expect(statesOf(pair)).toEqual(['up', 'up']);
+  });
+
+  it.each([
+    [60, 0],
+    [100, 1],
+  ])('warn of a round trip that is longer than the detection time: %s ms each way, %s warnings', async (delay, warnings) => {
+    const log = newLog();
+    const pair = await startPair({ delay }, { logger: log.logger });
+    await pair.network.run(10 * SECOND);
+    const texts = log.of('warn').filter(({ message }) => message.includes('is longer than the detection time'));
+    // One for each of the two managers, which share the log.
+    expect(texts).toHaveLength(2 * warnings);
+  });
+
+  it.each([
+    ['slower', { txMin: 400, rxMin: 400, detectMult: 3 }],
+    ['faster', { txMin: 50, rxMin: 50, detectMult: 2 }],
+    ['slower to send, faster to receive', { txMin: 300, rxMin: 50, detectMult: 2 }],
+  ])('stay Up when one of them gets %s timers', async (_, timers) => {
+    const pair = await startPair({ delay: 20 }, { txMin: 100, rxMin: 100 });
+    await pair.network.run(5 * SECOND);
+    await pair.one.registerRoute(routeTo(ONE, TWO), 'eth0', timers);
+    await pair.network.run(10 * SECOND);
+    await pair.one.registerRoute(routeTo(ONE, TWO), 'eth0');
+    await pair.network.run(10 * SECOND);
+    expect(pair.transitions.filter(({ from }) => from === 'up')).toEqual([]);
     expect(statesOf(pair)).toEqual(['up', 'up']);
   });
 
