@@ -5,11 +5,13 @@ mod intervals;
 
 use std::sync::Arc;
 
+use crate::protocol::drop_reason::DropReason;
 use crate::protocol::jitter::{self, Xorshift32};
 use crate::protocol::liveness::Liveness;
 use crate::protocol::peer_view::PeerView;
 use crate::protocol::policy::Policy;
 use crate::protocol::rules::MAX_PEER_INTERVAL_US;
+use crate::protocol::specifics::{Sending, Specifics};
 use crate::protocol::state::{DownReason, State};
 use crate::protocol::time::Time;
 use crate::protocol::timers::{PreviousTimers, Timers};
@@ -27,6 +29,8 @@ const MOST_DOUBLINGS: u8 = 20;
 pub enum RxOutcome {
     /// Nothing happened, not even a timer was refreshed.
     Ignored(IgnoreReason),
+    /// Dropped by the protocol of the session, for this reason.
+    Dropped(DropReason),
     /// Accepted, and the state is the same.
     Accepted,
     /// Accepted, and the state is another one than this.
@@ -83,6 +87,7 @@ pub struct Session<P: Protocol = Liveness> {
     doublings: u8,
     handshake: Handshake,
     previous: Option<Box<PreviousTimers>>,
+    specifics: P::Specifics,
 
     last_down_reason: DownReason,
     /// The round trip of the handshake that was measured last, at least.
@@ -99,20 +104,38 @@ impl<P: Protocol> Session<P> {
     #[cfg(test)]
     pub(crate) const OFTEN_USED: usize = std::mem::offset_of!(Session<P>, last_down_reason);
 
-    /// A session in Down that wants to send at `first_tx`.
+    /// A session in Down with the default options of its protocol, that wants to send at `first_tx`.
     ///
     /// # Panics
     /// If `local_discr` is 0, which on the wire means "not known" (RFC 5880 §6.8.1).
     #[must_use]
     pub fn new(policy: Arc<Policy<P>>, timers: Timers, local_discr: u32, now: Time, first_tx: Time) -> Self {
+        Self::with_options(policy, timers, P::Options::default(), local_discr, now, first_tx)
+    }
+
+    /// As `new`, with options.
+    ///
+    /// # Panics
+    /// As `new`.
+    #[must_use]
+    pub fn with_options(
+        policy: Arc<Policy<P>>,
+        timers: Timers,
+        options: P::Options,
+        local_discr: u32,
+        now: Time,
+        first_tx: Time,
+    ) -> Self {
         assert_ne!(local_discr, 0, "a discriminator is never 0");
+        let specifics = P::Specifics::new(options, local_discr);
+        let sends = specifics.sending(State::Down, false) != Sending::Nothing;
         Self {
             policy,
             last_rx: None,
             detect_deadline: None,
             forget_at: None,
             last_tx: None,
-            next_tx: Some(first_tx),
+            next_tx: sends.then_some(first_tx),
             local_discr,
             peer: PeerView::default(),
             tx_min_us: timers.tx_min_us,
@@ -123,6 +146,7 @@ impl<P: Protocol> Session<P> {
             doublings: 0,
             handshake: Handshake::Idle,
             previous: None,
+            specifics,
             last_down_reason: DownReason::None,
             round_trip_us: 0,
             init_said: None,
@@ -154,6 +178,16 @@ impl<P: Protocol> Session<P> {
     /// Whether the peer only observes: its routes do not follow the session. False before it said so.
     pub fn peer_is_passive(&self) -> bool {
         P::is_passive(&self.peer.details)
+    }
+
+    /// What is specific to a session of this protocol.
+    pub fn specifics(&self) -> &P::Specifics {
+        &self.specifics
+    }
+
+    /// What the session may send.
+    pub fn sending(&self) -> Sending {
+        self.specifics.sending(self.state, self.peer.discr != 0)
     }
 
     /// When the session's life changed.
@@ -198,6 +232,9 @@ impl<P: Protocol> Session<P> {
             self.forget_if_silent(arrival);
             self.end_previous_timers(arrival);
         }
+        if let Err(reason) = self.specifics.authenticate(packet, arrival, self.detect_time_us()) {
+            return RxOutcome::Dropped(reason);
+        }
         let header = P::header(packet);
         let situation = self.situation(arrival, &header);
         let (to, peer_discr) = match P::receive(self.policy.rules, &situation) {
@@ -211,6 +248,9 @@ impl<P: Protocol> Session<P> {
         self.forget_at = None;
         let interval_us = (header.required_min_rx_us < self.peer.rx_min_us).then(|| self.tx_interval_us());
         self.take_peer_timers(&header, P::peer_details(packet));
+        if self.specifics.heard(packet) {
+            self.previous = None;
+        }
         if self.state == State::Down && header.state != State::AdminDown {
             self.timestamps.conv_up_start.get_or_insert(arrival);
         }
@@ -222,7 +262,7 @@ impl<P: Protocol> Session<P> {
         if header.state == State::AdminDown {
             self.last_down_reason = DownReason::RemoteAdmin;
         }
-        if header.state == State::Up && situation.names == Names::Us {
+        if P::MEASURES_ROUND_TRIP && header.state == State::Up && situation.names == Names::Us {
             self.measure_round_trip(arrival);
         }
         let from = self.state;
@@ -235,7 +275,29 @@ impl<P: Protocol> Session<P> {
         if let Some(interval_us) = interval_us {
             self.advance_next_transmit(arrival, interval_us);
         }
-        if to == from { RxOutcome::Accepted } else { RxOutcome::Changed(from) }
+        self.pause_or_resume(arrival);
+        if to != from {
+            return RxOutcome::Changed(from);
+        }
+        if to == State::Down && self.policy.rules.forgets_after_silence {
+            self.forget_at = Some(heard_at.plus(self.detect_time_us()));
+        }
+        RxOutcome::Accepted
+    }
+
+    /// The answer that the peer waits for, if it does: it leaves at once, whatever the transmit timer says.
+    pub fn take_answer(&mut self, now: Time) -> Option<P::Bytes> {
+        if !self.specifics.take_answer() {
+            return None;
+        }
+        let packet = P::packet(self.header(), self.policy.identity, &self.specifics, true);
+        Some(P::encode(&packet, &mut self.specifics, now))
+    }
+
+    /// Gives the session other options of its protocol.
+    pub fn set_options(&mut self, now: Time, options: P::Options) {
+        self.specifics.set_options(options);
+        self.pause_or_resume(now);
     }
 
     /// Declares the session Down if it has been silent for too long. The caller has first read everything that
@@ -262,8 +324,11 @@ impl<P: Protocol> Session<P> {
         if self.state == State::AdminDown {
             return false;
         }
+        let detect_time_us = self.detect_time_us();
         self.enter(State::AdminDown, now, DownReason::LocalAdmin, now);
-        self.announce_until = Some(now.plus(self.detect_time_us()));
+        let interval_us = self.interval_in_state_us(self.tx_interval_us());
+        let told_us = u64::from(self.detect_mult) * interval_us;
+        self.announce_until = Some(now.plus(P::announcement_us(told_us, detect_time_us)));
         true
     }
 
@@ -295,16 +360,31 @@ impl<P: Protocol> Session<P> {
     /// The packet to send at `now`.
     pub fn packet(&mut self, now: Time) -> P::Packet {
         self.forget_if_silent(now);
-        let header = Header {
+        P::packet(self.header(), self.policy.identity, &self.specifics, false)
+    }
+
+    /// The packet to send at `now`, as the wire has it; `None` where the session may send nothing.
+    #[inline]
+    pub fn datagram(&mut self, now: Time) -> Option<P::Bytes> {
+        let packet = self.packet(now);
+        if self.sending() == Sending::Nothing {
+            self.next_tx = None;
+            return None;
+        }
+        Some(P::encode(&packet, &mut self.specifics, now))
+    }
+
+    #[inline]
+    fn header(&self) -> Header {
+        Header {
             state: self.state,
             detect_mult: self.detect_mult,
             local_discr: self.local_discr,
             peer_discr: self.peer.discr,
             // What we advertise is what we do.
-            desired_min_tx_us: self.within_bounds(self.tx_min_us),
+            desired_min_tx_us: P::said_tx_us(self.state, self.within_bounds(self.tx_min_us)),
             required_min_rx_us: self.within_bounds(self.rx_min_us),
-        };
-        P::packet(header, self.policy.identity)
+        }
     }
 
     /// Notes a transmit at `now` and picks the time of the next: the interval with its jitter, backed off while
@@ -331,8 +411,19 @@ impl<P: Protocol> Session<P> {
             self.handshake = Handshake::Unanswered;
         }
         let is_announced = self.state == State::AdminDown && self.announce_until.is_some_and(|until| next > until);
-        self.next_tx = (!is_announced).then_some(next);
+        let is_over = is_announced || self.sending() != Sending::Periodic;
+        self.next_tx = (!is_over).then_some(next);
         self.next_tx
+    }
+
+    /// Ends periodic transmits where the session may not send any, and begins them again where it may.
+    #[inline]
+    fn pause_or_resume(&mut self, now: Time) {
+        if self.sending() != Sending::Periodic {
+            self.next_tx = None;
+        } else if self.next_tx.is_none() && self.state != State::AdminDown {
+            self.announce(now);
+        }
     }
 
     fn situation(&self, arrival: Time, header: &Header) -> Situation {
@@ -377,12 +468,17 @@ impl<P: Protocol> Session<P> {
     fn enter(&mut self, to: State, at: Time, reason: DownReason, since: Time) {
         let from = self.state;
         self.state = to;
+        self.specifics.entered(to, reason);
         self.doublings = 0;
         self.timestamps.last_updated = Some(at);
         match to {
             State::Down | State::AdminDown => {
                 self.last_down_reason = reason;
                 self.detect_deadline = None;
+                if P::POLLS {
+                    // The next Up begins with a Poll.
+                    self.previous = None;
+                }
                 self.init_said = None;
                 self.handshake = Handshake::Idle;
                 self.timestamps.down_since = Some(at);
