@@ -66,9 +66,9 @@ pub trait Protocol: Copy + Debug + 'static {
     /// What the peer says of itself beyond the header.
     type PeerDetails: Copy + Debug + Default + PartialEq;
     /// What a session is configured with beyond its timers.
-    type Options: Debug + Default;
+    type Options: Clone + Debug + Default;
     /// What a session keeps beyond what the sessions of all protocols keep.
-    type Specifics: Specifics<Self>;
+    type Specifics: Specifics<Self::Packet, Self::Options>;
 
     /// How many bytes of a datagram are read.
     const PACKET_LEN: usize;

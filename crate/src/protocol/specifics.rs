@@ -2,7 +2,6 @@
 
 use std::fmt::Debug;
 
-use crate::protocol::Protocol;
 use crate::protocol::drop_reason::DropReason;
 use crate::protocol::state::{DownReason, State};
 use crate::protocol::time::Time;
@@ -20,25 +19,25 @@ pub enum Sending {
 
 /// The part of a session that belongs to its protocol. A method that a protocol does not define does nothing, and costs
 /// nothing.
-pub trait Specifics<P: Protocol>: Debug {
+pub trait Specifics<Packet, Options>: Debug {
     /// The part of a new session, which is Down.
-    fn new(options: P::Options, local_discr: u32) -> Self;
+    fn new(options: Options, local_discr: u32) -> Self;
 
     /// Takes other options while the session goes on.
-    fn set_options(&mut self, _options: P::Options) {}
+    fn set_options(&mut self, _options: Options) {}
 
     /// Whether a packet that arrived at `arrival` is authentic. `detect_time_us` is the session's detection time.
     ///
     /// # Errors
     /// Why the packet is dropped.
     #[inline]
-    fn authenticate(&mut self, _packet: &P::Packet, _arrival: Time, _detect_time_us: u64) -> Result<(), DropReason> {
+    fn authenticate(&mut self, _packet: &Packet, _arrival: Time, _detect_time_us: u64) -> Result<(), DropReason> {
         Ok(())
     }
 
     /// Notes what an accepted packet says. True where it ends a Poll: the peer has heard of our timers then.
     #[inline]
-    fn heard(&mut self, _packet: &P::Packet) -> bool {
+    fn heard(&mut self, _packet: &Packet) -> bool {
         false
     }
 
@@ -64,6 +63,6 @@ pub trait Specifics<P: Protocol>: Debug {
 }
 
 /// Nothing is specific.
-impl<P: Protocol<Options = ()>> Specifics<P> for () {
+impl<Packet> Specifics<Packet, ()> for () {
     fn new((): (), _: u32) -> Self {}
 }

@@ -15,7 +15,7 @@ pub enum Role {
 }
 
 /// What a BFD session is configured with beyond its timers.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct BfdOptions {
     /// Who speaks first.
     pub role: Role,

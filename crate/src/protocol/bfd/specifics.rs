@@ -1,7 +1,6 @@
 //! What a BFD session keeps beyond what the sessions of all protocols keep: diagnostics, Poll, role, what stops its packets,
 //! authentication.
 
-use crate::protocol::bfd::Bfd;
 use crate::protocol::bfd::authentication::Authentication;
 use crate::protocol::bfd::diagnostic::Diagnostic;
 use crate::protocol::bfd::options::{BfdOptions, Role};
@@ -78,7 +77,7 @@ impl BfdSpecifics {
     }
 }
 
-impl Specifics<Bfd> for BfdSpecifics {
+impl Specifics<BfdPacket, BfdOptions> for BfdSpecifics {
     fn new(options: BfdOptions, local_discr: u32) -> Self {
         Self {
             role: options.role,
