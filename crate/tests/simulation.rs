@@ -5,7 +5,7 @@ mod scenarios;
 
 use route_liveness::protocol::timers::Timers;
 use route_liveness::sim::{Fault, HostSpec, PairSpec, Quality, RunError, Scenario, Timed};
-use scenarios::{Size, run_seed};
+use scenarios::{Dialect, Size, run_seed};
 
 const MINUTE: u64 = 60_000_000;
 
@@ -13,7 +13,9 @@ const MINUTE: u64 = 60_000_000;
 fn random_scenarios_violate_no_invariant() {
     let size = Size { duration_us: 4 * MINUTE, faults: 30 };
     for seed in 0..40 {
-        run_seed(seed, size).unwrap_or_else(|text| panic!("{text}"));
+        for dialect in [Dialect::Liveness, Dialect::Bfd] {
+            run_seed(seed, size, dialect).unwrap_or_else(|text| panic!("{text}"));
+        }
     }
 }
 
@@ -22,7 +24,12 @@ fn scenario() -> Scenario {
     Scenario {
         seed: 1,
         hosts: vec![HostSpec::default(); 2],
-        pairs: vec![PairSpec { hosts: [0, 1], timers: [timers; 2], routes: [Vec::new(), Vec::new()] }],
+        pairs: vec![PairSpec {
+            hosts: [0, 1],
+            timers: [timers; 2],
+            routes: [Vec::new(), Vec::new()],
+            bfd: <_>::default(),
+        }],
         quality: Quality { delay_us: 1_000, ..Quality::default() },
         duration_us: MINUTE,
         faults: vec![Timed { at_us: MINUTE / 2, fault: Fault::Restart { host: 1, pause_us: 0, adopts: false } }],
@@ -32,8 +39,10 @@ fn scenario() -> Scenario {
 #[test]
 fn the_same_seed_gives_the_same_run() {
     let size = Size { duration_us: MINUTE, faults: 20 };
-    for seed in 0..5 {
-        assert_eq!(run_seed(seed, size), run_seed(seed, size));
+    for dialect in [Dialect::Liveness, Dialect::Bfd] {
+        for seed in 0..5 {
+            assert_eq!(run_seed(seed, size, dialect), run_seed(seed, size, dialect));
+        }
     }
     let other = Scenario { seed: 2, ..scenario() };
     assert_ne!(scenario().run().unwrap().steps, other.run().unwrap().steps, "and another seed is another run");
@@ -68,7 +77,12 @@ fn an_invalid_scenario_is_refused_with_the_name_of_its_field() {
 fn among_the_dead(send_room: usize) -> Scenario {
     const DEAD: usize = 30;
     let timers = Timers { tx_min_us: 100_000, rx_min_us: 100_000, detect_mult: 3 };
-    let pair = |host: usize| PairSpec { hosts: [0, host], timers: [timers; 2], routes: [Vec::new(), Vec::new()] };
+    let pair = |host: usize| PairSpec {
+        hosts: [0, host],
+        timers: [timers; 2],
+        routes: [Vec::new(), Vec::new()],
+        bfd: <_>::default(),
+    };
     let cut = |host: usize| Timed { at_us: 10_000_000, fault: Fault::CutBoth { hosts: [0, host] } };
     Scenario {
         hosts: [vec![HostSpec { send_room, ..HostSpec::default() }], vec![HostSpec::default(); DEAD + 2]].concat(),
