@@ -167,7 +167,8 @@ fn hosts(dialect: Dialect) -> impl Strategy<Value = HostSpec> {
         Dialect::Liveness => prop_oneof![7 => Just(&ROBUST), 3 => Just(&REFERENCE)].boxed(),
         Dialect::Bfd => Just(&RFC5880).boxed(),
     };
-    let is_passive = if dialect == Dialect::Bfd { 0.0 } else { 0.15 };
+    // BFD has no passive flag and always accepts a Down that names nobody.
+    let (is_passive, is_strict) = if dialect == Dialect::Bfd { (0.0, 0.0) } else { (0.15, 0.25) };
     let ceil_us = prop_oneof![3 => Just(1_000_000u32), 1 => Just(3_000_000u32)];
     let backoff_us = prop_oneof![3 => Just(1_000_000u32), 1 => Just(60_000_000u32)];
     let socket = (
@@ -177,7 +178,7 @@ fn hosts(dialect: Dialect) -> impl Strategy<Value = HostSpec> {
         prop_oneof![1 => Just(0u16), 3 => Just(1_000u16)],
         prop_oneof![3 => Just(4_096usize), 1 => 512usize..1_024],
     );
-    let flags = (prop::bool::weighted(is_passive), prop::bool::weighted(0.4), prop::bool::weighted(0.25));
+    let flags = (prop::bool::weighted(is_passive), prop::bool::weighted(0.4), prop::bool::weighted(is_strict));
     (rules, ceil_us, backoff_us, flags, -200i32..=200, socket, kernels()).prop_map(
         |(rules, max_tx_ceil_us, backoff_max_us, flags, clock_ppm, socket, kernel)| HostSpec {
             rules,
