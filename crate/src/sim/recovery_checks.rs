@@ -166,7 +166,9 @@ impl RecoveryChecks {
             }
             let states = scene.states(id);
             let is_in_service = states.iter().all(|state| state.is_some_and(|state| state != State::AdminDown));
-            let since_corruption = self.last_corruption >= pair.disturbed_at;
+            // BFD takes any interval from a packet, even one of an hour, and it counts until the next packet.
+            let corrupted_from = pair.disturbed_at.filter(|_| !P::POLLS);
+            let since_corruption = self.last_corruption.is_some() && self.last_corruption >= corrupted_from;
             if !is_in_service || since_corruption || may_corrupt(scene, id) {
                 continue;
             }
@@ -218,18 +220,25 @@ fn recovery_us<P: SimulatedProtocol>(scene: &Scene<P>, id: PairId, terms: &Terms
         return None;
     }
     let wait_us = |side: usize| {
-        // A sequence number is forgotten after two detection times.
         let silence_us = terms.slow_detect_us[side] * if P::POLLS { 2 } else { 1 };
+        let silence_us = silence_us.max(sequence_us(hosts[side], id));
         silence_us.max(hosts[side].spec.rules.least_init_us(terms.tx_us[side]))
     };
     let backed_off_us = terms.backed_off_us[0].max(terms.backed_off_us[1]);
-    // BFD has no announcement at the end of a Poll, and one handshake more.
+    // Two sessions of BFD may wait for a slow packet of each other twice.
     let us = 2 * (wait_us(0) + wait_us(1))
         + backed_off_us * if P::POLLS { 44 } else { 22 } / 10
         + 2 * terms.round_trip_us
         + terms.tx_us[0]
         + terms.tx_us[1];
     Some(with_slack(us, terms))
+}
+
+/// How long a BFD session may refuse the sequence numbers of a peer that restarted: two detection times (RFC 5880 §6.8.1), with
+/// the timers that the peer said before.
+fn sequence_us<P: SimulatedProtocol>(host: &Host<P>, id: PairId) -> u64 {
+    let session = host.engine.session(id.session()).filter(|_| P::POLLS);
+    session.map_or(0, |(session, _)| 2 * session.detect_time_us())
 }
 
 /// When a pair that was Down for long on both sides must be Up: after the rest of the shorter backed-off interval, two round
@@ -240,6 +249,7 @@ fn recovery_after_outage<P: SimulatedProtocol>(scene: &Scene<P>, id: PairId, ter
     let is_long_down = |host: &Host<P>| {
         host.engine.session(id.session()).is_some_and(|(session, _)| {
             let since = session.timestamps().last_updated;
+            let long_us = long_us.max(sequence_us(host, id));
             session.state() == State::Down
                 && since.is_some_and(|since| host.clock.local(scene.now).since(since) > long_us)
         })
