@@ -3,6 +3,7 @@
 #[path = "support/scenarios.rs"]
 mod scenarios;
 
+use route_liveness::protocol::bfd::Bfd;
 use route_liveness::protocol::timers::Timers;
 use route_liveness::sim::{Fault, HostSpec, PairSpec, Quality, RunError, Scenario, Timed};
 use scenarios::{Dialect, Size, run_seed};
@@ -98,4 +99,32 @@ fn dead_neighbours_fill_the_send_buffer_and_no_session_that_is_up_changes_its_st
     let totals = among_the_dead(60).run().unwrap_or_else(|error| panic!("{error}"));
     let without_limit = among_the_dead(1 << 20).run().unwrap();
     assert_eq!(totals.session_us, without_limit.session_us);
+}
+
+#[test]
+fn a_pair_of_bfd_sessions_stays_up_whenever_the_timers_of_either_side_change() {
+    // Side 0 tells its timers every 300 ms, longer than its detection time of 150 ms.
+    let usual = [
+        Timers { tx_min_us: 300_000, rx_min_us: 50_000, detect_mult: 3 },
+        Timers { tx_min_us: 50_000, rx_min_us: 300_000, detect_mult: 3 },
+    ];
+    let slow_receiver = Timers { rx_min_us: 1_000_000, ..usual[0] };
+    let slow_sender = Timers { tx_min_us: 1_000_000, ..usual[1] };
+    let change = |(step, (side, timers)): (u64, (usize, Timers))| Timed {
+        // At another phase of the peer's packets each time.
+        at_us: 10_000_000 + step * 5_017_000,
+        fault: Fault::Timers { pair: 0, side, timers },
+    };
+    let cycle = [(0, slow_receiver), (0, usual[0]), (1, slow_sender), (1, usual[1])];
+    let scenario = Scenario {
+        pairs: vec![PairSpec { timers: usual, ..scenario().pairs[0].clone() }],
+        quality: Quality { delay_us: 40_000, ..Quality::default() },
+        duration_us: 10 * MINUTE,
+        faults: (0..110).zip(cycle.into_iter().cycle()).map(change).collect(),
+        ..scenario()
+    };
+    for seed in 1..=8 {
+        let totals = Scenario { seed, ..scenario.clone() }.run_as::<Bfd>().unwrap_or_else(|error| panic!("{error}"));
+        assert_eq!(totals.transitions, 6, "each session is added, and goes to Init and to Up");
+    }
 }

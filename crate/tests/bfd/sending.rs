@@ -11,12 +11,16 @@ fn a_session_that_is_not_up_sends_and_says_at_least_a_second() {
     let sent = bench.run(30_000 * MS);
     assert!(gaps(&sent).iter().all(|us| (750 * MS..=1_000 * MS).contains(us)), "{:?}", gaps(&sent));
     assert!(sent.len() >= 30 && sent.iter().all(|(_, packet)| packet.header.desired_min_tx_us == 1_000_000));
-    bench.hear(bench.packet(State::Down));
-    // A packet of Init announces the state; the others keep to the slow interval, whatever the peer requires.
+    // The first packet of Init announces the state; the others keep to the slow interval, whatever the peer requires.
     let mut packet = bench.packet(State::Down);
-    packet.header.required_min_rx_us = 10_000;
+    packet.header.required_min_rx_us = 500_000;
     let sent = bench.run_with(10_000 * MS, packet);
+    assert_eq!(bench.state(), State::Init);
     assert!(gaps(&sent).iter().all(|us| (750 * MS..=1_000 * MS).contains(us)), "{:?}", gaps(&sent));
+    assert!(sent.iter().all(|(_, packet)| packet.header.desired_min_tx_us == 1_000_000));
+    let due = bench.session().next_tx();
+    bench.hear(bench.packet(State::Down));
+    assert_eq!(bench.session().next_tx(), due, "the peer cannot hasten a packet");
 }
 
 #[test]

@@ -114,3 +114,14 @@ fn a_peer_that_restarted_is_known_by_its_new_discriminator() {
     bench.hear(packet);
     assert_eq!(bench.state(), State::Init);
 }
+
+#[test]
+fn a_peer_that_a_down_session_hears_without_a_change_of_state_is_forgotten_after_a_detection_time_of_silence() {
+    for received in [State::Up, State::AdminDown] {
+        let mut bench = Bench::new(BfdOptions::default());
+        bench.hear(bench.packet(received));
+        assert_eq!((bench.state(), bench.session().peer().discr), (State::Down, 99));
+        let sent = bench.run(5_000 * MS);
+        assert_eq!(sent.last().unwrap().1.header.peer_discr, 0, "{received:?}");
+    }
+}

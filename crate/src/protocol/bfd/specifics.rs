@@ -134,7 +134,6 @@ impl Specifics<BfdPacket, BfdOptions> for BfdSpecifics {
             State::AdminDown | State::Down => {
                 self.local_diag = reason.into();
                 self.poll = Poll::Idle;
-                self.owes_final &= to != State::AdminDown;
             }
             // The peer reads why the session was Down until it is Up.
             State::Init => {}
