@@ -379,10 +379,6 @@ impl<P: Protocol> Session<P> {
             State::Down | State::AdminDown => {
                 self.last_down_reason = reason;
                 self.detect_deadline = None;
-                if P::POLLS {
-                    // The next Up begins with a Poll.
-                    self.previous = None;
-                }
                 self.init_said = None;
                 self.handshake = Handshake::Idle;
                 self.timestamps.down_since = Some(at);
@@ -393,6 +389,10 @@ impl<P: Protocol> Session<P> {
                 }
                 if from == State::Up {
                     self.timestamps.conv_down_start = Some(since);
+                }
+                if P::POLLS {
+                    // The next Up begins with a Poll.
+                    self.previous = None;
                 }
             }
             State::Init => {}

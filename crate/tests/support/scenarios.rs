@@ -6,7 +6,8 @@ use proptest::test_runner::{Config, RngAlgorithm, TestRng, TestRunner};
 use route_liveness::protocol::bfd::Bfd;
 use route_liveness::protocol::bfd::authentication::key::{Key, Kind, Variant};
 use route_liveness::protocol::bfd::options::{BfdOptions, Role};
-use route_liveness::protocol::rules::{REFERENCE, RFC5880, ROBUST};
+use route_liveness::protocol::bfd::rules::RFC5880;
+use route_liveness::protocol::rules::{REFERENCE, ROBUST};
 use route_liveness::protocol::timers::Timers;
 use route_liveness::sim::{
     Fault, HostSpec, KernelFaults, PairSpec, Quality, RivalAct, RouteKind, RunError, Scenario, Timed, Totals, Violation,

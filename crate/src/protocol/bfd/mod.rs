@@ -8,6 +8,7 @@ pub mod diagnostic;
 pub mod options;
 pub mod packet;
 pub mod poll;
+pub mod rules;
 pub mod specifics;
 pub mod state_table;
 
