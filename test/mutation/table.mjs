@@ -527,10 +527,7 @@ const FORMULAS = [
   },
   {
     rule: 'peer’s receive interval: clamped',
-    rustIntervals: [
-      'self.within_bounds(header.required_min_rx_us)',
-      'header.required_min_rx_us / 2',
-    ],
+    rustIntervals: ['self.within_bounds(header.required_min_rx_us)', 'header.required_min_rx_us / 2'],
     ts: ['this.peer.rxMinUs = this.#withinBounds(packet.requiredMinRxUs);', 'this.peer.rxMinUs = Math.floor(packet.requiredMinRxUs / 2);'],
   },
   {
