@@ -10,10 +10,12 @@ use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
-use scenarios::{Size, run_seed};
+use scenarios::{Dialect, Size, run_seed};
 
-const USAGE: &str = "simulate [--seeds N] [--from N] [--minutes N] [--faults N] [--jobs N] [--hours N] [--seed N]
+const USAGE: &str =
+    "simulate [--protocol NAME] [--seeds N] [--from N] [--minutes N] [--faults N] [--jobs N] [--hours N] [--seed N]
 
+  --protocol NAME  liveness or bfd (liveness)
   --seeds N    so many scenarios (100)
   --from N     the first seed (0)
   --minutes N  simulated minutes of each (60)
@@ -25,6 +27,7 @@ const USAGE: &str = "simulate [--seeds N] [--from N] [--minutes N] [--faults N] 
 const PROGRESS: Duration = Duration::from_secs(30);
 
 struct Options {
+    dialect: Dialect,
     seeds: u64,
     from: u64,
     minutes: u64,
@@ -35,9 +38,17 @@ struct Options {
 
 impl Options {
     fn read(mut arguments: impl Iterator<Item = String>) -> Result<Self, String> {
-        let mut options = Self { seeds: 100, from: 0, minutes: 60, faults: 60, jobs: 1, hours: None };
+        let mut options =
+            Self { dialect: Dialect::Liveness, seeds: 100, from: 0, minutes: 60, faults: 60, jobs: 1, hours: None };
         while let Some(name) = arguments.next() {
-            let value = arguments.next().ok_or_else(|| format!("{name} needs a number"))?;
+            let value = arguments.next().ok_or_else(|| format!("{name} needs a value"))?;
+            if name == "--protocol" {
+                options.dialect = [Dialect::Liveness, Dialect::Bfd]
+                    .into_iter()
+                    .find(|dialect| dialect.name() == value)
+                    .ok_or_else(|| format!("--protocol is liveness or bfd, got `{value}`"))?;
+                continue;
+            }
             let value: u64 = value.parse().map_err(|_| format!("{name} needs a number, got `{value}`"))?;
             match name.as_str() {
                 "--seeds" => options.seeds = value,
@@ -77,7 +88,7 @@ impl Sum {
             if number >= options.seeds {
                 return;
             }
-            match run_seed(options.from + number, options.size()) {
+            match run_seed(options.from + number, options.size(), options.dialect) {
                 Ok(totals) => {
                     self.session_us.fetch_add(totals.session_us, Ordering::Relaxed);
                     self.transitions.fetch_add(totals.transitions, Ordering::Relaxed);

@@ -26,6 +26,11 @@ fn every_input_of_the_corpus_is_decoded_or_refused() {
 }
 
 #[test]
+fn every_script_of_the_corpus_of_bfd_leaves_the_invariants_of_the_engine_intact() {
+    replay("bfd", targets::bfd::run);
+}
+
+#[test]
 fn every_script_of_the_corpus_leaves_the_invariants_of_the_engine_intact() {
     replay("engine", targets::engine::run);
 }

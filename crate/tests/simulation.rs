@@ -3,9 +3,10 @@
 #[path = "support/scenarios.rs"]
 mod scenarios;
 
+use route_liveness::protocol::bfd::Bfd;
 use route_liveness::protocol::timers::Timers;
 use route_liveness::sim::{Fault, HostSpec, PairSpec, Quality, RunError, Scenario, Timed};
-use scenarios::{Size, run_seed};
+use scenarios::{Dialect, Size, run_seed};
 
 const MINUTE: u64 = 60_000_000;
 
@@ -13,7 +14,9 @@ const MINUTE: u64 = 60_000_000;
 fn random_scenarios_violate_no_invariant() {
     let size = Size { duration_us: 4 * MINUTE, faults: 30 };
     for seed in 0..40 {
-        run_seed(seed, size).unwrap_or_else(|text| panic!("{text}"));
+        for dialect in [Dialect::Liveness, Dialect::Bfd] {
+            run_seed(seed, size, dialect).unwrap_or_else(|text| panic!("{text}"));
+        }
     }
 }
 
@@ -22,7 +25,12 @@ fn scenario() -> Scenario {
     Scenario {
         seed: 1,
         hosts: vec![HostSpec::default(); 2],
-        pairs: vec![PairSpec { hosts: [0, 1], timers: [timers; 2], routes: [Vec::new(), Vec::new()] }],
+        pairs: vec![PairSpec {
+            hosts: [0, 1],
+            timers: [timers; 2],
+            routes: [Vec::new(), Vec::new()],
+            bfd: <_>::default(),
+        }],
         quality: Quality { delay_us: 1_000, ..Quality::default() },
         duration_us: MINUTE,
         faults: vec![Timed { at_us: MINUTE / 2, fault: Fault::Restart { host: 1, pause_us: 0, adopts: false } }],
@@ -32,8 +40,10 @@ fn scenario() -> Scenario {
 #[test]
 fn the_same_seed_gives_the_same_run() {
     let size = Size { duration_us: MINUTE, faults: 20 };
-    for seed in 0..5 {
-        assert_eq!(run_seed(seed, size), run_seed(seed, size));
+    for dialect in [Dialect::Liveness, Dialect::Bfd] {
+        for seed in 0..5 {
+            assert_eq!(run_seed(seed, size, dialect), run_seed(seed, size, dialect));
+        }
     }
     let other = Scenario { seed: 2, ..scenario() };
     assert_ne!(scenario().run().unwrap().steps, other.run().unwrap().steps, "and another seed is another run");
@@ -68,7 +78,12 @@ fn an_invalid_scenario_is_refused_with_the_name_of_its_field() {
 fn among_the_dead(send_room: usize) -> Scenario {
     const DEAD: usize = 30;
     let timers = Timers { tx_min_us: 100_000, rx_min_us: 100_000, detect_mult: 3 };
-    let pair = |host: usize| PairSpec { hosts: [0, host], timers: [timers; 2], routes: [Vec::new(), Vec::new()] };
+    let pair = |host: usize| PairSpec {
+        hosts: [0, host],
+        timers: [timers; 2],
+        routes: [Vec::new(), Vec::new()],
+        bfd: <_>::default(),
+    };
     let cut = |host: usize| Timed { at_us: 10_000_000, fault: Fault::CutBoth { hosts: [0, host] } };
     Scenario {
         hosts: [vec![HostSpec { send_room, ..HostSpec::default() }], vec![HostSpec::default(); DEAD + 2]].concat(),
@@ -84,4 +99,32 @@ fn dead_neighbours_fill_the_send_buffer_and_no_session_that_is_up_changes_its_st
     let totals = among_the_dead(60).run().unwrap_or_else(|error| panic!("{error}"));
     let without_limit = among_the_dead(1 << 20).run().unwrap();
     assert_eq!(totals.session_us, without_limit.session_us);
+}
+
+#[test]
+fn a_pair_of_bfd_sessions_stays_up_whenever_the_timers_of_either_side_change() {
+    // Side 0 tells its timers every 300 ms, longer than its detection time of 150 ms.
+    let usual = [
+        Timers { tx_min_us: 300_000, rx_min_us: 50_000, detect_mult: 3 },
+        Timers { tx_min_us: 50_000, rx_min_us: 300_000, detect_mult: 3 },
+    ];
+    let slow_receiver = Timers { rx_min_us: 1_000_000, ..usual[0] };
+    let slow_sender = Timers { tx_min_us: 1_000_000, ..usual[1] };
+    let change = |(step, (side, timers)): (u64, (usize, Timers))| Timed {
+        // At another phase of the peer's packets each time.
+        at_us: 10_000_000 + step * 5_017_000,
+        fault: Fault::Timers { pair: 0, side, timers },
+    };
+    let cycle = [(0, slow_receiver), (0, usual[0]), (1, slow_sender), (1, usual[1])];
+    let scenario = Scenario {
+        pairs: vec![PairSpec { timers: usual, ..scenario().pairs[0].clone() }],
+        quality: Quality { delay_us: 40_000, ..Quality::default() },
+        duration_us: 10 * MINUTE,
+        faults: (0..110).zip(cycle.into_iter().cycle()).map(change).collect(),
+        ..scenario()
+    };
+    for seed in 1..=8 {
+        let totals = Scenario { seed, ..scenario.clone() }.run_as::<Bfd>().unwrap_or_else(|error| panic!("{error}"));
+        assert_eq!(totals.transitions, 6, "each session is added, and goes to Init and to Up");
+    }
 }

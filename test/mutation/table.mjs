@@ -2,6 +2,7 @@
 // `rule` names the rule that is broken; `from` occurs exactly once in its file.
 
 const RUST = { engine: 'rust', file: 'crate/src/protocol/session.rs' };
+const RUST_SENDING = { engine: 'rust', file: 'crate/src/protocol/session/sending.rs' };
 const RUST_INTERVALS = { engine: 'rust', file: 'crate/src/protocol/session/intervals.rs' };
 const RUST_RULES = { engine: 'rust', file: 'crate/src/protocol/rules.rs' };
 const RUST_JITTER = { engine: 'rust', file: 'crate/src/protocol/jitter.rs' };
@@ -185,7 +186,7 @@ const STATE_TABLE = [
   },
   {
     rule: 'a session back in service sends: no AdminDown announcement ends its transmit timer',
-    rust: ['self.state == State::AdminDown && self.announce_until', 'self.announce_until'],
+    rustSending: ['self.state == State::AdminDown && self.announce_until', 'self.announce_until'],
     ts: ['this.#announceAdminDownUntil = undefined;\n    if', 'if'],
   },
 ];
@@ -335,7 +336,7 @@ const FORMULAS = [
   },
   {
     rule: 'a shorter interval brings the next packet forward',
-    rustIntervals: ['self.tx_interval_us() < previous_interval_us', 'false'],
+    rustIntervals: ['self.interval_in_state_us(self.tx_interval_us()) < previous_us', 'false'],
     ts: ['this.txIntervalUs < previousIntervalUs', '(false as boolean)'],
   },
   {
@@ -410,12 +411,12 @@ const FORMULAS = [
   },
   {
     rule: 'the advertised transmit interval is clamped',
-    rust: ['desired_min_tx_us: self.within_bounds(self.tx_min_us),', 'desired_min_tx_us: self.tx_min_us,'],
+    rustSending: ['P::said_tx_us(self.state, self.within_bounds(self.tx_min_us))', 'self.tx_min_us'],
     ts: ['desiredMinTxUs: this.#withinBounds(this.timers.txMinUs)', 'desiredMinTxUs: this.timers.txMinUs'],
   },
   {
     rule: 'the advertised receive interval is clamped',
-    rust: ['required_min_rx_us: self.within_bounds(self.rx_min_us),', 'required_min_rx_us: self.rx_min_us,'],
+    rustSending: ['required_min_rx_us: self.within_bounds(self.rx_min_us),', 'required_min_rx_us: self.rx_min_us,'],
     ts: ['requiredMinRxUs: this.#withinBounds(this.timers.rxMinUs)', 'requiredMinRxUs: this.timers.rxMinUs'],
   },
   {
@@ -448,7 +449,7 @@ const FORMULAS = [
   },
   {
     rule: 'next transmit: by the peer’s multiplier, not ours',
-    rust: [
+    rustSending: [
       'P::jitter_bounds_us(interval_us, self.detect_mult, self.peer.detect_mult)',
       'P::jitter_bounds_us(interval_us, self.peer.detect_mult, self.detect_mult)',
     ],
@@ -464,12 +465,12 @@ const FORMULAS = [
   },
   {
     rule: 'backoff: only while Down',
-    rust: ['if self.state == State::Down {\n            self.doublings', 'if self.state != State::Up {\n            self.doublings'],
+    rustSending: ['if self.state == State::Down {\n            self.doublings', 'if self.state != State::Up {\n            self.doublings'],
     ts: ["if (this.state === 'down') {\n      // A backoff", "if (this.state !== 'up') {\n      // A backoff"],
   },
   {
     rule: 'backoff: doubles while Down',
-    rust: ['if self.state == State::Down {\n            self.doublings', 'if false {\n            self.doublings'],
+    rustSending: ['if self.state == State::Down {\n            self.doublings', 'if false {\n            self.doublings'],
     ts: ["if (this.state === 'down') {\n      // A backoff", 'if (false as boolean) {\n      // A backoff'],
   },
   {
@@ -479,7 +480,7 @@ const FORMULAS = [
   },
   {
     rule: 'backoff: the factor doubles',
-    rust: ['(self.doublings + 1)', '(self.doublings + 2)'],
+    rustSending: ['(self.doublings + 1)', '(self.doublings + 2)'],
     ts: ['this.#backoffFactor * 2', 'this.#backoffFactor * 3'],
   },
   {
@@ -526,10 +527,7 @@ const FORMULAS = [
   },
   {
     rule: 'peer’s receive interval: clamped',
-    rustIntervals: [
-      'self.peer.rx_min_us = self.within_bounds(header.required_min_rx_us);',
-      'self.peer.rx_min_us = header.required_min_rx_us / 2;',
-    ],
+    rustIntervals: ['self.within_bounds(header.required_min_rx_us)', 'header.required_min_rx_us / 2'],
     ts: ['this.peer.rxMinUs = this.#withinBounds(packet.requiredMinRxUs);', 'this.peer.rxMinUs = Math.floor(packet.requiredMinRxUs / 2);'],
   },
   {
@@ -592,6 +590,7 @@ const TS_ONLY = [
 
 const FILES = {
   rust: RUST,
+  rustSending: RUST_SENDING,
   rustIntervals: RUST_INTERVALS,
   rustRules: RUST_RULES,
   rustJitter: RUST_JITTER,

@@ -13,30 +13,9 @@ use route_liveness::protocol::time::Time;
 use route_liveness::protocol::timers::Timers;
 use route_liveness::sim::{InvariantChecker, Violation};
 
+use super::script::Script;
+
 const MAX_SESSIONS: usize = 4;
-
-/// Reads the input as a list of commands.
-struct Script<'a>(&'a [u8]);
-
-impl Script<'_> {
-    fn byte(&mut self) -> Option<u8> {
-        let (first, rest) = self.0.split_first()?;
-        self.0 = rest;
-        Some(*first)
-    }
-
-    fn word(&mut self) -> Option<u32> {
-        let (first, rest) = self.0.split_first_chunk()?;
-        self.0 = rest;
-        Some(u32::from_le_bytes(*first))
-    }
-
-    /// A time. Small ones are as likely as large ones.
-    fn span_us(&mut self) -> Option<u64> {
-        let byte = self.byte()?;
-        Some((1 + u64::from(byte & 0x1F)) << ((byte >> 5) * 3))
-    }
-}
 
 struct Run {
     engine: Engine,
@@ -95,9 +74,7 @@ impl Run {
             5 => self.engine.note_scheduling_delay(now, script.span_us()?),
             6 => self.engine.note_socket_drops(now),
             7 => {
-                let length = usize::from(script.byte()?).min(script.0.len());
-                let (bytes, rest) = script.0.split_at(length);
-                script.0 = rest;
+                let bytes = script.bytes()?;
                 self.hear(id, 0, bytes);
             }
             8 | 9 => {

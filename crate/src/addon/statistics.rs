@@ -92,7 +92,7 @@ impl From<EndpointReport> for NativeEndpointStats {
     fn from(endpoint: EndpointReport) -> Self {
         let counters = endpoint.counters;
         let [admin_down, down, init, up] = counters.sessions.map(number);
-        let [short, bad_version, bad_len, bad_detect_mult, bad_discr, bad_interval, foreign_discr, bad_ttl] =
+        let [short, bad_version, bad_len, bad_detect_mult, bad_discr, bad_interval, foreign_discr, bad_ttl, ..] =
             counters.rx_invalid.map(number);
         Self {
             iface: endpoint.interface,

@@ -118,10 +118,27 @@ impl<P: Protocol> Engine<P> {
     /// # Errors
     /// `Full`, `Exists`, or `DiscriminatorTaken` (draw another one); the engine is as before then.
     pub fn add_session(&mut self, now: Time, spec: SessionSpec, local_discr: u32) -> Result<(), AddError> {
+        self.add_session_with(now, spec, P::Options::default(), local_discr)
+    }
+
+    /// As `add_session`, with options of the protocol.
+    ///
+    /// # Errors
+    /// As `add_session`.
+    pub fn add_session_with(
+        &mut self,
+        now: Time,
+        spec: SessionSpec,
+        options: P::Options,
+        local_discr: u32,
+    ) -> Result<(), AddError> {
         self.sessions.reserve(spec.id, spec.path, local_discr)?;
         let first_tx = self.paced(now);
         let endpoint = self.stats.endpoint(LocalEndpoint { link: spec.path.link, local: spec.path.local });
         let path = self.sessions.make_key(spec.path);
+        let policy = Arc::clone(&self.policy);
+        let session = Session::with_options(policy, spec.timers, options, local_discr, now, first_tx);
+        let next_tx = session.next_tx();
         let index = self.sessions.insert(Slot {
             id: spec.id,
             path,
@@ -130,9 +147,11 @@ impl<P: Protocol> Engine<P> {
             min_ttl: spec.min_ttl.unwrap_or(self.policy.min_ttl),
             extended: false,
             detect_scheduled: None,
-            session: Session::new(Arc::clone(&self.policy), spec.timers, local_discr, now, first_tx),
+            session,
         });
-        self.schedule(index, Due::Transmit, first_tx);
+        if let Some(first_tx) = next_tx {
+            self.schedule(index, Due::Transmit, first_tx);
+        }
         let counters = self.stats.at(endpoint);
         counters.sessions[State::Down as usize] += 1;
         counters.registered += 1;
@@ -147,9 +166,15 @@ impl<P: Protocol> Engine<P> {
         let slot = self.sessions.get_mut(index);
         slot.session.set_timers(now, timers);
         slot.peer_port = peer_port;
-        if let Some(next) = slot.session.next_tx() {
-            self.schedule(index, Due::Transmit, next);
-        }
+        self.schedule_transmit(index);
+        true
+    }
+
+    /// Gives a session other options of its protocol; false where there is none of that id.
+    pub fn update_options(&mut self, now: Time, id: SessionId, options: P::Options) -> bool {
+        let Some(index) = self.sessions.of_id(id) else { return false };
+        self.sessions.get_mut(index).session.set_options(now, options);
+        self.schedule_transmit(index);
         true
     }
 
@@ -204,6 +229,9 @@ impl<P: Protocol> Engine<P> {
         match (packet, slot) {
             _ if is_from_afar => self.stats.at(endpoint).rx_invalid[DropReason::Ttl as usize] += 1,
             (Ok(packet), Some(index)) => self.handle_packet(now, arrival, index, &packet),
+            (Ok(packet), None) if self.names_no_session(&packet) => {
+                self.stats.at(endpoint).rx_invalid[DropReason::ForeignDiscriminator as usize] += 1;
+            }
             (Ok(_), None) => self.stats.at(endpoint).unknown_peer += 1,
             (Err(reason), _) => self.stats.at(endpoint).rx_invalid[reason as usize] += 1,
         }
@@ -219,10 +247,22 @@ impl<P: Protocol> Engine<P> {
                 self.sessions.of_path_and_discriminator(key, header.peer_discr)
             }
             Demultiplex::Discriminator(discr) => {
-                let index = self.sessions.of_discriminator(discr)?;
+                let index = self.sessions.of_discriminator(discr).or_else(|| {
+                    // Drawn under a key that has changed since.
+                    let index = self.sessions.of_path(self.sessions.key(path)?)?;
+                    (self.sessions.get(index).session.local_discr() == discr).then_some(index)
+                })?;
                 let known = self.sessions.path(self.sessions.get(index).path);
                 (known.peer == path.peer).then_some(index)
             }
+        }
+    }
+
+    /// Whether a packet that belongs to no session names a discriminator that no session has.
+    fn names_no_session(&self, packet: &P::Packet) -> bool {
+        match P::demultiplex(&P::header(packet)) {
+            Demultiplex::Path => false,
+            Demultiplex::Discriminator(discr) => self.sessions.of_discriminator(discr).is_none(),
         }
     }
 
@@ -271,6 +311,10 @@ impl<P: Protocol> Engine<P> {
                 return;
             }
             RxOutcome::Ignored(IgnoreReason::AdminDown | IgnoreReason::StaleDown) => return,
+            RxOutcome::Dropped(reason) => {
+                counters.rx_invalid[reason as usize] += 1;
+                return;
+            }
             RxOutcome::Accepted | RxOutcome::Changed(_) => {}
         }
         slot.extended = false;
@@ -286,12 +330,15 @@ impl<P: Protocol> Engine<P> {
             if slot.session.peer_is_passive() != was_passive {
                 self.events.push_back(Event::PeerPassive { id: slot.id, passive: !was_passive });
             }
-            if let Some(sooner) = slot.session.next_tx().filter(|next| Some(*next) != next_tx) {
-                self.schedule(index, Due::Transmit, sooner);
+            if slot.session.next_tx() != next_tx {
+                self.schedule_transmit(index);
             }
             if !is_scheduled {
                 self.schedule_detection(index);
             }
+        }
+        if let Some(bytes) = self.sessions.get_mut(index).session.take_answer(now) {
+            self.push_transmit(index, bytes);
         }
     }
 
@@ -340,6 +387,14 @@ impl<P: Protocol> Engine<P> {
             conv_start: if to == State::Up { timestamps.conv_up_start } else { timestamps.conv_down_start },
             last_rx: session.last_rx(),
         }));
+    }
+
+    /// Sets the transmit entry of the queue to the time at which the session sends next, or removes it.
+    fn schedule_transmit(&mut self, index: u32) {
+        match self.sessions.get(index).session.next_tx() {
+            Some(next) => self.schedule(index, Due::Transmit, next),
+            None => self.unschedule(index, Due::Transmit),
+        }
     }
 
     /// Removes an entry of the queue, and no longer counts it.

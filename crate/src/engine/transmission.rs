@@ -37,19 +37,24 @@ impl<P: Protocol> Engine<P> {
 
     pub(super) fn transmit(&mut self, now: Time, index: u32, due: Time) {
         self.transmit_delays.note(now.since(due));
-        let path = self.sessions.path(self.sessions.get(index).path);
-        let slot = self.sessions.get_mut(index);
-        self.transmits.push_back(Transmit {
-            endpoint: slot.endpoint,
-            path,
-            peer_port: slot.peer_port,
-            is_probe: slot.session.state() <= State::Down,
-            bytes: P::encode(&slot.session.packet(now)),
-        });
-        match slot.session.compute_next_tx_with_slack(now, self.tx_slack_us, &mut self.random) {
+        let Some(bytes) = self.sessions.get_mut(index).session.datagram(now) else {
+            self.unschedule(index, Due::Transmit);
+            return;
+        };
+        self.push_transmit(index, bytes);
+        let session = &mut self.sessions.get_mut(index).session;
+        match session.compute_next_tx_with_slack(now, self.tx_slack_us, &mut self.random) {
             Some(next) => self.schedule(index, Due::Transmit, next),
             None => self.unschedule(index, Due::Transmit),
         }
+    }
+
+    #[inline]
+    pub(super) fn push_transmit(&mut self, index: u32, bytes: P::Bytes) {
+        let slot = self.sessions.get(index);
+        let (endpoint, peer_port) = (slot.endpoint, slot.peer_port);
+        let (path, is_probe) = (self.sessions.path(slot.path), slot.session.state() <= State::Down);
+        self.transmits.push_back(Transmit { endpoint, path, peer_port, is_probe, bytes });
     }
 
     pub(super) fn paced(&mut self, now: Time) -> Time {

@@ -8,7 +8,7 @@ pub enum DropReason {
     Short,
     /// Another version of the protocol.
     Version,
-    /// A length field that is not the packet's length.
+    /// A length field that is not the length of a packet; in BFD, one that is too small (RFC 5880 §6.8.6).
     Length,
     /// A detection multiplier of zero (RFC 5880 §6.8.6).
     DetectMult,
@@ -20,13 +20,42 @@ pub enum DropReason {
     ForeignDiscriminator,
     /// It crossed more routers than it may (RFC 5082 §3).
     Ttl,
+    /// A length field that is greater than the datagram (RFC 5880 §6.8.6).
+    Truncated,
+    /// The Multipoint bit is set (RFC 5880 §6.8.6).
+    Multipoint,
+    /// The Poll bit and the Final bit are both set (RFC 5880 §6.5).
+    PollAndFinal,
+    /// A discriminator of the receiver that is zero, in a packet that says Init or Up (RFC 5880 §6.8.6).
+    ZeroPeerDiscriminator,
+    /// The packet has an authentication section, and its session has no key (RFC 5880 §6.8.6).
+    UnexpectedAuthentication,
+    /// The packet has no authentication section, and its session has a key (RFC 5880 §6.8.6).
+    MissingAuthentication,
+    /// An authentication section that no key of the session confirms (RFC 5880 §6.7).
+    Authentication,
 }
 
 impl DropReason {
     /// How many reasons there are.
-    pub const COUNT: usize = 8;
+    pub const COUNT: usize = 15;
 
     /// The values of the `reason` label, in the order of the reasons.
-    pub const NAMES: [&'static str; Self::COUNT] =
-        ["short", "bad_version", "bad_len", "bad_detect_mult", "bad_discr", "bad_interval", "foreign_discr", "bad_ttl"];
+    pub const NAMES: [&'static str; Self::COUNT] = [
+        "short",
+        "bad_version",
+        "bad_len",
+        "bad_detect_mult",
+        "bad_discr",
+        "bad_interval",
+        "foreign_discr",
+        "bad_ttl",
+        "truncated",
+        "multipoint",
+        "poll_and_final",
+        "zero_peer_discr",
+        "unexpected_auth",
+        "missing_auth",
+        "bad_auth",
+    ];
 }

@@ -1,9 +1,11 @@
 //! What goes over the wire and what a session does with it. Pure: no I/O, no clock, no thread. Time comes in as a number.
 //!
 //! [`Protocol`] says in one place what a protocol is. `session` is the machinery that all protocols share, since they are of
-//! the family of RFC 5880: intervals, detection, deadlines. `liveness` is the first protocol: its packet (`packet`), its
-//! state table (`state_table`), and what else the trait asks for. Which of the rules hold is a value (`rules`).
+//! the family of RFC 5880: intervals, detection, deadlines; what one protocol adds to it is its `Specifics`. Each protocol is
+//! a folder: `liveness` and `bfd` have a packet (`packet`), a state table (`state_table`), and what else the trait asks for.
+//! Which of the rules hold is a value (`rules`).
 
+pub mod bfd;
 pub(crate) mod discriminators;
 pub mod drop_reason;
 pub mod jitter;
@@ -12,6 +14,7 @@ pub(crate) mod peer_view;
 pub mod policy;
 pub mod rules;
 pub mod session;
+pub mod specifics;
 pub mod state;
 pub mod time;
 pub mod timers;
@@ -21,7 +24,9 @@ use std::fmt::Debug;
 
 use crate::protocol::drop_reason::DropReason;
 use crate::protocol::rules::Rules;
+use crate::protocol::specifics::Specifics;
 use crate::protocol::state::State;
+use crate::protocol::time::Time;
 use crate::protocol::transition::{Situation, Verdict};
 
 /// What the packets of all protocols say: the first 20 bytes are RFC 5880's (§4.1).
@@ -60,6 +65,10 @@ pub trait Protocol: Copy + Debug + 'static {
     type Identity: Copy + Debug;
     /// What the peer says of itself beyond the header.
     type PeerDetails: Copy + Debug + Default + PartialEq;
+    /// What a session is configured with beyond its timers.
+    type Options: Clone + Debug + Default;
+    /// What a session keeps beyond what the sessions of all protocols keep.
+    type Specifics: Specifics<Self::Packet, Self::Options>;
 
     /// How many bytes of a datagram are read.
     const PACKET_LEN: usize;
@@ -71,6 +80,12 @@ pub trait Protocol: Copy + Debug + 'static {
     const TOS: u8;
     /// The least TTL that a received packet must have, unless a session is configured otherwise; 0 accepts any.
     const MIN_TTL: u8;
+    /// New timers are agreed by a Poll (RFC 5880 §6.5): previous ones end with it, and not later than the session is Down.
+    const POLLS: bool;
+    /// A peer that wants fewer packets than our longest interval gives gets as few as it wants.
+    const FOLLOWS_SLOW_RECEIVERS: bool;
+    /// A peer answers a change of state at once, so that the handshake measures the round trip.
+    const MEASURES_ROUND_TRIP: bool;
 
     /// Reads a packet, and says why it is dropped where it is none that a session may see.
     ///
@@ -78,11 +93,16 @@ pub trait Protocol: Copy + Debug + 'static {
     /// Why the packet is dropped.
     fn decode(bytes: &[u8]) -> Result<Self::Packet, DropReason>;
 
-    /// Writes a packet.
-    fn encode(packet: &Self::Packet) -> Self::Bytes;
+    /// Writes a packet that a session sends at `now`.
+    fn encode(packet: &Self::Packet, specifics: &mut Self::Specifics, now: Time) -> Self::Bytes;
 
-    /// The packet that says this.
-    fn packet(header: Header, identity: Option<Self::Identity>) -> Self::Packet;
+    /// The packet that says this. `is_answer` says that it leaves because the peer waits for it.
+    fn packet(
+        header: Header,
+        identity: Option<Self::Identity>,
+        specifics: &Self::Specifics,
+        is_answer: bool,
+    ) -> Self::Packet;
 
     /// What the packet says as those of all protocols do.
     fn header(packet: &Self::Packet) -> Header;
@@ -108,6 +128,13 @@ pub trait Protocol: Copy + Debug + 'static {
     /// The transmit interval in a state, in microseconds: slower than agreed while the session is not Up. `doublings` is
     /// how many packets were sent in this Down, 0 in other states.
     fn tx_interval_us(state: State, agreed_us: u64, doublings: u8, backoff_max_us: u64) -> u64;
+
+    /// The Desired Min TX Interval that packets say in a state, where `wanted_us` is configured.
+    fn said_tx_us(state: State, wanted_us: u32) -> u32;
+
+    /// For how long AdminDown is said, in microseconds. `told_us` is how long the peer waits for us, `detect_time_us` how long
+    /// we wait for the peer.
+    fn announcement_us(told_us: u64, detect_time_us: u64) -> u64;
 
     /// What a change of our timers means: for how long the previous ones still count, in microseconds. `told_us` is how long
     /// the peer waits for us, `detect_time_us` how long we wait for the peer.

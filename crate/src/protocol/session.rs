@@ -2,31 +2,29 @@
 //! out but return values.
 
 mod intervals;
+mod sending;
 
 use std::sync::Arc;
 
-use crate::protocol::jitter::{self, Xorshift32};
+use crate::protocol::drop_reason::DropReason;
 use crate::protocol::liveness::Liveness;
 use crate::protocol::peer_view::PeerView;
 use crate::protocol::policy::Policy;
 use crate::protocol::rules::MAX_PEER_INTERVAL_US;
+use crate::protocol::specifics::{Sending, Specifics};
 use crate::protocol::state::{DownReason, State};
 use crate::protocol::time::Time;
 use crate::protocol::timers::{PreviousTimers, Timers};
 use crate::protocol::transition::{IgnoreReason, Names, PeerDiscriminator, Situation, Verdict};
 use crate::protocol::{Header, Protocol};
 
-/// A packet leaves early by no more than this part of its interval.
-const SLACK_DIVISOR: u64 = 100;
-
-/// An interval is doubled no more often than this while Down: far beyond any ceiling, and far from overflow.
-const MOST_DOUBLINGS: u8 = 20;
-
 /// What a session did with a packet.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum RxOutcome {
     /// Nothing happened, not even a timer was refreshed.
     Ignored(IgnoreReason),
+    /// Dropped by the protocol of the session, for this reason.
+    Dropped(DropReason),
     /// Accepted, and the state is the same.
     Accepted,
     /// Accepted, and the state is another one than this.
@@ -83,6 +81,7 @@ pub struct Session<P: Protocol = Liveness> {
     doublings: u8,
     handshake: Handshake,
     previous: Option<Box<PreviousTimers>>,
+    specifics: P::Specifics,
 
     last_down_reason: DownReason,
     /// The round trip of the handshake that was measured last, at least.
@@ -99,20 +98,38 @@ impl<P: Protocol> Session<P> {
     #[cfg(test)]
     pub(crate) const OFTEN_USED: usize = std::mem::offset_of!(Session<P>, last_down_reason);
 
-    /// A session in Down that wants to send at `first_tx`.
+    /// A session in Down with the default options of its protocol, that wants to send at `first_tx`.
     ///
     /// # Panics
     /// If `local_discr` is 0, which on the wire means "not known" (RFC 5880 §6.8.1).
     #[must_use]
     pub fn new(policy: Arc<Policy<P>>, timers: Timers, local_discr: u32, now: Time, first_tx: Time) -> Self {
+        Self::with_options(policy, timers, P::Options::default(), local_discr, now, first_tx)
+    }
+
+    /// As `new`, with options.
+    ///
+    /// # Panics
+    /// As `new`.
+    #[must_use]
+    pub fn with_options(
+        policy: Arc<Policy<P>>,
+        timers: Timers,
+        options: P::Options,
+        local_discr: u32,
+        now: Time,
+        first_tx: Time,
+    ) -> Self {
         assert_ne!(local_discr, 0, "a discriminator is never 0");
+        let specifics = P::Specifics::new(options, local_discr);
+        let sends = specifics.sending(State::Down, false) != Sending::Nothing;
         Self {
             policy,
             last_rx: None,
             detect_deadline: None,
             forget_at: None,
             last_tx: None,
-            next_tx: Some(first_tx),
+            next_tx: sends.then_some(first_tx),
             local_discr,
             peer: PeerView::default(),
             tx_min_us: timers.tx_min_us,
@@ -123,6 +140,7 @@ impl<P: Protocol> Session<P> {
             doublings: 0,
             handshake: Handshake::Idle,
             previous: None,
+            specifics,
             last_down_reason: DownReason::None,
             round_trip_us: 0,
             init_said: None,
@@ -154,6 +172,16 @@ impl<P: Protocol> Session<P> {
     /// Whether the peer only observes: its routes do not follow the session. False before it said so.
     pub fn peer_is_passive(&self) -> bool {
         P::is_passive(&self.peer.details)
+    }
+
+    /// What is specific to a session of this protocol.
+    pub fn specifics(&self) -> &P::Specifics {
+        &self.specifics
+    }
+
+    /// What the session may send.
+    pub fn sending(&self) -> Sending {
+        self.specifics.sending(self.state, self.peer.discr != 0)
     }
 
     /// When the session's life changed.
@@ -198,6 +226,9 @@ impl<P: Protocol> Session<P> {
             self.forget_if_silent(arrival);
             self.end_previous_timers(arrival);
         }
+        if let Err(reason) = self.specifics.authenticate(packet, arrival, self.detect_time_us()) {
+            return RxOutcome::Dropped(reason);
+        }
         let header = P::header(packet);
         let situation = self.situation(arrival, &header);
         let (to, peer_discr) = match P::receive(self.policy.rules, &situation) {
@@ -211,6 +242,9 @@ impl<P: Protocol> Session<P> {
         self.forget_at = None;
         let interval_us = (header.required_min_rx_us < self.peer.rx_min_us).then(|| self.tx_interval_us());
         self.take_peer_timers(&header, P::peer_details(packet));
+        if self.specifics.heard(packet) {
+            self.previous = None;
+        }
         if self.state == State::Down && header.state != State::AdminDown {
             self.timestamps.conv_up_start.get_or_insert(arrival);
         }
@@ -222,7 +256,7 @@ impl<P: Protocol> Session<P> {
         if header.state == State::AdminDown {
             self.last_down_reason = DownReason::RemoteAdmin;
         }
-        if header.state == State::Up && situation.names == Names::Us {
+        if P::MEASURES_ROUND_TRIP && header.state == State::Up && situation.names == Names::Us {
             self.measure_round_trip(arrival);
         }
         let from = self.state;
@@ -235,7 +269,20 @@ impl<P: Protocol> Session<P> {
         if let Some(interval_us) = interval_us {
             self.advance_next_transmit(arrival, interval_us);
         }
-        if to == from { RxOutcome::Accepted } else { RxOutcome::Changed(from) }
+        self.pause_or_resume(arrival);
+        if to != from {
+            return RxOutcome::Changed(from);
+        }
+        if to == State::Down && self.policy.rules.forgets_after_silence {
+            self.forget_at = Some(heard_at.plus(self.detect_time_us()));
+        }
+        RxOutcome::Accepted
+    }
+
+    /// Gives the session other options of its protocol.
+    pub fn set_options(&mut self, now: Time, options: P::Options) {
+        self.specifics.set_options(options);
+        self.pause_or_resume(now);
     }
 
     /// Declares the session Down if it has been silent for too long. The caller has first read everything that
@@ -262,8 +309,11 @@ impl<P: Protocol> Session<P> {
         if self.state == State::AdminDown {
             return false;
         }
+        let detect_time_us = self.detect_time_us();
         self.enter(State::AdminDown, now, DownReason::LocalAdmin, now);
-        self.announce_until = Some(now.plus(self.detect_time_us()));
+        let interval_us = self.interval_in_state_us(self.tx_interval_us());
+        let told_us = u64::from(self.detect_mult) * interval_us;
+        self.announce_until = Some(now.plus(P::announcement_us(told_us, detect_time_us)));
         true
     }
 
@@ -278,61 +328,6 @@ impl<P: Protocol> Session<P> {
         }
         self.enter(State::Down, now, DownReason::LocalAdmin, now);
         true
-    }
-
-    /// Makes the next packet leave as soon as it may: at once, but not sooner than one interval after the last,
-    /// so that a peer which flips our state with every packet cannot drive our rate.
-    pub fn announce(&mut self, now: Time) -> Time {
-        let earliest = self.last_tx.map_or(now, |last| now.max(last.plus(self.tx_interval_us())));
-        let due = self.next_tx.map_or(earliest, |next| next.min(earliest));
-        if self.next_tx != Some(due) {
-            self.tx_slack_us = 0;
-        }
-        self.next_tx = Some(due);
-        due
-    }
-
-    /// The packet to send at `now`.
-    pub fn packet(&mut self, now: Time) -> P::Packet {
-        self.forget_if_silent(now);
-        let header = Header {
-            state: self.state,
-            detect_mult: self.detect_mult,
-            local_discr: self.local_discr,
-            peer_discr: self.peer.discr,
-            // What we advertise is what we do.
-            desired_min_tx_us: self.within_bounds(self.tx_min_us),
-            required_min_rx_us: self.within_bounds(self.rx_min_us),
-        };
-        P::packet(header, self.policy.identity)
-    }
-
-    /// Notes a transmit at `now` and picks the time of the next: the interval with its jitter, backed off while
-    /// Down, none once an AdminDown has been said for long enough.
-    pub fn compute_next_tx(&mut self, now: Time, random: &mut Xorshift32) -> Option<Time> {
-        self.compute_next_tx_with_slack(now, 0, random)
-    }
-
-    /// As `compute_next_tx`, for a caller that may send the packet earlier, by `slack_us` or a hundredth of the interval,
-    /// whichever is less.
-    pub fn compute_next_tx_with_slack(&mut self, now: Time, slack_us: u16, random: &mut Xorshift32) -> Option<Time> {
-        self.end_previous_timers(now);
-        let backoff_max_us = u64::from(self.policy.backoff_max_us);
-        let interval_us = P::tx_interval_us(self.state, self.tx_interval_us(), self.doublings, backoff_max_us);
-        if self.state == State::Down {
-            self.doublings = (self.doublings + 1).min(MOST_DOUBLINGS);
-        }
-        self.tx_slack_us = u16::try_from(interval_us / SLACK_DIVISOR).map_or(slack_us, |most| most.min(slack_us));
-        let bounds_us = P::jitter_bounds_us(interval_us, self.detect_mult, self.peer.detect_mult);
-        let next = now.plus(jitter::between(bounds_us, self.tx_slack_us(), random));
-        self.last_tx = Some(now);
-        if self.state == State::Init {
-            self.init_said.get_or_insert(now);
-            self.handshake = Handshake::Unanswered;
-        }
-        let is_announced = self.state == State::AdminDown && self.announce_until.is_some_and(|until| next > until);
-        self.next_tx = (!is_announced).then_some(next);
-        self.next_tx
     }
 
     fn situation(&self, arrival: Time, header: &Header) -> Situation {
@@ -377,6 +372,7 @@ impl<P: Protocol> Session<P> {
     fn enter(&mut self, to: State, at: Time, reason: DownReason, since: Time) {
         let from = self.state;
         self.state = to;
+        self.specifics.entered(to, reason);
         self.doublings = 0;
         self.timestamps.last_updated = Some(at);
         match to {
@@ -393,6 +389,10 @@ impl<P: Protocol> Session<P> {
                 }
                 if from == State::Up {
                     self.timestamps.conv_down_start = Some(since);
+                }
+                if P::POLLS {
+                    // The next Up begins with a Poll.
+                    self.previous = None;
                 }
             }
             State::Init => {}

@@ -4,11 +4,12 @@ use std::collections::VecDeque;
 
 use crate::engine::stats::TransitionCause;
 use crate::engine::{Engine, Path, Transition};
-use crate::protocol::liveness::packet::ControlPacket;
 use crate::protocol::rules::MAX_PEER_INTERVAL_US;
 use crate::protocol::session::Session;
 use crate::protocol::state::{DownReason, State};
+use crate::protocol::{Header, Protocol};
 use crate::sim::network::Waiting;
+use crate::sim::simulated_protocol::SimulatedProtocol;
 use crate::sim::violation::Violation;
 
 /// The turn in which a session changed its state.
@@ -24,7 +25,12 @@ pub(super) struct Turn<'a> {
 ///
 /// # Errors
 /// The datagrams do not confirm the cause.
-pub(super) fn explain(engine: &Engine, path: Path, change: &Transition, turn: &Turn<'_>) -> Result<(), Violation> {
+pub(super) fn explain<P: SimulatedProtocol>(
+    engine: &Engine<P>,
+    path: Path,
+    change: &Transition,
+    turn: &Turn<'_>,
+) -> Result<(), Violation> {
     let Some((session, _)) = engine.session(change.id) else { return Ok(()) };
     if change.to != State::Down || change.from == State::AdminDown {
         return Ok(());
@@ -36,7 +42,12 @@ pub(super) fn explain(engine: &Engine, path: Path, change: &Transition, turn: &T
     }
 }
 
-fn was_silent(session: &Session, path: Path, change: &Transition, turn: &Turn<'_>) -> Result<(), Violation> {
+fn was_silent<P: SimulatedProtocol>(
+    session: &Session<P>,
+    path: Path,
+    change: &Transition,
+    turn: &Turn<'_>,
+) -> Result<(), Violation> {
     let Turn { lateness_us, unread, .. } = *turn;
     let objection =
         |text: String| Err(Violation::new(change.at, format!("{:?} timed out {text}: {change:?}", change.id)));
@@ -47,17 +58,21 @@ fn was_silent(session: &Session, path: Path, change: &Transition, turn: &Turn<'_
         return objection(format!("before {} us", deadline.micros()));
     }
     let good = |waiting: &&Waiting| {
-        let counts = |packet: ControlPacket| {
-            packet.peer_discr == session.local_discr()
+        let counts = |packet: P::Packet| {
+            let is_plain = P::is_plain(&packet);
+            let packet = P::header(&packet);
+            is_plain
+                && packet.peer_discr == session.local_discr()
                 && packet.state >= State::Init
                 && packet.desired_min_tx_us <= MAX_PEER_INTERVAL_US
         };
-        waiting.flight.path == path && waiting.arrival <= deadline && readable(waiting).is_some_and(counts)
+        waiting.flight.path == path && waiting.arrival <= deadline && readable::<P>(waiting).is_some_and(counts)
     };
     if let Some(waiting) = unread.iter().find(good) {
         return objection(format!("while a packet that arrived at {} us was unread", waiting.arrival.micros()));
     }
-    if lateness_us > detect_time_us / 4 && change.at < deadline.plus(session.tx_interval_us()) {
+    // With a Poll, the detection time was another one before the Down.
+    if !P::POLLS && lateness_us > detect_time_us / 4 && change.at < deadline.plus(session.tx_interval_us()) {
         return objection(format!("in a turn that was {lateness_us} us late, without an extension"));
     }
     if lateness_us >= 1_000 && change.local_stall_us < lateness_us {
@@ -66,16 +81,23 @@ fn was_silent(session: &Session, path: Path, change: &Transition, turn: &Turn<'_
     Ok(())
 }
 
-fn peer_said_so(session: &Session, path: Path, change: &Transition, turn: &Turn<'_>) -> Result<(), Violation> {
+fn peer_said_so<P: SimulatedProtocol>(
+    session: &Session<P>,
+    path: Path,
+    change: &Transition,
+    turn: &Turn<'_>,
+) -> Result<(), Violation> {
     let said = if change.reason == DownReason::RemoteAdmin { State::AdminDown } else { State::Down };
     let may_name_nobody = !(turn.strict && change.from == State::Up);
-    let names_us = |packet: &ControlPacket| {
-        packet.peer_discr == session.local_discr() || (may_name_nobody && packet.peer_discr == 0)
-    };
+    let names_us =
+        |packet: &Header| packet.peer_discr == session.local_discr() || (may_name_nobody && packet.peer_discr == 0);
     let told = turn.read.iter().any(|waiting| {
         waiting.flight.path == path
             && waiting.arrival == change.at
-            && readable(waiting).is_some_and(|packet| packet.state == said && names_us(&packet))
+            && readable::<P>(waiting).is_some_and(|packet| {
+                let header = P::header(&packet);
+                header.state == said && names_us(&header)
+            })
     });
     if told {
         return Ok(());
@@ -83,7 +105,7 @@ fn peer_said_so(session: &Session, path: Path, change: &Transition, turn: &Turn<
     Err(Violation::new(change.at, format!("no packet took {:?} Down: {change:?}", change.id)))
 }
 
-fn readable(waiting: &Waiting) -> Option<ControlPacket> {
+fn readable<P: Protocol>(waiting: &Waiting) -> Option<P::Packet> {
     let bytes = &waiting.flight.bytes[..usize::from(waiting.flight.length)];
-    ControlPacket::unmarshal(bytes).ok().filter(|packet| packet.detect_mult != 0 && packet.local_discr != 0)
+    P::decode(bytes).ok()
 }

@@ -8,8 +8,7 @@ use std::net::SocketAddr;
 use crate::engine::{Datagram, Engine, Event, Path, SessionId, SessionSpec, Transition, Transmit};
 use crate::net::send_queue::SendQueue;
 use crate::net::tx_socket::Outgoing;
-use crate::protocol::liveness::Identity;
-use crate::protocol::liveness::packet::ControlPacket;
+use crate::protocol::liveness::Liveness;
 use crate::protocol::policy::Policy;
 use crate::protocol::state::State;
 use crate::protocol::time::Time;
@@ -21,7 +20,9 @@ use crate::sim::host_spec::{HostSpec, RouteKind};
 use crate::sim::invariant_checker::InvariantChecker;
 use crate::sim::kernel::{Kernel, Notice};
 use crate::sim::network::{Flight, HostId, Waiting};
+use crate::sim::payloads::Payloads;
 use crate::sim::random::Random;
+use crate::sim::simulated_protocol::SimulatedProtocol;
 use crate::sim::violation::Violation;
 use crate::sim::wire::SimulatedWire;
 
@@ -50,19 +51,19 @@ struct Kept {
 }
 
 /// A simulated host.
-pub struct Host {
+pub struct Host<P: SimulatedProtocol = Liveness> {
     /// Its number.
     pub id: HostId,
     /// Its settings.
     pub spec: HostSpec,
     /// Its engine.
-    pub engine: Engine,
+    pub engine: Engine<P>,
     /// The transitions that the engine reported while `record` was set.
     pub transitions: Vec<Transition>,
     /// The round trips that the engine reported while `record` was set, in microseconds.
     pub long_round_trips_us: Vec<u64>,
     /// The packets that were sent while `record` was set, with their times.
-    pub sent: Vec<(Time, ControlPacket)>,
+    pub sent: Vec<(Time, P::Packet)>,
     /// Whether transitions, round trips and packets are recorded.
     pub record: bool,
     /// Its clock.
@@ -70,6 +71,8 @@ pub struct Host {
     pub(super) alive: bool,
     pub(super) stalled_until: Option<Time>,
     pub(super) sessions: Vec<SessionSpec>,
+    /// Beside each session: its options.
+    options: Vec<P::Options>,
     pub(super) transition_count: u64,
     /// Sessions that changed their state since the last recovery check.
     pub(super) changed: Vec<SessionId>,
@@ -77,6 +80,7 @@ pub struct Host {
     kernel_at: Option<Time>,
     socket: VecDeque<Waiting>,
     send_queue: SendQueue,
+    payloads: Payloads<P::Bytes>,
     /// When each datagram in the send buffer is given up, and where it is to go.
     unsent: VecDeque<(Time, HostId)>,
     dropped: bool,
@@ -92,7 +96,7 @@ pub struct Host {
     random: Random,
 }
 
-impl Host {
+impl<P: SimulatedProtocol> Host<P> {
     pub(super) fn new(id: HostId, spec: HostSpec, mut random: Random) -> Self {
         // Clocks begin at different times, except in tests that count microseconds: those have a drift of 0.
         let offset_us = if spec.clock_ppm == 0 { 0 } else { random.up_to(1 << 40) };
@@ -109,12 +113,14 @@ impl Host {
             alive: true,
             stalled_until: None,
             sessions: Vec::new(),
+            options: Vec::new(),
             transition_count: 0,
             changed: Vec::new(),
             wake_at: None,
             kernel_at: None,
             socket: VecDeque::new(),
             send_queue: SendQueue::new(MOST_OUT),
+            payloads: Payloads::new(),
             unsent: VecDeque::new(),
             dropped: false,
             read: Vec::new(),
@@ -137,18 +143,19 @@ impl Host {
         self.engine.session(SessionId(id)).expect("a session of this id").0.state()
     }
 
-    pub(super) fn add_session(&mut self, spec: SessionSpec, now: Time, kinds: &[RouteKind]) {
+    pub(super) fn add_session(&mut self, spec: SessionSpec, options: P::Options, now: Time, kinds: &[RouteKind]) {
         self.sessions.push(spec);
-        self.start_session(spec, now);
+        self.options.push(options.clone());
+        self.start_session(spec, options, now);
         for kind in kinds {
             self.add_route(spec, *kind, now);
         }
     }
 
-    fn start_session(&mut self, spec: SessionSpec, now: Time) {
+    fn start_session(&mut self, spec: SessionSpec, options: P::Options, now: Time) {
         let discr = self.engine.draw_discriminator();
         self.engine
-            .add_session(self.clock.local(now), spec, discr)
+            .add_session_with(self.clock.local(now), spec, options, discr)
             .expect("an engine with room, and an id that is new");
         self.checker.added(&self.engine, spec.id, spec.path);
         self.wake_at = Some(now);
@@ -203,8 +210,8 @@ impl Host {
         self.engine = new_engine(&self.spec, &mut self.random);
         self.planner = RoutePlanner::new(arming(&self.spec));
         self.checker = InvariantChecker::default();
-        for spec in self.sessions.clone() {
-            self.start_session(spec, now);
+        for (spec, options) in self.sessions.clone().into_iter().zip(self.options.clone()) {
+            self.start_session(spec, options, now);
         }
         for at in 0..self.routes.len() {
             let hold_end = self.clock.local(now).plus(HOLD_US);
@@ -244,9 +251,9 @@ impl Host {
         self.unsent.retain(|(_, to)| *to != other);
     }
 
-    /// Runs what is due. Each packet goes to `send`, which says whether the link address of the other host is known. If it is
+    /// Runs what is due. Each packet goes to `send`, with its host and its link. `send` says whether the link address of the other host is known. If it is
     /// not, the packet waits in the send buffer.
-    pub(super) fn run(&mut self, now: Time, mut send: impl FnMut(&Outgoing) -> bool) -> Result<(), Violation> {
+    pub(super) fn run(&mut self, now: Time, mut send: impl FnMut(HostId, u32, &[u8]) -> bool) -> Result<(), Violation> {
         let mut changed = false;
         if self.stalled_until.is_some_and(|until| until <= now) {
             self.stalled_until = None;
@@ -262,7 +269,7 @@ impl Host {
     }
 
     /// One turn, in the driver's order: delay, socket, deadlines, events, packets.
-    fn turn(&mut self, now: Time, send: &mut impl FnMut(&Outgoing) -> bool) -> Result<bool, Violation> {
+    fn turn(&mut self, now: Time, send: &mut impl FnMut(HostId, u32, &[u8]) -> bool) -> Result<bool, Violation> {
         let local = self.clock.local(now);
         let lateness_us = self.engine.poll_deadline().map_or(0, |planned| local.since(planned));
         if lateness_us > 0 {
@@ -278,15 +285,16 @@ impl Host {
                 self.touched.push(id);
             }
             if self.record {
-                self.sent
-                    .push((now, ControlPacket::unmarshal(&transmit.bytes).expect("the checker decoded this packet")));
+                let packet = P::decode(transmit.bytes.as_ref()).expect("the checker decoded this packet");
+                self.sent.push((now, packet));
             }
             self.enqueue(&transmit);
         }
         while self.unsent.front().is_some_and(|(until, _)| *until <= now) {
             self.unsent.pop_front();
         }
-        let mut wire = SimulatedWire { now, room: self.spec.send_room, unsent: &mut self.unsent, send };
+        let mut wire =
+            SimulatedWire { now, room: self.spec.send_room, unsent: &mut self.unsent, payloads: &self.payloads, send };
         self.send_queue.flush(local, &mut wire, self.engine.stats_mut());
         if changed {
             self.checker.balances(&self.engine, local)?;
@@ -306,11 +314,12 @@ impl Host {
         Ok(changed)
     }
 
-    fn enqueue(&mut self, transmit: &Transmit) {
+    fn enqueue(&mut self, transmit: &Transmit<P>) {
         let Transmit { endpoint, path, peer_port, is_probe, bytes } = *transmit;
         let destination = SocketAddr::new(path.peer, peer_port);
         // The links of the simulator have the numbers of their pairs.
-        let packet = Outgoing { bytes, destination, source: path.local, ifindex: path.link.0 };
+        let packet =
+            Outgoing { bytes: self.payloads.keep(bytes), destination, source: path.local, ifindex: path.link.0 };
         if is_probe {
             self.send_queue.put_probe(packet, endpoint);
         } else if let Some(stale) = self.send_queue.put(packet, endpoint) {
@@ -401,7 +410,7 @@ impl Host {
     }
 }
 
-fn view(engine: &Engine, id: SessionId, conv_start: Option<Time>) -> SessionView {
+fn view<P: SimulatedProtocol>(engine: &Engine<P>, id: SessionId, conv_start: Option<Time>) -> SessionView {
     engine.session(id).map_or_else(SessionView::default, |(session, _)| SessionView {
         up: session.state() == State::Up,
         peer_passive: session.peer_is_passive(),
@@ -409,7 +418,7 @@ fn view(engine: &Engine, id: SessionId, conv_start: Option<Time>) -> SessionView
     })
 }
 
-fn new_engine(spec: &HostSpec, random: &mut Random) -> Engine {
+fn new_engine<P: SimulatedProtocol>(spec: &HostSpec, random: &mut Random) -> Engine<P> {
     let policy = Policy {
         rules: spec.rules,
         min_tx_floor_us: spec.min_tx_floor_us,
@@ -417,10 +426,10 @@ fn new_engine(spec: &HostSpec, random: &mut Random) -> Engine {
         backoff_max_us: spec.backoff_max_us,
         require_discriminator: spec.require_discriminator,
         min_ttl: 0,
-        identity: spec.passive.then_some(Identity { passive: true, version: [1, 0, 0, 0] }),
+        identity: P::identity(spec),
     };
     let key = std::array::from_fn(|_| random.next_u64());
-    Engine::new(policy, 1_000, random.next_u64() as u32).with_slack(spec.tx_slack_us).with_key(key)
+    Engine::of_protocol(policy, 1_000, random.next_u64() as u32).with_slack(spec.tx_slack_us).with_key(key)
 }
 
 fn arming(spec: &HostSpec) -> ArmingPolicy {

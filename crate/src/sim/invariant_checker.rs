@@ -7,9 +7,11 @@ use rustc_hash::FxHashMap;
 
 use crate::engine::stats::TransitionCause;
 use crate::engine::{Engine, Event, Path, SessionId, Transition, Transmit};
-use crate::protocol::liveness::packet::ControlPacket;
+use crate::protocol::Protocol;
+use crate::protocol::specifics::Sending;
 use crate::protocol::state::{DownReason, State};
 use crate::protocol::time::Time;
+use crate::sim::simulated_protocol::SimulatedProtocol;
 use crate::sim::violation::Violation;
 
 /// The record of one engine's inputs and outputs.
@@ -32,7 +34,7 @@ struct Seen {
 
 impl InvariantChecker {
     /// A session was added. It counts as AdminDown until its first event, which reports Down.
-    pub fn added(&mut self, engine: &Engine, id: SessionId, path: Path) {
+    pub fn added<P: Protocol>(&mut self, engine: &Engine<P>, id: SessionId, path: Path) {
         let least_interval_us = engine.session(id).map_or(0, |(session, _)| session.tx_interval_us());
         self.sessions.insert(id, Seen { path, state: State::AdminDown, last_tx: None, least_interval_us });
         self.by_path.insert(path, id);
@@ -53,7 +55,7 @@ impl InvariantChecker {
     }
 
     /// A session received a packet or got other timers.
-    pub fn touched(&mut self, engine: &Engine, id: SessionId) {
+    pub fn touched<P: Protocol>(&mut self, engine: &Engine<P>, id: SessionId) {
         if let (Some(seen), Some((session, _))) = (self.sessions.get_mut(&id), engine.session(id)) {
             seen.least_interval_us = seen.least_interval_us.min(session.tx_interval_us());
         }
@@ -62,9 +64,14 @@ impl InvariantChecker {
     /// The engine sent a datagram at `now`.
     ///
     /// # Errors
-    /// The datagram belongs to no session, is not a packet of the session, or leaves sooner than 0.9 × the transmit interval
-    /// after the previous one (0.75 × if the peer's detection multiplier is 1).
-    pub fn transmitted(&mut self, engine: &Engine, now: Time, transmit: &Transmit) -> Result<(), Violation> {
+    /// The datagram belongs to no session, is not a packet of the session, or leaves sooner after the previous one than the
+    /// jitter of the transmit interval allows. Answers to a Poll leave at any time.
+    pub fn transmitted<P: SimulatedProtocol>(
+        &mut self,
+        engine: &Engine<P>,
+        now: Time,
+        transmit: &Transmit<P>,
+    ) -> Result<(), Violation> {
         let id = self.by_path.get(&transmit.path);
         let seen = id.and_then(|id| self.sessions.get_mut(id));
         let (Some(id), Some(seen)) = (id, seen) else {
@@ -73,14 +80,18 @@ impl InvariantChecker {
         let Some((session, _)) = engine.session(*id) else {
             return Err(Violation::new(now, "the engine sent a packet of a removed session"));
         };
-        let packet = ControlPacket::unmarshal(&transmit.bytes)
-            .map_err(|error| Violation::new(now, format!("the engine sent an invalid packet: {error}")))?;
-        if packet.local_discr != session.local_discr() {
+        let packet = P::decode(transmit.bytes.as_ref())
+            .map_err(|reason| Violation::new(now, format!("the engine sent an invalid packet: {reason:?}")))?;
+        let header = P::header(&packet);
+        if header.local_discr != session.local_discr() {
             return Err(Violation::new(now, format!("{id:?} sent a packet with the discriminator of another session")));
+        }
+        if P::is_answer(&packet) {
+            return Ok(());
         }
         let interval_us = session.tx_interval_us();
         let least_us = seen.least_interval_us.min(interval_us);
-        let least_us = if session.peer().detect_mult == 1 { least_us - least_us / 4 } else { least_us - least_us / 10 };
+        let (least_us, _) = P::jitter_bounds_us(least_us, header.detect_mult, session.peer().detect_mult);
         let gap_us = seen.last_tx.map(|last| now.since(last));
         if let Some(gap_us) = gap_us.filter(|gap_us| *gap_us < least_us && gap_us * 4 < 3 * seen.least_interval_us) {
             return Err(Violation::new(
@@ -125,7 +136,7 @@ impl InvariantChecker {
     ///
     /// # Errors
     /// The queue has more than two entries for each session, or a counter differs from the record.
-    pub fn balances(&self, engine: &Engine, now: Time) -> Result<(), Violation> {
+    pub fn balances<P: Protocol>(&self, engine: &Engine<P>, now: Time) -> Result<(), Violation> {
         if engine.queue_len() > 2 * self.sessions.len() {
             let text = format!("{} entries in the queue for {} sessions", engine.queue_len(), self.sessions.len());
             return Err(Violation::new(now, text));
@@ -147,7 +158,7 @@ impl InvariantChecker {
     ///
     /// # Errors
     /// A detect timer or a transmit timer that the session's state requires is missing, or one runs that its state excludes.
-    pub fn has_its_timers(&self, engine: &Engine, id: SessionId, now: Time) -> Result<(), Violation> {
+    pub fn has_its_timers<P: Protocol>(&self, engine: &Engine<P>, id: SessionId, now: Time) -> Result<(), Violation> {
         let (Some((session, scheduled)), Some(seen)) = (engine.session(id), self.sessions.get(&id)) else {
             return Ok(());
         };
@@ -164,7 +175,7 @@ impl InvariantChecker {
             // In Down no packet was accepted: the first one starts detection, and the session leaves Down.
             lost => return Err(Violation::new(now, format!("{id:?}, {state:?}, has detect timers {lost:?}"))),
         }
-        if session.next_tx().is_none() && state != State::AdminDown {
+        if session.next_tx().is_none() && state != State::AdminDown && session.sending() == Sending::Periodic {
             return Err(Violation::new(now, format!("{id:?}, {state:?}, has no transmit timer")));
         }
         Ok(())
@@ -174,7 +185,7 @@ impl InvariantChecker {
     ///
     /// # Errors
     /// As `has_its_timers`.
-    pub fn all_have_their_timers(&self, engine: &Engine, now: Time) -> Result<(), Violation> {
+    pub fn all_have_their_timers<P: Protocol>(&self, engine: &Engine<P>, now: Time) -> Result<(), Violation> {
         self.sessions.keys().try_for_each(|id| self.has_its_timers(engine, *id, now))
     }
 }

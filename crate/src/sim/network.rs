@@ -6,9 +6,11 @@ use std::collections::BinaryHeap;
 use rustc_hash::FxHashMap;
 
 use crate::engine::Path;
-use crate::protocol::liveness::packet::PACKET_LEN;
 use crate::protocol::time::Time;
 use crate::sim::random::Random;
+
+/// The longest payload of any protocol.
+const LONGEST: usize = 64;
 
 /// Names a host: the last byte of its address, from 1.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -51,7 +53,7 @@ pub struct Flight {
     /// The path from the receiver's side.
     pub path: Path,
     /// The payload.
-    pub bytes: [u8; PACKET_LEN],
+    pub bytes: [u8; LONGEST],
     /// How many bytes of the payload arrive.
     pub length: u8,
     /// Whether the network damaged it.
@@ -133,7 +135,10 @@ impl Network {
     }
 
     /// Sends a packet: loses it, or schedules its arrival.
-    pub fn send(&mut self, now: Time, from: HostId, to: HostId, path: Path, bytes: [u8; PACKET_LEN]) {
+    ///
+    /// # Panics
+    /// If the payload is longer than that of any protocol.
+    pub fn send(&mut self, now: Time, from: HostId, to: HostId, path: Path, payload: &[u8]) {
         if self.cut.contains_key(&(from, to)) {
             return;
         }
@@ -142,13 +147,15 @@ impl Network {
             return;
         }
         let copies = if self.random.chance(quality.duplicate_ppm) { 2 } else { 1 };
+        let mut bytes = [0; LONGEST];
+        bytes[..payload.len()].copy_from_slice(payload);
+        let length = payload.len() as u8;
         for _ in 0..copies {
             let mut delay_us = quality.delay_us + self.random.up_to(quality.jitter_us);
             if self.random.chance(quality.reorder_ppm) {
                 delay_us = quality.slowest_us();
             }
             self.sent += 1;
-            let length = PACKET_LEN as u8;
             let mut flight =
                 Flight { at: now.plus(delay_us), order: self.sent, to, path, bytes, length, corrupted: false };
             if self.random.chance(quality.corrupt_ppm) {
@@ -161,9 +168,9 @@ impl Network {
     fn corrupt(&mut self, flight: &mut Flight) {
         flight.corrupted = true;
         if self.random.chance(100_000) {
-            flight.length = self.random.up_to(PACKET_LEN as u64 - 1) as u8;
+            flight.length = self.random.up_to(u64::from(flight.length) - 1) as u8;
         } else {
-            let bit = self.random.up_to(PACKET_LEN as u64 * 8 - 1) as usize;
+            let bit = self.random.up_to(u64::from(flight.length) * 8 - 1) as usize;
             flight.bytes[bit / 8] ^= 1 << (bit % 8);
         }
     }

@@ -5,7 +5,7 @@ use std::cmp::Reverse;
 use std::collections::BinaryHeap;
 
 use crate::engine::SessionId;
-use crate::protocol::rules::{MAX_PEER_INTERVAL_US, ROBUST};
+use crate::protocol::rules::{MAX_PEER_INTERVAL_US, REFERENCE};
 use crate::protocol::state::State;
 use crate::protocol::time::Time;
 use crate::protocol::timers::Timers;
@@ -13,6 +13,7 @@ use crate::sim::host::Host;
 use crate::sim::host_spec::HostSpec;
 use crate::sim::network::HostId;
 use crate::sim::scene::{PairId, Scene};
+use crate::sim::simulated_protocol::SimulatedProtocol;
 use crate::sim::violation::Violation;
 
 /// More than the difference between two clocks, in millionths.
@@ -62,6 +63,10 @@ enum Check {
 struct Terms {
     tx_us: [u64; 2],
     detect_us: [u64; 2],
+    /// The detection times while the sessions are not Up.
+    slow_detect_us: [u64; 2],
+    /// The longest transmit intervals while the sessions are Down.
+    backed_off_us: [u64; 2],
     round_trip_us: u64,
     lateness_us: u64,
     is_stable: bool,
@@ -79,7 +84,7 @@ impl RecoveryChecks {
     }
 
     /// A fault was injected into a pair, or into one of its hosts or paths.
-    pub(super) fn disturbed(&mut self, scene: &Scene, id: PairId) {
+    pub(super) fn disturbed<P: SimulatedProtocol>(&mut self, scene: &Scene<P>, id: PairId) {
         if self.pairs.len() < id.0 as usize {
             self.pairs.resize(id.0 as usize, PairStatus::default());
         }
@@ -111,8 +116,22 @@ impl RecoveryChecks {
         }
     }
 
+    /// A session of a pair has other timers. With a Poll, that is no reason for a change of state.
+    pub(super) fn timers_changed<P: SimulatedProtocol>(&mut self, scene: &Scene<P>, id: PairId) {
+        let was_stable = self.pairs.get(id.0 as usize - 1).is_some_and(|pair| pair.expects == Expects::Stable);
+        self.disturbed(scene, id);
+        if P::POLLS && was_stable && Terms::of(scene, id).is_stable {
+            self.pairs[id.0 as usize - 1].expects = Expects::Stable;
+        }
+    }
+
     /// Checks the sessions of a host that changed their states in its last turn.
-    pub(super) fn changed(&mut self, scene: &Scene, host: HostId, sessions: &[SessionId]) -> Result<(), Violation> {
+    pub(super) fn changed<P: SimulatedProtocol>(
+        &mut self,
+        scene: &Scene<P>,
+        host: HostId,
+        sessions: &[SessionId],
+    ) -> Result<(), Violation> {
         for session in sessions {
             let id = PairId(session.0);
             let Some(pair) = self.pairs.get(id.0 as usize - 1) else { continue };
@@ -136,7 +155,7 @@ impl RecoveryChecks {
     }
 
     /// Runs the checks that are due.
-    pub(super) fn run(&mut self, scene: &Scene) -> Result<(), Violation> {
+    pub(super) fn run<P: SimulatedProtocol>(&mut self, scene: &Scene<P>) -> Result<(), Violation> {
         while let Some(Reverse((at, id, number, check))) = self.checks.peek().copied()
             && at <= scene.now
         {
@@ -147,11 +166,16 @@ impl RecoveryChecks {
             }
             let states = scene.states(id);
             let is_in_service = states.iter().all(|state| state.is_some_and(|state| state != State::AdminDown));
-            let since_corruption = self.last_corruption >= pair.disturbed_at;
+            // BFD takes any interval from a packet, even one of an hour, and it counts until the next packet.
+            let corrupted_from = pair.disturbed_at.filter(|_| !P::POLLS);
+            let since_corruption = self.last_corruption.is_some() && self.last_corruption >= corrupted_from;
             if !is_in_service || since_corruption || may_corrupt(scene, id) {
                 continue;
             }
             match check {
+                Check::Recovered if scene.is_up(id) && is_polling(scene, id) => {
+                    return objection(scene, id, "is in a Poll that did not end within its bound");
+                }
                 Check::Recovered if scene.is_up(id) => pair.expects = Expects::Stable,
                 Check::RecoveredSoon if scene.is_up(id) => {}
                 Check::Recovered => return objection(scene, id, "did not come Up within its bound"),
@@ -169,13 +193,19 @@ impl RecoveryChecks {
     }
 }
 
+/// Whether a Poll of either side is not answered yet.
+fn is_polling<P: SimulatedProtocol>(scene: &Scene<P>, id: PairId) -> bool {
+    let sessions = scene.pair(id).hosts.map(|host| scene.host(host).engine.session(id.session()));
+    sessions.iter().flatten().any(|(session, _)| P::is_polling(session))
+}
+
 /// Whether packets of the pair may be damaged: a damaged packet that is valid is accepted.
-fn may_corrupt(scene: &Scene, id: PairId) -> bool {
+fn may_corrupt<P: SimulatedProtocol>(scene: &Scene<P>, id: PairId) -> bool {
     let [one, two] = scene.pair(id).hosts;
     [(one, two), (two, one)].into_iter().any(|(from, to)| scene.network.quality(from, to).corrupt_ppm > 0)
 }
 
-fn objection(scene: &Scene, id: PairId, text: &str) -> Result<(), Violation> {
+fn objection<P: SimulatedProtocol>(scene: &Scene<P>, id: PairId, text: &str) -> Result<(), Violation> {
     let [one, two] = scene.pair(id).hosts;
     let text = format!("pair {} of hosts {} and {} {text}; its states: {:?}", id.0, one.0, two.0, scene.states(id));
     Err(Violation::new(scene.now, text))
@@ -183,35 +213,48 @@ fn objection(scene: &Scene, id: PairId, text: &str) -> Result<(), Violation> {
 
 /// The longest time in which a pair comes Up from any states while no fault is injected; `None` if it need not. Two sides
 /// that both follow the reference's rules do not recover from some restarts.
-fn recovery_us(scene: &Scene, id: PairId, terms: &Terms) -> Option<u64> {
+fn recovery_us<P: SimulatedProtocol>(scene: &Scene<P>, id: PairId, terms: &Terms) -> Option<u64> {
     let hosts = scene.pair(id).hosts.map(|host| scene.host(host));
-    let robust = hosts.map(|host| host.spec.rules == &ROBUST);
+    let robust = hosts.map(|host| host.spec.rules != &REFERENCE);
     if !terms.is_stable || robust == [false, false] {
         return None;
     }
-    let wait_us = |side: usize| terms.detect_us[side].max(hosts[side].spec.rules.least_init_us(terms.tx_us[side]));
-    let backed_off_us = hosts.map(|host| u64::from(host.spec.backoff_max_us)).into_iter().max().unwrap_or(0);
+    let wait_us = |side: usize| {
+        let silence_us = terms.slow_detect_us[side] * if P::POLLS { 2 } else { 1 };
+        let silence_us = silence_us.max(sequence_us(hosts[side], id));
+        silence_us.max(hosts[side].spec.rules.least_init_us(terms.tx_us[side]))
+    };
+    let backed_off_us = terms.backed_off_us[0].max(terms.backed_off_us[1]);
+    // Two sessions of BFD may wait for a slow packet of each other twice.
     let us = 2 * (wait_us(0) + wait_us(1))
-        + backed_off_us * 22 / 10
+        + backed_off_us * if P::POLLS { 44 } else { 22 } / 10
         + 2 * terms.round_trip_us
         + terms.tx_us[0]
         + terms.tx_us[1];
     Some(with_slack(us, terms))
 }
 
+/// How long a BFD session may refuse the sequence numbers of a peer that restarted: two detection times (RFC 5880 §6.8.1), with
+/// the timers that the peer said before.
+fn sequence_us<P: SimulatedProtocol>(host: &Host<P>, id: PairId) -> u64 {
+    let session = host.engine.session(id.session()).filter(|_| P::POLLS);
+    session.map_or(0, |(session, _)| 2 * session.detect_time_us())
+}
+
 /// When a pair that was Down for long on both sides must be Up: after the rest of the shorter backed-off interval, two round
 /// trips and two transmit intervals.
-fn recovery_after_outage(scene: &Scene, id: PairId, terms: &Terms) -> Option<Time> {
+fn recovery_after_outage<P: SimulatedProtocol>(scene: &Scene<P>, id: PairId, terms: &Terms) -> Option<Time> {
     let hosts = scene.pair(id).hosts.map(|host| scene.host(host));
-    let long_us = 2 * terms.detect_us[0].max(terms.detect_us[1]) + scene.network.slowest_us();
-    let is_long_down = |host: &Host| {
+    let long_us = 2 * terms.slow_detect_us[0].max(terms.slow_detect_us[1]) + scene.network.slowest_us();
+    let is_long_down = |host: &Host<P>| {
         host.engine.session(id.session()).is_some_and(|(session, _)| {
             let since = session.timestamps().last_updated;
+            let long_us = long_us.max(sequence_us(host, id));
             session.state() == State::Down
                 && since.is_some_and(|since| host.clock.local(scene.now).since(since) > long_us)
         })
     };
-    let robust = hosts.iter().all(|host| host.spec.rules == &ROBUST);
+    let robust = hosts.iter().all(|host| host.spec.rules != &REFERENCE);
     if !terms.is_stable || !robust || !hosts.iter().all(|host| is_long_down(host)) {
         return None;
     }
@@ -221,17 +264,21 @@ fn recovery_after_outage(scene: &Scene, id: PairId, terms: &Terms) -> Option<Tim
 }
 
 /// The longest time until both sides have left Up after one of them stopped receiving.
-fn severed_us(scene: &Scene, id: PairId, terms: &Terms, deaf: usize, was_stable: bool) -> u64 {
+fn severed_us<P: SimulatedProtocol>(scene: &Scene<P>, id: PairId, terms: &Terms, deaf: usize, was_stable: bool) -> u64 {
     let hosts = scene.pair(id).hosts.map(|host| scene.host(host));
     let sessions = hosts.map(|host| host.engine.session(id.session()).map(|(session, _)| session));
     let wait_us = |side: usize| {
-        let now_us = sessions[side].map_or(0, crate::protocol::session::Session::detect_time_us);
+        let now_us = sessions[side].map_or(0, crate::protocol::session::Session::<P>::detect_time_us);
         // Packets under way may lead to Init once more, unless the pair was stable.
-        let least_us = if was_stable { 0 } else { hosts[side].spec.rules.least_init_us(terms.tx_us[side]) };
+        let least_us = if was_stable {
+            0
+        } else {
+            hosts[side].spec.rules.least_init_us(terms.tx_us[side]).max(terms.slow_detect_us[side])
+        };
         now_us.max(terms.detect_us[side]).max(least_us)
     };
     let deadline_us = sessions[deaf]
-        .and_then(crate::protocol::session::Session::detect_deadline)
+        .and_then(crate::protocol::session::Session::<P>::detect_deadline)
         .map_or(0, |deadline| hosts[deaf].clock.world(deadline).since(scene.now));
     let slowest_us = scene.network.slowest_us();
     let noticed_us = (slowest_us + wait_us(deaf)).max(deadline_us);
@@ -246,17 +293,20 @@ fn with_slack(us: u64, terms: &Terms) -> u64 {
 }
 
 impl Terms {
-    fn of(scene: &Scene, id: PairId) -> Self {
+    fn of<P: SimulatedProtocol>(scene: &Scene<P>, id: PairId) -> Self {
         let pair = scene.pair(id);
         let specs = pair.hosts.map(|host| scene.host(host).spec);
-        let (tx, detect): (Vec<u64>, Vec<u64>) = (0..2)
-            .map(|side| {
-                let other = 1 - side;
-                let (ours, theirs) = ((&specs[side], &pair.timers[side]), (&specs[other], &pair.timers[other]));
-                (tx_us(ours, theirs), detect_us(ours, theirs))
-            })
-            .unzip();
-        let (tx_us, detect_us) = ([tx[0], tx[1]], [detect[0], detect[1]]);
+        let sides = [0, 1].map(|side| {
+            let other = 1 - side;
+            ((&specs[side], &pair.timers[side]), (&specs[other], &pair.timers[other]))
+        });
+        let tx_us = sides.map(|(ours, theirs)| agreed_tx_us::<P>(ours, theirs));
+        let detect_us = sides.map(|(ours, theirs)| agreed_detect_us::<P>(ours, theirs, State::Up));
+        let slow_detect_us = sides.map(|(ours, theirs)| agreed_detect_us::<P>(ours, theirs, State::Down));
+        let backed_off_us = [0, 1].map(|side| {
+            let most_us = u64::from(specs[side].backoff_max_us);
+            P::tx_interval_us(State::Down, tx_us[side], 20, most_us)
+        });
         let qualities = [(0, 1), (1, 0)].map(|(from, to)| scene.network.quality(pair.hosts[from], pair.hosts[to]));
         let lateness_us = specs[0].lateness_us.max(specs[1].lateness_us);
         // Packets that were sent at a worse quality may be under way.
@@ -264,21 +314,28 @@ impl Terms {
         let is_stable = (0..2).all(|side| {
             let other = 1 - side;
             let spread_us = qualities[other].slowest_us() - qualities[other].delay_us;
-            let most = if pair.timers[side].detect_mult == 1 { 9 } else { 11 };
-            let gap_us = tx_us[other] * most / 10 + lateness_us + spread_us;
-            let gap_us = gap_us + gap_us * DRIFT_PPM / 1_000_000 + SLACK_US;
-            let is_followed = specs[side].rules != &ROBUST
+            let mults = [other, side].map(|side| pair.timers[side].detect_mult);
+            let longest_gap_us = |interval_us: u64| {
+                let (_, most_us) = P::jitter_bounds_us(interval_us, mults[0], mults[1]);
+                let gap_us = most_us + lateness_us + spread_us;
+                gap_us + gap_us * DRIFT_PPM / 1_000_000 + SLACK_US
+            };
+            let gap_us = longest_gap_us(tx_us[other]);
+            let init_gap_us = longest_gap_us(P::tx_interval_us(State::Init, tx_us[other], 0, 0));
+            let is_followed = specs[side].rules == &REFERENCE
                 || advertised(&specs[other], pair.timers[other].tx_min_us) <= MAX_PEER_INTERVAL_US;
             // Under the reference's rules a session may leave Init before a slow handshake ends.
-            let handshake_us = if specs.iter().all(|spec| spec.rules == &ROBUST) { gap_us } else { 2 * gap_us };
+            let handshake_us = if specs.iter().all(|spec| spec.rules != &REFERENCE) { gap_us } else { 2 * gap_us };
             is_followed
+                && !P::never_meet([&pair.bfd[0], &pair.bfd[1]])
                 && handshake_us < detect_us[side]
+                && (!P::POLLS || init_gap_us < slow_detect_us[side])
                 && round_trip_us + 2 * lateness_us < detect_us[side]
                 && qualities[other].loss_ppm == 0
                 && qualities[other].corrupt_ppm == 0
                 && lateness_us * 5 < detect_us[side]
         });
-        Self { tx_us, detect_us, round_trip_us, lateness_us, is_stable }
+        Self { tx_us, detect_us, slow_detect_us, backed_off_us, round_trip_us, lateness_us, is_stable }
     }
 }
 
@@ -289,13 +346,22 @@ fn advertised(spec: &HostSpec, interval_us: u32) -> u32 {
 }
 
 /// RFC 5880 §6.8.7, within the bounds of the one that sends.
-fn tx_us((spec, timers): Side<'_>, (their_spec, theirs): Side<'_>) -> u64 {
+fn agreed_tx_us<P: SimulatedProtocol>((spec, timers): Side<'_>, (their_spec, theirs): Side<'_>) -> u64 {
     let wanted = advertised(their_spec, theirs.rx_min_us);
+    if P::FOLLOWS_SLOW_RECEIVERS {
+        return u64::from(advertised(spec, timers.tx_min_us).max(wanted));
+    }
     u64::from(advertised(spec, timers.tx_min_us.max(wanted)))
 }
 
-fn detect_us((spec, timers): Side<'_>, (their_spec, theirs): Side<'_>) -> u64 {
-    let agreed = advertised(their_spec, theirs.tx_min_us).max(timers.rx_min_us).max(spec.min_tx_floor_us);
-    let agreed = if spec.rules == &ROBUST { agreed } else { agreed.min(spec.max_tx_ceil_us) };
-    u64::from(timers.detect_mult) * u64::from(agreed)
+/// The detection time while the peer is in this state.
+fn agreed_detect_us<P: SimulatedProtocol>(
+    (spec, timers): Side<'_>,
+    (their_spec, theirs): Side<'_>,
+    state: State,
+) -> u64 {
+    let said = P::said_tx_us(state, advertised(their_spec, theirs.tx_min_us));
+    let agreed = said.max(timers.rx_min_us).max(spec.min_tx_floor_us);
+    let agreed = if spec.rules == &REFERENCE { agreed.min(spec.max_tx_ceil_us) } else { agreed };
+    u64::from(P::detect_mult(timers.detect_mult, theirs.detect_mult)) * u64::from(agreed)
 }

@@ -2,11 +2,14 @@
 
 use thiserror::Error;
 
+use crate::protocol::bfd::options::BfdOptions;
+use crate::protocol::liveness::Liveness;
 use crate::protocol::timers::Timers;
 use crate::sim::host_spec::{HostSpec, RouteKind};
 use crate::sim::kernel::{KernelFaults, RivalAct};
 use crate::sim::network::{HostId, Quality};
 use crate::sim::scene::PairId;
+use crate::sim::simulated_protocol::SimulatedProtocol;
 use crate::sim::violation::Violation;
 use crate::sim::world::World;
 
@@ -44,6 +47,8 @@ pub struct PairSpec {
     pub timers: [Timers; 2],
     /// The routes of each side.
     pub routes: [Vec<RouteKind>; 2],
+    /// The options of each side, where the hosts speak BFD.
+    pub bfd: [BfdOptions; 2],
 }
 
 /// A fault and its time.
@@ -271,14 +276,23 @@ impl Scenario {
     /// # Errors
     /// The scenario is not valid, or an invariant was violated.
     pub fn run(&self) -> Result<Totals, RunError> {
+        self.run_as::<Liveness>()
+    }
+
+    /// As `run`, with hosts that speak this protocol.
+    ///
+    /// # Errors
+    /// As `run`.
+    pub fn run_as<P: SimulatedProtocol>(&self) -> Result<Totals, RunError> {
         self.validate()?;
-        let mut world = World::new(self.seed, self.quality).watched();
+        let mut world = World::<P>::of_protocol(self.seed, self.quality).watched();
         for spec in &self.hosts {
             let id = world.add_host(*spec);
             world.host_mut(id).record = false;
         }
         for pair in &self.pairs {
-            world.add_pair(pair.hosts.map(host_id), pair.timers, [&pair.routes[0], &pair.routes[1]]);
+            let routes = [&pair.routes[0][..], &pair.routes[1]];
+            world.add_pair_with(pair.hosts.map(host_id), pair.timers, pair.bfd.clone(), routes);
         }
         let began = world.now;
         let mut faults: Vec<&Timed> = self.faults.iter().collect();
@@ -298,7 +312,7 @@ impl Scenario {
         })
     }
 
-    fn end(&self, world: &mut World) -> Result<(), Violation> {
+    fn end<P: SimulatedProtocol>(&self, world: &mut World<P>) -> Result<(), Violation> {
         world.heal_all();
         let ids: Vec<HostId> = (0..self.hosts.len()).map(host_id).collect();
         for &from in &ids {
@@ -315,7 +329,7 @@ impl Scenario {
             }
         }
         world.run(PEACE_US)?;
-        if world.run_until(SETTLE_US, World::is_settled)?.is_none() {
+        if world.run_until(SETTLE_US, World::<P>::is_settled)?.is_none() {
             return Err(Violation::new(world.now, "the routes did not settle"));
         }
         world.check()
@@ -323,7 +337,7 @@ impl Scenario {
 }
 
 impl Fault {
-    fn apply(&self, world: &mut World) {
+    fn apply<P: SimulatedProtocol>(&self, world: &mut World<P>) {
         match *self {
             Fault::Cut { from, to } => world.cut(host_id(from), host_id(to)),
             Fault::CutBoth { hosts: [first, second] } => world.cut_both(host_id(first), host_id(second)),

@@ -2,21 +2,25 @@
 
 use crate::engine::{SessionId, SessionSpec};
 use crate::protocol::Protocol;
+use crate::protocol::bfd::options::BfdOptions;
 use crate::protocol::liveness::Liveness;
 use crate::protocol::state::State;
 use crate::protocol::time::Time;
 use crate::protocol::timers::Timers;
 use crate::sim::host::Host;
 use crate::sim::network::{HostId, Network};
+use crate::sim::simulated_protocol::SimulatedProtocol;
 use crate::sim::wire::path_of;
 
 /// Two sessions that are each other's peers. The number of the pair is the id of both sessions.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub struct Pair {
     /// The two hosts.
     pub hosts: [HostId; 2],
     /// The timers of each side.
     pub timers: [Timers; 2],
+    /// The options of each side, where the hosts speak BFD.
+    pub bfd: [BfdOptions; 2],
 }
 
 /// The number of a pair, from 1.
@@ -24,27 +28,27 @@ pub struct Pair {
 pub struct PairId(pub u32);
 
 /// Hosts, pairs and the network.
-pub struct Scene {
+pub struct Scene<P: SimulatedProtocol = Liveness> {
     /// The time of the world.
     pub now: Time,
     /// The hosts, by their numbers.
-    pub hosts: Vec<Host>,
+    pub hosts: Vec<Host<P>>,
     /// The network between them.
     pub network: Network,
     pub(super) pairs: Vec<Pair>,
 }
 
-impl Scene {
+impl<P: SimulatedProtocol> Scene<P> {
     /// A host.
     ///
     /// # Panics
     /// If no host has this number; so does every function that takes a `HostId`.
     #[must_use]
-    pub fn host(&self, id: HostId) -> &Host {
+    pub fn host(&self, id: HostId) -> &Host<P> {
         &self.hosts[usize::from(id.0) - 1]
     }
 
-    pub(super) fn host_mut(&mut self, id: HostId) -> &mut Host {
+    pub(super) fn host_mut(&mut self, id: HostId) -> &mut Host<P> {
         &mut self.hosts[usize::from(id.0) - 1]
     }
 
@@ -55,7 +59,7 @@ impl Scene {
     }
 
     /// The numbers of all pairs.
-    pub fn pair_ids(&self) -> impl Iterator<Item = PairId> + use<> {
+    pub fn pair_ids(&self) -> impl Iterator<Item = PairId> + use<P> {
         (1..=self.pairs.len() as u32).map(PairId)
     }
 
@@ -89,8 +93,8 @@ impl PairId {
 impl Pair {
     /// The session of one side.
     #[must_use]
-    pub fn spec(&self, id: PairId, side: usize) -> SessionSpec {
+    pub fn spec<P: Protocol>(&self, id: PairId, side: usize) -> SessionSpec {
         let path = path_of(self.hosts[side], self.hosts[1 - side], id.0);
-        SessionSpec { id: id.session(), path, peer_port: Liveness::PORT, timers: self.timers[side], min_ttl: None }
+        SessionSpec { id: id.session(), path, peer_port: P::PORT, timers: self.timers[side], min_ttl: None }
     }
 }

@@ -10,27 +10,30 @@ use crate::engine::stats::LinkId;
 use crate::net::tx_socket::{Outgoing, SendBuffer, TX_CHARGE, Wire};
 use crate::protocol::time::Time;
 use crate::sim::network::HostId;
+use crate::sim::payloads::Payloads;
 
 /// How long the kernel keeps a packet for a neighbour that does not answer: three ARP requests, one second apart.
 const NEIGHBOUR_WAIT_US: u64 = 3_000_000;
 
 /// The send side of the socket. A packet to a host that does not answer ARP waits in the send buffer until the kernel gives it
 /// up.
-pub(super) struct SimulatedWire<'a, S> {
+pub(super) struct SimulatedWire<'a, S, B> {
     pub(super) now: Time,
     pub(super) room: usize,
     pub(super) unsent: &'a mut VecDeque<(Time, HostId)>,
+    pub(super) payloads: &'a Payloads<B>,
     pub(super) send: &'a mut S,
 }
 
-impl<S: FnMut(&Outgoing) -> bool> Wire for SimulatedWire<'_, S> {
+impl<S: FnMut(HostId, u32, &[u8]) -> bool, B: AsRef<[u8]>> Wire for SimulatedWire<'_, S, B> {
     fn send(&mut self, packets: &[Outgoing], _: impl FnMut(usize, Errno)) -> usize {
         for (at, packet) in packets.iter().enumerate() {
             if self.unsent.len() >= self.room {
                 return at;
             }
-            if !(self.send)(packet) {
-                self.unsent.push_back((self.now.plus(NEIGHBOUR_WAIT_US), destination(packet)));
+            let to = destination(packet);
+            if !(self.send)(to, packet.ifindex, self.payloads.of(&packet.bytes).as_ref()) {
+                self.unsent.push_back((self.now.plus(NEIGHBOUR_WAIT_US), to));
             }
         }
         packets.len()
@@ -42,7 +45,7 @@ impl<S: FnMut(&Outgoing) -> bool> Wire for SimulatedWire<'_, S> {
 }
 
 /// The host that a packet goes to: `path_of` has made its address.
-pub(super) fn destination(packet: &Outgoing) -> HostId {
+fn destination(packet: &Outgoing) -> HostId {
     let IpAddr::V4(address) = packet.destination.ip() else { unreachable!("hosts have IPv4 addresses") };
     HostId(address.octets()[3])
 }

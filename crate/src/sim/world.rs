@@ -5,6 +5,8 @@ use std::collections::BinaryHeap;
 use std::ops::Deref;
 
 use crate::engine::Transition;
+use crate::protocol::bfd::options::BfdOptions;
+use crate::protocol::liveness::Liveness;
 use crate::protocol::time::Time;
 use crate::protocol::timers::Timers;
 use crate::sim::host::Host;
@@ -14,33 +16,42 @@ use crate::sim::network::{HostId, Network, Quality};
 use crate::sim::random::Random;
 use crate::sim::recovery_checks::RecoveryChecks;
 use crate::sim::scene::{Pair, PairId, Scene};
+use crate::sim::simulated_protocol::SimulatedProtocol;
 use crate::sim::violation::Violation;
-use crate::sim::wire::{destination, path_of};
+use crate::sim::wire::path_of;
 
 /// The clock of the world starts at one second, so that earlier times can be subtracted from it.
 const BEGINNING: Time = Time::from_micros(1_000_000);
 
 /// A simulated world.
-pub struct World {
-    scene: Scene,
+pub struct World<P: SimulatedProtocol = Liveness> {
+    scene: Scene<P>,
     random: Random,
     starts: BinaryHeap<Reverse<(Time, HostId, bool)>>,
     recovery_checks: Option<RecoveryChecks>,
     steps: u64,
 }
 
-impl Deref for World {
-    type Target = Scene;
+impl<P: SimulatedProtocol> Deref for World<P> {
+    type Target = Scene<P>;
 
-    fn deref(&self) -> &Scene {
+    fn deref(&self) -> &Scene<P> {
         &self.scene
     }
 }
 
 impl World {
-    /// A world without hosts. The seed determines every run; `usual` is the quality of every path.
+    /// A world of the liveness protocol without hosts. The seed determines every run; `usual` is the quality of every path.
     #[must_use]
     pub fn new(seed: u64, usual: Quality) -> Self {
+        Self::of_protocol(seed, usual)
+    }
+}
+
+impl<P: SimulatedProtocol> World<P> {
+    /// A world of any protocol without hosts. The seed determines every run; `usual` is the quality of every path.
+    #[must_use]
+    pub fn of_protocol(seed: u64, usual: Quality) -> Self {
         let mut random = Random::new(seed);
         Self {
             scene: Scene {
@@ -67,12 +78,12 @@ impl World {
     ///
     /// # Panics
     /// If no host has this number.
-    pub fn host_mut(&mut self, id: HostId) -> &mut Host {
+    pub fn host_mut(&mut self, id: HostId) -> &mut Host<P> {
         self.scene.host_mut(id)
     }
 
     /// All hosts, by their numbers.
-    pub fn hosts_mut(&mut self) -> &mut [Host] {
+    pub fn hosts_mut(&mut self) -> &mut [Host<P>] {
         &mut self.scene.hosts
     }
 
@@ -88,13 +99,24 @@ impl World {
 
     /// Adds a pair of sessions between two hosts, with the routes of each side.
     pub fn add_pair(&mut self, hosts: [HostId; 2], timers: [Timers; 2], routes: [&[RouteKind]; 2]) -> PairId {
+        self.add_pair_with(hosts, timers, <[BfdOptions; 2]>::default(), routes)
+    }
+
+    /// As `add_pair`, with the options of each side where the hosts speak BFD.
+    pub fn add_pair_with(
+        &mut self,
+        hosts: [HostId; 2],
+        timers: [Timers; 2],
+        bfd: [BfdOptions; 2],
+        routes: [&[RouteKind]; 2],
+    ) -> PairId {
         let id = PairId(u32::try_from(self.scene.pairs.len() + 1).expect("fewer pairs than numbers"));
-        let pair = Pair { hosts, timers };
-        self.scene.pairs.push(pair);
+        let pair = Pair { hosts, timers, bfd };
+        self.scene.pairs.push(pair.clone());
         let now = self.scene.now;
         for side in 0..2 {
-            let spec = pair.spec(id, side);
-            self.host_mut(hosts[side]).add_session(spec, now, routes[side]);
+            let spec = pair.spec::<P>(id, side);
+            self.host_mut(hosts[side]).add_session(spec, P::options(&pair.bfd[side]), now, routes[side]);
         }
         self.disturbed(id);
         id
@@ -218,10 +240,12 @@ impl World {
     /// Gives one side's session other timers.
     pub fn set_timers(&mut self, id: PairId, side: usize, timers: Timers) {
         self.scene.pairs[id.0 as usize - 1].timers[side] = timers;
-        let (spec, host) = (self.pair(id).spec(id, side), self.pair(id).hosts[side]);
+        let (spec, host) = (self.pair(id).spec::<P>(id, side), self.pair(id).hosts[side]);
         let now = self.scene.now;
         self.host_mut(host).update(spec, now);
-        self.disturbed(id);
+        if let Some(checks) = &mut self.recovery_checks {
+            checks.timers_changed(&self.scene, id);
+        }
     }
 
     /// Sets the faults of a host's kernel.
@@ -281,7 +305,7 @@ impl World {
     /// Whether no route operation is under way on any host.
     #[must_use]
     pub fn is_settled(&self) -> bool {
-        self.scene.hosts.iter().all(Host::is_settled)
+        self.scene.hosts.iter().all(Host::<P>::is_settled)
     }
 
     /// Checks the timers of every session, and the counters.
@@ -300,7 +324,7 @@ impl World {
         let arrival = self.scene.network.next_arrival();
         let start = self.starts.peek().map(|Reverse((at, ..))| *at);
         let check = self.recovery_checks.as_ref().and_then(RecoveryChecks::next);
-        let hosts = self.scene.hosts.iter().filter_map(Host::next).min();
+        let hosts = self.scene.hosts.iter().filter_map(Host::<P>::next).min();
         let next = [arrival, start, check, hosts].into_iter().flatten().min();
         let Some(next) = next.filter(|next| *next <= until) else { return Ok(false) };
         self.scene.now = self.scene.now.max(next);
@@ -335,9 +359,8 @@ impl World {
         let Scene { now, hosts, network, .. } = &mut self.scene;
         let host = &mut hosts[at];
         let from = host.id;
-        let outcome = host.run(*now, |packet| {
-            let to = destination(packet);
-            network.send(*now, from, to, path_of(to, from, packet.ifindex), packet.bytes);
+        let outcome = host.run(*now, |to, link, payload| {
+            network.send(*now, from, to, path_of(to, from, link), payload);
             network.cut_since(from, to).is_none()
         });
         if let Err(violation) = outcome {

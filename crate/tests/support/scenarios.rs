@@ -3,6 +3,10 @@
 use proptest::prelude::*;
 use proptest::strategy::ValueTree;
 use proptest::test_runner::{Config, RngAlgorithm, TestRng, TestRunner};
+use route_liveness::protocol::bfd::Bfd;
+use route_liveness::protocol::bfd::authentication::key::{Key, Kind, Variant};
+use route_liveness::protocol::bfd::options::{BfdOptions, Role};
+use route_liveness::protocol::bfd::rules::RFC5880;
 use route_liveness::protocol::rules::{REFERENCE, ROBUST};
 use route_liveness::protocol::timers::Timers;
 use route_liveness::sim::{
@@ -22,39 +26,64 @@ pub(crate) struct Size {
     pub(crate) faults: usize,
 }
 
+/// The protocol that the hosts of a scenario speak.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Dialect {
+    Liveness,
+    Bfd,
+}
+
+impl Dialect {
+    /// The name in the command line.
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Dialect::Liveness => "liveness",
+            Dialect::Bfd => "bfd",
+        }
+    }
+
+    fn run(self, scenario: &Scenario) -> Result<Totals, RunError> {
+        match self {
+            Dialect::Liveness => scenario.run(),
+            Dialect::Bfd => scenario.run_as::<Bfd>(),
+        }
+    }
+}
+
 /// Runs the scenario of a seed.
 ///
 /// # Errors
 /// The failure, the smallest failing scenario that was found, and the command that repeats the run.
-pub(crate) fn run_seed(seed: u64, size: Size) -> Result<Totals, String> {
+pub(crate) fn run_seed(seed: u64, size: Size, dialect: Dialect) -> Result<Totals, String> {
     let mut bytes = [0; 32];
     bytes[..8].copy_from_slice(&seed.to_le_bytes());
     let rng = TestRng::from_seed(RngAlgorithm::ChaCha, &bytes);
     let mut runner = TestRunner::new_with_rng(Config::default(), rng);
-    let scenario = scenarios(seed, size).new_tree(&mut runner).map_err(|reason| reason.to_string())?.current();
-    let violation = match scenario.run() {
+    let scenario = scenarios(seed, size, dialect).new_tree(&mut runner).map_err(|reason| reason.to_string())?.current();
+    let violation = match dialect.run(&scenario) {
         Ok(totals) => return Ok(totals),
         Err(RunError::Violation(violation)) => violation,
         Err(error) => return Err(format!("seed {seed}: {error}")),
     };
-    let (smallest, its_violation) = shrink(scenario, violation.clone());
+    let (smallest, its_violation) = shrink(scenario, violation.clone(), dialect);
     let minutes = size.duration_us / (60 * SECOND);
     Err(format!(
         "seed {seed}: {violation}\n\nthe smallest like it: {its_violation}\n{smallest:#?}\n\nagain: cargo run --release \
-         --manifest-path crate/Cargo.toml --example simulate -- --seed {seed} --minutes {minutes} --faults {}\n",
+         --manifest-path crate/Cargo.toml --example simulate -- --protocol {} --seed {seed} --minutes {minutes} --faults {}\n",
+        dialect.name(),
         size.faults
     ))
 }
 
 /// Removes parts of a scenario, one at a time, for as long as it fails.
-fn shrink(scenario: Scenario, violation: Violation) -> (Scenario, Violation) {
+fn shrink(scenario: Scenario, violation: Violation, dialect: Dialect) -> (Scenario, Violation) {
     let (mut smallest, mut its_violation) = (scenario, violation);
     let mut runs = 0;
     loop {
         let before = runs;
         let mut attempt = |candidate: Scenario, smallest: &mut Scenario| {
             runs += 1;
-            match candidate.run() {
+            match dialect.run(&candidate) {
                 Err(RunError::Violation(violation)) if runs < SHRINKS => {
                     (*smallest, its_violation) = (candidate, violation);
                     true
@@ -97,7 +126,7 @@ fn without_pair(scenario: &Scenario, at: usize) -> Option<Scenario> {
 }
 
 /// Simpler variants of a scenario.
-const PLAINER: [fn(&mut Scenario); 10] = [
+const PLAINER: [fn(&mut Scenario); 11] = [
     |scenario| scenario.duration_us = scenario.faults.iter().map(|timed| timed.at_us).max().unwrap_or(0),
     |scenario| scenario.quality = Quality { delay_us: MS, ..Quality::default() },
     |scenario| scenario.pairs.iter_mut().for_each(|pair| pair.routes = [Vec::new(), Vec::new()]),
@@ -108,13 +137,14 @@ const PLAINER: [fn(&mut Scenario); 10] = [
     |scenario| scenario.hosts.iter_mut().for_each(|host| host.send_room = 4_096),
     |scenario| scenario.hosts.iter_mut().for_each(|host| (host.passive, host.honor_peer_passive) = (false, false)),
     |scenario| scenario.hosts.iter_mut().for_each(|host| host.require_discriminator = false),
+    |scenario| scenario.pairs.iter_mut().for_each(|pair| pair.bfd = <[BfdOptions; 2]>::default()),
 ];
 
-pub(crate) fn scenarios(seed: u64, size: Size) -> impl Strategy<Value = Scenario> {
-    let hosts = proptest::collection::vec(hosts(), 2..=4);
+pub(crate) fn scenarios(seed: u64, size: Size, dialect: Dialect) -> impl Strategy<Value = Scenario> {
+    let hosts = proptest::collection::vec(hosts(dialect), 2..=4);
     hosts.prop_flat_map(move |hosts| {
         let count = hosts.len();
-        let pairs = proptest::collection::vec(pairs(count), 1..=4);
+        let pairs = proptest::collection::vec(pairs(count, dialect), 1..=4);
         (Just(hosts), pairs, qualities(), Just(size.duration_us)).prop_flat_map(
             move |(hosts, pairs, quality, duration_us)| {
                 let faults = proptest::collection::vec(timed(count, pairs.len(), duration_us), 0..=size.faults);
@@ -133,8 +163,13 @@ pub(crate) fn scenarios(seed: u64, size: Size) -> impl Strategy<Value = Scenario
     })
 }
 
-fn hosts() -> impl Strategy<Value = HostSpec> {
-    let rules = prop_oneof![7 => Just(&ROBUST), 3 => Just(&REFERENCE)];
+fn hosts(dialect: Dialect) -> impl Strategy<Value = HostSpec> {
+    let rules = match dialect {
+        Dialect::Liveness => prop_oneof![7 => Just(&ROBUST), 3 => Just(&REFERENCE)].boxed(),
+        Dialect::Bfd => Just(&RFC5880).boxed(),
+    };
+    // BFD has no passive flag and always accepts a Down that names nobody.
+    let (is_passive, is_strict) = if dialect == Dialect::Bfd { (0.0, 0.0) } else { (0.15, 0.25) };
     let ceil_us = prop_oneof![3 => Just(1_000_000u32), 1 => Just(3_000_000u32)];
     let backoff_us = prop_oneof![3 => Just(1_000_000u32), 1 => Just(60_000_000u32)];
     let socket = (
@@ -144,7 +179,7 @@ fn hosts() -> impl Strategy<Value = HostSpec> {
         prop_oneof![1 => Just(0u16), 3 => Just(1_000u16)],
         prop_oneof![3 => Just(4_096usize), 1 => 512usize..1_024],
     );
-    let flags = (prop::bool::weighted(0.15), prop::bool::weighted(0.4), prop::bool::weighted(0.25));
+    let flags = (prop::bool::weighted(is_passive), prop::bool::weighted(0.4), prop::bool::weighted(is_strict));
     (rules, ceil_us, backoff_us, flags, -200i32..=200, socket, kernels()).prop_map(
         |(rules, max_tx_ceil_us, backoff_max_us, flags, clock_ppm, socket, kernel)| HostSpec {
             rules,
@@ -179,15 +214,36 @@ fn kernels() -> impl Strategy<Value = KernelFaults> {
     prop_oneof![2 => Just(KernelFaults { latency_us: MS, ..KernelFaults::default() }), 1 => bad]
 }
 
-fn pairs(hosts: usize) -> impl Strategy<Value = PairSpec> {
+fn pairs(hosts: usize, dialect: Dialect) -> impl Strategy<Value = PairSpec> {
     let two = (0..hosts, 1..hosts).prop_map(move |(one, step)| [one, (one + step) % hosts]);
     let kind = (prop::bool::weighted(0.2), prop::bool::weighted(0.1))
         .prop_map(|(no_uninstall, conflict)| RouteKind { no_uninstall, conflict });
     let kinds = proptest::collection::vec(kind, 0..3);
-    (two, timers(), timers(), kinds.clone(), kinds).prop_map(|(hosts, one, two, first, second)| PairSpec {
+    let bfd = match dialect {
+        Dialect::Liveness => Just(<[BfdOptions; 2]>::default()).boxed(),
+        Dialect::Bfd => bfd_options().boxed(),
+    };
+    (two, timers(), timers(), kinds.clone(), kinds, bfd).prop_map(|(hosts, one, two, first, second, bfd)| PairSpec {
         hosts,
         timers: [one, two],
         routes: [first, second],
+        bfd,
+    })
+}
+
+/// Roles, and keys that both sides have in any order, or not.
+fn bfd_options() -> impl Strategy<Value = [BfdOptions; 2]> {
+    let role = || prop_oneof![4 => Just(Role::Active), 1 => Just(Role::Passive)];
+    let kinds = prop_oneof![Just(Vec::new()), proptest::collection::vec(0..Kind::ALL.len(), 1..=3)];
+    (role(), role(), kinds, any::<bool>()).prop_map(|(one, two, kinds, are_reversed)| {
+        let key =
+            |(id, kind): (u8, usize)| Key::new(id, Kind::ALL[kind], Variant::Rfc, b"sesame").expect("a short key");
+        let keys: Vec<Key> = (1..).zip(kinds).map(key).collect();
+        let mut others = keys.clone();
+        if are_reversed {
+            others.reverse();
+        }
+        [BfdOptions { role: one, keys: keys.into() }, BfdOptions { role: two, keys: others.into() }]
     })
 }
 

@@ -7,6 +7,7 @@ use crate::protocol::drop_reason::DropReason;
 use crate::protocol::liveness::packet::{ControlPacket, DecodeError, PACKET_LEN};
 use crate::protocol::rules::Rules;
 use crate::protocol::state::State;
+use crate::protocol::time::Time;
 use crate::protocol::transition::{Situation, Verdict};
 use crate::protocol::{Demultiplex, Header, Protocol};
 
@@ -37,6 +38,8 @@ impl Protocol for Liveness {
     type Bytes = [u8; PACKET_LEN];
     type Identity = Identity;
     type PeerDetails = PeerDetails;
+    type Options = ();
+    type Specifics = ();
 
     const PACKET_LEN: usize = PACKET_LEN;
     const PORT: u16 = 44880;
@@ -46,6 +49,10 @@ impl Protocol for Liveness {
     const TOS: u8 = 0xC0;
     /// The reference accepts any.
     const MIN_TTL: u8 = 0;
+    const POLLS: bool = false;
+    /// The reference clamps them to its own ceiling.
+    const FOLLOWS_SLOW_RECEIVERS: bool = false;
+    const MEASURES_ROUND_TRIP: bool = true;
 
     #[inline]
     fn decode(bytes: &[u8]) -> Result<ControlPacket, DropReason> {
@@ -65,12 +72,12 @@ impl Protocol for Liveness {
     }
 
     #[inline]
-    fn encode(packet: &ControlPacket) -> [u8; PACKET_LEN] {
+    fn encode(packet: &ControlPacket, (): &mut (), _: Time) -> [u8; PACKET_LEN] {
         packet.marshal()
     }
 
     #[inline]
-    fn packet(header: Header, identity: Option<Identity>) -> ControlPacket {
+    fn packet(header: Header, identity: Option<Identity>, (): &(), _: bool) -> ControlPacket {
         let Header { state, detect_mult, local_discr, peer_discr, desired_min_tx_us, required_min_rx_us } = header;
         ControlPacket {
             state,
@@ -136,6 +143,17 @@ impl Protocol for Liveness {
     fn tx_interval_us(_: State, agreed_us: u64, doublings: u8, backoff_max_us: u64) -> u64 {
         let longest_us = backoff_max_us.max(agreed_us);
         (agreed_us << doublings).min(longest_us)
+    }
+
+    #[inline]
+    fn said_tx_us(_: State, wanted_us: u32) -> u32 {
+        wanted_us
+    }
+
+    /// The reference: one detection time.
+    #[inline]
+    fn announcement_us(_: u64, detect_time_us: u64) -> u64 {
+        detect_time_us
     }
 
     /// There is no Poll: by the longer of the two times the peer has heard of the new timers, or is gone.

@@ -2,6 +2,7 @@
 
 use crate::protocol::policy::Policy;
 use crate::protocol::session::Session;
+use crate::protocol::specifics::Specifics;
 use crate::protocol::state::State;
 use crate::protocol::time::Time;
 use crate::protocol::timers::{PreviousTimers, Timers};
@@ -11,6 +12,9 @@ impl<P: Protocol> Session<P> {
     /// RFC 5880 §6.8.7: not faster than either side wants.
     pub fn tx_interval_us(&self) -> u64 {
         let desired = self.desired_tx_us();
+        if P::FOLLOWS_SLOW_RECEIVERS {
+            return u64::from(self.within_bounds(desired).max(self.peer.rx_min_us));
+        }
         u64::from(self.within_bounds(desired.max(self.peer.rx_min_us)))
     }
 
@@ -35,6 +39,7 @@ impl<P: Protocol> Session<P> {
         let interval_us = self.tx_interval_us();
         let told_us = interval_us * u64::from(self.peer.detect_mult);
         let last_us = P::previous_timers_us(told_us, self.detect_time_us());
+        let are_other_intervals = (self.tx_min_us, self.rx_min_us) != (timers.tx_min_us, timers.rx_min_us);
         let previous = PreviousTimers {
             tx_min_us: self.desired_tx_us(),
             rx_min_us: self.desired_rx_us(),
@@ -49,6 +54,15 @@ impl<P: Protocol> Session<P> {
         let allowed = self.last_rx.zip(self.silence_allowed_us()).map(|(last, us)| last.plus(us));
         self.detect_deadline = self.detect_deadline.map(|deadline| allowed.map_or(deadline, |at| at.max(deadline)));
         self.advance_next_transmit(now, interval_us);
+        if are_other_intervals {
+            self.specifics.intervals_changed(self.state);
+            self.pause_or_resume(now);
+        }
+    }
+
+    /// The transmit interval that is used in the state of the session where this one is agreed, without backing off.
+    pub(super) fn interval_in_state_us(&self, agreed_us: u64) -> u64 {
+        P::tx_interval_us(self.state, agreed_us, 0, u64::from(self.policy.backoff_max_us))
     }
 
     pub(super) fn take_peer_timers(&mut self, header: &Header, details: P::PeerDetails) {
@@ -57,7 +71,11 @@ impl<P: Protocol> Session<P> {
         } else {
             self.within_bounds(header.desired_min_tx_us)
         };
-        self.peer.rx_min_us = self.within_bounds(header.required_min_rx_us);
+        self.peer.rx_min_us = if P::FOLLOWS_SLOW_RECEIVERS {
+            header.required_min_rx_us.max(self.policy.min_tx_floor_us)
+        } else {
+            self.within_bounds(header.required_min_rx_us)
+        };
         self.peer.detect_mult = header.detect_mult;
         self.peer.details = details;
     }
@@ -65,7 +83,10 @@ impl<P: Protocol> Session<P> {
     /// Brings the next packet forward where the interval has become shorter than the previous one: the time between two
     /// packets is never longer than the new interval (RFC 5880 §6.8.3).
     pub(super) fn advance_next_transmit(&mut self, now: Time, previous_interval_us: u64) {
-        if matches!(self.state, State::Init | State::Up) && self.tx_interval_us() < previous_interval_us {
+        let previous_us = self.interval_in_state_us(previous_interval_us);
+        if matches!(self.state, State::Init | State::Up)
+            && self.interval_in_state_us(self.tx_interval_us()) < previous_us
+        {
             self.announce(now);
         }
     }

@@ -12,9 +12,10 @@ use crate::routes::outcome::RouteId;
 use crate::sim::host::{Host, Kept, NOTICE_US, OURS, view};
 use crate::sim::host_spec::RouteKind;
 use crate::sim::kernel::{KernelFaults, Notice, RivalAct};
+use crate::sim::simulated_protocol::SimulatedProtocol;
 use crate::sim::violation::Violation;
 
-impl Host {
+impl<P: SimulatedProtocol> Host<P> {
     pub(super) fn add_route(&mut self, session: SessionSpec, kind: RouteKind, now: Time) {
         if self.spec.passive {
             return;

@@ -1,0 +1,68 @@
+//! What a session of one protocol keeps and does beyond what the sessions of all protocols keep and do.
+
+use std::fmt::Debug;
+
+use crate::protocol::drop_reason::DropReason;
+use crate::protocol::state::{DownReason, State};
+use crate::protocol::time::Time;
+
+/// What a session may send.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Sending {
+    /// Packets at its interval, and announcements.
+    Periodic,
+    /// Announcements only.
+    Announcements,
+    /// Nothing.
+    Nothing,
+}
+
+/// The part of a session that belongs to its protocol. A method that a protocol does not define does nothing, and costs
+/// nothing.
+pub trait Specifics<Packet, Options>: Debug {
+    /// The part of a new session, which is Down.
+    fn new(options: Options, local_discr: u32) -> Self;
+
+    /// Takes other options while the session goes on.
+    fn set_options(&mut self, _options: Options) {}
+
+    /// Whether a packet that arrived at `arrival` is authentic. `detect_time_us` is the session's detection time.
+    ///
+    /// # Errors
+    /// Why the packet is dropped.
+    #[inline]
+    fn authenticate(&mut self, _packet: &Packet, _arrival: Time, _detect_time_us: u64) -> Result<(), DropReason> {
+        Ok(())
+    }
+
+    /// Notes what an accepted packet says. True where it ends a Poll: the peer has heard of our timers then.
+    #[inline]
+    fn heard(&mut self, _packet: &Packet) -> bool {
+        false
+    }
+
+    /// Whether the peer waits for an answer that leaves at once; each answer is taken once.
+    #[inline]
+    fn take_answer(&mut self) -> bool {
+        false
+    }
+
+    /// The session has changed its state.
+    #[inline]
+    fn entered(&mut self, _to: State, _reason: DownReason) {}
+
+    /// Our intervals have changed.
+    #[inline]
+    fn intervals_changed(&mut self, _state: State) {}
+
+    /// What the session may send. `knows_peer` says that the peer's discriminator is known.
+    #[inline]
+    fn sending(&self, _state: State, _knows_peer: bool) -> Sending {
+        Sending::Periodic
+    }
+}
+
+/// Nothing is specific.
+impl<Packet> Specifics<Packet, ()> for () {
+    fn new((): (), _: u32) -> Self {}
+}
