@@ -264,10 +264,12 @@ impl RoutePlanner {
                 Step::Nothing | Step::Wait | Step::Look => RouteOp::None,
             };
             let route = if let Step::Delete(route) = step { route } else { entry.spec.route };
-            let replaces = entry.previous().filter(|_| step == Step::Add);
+            let listed = entry.rare.as_mut().and_then(|rare| rare.listed.take());
+            let (replaces, was_listed) = (listed.or_else(|| entry.previous()), listed.is_some());
+            let replaces = replaces.filter(|_| step == Step::Add);
             let cause = if step == Step::Look { entry.doubt.take() } else { None };
-            let request =
-                RouteRequest { route, replaces, conv_start: entry.conv_start(op), cause, ..RouteRequest::of(entry) };
+            let conv_start = entry.conv_start(op);
+            let request = RouteRequest { route, replaces, was_listed, conv_start, cause, ..RouteRequest::of(entry) };
             match step {
                 Step::Add => batch.adds.push(request),
                 Step::Delete(_) => batch.deletes.push(request),
@@ -307,7 +309,7 @@ impl RoutePlanner {
             entry.forget_presence();
             // A listing that was asked for before may be older than this.
             if let Some(rare) = &mut entry.rare {
-                rare.pending = None;
+                (rare.pending, rare.listed) = (None, None);
             }
             self.enqueue(id, now);
         }

@@ -32,7 +32,10 @@ impl Realtime {
             if let Err(errno) = result {
                 refused.push(Problem {
                     code: "ERR_REALTIME_REFUSED".into(),
-                    message: format!("realtime: the system refused {what} ({errno:?}, {}); it needs {needs}", errno.desc()),
+                    message: format!(
+                        "realtime: the system refused {what} ({errno:?}, {}); it needs {needs}",
+                        errno.desc()
+                    ),
                 });
             }
         };
