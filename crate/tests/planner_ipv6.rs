@@ -61,10 +61,33 @@ fn a_route_that_differs_in_its_source_alone_replaces_the_old_one_and_no_deletion
 }
 
 #[test]
+fn of_several_previous_routes_the_one_beside_which_the_kernel_does_not_take_the_new_one_is_replaced_first() {
+    let mut bench = installed();
+    bench.arm(|armed| armed.route = OTHER_HOP, UP);
+    let addition = bench.ask();
+    let route = KernelRoute { source: OTHER_SOURCE.source, ..OTHER_HOP };
+    bench.arm(|armed| armed.route = route, UP);
+    bench.answer(addition, Ok(()), Presence::Present);
+    let (op, request) = bench.ask();
+    assert_eq!((op, request.route, request.replaces), (RouteOp::Add, route, Some(OTHER_HOP)));
+    bench.answer((op, request), Ok(()), Presence::Present);
+    let (op, request) = bench.ask();
+    assert_eq!((op, request.route), (RouteOp::Delete, ROUTE));
+}
+
+#[test]
+fn a_deletion_of_a_route_of_others_in_its_slot_has_a_route_looked_at() {
+    let mut bench = installed();
+    bench.planner.lost(&KernelRoute { protocol: 42, ..OTHER_HOP }, NOW);
+    let (op, request) = bench.ask();
+    assert_eq!((op, request.route), (RouteOp::None, ROUTE));
+}
+
+#[test]
 fn a_route_with_another_next_hop_replaces_the_old_one_which_is_deleted_afterwards() {
     let mut bench = installed();
     bench.arm(|armed| armed.route = OTHER_HOP, UP);
-    assert_eq!(bench.run(), ["add", "delete"]);
+    assert_eq!(bench.run(), ["add", "delete", "look"], "its source is shown only now");
     assert_eq!(bench.count(|counters| counters.installed), 1);
 }
 

@@ -246,6 +246,12 @@ impl Entry {
         self.rare.as_ref()?.previous.first().copied()
     }
 
+    /// What an addition replaces: first of all a route beside which the kernel does not take the new one.
+    pub(crate) fn replaced(&self) -> Option<KernelRoute> {
+        let mut previous = self.rare.as_ref()?.previous.iter();
+        previous.find(|previous| previous.excludes(&self.spec.route)).copied().or_else(|| self.previous())
+    }
+
     /// What is to be deleted when the route is there. What cannot be there with it is gone, and a deletion of it would delete
     /// the route.
     fn previous_beside(&self) -> Option<KernelRoute> {

@@ -200,10 +200,11 @@ impl RoutePlanner {
     }
 
     /// Notes that another process deleted a route. The notice may be older than what is known, so the route is looked at
-    /// again. A previous route that may be there stays one.
+    /// again. A previous route that may be there stays one. In IPv6 any deletion in the slot casts doubt: a listing shows all of a
+    /// route only when it is the first of its siblings.
     pub fn lost(&mut self, route: &KernelRoute, now: Time) {
         let Some(id) = self.by_slot.get(&route.slot()).copied() else { return };
-        if self.routes.get(&id).is_some_and(|entry| entry.spec.route == *route) {
+        if route.is_ipv6() || self.routes.get(&id).is_some_and(|entry| entry.spec.route == *route) {
             self.doubt(id, Doubt::Rival, now);
         }
     }
@@ -265,7 +266,7 @@ impl RoutePlanner {
             };
             let route = if let Step::Delete(route) = step { route } else { entry.spec.route };
             let listed = entry.rare.as_mut().and_then(|rare| rare.listed.take());
-            let (replaces, was_listed) = (listed.or_else(|| entry.previous()), listed.is_some());
+            let (replaces, was_listed) = (listed.or_else(|| entry.replaced()), listed.is_some());
             let replaces = replaces.filter(|_| step == Step::Add);
             let cause = if step == Step::Look { entry.doubt.take() } else { None };
             let conv_start = entry.conv_start(op);

@@ -102,12 +102,16 @@ pub fn install(tables: &mut impl Tables, wanted: &[DesiredRoute], take_over: boo
         answers.iter().map(|answer| RequestOutcome::new(*answer, Presence::Present)).collect();
     let doubtful: Vec<KernelRoute> = failed.iter().map(|at| routes[*at]).collect();
     for (at, presence) in failed.into_iter().zip(tables.look(&doubtful)) {
+        // Of IPv6 siblings a look tells those apart that differ in their source only if they are the first.
+        let is_told_apart = !wanted[at].replaces.is_some_and(|old| old.excludes(&wanted[at].route));
         outcomes[at] = match (answers[at], presence) {
-            (_, Presence::Present) => RequestOutcome::new(Ok(()), Presence::Present),
+            (_, Presence::Present) if is_told_apart => RequestOutcome::new(Ok(()), Presence::Present),
             (Err(RouteError::System(SystemError::EXISTS)), presence) => {
                 install_in_occupied(tables, &wanted[at], presence, take_over)
             }
-            (Err(RouteError::Unanswered), presence) => RequestOutcome::new(Err(RouteError::Unanswered), presence),
+            (Err(RouteError::Unanswered), presence) if is_told_apart => {
+                RequestOutcome::new(Err(RouteError::Unanswered), presence)
+            }
             // Refused: it is not there, as it was not before.
             (refused, _) => RequestOutcome::new(refused, Presence::Absent),
         };

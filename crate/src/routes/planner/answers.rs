@@ -45,7 +45,7 @@ impl RoutePlanner {
             .filter_map(|id| {
                 let entry = self.routes.get(&id)?;
                 let (pending, ticket) = entry.pending()?;
-                let (route, previous) = (entry.spec.route, entry.previous());
+                let (route, previous) = (entry.spec.route, entry.replaced());
                 Some(Question { id, route, previous, ticket, of_slot: pending == Pending::Occupant })
             })
             .collect()
@@ -148,6 +148,13 @@ impl RoutePlanner {
             self.ask(request.id, Pending::Occupant);
             return None;
         }
+        if matches!(result, Err(RouteError::Conflict(_)))
+            && let Some(rare) = &mut entry.rare
+            && !rare.previous.is_empty()
+        {
+            // The next attempt is in place of the next route that was ours.
+            rare.previous.rotate_left(1);
+        }
         if result.is_ok() && entry.session.conv_start == request.conv_start {
             entry.session.conv_start = None;
         }
@@ -186,6 +193,10 @@ impl RoutePlanner {
         }
         if op != RouteOp::None {
             self.stats.answered(entry.endpoint, op, result.is_ok(), now, None);
+        }
+        if op == RouteOp::Delete && request.route.is_ipv6() && entry.is_present() {
+            // Behind the deleted sibling the kernel did not show whether the route still has its source.
+            entry.doubt = entry.doubt.max(Some(Doubt::Host));
         }
         if entry.doubt.is_some() {
             entry.forget_presence();
