@@ -422,8 +422,12 @@ impl Life {
             let is_left = |held: &KernelRoute| held.source.is_unspecified() && held.excludes(&armed.route);
             let tables = self.kernel.tables();
             let is_there = tables.holds(&armed.route) || tables.slot(&armed.route.slot()).iter().any(is_left);
-            let is_theirs = self.predecessor.is_some_and(|left| left == armed.route || left.excludes(&armed.route));
-            let was_left = (is_theirs && !known.adopted) || self.may_stay[slot];
+            let is_of_predecessor = self.predecessor.is_some_and(|left| match left == armed.route {
+                true => !known.adopted,
+                // With another source it is no route of ours, until ours takes its place.
+                false => left.excludes(&armed.route),
+            });
+            let was_left = is_of_predecessor || self.may_stay[slot];
             let is_wanted = view.up && !armed.admin_down;
             if is_wanted && !is_there || !is_wanted && is_there && !was_left {
                 return Err(format!("it is there: {is_there}, with {view:?}: {known:?}"));
