@@ -109,7 +109,8 @@ impl ListedRoute {
 pub struct ListedTables(FxHashMap<Slot, Vec<ListedRoute>>);
 
 impl ListedTables {
-    pub(super) fn take_in(&mut self, message: &RouteMessage) {
+    /// Adds a listed route.
+    pub fn take_in(&mut self, message: &RouteMessage) {
         if let Some(slot) = slot_of(message) {
             self.0.entry(slot).or_default().push(listed_route(message));
         }
