@@ -71,9 +71,9 @@ function splitPrefix(text: string): Prefix {
   return { address, length: String(length) === digits ? length : NaN };
 }
 
-/** Whether an address or a prefix can only be one of IPv6. */
-export function looksLikeIPv6(text: string): boolean {
-  return text.includes(':');
+/** Whether a value is a text that can only be an address or a prefix of IPv6. */
+export function looksLikeIPv6(value: unknown): boolean {
+  return typeof value === 'string' && value.includes(':');
 }
 
 /**
