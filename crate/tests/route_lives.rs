@@ -3,7 +3,7 @@
 //! `ROUTE_LIVES=100000` sets the number of lives (use a release build), `SEED` the seed, and `LIFE` repeats a single life.
 
 use std::collections::VecDeque;
-use std::net::{IpAddr, Ipv4Addr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use route_liveness::engine::SessionId;
 use route_liveness::engine::stats::{LinkId, LocalEndpoint};
@@ -13,7 +13,7 @@ use route_liveness::routes::kernel_route::KernelRoute;
 use route_liveness::routes::outcome::RouteId;
 use route_liveness::routes::outcome::RouteOutcome;
 use route_liveness::routes::planner::RoutePlanner;
-use route_liveness::sim::{Kernel, KernelFaults, Notice, RIVAL_HOP, Random, RivalAct};
+use route_liveness::sim::{Kernel, KernelFaults, Notice, Random, RivalAct, rival_hop};
 
 const OURS: u8 = 186;
 const THEIRS: u8 = 4;
@@ -23,17 +23,26 @@ const SECOND: u64 = 1_000_000;
 const PEACE_US: u64 = 300 * SECOND;
 
 /// Destination, prefix length, priority. A deletion without a priority matches any.
-const SLOTS: [(IpAddr, u8, u32); 4] = [
+const SLOTS: [(IpAddr, u8, u32); 7] = [
     (IpAddr::V4(Ipv4Addr::new(10, 9, 0, 7)), 32, 0),
     (IpAddr::V4(Ipv4Addr::new(10, 9, 0, 7)), 32, 5),
     (IpAddr::V4(Ipv4Addr::new(10, 9, 0, 7)), 32, 7),
     (IpAddr::V4(Ipv4Addr::new(10, 8, 0, 0)), 24, 0),
+    (ipv6(0x907), 128, 1024),
+    (ipv6(0x907), 128, 5),
+    (ipv6(0), 64, 1024),
 ];
 
 const SOURCES: [IpAddr; 2] = [IpAddr::V4(Ipv4Addr::new(10, 0, 0, 1)), IpAddr::V4(Ipv4Addr::new(10, 0, 0, 2))];
 const HOPS: [IpAddr; 2] = [IpAddr::V4(Ipv4Addr::new(10, 0, 0, 8)), IpAddr::V4(Ipv4Addr::new(10, 0, 0, 9))];
+const IPV6_SOURCES: [IpAddr; 2] = [ipv6(1), ipv6(2)];
+const IPV6_HOPS: [IpAddr; 2] = [ipv6(8), ipv6(9)];
 const LINKS: usize = 2;
 const SESSIONS: usize = LINKS * SOURCES.len() * HOPS.len();
+
+const fn ipv6(last: u16) -> IpAddr {
+    IpAddr::V6(Ipv6Addr::new(0x2001, 0xdb8, 0, 0, 0, 0, 0, last))
+}
 
 /// The user's record of a slot that is registered or about to be removed.
 #[derive(Clone, Debug)]
@@ -273,7 +282,8 @@ impl Life {
 
     fn flush(&mut self) {
         let affected = if self.random.chance(500_000) {
-            AffectedRoutes { sources: vec![SOURCES[self.any(2)]], ..AffectedRoutes::default() }
+            let source = self.any(2);
+            AffectedRoutes { sources: vec![SOURCES[source], IPV6_SOURCES[source]], ..AffectedRoutes::default() }
         } else {
             AffectedRoutes { interfaces: vec![self.interfaces[self.any(LINKS)]], ..AffectedRoutes::default() }
         };
@@ -407,8 +417,17 @@ impl Life {
                 return Err(format!("whoever adopted it was told nothing: {known:?}"));
             }
             let view = self.sessions[armed.session.0 as usize];
-            let is_there = self.kernel.tables().holds(&armed.route);
-            let was_left = (Some(armed.route) == self.predecessor && !known.adopted) || self.may_stay[slot];
+            // Behind a sibling the kernel does not show that it took the source away: such a route carries traffic, and must go
+            // as any other, but is not always found out.
+            let is_left = |held: &KernelRoute| held.source.is_unspecified() && held.excludes(&armed.route);
+            let tables = self.kernel.tables();
+            let is_there = tables.holds(&armed.route) || tables.slot(&armed.route.slot()).iter().any(is_left);
+            let is_of_predecessor = self.predecessor.is_some_and(|left| match left == armed.route {
+                true => !known.adopted,
+                // With another source it is no route of ours, until ours takes its place.
+                false => left.excludes(&armed.route),
+            });
+            let was_left = is_of_predecessor || self.may_stay[slot];
             let is_wanted = view.up && !armed.admin_down;
             if is_wanted && !is_there || !is_wanted && is_there && !was_left {
                 return Err(format!("it is there: {is_there}, with {view:?}: {known:?}"));
@@ -447,14 +466,17 @@ impl Life {
 
     /// Checks that the tables have no route that no registration explains.
     fn check_left(&self) -> Result<(), String> {
-        let is_registered = |route: &KernelRoute| self.slots.iter().flatten().any(|known| known.armed.route == *route);
+        let is_registered = |route: &KernelRoute| {
+            let mut ours = self.slots.iter().flatten().map(|known| known.armed.route);
+            ours.any(|ours| ours == *route || (route.source.is_unspecified() && route.excludes(&ours)))
+        };
         for route in self.kernel.tables().routes() {
             let slot = SLOTS.iter().position(|(destination, _, priority)| {
                 (*destination, *priority) == (route.destination, route.priority)
             });
             let may_stay = slot.is_some_and(|slot| self.may_stay[slot])
-                || Some(*route) == self.predecessor
-                || route.next_hop == RIVAL_HOP
+                || self.predecessor.is_some_and(|left| left == *route || left.excludes(route))
+                || route.next_hop == rival_hop(route)
                 || route.protocol == THEIRS;
             if !may_stay && !is_registered(route) {
                 return Err(format!("left in the tables: {route:?}"));
@@ -475,12 +497,13 @@ impl Life {
     fn route(&mut self, slot: usize, link: usize) -> (KernelRoute, SessionId) {
         let (destination, prefix_length, priority) = SLOTS[slot];
         let (source, hop) = (self.any(SOURCES.len()), self.any(HOPS.len()));
+        let (sources, hops) = if destination.is_ipv6() { (IPV6_SOURCES, IPV6_HOPS) } else { (SOURCES, HOPS) };
         let route = KernelRoute {
             table: 254,
             destination,
             prefix_length,
-            source: SOURCES[source],
-            next_hop: HOPS[hop],
+            source: sources[source],
+            next_hop: hops[hop],
             interface: self.interfaces[link],
             protocol: OURS,
             priority,

@@ -49,6 +49,12 @@ const methods = {
   backend(options) {
     backend = new NetlinkRoutes(options);
   },
+  /** From now on the losses that the backend notices are events. */
+  watch() {
+    const lost = (routes, how) => routes.forEach((route) => print({ event: 'loss', at: Date.now(), route, how }));
+    const failed = (error) => print({ event: 'loss', at: Date.now(), error: describe(error) });
+    backend.watchRoutes({ lost, failed });
+  },
   /** Spins: no timer, no event, no promise gets its turn. */
   block(milliseconds) {
     print({ event: 'standstill' });
@@ -96,7 +102,7 @@ const methods = {
   stats: () => manager.stats(),
   close: (options) => manager.close(options),
 };
-for (const name of ['routeAdd', 'routeDelete', 'routeByProtocol']) {
+for (const name of ['routeAdd', 'routeReplace', 'routeDelete', 'routeHolds', 'routeByProtocol', 'placedRoutes']) {
   methods[name] = (...values) => backend[name](...values);
 }
 for (const name of [

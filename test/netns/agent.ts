@@ -14,7 +14,7 @@ const PATIENCE_MS = 15_000;
 
 /** What the agent prints, with the wall clock's time in milliseconds at which it did. */
 export interface AgentEvent {
-  readonly event: 'transition' | 'route' | 'standstill';
+  readonly event: 'transition' | 'route' | 'standstill' | 'loss';
   readonly at: number;
   readonly from?: string;
   readonly to?: string;
@@ -22,6 +22,8 @@ export interface AgentEvent {
   readonly localStall?: number;
   readonly count?: number;
   readonly op?: 'add' | 'delete';
+  /** Of a loss. */
+  readonly how?: 'taken' | 'dropped';
   readonly ok?: boolean;
   readonly route?: Route;
   readonly error?: { code: string; message: string };

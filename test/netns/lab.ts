@@ -15,6 +15,8 @@ export interface Host {
   readonly iface: string;
   /** Its end of the link. */
   readonly address: string;
+  /** Its end of the link after `addIPv6`. */
+  readonly addressIPv6: string;
   /** What the other host has a route to while the session is Up. */
   readonly service: string;
 }
@@ -53,6 +55,7 @@ export class Lab {
       name: `${PREFIX}${process.pid}-${count}-${number}`,
       iface: `v${number}`,
       address: `10.201.0.${number}`,
+      addressIPv6: `2001:db8:201::${number}`,
       service: `10.9.0.${number}`,
     });
     this.one = host(1);
@@ -88,6 +91,13 @@ export class Lab {
     for (const { name, iface, address } of [one, two]) {
       run('ip', ['-n', name, 'addr', 'add', `${address}/24`, 'dev', iface]);
       run('ip', ['-n', name, 'link', 'set', iface, 'up']);
+    }
+  }
+
+  /** Gives the ends of the link IPv6 addresses, which can be used at once: nothing checks whether they are duplicates. */
+  addIPv6(): void {
+    for (const { name, iface, addressIPv6 } of [this.one, this.two]) {
+      run('ip', ['-n', name, 'addr', 'add', `${addressIPv6}/64`, 'dev', iface, 'nodad']);
     }
   }
 

@@ -4,9 +4,10 @@ import { formatPeer, formatRoute, formatRouteKey, routeKey } from '../../ts/inde
 import { formatClientVersion, parseClientVersion } from '../../ts/protocol/client-version.js';
 import { stateFromWire, stateToWire } from '../../ts/protocol/state.js';
 import { addressToNumber, addressToText, isUnicast, parsePrefix } from '../../ts/base/address.js';
-import { parseInterface, parseRoute, peerOf } from '../../ts/base/route.js';
+import { formatSlot, parseInterface, parseListedRoute, parseRoute, peerOf } from '../../ts/base/route.js';
 
 const ROUTE = { table: 254, dst: '10.9.0.7/32', src: '10.0.0.1', nextHop: '10.0.0.2', protocol: 186 };
+const ROUTE6 = { table: 254, dst: '2001:db8:9::7/128', src: '2001:db8::1', nextHop: 'fe80::2', protocol: 186 };
 
 describe('a route', () => {
   it('has a key of everything that distinguishes it from other routes', () => {
@@ -31,7 +32,7 @@ describe('a route', () => {
     ['dst', '10.9.0.7'],
     ['dst', '10.9.0.7/33'],
     ['dst', '10.9.0.7/24'],
-    ['dst', 'fe80::1/128'],
+    ['dst', '2001:db8::1/129'],
     ['src', '0.0.0.0'],
     ['src', '::1'],
     ['nextHop', '224.0.0.5'],
@@ -43,6 +44,43 @@ describe('a route', () => {
   ])('with %s %s is refused, and the error names the field', (field, value) => {
     expect(() => parseRoute({ ...ROUTE, [field]: value })).toThrow(expect.objectContaining({ code: 'ERR_INVALID_ROUTE' }));
     expect(() => parseRoute({ ...ROUTE, [field]: value })).toThrow(`route.${field}`);
+  });
+
+  it.each([
+    ['dst', '2001:db8::1/64'],
+    ['dst', '::ffff:10.0.0.0/120'],
+    ['src', '::'],
+    ['src', '10.0.0.1'],
+    ['src', 'ff02::1'],
+    ['nextHop', '10.0.0.2'],
+    ['nextHop', 'fe80::2%eth0'],
+    ['nextHop', '::'],
+  ])('of IPv6 with %s %s is refused, and the error names the field', (field, value) => {
+    expect(() => parseRoute({ ...ROUTE6, [field]: value })).toThrow(expect.objectContaining({ code: 'ERR_INVALID_ROUTE' }));
+    expect(() => parseRoute({ ...ROUTE6, [field]: value })).toThrow(`route.${field}`);
+  });
+
+  it('of IPv4 with an IPv6 next hop or source is refused', () => {
+    for (const mixed of [{ nextHop: 'fe80::2' }, { src: '2001:db8::1' }, { dst: '2001:db8:9::/64' }]) {
+      expect(() => parseRoute({ ...ROUTE, ...mixed })).toThrow(expect.objectContaining({ code: 'ERR_INVALID_ROUTE' }));
+    }
+  });
+
+  it('of IPv6 is parsed to canonical form, has one key and one slot whatever its texts, and may lead through a link-local address', () => {
+    const other = { ...ROUTE6, dst: '2001:DB8:9:0::7/128', src: '2001:db8:0:0:0:0:0:1', nextHop: 'FE80:0::2', priority: 1024 };
+    expect(parseRoute(other)).toEqual(ROUTE6);
+    expect(parseRoute({ ...ROUTE6, priority: 0 })).toEqual(ROUTE6);
+    expect(parseRoute({ ...ROUTE6, priority: 5 })).toEqual({ ...ROUTE6, priority: 5 });
+    expect(formatRouteKey(routeKey('eth0', other))).toBe(formatRouteKey(routeKey('eth0', ROUTE6)));
+    expect(formatSlot(other)).toBe('table 254, destination 2001:db8:9::7/128, priority 1024');
+    expect(formatSlot(ROUTE6)).toBe(formatSlot(other));
+    expect(formatRoute(ROUTE6)).toBe('2001:db8:9::7/128 via fe80::2 src 2001:db8::1 table 254 proto 186 metric 1024');
+  });
+
+  it('is listed without a source as the unspecified address of its family', () => {
+    expect(parseListedRoute({ ...ROUTE6, src: '::' })).toEqual({ ...ROUTE6, src: '::' });
+    expect(parseListedRoute({ ...ROUTE, src: '0.0.0.0' })).toEqual({ ...ROUTE, src: '0.0.0.0' });
+    expect(() => parseListedRoute({ ...ROUTE6, src: '0.0.0.0' })).toThrow('route.src');
   });
 
   it('has the peer of its /32, or the given one', () => {

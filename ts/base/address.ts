@@ -1,5 +1,5 @@
-/** IPv4 addresses and prefixes, in text form and as numbers. */
-import { isIPv4 } from 'node:net';
+/** Addresses and prefixes in text form; those of IPv4 also as numbers. */
+import { isIPv4, isIPv6 } from 'node:net';
 
 export { isIPv4 };
 
@@ -40,7 +40,7 @@ function parseAddress(text: string): number | undefined {
   return dots === 3 && digits > 0 ? (number << 8) | octet : undefined;
 }
 
-/** Whether an address can belong to one host: not unspecified, multicast, broadcast or reserved. */
+/** Whether an IPv4 address can belong to one host: not unspecified, multicast, broadcast or reserved. */
 export function isUnicast(address: string): boolean {
   const number = parseAddress(address);
   if (number === undefined) return false;
@@ -48,13 +48,68 @@ export function isUnicast(address: string): boolean {
   return first !== 0 && first < 224;
 }
 
+/** The parts of a prefix. */
+export interface Prefix {
+  readonly address: string;
+  readonly length: number;
+}
+
 /** The parts of `10.9.0.0/24`; `undefined` if the text is no prefix in canonical form, or has bits set beyond its length. */
-export function parsePrefix(text: string): { address: string; length: number } | undefined {
-  const slash = text.indexOf('/');
-  const [address, digits] = [text.slice(0, Math.max(slash, 0)), text.slice(slash + 1)];
-  const [number, length] = [parseAddress(address), Number(digits)];
-  // Canonical: no sign, no white space, no leading zero.
-  if (number === undefined || !(length >= 0 && length <= 32) || String(length) !== digits) return undefined;
+export function parsePrefix(text: string): Prefix | undefined {
+  const { address, length } = splitPrefix(text);
+  const number = parseAddress(address);
+  if (number === undefined || !(length >= 0 && length <= 32)) return undefined;
   const hostBits = 2 ** (32 - length);
   return (number >>> 0) % hostBits === 0 ? { address, length } : undefined;
+}
+
+/** The length is NaN unless it is written without sign, white space and leading zero. */
+function splitPrefix(text: string): Prefix {
+  const slash = text.indexOf('/');
+  const [address, digits] = [text.slice(0, Math.max(slash, 0)), text.slice(slash + 1)];
+  const length = Number(digits);
+  return { address, length: String(length) === digits ? length : NaN };
+}
+
+/** Whether a value is a text that can only be an address or a prefix of IPv6. */
+export function looksLikeIPv6(value: unknown): boolean {
+  return typeof value === 'string' && value.includes(':');
+}
+
+/**
+ * An IPv6 address as RFC 5952 writes it, so that equal addresses are equal texts. `undefined` if the text is no IPv6 address,
+ * names a zone, or stands for an IPv4 address (`::ffff:10.0.0.1`).
+ */
+export function canonicalIPv6(text: string): string | undefined {
+  if (!isIPv6(text) || text.includes('%')) return undefined;
+  // The URL standard writes an IPv6 address as RFC 5952 does, but for those that stand for an IPv4 address.
+  const canonical = new URL(`http://[${text}]`).hostname.slice(1, -1);
+  return MAPPED_IPV4.test(canonical) ? undefined : canonical;
+}
+
+const MAPPED_IPV4 = /^::ffff:[0-9a-f]+:[0-9a-f]+$/;
+
+/** As `canonicalIPv6`, and `undefined` for an address that cannot belong to one host: an unspecified or a multicast one. */
+export function unicastIPv6(text: string): string | undefined {
+  const canonical = canonicalIPv6(text);
+  return canonical === undefined || canonical === '::' || /^ff..:/.test(canonical) ? undefined : canonical;
+}
+
+/** The parts of `2001:db8::/64`, the address in canonical form; `undefined` if the text is no prefix, or has bits set beyond its length. */
+export function parsePrefixIPv6(text: string): Prefix | undefined {
+  const { address, length } = splitPrefix(text);
+  const canonical = canonicalIPv6(address);
+  if (canonical === undefined || !(length >= 0 && length <= 128)) return undefined;
+  const hasHostBits = groupsOf(canonical).some((group, index) => {
+    const kept = Math.min(Math.max(length - index * 16, 0), 16);
+    return (group & (0xffff >>> kept)) !== 0;
+  });
+  return hasHostBits ? undefined : { address: canonical, length };
+}
+
+/** The eight groups of an address in canonical form. */
+function groupsOf(canonical: string): number[] {
+  const [left = [], right = []] = canonical.split('::').map((half) => (half === '' ? [] : half.split(':')));
+  const zeros = Array.from({ length: 8 - left.length - right.length }, () => '0');
+  return [...left, ...zeros, ...right].map((group) => Number.parseInt(group, 16));
 }

@@ -1,21 +1,21 @@
 /** Routes, peers and route keys: types, validation and formatting. */
-import { isUnicast, parsePrefix } from './address.js';
+import { canonicalIPv6, isUnicast, looksLikeIPv6, parsePrefix, parsePrefixIPv6, type Prefix, unicastIPv6 } from './address.js';
 import { expected, invalidRoute, LivenessError } from './errors.js';
 import { didYouMean } from './nearest-name.js';
 
-/** A route to register (reference name: `routing.Route`). IPv4 only. */
+/** A route (reference name: `routing.Route`). Its addresses are of one family; only those of IPv4 can be registered. */
 export interface Route {
   /** The routing table, 1 to 4 294 967 295; 254 is `main`. */
   table: number;
-  /** The destination prefix, `10.9.0.7/32`. A /32 names the peer; any other prefix needs `peerIP` at registration. */
+  /** The destination prefix, `10.9.0.7/32` or `2001:db8::/64`. A /32 names the peer; any other prefix needs `peerIP` at registration. */
   dst: string;
   /** The preferred source address; the local end of the session. */
   src: string;
-  /** The gateway. */
+  /** The gateway. An IPv6 link-local one is reached over the interface that the route is added with. */
   nextHop: string;
   /** The protocol number, which marks the route as one of ours, 1 to 255; 186 is BGP. */
   protocol: number;
-  /** The metric, 0 to 4 294 967 295. Default: 0, the kernel's own. */
+  /** The metric, 0 to 4 294 967 295. Default: the kernel's own, which is 0 in IPv4 and 1024 in IPv6, where 0 means 1024, too. */
   priority?: number;
   /** Never delete this route after it was installed. Default: false. */
   noUninstall?: boolean;
@@ -43,8 +43,9 @@ export interface Peer {
 /** The key of a route on an interface. */
 export function routeKey(iface: string, route: Route): RouteKey {
   checkPrintable('route', route, ROUTE_FIELDS);
-  const { src, table, dst, nextHop, priority } = route;
-  return { iface, srcIP: src, table, dstPrefix: dst, nextHop, priority: priority ?? 0 };
+  const { src, table, dst, nextHop } = route;
+  const address = (text: string): string => canonicalIPv6(text) ?? text;
+  return { iface, srcIP: address(src), table, dstPrefix: canonicalPrefix(dst), nextHop: address(nextHop), priority: priorityOf(route) };
 }
 
 /** The key as text, for use in a `Map`; equal keys give equal texts. */
@@ -56,7 +57,8 @@ export function formatRouteKey(key: RouteKey): string {
 /** The route in the format of `ip route`: `10.9.0.7/32 via 10.0.0.2 src 10.0.0.1 table 254 proto 186`. */
 export function formatRoute(route: Route): string {
   checkPrintable('route', route, ROUTE_FIELDS);
-  const metric = route.priority === undefined || route.priority === 0 ? '' : ` metric ${route.priority}`;
+  const priority = priorityOf(route);
+  const metric = priority === 0 ? '' : ` metric ${priority}`;
   return `${route.dst} via ${route.nextHop} src ${route.src} table ${route.table} proto ${route.protocol}${metric}`;
 }
 
@@ -68,11 +70,39 @@ export function formatPeer(peer: Peer): string {
 
 /** The slot of a route in the kernel. Two registered routes must not have the same slot. */
 export function formatSlot(route: Route): string {
-  return `table ${route.table}, destination ${route.dst}, priority ${route.priority ?? 0}`;
+  return `table ${route.table}, destination ${canonicalPrefix(route.dst)}, priority ${priorityOf(route)}`;
 }
 
-/** The source that a backend lists for a route without one. */
-const NO_SOURCE = '0.0.0.0';
+/** Whether the addresses of a route are of IPv6. */
+export function isIPv6Route({ dst }: Route): boolean {
+  return looksLikeIPv6(dst);
+}
+
+/** The metric that the kernel gives to an IPv6 route without one (linux/ipv6_route.h: IP6_RT_PRIO_USER). */
+const IPV6_DEFAULT_PRIORITY = 1024;
+
+/** The priority by which the kernel tells slots apart. */
+export function priorityOf(route: Route): number {
+  const { priority = 0 } = route;
+  return priority === 0 && isIPv6Route(route) ? IPV6_DEFAULT_PRIORITY : priority;
+}
+
+/** The parts of a destination of either family, in canonical form. */
+export function parseDestination(dst: string): Prefix | undefined {
+  return looksLikeIPv6(dst) ? parsePrefixIPv6(dst) : parsePrefix(dst);
+}
+
+/** The destination in canonical form; the text as it is where it is no prefix. */
+function canonicalPrefix(dst: string): string {
+  const prefix = looksLikeIPv6(dst) ? parsePrefixIPv6(dst) : undefined;
+  return prefix === undefined ? dst : `${prefix.address}/${prefix.length}`;
+}
+
+/** The sources that a backend lists for a route without one, and valid ones of their families. */
+const NO_SOURCES: ReadonlyMap<unknown, string> = new Map([
+  ['0.0.0.0', '127.0.0.1'],
+  ['::', '::1'],
+]);
 
 /** A frozen copy of a route from a backend's listing, which may have no source. @throws as `parseRoute` */
 export function parseListedRoute(route: unknown): Readonly<Route> {
@@ -80,32 +110,47 @@ export function parseListedRoute(route: unknown): Readonly<Route> {
   // A backend of the user may list more than a route has.
   const { table, dst, src, nextHop, protocol, priority, noUninstall } = route as Record<keyof Route, unknown>;
   const listed = { table, dst, src, nextHop, protocol, priority, noUninstall };
-  // Any unicast address passes the check of the other fields.
-  return src === NO_SOURCE ? Object.freeze({ ...parseRoute({ ...listed, src: '127.0.0.1' }), src: NO_SOURCE }) : parseRoute(listed);
+  // Any unicast address of the family passes the check of the other fields.
+  const valid = NO_SOURCES.get(src);
+  return valid === undefined ? parseRoute(listed) : Object.freeze({ ...parseRoute({ ...listed, src: valid }), src: src as string });
 }
 
-/** A frozen copy of a valid route. @throws LivenessError `ERR_INVALID_ROUTE`, naming the first field that is wrong or unknown. */
+/** A frozen copy of a valid route, in IPv6 in canonical form: equal routes have equal fields. @throws LivenessError `ERR_INVALID_ROUTE`, naming the first field that is wrong or unknown. */
 export function parseRoute(route: unknown): Readonly<Route> {
   if (typeof route !== 'object' || route === null) throw invalidRoute('route', 'an object', route);
   const { table, dst, src, nextHop, protocol, priority, noUninstall } = route as Record<keyof Route, unknown>;
   require(isIntegerIn(table, 1, 0xffff_ffff), 'route.table', 'an integer from 1 to 4294967295', table);
-  require(typeof dst === 'string' &&
-    parsePrefix(dst) !== undefined, 'route.dst', 'an IPv4 prefix like `10.9.0.7/32`, without bits set beyond its length', dst);
-  require(isAddress(src), 'route.src', 'an IPv4 unicast address', src);
-  require(isAddress(nextHop), 'route.nextHop', 'an IPv4 unicast address', nextHop);
+  const prefix = typeof dst === 'string' ? parseDestination(dst) : undefined;
+  require(prefix !== undefined, 'route.dst', 'a prefix like `10.9.0.7/32` or `2001:db8::/64`, without bits set beyond its length', dst);
+  const isIPv6 = looksLikeIPv6(prefix.address);
+  const addresses = isIPv6 ? ipv6Addresses(src, nextHop) : ipv4Addresses(src, nextHop);
   require(isIntegerIn(protocol, 1, 255), 'route.protocol', 'an integer from 1 to 255', protocol);
   require(priority === undefined || isIntegerIn(priority, 0, 0xffff_ffff), 'route.priority', 'an integer from 0 to 4294967295', priority);
   require(noUninstall === undefined || typeof noUninstall === 'boolean', 'route.noUninstall', 'a boolean', noUninstall);
   for (const name in route) if (!ROUTE_NAMES.has(name)) throw unknownField(name);
   return Object.freeze({
     table,
-    dst,
-    src,
-    nextHop,
+    dst: isIPv6 ? `${prefix.address}/${prefix.length}` : dst,
+    ...addresses,
     protocol,
-    ...(priority === undefined ? {} : { priority }),
+    ...(priority === undefined || (isIPv6 && (priority === 0 || priority === IPV6_DEFAULT_PRIORITY)) ? {} : { priority }),
     ...(noUninstall === undefined ? {} : { noUninstall }),
   } as Route);
+}
+
+/** @throws LivenessError `ERR_INVALID_ROUTE` */
+function ipv4Addresses(src: unknown, nextHop: unknown): Pick<Route, 'src' | 'nextHop'> {
+  require(isAddress(src), 'route.src', 'an IPv4 unicast address, as `route.dst` is of IPv4', src);
+  require(isAddress(nextHop), 'route.nextHop', 'an IPv4 unicast address, as `route.dst` is of IPv4', nextHop);
+  return { src, nextHop };
+}
+
+/** The addresses in canonical form. @throws LivenessError `ERR_INVALID_ROUTE` */
+function ipv6Addresses(src: unknown, nextHop: unknown): Pick<Route, 'src' | 'nextHop'> {
+  const [source, gateway] = [src, nextHop].map((address) => (typeof address === 'string' ? unicastIPv6(address) : undefined));
+  require(source !== undefined, 'route.src', 'an IPv6 unicast address without a zone, as `route.dst` is of IPv6', src);
+  require(gateway !== undefined, 'route.nextHop', 'an IPv6 unicast address without a zone, as `route.dst` is of IPv6', nextHop);
+  return { src: source, nextHop: gateway };
 }
 
 /** Whether Linux accepts a name for an interface. */
@@ -123,7 +168,7 @@ export function parseInterface(iface: unknown): string {
 export function peerOf(route: Readonly<Route>, peerIP: unknown): string {
   if (peerIP !== undefined) {
     require(isAddress(peerIP), 'peerIP', 'an IPv4 unicast address', peerIP);
-    return peerIP as string;
+    return peerIP;
   }
   const { address, length } = parsePrefix(route.dst) ?? { address: '', length: 0 };
   require(length === 32 && isUnicast(address), 'route.dst', 'a unicast /32 where `peerIP` does not name the peer', route.dst);
@@ -155,7 +200,7 @@ function require(holds: boolean, path: string, what: string, got: unknown): asse
   if (!holds) throw invalidRoute(path, what, got);
 }
 
-function isAddress(value: unknown): boolean {
+function isAddress(value: unknown): value is string {
   return typeof value === 'string' && isUnicast(value);
 }
 

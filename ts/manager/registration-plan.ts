@@ -3,7 +3,17 @@ import { addressToNumber, isUnicast } from '../base/address.js';
 import { toMicros } from '../base/clock.js';
 import { codeOf, ConfigError, expected, LivenessError, messageOf, type RouteIssue } from '../base/errors.js';
 import type { SessionTimerOptions } from '../base/intervals.js';
-import { formatPeer, formatRoute, formatSlot, parseInterface, parseRoute, type Peer, peerOf, type Route } from '../base/route.js';
+import {
+  formatPeer,
+  formatRoute,
+  formatSlot,
+  isIPv6Route,
+  parseInterface,
+  parseRoute,
+  type Peer,
+  peerOf,
+  type Route,
+} from '../base/route.js';
 import type { PathFault, RouteId, SessionPath } from '../engine/engine.js';
 import { DEFAULT_LIVENESS_PORT } from '../protocol/liveness.js';
 import type { SessionTimers } from '../protocol/session-core.js';
@@ -147,6 +157,12 @@ class RegistrationPlanner {
     const { route: given, iface: name, ...rest } = registration;
     const options = isEmpty(rest) ? NO_OPTIONS : rest;
     const route = parseRoute(given);
+    if (isIPv6Route(route)) {
+      throw new LivenessError(
+        'ERR_INVALID_ROUTE',
+        expected('route.dst', 'an IPv4 prefix, since sessions do not speak IPv6 yet', route.dst),
+      );
+    }
     const iface = parseInterface(name);
     const { peerIP: namedPeer, ...parameters } = validateRegisterOptions(options, this.#config);
     const peer = { iface, localIP: route.src, peerIP: peerOf(route, namedPeer) };

@@ -6,7 +6,7 @@ import type { PlacedRoute, RouteReaderWriter } from './reader-writer.js';
 
 /**
  * A backend that keeps its routes in memory. Adding a route to a slot (table, destination, priority) with a route of another
- * protocol is a conflict, unless `takeOver` is set.
+ * protocol is a conflict, unless `takeOver` is set. An IPv6 route without a priority has 1024, as in the kernel.
  */
 export class MemoryRoutes implements RouteReaderWriter {
   readonly #routes = new Map<string, PlacedRoute>();

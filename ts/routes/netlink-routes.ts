@@ -1,9 +1,8 @@
 /** The Linux routing tables. */
 import type { NativeRoute, NativeRoutesHandle } from '../engine/native/binding.js';
 import { loadBinding } from '../engine/native/load.js';
-import { parsePrefix } from '../base/address.js';
 import { codeOf, LivenessError, messageOf } from '../base/errors.js';
-import { formatSlot, parseListedRoute, parseRoute, type Route } from '../base/route.js';
+import { formatSlot, parseDestination, parseListedRoute, parseRoute, priorityOf, type Route } from '../base/route.js';
 import { type BackendOptions, checkProtocol, takesOver } from './backend-options.js';
 import type { PlacedRoute, RouteReaderWriter, RouteWatcher } from './reader-writer.js';
 
@@ -13,6 +12,8 @@ import type { PlacedRoute, RouteReaderWriter, RouteWatcher } from './reader-writ
  * A slot is (table, destination, priority) with TOS 0. Adding a route to an occupied slot replaces a route with our protocol
  * number that is unicast with one next hop and no metrics; any other occupant is `ERR_ROUTE_CONFLICT`. A deletion names table,
  * destination, TOS, priority, protocol, next hop and output interface, so that it matches no route of another program.
+ *
+ * Routes are of IPv4 or IPv6. An IPv6 route without a priority has 1024, and is listed without one.
  */
 export class NetlinkRoutes implements RouteReaderWriter {
   /** Whether adding replaces any occupant of a slot. */
@@ -73,7 +74,7 @@ export class NetlinkRoutes implements RouteReaderWriter {
     return this.#native.holds(toNative(added, iface)).catch(failed(`cannot be asked for the route in the slot (${formatSlot(added)})`));
   }
 
-  /** The routes of a protocol in all tables that this class can make: IPv4, unicast, TOS 0, one gateway, no metrics. */
+  /** The routes of a protocol in all tables that this class can make: unicast, TOS 0, one gateway, no metrics. */
   async routeByProtocol(protocol: number): Promise<Route[]> {
     return (await this.placedRoutes(protocol)).map(({ route }) => route);
   }
@@ -122,12 +123,13 @@ function failed(what: string): (cause: unknown) => never {
 }
 
 function toNative(route: Route, iface: string | undefined): NativeRoute {
-  const { address: dst, length: prefixLength } = parsePrefix(route.dst) ?? { address: '0.0.0.0', length: 0 };
-  const { table, src, nextHop, protocol, priority = 0 } = route;
-  return { table, dst, prefixLength, src, nextHop, protocol, priority, iface };
+  const { address: dst, length: prefixLength } = parseDestination(route.dst) ?? { address: '0.0.0.0', length: 0 };
+  const { table, src, nextHop, protocol } = route;
+  return { table, dst, prefixLength, src, nextHop, protocol, priority: priorityOf(route), iface };
 }
 
 function fromNative(route: NativeRoute): Route {
   const { table, dst, prefixLength, src, nextHop, protocol, priority } = route;
-  return { table, dst: `${dst}/${prefixLength}`, src, nextHop, protocol, ...(priority === 0 ? {} : { priority }) };
+  const listed = { table, dst: `${dst}/${prefixLength}`, src, nextHop, protocol };
+  return priority === priorityOf(listed) ? listed : { ...listed, priority };
 }

@@ -2,7 +2,7 @@
 
 use route_liveness::net::links::read_changes;
 use route_liveness::routes::answers::Answers;
-use route_liveness::routes::listing::{Listing, from_message};
+use route_liveness::routes::listing::{ListedTables, Listing, from_message};
 use route_liveness::routes::monitor::Notices;
 
 /// Reads `data`: the first byte selects the reader, the next two give the sizes of two reads.
@@ -30,8 +30,12 @@ pub fn run(data: &[u8]) {
             listing.take_in(first);
             listing.take_in(second);
             let _ = listing.is_consistent();
+            let mut tables = ListedTables::default();
             for message in &listed {
-                let _ = from_message(message);
+                tables.take_in(message);
+                if let Some(route) = from_message(message) {
+                    assert!(tables.holds(&route), "what is listed is held");
+                }
             }
         }
         _ => {

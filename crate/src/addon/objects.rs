@@ -1,6 +1,6 @@
 //! The objects that are passed between Rust and JavaScript, each with its conversion.
 
-use std::net::{Ipv4Addr, SocketAddrV4};
+use std::net::{IpAddr, Ipv4Addr, SocketAddrV4};
 use std::os::fd::AsFd;
 
 use napi::bindgen_prelude::*;
@@ -246,15 +246,20 @@ impl TryFrom<NativeRoute> for KernelRoute {
     fn try_from(route: NativeRoute) -> std::result::Result<Self, Coded> {
         Ok(Self {
             table: route.table,
-            destination: address(&route.dst)?.into(),
+            destination: address_of_route(&route.dst)?,
             prefix_length: route.prefix_length,
-            source: address(&route.src)?.into(),
-            next_hop: address(&route.next_hop)?.into(),
+            source: address_of_route(&route.src)?,
+            next_hop: address_of_route(&route.next_hop)?,
             interface: 0,
             protocol: route.protocol,
             priority: route.priority,
         })
     }
+}
+
+/// Of either family.
+fn address_of_route(text: &str) -> std::result::Result<IpAddr, Coded> {
+    text.parse().map_err(|_| coded("ERR_INVALID_ADDRESS", format!("Expected an IP address, got `{text}`")))
 }
 
 impl NativeRoute {

@@ -184,11 +184,12 @@ impl Change {
     fn run(&self) -> std::result::Result<(), RouteError> {
         let mut socket = lock(&self.socket);
         match &self.op {
-            Op::Add { take_over } => self.install(&mut socket, None, *take_over),
+            Op::Add { take_over } => self.install(&mut socket, None, *take_over).map(drop),
             Op::Replace { former, take_over } => {
                 let former = former.resolve(&socket)?;
-                self.install(&mut socket, former, *take_over)?;
-                former.map_or(Ok(()), |former| socket.remove(&former))
+                let route = self.install(&mut socket, former, *take_over)?;
+                // What cannot be there beside the route is gone, and a deletion of it would delete the route.
+                former.filter(|former| !former.excludes(&route)).map_or(Ok(()), |former| socket.remove(&former))
             }
             Op::Delete => self.target.resolve(&socket)?.map_or(Ok(()), |route| {
                 self.held.release(&route);
@@ -205,7 +206,7 @@ impl Change {
     fn restore(&self, socket: &mut RouteSocket, held: &[KernelRoute]) {
         for (route, presence) in held.iter().zip(socket.look(held)) {
             if presence == Presence::Absent
-                && socket.install(DesiredRoute { route: *route, replaces: None }, false).is_err()
+                && socket.install(DesiredRoute { route: *route, replaces: None, was_listed: false }, false).is_err()
             {
                 self.held.release(route);
                 lock(&self.news).push(HeldRouteEvent::Dropped(vec![*route]));
@@ -218,14 +219,14 @@ impl Change {
         socket: &mut RouteSocket,
         replaces: Option<KernelRoute>,
         take_over: bool,
-    ) -> std::result::Result<(), RouteError> {
+    ) -> std::result::Result<KernelRoute, RouteError> {
         let route = self.target.resolve(socket)?.ok_or(RouteError::System(SystemError::NO_DEVICE))?;
         self.held.hold(route);
-        let answer = socket.install(DesiredRoute { route, replaces }, take_over);
+        let answer = socket.install(DesiredRoute { route, replaces, was_listed: false }, take_over);
         if answer.is_err() {
             self.held.release(&route);
         }
-        answer
+        answer.map(|()| route)
     }
 }
 

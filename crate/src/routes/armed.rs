@@ -104,6 +104,8 @@ pub struct RouteRequest {
     pub route: KernelRoute,
     /// Of an addition: the route that it replaces.
     pub replaces: Option<KernelRoute>,
+    /// A listing has just shown that route in the slot.
+    pub(crate) was_listed: bool,
     pub(crate) desired_at: Time,
     pub(crate) conv_start: Option<Time>,
     /// Of a look: why.
@@ -114,7 +116,7 @@ impl RouteRequest {
     /// The route that an addition is to install.
     #[must_use]
     pub fn desired_route(&self) -> DesiredRoute {
-        DesiredRoute { route: self.route, replaces: self.replaces }
+        DesiredRoute { route: self.route, replaces: self.replaces, was_listed: self.was_listed }
     }
 }
 
@@ -138,6 +140,8 @@ pub struct Question {
     pub id: RouteId,
     /// The route in the kernel's tables.
     pub route: KernelRoute,
+    /// A route that was ours in its slot, and may be there still.
+    pub previous: Option<KernelRoute>,
     pub(crate) ticket: u64,
     /// Whether it is asked who occupies the slot, rather than whether the route is there.
     pub of_slot: bool,
@@ -192,6 +196,8 @@ pub(crate) struct Rare {
     /// Routes that were ours in this slot and may be there still: to be deleted when the route itself is there, or when
     /// none is to be.
     pub(crate) previous: Vec<KernelRoute>,
+    /// The one of them that a listing has just shown in the slot.
+    pub(crate) listed: Option<KernelRoute>,
     pub(crate) contention: Option<Contention>,
     /// Until when it waits for its session.
     pub(crate) held_until: Option<Time>,
@@ -240,6 +246,19 @@ impl Entry {
         self.rare.as_ref()?.previous.first().copied()
     }
 
+    /// What an addition replaces: first of all a route beside which the kernel does not take the new one.
+    pub(crate) fn replaced(&self) -> Option<KernelRoute> {
+        let mut previous = self.rare.as_ref()?.previous.iter();
+        previous.find(|previous| previous.excludes(&self.spec.route)).copied().or_else(|| self.previous())
+    }
+
+    /// What is to be deleted when the route is there. What cannot be there with it is gone, and a deletion of it would delete
+    /// the route.
+    fn previous_beside(&self) -> Option<KernelRoute> {
+        let mut previous = self.rare.as_ref()?.previous.iter();
+        previous.find(|previous| !previous.excludes(&self.spec.route)).copied()
+    }
+
     pub(crate) fn held_until(&self) -> Option<Time> {
         self.rare.as_ref()?.held_until
     }
@@ -277,9 +296,8 @@ impl Entry {
             (Desired::Installed, Presence::Absent) if self.restore_at().is_some() => Step::Wait,
             (Desired::Installed, Presence::Absent) if self.pending().is_some() => Step::Wait,
             (Desired::Installed, Presence::Absent) => Step::Add,
-            (Desired::Absent, Presence::Absent) | (_, Presence::Present) => {
-                self.previous().map_or(Step::Nothing, Step::Delete)
-            }
+            (Desired::Absent, Presence::Absent) => self.previous().map_or(Step::Nothing, Step::Delete),
+            (_, Presence::Present) => self.previous_beside().map_or(Step::Nothing, Step::Delete),
             (Desired::AsItIs, Presence::Absent) => Step::Nothing,
             (_, Presence::Unknown) => look,
         }
@@ -314,6 +332,7 @@ impl RouteRequest {
             id: entry.spec.id,
             route: entry.spec.route,
             replaces: None,
+            was_listed: false,
             desired_at: entry.desired_at,
             conv_start: None,
             cause: None,
@@ -354,7 +373,7 @@ pub(crate) fn replace(entry: &mut Entry, previous: KernelRoute) {
     if may_be_there && previous.interface != 0 && !rare.previous.contains(&previous) {
         rare.previous.push(previous);
     }
-    rare.pending = None;
+    (rare.pending, rare.listed) = (None, None);
     let may_be_there = rare.previous.contains(&route);
     rare.previous.retain(|previous| *previous != route);
     entry.presence = Presence::Absent;

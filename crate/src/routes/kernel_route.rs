@@ -1,14 +1,21 @@
 //! A route as the kernel's tables hold it, and what can be known of it there.
 
 use std::fmt;
-use std::net::{IpAddr, Ipv4Addr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use thiserror::Error;
 
-/// The source of a route that names none.
-pub const NO_SOURCE: IpAddr = IpAddr::V4(Ipv4Addr::UNSPECIFIED);
+/// The address that names none, of the family of another: the source of a route without one, the destination of a default
+/// route.
+#[must_use]
+pub fn unspecified(family_of: IpAddr) -> IpAddr {
+    match family_of {
+        IpAddr::V4(_) => Ipv4Addr::UNSPECIFIED.into(),
+        IpAddr::V6(_) => Ipv6Addr::UNSPECIFIED.into(),
+    }
+}
 
-/// One route as this component makes it: unicast, TOS 0, no metrics, through one gateway.
+/// One route as this component makes it: unicast, TOS 0, no metrics, through one gateway. Its addresses are of one family.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct KernelRoute {
     /// The number of the table.
@@ -26,7 +33,7 @@ pub struct KernelRoute {
     pub interface: u32,
     /// The number that says who has made the route (rtnetlink(7): `rtm_protocol`).
     pub protocol: u8,
-    /// The metric; 0 is the kernel's default.
+    /// The metric. 0 is the kernel's default in IPv4; in IPv6 no route has it, since the kernel gives 1024 in its place.
     pub priority: u32,
 }
 
@@ -55,7 +62,28 @@ impl KernelRoute {
     /// The route as a deletion names it that is to fit whatever its source is.
     #[must_use]
     pub fn of_any_source(&self) -> Self {
-        Self { source: NO_SOURCE, ..*self }
+        Self { source: unspecified(self.source), ..*self }
+    }
+
+    /// Whether the route is one of IPv6.
+    #[must_use]
+    pub fn is_ipv6(&self) -> bool {
+        self.destination.is_ipv6()
+    }
+
+    /// Whether the kernel cannot hold both routes: a slot of IPv6 has one route through a gateway and an interface, whatever
+    /// its source is, and a deletion of the one deletes the other.
+    #[must_use]
+    pub fn excludes(&self, other: &Self) -> bool {
+        let is_over_same = self.interface == other.interface || self.interface == 0 || other.interface == 0;
+        let without_interface = |route: &Self| Self { interface: 0, ..route.of_any_source() };
+        self.is_ipv6() && is_over_same && without_interface(self) == without_interface(other)
+    }
+
+    /// Whether a route of the kernel is this one. In IPv6 one without an interface fits any, as the kernel itself has it in IPv4.
+    #[must_use]
+    pub fn is_held_as(&self, held: &Self) -> bool {
+        self == held || (self.excludes(held) && self.source == held.source)
     }
 }
 

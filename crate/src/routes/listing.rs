@@ -1,15 +1,17 @@
 //! What the kernel lists: routes as it writes them, and the tables that they make up.
 
-use std::net::{IpAddr, Ipv4Addr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use netlink_packet_core::{NLM_F_DUMP_INTR, NetlinkPayload};
-use netlink_packet_route::route::{RouteAddress, RouteAttribute, RouteFlags, RouteMessage, RouteType};
+use netlink_packet_route::route::{
+    RouteAddress, RouteAttribute, RouteFlags, RouteMessage, RouteNextHop, RouteNextHopFlags, RoutePreference, RouteType,
+};
 use netlink_packet_route::{AddressFamily, RouteNetlinkMessage};
 use nix::errno::Errno;
 use rustc_hash::FxHashMap;
 
 use crate::routes::answers::errno_of;
-use crate::routes::kernel_route::{KernelRoute, NO_SOURCE, Occupant, Result, RouteError, Slot};
+use crate::routes::kernel_route::{KernelRoute, Occupant, Result, RouteError, Slot, unspecified};
 use crate::system::netlink::each_message;
 
 /// One dump of the routing tables, as it comes in.
@@ -67,85 +69,174 @@ impl<'a> Listing<'a> {
     }
 }
 
-const ANY: IpAddr = IpAddr::V4(Ipv4Addr::UNSPECIFIED);
+/// A route as the kernel lists it. The kernel joins IPv6 routes of one slot through several gateways (siblings) and lists them
+/// as one. Of the first it then shows everything, of the others gateway and interface alone.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ListedRoute {
+    protocol: u8,
+    /// The route, or the first of siblings, if it is of the kind that is made here.
+    first: Option<KernelRoute>,
+    /// Gateways and interfaces of the other siblings.
+    siblings: Vec<(IpAddr, u32)>,
+}
+
+impl ListedRoute {
+    /// Whether this is the given route of the same slot, or has it among its siblings. Of a sibling the source is not shown, nor
+    /// the protocol number; but no second route has its slot, gateway and interface.
+    #[must_use]
+    pub fn includes(&self, route: &KernelRoute) -> bool {
+        let is_sibling = |(gateway, interface): &(IpAddr, u32)| {
+            *gateway == route.next_hop && (*interface == route.interface || route.interface == 0)
+        };
+        self.first.is_some_and(|first| route.is_held_as(&first)) || self.siblings.iter().any(is_sibling)
+    }
+
+    /// What it is to whoever wants to put the given route into its slot.
+    #[must_use]
+    pub fn as_occupant(&self, route: &KernelRoute) -> Occupant {
+        match self.first {
+            Some(first) if first.protocol == route.protocol && (self.siblings.is_empty() || first.excludes(route)) => {
+                Occupant::Ours(first)
+            }
+            // Several gateways are not of our making.
+            _ => Occupant::Foreign(self.protocol),
+        }
+    }
+}
 
 /// What a listing of tables holds.
 #[derive(Debug, Default)]
-pub struct ListedTables(FxHashMap<Slot, Vec<(u8, Option<KernelRoute>)>>);
+pub struct ListedTables(FxHashMap<Slot, Vec<ListedRoute>>);
 
 impl ListedTables {
-    pub(super) fn take_in(&mut self, message: &RouteMessage) {
+    /// Adds a listed route.
+    pub fn take_in(&mut self, message: &RouteMessage) {
         if let Some(slot) = slot_of(message) {
-            self.0.entry(slot).or_default().push((message.header.protocol.into(), from_message(message)));
+            self.0.entry(slot).or_default().push(listed_route(message));
         }
     }
 
     /// Whether exactly this route is there, its source included.
     #[must_use]
     pub fn holds(&self, route: &KernelRoute) -> bool {
-        self.0.get(&route.slot()).is_some_and(|held| held.iter().any(|(_, held)| *held == Some(*route)))
+        self.0.get(&route.slot()).is_some_and(|held| held.iter().any(|held| held.includes(route)))
     }
 
     /// The first route in the slot of this one.
     #[must_use]
     pub fn occupant(&self, route: &KernelRoute) -> Occupant {
-        match self.0.get(&route.slot()).and_then(|held| held.first()) {
-            None => Occupant::Nobody,
-            Some((_, Some(held))) if held.protocol == route.protocol => Occupant::Ours(*held),
-            Some((protocol, _)) => Occupant::Foreign(*protocol),
-        }
+        let first = self.0.get(&route.slot()).and_then(|held| held.first());
+        first.map_or(Occupant::Nobody, |held| held.as_occupant(route))
+    }
+
+    /// As `occupant`, unless the slot holds a route that is known to be ours.
+    #[must_use]
+    pub fn occupant_or(&self, route: &KernelRoute, ours: Option<KernelRoute>) -> Occupant {
+        ours.filter(|ours| self.holds(ours)).map_or_else(|| self.occupant(route), Occupant::Ours)
     }
 }
 
-/// The slot that a route of any kind occupies; `None` for a route of another TOS, which shares no slot with ours.
+/// The slot that a route of any kind occupies; `None` for a route of another TOS or, in IPv6, for packets of some sources only:
+/// it shares no slot with ours.
 #[must_use]
 pub fn slot_of(message: &RouteMessage) -> Option<Slot> {
     let header = &message.header;
+    let (destination, has_plain_key) = match header.address_family {
+        AddressFamily::Inet => (Ipv4Addr::UNSPECIFIED.into(), header.tos == 0),
+        AddressFamily::Inet6 => (Ipv6Addr::UNSPECIFIED.into(), header.source_prefix_length == 0),
+        _ => return None,
+    };
     let mut slot = Slot {
         table: u32::from(header.table),
-        destination: ANY,
+        destination,
         prefix_length: header.destination_prefix_length,
         priority: 0,
     };
     for attribute in &message.attributes {
         match attribute {
             RouteAttribute::Table(table) => slot.table = *table,
-            RouteAttribute::Destination(RouteAddress::Inet(address)) => slot.destination = (*address).into(),
+            RouteAttribute::Destination(address) => slot.destination = ip(address)?,
             RouteAttribute::Priority(priority) => slot.priority = *priority,
             _ => {}
         }
     }
-    (header.address_family == AddressFamily::Inet && header.tos == 0).then_some(slot)
+    has_plain_key.then_some(slot)
 }
 
-/// A listed route, if it is of the kind that is made here: it has what such a route has, and nothing else.
+fn ip(address: &RouteAddress) -> Option<IpAddr> {
+    match address {
+        RouteAddress::Inet(address) => Some((*address).into()),
+        RouteAddress::Inet6(address) => Some((*address).into()),
+        _ => None,
+    }
+}
+
+/// A listed route of any kind.
+#[must_use]
+pub fn listed_route(message: &RouteMessage) -> ListedRoute {
+    let siblings = siblings_of(message).iter().skip(1).filter_map(gateway_of).collect();
+    ListedRoute { protocol: message.header.protocol.into(), first: from_message(message), siblings }
+}
+
+/// The siblings that are listed as one route of IPv6, the first one included. In IPv4 a route of several next hops is one route.
+fn siblings_of(message: &RouteMessage) -> &[RouteNextHop] {
+    let next_hops = message.attributes.iter().find_map(|attribute| match attribute {
+        RouteAttribute::MultiPath(next_hops) => Some(next_hops.as_slice()),
+        _ => None,
+    });
+    next_hops.filter(|_| message.header.address_family == AddressFamily::Inet6).unwrap_or_default()
+}
+
+/// Gateway and interface of a sibling of the kind that is made here.
+fn gateway_of(sibling: &RouteNextHop) -> Option<(IpAddr, u32)> {
+    let is_plain = sibling.hops == 0 && !sibling.flags.contains(RouteNextHopFlags::Onlink);
+    match sibling.attributes.as_slice() {
+        [RouteAttribute::Gateway(gateway)] if is_plain => Some((ip(gateway)?, sibling.interface_index)),
+        _ => None,
+    }
+}
+
+/// Whether several routes are listed as one.
+#[must_use]
+pub fn has_siblings(message: &RouteMessage) -> bool {
+    siblings_of(message).len() > 1
+}
+
+/// A listed route, or the first of siblings, if it is of the kind that is made here: it has what such a route has, and nothing
+/// else.
 #[must_use]
 pub fn from_message(message: &RouteMessage) -> Option<KernelRoute> {
     let Slot { table, destination, prefix_length, priority } = slot_of(message)?;
-    let (mut source, mut next_hop, mut interface) = (NO_SOURCE, ANY, 0);
+    let none = unspecified(destination);
+    let (mut source, mut next_hop, mut interface) = (none, none, 0);
     for attribute in &message.attributes {
         match attribute {
-            RouteAttribute::PrefSource(RouteAddress::Inet(address)) => source = (*address).into(),
-            RouteAttribute::Gateway(RouteAddress::Inet(address)) => next_hop = (*address).into(),
+            RouteAttribute::PrefSource(address) => source = ip(address)?,
+            RouteAttribute::Gateway(address) => next_hop = ip(address)?,
             RouteAttribute::Oif(index) => interface = *index,
+            RouteAttribute::MultiPath(_) => (next_hop, interface) = gateway_of(siblings_of(message).first()?)?,
+            // A route that is about to expire is not of our making.
+            RouteAttribute::CacheInfo(info) if info.expires == 0 => {}
             RouteAttribute::Table(_)
             | RouteAttribute::Destination(_)
             | RouteAttribute::Priority(_)
-            | RouteAttribute::CacheInfo(_) => {}
+            | RouteAttribute::Preference(RoutePreference::Medium) => {}
             _ => return None,
         }
     }
     let header = &message.header;
-    let plain = header.kind == RouteType::Unicast && !header.flags.contains(RouteFlags::Onlink);
-    let protocol = header.protocol.into();
-    (plain && !next_hop.is_unspecified() && interface != 0).then_some(KernelRoute {
+    let is_plain = header.kind == RouteType::Unicast && !header.flags.contains(RouteFlags::Onlink);
+    let is_mapped = matches!(destination, IpAddr::V6(address) if address.to_ipv4_mapped().is_some());
+    let is_of_one_family = [source, next_hop].iter().all(|address| address.is_ipv4() == destination.is_ipv4());
+    let leads_somewhere = !next_hop.is_unspecified() && interface != 0;
+    (is_plain && !is_mapped && is_of_one_family && leads_somewhere).then_some(KernelRoute {
         table,
         destination,
         prefix_length,
         source,
         next_hop,
         interface,
-        protocol,
+        protocol: header.protocol.into(),
         priority,
     })
 }
@@ -195,6 +286,56 @@ mod tests {
             .collect();
         // The prepended one was replaced by that of next hop 5, and ours was deleted.
         assert_eq!(hops, [5, 3]);
+    }
+
+    fn ipv6(last: u16) -> IpAddr {
+        Ipv6Addr::new(0x2001, 0xdb8, 1, 0, 0, 0, 0, last).into()
+    }
+
+    #[test]
+    fn an_ipv6_route_is_read_with_the_priority_that_the_kernel_gave_it() {
+        let (routes, _) = captured_routes(captured::ROUTE_IPV6_ADDED);
+        let [Some(route)] = routes[..] else { panic!("{routes:?}") };
+        let destination = Ipv6Addr::new(0x2001, 0xdb8, 9, 0, 0, 0, 0, 7).into();
+        let expected = KernelRoute {
+            table: 254,
+            destination,
+            prefix_length: 128,
+            source: ipv6(0x11),
+            next_hop: ipv6(2),
+            interface: route.interface,
+            protocol: 186,
+            priority: 1024,
+        };
+        assert_eq!(route, expected);
+        assert_ne!(route.interface, 0);
+    }
+
+    #[test]
+    fn of_ipv6_routes_that_are_listed_as_one_the_first_is_known_and_the_others_by_gateway_and_interface() {
+        let mut listed = Vec::new();
+        let datagram = captured::bytes(captured::ROUTE_IPV6_LIST);
+        let mut listing = Listing::new(7, &mut listed);
+        listing.take_in(&datagram);
+        assert!(listing.done);
+        let mut tables = ListedTables::default();
+        listed.iter().for_each(|message| tables.take_in(message));
+        let first = listed.iter().find_map(from_message).unwrap();
+        let other = KernelRoute { next_hop: ipv6(3), ..first };
+        assert_eq!((first.next_hop, first.source, first.protocol), (ipv6(2), ipv6(0x11), 186));
+        assert!(tables.holds(&first) && tables.holds(&other));
+        assert!(!tables.holds(&first.of_any_source()), "the source of the first is listed");
+        assert!(!tables.holds(&KernelRoute { interface: first.interface + 1, ..other }));
+        assert!(!tables.holds(&KernelRoute { next_hop: ipv6(4), ..first }));
+        assert!(tables.holds(&KernelRoute { interface: 0, ..other }), "without an interface, it fits any");
+        let expected = Occupant::Foreign(186);
+        assert_eq!(tables.occupant(&KernelRoute { next_hop: ipv6(4), ..first }), expected, "two gateways are not ours");
+        assert_eq!(
+            tables.occupant(&first.of_any_source()),
+            Occupant::Ours(first),
+            "but one of them is where ours goes"
+        );
+        assert_eq!(tables.occupant_or(&other, Some(first)), Occupant::Ours(first));
     }
 
     #[test]

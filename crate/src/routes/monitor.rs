@@ -7,8 +7,9 @@ use std::sync::Arc;
 use std::thread::{self, JoinHandle};
 
 use netlink_packet_core::{NLM_F_EXCL, NLM_F_REPLACE, NetlinkPayload};
-use netlink_packet_route::RouteNetlinkMessage;
 use netlink_packet_route::address::{AddressAttribute, AddressMessage};
+use netlink_packet_route::route::RouteMessage;
+use netlink_packet_route::{AddressFamily, RouteNetlinkMessage};
 use netlink_sys::{Socket, SocketAddr, protocols::NETLINK_ROUTE};
 use nix::errno::Errno;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
@@ -17,12 +18,15 @@ use nix::sys::eventfd::{EfdFlags, EventFd};
 use crate::protocol::time::Time;
 use crate::routes::armed::AffectedRoutes;
 use crate::routes::kernel_route::{KernelRoute, Slot};
-use crate::routes::listing::{from_message, slot_of};
+use crate::routes::listing::{from_message, has_siblings, slot_of};
 use crate::system::clock;
 use crate::system::netlink::{each_message, enlarge_receive_buffer};
 
-/// linux/rtnetlink.h: RTMGRP_LINK, RTMGRP_IPV4_IFADDR and RTMGRP_IPV4_ROUTE.
-const GROUPS: u32 = 0x1 | 0x10 | 0x40;
+/// linux/rtnetlink.h: RTMGRP_LINK, and RTMGRP_IPV4_IFADDR, RTMGRP_IPV4_ROUTE, RTMGRP_IPV6_IFADDR and RTMGRP_IPV6_ROUTE.
+const GROUPS: u32 = 0x1 | 0x10 | 0x40 | 0x100 | 0x400;
+
+/// The sender of notices of what the kernel did by itself.
+const KERNEL_PORT: u32 = 0;
 
 /// Changes of links and addresses come in bursts: what they cast doubt on is looked at once, so long after the first.
 const GATHER_US: u64 = 10_000;
@@ -46,25 +50,42 @@ impl Notices {
     /// Reads notifications; changes that `own_port` asked for are skipped.
     pub fn read(&mut self, bytes: &[u8], own_port: u32) {
         let is_complete = each_message(bytes, |message| {
-            let (flags, is_own) = (message.header.flags, message.header.port_number == own_port);
+            let (flags, port) = (message.header.flags, message.header.port_number);
+            let is_own = port == own_port;
             let NetlinkPayload::InnerMessage(told) = message.payload else { return };
             match told {
-                RouteNetlinkMessage::DelRoute(route) if !is_own => self.gone.extend(from_message(&route)),
+                RouteNetlinkMessage::DelRoute(route) if !is_own => self.add_deleted(&route, port == KERNEL_PORT),
                 RouteNetlinkMessage::NewRoute(route) if !is_own && flags & (NLM_F_EXCL | NLM_F_REPLACE) != 0 => {
                     self.taken.extend(slot_of(&route));
                 }
                 RouteNetlinkMessage::NewLink(link) | RouteNetlinkMessage::DelLink(link) => {
                     self.add_interface(link.header.index);
                 }
-                RouteNetlinkMessage::NewAddress(address) | RouteNetlinkMessage::DelAddress(address) => {
+                RouteNetlinkMessage::NewAddress(address) | RouteNetlinkMessage::DelAddress(address)
+                    if address.header.family == AddressFamily::Inet =>
+                {
                     self.add_interface(address.header.index);
                     self.affected.sources.extend(local_address(&address));
                 }
+                // Of the routes with this source the kernel takes the source away. It tells of routes that it deletes. A new
+                // address costs none, and one that a router announces is new with every announcement.
+                RouteNetlinkMessage::DelAddress(address) => self.affected.sources.extend(local_address(&address)),
                 _ => {}
             }
         });
         // What could not be read may have been about any route.
         self.affected.all |= !is_complete;
+    }
+
+    fn add_deleted(&mut self, message: &RouteMessage, by_kernel: bool) {
+        let route = from_message(message);
+        match route {
+            // The kernel tells of each IPv6 route that it deletes with a link or an address, before it tells of those.
+            Some(route) if by_kernel && route.is_ipv6() => self.add_interface(route.interface),
+            // Of siblings, only the slot is told for certain.
+            _ if has_siblings(message) => self.taken.extend(slot_of(message)),
+            route => self.gone.extend(route),
+        }
     }
 
     fn add_interface(&mut self, index: u32) {
@@ -75,10 +96,16 @@ impl Notices {
 }
 
 fn local_address(message: &AddressMessage) -> Option<IpAddr> {
-    message.attributes.iter().find_map(|attribute| match attribute {
+    let local = message.attributes.iter().find_map(|attribute| match attribute {
         AddressAttribute::Local(address) => Some(*address),
         _ => None,
-    })
+    });
+    // In IPv6 the address of the interface, where it is not one end of a point-to-point link, is in this attribute alone.
+    let only = message.attributes.iter().find_map(|attribute| match attribute {
+        AddressAttribute::Address(address) if address.is_ipv6() => Some(*address),
+        _ => None,
+    });
+    local.or(only)
 }
 
 /// What handles changes. Every call comes from the monitor's thread.
@@ -302,6 +329,38 @@ mod tests {
         let notices = routes_changed(&[&bytes(captured::LINK_ADDED), &bytes(captured::LINK_REMOVED)], 0);
         assert_eq!(notices.affected.interfaces, [3], "told once");
         assert!(!notices.affected.all);
+    }
+
+    #[test]
+    fn an_ipv6_route_that_the_kernel_deletes_affects_its_interface_and_one_that_a_process_deletes_is_gone() {
+        let notices = routes_changed(&[&bytes(captured::ROUTE_IPV6_DROPPED)], 1);
+        assert_eq!((notices.gone.len(), notices.taken.len()), (0, 0));
+        assert_eq!(notices.affected.interfaces.len(), 1);
+        let notices = routes_changed(&[&bytes(captured::ROUTE_IPV6_DELETED)], 1);
+        let [gone] = notices.gone[..] else { panic!("{notices:?}") };
+        assert_eq!((gone.protocol, gone.priority, gone.prefix_length), (42, 1024, 128));
+        assert!(notices.affected.is_empty());
+    }
+
+    #[test]
+    fn ipv6_routes_that_one_request_deletes_are_told_by_their_slot() {
+        let notices = routes_changed(&[&bytes(captured::ROUTE_IPV6_SIBLINGS_DELETED)], 1);
+        let [slot] = notices.taken[..] else { panic!("{notices:?}") };
+        assert_eq!((slot.table, slot.prefix_length, slot.priority), (254, 128, 1024));
+        assert_eq!(notices.gone, []);
+    }
+
+    #[test]
+    fn an_ipv6_route_that_was_appended_takes_no_slot() {
+        let taken = |text| routes_changed(&[&bytes(text)], 1).taken.len();
+        assert_eq!((taken(captured::ROUTE_IPV6_ADDED), taken(captured::ROUTE_IPV6_APPENDED)), (1, 0));
+    }
+
+    #[test]
+    fn an_ipv6_address_that_goes_affects_the_routes_with_it_and_no_route_of_its_interface_for_that() {
+        let notices = routes_changed(&[&bytes(captured::ADDRESS_IPV6_REMOVED)], 1);
+        let address: IpAddr = "2001:db8:1::11".parse().unwrap();
+        assert_eq!((notices.affected.sources, notices.affected.interfaces), (vec![address], vec![]));
     }
 
     #[test]

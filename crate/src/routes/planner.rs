@@ -200,10 +200,11 @@ impl RoutePlanner {
     }
 
     /// Notes that another process deleted a route. The notice may be older than what is known, so the route is looked at
-    /// again. A previous route that may be there stays one.
+    /// again. A previous route that may be there stays one. In IPv6 any deletion in the slot casts doubt: a listing shows all of a
+    /// route only when it is the first of its siblings.
     pub fn lost(&mut self, route: &KernelRoute, now: Time) {
         let Some(id) = self.by_slot.get(&route.slot()).copied() else { return };
-        if self.routes.get(&id).is_some_and(|entry| entry.spec.route == *route) {
+        if route.is_ipv6() || self.routes.get(&id).is_some_and(|entry| entry.spec.route == *route) {
             self.doubt(id, Doubt::Rival, now);
         }
     }
@@ -264,10 +265,12 @@ impl RoutePlanner {
                 Step::Nothing | Step::Wait | Step::Look => RouteOp::None,
             };
             let route = if let Step::Delete(route) = step { route } else { entry.spec.route };
-            let replaces = entry.previous().filter(|_| step == Step::Add);
+            let listed = entry.rare.as_mut().and_then(|rare| rare.listed.take());
+            let (replaces, was_listed) = (listed.or_else(|| entry.replaced()), listed.is_some());
+            let replaces = replaces.filter(|_| step == Step::Add);
             let cause = if step == Step::Look { entry.doubt.take() } else { None };
-            let request =
-                RouteRequest { route, replaces, conv_start: entry.conv_start(op), cause, ..RouteRequest::of(entry) };
+            let conv_start = entry.conv_start(op);
+            let request = RouteRequest { route, replaces, was_listed, conv_start, cause, ..RouteRequest::of(entry) };
             match step {
                 Step::Add => batch.adds.push(request),
                 Step::Delete(_) => batch.deletes.push(request),
@@ -307,7 +310,7 @@ impl RoutePlanner {
             entry.forget_presence();
             // A listing that was asked for before may be older than this.
             if let Some(rare) = &mut entry.rare {
-                rare.pending = None;
+                (rare.pending, rare.listed) = (None, None);
             }
             self.enqueue(id, now);
         }

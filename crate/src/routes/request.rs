@@ -2,7 +2,7 @@
 
 use netlink_packet_core::{NLM_F_ACK, NLM_F_DUMP, NLM_F_REQUEST, NetlinkHeader, NetlinkMessage, NetlinkPayload};
 use netlink_packet_route::route::{
-    RouteAddress, RouteAttribute, RouteFlags, RouteHeader, RouteMessage, RouteProtocol, RouteScope, RouteType,
+    RouteAttribute, RouteFlags, RouteHeader, RouteMessage, RouteProtocol, RouteScope, RouteType,
 };
 use netlink_packet_route::{AddressFamily, RouteNetlinkMessage};
 use std::net::IpAddr;
@@ -40,12 +40,14 @@ impl Request {
     /// Asks for the route that a packet to an address would take (RTM_F_FIB_MATCH).
     pub(super) fn best_match(destination: IpAddr) -> Self {
         let mut message = RouteMessage::default();
-        message.header = RouteHeader {
-            destination_prefix_length: 32,
-            flags: RouteFlags::LookupTable | RouteFlags::FibMatch,
-            ..list_header()
+        let (destination_prefix_length, flags) = match destination {
+            IpAddr::V4(_) => (32, RouteFlags::LookupTable | RouteFlags::FibMatch),
+            // The kernel refuses any other flag.
+            IpAddr::V6(_) => (128, RouteFlags::FibMatch),
         };
-        message.attributes = vec![RouteAttribute::Destination(address(destination))];
+        let family = family_of(destination);
+        message.header = RouteHeader { destination_prefix_length, flags, ..list_header(family) };
+        message.attributes = vec![RouteAttribute::Destination(destination.into())];
         Self { flags: 0, message: RouteNetlinkMessage::GetRoute(message) }
     }
 
@@ -71,18 +73,18 @@ fn message(route: &KernelRoute, scope: RouteScope) -> RouteMessage {
         protocol: route.protocol.into(),
         scope,
         kind: RouteType::Unicast,
-        ..list_header()
+        ..list_header(family_of(route.destination))
     };
     message.attributes = vec![
         RouteAttribute::Table(route.table),
-        RouteAttribute::Destination(address(route.destination)),
-        RouteAttribute::Gateway(address(route.next_hop)),
+        RouteAttribute::Destination(route.destination.into()),
+        RouteAttribute::Gateway(route.next_hop.into()),
     ];
     if route.interface != 0 {
         message.attributes.push(RouteAttribute::Oif(route.interface));
     }
     if !route.source.is_unspecified() {
-        message.attributes.push(RouteAttribute::PrefSource(address(route.source)));
+        message.attributes.push(RouteAttribute::PrefSource(route.source.into()));
     }
     if route.priority != 0 {
         message.attributes.push(RouteAttribute::Priority(route.priority));
@@ -90,14 +92,14 @@ fn message(route: &KernelRoute, scope: RouteScope) -> RouteMessage {
     message
 }
 
-fn address(address: IpAddr) -> RouteAddress {
+pub(super) fn family_of(address: IpAddr) -> AddressFamily {
     match address {
-        IpAddr::V4(address) => RouteAddress::Inet(address),
-        IpAddr::V6(address) => RouteAddress::Inet6(address),
+        IpAddr::V4(_) => AddressFamily::Inet,
+        IpAddr::V6(_) => AddressFamily::Inet6,
     }
 }
 
-/// The header of a listing of all IPv4 routes.
-pub(super) fn list_header() -> RouteHeader {
-    RouteHeader { address_family: AddressFamily::Inet, protocol: RouteProtocol::Unspec, ..RouteHeader::default() }
+/// The header of a listing of all routes of a family.
+pub(super) fn list_header(address_family: AddressFamily) -> RouteHeader {
+    RouteHeader { address_family, protocol: RouteProtocol::Unspec, ..RouteHeader::default() }
 }

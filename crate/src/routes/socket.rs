@@ -1,19 +1,23 @@
-//! The kernel's IPv4 routing tables over rtnetlink.
+//! The kernel's routing tables over rtnetlink.
 //!
-//! Whether exactly one route is there is asked by adding it without NLM_F_CREATE, which changes nothing: `EEXIST` says that
-//! it is, `ENOENT` that it is not (fib_table_insert). That costs as much as any request, whatever the size of the table.
+//! Whether exactly one route of IPv4 is there is asked by adding it without NLM_F_CREATE, which changes nothing: `EEXIST` says
+//! that it is, `ENOENT` that it is not (fib_table_insert). That costs as much as any request, whatever the size of the table.
 //! Anything else, `ENETUNREACH` for a next hop that cannot be reached now for example, says nothing of the route.
+//!
+//! The IPv6 tables take that request for an addition (fib6_add_rt2node). There the route is asked for that a packet to the
+//! destination would take: where that is the route, it is there, and anything else says nothing.
 
 use std::net::{IpAddr, Ipv4Addr};
 use std::os::fd::{AsFd, BorrowedFd};
 
 use netlink_packet_core::{NLM_F_APPEND, NLM_F_CREATE, NLM_F_EXCL, NLM_F_REPLACE};
+use netlink_packet_route::AddressFamily;
 use netlink_packet_route::route::{RouteAttribute, RouteHeader, RouteMessage};
 use netlink_sys::{Socket, SocketAddr, protocols::NETLINK_ROUTE};
 
 use crate::routes::answers::Answers;
-use crate::routes::kernel_route::{KernelRoute, NO_SOURCE, Occupant, Presence, Result, RouteError, SystemError};
-use crate::routes::listing::{ListedTables, Listing, from_message, slot_of};
+use crate::routes::kernel_route::{KernelRoute, Occupant, Presence, Result, RouteError, SystemError};
+use crate::routes::listing::{ListedRoute, ListedTables, Listing, from_message, listed_route, slot_of};
 use crate::routes::request::{Request, list_header};
 use crate::routes::tables::{DesiredRoute, RequestOutcome, Tables, install};
 use crate::system::netlink::enlarge_receive_buffer;
@@ -71,7 +75,7 @@ impl RouteSocket {
             table: u32::MAX - 1,
             destination: Ipv4Addr::BROADCAST.into(),
             prefix_length: 32,
-            source: NO_SOURCE,
+            source: Ipv4Addr::UNSPECIFIED.into(),
             next_hop: Ipv4Addr::LOCALHOST.into(),
             interface: 0,
             protocol: u8::MAX,
@@ -88,9 +92,14 @@ impl RouteSocket {
     pub fn install(&mut self, wanted: DesiredRoute, take_over: bool) -> Result<()> {
         let mut outcomes = self.install_once(wanted, take_over);
         if outcomes.result == Err(RouteError::Occupied) {
-            outcomes = match self.tables(&[wanted.route])?.occupant(&wanted.route) {
+            let listed = self.tables(&[wanted.route])?;
+            outcomes = match listed.occupant_or(&wanted.route, wanted.replaces) {
+                _ if listed.holds(&wanted.route) => RequestOutcome::seen(Presence::Present),
                 Occupant::Foreign(protocol) => return Err(RouteError::Conflict(protocol)),
-                Occupant::Ours(old) => self.install_once(DesiredRoute { replaces: Some(old), ..wanted }, take_over),
+                Occupant::Ours(old) => {
+                    let wanted = DesiredRoute { replaces: Some(old), was_listed: true, ..wanted };
+                    self.install_once(wanted, take_over)
+                }
                 Occupant::Nobody | Occupant::Unknown => self.install_once(wanted, take_over),
             };
         }
@@ -127,14 +136,19 @@ impl RouteSocket {
         }
     }
 
-    /// The routes of a protocol number in all tables, as far as they are of the kind that is made here: IPv4, unicast, TOS 0,
-    /// through one gateway, without metrics or anything else.
+    /// The routes of a protocol number in all tables, as far as they are of the kind that is made here: unicast, TOS 0,
+    /// through one gateway, without metrics or anything else. Of siblings only the first: the kernel does not show the protocol
+    /// numbers of the others.
     ///
     /// # Errors
     /// `Unanswered` or what the system says.
     pub fn list(&mut self, protocol: u8) -> Result<Vec<KernelRoute>> {
-        let listed = self.dump(&RouteHeader { protocol: protocol.into(), ..list_header() }, &[])?;
-        Ok(listed.iter().filter_map(from_message).filter(|route| route.protocol == protocol).collect())
+        let mut routes = Vec::new();
+        for family in [AddressFamily::Inet, AddressFamily::Inet6] {
+            let listed = self.dump(&RouteHeader { protocol: protocol.into(), ..list_header(family) }, &[])?;
+            routes.extend(listed.iter().filter_map(from_message).filter(|route| route.protocol == protocol));
+        }
+        Ok(routes)
     }
 
     /// What the tables of the given routes hold, of whatever kind.
@@ -142,12 +156,13 @@ impl RouteSocket {
     /// # Errors
     /// As `list`.
     pub fn tables(&mut self, of: &[KernelRoute]) -> Result<ListedTables> {
-        let mut tables: Vec<u32> = of.iter().map(|route| route.table).collect();
+        let mut tables: Vec<(bool, u32)> = of.iter().map(|route| (route.is_ipv6(), route.table)).collect();
         tables.sort_unstable();
         tables.dedup();
         let mut listed = ListedTables::default();
-        for table in tables {
-            for message in self.dump(&list_header(), &[RouteAttribute::Table(table)])? {
+        for (is_ipv6, table) in tables {
+            let family = if is_ipv6 { AddressFamily::Inet6 } else { AddressFamily::Inet };
+            for message in self.dump(&list_header(family), &[RouteAttribute::Table(table)])? {
                 listed.take_in(&message);
             }
         }
@@ -211,6 +226,17 @@ impl RouteSocket {
         listed.pop().ok_or(RouteError::Unanswered)
     }
 
+    /// What a packet to the destination of a route would take, if that is in the slot of the route.
+    fn matched(&mut self, route: &KernelRoute) -> Option<ListedRoute> {
+        let matched = self.best_match(route.destination).ok()?;
+        (slot_of(&matched) == Some(route.slot())).then(|| listed_route(&matched))
+    }
+
+    fn look_ipv6(&mut self, route: &KernelRoute) -> Presence {
+        let is_there = self.matched(route).is_some_and(|held| held.includes(route));
+        if is_there { Presence::Present } else { Presence::Unknown }
+    }
+
     fn dump(&mut self, header: &RouteHeader, attributes: &[RouteAttribute]) -> Result<Vec<RouteMessage>> {
         let mut listed = Vec::new();
         for _ in 0..DUMP_TRIES {
@@ -219,6 +245,8 @@ impl RouteSocket {
                 break;
             }
         }
+        // A kernel without IPv6 answers the question for its routes with those of all families.
+        listed.retain(|message| message.header.address_family == header.address_family);
         Ok(listed)
     }
 
@@ -262,25 +290,24 @@ impl Tables for RouteSocket {
     }
 
     fn look(&mut self, routes: &[KernelRoute]) -> Vec<Presence> {
-        let answers = self.change(routes, |route| Request::add(route, 0));
-        let presence = |answer| match answer {
-            Err(RouteError::System(SystemError::EXISTS)) => Presence::Present,
-            Err(RouteError::System(SystemError::NO_ENTRY)) => Presence::Absent,
-            _ => Presence::Unknown,
+        let of_ipv4: Vec<KernelRoute> = routes.iter().filter(|route| !route.is_ipv6()).copied().collect();
+        let mut answers = self.change(&of_ipv4, |route| Request::add(route, 0)).into_iter();
+        let mut look = |route: &KernelRoute| {
+            if route.is_ipv6() {
+                return self.look_ipv6(route);
+            }
+            match answers.next() {
+                Some(Err(RouteError::System(SystemError::EXISTS))) => Presence::Present,
+                Some(Err(RouteError::System(SystemError::NO_ENTRY))) => Presence::Absent,
+                _ => Presence::Unknown,
+            }
         };
-        answers.into_iter().map(presence).collect()
+        routes.iter().map(&mut look).collect()
     }
 
     /// Asks for the route that a packet to the destination would take (RTM_F_FIB_MATCH). That tells who occupies the slot
     /// where no other route fits that packet better.
     fn occupant(&mut self, route: &KernelRoute) -> Occupant {
-        let Ok(matched) = self.best_match(route.destination) else { return Occupant::Unknown };
-        if slot_of(&matched) != Some(route.slot()) {
-            return Occupant::Unknown;
-        }
-        match from_message(&matched) {
-            Some(held) if held.protocol == route.protocol => Occupant::Ours(held),
-            _ => Occupant::Foreign(matched.header.protocol.into()),
-        }
+        self.matched(route).map_or(Occupant::Unknown, |held| held.as_occupant(route))
     }
 }

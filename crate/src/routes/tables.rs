@@ -4,7 +4,10 @@
 //! The kernel keeps several routes in a slot, in the order in which they were added, prepended or appended. Three
 //! requests suffice here, and none of them touches a route that it does not name: add to an empty slot, append to an
 //! occupied one, delete exactly one route. A replacement appends the new route, then deletes the old one: in between both
-//! are there, and the old one carries the traffic.
+//! are there, and the old one carries the traffic; in IPv6 both do.
+//!
+//! A slot of IPv6 holds one route through a gateway and an interface, whatever its source. Where only the source differs, the
+//! old route is deleted first. NLM_F_REPLACE would leave no gap, but it deletes every route through a gateway in the slot.
 
 use crate::routes::kernel_route::{KernelRoute, Occupant, Presence, Result, RouteError, SystemError};
 
@@ -37,6 +40,8 @@ pub struct DesiredRoute {
     pub route: KernelRoute,
     /// The route of ours that it is to replace in its slot.
     pub replaces: Option<KernelRoute>,
+    /// A listing has just shown that the slot holds that route, and that nothing of others is before it.
+    pub was_listed: bool,
 }
 
 impl DesiredRoute {
@@ -97,12 +102,16 @@ pub fn install(tables: &mut impl Tables, wanted: &[DesiredRoute], take_over: boo
         answers.iter().map(|answer| RequestOutcome::new(*answer, Presence::Present)).collect();
     let doubtful: Vec<KernelRoute> = failed.iter().map(|at| routes[*at]).collect();
     for (at, presence) in failed.into_iter().zip(tables.look(&doubtful)) {
+        // Of IPv6 siblings a look tells those apart that differ in their source only if they are the first.
+        let is_told_apart = !wanted[at].replaces.is_some_and(|old| old.excludes(&wanted[at].route));
         outcomes[at] = match (answers[at], presence) {
-            (_, Presence::Present) => RequestOutcome::new(Ok(()), Presence::Present),
+            (_, Presence::Present) if is_told_apart => RequestOutcome::new(Ok(()), Presence::Present),
             (Err(RouteError::System(SystemError::EXISTS)), presence) => {
                 install_in_occupied(tables, &wanted[at], presence, take_over)
             }
-            (Err(RouteError::Unanswered), presence) => RequestOutcome::new(Err(RouteError::Unanswered), presence),
+            (Err(RouteError::Unanswered), presence) if is_told_apart => {
+                RequestOutcome::new(Err(RouteError::Unanswered), presence)
+            }
             // Refused: it is not there, as it was not before.
             (refused, _) => RequestOutcome::new(refused, Presence::Absent),
         };
@@ -122,10 +131,16 @@ fn install_in_occupied(
         let answer = tables.replace(route);
         return after_write(tables, route, answer);
     }
-    let known = wanted.replaces.filter(|old| tables.look(&[*old]) == [Presence::Present]);
+    let is_there = |old: &KernelRoute| match tables.look(std::slice::from_ref(old))[..] {
+        [Presence::Unknown] => wanted.was_listed,
+        [presence] => presence == Presence::Present,
+        _ => false,
+    };
+    let known = wanted.replaces.filter(is_there);
     let occupant = known.map_or_else(|| tables.occupant(route), Occupant::Ours);
     match occupant {
-        Occupant::Ours(held) if held == *route => RequestOutcome::new(Ok(()), Presence::Present),
+        Occupant::Ours(held) if route.is_held_as(&held) => RequestOutcome::new(Ok(()), Presence::Present),
+        Occupant::Ours(old) if old.excludes(route) => exchange(tables, &old, route),
         Occupant::Ours(old) => {
             let answer = tables.append(route);
             RequestOutcome { replaced: Some(old), ..after_write(tables, route, answer) }
@@ -133,6 +148,24 @@ fn install_in_occupied(
         Occupant::Foreign(protocol) => RequestOutcome::new(Err(RouteError::Conflict(protocol)), presence),
         Occupant::Nobody | Occupant::Unknown => RequestOutcome::new(Err(RouteError::Occupied), presence),
     }
+}
+
+/// Puts a route in the place of one beside which the kernel does not take it. Where it is refused, the old one is put back.
+fn exchange(tables: &mut impl Tables, old: &KernelRoute, route: &KernelRoute) -> RequestOutcome {
+    let deleted = tables.delete(std::slice::from_ref(old)).remove(0);
+    if let Err(error) = deleted
+        && error != RouteError::System(SystemError::NO_SUCH_ROUTE)
+    {
+        return RequestOutcome { replaced: Some(*old), ..RequestOutcome::new(Err(error), Presence::Absent) };
+    }
+    let answer = tables.append(route);
+    let outcome = after_write(tables, route, answer);
+    if outcome.result.is_ok() {
+        return outcome;
+    }
+    // The failure that is reported is that of the new route; the old one counts as there, and is deleted in its time.
+    let _ = tables.append(old);
+    RequestOutcome { replaced: Some(*old), ..outcome }
 }
 
 fn after_write(tables: &mut impl Tables, route: &KernelRoute, answer: Result<()>) -> RequestOutcome {
@@ -174,7 +207,7 @@ pub fn remove(tables: &mut impl Tables, routes: &[KernelRoute]) -> Vec<RequestOu
 
 #[cfg(test)]
 mod tests {
-    use std::net::{IpAddr, Ipv4Addr};
+    use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
     use super::*;
 
@@ -188,6 +221,114 @@ mod tests {
         protocol: 186,
         priority: 0,
     };
+
+    const IPV6: KernelRoute = KernelRoute {
+        destination: IpAddr::V6(Ipv6Addr::new(0x2001, 0xdb8, 9, 0, 0, 0, 0, 1)),
+        prefix_length: 128,
+        source: IpAddr::V6(Ipv6Addr::new(0x2001, 0xdb8, 1, 0, 0, 0, 0, 1)),
+        next_hop: IpAddr::V6(Ipv6Addr::new(0xfe80, 0, 0, 0, 0, 0, 0, 2)),
+        priority: 1024,
+        ..ROUTE
+    };
+
+    /// A slot as the IPv6 tables keep it: one route through a gateway and an interface, and a deletion that names no source.
+    struct Ipv6Slot {
+        held: Vec<KernelRoute>,
+        refused_source: Option<IpAddr>,
+        /// The table is one that no packet is looked up in: only a listing shows what it holds.
+        is_opaque: bool,
+        was_empty: bool,
+    }
+
+    impl Ipv6Slot {
+        fn with(held: &[KernelRoute]) -> Self {
+            Self { held: held.to_vec(), refused_source: None, is_opaque: false, was_empty: false }
+        }
+    }
+
+    impl Tables for Ipv6Slot {
+        fn add(&mut self, routes: &[KernelRoute]) -> Vec<Result<()>> {
+            routes.iter().map(|route| if self.held.is_empty() { self.append(route) } else { EEXIST }).collect()
+        }
+
+        fn append(&mut self, route: &KernelRoute) -> Result<()> {
+            if self.refused_source == Some(route.source) {
+                return FAILED;
+            }
+            if self.held.iter().any(|held| held.excludes(route)) {
+                return EEXIST;
+            }
+            self.held.push(*route);
+            Ok(())
+        }
+
+        fn replace(&mut self, _: &KernelRoute) -> Result<()> {
+            panic!("it would delete every route through a gateway")
+        }
+
+        fn delete(&mut self, routes: &[KernelRoute]) -> Vec<Result<()>> {
+            let mut delete = |route: &KernelRoute| {
+                let at = self.held.iter().position(|held| held.excludes(route));
+                let at = at.ok_or(RouteError::System(SystemError::NO_SUCH_ROUTE))?;
+                self.held.remove(at);
+                self.was_empty |= self.held.is_empty();
+                Ok(())
+            };
+            routes.iter().map(&mut delete).collect()
+        }
+
+        fn look(&mut self, routes: &[KernelRoute]) -> Vec<Presence> {
+            let is_there = |route| !self.is_opaque && self.held.contains(route);
+            routes.iter().map(|route| if is_there(route) { Presence::Present } else { Presence::Unknown }).collect()
+        }
+
+        fn occupant(&mut self, _: &KernelRoute) -> Occupant {
+            self.held.first().filter(|_| !self.is_opaque).map_or(Occupant::Unknown, |held| Occupant::Ours(*held))
+        }
+    }
+
+    const OTHER_SOURCE: IpAddr = IpAddr::V6(Ipv6Addr::new(0x2001, 0xdb8, 1, 0, 0, 0, 0, 2));
+
+    #[test]
+    fn an_ipv6_route_with_another_next_hop_is_appended_and_the_old_one_is_to_be_deleted() {
+        let route = KernelRoute { next_hop: OTHER_SOURCE, ..IPV6 };
+        let mut slot = Ipv6Slot::with(&[IPV6]);
+        let outcomes = install(&mut slot, &[DesiredRoute { route, replaces: None, was_listed: false }], false);
+        let installed = RequestOutcome::new(Ok(()), Presence::Present);
+        assert_eq!(outcomes, [RequestOutcome { replaced: Some(IPV6), ..installed }]);
+        assert_eq!((slot.held, slot.was_empty), (vec![IPV6, route], false));
+    }
+
+    #[test]
+    fn an_ipv6_route_that_differs_in_its_source_alone_takes_the_place_of_the_old_one_and_leaves_nothing_to_delete() {
+        let route = KernelRoute { source: OTHER_SOURCE, ..IPV6 };
+        let mut slot = Ipv6Slot::with(&[IPV6]);
+        let outcomes = install(&mut slot, &[DesiredRoute { route, replaces: None, was_listed: false }], false);
+        assert_eq!(outcomes, [RequestOutcome::new(Ok(()), Presence::Present)]);
+        assert_eq!(slot.held, [route]);
+    }
+
+    #[test]
+    fn an_ipv6_route_whose_source_is_refused_leaves_the_old_one_as_it_was_and_known() {
+        let route = KernelRoute { source: OTHER_SOURCE, ..IPV6 };
+        let mut slot = Ipv6Slot { refused_source: Some(OTHER_SOURCE), ..Ipv6Slot::with(&[IPV6]) };
+        let outcomes = install(&mut slot, &[DesiredRoute { route, replaces: None, was_listed: false }], false);
+        let refused = RequestOutcome::new(FAILED, Presence::Absent);
+        assert_eq!(outcomes, [RequestOutcome { replaced: Some(IPV6), ..refused }]);
+        assert_eq!(slot.held, [IPV6]);
+    }
+
+    #[test]
+    fn in_a_table_that_cannot_be_looked_at_an_ipv6_route_is_replaced_only_where_a_listing_has_shown_it() {
+        let route = KernelRoute { next_hop: OTHER_SOURCE, ..IPV6 };
+        for was_listed in [false, true] {
+            let mut slot = Ipv6Slot { is_opaque: true, ..Ipv6Slot::with(&[IPV6]) };
+            let wanted = DesiredRoute { route, replaces: Some(IPV6), was_listed };
+            let outcome = install(&mut slot, &[wanted], false)[0];
+            assert_eq!(outcome.result, if was_listed { Ok(()) } else { Err(RouteError::Occupied) });
+            assert_eq!(slot.held.len(), if was_listed { 2 } else { 1 });
+        }
+    }
 
     /// Tables that answer every request of a kind alike.
     struct Answers {
@@ -246,7 +387,7 @@ mod tests {
         for look in [Presence::Absent, Presence::Unknown] {
             for occupant in [Occupant::Nobody, Occupant::Unknown] {
                 let mut tables = Answers { add: EEXIST, delete: Ok(()), look, occupant };
-                let wanted = DesiredRoute { route: ROUTE, replaces: None };
+                let wanted = DesiredRoute { route: ROUTE, replaces: None, was_listed: false };
                 let expected = RequestOutcome::new(Err(RouteError::Occupied), look);
                 assert_eq!(install(&mut tables, &[wanted], false), [expected]);
             }
@@ -259,7 +400,7 @@ mod tests {
             [(Presence::Present, Ok(()), Presence::Present), (Presence::Unknown, FAILED, Presence::Absent)]
         {
             let mut tables = Answers { add: FAILED, delete: Ok(()), look, occupant: Occupant::Nobody };
-            let wanted = DesiredRoute { route: ROUTE, replaces: None };
+            let wanted = DesiredRoute { route: ROUTE, replaces: None, was_listed: false };
             assert_eq!(install(&mut tables, &[wanted], false), [RequestOutcome::new(result, presence)]);
         }
     }

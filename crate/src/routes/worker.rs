@@ -253,7 +253,8 @@ impl PlannerMonitor {
                 let change_and_report = |question: &Question| match &listed {
                     Ok(listed) => {
                         let route = &question.route;
-                        planner.listed(question, listed.holds(route), listed.occupant(route), now)
+                        let occupant = listed.occupant_or(route, question.previous);
+                        planner.listed(question, listed.holds(route), occupant, now)
                     }
                     Err(error) => planner.unlisted(question, *error, now),
                 };

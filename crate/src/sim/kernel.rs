@@ -1,7 +1,7 @@
 //! A kernel that holds routes, and fails, hangs, and answers late or not at all; and a rival that changes its tables, also
 //! between two requests of one message.
 
-use std::net::{IpAddr, Ipv4Addr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use rustc_hash::FxHashMap;
 
@@ -33,8 +33,14 @@ pub struct KernelFaults {
     pub rival_ppm: u32,
 }
 
-/// The next hop of routes that another instance of our agent adds.
-pub const RIVAL_HOP: IpAddr = IpAddr::V4(Ipv4Addr::new(10, 0, 0, 250));
+/// The next hop of routes that another instance of our agent adds in place of one of ours.
+#[must_use]
+pub const fn rival_hop(ours: &KernelRoute) -> IpAddr {
+    match ours.destination {
+        IpAddr::V4(_) => IpAddr::V4(Ipv4Addr::new(10, 0, 0, 250)),
+        IpAddr::V6(_) => IpAddr::V6(Ipv6Addr::new(0xfe80, 0, 0, 0, 0, 0, 0, 250)),
+    }
+}
 
 const LONGEST_HANG_US: u64 = 30_000_000;
 
@@ -157,7 +163,7 @@ impl Kernel {
     /// The rivals delete all of their routes.
     pub fn remove_rivals(&mut self) {
         let theirs = self.held.theirs;
-        let gone = self.held.tables.take(|route| route.protocol == theirs || route.next_hop == RIVAL_HOP);
+        let gone = self.held.tables.take(|route| route.protocol == theirs || route.next_hop == rival_hop(route));
         self.held.notices.extend(gone.into_iter().map(Notice::Gone));
     }
 
@@ -370,7 +376,11 @@ impl Held {
     }
 
     fn list(&self, questions: &[Question]) -> Vec<(bool, Occupant)> {
-        let tell = |question: &Question| (self.tables.holds(&question.route), self.tables.occupant(&question.route));
+        let tell = |question: &Question| {
+            let ours = question.previous.filter(|previous| self.tables.holds(previous));
+            let occupant = ours.map_or_else(|| self.tables.occupant(&question.route), Occupant::Ours);
+            (self.tables.holds(&question.route), occupant)
+        };
         questions.iter().map(tell).collect()
     }
 
@@ -394,7 +404,7 @@ impl Held {
 
     fn act(&mut self, ours: &KernelRoute, act: RivalAct) {
         let theirs = KernelRoute { protocol: self.theirs, ..*ours };
-        let rival = KernelRoute { next_hop: RIVAL_HOP, ..*ours };
+        let rival = KernelRoute { next_hop: rival_hop(ours), ..*ours };
         let put = |tables: &mut SimTables, route: &KernelRoute, how: Put| {
             let was_empty = tables.slot(&route.slot()).is_empty();
             let done = tables.put(route, how).is_ok();

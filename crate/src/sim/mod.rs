@@ -24,7 +24,7 @@ mod world;
 pub use host::Host;
 pub use host_spec::{HostSpec, RouteKind};
 pub use invariant_checker::InvariantChecker;
-pub use kernel::{Kernel, KernelFaults, Notice, RIVAL_HOP, RivalAct};
+pub use kernel::{Kernel, KernelFaults, Notice, RivalAct, rival_hop};
 pub use network::{HostId, Network, Quality};
 pub use random::Random;
 pub use scenario::{Fault, PairSpec, RunError, Scenario, ScenarioError, Timed, Totals};

@@ -1,10 +1,13 @@
-//! The kernel's routing tables as Linux keeps them (fib_trie.c): several routes in a slot, in their order.
+//! The kernel's routing tables as Linux keeps them (fib_trie.c, ip6_fib.c): several routes in a slot, in their order. In IPv6 these
+//! are siblings, which are replaced together and listed as one; there is no TOS, and nothing is put before the first.
 
 use std::collections::BTreeMap;
 use std::net::IpAddr;
 
 use crate::routes::armed::AffectedRoutes;
-use crate::routes::kernel_route::{KernelRoute, Occupant, Presence, Result, RouteError, Slot, SystemError};
+use crate::routes::kernel_route::{
+    KernelRoute, Occupant, Presence, Result, RouteError, Slot, SystemError, unspecified,
+};
 
 /// Table, destination, prefix length, TOS, priority: the kernel sorts routes to one destination by TOS and priority.
 type Key = (u32, IpAddr, u8, u8, u32);
@@ -40,15 +43,19 @@ impl SimTables {
     /// # Errors
     /// As `put`.
     pub fn put_tos(&mut self, route: &KernelRoute, tos: u8, how: Put) -> Result<()> {
+        let tos = if route.is_ipv6() { 0 } else { tos };
         let held = self.0.entry(key(&route.slot(), tos)).or_default();
-        let is_there = held.contains(route);
+        let excludes = |held: &KernelRoute| KernelRoute { protocol: route.protocol, ..*held }.excludes(route);
+        let is_there = held.iter().any(|held| held == route || excludes(held));
         match how {
             Put::Exclusive if !held.is_empty() => return Err(RouteError::System(SystemError::EXISTS)),
+            Put::Replace if route.is_ipv6() => *held = vec![*route],
             // Replacing a route by itself changes nothing.
             Put::Replace if held.first() == Some(route) => {}
             _ if is_there => return Err(RouteError::System(SystemError::EXISTS)),
             Put::Replace if !held.is_empty() => held[0] = *route,
             Put::Exclusive | Put::Append | Put::Replace => held.push(*route),
+            Put::Prepend if route.is_ipv6() => held.push(*route),
             Put::Prepend => held.insert(0, *route),
         }
         Ok(())
@@ -63,7 +70,7 @@ impl SimTables {
         let to = (route.table, route.destination, route.prefix_length, 0, u32::MAX);
         let fits = |held: &KernelRoute| {
             (route.priority == 0 || route.priority == held.priority)
-                && (route.source.is_unspecified() || route.source == held.source)
+                && (route.is_ipv6() || route.source.is_unspecified() || route.source == held.source)
                 && (route.interface == 0 || route.interface == held.interface)
                 && (route.protocol, route.next_hop) == (held.protocol, held.next_hop)
         };
@@ -75,10 +82,17 @@ impl SimTables {
         Err(RouteError::System(SystemError::NO_SUCH_ROUTE))
     }
 
-    /// Drops every affected route without a notice, as the kernel does when a link goes down.
+    /// Drops every affected route without a notice, as the kernel does when a link goes down. Of the IPv6 routes with a source
+    /// that is affected only the source goes.
     pub fn flush(&mut self, affected: &AffectedRoutes) {
         for held in self.0.values_mut() {
-            held.retain(|route| !affected.includes(route));
+            held.retain(|route| {
+                let loses_source = route.is_ipv6() && !affected.all && !affected.interfaces.contains(&route.interface);
+                loses_source || !affected.includes(route)
+            });
+            for route in held.iter_mut().filter(|route| route.is_ipv6() && affected.sources.contains(&route.source)) {
+                route.source = unspecified(route.source);
+            }
         }
     }
 
@@ -105,16 +119,24 @@ impl SimTables {
         self.routes().filter(|route| route.protocol == protocol).count()
     }
 
-    /// Whether the tables hold exactly this route.
+    /// Whether the tables hold exactly this route. Of IPv6 siblings, a listing shows more than gateway and interface only of the
+    /// first.
     #[must_use]
     pub fn holds(&self, route: &KernelRoute) -> bool {
-        self.slot(&route.slot()).contains(route)
+        let held = self.slot(&route.slot());
+        let shows = |held: &KernelRoute| (held.next_hop, held.interface) == (route.next_hop, route.interface);
+        let is_sibling = route.is_ipv6() && held.iter().skip(1).any(shows);
+        if route.is_ipv6() { held.first() == Some(route) || is_sibling } else { held.contains(route) }
     }
 
     /// The answer to a look at a route.
     #[must_use]
     pub fn look(&self, route: &KernelRoute) -> Presence {
-        if self.holds(route) { Presence::Present } else { Presence::Absent }
+        match self.holds(route) {
+            true => Presence::Present,
+            false if route.is_ipv6() => Presence::Unknown,
+            false => Presence::Absent,
+        }
     }
 
     /// The routes with TOS 0 in a slot, in their order.
@@ -126,8 +148,10 @@ impl SimTables {
     /// The first route in the slot of a route.
     #[must_use]
     pub fn occupant(&self, route: &KernelRoute) -> Occupant {
-        match self.slot(&route.slot()).first() {
+        let slot = self.slot(&route.slot());
+        match slot.first() {
             None => Occupant::Nobody,
+            Some(held) if held.is_ipv6() && slot.len() > 1 && !held.excludes(route) => Occupant::Foreign(held.protocol),
             Some(held) if held.protocol == route.protocol => Occupant::Ours(*held),
             Some(held) => Occupant::Foreign(held.protocol),
         }

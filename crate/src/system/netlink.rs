@@ -60,6 +60,14 @@ pub(crate) mod captured {
     pub(crate) const ROUTE_WITH_METRICS: &str = include_str!("../../tests/netlink/route-with-metrics.hex");
     pub(crate) const ROUTE_MULTIPATH: &str = include_str!("../../tests/netlink/route-multipath.hex");
     pub(crate) const ROUTE_LIST: &str = include_str!("../../tests/netlink/route-list.hex");
+    pub(crate) const ROUTE_IPV6_ADDED: &str = include_str!("../../tests/netlink/route-ipv6-added.hex");
+    pub(crate) const ROUTE_IPV6_APPENDED: &str = include_str!("../../tests/netlink/route-ipv6-appended.hex");
+    pub(crate) const ROUTE_IPV6_DELETED: &str = include_str!("../../tests/netlink/route-ipv6-deleted.hex");
+    pub(crate) const ROUTE_IPV6_DROPPED: &str = include_str!("../../tests/netlink/route-ipv6-dropped.hex");
+    pub(crate) const ROUTE_IPV6_SIBLINGS_DELETED: &str =
+        include_str!("../../tests/netlink/route-ipv6-siblings-deleted.hex");
+    pub(crate) const ROUTE_IPV6_LIST: &str = include_str!("../../tests/netlink/route-ipv6-list.hex");
+    pub(crate) const ADDRESS_IPV6_REMOVED: &str = include_str!("../../tests/netlink/address-ipv6-removed.hex");
     pub(crate) const ADDRESS_REMOVED: &str = include_str!("../../tests/netlink/address-removed.hex");
     pub(crate) const LINK_LIST: &str = include_str!("../../tests/netlink/link-list.hex");
 

@@ -7,6 +7,12 @@ use crate::routes::outcome::{RouteId, RouteOp, RouteOutcome};
 use crate::routes::planner::RoutePlanner;
 use crate::routes::tables::RequestOutcome;
 
+/// Whether a route is what the kernel leaves of another when it takes the address that is its source from the host. IPv4 routes
+/// go with the address.
+fn is_left_of(left: &KernelRoute, route: &KernelRoute) -> bool {
+    left.excludes(route) && left.source.is_unspecified()
+}
+
 /// The kernel's answer to one request.
 #[derive(Clone, Copy)]
 struct Answer<'a> {
@@ -39,7 +45,8 @@ impl RoutePlanner {
             .filter_map(|id| {
                 let entry = self.routes.get(&id)?;
                 let (pending, ticket) = entry.pending()?;
-                Some(Question { id, route: entry.spec.route, ticket, of_slot: pending == Pending::Occupant })
+                let (route, previous) = (entry.spec.route, entry.replaced());
+                Some(Question { id, route, previous, ticket, of_slot: pending == Pending::Occupant })
             })
             .collect()
     }
@@ -54,12 +61,26 @@ impl RoutePlanner {
         now: Time,
     ) -> Option<RouteOutcome> {
         let pending = self.take_pending(question)?;
-        if pending == Pending::Presence {
+        if pending == Pending::Presence || is_there {
+            if !is_there
+                && let Occupant::Ours(left) = occupant
+                && is_left_of(&left, &question.route)
+            {
+                self.add_previous(question.id, left);
+            }
             let cause = self.routes.get_mut(&question.id)?.doubt.take();
             return self.seen(question.id, if is_there { Presence::Present } else { Presence::Absent }, cause, now);
         }
+        if let Some(entry) = self.routes.get_mut(&question.id) {
+            entry.presence = Presence::Absent;
+        }
         match occupant {
-            Occupant::Ours(previous) if previous != question.route => self.add_previous(question.id, previous),
+            Occupant::Ours(previous) if previous != question.route => {
+                self.add_previous(question.id, previous);
+                if let Some(rare) = self.routes.get_mut(&question.id).and_then(|entry| entry.rare.as_mut()) {
+                    rare.listed = Some(previous);
+                }
+            }
             Occupant::Foreign(protocol) => {
                 return self.failed(question.id, RouteOp::Add, RouteError::Conflict(protocol), now);
             }
@@ -127,6 +148,13 @@ impl RoutePlanner {
             self.ask(request.id, Pending::Occupant);
             return None;
         }
+        if matches!(result, Err(RouteError::Conflict(_)))
+            && let Some(rare) = &mut entry.rare
+            && !rare.previous.is_empty()
+        {
+            // The next attempt is in place of the next route that was ours.
+            rare.previous.rotate_left(1);
+        }
         if result.is_ok() && entry.session.conv_start == request.conv_start {
             entry.session.conv_start = None;
         }
@@ -165,6 +193,10 @@ impl RoutePlanner {
         }
         if op != RouteOp::None {
             self.stats.answered(entry.endpoint, op, result.is_ok(), now, None);
+        }
+        if op == RouteOp::Delete && request.route.is_ipv6() && entry.is_present() {
+            // Behind the deleted sibling the kernel did not show whether the route still has its source.
+            entry.doubt = entry.doubt.max(Some(Doubt::Host));
         }
         if entry.doubt.is_some() {
             entry.forget_presence();

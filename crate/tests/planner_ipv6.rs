@@ -1,0 +1,154 @@
+//! What differs for armed routes of IPv6: a slot holds one route through a gateway and an interface, the kernel takes sources
+//! away from routes, and looks alone do not show that a route is gone.
+
+#[path = "support/planner_bench.rs"]
+mod planner_bench;
+
+use std::net::{IpAddr, Ipv6Addr};
+
+use planner_bench::{Bench, DOWN, NOW, UP};
+use route_liveness::engine::SessionId;
+use route_liveness::routes::armed::AffectedRoutes;
+use route_liveness::routes::kernel_route::{KernelRoute, Occupant, Presence, RouteError};
+use route_liveness::routes::outcome::{RouteId, RouteOp};
+
+const fn address(last: u16) -> IpAddr {
+    IpAddr::V6(Ipv6Addr::new(0x2001, 0xdb8, 0, 0, 0, 0, 0, last))
+}
+
+const ROUTE: KernelRoute = KernelRoute {
+    table: 254,
+    destination: address(0x900),
+    prefix_length: 128,
+    source: address(1),
+    next_hop: address(2),
+    interface: 7,
+    protocol: 186,
+    priority: 1024,
+};
+const OTHER_SOURCE: KernelRoute = KernelRoute { source: address(0x11), ..ROUTE };
+const OTHER_HOP: KernelRoute = KernelRoute { next_hop: address(3), ..ROUTE };
+
+fn installed() -> Bench {
+    let mut bench = Bench::new();
+    bench.arm(|armed| armed.route = ROUTE, UP);
+    assert_eq!(bench.run(), ["add"]);
+    bench
+}
+
+/// An installed route whose source has left the host, which a look cannot tell from other doubts.
+fn without_source() -> Bench {
+    let mut bench = installed();
+    let affected = AffectedRoutes { sources: vec![ROUTE.source], ..AffectedRoutes::default() };
+    bench.planner.recheck(&affected, (SessionId(0), RouteId(0)), 10, NOW);
+    let look = bench.ask();
+    assert_eq!(look.0, RouteOp::None);
+    assert!(bench.answer(look, Ok(()), Presence::Unknown).is_empty());
+    bench
+}
+
+#[test]
+fn a_route_that_differs_in_its_source_alone_replaces_the_old_one_and_no_deletion_follows() {
+    let mut bench = installed();
+    bench.arm(|armed| armed.route = OTHER_SOURCE, UP);
+    let (op, request) = bench.ask();
+    assert_eq!((op, request.route, request.replaces), (RouteOp::Add, OTHER_SOURCE, Some(ROUTE)));
+    bench.answer((op, request), Ok(()), Presence::Present);
+    assert!(bench.run().is_empty(), "a deletion of the old one would delete the new one");
+    bench.session(DOWN);
+    let (op, request) = bench.ask();
+    assert_eq!((op, request.route), (RouteOp::Delete, OTHER_SOURCE));
+}
+
+#[test]
+fn of_several_previous_routes_the_one_beside_which_the_kernel_does_not_take_the_new_one_is_replaced_first() {
+    let mut bench = installed();
+    bench.arm(|armed| armed.route = OTHER_HOP, UP);
+    let addition = bench.ask();
+    let route = KernelRoute { source: OTHER_SOURCE.source, ..OTHER_HOP };
+    bench.arm(|armed| armed.route = route, UP);
+    bench.answer(addition, Ok(()), Presence::Present);
+    let (op, request) = bench.ask();
+    assert_eq!((op, request.route, request.replaces), (RouteOp::Add, route, Some(OTHER_HOP)));
+    bench.answer((op, request), Ok(()), Presence::Present);
+    let (op, request) = bench.ask();
+    assert_eq!((op, request.route), (RouteOp::Delete, ROUTE));
+}
+
+#[test]
+fn a_deletion_of_a_route_of_others_in_its_slot_has_a_route_looked_at() {
+    let mut bench = installed();
+    bench.planner.lost(&KernelRoute { protocol: 42, ..OTHER_HOP }, NOW);
+    let (op, request) = bench.ask();
+    assert_eq!((op, request.route), (RouteOp::None, ROUTE));
+}
+
+#[test]
+fn a_route_with_another_next_hop_replaces_the_old_one_which_is_deleted_afterwards() {
+    let mut bench = installed();
+    bench.arm(|armed| armed.route = OTHER_HOP, UP);
+    assert_eq!(bench.run(), ["add", "delete", "look"], "its source is shown only now");
+    assert_eq!(bench.count(|counters| counters.installed), 1);
+}
+
+#[test]
+fn what_the_kernel_leaves_of_a_route_without_its_source_is_replaced_while_the_session_is_up() {
+    let mut bench = without_source();
+    let question = bench.planner.questions().remove(0);
+    let left = ROUTE.of_any_source();
+    let outcome = bench.planner.listed(&question, false, Occupant::Ours(left), NOW).expect("an outcome");
+    assert!(!outcome.installed);
+    let (op, request) = bench.ask();
+    assert_eq!((op, request.route, request.replaces), (RouteOp::Add, ROUTE, Some(left)));
+}
+
+#[test]
+fn what_the_kernel_leaves_of_a_route_without_its_source_is_deleted_when_the_session_goes_down() {
+    let mut bench = without_source();
+    let question = bench.planner.questions().remove(0);
+    let left = ROUTE.of_any_source();
+    bench.planner.listed(&question, false, Occupant::Ours(left), NOW);
+    bench.session(DOWN);
+    let (op, request) = bench.ask();
+    assert_eq!((op, request.route), (RouteOp::Delete, left));
+    bench.answer((op, request), Ok(()), Presence::Absent);
+    assert!(bench.run().is_empty());
+}
+
+#[test]
+fn a_route_of_a_predecessor_with_another_source_is_not_what_the_kernel_left_of_ours() {
+    let mut bench = without_source();
+    let question = bench.planner.questions().remove(0);
+    bench.planner.listed(&question, false, Occupant::Ours(OTHER_SOURCE), NOW);
+    bench.session(DOWN);
+    assert!(bench.run().is_empty());
+}
+
+#[test]
+fn a_listing_vouches_for_one_addition_in_place_of_the_route_that_it_has_shown() {
+    let mut bench = Bench::new();
+    bench.arm(|armed| armed.route = ROUTE, UP);
+    for _ in 0..2 {
+        let (op, request) = bench.ask();
+        assert!(!request.desired_route().was_listed);
+        bench.answer((op, request), Err(RouteError::Occupied), Presence::Unknown);
+        let question = bench.planner.questions().remove(0);
+        bench.planner.listed(&question, false, Occupant::Ours(OTHER_HOP), NOW);
+        let (op, request) = bench.ask();
+        assert_eq!((op, request.replaces, request.desired_route().was_listed), (RouteOp::Add, Some(OTHER_HOP), true));
+        bench.answer((op, request), Err(RouteError::Unanswered), Presence::Absent);
+        bench.planner.retry(RouteId(1), bench.generation, NOW);
+    }
+}
+
+#[test]
+fn an_occupant_that_a_listing_shows_to_be_the_route_itself_counts_as_installed() {
+    let mut bench = Bench::new();
+    bench.arm(|armed| armed.route = ROUTE, UP);
+    let addition = bench.ask();
+    bench.answer(addition, Err(RouteError::Occupied), Presence::Unknown);
+    let question = bench.planner.questions().remove(0);
+    let outcome = bench.planner.listed(&question, true, Occupant::Ours(ROUTE), NOW).expect("an outcome");
+    assert!(outcome.installed && outcome.result.is_ok());
+    assert!(bench.run().is_empty());
+}
