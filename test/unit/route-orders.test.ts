@@ -294,6 +294,16 @@ describe('adopting and sweeping', () => {
     expect(waiting.map(({ state }) => state)).toEqual(['ERR_ROUTE_BACKEND', 'ERR_ROUTE_BACKEND']);
   });
 
+  it('leave routes of IPv6 alone, which no manager can have registered', async () => {
+    const routes = new MemoryRoutes();
+    const other = { table: 254, dst: '2001:db8::/64', src: '2001:db8:1::1', nextHop: 'fe80::2', protocol: 186 };
+    routes.routeAdd(other, 'eth0');
+    routes.routeAdd(route());
+    const { manager } = await startFake({ netlinker: routes });
+    expect(await manager.sweepRoutes(LEFT)).toEqual([route()]);
+    expect(routes.routeByProtocol(186)).toEqual([other]);
+  });
+
   it('do not report a deletion that had no effect', async () => {
     const deaf: RouteReaderWriter = {
       routeAdd: () => undefined,

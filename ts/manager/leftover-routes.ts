@@ -1,4 +1,5 @@
 /** The routes that a previous process left in the backend: adopt the registered ones, delete the others. */
+import { parsePrefix } from '../base/address.js';
 import { codeOf, ConfigError, expected, messageOf, RoutesError } from '../base/errors.js';
 import type { Logger } from '../base/logger.js';
 import { formatRoute, isIntegerIn, type Route } from '../base/route.js';
@@ -85,7 +86,8 @@ export class LeftoverRoutes {
     if (issues.length > 0) throw new ConfigError(issues);
     const listed = await calls.list(() => listRoutes(backend, protocol));
     assertOpen();
-    return listed.filter(({ route }) => route.table === table);
+    // No route of IPv6 can be registered yet: sweeping them would delete what no manager can have left.
+    return listed.filter(({ route }) => route.table === table && parsePrefix(route.dst) !== undefined);
   }
 
   /** Deletes a route. If its slot was registered meanwhile the deletion may have hit the new route: its installer checks. */
