@@ -2,7 +2,7 @@
 //!
 //! `flood '{"kind":"garbage","iface":"v2","sources":["10.201.0.2"],"to":"10.201.0.1","seconds":4}'`
 //!
-//! `garbage` sends random bytes. `strangers` and `discriminators` send valid packets in any state that name a discriminator which no
+//! `garbage` sends random bytes. `unknown-peers` and `discriminators` send valid packets in any state that name a discriminator which no
 //! session has; the sources are unknown peers in the first case, and peers in the second. Prints how many packets were sent.
 
 use std::net::{Ipv4Addr, SocketAddrV4};
@@ -45,10 +45,10 @@ const fn default_seed() -> u32 {
 }
 
 #[derive(Clone, Copy, Deserialize, Serialize)]
-#[serde(rename_all = "lowercase")]
+#[serde(rename_all = "kebab-case")]
 enum Kind {
     Garbage,
-    Strangers,
+    UnknownPeers,
     Discriminators,
 }
 
@@ -112,7 +112,7 @@ fn bytes(kind: Kind, random: &mut Xorshift32) -> [u8; PACKET_LEN] {
             }
             bytes
         }
-        Kind::Strangers | Kind::Discriminators => ControlPacket {
+        Kind::UnknownPeers | Kind::Discriminators => ControlPacket {
             state: State::ALL[random.below(4) as usize],
             detect_mult: 3,
             local_discr: random.next_u32(),

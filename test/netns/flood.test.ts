@@ -24,7 +24,7 @@ const LOG_INTERVAL_MS = 5_000;
 const GROWTH_BYTES = 4 << 20;
 
 interface Flood {
-  readonly kind: 'garbage' | 'unknown peers' | 'discriminators';
+  readonly kind: 'garbage' | 'unknown-peers' | 'discriminators';
   readonly sources: readonly string[];
 }
 
@@ -117,7 +117,7 @@ describeLab('eight sessions at 100 ms × 3 in a flood', [], () => {
 
   const garbage: Flood = { kind: 'garbage', sources: peers };
   const unknownGarbage: Flood = { kind: 'garbage', sources: unknownPeers };
-  const unknownPeerPackets: Flood = { kind: 'unknown peers', sources: unknownPeers };
+  const unknownPeerPackets: Flood = { kind: 'unknown-peers', sources: unknownPeers };
   const forged: Flood = { kind: 'discriminators', sources: peers };
   const refused = (stats: ManagerStats): number => invalid(stats) + unknown(stats);
 
