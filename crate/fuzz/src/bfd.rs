@@ -17,7 +17,7 @@ use route_liveness::protocol::state::State;
 use route_liveness::protocol::time::Time;
 use route_liveness::protocol::timers::Timers;
 use route_liveness::protocol::{Header, Protocol};
-use route_liveness::sim::{InvariantChecker, Violation};
+use route_liveness::sim::InvariantChecker;
 
 use super::script::Script;
 
@@ -58,7 +58,7 @@ pub fn run(data: &[u8]) {
     checker.added(&engine, ID, path());
     let mut run = Run { engine, checker, now, peer };
     while run.run_command(&mut script).is_some() {
-        if let Err(violation) = run.drain() {
+        if let Err(violation) = run.checker.drain(&mut run.engine, run.now) {
             panic!("{violation}");
         }
     }
@@ -105,17 +105,6 @@ impl Run {
         let datagram = Datagram { arrival: self.now, path: path(), ttl: Some(255), bytes };
         self.engine.handle_datagram(self.now, datagram);
         self.checker.touched(&self.engine, ID);
-    }
-
-    fn drain(&mut self) -> Result<(), Violation> {
-        while let Some(transmit) = self.engine.poll_transmit() {
-            self.checker.transmitted(&self.engine, self.now, &transmit)?;
-        }
-        while let Some(event) = self.engine.poll_event() {
-            self.checker.reported(self.now, &event)?;
-        }
-        self.checker.balances(&self.engine, self.now)?;
-        self.checker.all_have_their_timers(&self.engine, self.now)
     }
 }
 

@@ -11,7 +11,7 @@ use route_liveness::protocol::rules::{REFERENCE, ROBUST};
 use route_liveness::protocol::state::State;
 use route_liveness::protocol::time::Time;
 use route_liveness::protocol::timers::Timers;
-use route_liveness::sim::{InvariantChecker, Violation};
+use route_liveness::sim::InvariantChecker;
 
 use super::script::Script;
 
@@ -47,7 +47,7 @@ pub fn run(data: &[u8]) {
         discriminators: 0,
     };
     while run.run_commands(&mut script).is_some() {
-        if let Err(violation) = run.drain() {
+        if let Err(violation) = run.checker.drain(&mut run.engine, run.now) {
             panic!("{violation}");
         }
     }
@@ -104,17 +104,6 @@ impl Run {
         let datagram = Datagram { arrival: self.now.minus(age_us), path: path(id), ttl: None, bytes };
         self.engine.handle_datagram(self.now, datagram);
         self.checker.touched(&self.engine, id);
-    }
-
-    fn drain(&mut self) -> Result<(), Violation> {
-        while let Some(transmit) = self.engine.poll_transmit() {
-            self.checker.transmitted(&self.engine, self.now, &transmit)?;
-        }
-        while let Some(event) = self.engine.poll_event() {
-            self.checker.reported(self.now, &event)?;
-        }
-        self.checker.balances(&self.engine, self.now)?;
-        self.checker.all_have_their_timers(&self.engine, self.now)
     }
 }
 

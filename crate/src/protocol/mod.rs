@@ -8,6 +8,7 @@
 pub mod bfd;
 pub(crate) mod discriminators;
 pub mod drop_reason;
+pub(crate) mod header_fields;
 pub mod jitter;
 pub mod liveness;
 pub(crate) mod peer_view;

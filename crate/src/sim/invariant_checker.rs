@@ -181,6 +181,21 @@ impl InvariantChecker {
         Ok(())
     }
 
+    /// Checks everything that an engine has left to send and to report, and then the engine itself.
+    ///
+    /// # Errors
+    /// The first violation.
+    pub fn drain<P: SimulatedProtocol>(&mut self, engine: &mut Engine<P>, now: Time) -> Result<(), Violation> {
+        while let Some(transmit) = engine.poll_transmit() {
+            self.transmitted(engine, now, &transmit)?;
+        }
+        while let Some(event) = engine.poll_event() {
+            self.reported(now, &event)?;
+        }
+        self.balances(engine, now)?;
+        self.all_have_their_timers(engine, now)
+    }
+
     /// Checks the timers of all sessions.
     ///
     /// # Errors

@@ -16,24 +16,14 @@ pub const VERSION: u8 = 1;
 pub mod field {
     use std::ops::Range;
 
+    pub use crate::protocol::header_fields::{
+        DESIRED_MIN_TX, DETECT_MULT, LENGTH, LOCAL_DISCR, PEER_DISCR, REQUIRED_MIN_RX, VERSION_SHIFT,
+    };
+
     /// The version, in the three high bits.
     pub const VERSION: usize = 0;
-    /// How far the version is shifted.
-    pub const VERSION_SHIFT: u32 = 5;
     /// The state, in the two high bits.
     pub const STATE: usize = 1;
-    /// The sender's detection multiplier.
-    pub const DETECT_MULT: usize = 2;
-    /// The length of the packet.
-    pub const LENGTH: usize = 3;
-    /// The sender's discriminator.
-    pub const LOCAL_DISCR: Range<usize> = 4..8;
-    /// The receiver's discriminator.
-    pub const PEER_DISCR: Range<usize> = 8..12;
-    /// Desired Min TX Interval, in microseconds.
-    pub const DESIRED_MIN_TX: Range<usize> = 12..16;
-    /// Required Min RX Interval, in microseconds.
-    pub const REQUIRED_MIN_RX: Range<usize> = 16..20;
     /// Flags of the sender.
     pub const FLAGS: usize = 20;
     /// The sender's version: major, minor, patch, channel.
