@@ -411,7 +411,7 @@ const FORMULAS = [
   },
   {
     rule: 'the advertised transmit interval is clamped',
-    rustSending: ['P::said_tx_us(self.state, self.within_bounds(self.tx_min_us))', 'self.tx_min_us'],
+    rustSending: ['P::advertised_tx_us(self.state, self.within_bounds(self.tx_min_us))', 'self.tx_min_us'],
     ts: ['desiredMinTxUs: this.#withinBounds(this.timers.txMinUs)', 'desiredMinTxUs: this.timers.txMinUs'],
   },
   {

@@ -83,7 +83,7 @@ pub trait Protocol: Copy + Debug + 'static {
     const MIN_TTL: u8;
     /// New timers are agreed by a Poll (RFC 5880 §6.5): previous ones end with it, and not later than the session is Down.
     const POLLS: bool;
-    /// A peer that wants fewer packets than our longest interval gives gets as few as it wants.
+    /// A peer may ask for an interval longer than our longest one, and gets it.
     const FOLLOWS_SLOW_RECEIVERS: bool;
     /// A peer answers a change of state at once, so that the handshake measures the round trip.
     const MEASURES_ROUND_TRIP: bool;
@@ -97,7 +97,7 @@ pub trait Protocol: Copy + Debug + 'static {
     /// Writes a packet that a session sends at `now`.
     fn encode(packet: &Self::Packet, specifics: &mut Self::Specifics, now: Time) -> Self::Bytes;
 
-    /// The packet that says this. `is_answer` says that it leaves because the peer waits for it.
+    /// Makes a packet of these fields. `is_answer`: the packet answers one of the peer's, such as a Poll.
     fn packet(
         header: Header,
         identity: Option<Self::Identity>,
@@ -130,10 +130,10 @@ pub trait Protocol: Copy + Debug + 'static {
     /// how many packets were sent in this Down, 0 in other states.
     fn tx_interval_us(state: State, agreed_us: u64, doublings: u8, backoff_max_us: u64) -> u64;
 
-    /// The Desired Min TX Interval that packets say in a state, where `wanted_us` is configured.
-    fn said_tx_us(state: State, wanted_us: u32) -> u32;
+    /// The Desired Min TX Interval in packets of a state, if `wanted_us` is configured.
+    fn advertised_tx_us(state: State, wanted_us: u32) -> u32;
 
-    /// For how long AdminDown is said, in microseconds. `told_us` is how long the peer waits for us, `detect_time_us` how long
+    /// For how long AdminDown is announced, in microseconds. `told_us` is how long the peer waits for us, `detect_time_us` how long
     /// we wait for the peer.
     fn announcement_us(told_us: u64, detect_time_us: u64) -> u64;
 

@@ -242,7 +242,7 @@ impl<P: Protocol> Session<P> {
         self.forget_at = None;
         let interval_us = (header.required_min_rx_us < self.peer.rx_min_us).then(|| self.tx_interval_us());
         self.take_peer_timers(&header, P::peer_details(packet));
-        if self.specifics.heard(packet) {
+        if self.specifics.apply(packet) {
             self.previous = None;
         }
         if self.state == State::Down && header.state != State::AdminDown {

@@ -35,9 +35,9 @@ pub trait Specifics<Packet, Options>: Debug {
         Ok(())
     }
 
-    /// Notes what an accepted packet says. True where it ends a Poll: the peer has heard of our timers then.
+    /// Applies an accepted packet. Returns whether it ends a Poll, since the peer then knows our timers.
     #[inline]
-    fn heard(&mut self, _packet: &Packet) -> bool {
+    fn apply(&mut self, _packet: &Packet) -> bool {
         false
     }
 

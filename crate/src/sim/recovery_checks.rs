@@ -360,7 +360,7 @@ fn agreed_detect_us<P: SimulatedProtocol>(
     (their_spec, theirs): Side<'_>,
     state: State,
 ) -> u64 {
-    let said = P::said_tx_us(state, advertised(their_spec, theirs.tx_min_us));
+    let said = P::advertised_tx_us(state, advertised(their_spec, theirs.tx_min_us));
     let agreed = said.max(timers.rx_min_us).max(spec.min_tx_floor_us);
     let agreed = if spec.rules == &REFERENCE { agreed.min(spec.max_tx_ceil_us) } else { agreed };
     u64::from(P::detect_mult(timers.detect_mult, theirs.detect_mult)) * u64::from(agreed)

@@ -116,7 +116,7 @@ impl Protocol for Bfd {
     }
 
     /// RFC 5880 §6.8.3.
-    fn said_tx_us(state: State, wanted_us: u32) -> u32 {
+    fn advertised_tx_us(state: State, wanted_us: u32) -> u32 {
         if state == State::Up { wanted_us } else { wanted_us.max(SLOW_US) }
     }
 

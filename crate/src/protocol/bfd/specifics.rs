@@ -116,7 +116,7 @@ impl Specifics<BfdPacket, BfdOptions> for BfdSpecifics {
         }
     }
 
-    fn heard(&mut self, packet: &BfdPacket) -> bool {
+    fn apply(&mut self, packet: &BfdPacket) -> bool {
         self.remote_diag = packet.diagnostic;
         self.remote_state = packet.header.state;
         self.remote_demand = packet.demand;

@@ -146,7 +146,7 @@ impl Protocol for Liveness {
     }
 
     #[inline]
-    fn said_tx_us(_: State, wanted_us: u32) -> u32 {
+    fn advertised_tx_us(_: State, wanted_us: u32) -> u32 {
         wanted_us
     }
 

@@ -89,7 +89,7 @@ impl<P: Protocol> Session<P> {
             local_discr: self.local_discr,
             peer_discr: self.peer.discr,
             // What we advertise is what we do.
-            desired_min_tx_us: P::said_tx_us(self.state, self.within_bounds(self.tx_min_us)),
+            desired_min_tx_us: P::advertised_tx_us(self.state, self.within_bounds(self.tx_min_us)),
             required_min_rx_us: self.within_bounds(self.rx_min_us),
         }
     }
