@@ -75,8 +75,8 @@ function addDrain(): NativeEngineHandle {
   const specs = registrations.map((_, index) => {
     return { id: index + 1, iface: 'lo', localIP: LOCAL, peerIP: peerOf(index), peerPort: PEER_PORT, ...timers };
   });
-  const { rows, interfaces } = sessionRows(specs);
-  engine.addSessions(rows, interfaces);
+  const { rows, interfaces, auths } = sessionRows(specs);
+  engine.addSessions(rows, interfaces, auths);
   const ids = specs.map(({ id }) => id);
   let isDown = false;
   const change = (): void => {
@@ -95,8 +95,10 @@ function addDrain(): NativeEngineHandle {
 
 function engineOptions(): EngineOptions {
   return {
-    bindIP: LOCAL,
+    protocol: 'liveness',
+    bindIPs: [LOCAL],
     port: 0,
+    multihopPort: 0,
     minTxFloorUs: 50_000,
     maxTxCeilUs: 1_000_000,
     backoffMaxUs: 1_000_000,

@@ -5,8 +5,8 @@ import fc from 'fast-check';
 import { expect, it } from 'vitest';
 
 import {
-  addressToNumber,
-  addressToText,
+  packAddress,
+  addressText,
   canonicalIPv6,
   isUnicast,
   parsePrefix,
@@ -36,7 +36,7 @@ it('parsePrefix accepts only the canonical form of an address and a length, with
   fc.assert(
     fc.property(texts, lengths, (address, length) => {
       const isWhole = /^(0|[1-9]\d?)$/.test(length) && Number(length) <= 32;
-      const masked = isIPv4(address) && isWhole && (addressToNumber(address) >>> 0) % 2 ** (32 - Number(length)) === 0;
+      const masked = isIPv4(address) && isWhole && (Number(packAddress(address)) >>> 0) % 2 ** (32 - Number(length)) === 0;
       expect(parsePrefix(`${address}/${length}`)).toEqual(masked ? { address, length: Number(length) } : undefined);
     }),
     { numRuns: 5_000 },
@@ -102,10 +102,10 @@ it('parsePrefixIPv6 accepts an address without bits set beyond the length, and n
     expect(parsePrefixIPv6(text)).toBeUndefined();
 });
 
-it('addressToText restores the address that addressToNumber has converted', () => {
+it('addressText restores the address that packAddress has converted', () => {
   fc.assert(
     fc.property(fc.ipV4(), (text) => {
-      expect(addressToText(addressToNumber(text))).toBe(text);
+      expect(addressText(packAddress(text))).toBe(text);
     }),
   );
 });

@@ -16,6 +16,25 @@ import { MemoryRoutes } from '../../ts/index.js';
 import { type Manager, startManager } from '../../ts/manager/manager.js';
 import type { State } from '../../ts/protocol/state.js';
 
+/** Of an endpoint that dropped no packet. */
+export const NOTHING_INVALID = {
+  short: 0,
+  bad_version: 0,
+  bad_len: 0,
+  bad_detect_mult: 0,
+  bad_discr: 0,
+  bad_interval: 0,
+  foreign_discr: 0,
+  bad_ttl: 0,
+  truncated: 0,
+  multipoint: 0,
+  poll_and_final: 0,
+  zero_peer_discr: 0,
+  unexpected_auth: 0,
+  missing_auth: 0,
+  bad_auth: 0,
+};
+
 export class FakeEngine implements Engine {
   readonly kind = 'native';
   readonly capabilities = {
@@ -38,7 +57,7 @@ export class FakeEngine implements Engine {
   ) {}
 
   localAddr() {
-    return this.closedWith === undefined ? { address: this.options.bindIP, port: this.options.port, family: 'IPv4' } : undefined;
+    return this.closedWith === undefined ? { address: this.options.bindIPs[0] ?? '', port: this.options.port, family: 'IPv4' } : undefined;
   }
 
   checkPaths(paths: readonly SessionPath[]): PathFault[] {
@@ -46,6 +65,10 @@ export class FakeEngine implements Engine {
       const fault = this.faults.find((it) => it.iface === iface || it.localIP === localIP);
       return fault === undefined ? [] : [{ index, code: fault.code }];
     });
+  }
+
+  openMultihop(): void {
+    this.calls.push('open multihop');
   }
 
   addSessions(specs: readonly SessionSpec[]): void {
@@ -87,6 +110,13 @@ export class FakeEngine implements Engine {
         txIntervalUs: 50_000,
         peerPassive: false,
         peerVersion: undefined,
+        remoteDetectMult: undefined,
+        remoteTxMinUs: undefined,
+        remoteRxMinUs: undefined,
+        localDiag: undefined,
+        remoteDiag: undefined,
+        polling: undefined,
+        authKeyId: undefined,
       }));
   }
 

@@ -12,8 +12,10 @@ import { FakeUDP } from './fake-udp.js';
 import { packet } from './session-helpers.js';
 
 const OPTIONS: EngineOptions = {
-  bindIP: '127.0.0.1',
+  protocol: 'liveness',
+  bindIPs: ['127.0.0.1'],
   port: 0,
+  multihopPort: 0,
   minTxFloorUs: 10_000,
   maxTxCeilUs: 1_000_000,
   backoffMaxUs: 1_000_000,
@@ -64,7 +66,7 @@ function stateOf(engine: JsEngine, id: number): State | undefined {
 
 describe('the JavaScript engine with its own sockets', () => {
   it('uses one port for all local addresses, even if the system chooses it', async () => {
-    const { engine } = await start({ bindIP: '0.0.0.0' });
+    const { engine } = await start({ bindIPs: ['0.0.0.0'] });
     const peer = await listenUDP('127.0.0.50', 0);
     const { port = 0 } = peer.localAddr() ?? {};
     const locals = ['127.0.0.1', '127.0.0.3', '127.0.0.5'];
@@ -89,7 +91,7 @@ function socketsOn(port: number): string[] {
 
 describe('the sockets of the JavaScript engine', () => {
   it('close with the last session of their address, and open again with the next', async () => {
-    const { engine } = await start({ bindIP: '0.0.0.0' });
+    const { engine } = await start({ bindIPs: ['0.0.0.0'] });
     const locals = Array.from({ length: 20 }, (_, index) => `127.0.0.${index + 100}`);
     engine.addSessions(locals.map((localIP, id) => spec(id, { localIP })));
     await until(() => socketsOn(engine.localAddr()?.port ?? 0).length === 20);
@@ -102,7 +104,7 @@ describe('the sockets of the JavaScript engine', () => {
   });
 
   it('that are removed before the system has chosen the port delay no other socket', async () => {
-    const { engine } = await start({ bindIP: '0.0.0.0' });
+    const { engine } = await start({ bindIPs: ['0.0.0.0'] });
     engine.addSessions([spec(1, { localIP: '127.0.0.100' })]);
     engine.removeSessions([1]);
     engine.addSessions([spec(2, { localIP: '127.0.0.101' })]);
@@ -119,7 +121,7 @@ describe('the sockets of the JavaScript engine', () => {
   });
 
   it('count an address that cannot be bound as a warning and failed writes, not as failed reads', async () => {
-    const { engine, warnings } = await start({ bindIP: '0.0.0.0', port: 44_899 });
+    const { engine, warnings } = await start({ bindIPs: ['0.0.0.0'], port: 44_899 });
     // An address that is not ours.
     engine.addSessions([spec(1, { localIP: '192.0.2.1' })]);
     await until(() => warnings.some((message) => message.includes('192.0.2.1')));

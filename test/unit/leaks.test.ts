@@ -7,7 +7,7 @@ import { describe, expect, it, vi } from 'vitest';
 import type { EndpointStats } from '../../ts/engine/engine.js';
 import { MemoryRoutes, type Route, type Transition } from '../../ts/index.js';
 import { startManager } from '../../ts/manager/manager.js';
-import { CONFIG, FakeEngine, settle, startFake } from './fake-engine.js';
+import { CONFIG, FakeEngine, NOTHING_INVALID, settle, startFake } from './fake-engine.js';
 import { newLog } from './fake-udp.js';
 
 const route = (number: number): Route => ({
@@ -64,22 +64,14 @@ describe('the series of a local address', () => {
       const { manager, engine } = await startFake({ metricsRegistry: registry });
       let tx = 100;
       const histogram = { bounds: [], counts: [0], sum: 0 };
-      const none = {
-        short: 0,
-        bad_version: 0,
-        bad_len: 0,
-        bad_detect_mult: 0,
-        bad_discr: 0,
-        bad_interval: 0,
-        foreign_discr: 0,
-        bad_ttl: 0,
-      };
       const endpoint = (localIP: string, up: number): EndpointStats => ({
         iface: 'eth0',
         localIP,
         sessions: { admin_down: 0, down: 0, init: 0, up },
-        ...{ tx, rx: 0, rxInvalid: none, unknownPeer: 1, writeErrors: 0, dropped: 0, timeouts: 0, extensions: 0, queued: 0 },
+        ...{ tx, rx: 0, rxInvalid: NOTHING_INVALID, unknownPeer: 1, writeErrors: 0, dropped: 0, timeouts: 0, extensions: 0, queued: 0 },
         transitions: [],
+        localDiagnostics: [],
+        remoteDiagnostics: [],
         handleRx: histogram,
       });
       const stats = engine.stats.bind(engine);

@@ -7,7 +7,7 @@ import { CONVERGENCE_BOUNDS, HANDLE_RX_BOUNDS, DurationHistogram } from '../../t
 import type { EndpointRouteStats, EndpointStats } from '../../ts/engine/engine.js';
 import { ConfigError, LABEL_IFACE, LABEL_LOCAL_IP, Metrics, type Route } from '../../ts/index.js';
 import { type MetricsReading, showMetrics } from '../../ts/manager/metrics-feed.js';
-import { settle, startFake } from './fake-engine.js';
+import { NOTHING_INVALID, settle, startFake } from './fake-engine.js';
 
 /** The series of a scrape by name and labels, and their values. */
 async function scrape(registry: Registry): Promise<Map<string, number>> {
@@ -23,7 +23,7 @@ function endpoint(changes: Partial<EndpointStats> = {}): EndpointStats {
     sessions: { admin_down: 0, down: 1, init: 0, up: 2 },
     tx: 10,
     rx: 9,
-    rxInvalid: { short: 1, bad_version: 0, bad_len: 0, bad_detect_mult: 0, bad_discr: 0, bad_interval: 0, foreign_discr: 0, bad_ttl: 0 },
+    rxInvalid: { ...NOTHING_INVALID, short: 1 },
     unknownPeer: 4,
     writeErrors: 3,
     dropped: 0,
@@ -31,6 +31,8 @@ function endpoint(changes: Partial<EndpointStats> = {}): EndpointStats {
     extensions: 0,
     queued: 5,
     transitions: [{ from: 'up', to: 'down', cause: 'detect_timeout', count: 7 }],
+    localDiagnostics: [],
+    remoteDiagnostics: [],
     handleRx: new DurationHistogram(HANDLE_RX_BOUNDS).stats(),
     ...changes,
   };

@@ -3,13 +3,17 @@ import { isIPv4, isIPv6 } from 'node:net';
 
 export { isIPv4 };
 
-/** The address as a signed number of 32 bits, which V8 stores without an allocation. */
-export function addressToNumber(address: string): number {
+/** An address in few bytes: of IPv4 a signed number of 32 bits, which V8 stores without an allocation; of IPv6 its canonical text. */
+export type PackedAddress = number | string;
+
+/** Packs a valid address; of IPv6, one in canonical form. */
+export function packAddress(address: string): PackedAddress {
   let [number, octet] = [0, 0];
   for (let at = 0; at < address.length; at += 1) {
     const code = address.charCodeAt(at);
     if (code === DOT) [number, octet] = [(number << 8) | octet, 0];
-    else octet = octet * 10 + code - ZERO;
+    else if (code >= ZERO && code <= ZERO + 9) octet = octet * 10 + code - ZERO;
+    else return address;
   }
   return (number << 8) | octet;
 }
@@ -17,12 +21,19 @@ export function addressToNumber(address: string): number {
 const DOT = 46;
 const ZERO = 48;
 
-/** The text of an address from `addressToNumber`. */
-export function addressToText(number: number): string {
-  return `${number >>> 24}.${(number >>> 16) & 255}.${(number >>> 8) & 255}.${number & 255}`;
+/** The text of a packed address. */
+export function addressText(packed: PackedAddress): string {
+  if (typeof packed === 'string') return packed;
+  return `${packed >>> 24}.${(packed >>> 16) & 255}.${(packed >>> 8) & 255}.${packed & 255}`;
 }
 
-/** As `addressToNumber`, but `undefined` if the text is no address in canonical form. One pass, since there may be many. */
+/** The four words of an IPv6 address in canonical form. */
+export function addressWords(canonical: string): [number, number, number, number] {
+  const [a = 0, b = 0, c = 0, d = 0, e = 0, f = 0, g = 0, h = 0] = groupsOf(canonical);
+  return [a * 0x1_0000 + b, c * 0x1_0000 + d, e * 0x1_0000 + f, g * 0x1_0000 + h];
+}
+
+/** The number of an IPv4 address; `undefined` if the text is none in canonical form. One pass, since there may be many. */
 function parseAddress(text: string): number | undefined {
   let [number, octet, digits, dots] = [0, 0, 0, 0];
   for (let at = 0; at < text.length; at += 1) {

@@ -5,7 +5,9 @@
  */
 import type { AddressInfo } from 'node:net';
 
+import type { PackedAddress } from '../base/address.js';
 import type { HistogramStats } from '../metrics/duration-histogram.js';
+import type { BfdSessionOptions } from '../protocol/bfd/options.js';
 import type { InvalidReason } from '../protocol/packet.js';
 import type { SessionReading } from '../protocol/session-status.js';
 import type { DelayBucket } from '../protocol/delay-histogram.js';
@@ -39,8 +41,12 @@ export interface Capabilities {
 
 /** The part of the configuration that an engine needs. */
 export interface EngineOptions {
-  readonly bindIP: string;
+  readonly protocol: 'liveness' | 'bfd';
+  /** One address, or one of IPv4 and one of IPv6. */
+  readonly bindIPs: readonly string[];
   readonly port: number;
+  /** Where multihop sessions listen (RFC 5883 §5); only of BFD. 0 takes a free port. */
+  readonly multihopPort: number;
   readonly minTxFloorUs: number;
   readonly maxTxCeilUs: number;
   readonly backoffMaxUs: number;
@@ -65,6 +71,12 @@ export interface SessionSpec extends SessionTimers {
   readonly localIP: string;
   readonly peerIP: string;
   readonly peerPort: number;
+  /** The peer is several hops away: the session has no interface on the wire. Only of BFD. Default: false. */
+  readonly multihop?: boolean | undefined;
+  /** The least TTL of a received packet. Default: that of the engine's options; of a multihop session any. */
+  readonly minTtl?: number | undefined;
+  /** Only of BFD. Default: active, without authentication. */
+  readonly bfd?: BfdSessionOptions | undefined;
 }
 
 export interface SessionPath {
@@ -108,15 +120,18 @@ export interface SessionRecord {
   readonly lastRxUs: number | undefined;
   /** The least round trip, if it is longer than the detection time. */
   readonly longRoundTripUs: number | undefined;
+  /** The diagnostics sent and received, RFC 5880 §4.1; `undefined` in the liveness protocol. */
+  readonly localDiag?: number | undefined;
+  readonly remoteDiag?: number | undefined;
 }
 
-/** A route of the kernel; addresses are numbers of 32 bits, as `addressToNumber` makes them. */
+/** A route of the kernel. Its addresses are of one family. */
 export interface KernelRoute {
   readonly table: number;
-  readonly destination: number;
+  readonly destination: PackedAddress;
   readonly prefixLength: number;
-  readonly source: number;
-  readonly nextHop: number;
+  readonly source: PackedAddress;
+  readonly nextHop: PackedAddress;
   readonly protocol: number;
   /** 0 is the kernel's default. */
   readonly priority: number;
@@ -208,6 +223,9 @@ export interface EndpointStats {
   readonly queued: number;
   /** Without those that never happened. */
   readonly transitions: readonly TransitionCount[];
+  /** How often a session went Down with each diagnostic sent and received, by its number; empty in the liveness protocol. */
+  readonly localDiagnostics: readonly number[];
+  readonly remoteDiagnostics: readonly number[];
   /** The time to handle one received packet. */
   readonly handleRx: HistogramStats;
 }
@@ -262,6 +280,12 @@ export interface Engine {
   localAddr(): AddressInfo | undefined;
   /** The paths that cannot work on this host at present. */
   checkPaths(paths: readonly SessionPath[]): PathFault[];
+  /**
+   * Opens the sockets of multihop sessions if they are not open. To be called before the first such session is added.
+   *
+   * @throws LivenessError the system's error if an address cannot be bound; the JavaScript engine warns instead
+   */
+  openMultihop(): void;
   /**
    * The sessions, by index, that this engine cannot tell from others, since it does not know the interface of a received packet.
    * Not defined by an engine that can tell all sessions apart.

@@ -9,8 +9,10 @@ import { maxSessions } from './registration-plan.js';
 export function toEngineOptions(config: ResolvedConfig): EngineOptions {
   const { bindIP, port, minTxFloor, maxTxCeil, backoffMax, clientVersion, realtime, netlinker } = config;
   return {
-    bindIP,
+    protocol: 'liveness',
+    bindIPs: [bindIP],
     port,
+    multihopPort: 0,
     minTxFloorUs: toMicros(minTxFloor),
     maxTxCeilUs: toMicros(maxTxCeil),
     backoffMaxUs: toMicros(backoffMax),

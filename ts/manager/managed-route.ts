@@ -1,5 +1,5 @@
 /** One registered route as the manager keeps it. */
-import { addressToNumber, addressToText, parsePrefix } from '../base/address.js';
+import { addressText, packAddress, type PackedAddress, parsePrefix } from '../base/address.js';
 import { formatRouteKey, type Route, routeKey } from '../base/route.js';
 import type { RouteId } from '../engine/engine.js';
 import type { ManagedSession, SessionRoute } from './managed-session.js';
@@ -15,9 +15,9 @@ export class ManagedRoute implements SessionRoute {
   readonly id: RouteId;
   session: ManagedSession;
   readonly table: number;
-  readonly destination: number;
+  readonly destination: PackedAddress;
   readonly prefixLength: number;
-  nextHop: number;
+  nextHop: PackedAddress;
   protocol: number;
   adminDown = false;
   withdrawing = false;
@@ -33,9 +33,9 @@ export class ManagedRoute implements SessionRoute {
     this.id = id;
     this.session = session;
     this.table = route.table;
-    this.destination = addressToNumber(prefix?.address ?? '');
+    this.destination = packAddress(prefix?.address ?? '');
     this.prefixLength = prefix?.length ?? 0;
-    this.nextHop = addressToNumber(route.nextHop);
+    this.nextHop = packAddress(route.nextHop);
     this.protocol = route.protocol;
     this.#priority = route.priority;
     this.#noUninstall = route.noUninstall;
@@ -45,7 +45,7 @@ export class ManagedRoute implements SessionRoute {
     return this.session.iface;
   }
 
-  get source(): number {
+  get source(): PackedAddress {
     return this.session.endpoint.address;
   }
 
@@ -60,9 +60,9 @@ export class ManagedRoute implements SessionRoute {
   get route(): Readonly<Route> {
     const route: Route = {
       table: this.table,
-      dst: `${addressToText(this.destination)}/${this.prefixLength}`,
+      dst: `${addressText(this.destination)}/${this.prefixLength}`,
       src: this.session.localIP,
-      nextHop: addressToText(this.nextHop),
+      nextHop: addressText(this.nextHop),
       protocol: this.protocol,
     };
     if (this.#priority !== undefined) route.priority = this.#priority;
@@ -77,7 +77,7 @@ export class ManagedRoute implements SessionRoute {
 
   /** Whether this route has the key of a route in the same slot. */
   hasKeyOf(iface: string, { src, nextHop }: Readonly<Route>): boolean {
-    return this.iface === iface && this.session.localIP === src && this.nextHop === addressToNumber(nextHop);
+    return this.iface === iface && this.session.localIP === src && this.nextHop === packAddress(nextHop);
   }
 
   /** Registers the route again: everything but its slot may have changed. Cancels a withdrawal. */
@@ -85,7 +85,7 @@ export class ManagedRoute implements SessionRoute {
     this.revision += 1;
     this.#priority = priority;
     this.#noUninstall = noUninstall;
-    this.nextHop = addressToNumber(nextHop);
+    this.nextHop = packAddress(nextHop);
     this.protocol = protocol;
     if (!this.withdrawing && this.session === session) return;
     if (this.withdrawing) this.adminDown = false;

@@ -1,5 +1,5 @@
 /** One session as the manager keeps it, with the routes that depend on it. */
-import { addressToText } from '../base/address.js';
+import { addressText, type PackedAddress } from '../base/address.js';
 import type { Peer } from '../base/route.js';
 import type { SessionId, SessionRecord, SessionSpec } from '../engine/engine.js';
 import type { SessionTimers } from '../protocol/session-core.js';
@@ -17,7 +17,7 @@ export class ManagedSession implements SessionView, SessionSpec {
   readonly id: SessionId;
   readonly endpoint: LocalEndpoint<ManagedSession>;
   /** The peer's address. */
-  readonly address: number;
+  readonly address: PackedAddress;
   peerPort: number;
   timers: SessionTimers;
   up = false;
@@ -29,7 +29,7 @@ export class ManagedSession implements SessionView, SessionSpec {
   /** Most sessions have one route, and need no set for it. */
   #routes: SessionRoute | Set<SessionRoute> | undefined = undefined;
 
-  constructor(id: SessionId, endpoint: LocalEndpoint<ManagedSession>, address: number, peerPort: number, timers: SessionTimers) {
+  constructor(id: SessionId, endpoint: LocalEndpoint<ManagedSession>, address: PackedAddress, peerPort: number, timers: SessionTimers) {
     this.id = id;
     this.endpoint = endpoint;
     this.address = address;
@@ -46,7 +46,7 @@ export class ManagedSession implements SessionView, SessionSpec {
   }
 
   get peerIP(): string {
-    return addressToText(this.address);
+    return addressText(this.address);
   }
 
   get txMinUs(): number {

@@ -1,5 +1,5 @@
 /** What one call of `registerRoutes` or `registerSession` will do: it is checked as a whole first, so that all or nothing is registered. */
-import { addressToNumber, isUnicast } from '../base/address.js';
+import { packAddress, isUnicast } from '../base/address.js';
 import { toMicros } from '../base/clock.js';
 import { codeOf, ConfigError, expected, LivenessError, messageOf, type RouteIssue } from '../base/errors.js';
 import type { SessionTimerOptions } from '../base/intervals.js';
@@ -290,7 +290,7 @@ class RegistrationPlanner {
   /** The session with a peer: the existing one, whose parameters may have to change, or a new one. */
   #session(peer: Peer, desired: SessionParameters, index: number): ManagedSession {
     const endpoint = this.#registry.endpoint(peer.iface, peer.localIP);
-    const address = addressToNumber(peer.peerIP);
+    const address = packAddress(peer.peerIP);
     const session = endpoint.sessions.get(address);
     if (session === undefined) {
       this.#checkLimit();

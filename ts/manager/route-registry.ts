@@ -1,5 +1,5 @@
 /** The registered routes and the sessions that they share, with the indexes that find them. It calls nobody. */
-import { addressToNumber, parsePrefix } from '../base/address.js';
+import { packAddress, type PackedAddress, parsePrefix } from '../base/address.js';
 import type { Peer, Route } from '../base/route.js';
 import type { RouteId, SessionId } from '../engine/engine.js';
 import type { SessionTimers } from '../protocol/session-core.js';
@@ -11,7 +11,7 @@ export class RouteRegistry {
   readonly #endpoints = new Map<string, LocalEndpoint<ManagedSession>>();
   readonly #sessions = new Map<SessionId, ManagedSession>();
   /** By table, prefix length and priority, then by the destination's address. */
-  readonly #slots = new Map<string, Map<number, ManagedRoute>>();
+  readonly #slots = new Map<string, Map<PackedAddress, ManagedRoute>>();
   #lastSessionId: SessionId = 0;
   #lastRouteId: RouteId = 0;
 
@@ -24,7 +24,7 @@ export class RouteRegistry {
   }
 
   session({ iface, localIP, peerIP }: Readonly<Peer>): ManagedSession | undefined {
-    return this.#endpoints.get(endpointKey(iface, localIP))?.sessions.get(addressToNumber(peerIP));
+    return this.#endpoints.get(endpointKey(iface, localIP))?.sessions.get(packAddress(peerIP));
   }
 
   sessionById(id: SessionId): ManagedSession | undefined {
@@ -41,7 +41,7 @@ export class RouteRegistry {
   occupant(route: Readonly<Route>): ManagedRoute | undefined {
     const prefix = parsePrefix(route.dst);
     if (prefix === undefined) return undefined;
-    return this.#slots.get(slotGroup(route.table, prefix.length, route.priority ?? 0))?.get(addressToNumber(prefix.address));
+    return this.#slots.get(slotGroup(route.table, prefix.length, route.priority ?? 0))?.get(packAddress(prefix.address));
   }
 
   /** The local endpoint of an interface and an address. It is kept from its first session to its last. */
@@ -49,7 +49,7 @@ export class RouteRegistry {
     return this.#endpoints.get(endpointKey(iface, localIP)) ?? new LocalEndpoint(iface, localIP);
   }
 
-  addSession(endpoint: LocalEndpoint<ManagedSession>, address: number, peerPort: number, timers: SessionTimers): ManagedSession {
+  addSession(endpoint: LocalEndpoint<ManagedSession>, address: PackedAddress, peerPort: number, timers: SessionTimers): ManagedSession {
     this.#lastSessionId += 1;
     const session = new ManagedSession(this.#lastSessionId, endpoint, address, peerPort, timers);
     if (endpoint.sessions.size === 0) this.#endpoints.set(endpointKey(endpoint.iface, endpoint.localIP), endpoint);
@@ -68,7 +68,7 @@ export class RouteRegistry {
     this.#lastRouteId += 1;
     const managed = new ManagedRoute(this.#lastRouteId, route, session);
     const group = slotGroupOf(managed);
-    const routes = this.#slots.get(group) ?? new Map<number, ManagedRoute>();
+    const routes = this.#slots.get(group) ?? new Map<PackedAddress, ManagedRoute>();
     if (routes.size === 0) this.#slots.set(group, routes);
     routes.set(managed.destination, managed);
     session.addRoute(managed);

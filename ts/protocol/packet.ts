@@ -161,9 +161,23 @@ export class ControlPacket {
   }
 }
 
-/** Why a received packet was dropped: the value of the `reason` label of `control_packets_rx_invalid_total`. */
+/** Why a received packet was dropped: the value of the `reason` label of `control_packets_rx_invalid_total`. Those from `truncated` on only in BFD. */
 export type InvalidReason =
-  'short' | 'bad_version' | 'bad_len' | 'bad_detect_mult' | 'bad_discr' | 'bad_interval' | 'foreign_discr' | 'bad_ttl';
+  | 'short'
+  | 'bad_version'
+  | 'bad_len'
+  | 'bad_detect_mult'
+  | 'bad_discr'
+  | 'bad_interval'
+  | 'foreign_discr'
+  | 'bad_ttl'
+  | 'truncated'
+  | 'multipoint'
+  | 'poll_and_final'
+  | 'zero_peer_discr'
+  | 'unexpected_auth'
+  | 'missing_auth'
+  | 'bad_auth';
 
 /**
  * Reads a received packet: well-formed, with a detection multiplier and a discriminator that are not 0 (RFC 5880 §6.8.6).

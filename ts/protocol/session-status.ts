@@ -63,6 +63,17 @@ export interface SessionReading {
   readonly peerPassive: boolean | undefined;
   /** Bytes 21 to 24 of the last accepted packet; `undefined` before the first, and if all four are zero. */
   readonly peerVersion: VersionBytes | undefined;
+  /** The peer's fields of the last accepted packet, `undefined` before the first. */
+  readonly remoteDetectMult: number | undefined;
+  readonly remoteTxMinUs: number | undefined;
+  readonly remoteRxMinUs: number | undefined;
+  /** The diagnostics sent and received (RFC 5880 §4.1); these and the following only in BFD. */
+  readonly localDiag: number | undefined;
+  readonly remoteDiag: number | undefined;
+  /** A Poll Sequence is in progress. */
+  readonly polling: boolean | undefined;
+  /** The id of the key that signs. */
+  readonly authKeyId: number | undefined;
 }
 
 export function readSession(session: SessionCore, nextDetectScheduledUs: number | undefined): SessionReading {
@@ -83,6 +94,13 @@ export function readSession(session: SessionCore, nextDetectScheduledUs: number 
     txIntervalUs: session.txIntervalUs,
     peerPassive: session.lastRx === undefined ? undefined : peer.passive,
     peerVersion: peer.version.some((byte) => byte !== 0) ? peer.version : undefined,
+    remoteDetectMult: session.lastRx === undefined ? undefined : peer.detectMult,
+    remoteTxMinUs: session.lastRx === undefined ? undefined : peer.txMinUs,
+    remoteRxMinUs: session.lastRx === undefined ? undefined : peer.rxMinUs,
+    localDiag: undefined,
+    remoteDiag: undefined,
+    polling: undefined,
+    authKeyId: undefined,
   };
 }
 

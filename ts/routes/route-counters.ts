@@ -1,5 +1,5 @@
 /** Counters of the routes of a called backend, per local endpoint. The engine counts the routes that it arms. */
-import { addressToText } from '../base/address.js';
+import { addressText, type PackedAddress } from '../base/address.js';
 import type { EndpointRouteStats } from '../engine/engine.js';
 import { CONVERGENCE_BOUNDS, DurationHistogram } from '../metrics/duration-histogram.js';
 import type { RegisteredRoute } from './installer.js';
@@ -17,10 +17,10 @@ class RouteCounts {
   readonly convergenceToDown = new DurationHistogram(CONVERGENCE_BOUNDS);
 }
 
-/** The local endpoint of a route: an interface, and the source address as a number. */
+/** The local endpoint of a route: an interface, and the packed source address. */
 export interface RouteEndpoint {
   readonly iface: string;
-  readonly source: number;
+  readonly source: PackedAddress;
 }
 
 export class RouteCounters {
@@ -63,7 +63,7 @@ export class RouteCounters {
     const known = this.#endpoints.get(key);
     if (known !== undefined) return known.counts;
     const counts = new RouteCounts();
-    this.#endpoints.set(key, { iface, localIP: addressToText(source), counts });
+    this.#endpoints.set(key, { iface, localIP: addressText(source), counts });
     return counts;
   }
 }

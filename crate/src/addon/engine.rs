@@ -11,6 +11,7 @@ use napi_derive::napi;
 use netlink_sys::{Socket, protocols::NETLINK_ROUTE};
 use rustc_hash::FxHashMap;
 
+use crate::addon::auth::NativeAuth;
 use crate::addon::delivery::DeliveryBatch;
 use crate::addon::doorbell::Doorbell;
 use crate::addon::errors::{self, Coded, closed, coded, from_io, from_start};
@@ -89,13 +90,31 @@ impl NativeEngine {
     }
 
     #[napi]
-    pub fn add_sessions(&self, rows: &[u32], interfaces: Vec<String>) -> std::result::Result<(), Coded> {
-        self.send(Command::AddSessions(rows::sessions(rows, interfaces)?))
+    pub fn open_multihop(&self) -> std::result::Result<(), Coded> {
+        let opened = self.ask(Command::OpenMultihop)?;
+        opened.map_err(|errno| {
+            coded(errors::name_of(errno), format!("cannot open the multihop sockets: {}", errno.desc()))
+        })
     }
 
     #[napi]
-    pub fn update_sessions(&self, rows: &[u32], interfaces: Vec<String>) -> std::result::Result<(), Coded> {
-        self.send(Command::UpdateSessions(rows::sessions(rows, interfaces)?))
+    pub fn add_sessions(
+        &self,
+        rows: &[u32],
+        interfaces: Vec<String>,
+        auths: Vec<NativeAuth>,
+    ) -> std::result::Result<(), Coded> {
+        self.send(Command::AddSessions(rows::sessions(rows, interfaces, auths)?))
+    }
+
+    #[napi]
+    pub fn update_sessions(
+        &self,
+        rows: &[u32],
+        interfaces: Vec<String>,
+        auths: Vec<NativeAuth>,
+    ) -> std::result::Result<(), Coded> {
+        self.send(Command::UpdateSessions(rows::sessions(rows, interfaces, auths)?))
     }
 
     #[napi]
@@ -221,7 +240,7 @@ fn driver_options(options: NativeEngineOptions) -> std::result::Result<DriverOpt
     });
     let version = version.transpose()?;
     Ok(DriverOptions {
-        bind: SocketAddrV4::new(address(&options.bind_ip)?, options.port),
+        bind: SocketAddrV4::new(address(options.bind_ips.first().map_or("", String::as_str))?, options.port),
         policy: Policy {
             rules: &ROBUST,
             min_tx_floor_us: options.min_tx_floor_us,

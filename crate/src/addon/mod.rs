@@ -1,6 +1,7 @@
 //! The N-API layer: classes and conversion, no decisions. `ts/engine/native/binding.ts` declares the same types; both sides change
 //! together.
 
+mod auth;
 mod delivery;
 mod doorbell;
 mod engine;

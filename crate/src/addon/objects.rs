@@ -56,9 +56,11 @@ impl From<NativeRealtime> for Realtime {
 
 #[napi(object, object_to_js = false)]
 pub struct NativeEngineOptions {
-    #[napi(js_name = "bindIP")]
-    pub bind_ip: String,
+    pub protocol: String,
+    #[napi(js_name = "bindIPs")]
+    pub bind_ips: Vec<String>,
     pub port: u16,
+    pub multihop_port: u16,
     pub min_tx_floor_us: u32,
     pub max_tx_ceil_us: u32,
     pub backoff_max_us: u32,
@@ -108,6 +110,8 @@ pub struct NativeSessionRecord {
     pub conv_start_us: Option<f64>,
     pub last_rx_us: Option<f64>,
     pub long_round_trip_us: Option<f64>,
+    pub local_diag: Option<u8>,
+    pub remote_diag: Option<u8>,
 }
 
 impl From<SessionRecord> for NativeSessionRecord {
@@ -132,6 +136,8 @@ impl From<SessionRecord> for NativeSessionRecord {
             conv_start_us: newest.and_then(|to| to.conv_start).map(time),
             last_rx_us: newest.and_then(|to| to.last_rx).map(time),
             long_round_trip_us: record.long_round_trip_us.map(number),
+            local_diag: None,
+            remote_diag: None,
         }
     }
 }

@@ -6,7 +6,7 @@ use crate::driver::snapshot::Snapshot;
 use crate::protocol::time::Time;
 
 /// The number of columns in a row.
-const COLUMNS: usize = 16;
+const COLUMNS: usize = 23;
 
 /// The rows, one after another.
 #[derive(Default)]
@@ -25,17 +25,24 @@ impl SnapshotRows {
             session.local_discr.into(),
             session.peer_discr.into(),
             (session.last_down_reason as u32).into(),
-            optional(timestamps.conv_up_start),
-            optional(timestamps.conv_down_start),
-            optional(timestamps.up_since),
-            optional(timestamps.down_since),
-            optional(session.detect_deadline),
-            optional(session.next_detect_scheduled),
-            optional(timestamps.last_updated),
+            time_or_nan(timestamps.conv_up_start),
+            time_or_nan(timestamps.conv_down_start),
+            time_or_nan(timestamps.up_since),
+            time_or_nan(timestamps.down_since),
+            time_or_nan(session.detect_deadline),
+            time_or_nan(session.next_detect_scheduled),
+            time_or_nan(timestamps.last_updated),
             number(session.detect_time_us),
             number(session.tx_interval_us),
-            session.peer_passive.map_or(f64::NAN, |passive| f64::from(u8::from(passive))),
+            or_nan(session.peer_passive.map(u8::from)),
             u32::from_be_bytes(session.peer_version).into(),
+            or_nan(session.remote_detect_mult),
+            or_nan(session.remote_tx_min_us),
+            or_nan(session.remote_rx_min_us),
+            or_nan(session.bfd.map(|bfd| bfd.local_diag as u8)),
+            or_nan(session.bfd.map(|bfd| bfd.remote_diag as u8)),
+            or_nan(session.bfd.map(|bfd| u8::from(bfd.polling))),
+            or_nan(session.bfd.and_then(|bfd| bfd.auth_key_id)),
         ];
         self.0.extend(row);
     }
@@ -45,7 +52,12 @@ impl SnapshotRows {
     }
 }
 
+/// NaN stands for what is not there.
+fn or_nan(value: Option<impl Into<f64>>) -> f64 {
+    value.map_or(f64::NAN, Into::into)
+}
+
 /// NaN stands for a time that has not come.
-fn optional(at: Option<Time>) -> f64 {
+fn time_or_nan(at: Option<Time>) -> f64 {
     at.map_or(f64::NAN, time)
 }

@@ -7,6 +7,7 @@ use crate::driver::snapshot::{EndpointReport, RouteEndpointReport, StatsReport};
 use crate::engine::delay_histogram::DelayHistogram;
 use crate::engine::histogram::Histogram;
 use crate::engine::stats::{EndpointCounters, TransitionCause};
+use crate::protocol::drop_reason::DropReason;
 use crate::protocol::state::State;
 use crate::routes::stats::RouteCounters;
 
@@ -67,6 +68,41 @@ pub struct NativeInvalid {
     pub foreign_discr: f64,
     #[napi(js_name = "bad_ttl")]
     pub bad_ttl: f64,
+    pub truncated: f64,
+    pub multipoint: f64,
+    #[napi(js_name = "poll_and_final")]
+    pub poll_and_final: f64,
+    #[napi(js_name = "zero_peer_discr")]
+    pub zero_peer_discr: f64,
+    #[napi(js_name = "unexpected_auth")]
+    pub unexpected_auth: f64,
+    #[napi(js_name = "missing_auth")]
+    pub missing_auth: f64,
+    #[napi(js_name = "bad_auth")]
+    pub bad_auth: f64,
+}
+
+impl From<&[u64; DropReason::COUNT]> for NativeInvalid {
+    fn from(counts: &[u64; DropReason::COUNT]) -> Self {
+        let of = |why: DropReason| number(counts[why as usize]);
+        Self {
+            short: of(DropReason::Short),
+            bad_version: of(DropReason::Version),
+            bad_len: of(DropReason::Length),
+            bad_detect_mult: of(DropReason::DetectMult),
+            bad_discr: of(DropReason::Discriminator),
+            bad_interval: of(DropReason::Interval),
+            foreign_discr: of(DropReason::ForeignDiscriminator),
+            bad_ttl: of(DropReason::Ttl),
+            truncated: of(DropReason::Truncated),
+            multipoint: of(DropReason::Multipoint),
+            poll_and_final: of(DropReason::PollAndFinal),
+            zero_peer_discr: of(DropReason::ZeroPeerDiscriminator),
+            unexpected_auth: of(DropReason::UnexpectedAuthentication),
+            missing_auth: of(DropReason::MissingAuthentication),
+            bad_auth: of(DropReason::Authentication),
+        }
+    }
 }
 
 #[napi(object, object_from_js = false)]
@@ -85,6 +121,8 @@ pub struct NativeEndpointStats {
     pub extensions: f64,
     pub queued: f64,
     pub transitions: Vec<NativeTransitionCount>,
+    pub local_diagnostics: Vec<f64>,
+    pub remote_diagnostics: Vec<f64>,
     pub handle_rx: NativeHistogram,
 }
 
@@ -92,24 +130,13 @@ impl From<EndpointReport> for NativeEndpointStats {
     fn from(endpoint: EndpointReport) -> Self {
         let counters = endpoint.counters;
         let [admin_down, down, init, up] = counters.sessions.map(number);
-        let [short, bad_version, bad_len, bad_detect_mult, bad_discr, bad_interval, foreign_discr, bad_ttl, ..] =
-            counters.rx_invalid.map(number);
         Self {
             iface: endpoint.interface,
             local_ip: endpoint.local.to_string(),
             sessions: NativeStates { admin_down, down, init, up },
             tx: number(counters.tx),
             rx: number(counters.rx),
-            rx_invalid: NativeInvalid {
-                short,
-                bad_version,
-                bad_len,
-                bad_detect_mult,
-                bad_discr,
-                bad_interval,
-                foreign_discr,
-                bad_ttl,
-            },
+            rx_invalid: (&counters.rx_invalid).into(),
             unknown_peer: number(counters.unknown_peer),
             write_errors: number(counters.write_errors),
             dropped: number(counters.dropped),
@@ -117,6 +144,8 @@ impl From<EndpointReport> for NativeEndpointStats {
             extensions: number(counters.extensions),
             queued: number(counters.queued),
             transitions: transition_counts(&counters),
+            local_diagnostics: Vec::new(),
+            remote_diagnostics: Vec::new(),
             handle_rx: counters.handle_rx.into(),
         }
     }

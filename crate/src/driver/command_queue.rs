@@ -5,10 +5,12 @@ use std::os::fd::{AsFd, BorrowedFd};
 use std::sync::Arc;
 use std::sync::mpsc::Sender;
 
+use nix::errno::Errno;
 use nix::sys::eventfd::{EfdFlags, EventFd};
 
 use crate::driver::snapshot::{SnapshotPage, SnapshotRequest, StatsReport};
 use crate::engine::SessionId;
+use crate::protocol::bfd::options::BfdOptions;
 use crate::protocol::timers::Timers;
 use crate::routes::armed::ArmedRoute;
 use crate::routes::outcome::RouteId;
@@ -29,6 +31,12 @@ pub struct SessionConfig {
     pub peer_port: u16,
     /// Intervals and detection multiplier.
     pub timers: Timers,
+    /// Whether the peer is several hops away (RFC 5883); only of BFD.
+    pub multihop: bool,
+    /// The least TTL of a received packet; `None` takes the default.
+    pub min_ttl: Option<u8>,
+    /// What BFD takes beyond; of no meaning to the liveness protocol.
+    pub bfd: BfdOptions,
 }
 
 /// What the thread is asked to do.
@@ -52,6 +60,8 @@ pub enum Command {
     Retry(Vec<(RouteId, u32)>),
     /// Asks for sessions as they are.
     Snapshots(SnapshotRequest, Sender<SnapshotPage>),
+    /// Opens the sockets of multihop sessions.
+    OpenMultihop(Sender<Result<(), Errno>>),
     /// Asks for all counters.
     Stats(Sender<StatsReport>),
     /// Ends the thread.

@@ -61,6 +61,7 @@ impl Driver {
                 }
                 // Whoever asked may have given up waiting.
                 Command::Snapshots(wanted, answer) => drop(answer.send(SnapshotPage::of(&self.engine, &wanted))),
+                Command::OpenMultihop(answer) => drop(answer.send(Err(Errno::EOPNOTSUPP))),
                 Command::Stats(answer) => drop(answer.send(self.stats())),
                 Command::Close { admin_down } => self.start_closing(now, admin_down),
                 #[cfg(test)]
@@ -82,9 +83,9 @@ impl Driver {
     }
 
     pub(super) fn add_session(&mut self, now: Time, config: SessionConfig) {
-        let SessionConfig { id, interface, local, peer, peer_port, timers } = config;
+        let SessionConfig { id, interface, local, peer, peer_port, timers, min_ttl, .. } = config;
         let path = Path { link: self.links.intern(&interface), local, peer };
-        let spec = SessionSpec { id, path, peer_port, timers, min_ttl: None };
+        let spec = SessionSpec { id, path, peer_port, timers, min_ttl };
         let result = loop {
             let discr = self.engine.draw_discriminator();
             match self.engine.add_session(now, spec, discr) {

@@ -266,6 +266,7 @@ pub(crate) mod tests {
     use super::*;
     use crate::driver::command_queue::SessionConfig;
     use crate::driver::receiving::READS_PER_TURN;
+    use crate::protocol::bfd::options::BfdOptions;
     use crate::protocol::drop_reason::DropReason;
     use crate::protocol::liveness::packet::{ControlPacket, PACKET_LEN};
     use crate::protocol::rules::ROBUST;
@@ -308,6 +309,9 @@ pub(crate) mod tests {
             peer: LOCALHOST.into(),
             peer_port,
             timers: Timers { tx_min_us: 50_000, rx_min_us: 50_000, detect_mult: 3 },
+            multihop: false,
+            min_ttl: None,
+            bfd: BfdOptions::default(),
         }
     }
 

@@ -5,6 +5,7 @@ use std::net::IpAddr;
 use crate::engine::delay_histogram::DelayHistogram;
 use crate::engine::stats::EndpointCounters;
 use crate::engine::{Engine, SessionId};
+use crate::protocol::bfd::diagnostic::Diagnostic;
 use crate::protocol::session::{Session, Timestamps};
 use crate::protocol::state::{DownReason, State};
 use crate::protocol::time::Time;
@@ -76,6 +77,27 @@ pub struct Snapshot {
     pub peer_passive: Option<bool>,
     /// Major, minor, patch, channel of the peer.
     pub peer_version: [u8; 4],
+    /// The peer's detection multiplier; this and its intervals are `None` before the first accepted packet.
+    pub remote_detect_mult: Option<u8>,
+    /// How often the peer wants to send, in microseconds.
+    pub remote_tx_min_us: Option<u32>,
+    /// How often the peer wants to receive at most, in microseconds.
+    pub remote_rx_min_us: Option<u32>,
+    /// What only BFD has.
+    pub bfd: Option<BfdSnapshot>,
+}
+
+/// What a session of BFD has beyond others.
+#[derive(Clone, Copy, Debug)]
+pub struct BfdSnapshot {
+    /// The diagnostic that we send.
+    pub local_diag: Diagnostic,
+    /// The diagnostic that the peer sent last.
+    pub remote_diag: Diagnostic,
+    /// A Poll Sequence is in progress.
+    pub polling: bool,
+    /// The id of the key that signs.
+    pub auth_key_id: Option<u8>,
 }
 
 impl Snapshot {
@@ -93,6 +115,10 @@ impl Snapshot {
             tx_interval_us: session.tx_interval_us(),
             peer_passive: session.last_rx().map(|_| session.peer_is_passive()),
             peer_version: session.peer().details.version,
+            remote_detect_mult: session.last_rx().map(|_| session.peer().detect_mult),
+            remote_tx_min_us: session.last_rx().map(|_| session.peer().tx_min_us),
+            remote_rx_min_us: session.last_rx().map(|_| session.peer().rx_min_us),
+            bfd: None,
         }
     }
 }

@@ -1,6 +1,6 @@
 /** An engine that moves armed routes by itself, slowly and not always; `crate/tests/planner.rs` has the real one. */
 import type { ArmedRoute, RouteArming, RouteOutcome } from '../../../ts/engine/engine.js';
-import { addressToText } from '../../../ts/base/address.js';
+import { addressText } from '../../../ts/base/address.js';
 import { type PlacedRoute, type Route } from '../../../ts/index.js';
 import { formatSlot } from '../../../ts/base/route.js';
 import { FakeEngine } from '../fake-engine.js';
@@ -76,9 +76,9 @@ export class ArmingEngine extends FakeEngine {
     const { table, destination, prefixLength, source, nextHop, protocol, priority } = route;
     const text: Route = {
       table,
-      dst: `${addressToText(destination)}/${prefixLength}`,
-      src: addressToText(source),
-      nextHop: addressToText(nextHop),
+      dst: `${addressText(destination)}/${prefixLength}`,
+      src: addressText(source),
+      nextHop: addressText(nextHop),
       protocol,
       ...(priority === 0 ? {} : { priority }),
     };

@@ -18,6 +18,13 @@ class Counts {
     bad_interval: 0,
     foreign_discr: 0,
     bad_ttl: 0,
+    truncated: 0,
+    multipoint: 0,
+    poll_and_final: 0,
+    zero_peer_discr: 0,
+    unexpected_auth: 0,
+    missing_auth: 0,
+    bad_auth: 0,
   };
   readonly transitions = new Map<string, Writable<TransitionCount>>();
   readonly handleRx = new DurationHistogram(HANDLE_RX_BOUNDS);
@@ -60,6 +67,8 @@ class Counts {
       extensions,
       queued,
       transitions: [...this.transitions.values()].map((transition) => ({ ...transition })),
+      localDiagnostics: [],
+      remoteDiagnostics: [],
       handleRx: this.handleRx.stats(),
     };
   }

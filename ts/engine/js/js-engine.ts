@@ -129,7 +129,9 @@ export class JsEngine implements Engine {
       host: THIS_HOST,
       hasPacketInfo: udp !== undefined,
       open: (receives) =>
-        udp === undefined ? DgramTransport.start(PROTOCOL, options.bindIP, options.port, receives) : new ServiceTransport(udp, receives),
+        udp === undefined
+          ? DgramTransport.start(PROTOCOL, options.bindIPs[0] ?? '', options.port, receives)
+          : new ServiceTransport(udp, receives),
     };
     const engine = await JsEngine.startOn(platform, options, listener);
     const lacking = Object.entries(engine.capabilities).flatMap(([name, has]) => (has === true ? [] : [name]));
@@ -150,6 +152,10 @@ export class JsEngine implements Engine {
       if (!this.#host.hasInterface(iface)) return [{ index, code: 'ERR_NO_SUCH_INTERFACE' }];
       return this.#host.isLocalAddress(localIP) ? [] : [{ index, code: 'EADDRNOTAVAIL' }];
     });
+  }
+
+  openMultihop(): void {
+    this.#assertOpen();
   }
 
   indistinct(specs: readonly SessionSpec[]): number[] {

@@ -1,5 +1,6 @@
 /** The types of the addon. `crate/src/addon/` implements them: change both sides together. */
 import type { EngineOptions, EngineStats, PathFault, RouteOutcome, SessionPath, SessionRecord } from '../engine.js';
+import type { SessionAuth } from '../../protocol/bfd/options.js';
 import type { State } from '../../protocol/state.js';
 import type { LinkQuality, SimulatedHost, SimulatedTimers, SimulatedTransition } from './simulation.js';
 
@@ -15,9 +16,10 @@ export interface Delivery {
 export interface NativeEngineHandle {
   localAddr(): { address: string; port: number } | null;
   checkPaths(paths: readonly SessionPath[]): PathFault[];
+  openMultihop(): void;
   /** `rows.ts` makes the rows. */
-  addSessions(rows: Uint32Array, interfaces: readonly string[]): void;
-  updateSessions(rows: Uint32Array, interfaces: readonly string[]): void;
+  addSessions(rows: Uint32Array, interfaces: readonly string[], auths: readonly SessionAuth[]): void;
+  updateSessions(rows: Uint32Array, interfaces: readonly string[], auths: readonly SessionAuth[]): void;
   removeSessions(ids: readonly number[]): void;
   setAdminDown(ids: readonly number[], down: boolean): void;
   /** `rows.ts` reads the rows. */

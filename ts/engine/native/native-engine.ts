@@ -44,7 +44,7 @@ export class NativeEngine implements Engine {
         this.#deliver();
       });
     } catch (cause) {
-      const where = `${options.bindIP}:${options.port}`;
+      const where = `${options.bindIPs.join(' and ')}, port ${options.port}`;
       throw new LivenessError(codeOf(cause) ?? 'ERR_ENGINE_UNAVAILABLE', `Cannot start on ${where}: ${messageOf(cause)}`, { cause });
     }
     const handle = this.#handle;
@@ -64,14 +64,18 @@ export class NativeEngine implements Engine {
     return this.#open().checkPaths(paths);
   }
 
+  openMultihop(): void {
+    this.#open().openMultihop();
+  }
+
   addSessions(specs: readonly SessionSpec[]): void {
-    const { rows, interfaces } = sessionRows(specs);
-    this.#open().addSessions(rows, interfaces);
+    const { rows, interfaces, auths } = sessionRows(specs);
+    this.#open().addSessions(rows, interfaces, auths);
   }
 
   updateSessions(specs: readonly SessionSpec[]): void {
-    const { rows, interfaces } = sessionRows(specs);
-    this.#open().updateSessions(rows, interfaces);
+    const { rows, interfaces, auths } = sessionRows(specs);
+    this.#open().updateSessions(rows, interfaces, auths);
   }
 
   removeSessions(ids: readonly SessionId[]): void {

@@ -2,36 +2,51 @@
  * Sessions, routes and readings as rows of numbers, for fast calls of the addon. `crate/src/addon/rows.rs` reads the rows,
  * `crate/src/addon/snapshots.rs` writes them: change both sides together.
  */
-import { addressToNumber } from '../../base/address.js';
+import { addressWords, packAddress, type PackedAddress } from '../../base/address.js';
+import type { SessionAuth } from '../../protocol/bfd/options.js';
 import { DownReason, State } from '../../protocol/state.js';
 import type { ArmedRoute, EngineReading, SessionSpec } from '../engine.js';
 
-const SESSION_COLUMNS = 8;
-const ROUTE_COLUMNS = 11;
+const SESSION_COLUMNS = 17;
+const ROUTE_COLUMNS = 20;
+
+const MULTIHOP = 1;
+const PASSIVE = 2;
 
 const NO_UNINSTALL = 1;
 const ADMIN_DOWN = 2;
 const ADOPTED = 4;
 
-/** Sessions, and the names of the interfaces that their rows refer to. */
-export function sessionRows(specs: readonly SessionSpec[]): { rows: Uint32Array; interfaces: string[] } {
+/** The sessions, with the names of interfaces and the keys that their rows refer to by position; keys by the position after it. */
+export interface SessionRows {
+  readonly rows: Uint32Array;
+  readonly interfaces: string[];
+  readonly auths: SessionAuth[];
+}
+
+export function sessionRows(specs: readonly SessionSpec[]): SessionRows {
   const rows = new Uint32Array(specs.length * SESSION_COLUMNS);
-  const numbers = new Map<string, number>();
+  const interfaces = new Map<string, number>();
+  const auths: SessionAuth[] = [];
   let at = 0;
-  for (const { id, iface, localIP, peerIP, peerPort, txMinUs, rxMinUs, detectMult } of specs) {
-    const number = numbers.get(iface) ?? numbers.size;
-    numbers.set(iface, number);
+  for (const { id, iface, localIP, peerIP, peerPort, txMinUs, rxMinUs, detectMult, multihop, minTtl, bfd } of specs) {
+    const number = interfaces.get(iface) ?? interfaces.size;
+    interfaces.set(iface, number);
+    if (bfd?.auth !== undefined) auths.push(bfd.auth);
     rows[at] = id;
     rows[at + 1] = number;
-    rows[at + 2] = addressToNumber(localIP);
-    rows[at + 3] = addressToNumber(peerIP);
-    rows[at + 4] = peerPort;
-    rows[at + 5] = txMinUs;
-    rows[at + 6] = rxMinUs;
-    rows[at + 7] = detectMult;
+    writeAddress(rows, at + 2, packAddress(localIP));
+    writeAddress(rows, at + 6, packAddress(peerIP));
+    rows[at + 10] = peerPort;
+    rows[at + 11] = txMinUs;
+    rows[at + 12] = rxMinUs;
+    rows[at + 13] = detectMult;
+    rows[at + 14] = (multihop === true ? MULTIHOP : 0) | (bfd?.passive === true ? PASSIVE : 0);
+    rows[at + 15] = minTtl ?? 0;
+    rows[at + 16] = bfd?.auth === undefined ? 0 : auths.length;
     at += SESSION_COLUMNS;
   }
-  return { rows, interfaces: [...numbers.keys()] };
+  return { rows, interfaces: [...interfaces.keys()], auths };
 }
 
 /** Routes to arm. */
@@ -43,19 +58,32 @@ export function routeRows(routes: readonly ArmedRoute[], adopted: boolean): Uint
     rows[at + 1] = sessionId;
     rows[at + 2] = generation;
     rows[at + 3] = route.table;
-    rows[at + 4] = route.destination;
-    rows[at + 5] = route.prefixLength;
-    rows[at + 6] = route.source;
-    rows[at + 7] = route.nextHop;
-    rows[at + 8] = route.protocol;
-    rows[at + 9] = route.priority;
-    rows[at + 10] = (noUninstall ? NO_UNINSTALL : 0) | (adminDown ? ADMIN_DOWN : 0) | (adopted ? ADOPTED : 0);
+    writeAddress(rows, at + 4, route.destination);
+    rows[at + 8] = route.prefixLength;
+    writeAddress(rows, at + 9, route.source);
+    writeAddress(rows, at + 13, route.nextHop);
+    rows[at + 17] = route.protocol;
+    rows[at + 18] = route.priority;
+    rows[at + 19] = (noUninstall ? NO_UNINSTALL : 0) | (adminDown ? ADMIN_DOWN : 0) | (adopted ? ADOPTED : 0);
     at += ROUTE_COLUMNS;
   }
   return rows;
 }
 
-const SNAPSHOT_COLUMNS = 16;
+/** RFC 4291 §2.5.5.2: the third word of an IPv6 address that stands for an IPv4 address. */
+const MAPPED_IPV4 = 0xffff;
+
+/** Four words; an IPv4 address as the IPv6 address that stands for it. */
+function writeAddress(rows: Uint32Array, at: number, address: PackedAddress): void {
+  if (typeof address === 'number') {
+    rows[at + 2] = MAPPED_IPV4;
+    rows[at + 3] = address;
+  } else {
+    rows.set(addressWords(address), at);
+  }
+}
+
+const SNAPSHOT_COLUMNS = 23;
 
 /** In the order of the addon's numbers. */
 const STATES = [State.AdminDown, State.Down, State.Init, State.Up] as const;
@@ -99,31 +127,31 @@ class SnapshotRow implements EngineReading {
   }
 
   get convUpStartUs(): number | undefined {
-    return this.#time(5);
+    return this.#optional(5);
   }
 
   get convDownStartUs(): number | undefined {
-    return this.#time(6);
+    return this.#optional(6);
   }
 
   get upSinceUs(): number | undefined {
-    return this.#time(7);
+    return this.#optional(7);
   }
 
   get downSinceUs(): number | undefined {
-    return this.#time(8);
+    return this.#optional(8);
   }
 
   get detectDeadlineUs(): number | undefined {
-    return this.#time(9);
+    return this.#optional(9);
   }
 
   get nextDetectScheduledUs(): number | undefined {
-    return this.#time(10);
+    return this.#optional(10);
   }
 
   get lastUpdatedUs(): number | undefined {
-    return this.#time(11);
+    return this.#optional(11);
   }
 
   get detectTimeUs(): number {
@@ -135,22 +163,51 @@ class SnapshotRow implements EngineReading {
   }
 
   get peerPassive(): boolean | undefined {
-    const passive = this.#column(14);
-    return Number.isNaN(passive) ? undefined : passive !== 0;
+    const passive = this.#optional(14);
+    return passive === undefined ? undefined : passive !== 0;
   }
 
   get peerVersion(): EngineReading['peerVersion'] {
     return versionOf(this.#column(15));
   }
 
+  get remoteDetectMult(): number | undefined {
+    return this.#optional(16);
+  }
+
+  get remoteTxMinUs(): number | undefined {
+    return this.#optional(17);
+  }
+
+  get remoteRxMinUs(): number | undefined {
+    return this.#optional(18);
+  }
+
+  get localDiag(): number | undefined {
+    return this.#optional(19);
+  }
+
+  get remoteDiag(): number | undefined {
+    return this.#optional(20);
+  }
+
+  get polling(): boolean | undefined {
+    const polling = this.#optional(21);
+    return polling === undefined ? undefined : polling !== 0;
+  }
+
+  get authKeyId(): number | undefined {
+    return this.#optional(22);
+  }
+
   #column(column: number): number {
     return this.#rows[this.#at + column] ?? NaN;
   }
 
-  /** A time that has not come is NaN. */
-  #time(column: number): number | undefined {
-    const micros = this.#column(column);
-    return Number.isNaN(micros) ? undefined : micros;
+  /** What is not there is NaN. */
+  #optional(column: number): number | undefined {
+    const value = this.#column(column);
+    return Number.isNaN(value) ? undefined : value;
   }
 }
 
