@@ -69,7 +69,16 @@ fn deletes_go_before_looks_and_looks_before_adds_also_where_an_add_was_queued_fi
     let arm = |planner: &mut RoutePlanner, id: u32, generation, session, view, adopted| {
         let route = KernelRoute { destination: IpAddr::V4(Ipv4Addr::from(0x0A09_0000 + id)), ..ROUTE };
         let (id, session) = (RouteId(id), SessionId(session));
-        let armed = ArmedRoute { id, session, generation, route, no_uninstall: false, admin_down: false, adopted };
+        let armed = ArmedRoute {
+            id,
+            session,
+            generation,
+            route,
+            no_uninstall: false,
+            admin_down: false,
+            keep_on_peer_admin_down: false,
+            adopted,
+        };
         planner.arm(armed, SCOPE, view, NOW);
     };
     arm(&mut planner, 1, 1, 1, UP, false);

@@ -1,14 +1,19 @@
 //! What the thread does when it is asked to.
 
+use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 
 use nix::errno::Errno;
 
-use crate::driver::Driver;
 use crate::driver::command_queue::{Command, SessionConfig};
+use crate::driver::driven::Driven;
 use crate::driver::snapshot::SnapshotPage;
-use crate::engine::stats::LocalEndpoint;
+use crate::driver::{Driver, Receiver};
+use crate::engine::stats::{LinkId, LocalEndpoint};
 use crate::engine::{AddError, Path, SessionSpec};
+use crate::net::outlet::Outlet as _;
+use crate::net::socket;
+use crate::net::socket_address::Family;
 use crate::protocol::time::Time;
 use crate::routes::armed::ArmedRoute;
 use crate::routes::kernel_route::{RouteError, SystemError};
@@ -18,7 +23,7 @@ use crate::system::clock;
 use crate::system::problem::Problem;
 use crate::system::realtime;
 
-impl Driver {
+impl<P: Driven> Driver<P> {
     pub(super) fn run_commands(&mut self) {
         for command in self.commands.take() {
             let now = clock::now();
@@ -33,11 +38,17 @@ impl Driver {
                 Command::UpdateSessions(configs) => {
                     for config in configs {
                         self.engine.update_session(now, config.id, config.timers, config.peer_port);
+                        self.engine.update_options(now, config.id, P::options(config.bfd, 0));
                     }
                 }
                 Command::RemoveSessions(ids) => {
                     for id in ids {
-                        if let Some(link) = self.engine.remove_session(id) {
+                        let source = self.engine.source(id);
+                        let unused = self.engine.remove_session(id);
+                        if let Some((address, port)) = source {
+                            self.release_port(Family::of(address), port);
+                        }
+                        if let Some(link) = unused {
                             self.links.forget(link);
                         }
                     }
@@ -61,7 +72,7 @@ impl Driver {
                 }
                 // Whoever asked may have given up waiting.
                 Command::Snapshots(wanted, answer) => drop(answer.send(SnapshotPage::of(&self.engine, &wanted))),
-                Command::OpenMultihop(answer) => drop(answer.send(Err(Errno::EOPNOTSUPP))),
+                Command::OpenMultihop(answer) => drop(answer.send(self.open_multihop())),
                 Command::Stats(answer) => drop(answer.send(self.stats())),
                 Command::Close { admin_down } => self.start_closing(now, admin_down),
                 #[cfg(test)]
@@ -83,20 +94,66 @@ impl Driver {
     }
 
     pub(super) fn add_session(&mut self, now: Time, config: SessionConfig) {
-        let SessionConfig { id, interface, local, peer, peer_port, timers, min_ttl, .. } = config;
-        let path = Path { link: self.links.intern(&interface), local, peer };
+        let SessionConfig { id, interface, local, peer, peer_port, timers, multihop, min_ttl, bfd } = config;
+        let family = Family::of(peer);
+        let source_port = match self.claim_port(family) {
+            Ok(port) => port,
+            Err(errno) => return self.refuse_session(&interface, local, peer, errno.desc()),
+        };
+        // RFC 5883 §4: a multihop session has no interface; its packets may have crossed any number of routers.
+        let link = if multihop { LinkId::OTHER } else { self.links.intern(&interface) };
+        let min_ttl = if multihop { Some(min_ttl.unwrap_or(0)) } else { min_ttl };
+        let path = Path { link, local, peer };
         let spec = SessionSpec { id, path, peer_port, timers, min_ttl };
         let result = loop {
             let discr = self.engine.draw_discriminator();
-            match self.engine.add_session(now, spec, discr) {
+            match self.engine.add_session_with(now, spec, P::options(bfd.clone(), source_port), discr) {
                 Err(AddError::DiscriminatorTaken) => {}
                 result => break result,
             }
         };
         if let Err(error) = result {
-            let message = format!("the session {interface} {local} -> {peer} was not started: {error}");
-            self.mailbox.put_warning(Problem { code: "ERR_SESSION_REFUSED".into(), message });
+            self.release_port(family, source_port);
+            self.refuse_session(&interface, local, peer, &error.to_string());
         }
+    }
+
+    fn refuse_session(&self, interface: &str, local: IpAddr, peer: IpAddr, reason: &str) {
+        let message = format!("the session {interface} {local} -> {peer} was not started: {reason}");
+        self.mailbox.put_warning(Problem { code: "ERR_SESSION_REFUSED".into(), message });
+    }
+
+    fn claim_port(&mut self, family: Family) -> nix::Result<u16> {
+        let sender = self.senders.iter_mut().find(|sender| sender.outlet.serves(family));
+        sender.ok_or(Errno::EAFNOSUPPORT)?.outlet.claim_port(family)
+    }
+
+    fn release_port(&mut self, family: Family, port: u16) {
+        if let Some(sender) = self.senders.iter_mut().find(|sender| sender.outlet.serves(family)) {
+            sender.outlet.release_port(family, port);
+        }
+    }
+
+    /// Opens the sockets of multihop sessions, all or none. Does nothing where they are open.
+    fn open_multihop(&mut self) -> nix::Result<()> {
+        if self.receivers.iter().any(|receiver| receiver.is_multihop) {
+            return Ok(());
+        }
+        let addresses = self.addresses.iter().map(|address| SocketAddr::new(*address, self.multihop_port));
+        let sockets = addresses.map(|address| {
+            let socket = socket::bind_receiver::<P>(address, self.engine.most_sessions())?;
+            socket.tell_ttl()?;
+            Ok(socket)
+        });
+        let sockets = sockets.collect::<nix::Result<Vec<_>>>()?;
+        for socket in sockets {
+            self.waiter.add_socket(&socket)?;
+            self.receivers.push(Receiver { socket, is_multihop: true });
+        }
+        if self.socket_filter.is_attached() {
+            self.attach_filter();
+        }
+        Ok(())
     }
 
     fn arm(&mut self, now: Time, routes: Vec<ArmedRoute>) {

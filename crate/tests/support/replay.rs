@@ -213,7 +213,8 @@ impl Replay {
                     _ => panic!("a step that receives has a packet or bytes"),
                 };
                 let arrival = step.arrival_us.map_or(now, Time::from_micros);
-                self.engine.handle_datagram(now, Datagram { arrival, path: PATH, ttl: None, bytes: &bytes });
+                self.engine
+                    .handle_datagram(now, Datagram { arrival, path: PATH, ttl: None, min_ttl: 0, bytes: &bytes });
             }
             Action::Run => {}
             Action::AdminDown => self.engine.admin_down(now, ID),

@@ -243,7 +243,10 @@ fn bfd_options() -> impl Strategy<Value = [BfdOptions; 2]> {
         if are_reversed {
             others.reverse();
         }
-        [BfdOptions { role: one, keys: keys.into() }, BfdOptions { role: two, keys: others.into() }]
+        [
+            BfdOptions { role: one, keys: keys.into(), source_port: 0 },
+            BfdOptions { role: two, keys: others.into(), source_port: 0 },
+        ]
     })
 }
 

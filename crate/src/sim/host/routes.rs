@@ -37,6 +37,7 @@ impl<P: SimulatedProtocol> Host<P> {
             generation: 1,
             route,
             no_uninstall: kind.no_uninstall,
+            keep_on_peer_admin_down: false,
             admin_down: false,
             adopted: false,
         };
