@@ -188,3 +188,132 @@ fn unarmed(id: RouteId, generation: u32, at: Time, result: Result<(), RouteError
     let op = if gone { RouteOp::None } else { RouteOp::Add };
     RouteOutcome { id, generation, op, result, at, duration_us: 0, gone, installed: false, restore_at: None }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::net::{Ipv4Addr, Ipv6Addr, UdpSocket as StdSocket};
+    use std::time::Duration;
+
+    use nix::sys::socket::{setsockopt, sockopt};
+
+    use super::*;
+    use crate::driver::DriverOptions;
+    use crate::driver::command_queue::CommandQueue;
+    use crate::driver::tests::{config, mailbox, options, peer};
+    use crate::engine::SessionId;
+    use crate::protocol::bfd::Bfd;
+    use crate::protocol::bfd::packet::BfdPacket;
+    use crate::protocol::bfd::rules::RFC5880;
+    use crate::protocol::policy::Policy;
+    use crate::protocol::state::State;
+    use crate::protocol::{Header, Protocol as _};
+    use crate::system::realtime::Realtime;
+
+    const LOCALHOST: Ipv4Addr = Ipv4Addr::LOCALHOST;
+
+    fn bfd_driver(addresses: Vec<IpAddr>) -> Driver<Bfd> {
+        let Policy { min_tx_floor_us, max_tx_ceil_us, backoff_max_us, .. } = options().policy;
+        let options = DriverOptions {
+            addresses,
+            port: 0,
+            multihop_port: 0,
+            policy: Policy {
+                rules: &RFC5880,
+                min_tx_floor_us,
+                max_tx_ceil_us,
+                backoff_max_us,
+                require_discriminator: false,
+                min_ttl: Bfd::MIN_TTL,
+                identity: None,
+            },
+            max_sessions: 100,
+            arming_policy: options().arming_policy,
+            realtime: Realtime::default(),
+        };
+        Driver::new(options, Arc::new(CommandQueue::new().unwrap()), mailbox()).unwrap()
+    }
+
+    /// What a peer that has received `heard` says next.
+    fn reply(heard: &BfdPacket, state: State, poll: bool) -> BfdPacket {
+        let header = Header { state, local_discr: 77, peer_discr: heard.header.local_discr, ..heard.header };
+        BfdPacket { header, poll, is_final: false, ..*heard }
+    }
+
+    #[test]
+    fn over_either_family_a_poll_is_answered_in_the_turn_that_reads_it_from_the_port_of_the_session() {
+        let locals: [IpAddr; 2] = [LOCALHOST.into(), Ipv6Addr::LOCALHOST.into()];
+        let mut driver = bfd_driver(locals.to_vec());
+        for (local, id) in locals.into_iter().zip(1..) {
+            let socket =
+                driver.receivers.iter().find(|receiver| receiver.socket.family() == Family::of(local)).unwrap();
+            let to = socket.socket.local_addr().unwrap();
+            let peer = StdSocket::bind((local, 0)).unwrap();
+            peer.set_read_timeout(Some(Duration::from_secs(5))).unwrap();
+            match local {
+                IpAddr::V4(_) => peer.set_ttl(255).unwrap(),
+                IpAddr::V6(_) => setsockopt(&peer, sockopt::Ipv6Ttl, &255).unwrap(),
+            }
+            let peer_port = peer.local_addr().unwrap().port();
+            driver.add_session(
+                clock::now(),
+                SessionConfig { id: SessionId(id), local, peer: local, ..config(peer_port, "lo") },
+            );
+            let mut bytes = [0; 64];
+            let mut hear = |driver: &mut Driver<Bfd>| {
+                driver.turn().unwrap();
+                let (length, from) = peer.recv_from(&mut bytes).unwrap();
+                (BfdPacket::unmarshal(&bytes[..length]).unwrap(), from.port())
+            };
+            let (first, source_port) = hear(&mut driver);
+            assert_eq!((first.header.state, source_port >= 49_152), (State::Down, true));
+            peer.send_to(&reply(&first, State::Init, true).marshal(), to).unwrap();
+            let (answer, port) = hear(&mut driver);
+            assert!(answer.is_final && !answer.poll, "{answer:?}");
+            assert_eq!((answer.header.state, port), (State::Up, source_port));
+        }
+    }
+
+    #[test]
+    fn a_multihop_session_hears_packets_with_any_ttl_on_a_port_of_its_own_and_one_without_registration_is_an_unknown_peer()
+     {
+        let mut driver = bfd_driver(vec![LOCALHOST.into()]);
+        driver.open_multihop().unwrap();
+        driver.open_multihop().unwrap();
+        assert_eq!(driver.receivers.len(), 2, "it is opened once");
+        let to = driver.receivers[1].socket.local_addr().unwrap();
+        let peer = peer();
+        let peer_port = peer.local_addr().unwrap().port();
+        let unknown =
+            BfdPacket::unmarshal(&[0x20, 0x40, 3, 24, 0, 0, 0, 9, 0, 0, 0, 0, 0, 0, 0, 9, 0, 0, 0, 9, 0, 0, 0, 0])
+                .unwrap();
+        peer.send_to(&unknown.marshal(), to).unwrap();
+        driver.turn().unwrap();
+        driver.add_session(clock::now(), SessionConfig { multihop: true, ..config(peer_port, "nosuch0") });
+        driver.turn().unwrap();
+        let mut bytes = [0; 64];
+        let length = peer.recv(&mut bytes).unwrap();
+        let first = BfdPacket::unmarshal(&bytes[..length]).unwrap();
+        peer.send_to(&reply(&first, State::Down, false).marshal(), to).unwrap();
+        driver.turn().unwrap();
+        assert_eq!(driver.engine.session(SessionId(1)).unwrap().0.state(), State::Init);
+        assert_eq!(driver.engine.stats().iter().map(|(_, counters)| counters.unknown_peer).sum::<u64>(), 1);
+    }
+
+    #[test]
+    fn the_port_of_a_session_is_given_back_with_it() {
+        let mut driver = bfd_driver(vec![LOCALHOST.into()]);
+        driver.add_session(clock::now(), config(9, "lo"));
+        assert_eq!(driver.senders[0].outlet.open(), 1);
+        driver.commands.put(Command::RemoveSessions(vec![SessionId(1)]));
+        driver.run_commands();
+        assert_eq!(driver.senders[0].outlet.open(), 0);
+    }
+
+    #[test]
+    fn a_driver_of_both_families_has_one_port() {
+        let driver = bfd_driver(vec![LOCALHOST.into(), Ipv6Addr::LOCALHOST.into()]);
+        let ports = driver.receivers.iter().map(|receiver| receiver.socket.local_addr().unwrap().port());
+        let ports: Vec<u16> = ports.collect();
+        assert_eq!((ports.len(), ports[0]), (2, ports[1]));
+    }
+}

@@ -367,7 +367,7 @@ pub(crate) mod tests {
         }
     }
 
-    fn peer() -> StdSocket {
+    pub(crate) fn peer() -> StdSocket {
         let peer = StdSocket::bind((LOCALHOST, 0)).unwrap();
         peer.set_read_timeout(Some(Duration::from_secs(5))).unwrap();
         peer

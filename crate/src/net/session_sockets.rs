@@ -170,3 +170,89 @@ impl SessionSockets {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::net::{Ipv4Addr, Ipv6Addr, UdpSocket as StdSocket};
+    use std::os::fd::AsRawFd;
+    use std::time::Duration;
+
+    use nix::sys::socket::{MsgFlags, recv};
+
+    use super::*;
+    use crate::net::socket::bind_receiver;
+    use crate::protocol::bfd::Bfd;
+
+    fn sockets(most: usize) -> SessionSockets {
+        let addresses = [Ipv4Addr::LOCALHOST.into(), Ipv6Addr::LOCALHOST.into()];
+        SessionSockets { most, ..SessionSockets::new(&addresses, 255, 0xC0) }
+    }
+
+    fn packet(to: SocketAddr, source_port: u16) -> Outgoing<[u8; 24]> {
+        Outgoing { bytes: [7; 24], destination: to, source: to.ip(), source_port, ifindex: 0 }
+    }
+
+    #[test]
+    fn each_session_of_either_family_sends_from_a_port_of_its_own_in_the_range_of_rfc_5881() {
+        let mut sockets = sockets(100);
+        for (family, local) in [(Family::V4, "127.0.0.1"), (Family::V6, "::1")] {
+            let peer = StdSocket::bind((local, 0)).unwrap();
+            peer.set_read_timeout(Some(Duration::from_secs(5))).unwrap();
+            let ports: Vec<u16> = (0..5).map(|_| sockets.claim(family).unwrap()).collect();
+            assert!(ports.windows(2).all(|pair| pair[1] < pair[0]), "from the top down: {ports:?}");
+            assert!(ports.iter().all(|port| *port >= FIRST_PORT));
+            for port in [ports[0], ports[4], ports[0]] {
+                let mut refused = Vec::new();
+                sockets.send(&[packet(peer.local_addr().unwrap(), port)], |_, errno| refused.push(errno));
+                assert_eq!(refused, []);
+                let (length, from) = peer.recv_from(&mut [0; 64]).unwrap();
+                assert_eq!((length, from.port()), (24, port));
+            }
+        }
+    }
+
+    #[test]
+    fn a_port_that_another_program_holds_is_left_alone() {
+        let first = sockets(100).claim(Family::V4).unwrap();
+        let _holder = StdSocket::bind((Ipv4Addr::LOCALHOST, first)).unwrap();
+        assert!(sockets(100).claim(Family::V4).unwrap() < first);
+    }
+
+    #[test]
+    fn sessions_share_ports_evenly_where_no_more_sockets_may_be_opened() {
+        let mut sockets = sockets(2);
+        let ports: Vec<u16> = (0..4).map(|_| sockets.claim(Family::V4).unwrap()).collect();
+        assert_eq!(sockets.open(), 2);
+        let uses = |port: u16| ports.iter().filter(|other| **other == port).count();
+        assert_eq!((uses(ports[0]), uses(ports[1])), (2, 2));
+        // A port stays while any of its sessions uses it.
+        sockets.release(Family::V4, ports[0]);
+        assert_eq!(sockets.open(), 2);
+        sockets.release(Family::V4, ports[0]);
+        assert_eq!(sockets.open(), 1);
+        assert!(!ports.contains(&sockets.claim(Family::V4).unwrap()), "a port rests before it is used again");
+        assert_eq!(
+            SessionSockets::new(&[Ipv4Addr::LOCALHOST.into()], 1, 0).claim(Family::V6),
+            Err(Errno::EAFNOSUPPORT)
+        );
+    }
+
+    #[test]
+    fn packets_leave_with_ttl_255_and_what_comes_to_a_source_port_is_dropped() {
+        let mut sockets = sockets(100);
+        for (family, local) in [(Family::V4, "127.0.0.1:0"), (Family::V6, "[::1]:0")] {
+            let mut receiver = bind_receiver::<Bfd>(local.parse().unwrap(), 1).unwrap();
+            receiver.tell_ttl().unwrap();
+            let to = receiver.local_addr().unwrap();
+            let port = sockets.claim(family).unwrap();
+            sockets.send(&[packet(to, port)], |_, errno| panic!("{errno}"));
+            assert_eq!(receiver.receive().unwrap(), 1);
+            let received = receiver.received().next().unwrap();
+            assert_eq!((received.ttl, received.source.port(), received.local), (Some(255), port, to.ip()));
+            StdSocket::bind((to.ip(), 0)).unwrap().send_to(&[1; 24], (to.ip(), port)).unwrap();
+            let index = usize::from(LAST_PORT - port);
+            let socket = sockets.families[family as usize].as_ref().unwrap().by_port[index].as_ref().unwrap();
+            assert_eq!(recv(socket.fd.as_raw_fd(), &mut [0; 64], MsgFlags::empty()), Err(Errno::EAGAIN));
+        }
+    }
+}
