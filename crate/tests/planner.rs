@@ -5,7 +5,7 @@ mod planner_bench;
 
 use std::net::{IpAddr, Ipv4Addr};
 
-use planner_bench::{Bench, DOWN, DOWN_PASSIVE, NOW, ROUTE, SCOPE, UP, answered};
+use planner_bench::{Bench, DOWN, DOWN_BY_PEER, DOWN_PASSIVE, NOW, ROUTE, SCOPE, UP, answered};
 use route_liveness::engine::SessionId;
 use route_liveness::routes::armed::{ArmedRoute, ArmingPolicy, SessionView};
 use route_liveness::routes::kernel_route::{KernelRoute, Presence, RouteError, SystemError};
@@ -46,6 +46,23 @@ fn a_route_that_must_stay_is_added_and_never_deleted() {
     bench.disarm(true);
     let (asked, outcomes) = bench.run_with(Presence::Present);
     assert!(asked.is_empty() && outcomes.iter().any(|outcome| outcome.gone));
+}
+
+#[test]
+fn a_route_that_is_kept_on_an_admin_down_of_the_peer_stays_until_its_session_goes_down_for_another_reason() {
+    let keep = |route: &mut ArmedRoute| route.keep_on_peer_admin_down = true;
+    let mut bench = Bench::new();
+    bench.arm(keep, DOWN_BY_PEER);
+    assert!(bench.run().is_empty(), "what was not there is not added");
+    bench.arm(keep, UP);
+    assert_eq!(bench.run(), ["add"]);
+    bench.session(DOWN_BY_PEER);
+    assert!(bench.run().is_empty());
+    bench.session(DOWN);
+    assert_eq!(bench.run(), ["delete"]);
+    let mut bench = Bench::installed();
+    bench.session(DOWN_BY_PEER);
+    assert_eq!(bench.run(), ["delete"]);
 }
 
 #[test]

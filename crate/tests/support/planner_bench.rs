@@ -20,6 +20,8 @@ pub(crate) const DOWN: SessionView =
     SessionView { up: false, peer_passive: false, peer_admin_down: false, conv_start: None };
 pub(crate) const DOWN_PASSIVE: SessionView =
     SessionView { up: false, peer_passive: true, peer_admin_down: false, conv_start: None };
+pub(crate) const DOWN_BY_PEER: SessionView =
+    SessionView { up: false, peer_passive: false, peer_admin_down: true, conv_start: None };
 pub(crate) const SCOPE: LocalEndpoint =
     LocalEndpoint { link: LinkId(1), local: IpAddr::V4(Ipv4Addr::new(10, 0, 0, 1)) };
 pub(crate) const ROUTE: KernelRoute = KernelRoute {
