@@ -328,8 +328,8 @@ function sharedError(peer: Peer, differing: readonly string[]): ConfigError {
 }
 
 function multihopChangeError({ peer, multihop }: ManagedSession): ConfigError {
-  const [is, becomes] = multihop ? ['several hops', 'one'] : ['one hop', 'several'];
-  return multihopError(`The session (${formatPeer(peer)}) is of ${is}, and cannot become one of ${becomes}: withdraw it first`);
+  const [is, how] = multihop ? ['multihop', 'without'] : ['single-hop', 'with'];
+  return multihopError(`The session (${formatPeer(peer)}) is ${is}: withdraw it before it is registered ${how} \`multihop\``);
 }
 
 function multihopError(message: string): ConfigError {
