@@ -2,9 +2,10 @@
 import { addressText, type PackedAddress } from '../base/address.js';
 import type { Peer } from '../base/route.js';
 import type { SessionId, SessionRecord, SessionSpec } from '../engine/engine.js';
-import type { SessionTimers } from '../protocol/session-core.js';
+import type { BfdSessionOptions } from '../protocol/bfd/options.js';
 import type { RegisteredRoute, SessionView } from '../routes/installer.js';
 import type { LocalEndpoint } from './local-endpoint.js';
+import type { SessionParameters } from './session-parameters.js';
 
 /** A route that depends on a session. */
 export interface SessionRoute extends RegisteredRoute {
@@ -18,8 +19,7 @@ export class ManagedSession implements SessionView, SessionSpec {
   readonly endpoint: LocalEndpoint<ManagedSession>;
   /** The peer's address. */
   readonly address: PackedAddress;
-  peerPort: number;
-  timers: SessionTimers;
+  parameters: SessionParameters;
   up = false;
   lastTransition: SessionView['lastTransition'] = undefined;
   peerPassive = false;
@@ -29,12 +29,11 @@ export class ManagedSession implements SessionView, SessionSpec {
   /** Most sessions have one route, and need no set for it. */
   #routes: SessionRoute | Set<SessionRoute> | undefined = undefined;
 
-  constructor(id: SessionId, endpoint: LocalEndpoint<ManagedSession>, address: PackedAddress, peerPort: number, timers: SessionTimers) {
+  constructor(id: SessionId, endpoint: LocalEndpoint<ManagedSession>, address: PackedAddress, parameters: SessionParameters) {
     this.id = id;
     this.endpoint = endpoint;
     this.address = address;
-    this.peerPort = peerPort;
-    this.timers = timers;
+    this.parameters = parameters;
   }
 
   get iface(): string {
@@ -49,16 +48,32 @@ export class ManagedSession implements SessionView, SessionSpec {
     return addressText(this.address);
   }
 
+  get peerPort(): number {
+    return this.parameters.peerPort;
+  }
+
   get txMinUs(): number {
-    return this.timers.txMinUs;
+    return this.parameters.txMinUs;
   }
 
   get rxMinUs(): number {
-    return this.timers.rxMinUs;
+    return this.parameters.rxMinUs;
   }
 
   get detectMult(): number {
-    return this.timers.detectMult;
+    return this.parameters.detectMult;
+  }
+
+  get multihop(): boolean {
+    return this.parameters.multihop;
+  }
+
+  get minTtl(): number | undefined {
+    return this.parameters.minTtl;
+  }
+
+  get bfd(): BfdSessionOptions | undefined {
+    return this.parameters.bfd;
   }
 
   get peer(): Readonly<Peer> {

@@ -6,13 +6,14 @@ import { formatRoute, type Peer } from '../base/route.js';
 import type { RouteOperation } from '../routes/installer.js';
 import type { Transition } from './transitions.js';
 
-/** Warnings of the engine that are warnings of the process where there is no logger: the manager is slower than configured. */
-const PROCESS_WARNINGS: ReadonlySet<string> = new Set(['ERR_ENGINE_UNAVAILABLE', 'ERR_REALTIME_REFUSED']);
+/** Warnings that are warnings of the process where there is no logger: the manager does less than one may expect. */
+const PROCESS_WARNINGS: ReadonlySet<string> = new Set(['ERR_ENGINE_UNAVAILABLE', 'ERR_REALTIME_REFUSED', 'ERR_PASSIVE_ROLE']);
 
 export class ManagerLog {
   /** For the parts of the manager that write lines of their own. */
   readonly logger: Logger;
   readonly #hasLogger: boolean;
+  #hasWarnedOfPassiveRole = false;
 
   /** @throws ConfigError if the user's logger makes no child */
   constructor(logger: Logger | undefined) {
@@ -20,10 +21,18 @@ export class ManagerLog {
     this.#hasLogger = logger !== undefined;
   }
 
-  /** A warning of the engine. */
+  /** A warning that has a code. */
   warning(code: string, message: string): void {
     if (!this.#hasLogger && PROCESS_WARNINGS.has(code)) warnProcess(code, message);
     this.logger.warn({ code }, message);
+  }
+
+  /** Once per manager: that both ends of a session are passive cannot be noticed. */
+  passiveRole(): void {
+    if (this.#hasWarnedOfPassiveRole) return;
+    this.#hasWarnedOfPassiveRole = true;
+    const message = 'sessions with `passive` send nothing before their peer does: if the peer is passive too, they never come up';
+    this.warning('ERR_PASSIVE_ROLE', message);
   }
 
   transition({ peer, from, to, reason, cause, count, localStall, silence }: Transition): void {

@@ -55,7 +55,7 @@ export interface MetricsReading {
   readonly queueLength: number;
   readonly sendBufferBytes: number;
   readonly sendBufferFull: number;
-  /** By the address that the socket is bound to: a failed read belongs to no interface. */
+  /** By the first address that the manager is bound to: a failed read belongs to no interface. */
   readonly readErrors: Readonly<Record<string, number>>;
   readonly peers: readonly PeerReading[];
 }
