@@ -24,7 +24,7 @@ export interface ScenarioKey {
 /** The options of a BFD session. */
 export interface ScenarioOptions {
   readonly passive?: boolean;
-  readonly auth?: { readonly type: AuthType; readonly keys: readonly ScenarioKey[] };
+  readonly auth?: { readonly type: AuthType; readonly keys: readonly ScenarioKey[] } | undefined;
 }
 
 /** A packet of a BFD peer. `sign` adds a section of a key, with a sequence number. */
