@@ -5,7 +5,7 @@ import type { AddressInfo } from 'node:net';
 
 import { monotonicNow, toMicros } from '../../base/clock.js';
 import { codeOf, LivenessError, messageOf } from '../../base/errors.js';
-import type { Protocol } from '../../protocol/protocol.js';
+import type { Header, Protocol } from '../../protocol/protocol.js';
 import { bindingIfAny } from '../native/load.js';
 import type { Path, Transmit } from './engine-core.js';
 import { SendBufferShare, sendBufferToAskFor } from './send-buffer.js';
@@ -20,7 +20,7 @@ const WILDCARD = '0.0.0.0';
 export class DgramTransport implements Transport {
   /** Node does not report drops. */
   readonly dropped = 0;
-  readonly #protocol: Protocol;
+  readonly #protocol: Protocol<Header>;
   readonly #bindIP: string;
   readonly #listener: TransportListener;
   readonly #sockets = new Map<string, Socket>();
@@ -35,7 +35,7 @@ export class DgramTransport implements Transport {
   #portChoice: Promise<void> | undefined;
   #closed = false;
 
-  private constructor(protocol: Protocol, bindIP: string, port: number, listener: TransportListener) {
+  private constructor(protocol: Protocol<Header>, bindIP: string, port: number, listener: TransportListener) {
     this.#protocol = protocol;
     this.#bindIP = bindIP;
     this.#port = port;
@@ -43,7 +43,7 @@ export class DgramTransport implements Transport {
   }
 
   /** @throws LivenessError the system's error where the address cannot be bound */
-  static async start(protocol: Protocol, bindIP: string, port: number, listener: TransportListener): Promise<DgramTransport> {
+  static async start(protocol: Protocol<Header>, bindIP: string, port: number, listener: TransportListener): Promise<DgramTransport> {
     const transport = new DgramTransport(protocol, bindIP, port, listener);
     if (bindIP === WILDCARD) return transport;
     const socket = transport.#bind(bindIP);

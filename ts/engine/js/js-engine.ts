@@ -7,9 +7,12 @@ import type { AddressInfo } from 'node:net';
 import { LONGEST_WAIT_MS, toMicros } from '../../base/clock.js';
 import { type Environment, SYSTEM, type Timer } from '../../base/environment.js';
 import { closedError } from '../../base/errors.js';
+import { BFD } from '../../protocol/bfd/bfd.js';
+import { RFC5880 } from '../../protocol/bfd/rules.js';
 import { NO_VERSION } from '../../protocol/client-version.js';
-import { Xorshift32 } from '../../protocol/jitter.js';
+import { type Random, Xorshift32 } from '../../protocol/jitter.js';
 import { LIVENESS } from '../../protocol/liveness.js';
+import type { Header } from '../../protocol/protocol.js';
 import { ROBUST } from '../../protocol/rules.js';
 import { readSession } from '../../protocol/session-status.js';
 import { MOST_ROUNDS } from '../../protocol/timeline.js';
@@ -35,9 +38,6 @@ import { ServiceTransport } from './service-transport.js';
 import { toRecord } from './session-records.js';
 import type { Transport, TransportListener } from './transport.js';
 
-/** The protocol that all sessions speak. */
-const PROTOCOL = LIVENESS;
-
 /** The longest AdminDown announcement when the engine closes. */
 const ADMIN_DOWN_MAX_US = 3_000_000;
 
@@ -60,7 +60,7 @@ export class JsEngine implements Engine {
   readonly kind = 'js';
   readonly capabilities: Capabilities;
   readonly arming = undefined;
-  readonly #core: EngineCore;
+  readonly #core: EngineCore<Header>;
   readonly #counters = new EndpointCounters();
   readonly #listener: EngineListener;
   readonly #warnings: EngineWarnings;
@@ -85,11 +85,8 @@ export class JsEngine implements Engine {
   #ended = false;
 
   private constructor(options: EngineOptions, listener: EngineListener, { environment, host, hasPacketInfo }: Platform) {
-    const { minTxFloorUs, maxTxCeilUs, backoffMaxUs, requireDiscriminator, clientVersion, passive, maxSessions } = options;
-    const identity = passive || clientVersion !== undefined ? { passive, version: clientVersion ?? NO_VERSION } : undefined;
     const random = new Xorshift32(environment.randomWord());
-    const policy = { protocol: PROTOCOL, rules: ROBUST, minTxFloorUs, maxTxCeilUs, backoffMaxUs, requireDiscriminator, identity };
-    this.#core = new EngineCore(policy, maxSessions, () => random.next(), this.#counters);
+    this.#core = coreOf(options, () => random.next(), this.#counters);
     this.#environment = environment;
     this.#host = host;
     this.#listener = listener;
@@ -130,7 +127,7 @@ export class JsEngine implements Engine {
       hasPacketInfo: udp !== undefined,
       open: (receives) =>
         udp === undefined
-          ? DgramTransport.start(PROTOCOL, options.bindIPs[0] ?? '', options.port, receives)
+          ? DgramTransport.start(LIVENESS, options.bindIPs[0] ?? '', options.port, receives)
           : new ServiceTransport(udp, receives),
     };
     const engine = await JsEngine.startOn(platform, options, listener);
@@ -429,6 +426,19 @@ export class JsEngine implements Engine {
   #assertOpen(): void {
     if (this.#closing !== undefined) throw closedError();
   }
+}
+
+/** The core of the protocol that all sessions of the engine speak. */
+function coreOf(options: EngineOptions, random: Random, counters: EndpointCounters): EngineCore<Header> {
+  const { minTxFloorUs, maxTxCeilUs, backoffMaxUs, requireDiscriminator, clientVersion, passive, maxSessions } = options;
+  const limits = { minTxFloorUs, maxTxCeilUs, backoffMaxUs };
+  if (options.protocol === 'bfd') {
+    // RFC 5880 §6.8.6 accepts a Down that names nobody in every state.
+    const policy = { protocol: BFD, rules: RFC5880, ...limits, requireDiscriminator: false, identity: undefined };
+    return new EngineCore(policy, maxSessions, random, counters);
+  }
+  const identity = passive || clientVersion !== undefined ? { passive, clientVersion: clientVersion ?? NO_VERSION } : undefined;
+  return new EngineCore({ protocol: LIVENESS, rules: ROBUST, ...limits, requireDiscriminator, identity }, maxSessions, random, counters);
 }
 
 /** The caller may reuse a specification after the call. */
