@@ -4,6 +4,7 @@ export { type CloseOptions, type ManagerConfig, type RealtimeOptions, type Resol
 export type { RegisterOptions, RegisterSessionOptions } from './manager/register-options.js';
 export type { AuthKeyOptions, AuthOptions } from './manager/session-auth.js';
 export type { AuthType, AuthVariant } from './protocol/bfd/options.js';
+export { Diagnostic, type WireDiagnostic } from './protocol/bfd/diagnostic.js';
 export type { Capabilities, InvalidReason, EndpointRouteStats, EndpointStats, TransitionCause, TransitionCount } from './engine/engine.js';
 export { ConfigError, type ConfigIssue, LivenessError, type LivenessErrorCode, type RouteIssue, RoutesError } from './base/errors.js';
 export type { HistogramStats } from './metrics/duration-histogram.js';
