@@ -88,7 +88,7 @@ describe('a random configuration', () => {
         const { started, failure } = await outcomeOf({ ...config, metricsRegistry: registry });
         expect(failure).toBeUndefined();
         if (started !== undefined) expectWhole(started);
-        expect(registry.getMetricsAsArray()).toHaveLength(27);
+        expect(registry.getMetricsAsArray()).toHaveLength(28);
       }),
       { numRuns: 100 },
     );

@@ -49,6 +49,8 @@ export class FakeEngine implements Engine {
   readonly sessions = new Map<SessionId, SessionSpec & { state: State; adminDown: boolean }>();
   readonly calls: string[] = [];
   readonly faults: { iface?: string; localIP?: string; code: PathFault['code'] }[] = [];
+  /** What the readings of all sessions have beside their states. */
+  reading: Partial<EngineReading> = {};
   /** What opening the sockets of multihop sessions throws. */
   multihopError: Error | undefined;
   closedWith: { adminDown: boolean } | undefined;
@@ -120,6 +122,7 @@ export class FakeEngine implements Engine {
         remoteDiag: undefined,
         polling: undefined,
         authKeyId: undefined,
+        ...this.reading,
       }));
   }
 

@@ -82,8 +82,10 @@ function splitPrefix(text: string): Prefix {
   return { address, length: String(length) === digits ? length : NaN };
 }
 
-/** The family of a valid address. */
-export function familyOf(address: string): 'IPv4' | 'IPv6' {
+export type AddressFamily = 'IPv4' | 'IPv6';
+
+/** The family of a valid address or prefix. */
+export function familyOf(address: string): AddressFamily {
   return looksLikeIPv6(address) ? 'IPv6' : 'IPv4';
 }
 

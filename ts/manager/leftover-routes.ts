@@ -1,4 +1,5 @@
 /** The routes that a previous process left in the backend: adopt the registered ones, delete the others. */
+import { type AddressFamily, familyOf } from '../base/address.js';
 import { codeOf, ConfigError, expected, messageOf, RoutesError } from '../base/errors.js';
 import { readGuarded } from '../base/guard.js';
 import type { Logger } from '../base/logger.js';
@@ -25,6 +26,8 @@ export interface LeftoverRoutesDependencies {
   readonly installer: RouteInstaller;
   readonly registry: RouteRegistry;
   readonly log: Logger;
+  /** Of the addresses that the manager is bound to. */
+  readonly families: ReadonlySet<AddressFamily>;
   /** @throws LivenessError `ERR_CLOSED` */
   readonly assertOpen: () => void;
 }
@@ -87,7 +90,12 @@ export class LeftoverRoutes {
     if (issues.length > 0) throw new ConfigError(issues);
     const listed = await calls.list(() => listRoutes(backend, protocol));
     assertOpen();
-    return listed.filter(({ route }) => route.table === table && parseDestination(route.dst) !== undefined);
+    return listed.filter(({ route }) => route.table === table && this.#canBeOurs(route.dst));
+  }
+
+  /** A manager that is bound to one family can have left no route of the other. */
+  #canBeOurs(dst: string): boolean {
+    return parseDestination(dst) !== undefined && this.#dependencies.families.has(familyOf(dst));
   }
 
   /** Deletes a route. If its slot was registered meanwhile the deletion may have hit the new route: its installer checks. */

@@ -3,6 +3,7 @@ import { addressText, type PackedAddress } from '../base/address.js';
 import type { Peer } from '../base/route.js';
 import type { SessionId, SessionRecord, SessionSpec } from '../engine/engine.js';
 import type { BfdSessionOptions } from '../protocol/bfd/options.js';
+import { DownReason } from '../protocol/state.js';
 import type { RegisteredRoute, SessionView } from '../routes/installer.js';
 import type { LocalEndpoint } from './local-endpoint.js';
 import type { SessionParameters } from './session-parameters.js';
@@ -23,6 +24,7 @@ export class ManagedSession implements SessionView, SessionSpec {
   up = false;
   lastTransition: SessionView['lastTransition'] = undefined;
   peerPassive = false;
+  isPeerAdminDown = false;
   adminDown = false;
   /** Registered by itself: the session runs although no route depends on it. */
   isRegistered = false;
@@ -72,6 +74,10 @@ export class ManagedSession implements SessionView, SessionSpec {
     return this.parameters.minTtl;
   }
 
+  get keepsOnPeerAdminDown(): boolean {
+    return this.parameters.keepsOnPeerAdminDown;
+  }
+
   get bfd(): BfdSessionOptions | undefined {
     return this.parameters.bfd;
   }
@@ -111,9 +117,11 @@ export class ManagedSession implements SessionView, SessionSpec {
 
   /** Takes all of a record that decides about routes of a called backend. The engine itself decides about armed routes. */
   apply(record: SessionRecord): void {
-    const { count, peerPassive, convStartUs, atUs } = record;
+    const { count, to, reason, peerPassive, convStartUs, atUs } = record;
     this.peerPassive = peerPassive ?? this.peerPassive;
     this.applyState(record);
+    // `reason` is that of the last Down: from there to the next Up, or to a Down for another reason, it stays.
+    if (count > 0) this.isPeerAdminDown = to !== 'up' && reason === DownReason.RemoteAdmin;
     if (count > 0 && convStartUs !== undefined) this.lastTransition = { startUs: convStartUs, atUs };
   }
 }

@@ -1,5 +1,6 @@
 /** What a manager writes to the log. Without a logger, what must not go unnoticed is a warning of the process. */
 import { messageOf } from '../base/errors.js';
+import { definedOf } from '../base/fields.js';
 import { warnProcess } from '../base/guard.js';
 import { componentLogger, type Logger } from '../base/logger.js';
 import { formatRoute, type Peer } from '../base/route.js';
@@ -35,9 +36,10 @@ export class ManagerLog {
     this.warning('ERR_PASSIVE_ROLE', message);
   }
 
-  transition({ peer, from, to, reason, cause, count, localStall, silence }: Transition): void {
-    const fields = { ...peer, from, to, reason, cause, count, localStall, ...(silence === undefined ? {} : { silence }) };
-    if (to === 'down' && from !== 'admin_down') this.logger.warn(fields, `session went from ${from} to ${to} (${reason})`);
+  transition(transition: Transition): void {
+    const { peer, from, to, reason, cause, count, localStall, silence, localDiag, remoteDiag } = transition;
+    const fields = { ...peer, from, to, reason, cause, count, localStall, ...definedOf({ silence, localDiag, remoteDiag }) };
+    if (to === 'down' && from !== 'admin_down') this.logger.warn(fields, `session went from ${from} to ${to} (${whyOf(transition)})`);
     else this.logger.info(fields, `session went from ${from} to ${to}`);
   }
 
@@ -71,4 +73,11 @@ export class ManagerLog {
     this.logger.error({ err: error }, message);
     if (!this.#hasLogger && !heard) warnProcess('ERR_ENGINE_STOPPED', message);
   }
+}
+
+/** The reason of a Down; in BFD with what both ends say of it. */
+function whyOf({ reason, localDiag, remoteDiag }: Transition): string {
+  const sent = localDiag === undefined ? [] : [`diagnostic sent: ${localDiag}`];
+  const received = remoteDiag === undefined ? [] : [`received: ${remoteDiag}`];
+  return [reason, ...sent, ...received].join(', ');
 }

@@ -1,4 +1,5 @@
 /** Registers and withdraws routes, and starts, changes and ends their sessions. */
+import { familyOf } from '../base/address.js';
 import { closedError, codeOf, LivenessError, messageOf, RoutesError, toError } from '../base/errors.js';
 import type { Environment } from '../base/environment.js';
 import type { Logger } from '../base/logger.js';
@@ -7,6 +8,7 @@ import { TIMED_OUT, within } from '../base/timeout.js';
 import type { Engine } from '../engine/engine.js';
 import type { RouteInstaller } from '../routes/installer.js';
 import { BackendCalls } from './backend-calls.js';
+import { boundAddresses } from './bound-addresses.js';
 import type { ResolvedConfig } from './config.js';
 import { LeftoverRoutes } from './leftover-routes.js';
 import type { ManagedRoute } from './managed-route.js';
@@ -54,7 +56,8 @@ export class RouteManager {
     this.#calls = new BackendCalls(config.routeTimeout, environment);
     const { registry } = this;
     this.#planContext = { registry, config, parameters: new ParameterSource(config), engine };
-    this.leftovers = new LeftoverRoutes({ backend: config.netlinker, calls: this.#calls, installer, registry, log, assertOpen });
+    const families = new Set(boundAddresses(config).map(familyOf));
+    this.leftovers = new LeftoverRoutes({ backend: config.netlinker, calls: this.#calls, installer, registry, log, families, assertOpen });
   }
 
   /**
