@@ -275,12 +275,12 @@ export class EngineCore<P extends Header = ControlPacket> implements TimelineLis
 
   /** Whether a session between the same addresses exists on another interface. */
   hasElsewhere({ iface, localIP, peerIP }: Path): boolean {
-    return this.#between(localIP, peerIP)?.some(({ path }) => path.iface !== iface) === true;
+    return this.#between(localIP, peerIP)?.some(({ path }) => path.iface !== iface && path.iface !== '') === true;
   }
 
   /** The path of the latest session between two addresses, on any interface. */
   pathBetween(localIP: string, peerIP: string): Path | undefined {
-    return this.#between(localIP, peerIP)?.at(-1)?.path;
+    return this.#between(localIP, peerIP)?.findLast(({ path }) => path.iface !== '')?.path;
   }
 
   /** A session, and when its detection is checked next. */

@@ -36,6 +36,7 @@ import type {
 import { EngineWarnings } from './engine-warnings.js';
 import { ServiceTransport } from './service-transport.js';
 import { toRecord } from './session-records.js';
+import { checkTtls, copyOf } from './session-specs.js';
 import type { Transport, TransportListener } from './transport.js';
 
 /** The longest AdminDown announcement when the engine closes. */
@@ -127,7 +128,7 @@ export class JsEngine implements Engine {
       hasPacketInfo: udp !== undefined,
       open: (receives) =>
         udp === undefined
-          ? DgramTransport.start(LIVENESS, options.bindIPs[0] ?? '', options.port, receives)
+          ? DgramTransport.start(options.protocol === 'bfd' ? BFD : LIVENESS, options, receives)
           : new ServiceTransport(udp, receives),
     };
     const engine = await JsEngine.startOn(platform, options, listener);
@@ -153,6 +154,7 @@ export class JsEngine implements Engine {
 
   openMultihop(): void {
     this.#assertOpen();
+    this.#transport.openMultihop();
   }
 
   indistinct(specs: readonly SessionSpec[]): number[] {
@@ -164,12 +166,15 @@ export class JsEngine implements Engine {
       interfaces.set(key, iface);
       return iface !== path.iface || this.#core.hasElsewhere(path);
     };
-    for (const spec of this.#notStarted.values()) isTaken(spec);
-    return specs.flatMap((spec, index) => (isTaken(spec) ? [index] : []));
+    // Packets of multihop sessions come to another port.
+    for (const spec of this.#notStarted.values()) if (spec.multihop !== true) isTaken(spec);
+    return specs.flatMap((spec, index) => (spec.multihop !== true && isTaken(spec) ? [index] : []));
   }
 
+  /** @throws LivenessError `ERR_ENGINE_UNAVAILABLE` if a session has a least TTL, which Node cannot check */
   addSessions(specs: readonly SessionSpec[]): void {
     this.#assertOpen();
+    checkTtls(specs);
     this.#ownInterfaces.clear();
     const isIdle = this.#notStarted.size === 0;
     for (const spec of specs) this.#notStarted.set(spec.id, copyOf(spec));
@@ -195,25 +200,22 @@ export class JsEngine implements Engine {
     const spec = this.#notStarted.get(id);
     if (spec === undefined) return;
     this.#notStarted.delete(id);
-    const { iface, localIP, peerIP, peerPort, txMinUs, rxMinUs, detectMult } = spec;
-    this.#transport.open(localIP);
-    this.#core.addSession(
-      this.#nowUs(),
-      id,
-      { iface, localIP, peerIP },
-      peerPort,
-      { txMinUs, rxMinUs, detectMult },
-      this.#newDiscriminator(),
-    );
+    const { localIP, peerIP, peerPort, txMinUs, rxMinUs, detectMult } = spec;
+    const path = { iface: spec.multihop === true ? '' : spec.iface, localIP, peerIP };
+    this.#transport.open(id, path);
+    const timers = { txMinUs, rxMinUs, detectMult };
+    this.#core.addSession(this.#nowUs(), id, path, peerPort, timers, this.#newDiscriminator(), spec.bfd);
   }
 
   updateSessions(specs: readonly SessionSpec[]): void {
     this.#assertOpen();
+    checkTtls(specs);
     const now = this.#nowUs();
     for (const spec of specs) {
-      const { id, txMinUs, rxMinUs, detectMult, peerPort } = spec;
+      const { id, txMinUs, rxMinUs, detectMult, peerPort, bfd } = spec;
       if (this.#notStarted.has(id)) this.#notStarted.set(id, copyOf(spec));
       this.#core.updateSession(now, id, { txMinUs, rxMinUs, detectMult }, peerPort);
+      this.#core.updateOptions(now, id, bfd);
     }
     this.#scheduleTurn();
   }
@@ -226,6 +228,7 @@ export class JsEngine implements Engine {
       if (removed === undefined) continue;
       this.#discriminators.delete(removed.session.localDiscr);
       this.#core.removeSession(id);
+      this.#transport.end(id);
     }
     this.#scheduleTurn();
     this.#transport.retain((localIP) => this.#isUsed(localIP));
@@ -339,8 +342,8 @@ export class JsEngine implements Engine {
   }
 
   /** If the transport does not know the interface, takes that of the latest session between the addresses. */
-  #pathOf(localIP: string, peerIP: string, iface: string): Path {
-    if (iface !== '') return { iface, localIP, peerIP };
+  #pathOf(localIP: string, peerIP: string, iface: string | undefined): Path {
+    if (iface !== undefined) return { iface, localIP, peerIP };
     return this.#core.pathBetween(localIP, peerIP) ?? { iface: this.#interfaceOf(localIP), localIP, peerIP };
   }
 
@@ -439,9 +442,4 @@ function coreOf(options: EngineOptions, random: Random, counters: EndpointCounte
   }
   const identity = passive || clientVersion !== undefined ? { passive, clientVersion: clientVersion ?? NO_VERSION } : undefined;
   return new EngineCore({ protocol: LIVENESS, rules: ROBUST, ...limits, requireDiscriminator, identity }, maxSessions, random, counters);
-}
-
-/** The caller may reuse a specification after the call. */
-function copyOf({ id, iface, localIP, peerIP, peerPort, txMinUs, rxMinUs, detectMult }: SessionSpec): SessionSpec {
-  return { id, iface, localIP, peerIP, peerPort, txMinUs, rxMinUs, detectMult };
 }

@@ -1,7 +1,7 @@
 /** The rule set of BFD. */
 import type { Rules } from '../rules.js';
 
-/** The rules of BFD (RFC 5880). Its state table reads none of them; the session reads the others. */
+/** The rules of BFD sessions (RFC 5880). Their state table reads none of them. A `Session` speaks the liveness protocol, and takes others. */
 export const RFC5880: Rules = Object.freeze({
   name: 'rfc5880',
   learnsFromEveryPacket: true,
