@@ -65,14 +65,6 @@ export class Bird implements PeerDaemon {
     this.#child = undefined;
   }
 
-  adminDown(): void {
-    this.#ask('disable', 'bfd1');
-  }
-
-  adminUp(): void {
-    this.#ask('enable', 'bfd1');
-  }
-
   async close(): Promise<void> {
     await this.kill();
     rmSync(this.#folder, { recursive: true, force: true });

@@ -26,6 +26,10 @@ interface Peer {
 
 export class Frr implements PeerDaemon {
   readonly name = 'FRR';
+  readonly admin = {
+    down: (): void => this.#configureAll(['shutdown']),
+    up: (): void => this.#configureAll(['no shutdown']),
+  };
   readonly #lab: Lab;
   readonly #host: Host;
   readonly #folder = mkdtempSync(join(tmpdir(), 'rl-frr-'));
@@ -67,7 +71,7 @@ export class Frr implements PeerDaemon {
   }
 
   change(neighbours: Neighbours): Promise<void> {
-    for (const path of neighbours.paths) this.#configure(path, timerLines(neighbours));
+    this.#configureAll(timerLines(neighbours));
     return Promise.resolve();
   }
 
@@ -75,14 +79,6 @@ export class Frr implements PeerDaemon {
     await end(this.#bfdd);
     this.#bfdd = undefined;
     rmSync(this.#file('bfdd.vty'), { force: true });
-  }
-
-  adminDown(): void {
-    for (const path of this.#paths) this.#configure(path, ['shutdown']);
-  }
-
-  adminUp(): void {
-    for (const path of this.#paths) this.#configure(path, ['no shutdown']);
   }
 
   async close(): Promise<void> {
@@ -102,8 +98,8 @@ export class Frr implements PeerDaemon {
     return `peer ${ours}${ours.includes(':') ? ` local-address ${theirs}` : ''} interface ${this.#host.iface}`;
   }
 
-  #configure(path: BfdPath, lines: readonly string[]): void {
-    this.#ask('configure terminal', 'bfd', this.#selector(path), ...lines);
+  #configureAll(lines: readonly string[]): void {
+    for (const path of this.#paths) this.#ask('configure terminal', 'bfd', this.#selector(path), ...lines);
   }
 
   #ask(...commands: string[]): string {

@@ -36,8 +36,7 @@ export interface PeerDaemon {
   change(neighbours: Neighbours): Promise<void>;
   /** Ends it as a crash would. */
   kill(): Promise<void>;
-  /** Takes all its sessions out of service, and back. */
-  adminDown(): void;
-  adminUp(): void;
+  /** Takes all its sessions out of service, which it tells its peers, and back; not there where it cannot. */
+  readonly admin?: { down(): void; up(): void };
   close(): Promise<void>;
 }

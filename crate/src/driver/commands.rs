@@ -10,7 +10,7 @@ use crate::driver::driven::Driven;
 use crate::driver::snapshot::SnapshotPage;
 use crate::driver::{Driver, Receiver};
 use crate::engine::stats::{LinkId, LocalEndpoint};
-use crate::engine::{AddError, Path, SessionSpec};
+use crate::engine::{AddError, Path, SessionId, SessionSpec};
 use crate::net::outlet::Outlet as _;
 use crate::net::socket;
 use crate::net::socket_address::Family;
@@ -42,16 +42,7 @@ impl<P: Driven> Driver<P> {
                     }
                 }
                 Command::RemoveSessions(ids) => {
-                    for id in ids {
-                        let source = self.engine.source(id);
-                        let unused = self.engine.remove_session(id);
-                        if let Some((address, port)) = source {
-                            self.release_port(Family::of(address), port);
-                        }
-                        if let Some(link) = unused {
-                            self.links.forget(link);
-                        }
-                    }
+                    ids.into_iter().for_each(|id| self.remove_session(id));
                 }
                 Command::AdminDown(ids) => ids.into_iter().for_each(|id| self.engine.admin_down(now, id)),
                 Command::AdminUp(ids) => ids.into_iter().for_each(|id| self.engine.admin_up(now, id)),
@@ -101,9 +92,9 @@ impl<P: Driven> Driver<P> {
             Err(errno) => return self.refuse_session(&interface, local, peer, errno.desc()),
         };
         // RFC 5883 §4: a multihop session has no interface; its packets may have crossed any number of routers.
-        let link = if multihop { LinkId::OTHER } else { self.links.intern(&interface) };
+        let link = self.links.intern(&interface);
         let min_ttl = if multihop { Some(min_ttl.unwrap_or(0)) } else { min_ttl };
-        let path = Path { link, local, peer };
+        let path = Path { link: if multihop { LinkId::OTHER } else { link }, local, peer };
         let spec = SessionSpec { id, path, peer_port, timers, min_ttl };
         let result = loop {
             let discr = self.engine.draw_discriminator();
@@ -115,6 +106,22 @@ impl<P: Driven> Driver<P> {
         if let Err(error) = result {
             self.release_port(family, source_port);
             self.refuse_session(&interface, local, peer, &error.to_string());
+        } else if multihop {
+            self.multihop_links.insert(id, link);
+        }
+    }
+
+    fn remove_session(&mut self, id: SessionId) {
+        let source = self.engine.source(id);
+        self.multihop_links.remove(&id);
+        let unused = self.engine.remove_session(id);
+        if let Some((address, port)) = source {
+            self.release_port(Family::of(address), port);
+        }
+        if let Some(link) = unused
+            && !self.multihop_links.values().any(|used| *used == link)
+        {
+            self.links.forget(link);
         }
     }
 
@@ -174,7 +181,8 @@ impl<P: Driven> Driver<P> {
         }
         if let Some(route_worker) = &self.route_worker {
             route_worker.arm(routes.into_iter().map(|mut route| {
-                let endpoint = self.engine.endpoint(route.session).unwrap_or(LocalEndpoint::OTHER);
+                let mut endpoint = self.engine.endpoint(route.session).unwrap_or(LocalEndpoint::OTHER);
+                endpoint.link = self.multihop_links.get(&route.session).copied().unwrap_or(endpoint.link);
                 route.route.interface = self.links.index(endpoint.link).unwrap_or(0);
                 // A session that is Up already converged for the routes that it had then.
                 (route, endpoint, self.view(route.session, None))
@@ -200,7 +208,6 @@ mod tests {
     use crate::driver::DriverOptions;
     use crate::driver::command_queue::CommandQueue;
     use crate::driver::tests::{config, mailbox, options, peer};
-    use crate::engine::SessionId;
     use crate::protocol::bfd::Bfd;
     use crate::protocol::bfd::packet::BfdPacket;
     use crate::protocol::bfd::rules::RFC5880;

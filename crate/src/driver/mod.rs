@@ -17,6 +17,7 @@ use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 
 use nix::errno::Errno;
+use rustc_hash::FxHashMap;
 
 use crate::driver::command_queue::CommandQueue;
 use crate::driver::driven::Driven;
@@ -24,6 +25,7 @@ use crate::driver::drop_reporter::DropReporter;
 use crate::driver::mailbox::Mailbox;
 use crate::driver::snapshot::StatsReport;
 use crate::driver::waiter::{QUIET_US, Source, Waiter};
+use crate::engine::stats::LinkId;
 use crate::engine::{Engine, Event, SessionId};
 use crate::net::arrival::Arrivals;
 use crate::net::cells::BATCH;
@@ -96,6 +98,8 @@ pub(crate) struct Driver<P: Driven> {
     receivers: Vec<Receiver>,
     senders: Vec<Sender<P>>,
     links: Links,
+    /// The interfaces of multihop sessions: their routes lead over them, their packets have none.
+    multihop_links: FxHashMap<SessionId, LinkId>,
     commands: Arc<CommandQueue>,
     mailbox: Arc<Mailbox>,
     arming_policy: ArmingPolicy,
@@ -148,6 +152,7 @@ impl<P: Driven> Driver<P> {
                 .map(|outlet| Sender { outlet, queue: SendQueue::new(max_sessions.max(BATCH) * 2) })
                 .collect(),
             links,
+            multihop_links: FxHashMap::default(),
             commands,
             mailbox,
             arming_policy,
