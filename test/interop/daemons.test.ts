@@ -10,12 +10,10 @@ import { Bird } from './bird.js';
 import { Frr } from './frr.js';
 import { type BfdPath, linkedLab, MULTIHOP, routedLab, SINGLE_HOP } from './paths.js';
 import { type DaemonSession, type PeerDaemon, TIMERS } from './peer-daemon.js';
+import { until } from './until.js';
 
 /** How long a session is held in CI, and nightly. */
 const HOLD_MS = IS_LONG ? 60_000 : 5_000;
-
-/** How long a test waits for what has to happen some time. */
-const PATIENCE_MS = 20_000;
 
 const DAEMONS = [
   { name: 'BIRD', program: 'bird', make: (lab: Lab): PeerDaemon => new Bird(lab, lab.two) },
@@ -191,12 +189,4 @@ function listed(lab: Lab, { service }: BfdPath): boolean {
 
 function of(sessions: readonly DaemonSession[], { ours }: BfdPath): DaemonSession | undefined {
   return sessions.find(({ peer }) => peer === ours);
-}
-
-async function until(what: string, holds: () => boolean | Promise<boolean>): Promise<void> {
-  const deadline = Date.now() + PATIENCE_MS;
-  while (!(await holds())) {
-    if (Date.now() > deadline) throw new Error(`waited in vain for ${what}`);
-    await pause(50);
-  }
 }
