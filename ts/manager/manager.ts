@@ -14,6 +14,7 @@ import { BackendInstaller } from '../routes/backend-installer.js';
 import type { RouteInstaller, RouteOperation } from '../routes/installer.js';
 import { NetlinkRoutes } from '../routes/netlink-routes.js';
 import { checkedArray, checkedFilter, checkedPeer, checkedRefs, checkedSweep } from './arguments.js';
+import { explained } from './bind-failure.js';
 import { closeOptions, type CloseOptions, type ManagerConfig, type ResolvedConfig, validateConfig } from './config.js';
 import { toEngineOptions } from './engine-options.js';
 import type { RouteFilter } from './leftover-routes.js';
@@ -81,7 +82,7 @@ export class Manager extends SafeEmitter<ManagerEvents> implements AsyncDisposab
    */
   static async start(config: ManagerConfig, options?: { signal?: AbortSignal | undefined }): Promise<Manager> {
     const { signal } = optionsOf(SIGNAL_SCHEMA, options);
-    return startManager(config, signal, startEngine);
+    return startManager(config, signal, startOnThisHost);
   }
 
   static {
@@ -208,8 +209,7 @@ export class Manager extends SafeEmitter<ManagerEvents> implements AsyncDisposab
    */
   async registerSession(peer: Peer, options?: RegisterSessionOptions): Promise<void> {
     this.#assertOpen();
-    this.#routeManager.registerSession(checkedPeer(peer), options);
-    return Promise.resolve();
+    await this.#routeManager.registerSession(checkedPeer(peer), options);
   }
 
   /**
@@ -458,6 +458,15 @@ export class Manager extends SafeEmitter<ManagerEvents> implements AsyncDisposab
     if (this.#failed !== undefined) throw new LivenessError('ERR_CLOSED', 'The engine has stopped', { cause: this.#failed });
   }
 }
+
+/** Starts an engine on this host. Where its port is taken the error says by whom. */
+const startOnThisHost: EngineFactory = async (selection, options, listener) => {
+  try {
+    return await startEngine(selection, options, listener);
+  } catch (error) {
+    throw await explained(error, options.bindIPs, options.port);
+  }
+};
 
 /** @internal `Manager.start` with another way to start an engine, and another clock. */
 export async function startManager(
