@@ -92,7 +92,7 @@ export interface ManagerConfig {
   onPeerAdminDown?: 'withdraw' | 'keep' | undefined;
   /**
    * In Up, accept only packets that carry our discriminator: forged packets without it neither take a session down nor keep it
-   * up. A restart of the peer is then detected by silence, not by its first packet. Default: false.
+   * up. A restart of the peer is then detected by silence, not by its first packet. Not of BFD. Default: false.
    */
   requireDiscriminator?: boolean | undefined;
   /**
