@@ -7,7 +7,8 @@ import fc from 'fast-check';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 
 import type { State } from '../../ts/protocol/state.js';
-import { Replay, type Scenario, type Step } from './replay.js';
+import type { AuthType } from '../../ts/protocol/bfd/options.js';
+import { Replay, type Scenario, type ScenarioKey, type ScenarioOptions, type Step } from './replay.js';
 
 const MANIFEST = new URL('../../crate/Cargo.toml', import.meta.url).pathname;
 const BUILD = ['build', '--quiet', '--locked', '--manifest-path', MANIFEST, '--example', 'replay'];
@@ -33,13 +34,52 @@ const packets = fc.record({
   passive: fc.boolean(),
 });
 
+const AUTH_TYPES: readonly AuthType[] = ['simple', 'md5', 'meticulous-md5', 'sha1', 'meticulous-sha1'];
+const KEYS: readonly ScenarioKey[] = [
+  { id: 1, secret: 'sesame' },
+  { id: 2, secret: 'open' },
+  { id: 1, secret: 'simsim' },
+];
+const options: fc.Arbitrary<ScenarioOptions> = fc.record({
+  passive: fc.boolean(),
+  auth: fc.option(
+    fc.record({ type: fc.constantFrom(...AUTH_TYPES), keys: fc.uniqueArray(fc.constantFrom(...KEYS), { minLength: 1, maxLength: 2 }) }),
+    { nil: undefined, freq: 1 },
+  ),
+});
+const signs = fc.record({
+  type: fc.constantFrom(...AUTH_TYPES),
+  key: fc.constantFrom(...KEYS),
+  sequence: fc.oneof(fc.integer({ min: 1, max: 40 }), fc.integer({ min: 1, max: 0xffff_ffff })),
+});
+const bfdPackets = fc
+  .record({
+    state: fc.constantFrom<State>('admin_down', 'down', 'down', 'init', 'up', 'up'),
+    diag: fc.nat(9),
+    flag: fc.constantFrom('none', 'none', 'poll', 'final'),
+    demand: fc.oneof({ weight: 5, arbitrary: fc.constant(false) }, { weight: 1, arbitrary: fc.constant(true) }),
+    localDiscr: fc.constantFrom(20, 20, 20, 21, 0xffff_ffff),
+    peerDiscr: fc.constantFrom(0, OURS, OURS, OURS, 11),
+    detectMult: fc.constantFrom(3, 3, 3, 1, 255),
+    desiredMinTxUs: intervals,
+    requiredMinRxUs: intervals,
+    sign: fc.option(signs, { nil: undefined }),
+  })
+  .map(({ state, diag, flag, sign, peerDiscr, ...fields }) => ({
+    state,
+    // 9 stands for the reserved codes: the Rust core says 31 for each.
+    diag: diag < 9 ? diag : 31,
+    poll: flag === 'poll',
+    final: flag === 'final',
+    peerDiscr: state === 'init' || state === 'up' ? peerDiscr || OURS : peerDiscr,
+    ...fields,
+    ...(sign === undefined ? {} : { sign }),
+  }));
+
 type Input = { readonly after: number } & Omit<Step, 'atUs' | 'arrivalUs'> & { readonly age?: number };
 
-const inputs: fc.Arbitrary<Input> = fc.oneof(
-  {
-    weight: 6,
-    arbitrary: fc.record({ after: spans, do: fc.constant('receive' as const), packet: packets, age: fc.oneof(fc.constant(0), spans) }),
-  },
+/** What both protocols have. */
+const commonInputs = [
   { weight: 3, arbitrary: fc.record({ after: spans, do: fc.constant('run' as const) }) },
   { weight: 1, arbitrary: fc.record({ after: spans, do: fc.constant('run' as const), lateUs: spans }) },
   {
@@ -53,7 +93,40 @@ const inputs: fc.Arbitrary<Input> = fc.oneof(
     arbitrary: fc.record({ after: spans, do: fc.constantFrom('adminDown' as const, 'adminUp' as const, 'socketDrops' as const) }),
   },
   { weight: 1, arbitrary: fc.record({ after: spans, do: fc.constant('update' as const), timers: wishes }) },
+];
+
+const ages = fc.oneof(fc.constant(0), spans);
+const inputs: fc.Arbitrary<Input> = fc.oneof(
+  { weight: 6, arbitrary: fc.record({ after: spans, do: fc.constant('receive' as const), packet: packets, age: ages }) },
+  ...commonInputs,
 );
+const bfdInputs: fc.Arbitrary<Input> = fc.oneof(
+  { weight: 10, arbitrary: fc.record({ after: spans, do: fc.constant('receive' as const), bfd: bfdPackets, age: ages }) },
+  { weight: 1, arbitrary: fc.record({ after: spans, do: fc.constant('options' as const), options }) },
+  ...commonInputs,
+);
+
+const bfdScenarios: fc.Arbitrary<Scenario> = fc
+  .record({
+    seed: fc.nat(0xffff_ffff),
+    limits: fc.record({
+      minTxFloorUs: fc.constantFrom(10_000, 50_000),
+      maxTxCeilUs: fc.constantFrom(1_000_000, 3_000_000),
+      backoffMaxUs: fc.constant(1_000_000),
+    }),
+    timers: wishes,
+    multihop: fc.boolean(),
+    options: fc.option(options, { nil: undefined }),
+    inputs: fc.array(bfdInputs, { minLength: 1, maxLength: 60 }),
+  })
+  .map(({ inputs, timers, multihop, options, ...rest }) => ({
+    name: 'drawn',
+    protocol: 'bfd',
+    rules: 'rfc5880',
+    ...rest,
+    session: { localDiscr: OURS, ...timers, multihop, ...(options === undefined ? {} : { options }) },
+    steps: timed(inputs),
+  }));
 
 const scenarios: fc.Arbitrary<Scenario> = fc
   .record({
@@ -117,9 +190,12 @@ describe('both cores', () => {
     rust.stdin.end();
   });
 
-  it('do the same with the same random input', { timeout: 60_000 + RUNS * 50 }, async () => {
+  it.each([
+    ['the liveness protocol', scenarios],
+    ['BFD', bfdScenarios],
+  ])('do the same with the same random input in %s', { timeout: 60_000 + RUNS * 50 }, async (_, drawn) => {
     await fc.assert(
-      fc.asyncProperty(scenarios, async (scenario) => {
+      fc.asyncProperty(drawn, async (scenario) => {
         rust.stdin.write(`${JSON.stringify(scenario)}\n`);
         const answer = await answers.next();
         if (answer.done === true) throw new Error('the Rust core has ended');

@@ -16,6 +16,17 @@ const TS_JITTER = { engine: 'ts', file: 'ts/protocol/jitter.ts' };
 const TS_INTERVALS = { engine: 'ts', file: 'ts/base/intervals.ts' };
 const TS_SESSION = { engine: 'ts', file: 'ts/protocol/session.ts' };
 
+const RUST_BFD = { engine: 'rust', file: 'crate/src/protocol/bfd/mod.rs' };
+const RUST_BFD_TABLE = { engine: 'rust', file: 'crate/src/protocol/bfd/state_table.rs' };
+const RUST_BFD_SPECIFICS = { engine: 'rust', file: 'crate/src/protocol/bfd/specifics.rs' };
+const RUST_BFD_POLL = { engine: 'rust', file: 'crate/src/protocol/bfd/poll.rs' };
+const RUST_BFD_SEQUENCE = { engine: 'rust', file: 'crate/src/protocol/bfd/authentication/sequence.rs' };
+const TS_BFD = { engine: 'ts', file: 'ts/protocol/bfd/bfd.ts' };
+const TS_BFD_TABLE = { engine: 'ts', file: 'ts/protocol/bfd/state-table.ts' };
+const TS_BFD_SPECIFICS = { engine: 'ts', file: 'ts/protocol/bfd/specifics.ts' };
+const TS_BFD_POLL = { engine: 'ts', file: 'ts/protocol/bfd/poll.ts' };
+const TS_BFD_SEQUENCE = { engine: 'ts', file: 'ts/protocol/bfd/authentication/sequence.ts' };
+
 const STATE_TABLE = [
   {
     rule: 'AdminDown ignores every packet',
@@ -36,7 +47,10 @@ const STATE_TABLE = [
   {
     rule: 'Down receives AdminDown: reason remote_admin',
     rust: ['self.last_down_reason = DownReason::RemoteAdmin;', 'self.last_down_reason = DownReason::RemoteDown;'],
-    ts: ['if (reason !== undefined) this.lastDownReason = reason;', "if (reason !== undefined) this.lastDownReason = 'remote_down';"],
+    ts: [
+      "if (packet.state === 'admin_down') this.lastDownReason = reason;",
+      "if (packet.state === 'admin_down') this.lastDownReason = 'remote_down';",
+    ],
   },
   {
     rule: 'Down receives Down: to Init',
@@ -113,17 +127,17 @@ const STATE_TABLE = [
   {
     rule: 'a packet that names another session is dropped',
     rustTable: ['(_, Names::Another) => return Verdict::Ignore(IgnoreReason::ForeignDiscriminator),', '(_, Names::Another) => {}'],
-    ts: ['if (packet.peerDiscr === this.localDiscr) return packet;', 'if (packet.peerDiscr !== 0) return packet;'],
+    ts: ["if (peerDiscr === this.localDiscr) return 'us';", "if (peerDiscr !== 0) return 'us';"],
   },
   {
     rule: 'a packet that names no session is accepted',
     rustTable: ['(_, Names::Nobody) => {}', '(_, Names::Nobody) => return Verdict::Ignore(IgnoreReason::ForeignDiscriminator),'],
-    ts: ["this.state === 'up' ? undefined : packet;", "this.state === 'up' ? packet : undefined;"],
+    tsTable: ["if (names === 'nobody' && state === 'up'", "if (names === 'nobody' && state !== 'up'"],
   },
   {
     rule: 'with requireDiscriminator, Up accepts only packets that name us',
     rustTable: ['if situation.requires_discriminator =>', 'if situation.requires_discriminator && false =>'],
-    ts: ['return this.policy.requireDiscriminator && this.state', 'return this.policy.requireDiscriminator && !this && this.state'],
+    tsTable: ['&& situation.requiresDiscriminator) return', '&& situation.requiresDiscriminator && !names) return'],
   },
   {
     rule: 'a stale Down is ignored',
@@ -172,7 +186,7 @@ const STATE_TABLE = [
   {
     rule: 'a change resets the backoff',
     rust: ['self.doublings = 0;\n', ''],
-    ts: ['this.#backoffFactor = 1;\n    this.timestamps', 'this.timestamps'],
+    ts: ['this.#doublings = 0;\n    this.timestamps', 'this.timestamps'],
   },
   {
     rule: 'a detection timeout has reason timeout',
@@ -228,37 +242,37 @@ const RULE_DETAILS = [
   {
     rule: 'reference: learns the peer’s discriminator only while it knows none',
     rustTable: ['(!knows_peer || matches!(state, State::Up))', 'true'],
-    ts: ["(this.peer.discr === 0 || this.state === 'up')", '(packet.localDiscr > 0)'],
+    tsTable: ["(!knowsPeer || state === 'up')", '(state.length > 0 || knowsPeer)'],
   },
   {
     rule: 'reference: in Up it also learns another discriminator',
     rustTable: ['(!knows_peer || matches!(state, State::Up))', '!knows_peer'],
-    ts: ["(this.peer.discr === 0 || this.state === 'up')", '(this.peer.discr === 0)'],
+    tsTable: ["(!knowsPeer || state === 'up')", '!knowsPeer'],
   },
   {
     rule: 'reference: learns none from the Down that takes it Down',
     rustTable: ['!matches!(to, State::Down) && (', '('],
-    ts: [": to !== 'down' && (this", ': (this'],
+    tsTable: [": to !== 'down' && (!knowsPeer", ': (!knowsPeer'],
   },
   {
     rule: 'robust: in Up it learns only from a packet that names us',
     rustTable: ['!matches!(to, State::Up) || mine', 'true'],
-    ts: ["to !== 'up' || namesUs", 'to.length > 0'],
+    tsTable: ["to !== 'up' || namesUs", 'to.length > 0'],
   },
   {
     rule: 'robust: learns also from the Down that takes it Down',
     rustTable: ['!matches!(to, State::Up) || mine', '(!matches!(to, State::Up) && !matches!(state, State::Up)) || mine'],
-    ts: ["to !== 'up' || namesUs", "(to !== 'up' && this.state !== 'up') || namesUs"],
+    tsTable: ["to !== 'up' || namesUs", "(to !== 'up' && state !== 'up') || namesUs"],
   },
   {
     rule: 'robust: a received AdminDown clears the discriminator',
     rustTable: ['if rules.learns_from_every_packet { PeerDiscriminator::Forget }', 'if false { PeerDiscriminator::Forget }'],
-    ts: ['if (learnsFromEveryPacket) this.peer.discr = 0;', ''],
+    tsTable: ["rules.learnsFromEveryPacket ? 'forget' : 'keep'", "'keep'"],
   },
   {
     rule: 'reference: a received AdminDown clears no discriminator',
     rustTable: ['if rules.learns_from_every_packet { PeerDiscriminator::Forget }', 'if true { PeerDiscriminator::Forget }'],
-    ts: ['if (learnsFromEveryPacket) this.peer.discr = 0;', 'this.peer.discr = 0;'],
+    tsTable: ["rules.learnsFromEveryPacket ? 'forget' : 'keep'", "'forget'"],
   },
   {
     rule: 'robust: forgets the discriminator after one more detection time, not sooner',
@@ -289,32 +303,32 @@ const RULE_DETAILS = [
   {
     rule: 'robust: a packet that names another session is accepted in Down only',
     rustTable: ['(State::Down, Names::Another)', '(_, Names::Another)'],
-    ts: ["      this.state === 'down' &&\n      this.peer.discr", '      this.peer.discr'],
+    tsTable: ["acceptsForeignDiscriminatorWhenDown && state === 'down' &&", 'acceptsForeignDiscriminatorWhenDown &&'],
   },
   {
     rule: 'robust: a packet that names another session is accepted only while no discriminator is known',
     rustTable: ['&& !knows_peer && received', '&& received'],
-    ts: ['      this.peer.discr === 0 &&\n', ''],
+    tsTable: ["state === 'down' && !knowsPeer && received", "state === 'down' && received"],
   },
   {
     rule: 'robust: an AdminDown that names another session is dropped',
     rustTable: [' && received != State::AdminDown =>', ' =>'],
-    ts: [" &&\n      packet.state !== 'admin_down';", ';'],
+    tsTable: ["&& !knowsPeer && received !== 'admin_down';", '&& !knowsPeer;'],
   },
   {
     rule: 'robust: a packet that names another session counts as one that names none',
     rustTable: ['(received, names) = (State::Down, Names::Nobody);', 'names = Names::Us;'],
-    ts: ["packet.with({ state: 'down', peerDiscr: 0 })", 'packet.with({ peerDiscr: this.localDiscr })'],
+    tsTable: ["[received, names] = ['down', 'nobody'];", "names = 'us';"],
   },
   {
     rule: 'robust: an interval above 60 s is refused',
     rust: ['header.desired_min_tx_us <= MAX_PEER_INTERVAL_US', 'header.desired_min_tx_us != 0'],
-    ts: ['packet.desiredMinTxUs > MAX_PEER_INTERVAL_US', 'packet.desiredMinTxUs > 2 * MAX_PEER_INTERVAL_US'],
+    ts: ['packet.desiredMinTxUs <= MAX_PEER_INTERVAL_US', 'packet.desiredMinTxUs <= 2 * MAX_PEER_INTERVAL_US'],
   },
   {
     rule: 'robust: an interval of 60 s is accepted',
     rust: ['header.desired_min_tx_us <= MAX_PEER_INTERVAL_US', 'header.desired_min_tx_us < MAX_PEER_INTERVAL_US'],
-    ts: ['packet.desiredMinTxUs > MAX_PEER_INTERVAL_US', 'packet.desiredMinTxUs >= MAX_PEER_INTERVAL_US'],
+    ts: ['packet.desiredMinTxUs <= MAX_PEER_INTERVAL_US', 'packet.desiredMinTxUs < MAX_PEER_INTERVAL_US'],
   },
 ];
 
@@ -337,22 +351,25 @@ const FORMULAS = [
   {
     rule: 'a shorter interval brings the next packet forward',
     rustIntervals: ['self.interval_in_state_us(self.tx_interval_us()) < previous_us', 'false'],
-    ts: ['this.txIntervalUs < previousIntervalUs', '(false as boolean)'],
+    ts: [
+      'if (this.#intervalInStateUs(this.txIntervalUs) < this.#intervalInStateUs(previousIntervalUs)) this',
+      'if (previousIntervalUs < 0) this',
+    ],
   },
   {
     rule: 'txInterval: the longer of both sides’ intervals',
     rustIntervals: ['desired.max(self.peer.rx_min_us)', 'desired.min(self.peer.rx_min_us)'],
-    ts: ['Math.max(desired, this.peer.rxMinUs)', 'Math.min(desired, this.peer.rxMinUs)'],
+    ts: ['Math.max(desired, rxMinUs)', 'Math.min(desired, rxMinUs)'],
   },
   {
     rule: 'txInterval: our own interval counts',
     rustIntervals: ['desired.max(self.peer.rx_min_us)', 'self.peer.rx_min_us'],
-    ts: ['Math.max(desired, this.peer.rxMinUs)', 'this.peer.rxMinUs'],
+    ts: ['Math.max(desired, rxMinUs)', 'rxMinUs'],
   },
   {
     rule: 'txInterval: the peer’s interval counts',
     rustIntervals: ['desired.max(self.peer.rx_min_us)', 'desired'],
-    ts: ['Math.max(desired, this.peer.rxMinUs)', 'desired'],
+    ts: ['Math.max(desired, rxMinUs)', 'desired'],
   },
   {
     rule: 'clamp: not below the floor',
@@ -402,17 +419,17 @@ const FORMULAS = [
   {
     rule: 'detectTime: our own multiplier, not the peer’s',
     rustIntervals: ['P::detect_mult(self.detect_mult, self.peer.detect_mult)', 'P::detect_mult(self.peer.detect_mult, self.detect_mult)'],
-    tsLiveness: ['({ own }, rxIntervalUs) => own * rxIntervalUs', '({ peer }, rxIntervalUs) => peer * rxIntervalUs'],
+    tsLiveness: ['({ own }) => own', '({ peer }) => peer'],
   },
   {
     rule: 'detectTime: the receive interval, not the transmit interval',
     rustIntervals: ['self.peer.detect_mult)) * self.rx_interval_us()', 'self.peer.detect_mult)) * self.tx_interval_us()'],
-    ts: ['detectTimeUs(this.#multipliers, this.rxIntervalUs)', 'detectTimeUs(this.#multipliers, this.txIntervalUs)'],
+    ts: ['detectMult(this.#multipliers) * this.rxIntervalUs', 'detectMult(this.#multipliers) * this.txIntervalUs'],
   },
   {
     rule: 'the advertised transmit interval is clamped',
     rustSending: ['P::advertised_tx_us(self.state, self.within_bounds(self.tx_min_us))', 'self.tx_min_us'],
-    ts: ['desiredMinTxUs: this.#withinBounds(this.timers.txMinUs)', 'desiredMinTxUs: this.timers.txMinUs'],
+    ts: ['advertisedTxUs(this.state, this.#withinBounds(this.timers.txMinUs))', 'advertisedTxUs(this.state, this.timers.txMinUs)'],
   },
   {
     rule: 'the advertised receive interval is clamped',
@@ -466,32 +483,32 @@ const FORMULAS = [
   {
     rule: 'backoff: only while Down',
     rustSending: ['if self.state == State::Down {\n            self.doublings', 'if self.state != State::Up {\n            self.doublings'],
-    ts: ["if (this.state === 'down') {\n      // A backoff", "if (this.state !== 'up') {\n      // A backoff"],
+    ts: ["if (this.state === 'down') this.#doublings", "if (this.state !== 'up') this.#doublings"],
   },
   {
     rule: 'backoff: doubles while Down',
     rustSending: ['if self.state == State::Down {\n            self.doublings', 'if false {\n            self.doublings'],
-    ts: ["if (this.state === 'down') {\n      // A backoff", 'if (false as boolean) {\n      // A backoff'],
+    ts: ["if (this.state === 'down') this.#doublings", 'if (false as boolean) this.#doublings'],
   },
   {
     rule: 'backoff: the factor starts at 1',
     rust: ['doublings: 0,', 'doublings: 1,'],
-    ts: ['#backoffFactor = 1;\n  #forgetAt', '#backoffFactor = 2;\n  #forgetAt'],
+    ts: ['#doublings = 0;\n  #forgetAt', '#doublings = 1;\n  #forgetAt'],
   },
   {
     rule: 'backoff: the factor doubles',
     rustSending: ['(self.doublings + 1)', '(self.doublings + 2)'],
-    ts: ['this.#backoffFactor * 2', 'this.#backoffFactor * 3'],
+    tsLiveness: ['agreedUs * 2 ** doublings', 'agreedUs * 3 ** doublings'],
   },
   {
     rule: 'backoff: at most backoffMax',
     rustLiveness: ['(agreed_us << doublings).min(longest_us)', 'agreed_us << doublings'],
-    ts: ['Math.min(intervalUs * this.#backoffFactor, longestUs)', 'intervalUs * this.#backoffFactor'],
+    tsLiveness: ['Math.min(agreedUs * 2 ** doublings, Math.max(backoffMaxUs, agreedUs))', 'agreedUs * 2 ** doublings + 0 * backoffMaxUs'],
   },
   {
     rule: 'backoff: never faster than either side wants',
     rustLiveness: ['backoff_max_us.max(agreed_us)', 'backoff_max_us'],
-    ts: ['Math.max(this.policy.backoffMaxUs, intervalUs)', 'this.policy.backoffMaxUs'],
+    tsLiveness: ['Math.max(backoffMaxUs, agreedUs)', 'backoffMaxUs'],
   },
   {
     rule: 'detection: runs in Init',
@@ -528,7 +545,7 @@ const FORMULAS = [
   {
     rule: 'peer’s receive interval: clamped',
     rustIntervals: ['self.within_bounds(header.required_min_rx_us)', 'header.required_min_rx_us / 2'],
-    ts: ['this.peer.rxMinUs = this.#withinBounds(packet.requiredMinRxUs);', 'this.peer.rxMinUs = Math.floor(packet.requiredMinRxUs / 2);'],
+    ts: [': this.#withinBounds(requiredMinRxUs)', ': Math.floor(requiredMinRxUs / 2)'],
   },
   {
     rule: 'convUpStart: the first valid packet while Down',
@@ -588,7 +605,123 @@ const TS_ONLY = [
   { ...TS_SESSION, rule: 'default: the reference’s rules', from: 'rules = REFERENCE } = options', to: 'rules = ROBUST } = options' },
 ];
 
+const BFD = [
+  {
+    rule: 'BFD: Down ignores Up',
+    rustBfdTable: ['(State::Down, State::Up) => State::Down,', '(State::Down, State::Up) => State::Up,'],
+    tsBfdTable: ["return received === 'init' ? 'up' : 'down';", "return received.length > 0 ? 'up' : 'down';"],
+  },
+  {
+    rule: 'BFD: Init stays in Init on a Down',
+    rustBfdTable: ['(State::Init, State::Down) => State::Init,', '(State::Init, State::Down) => State::Down,'],
+    tsBfdTable: ["return received === 'down' ? 'init' : 'up';", "return received === 'down' ? 'down' : 'up';"],
+  },
+  {
+    rule: 'BFD: a packet that names another session is dropped in Down, too',
+    rustBfdTable: ['if names == Names::Another {', 'if names == Names::Another && state != State::Down {'],
+    tsBfdTable: ["if (names === 'another') return", "if (names === 'another' && state !== 'down') return"],
+  },
+  {
+    rule: "BFD: the peer's multiplier counts",
+    rustBfd: [
+      'fn detect_mult(_: u8, peer: u8) -> u8 {\n        peer',
+      'fn detect_mult(own: u8, peer: u8) -> u8 {\n        own.max(peer.min(1))',
+    ],
+    tsBfd: ['({ peer }) => peer', '({ own, peer }) => Math.max(own, Math.min(peer, 1))'],
+  },
+  {
+    rule: 'BFD: at most 90 % of the interval with a multiplier of 1',
+    rustBfd: ['if local_mult == 1 {', 'if local_mult == 0 {'],
+    tsBfd: ['own === 1 ?', 'own === 0 ?'],
+  },
+  {
+    rule: 'BFD: slow while not Up',
+    rustBfd: ['if state == State::Up { agreed_us }', 'if state >= State::Init { agreed_us }'],
+    tsBfd: ["(state === 'up' ? agreedUs :", "(state !== 'down' ? agreedUs :"],
+  },
+  {
+    rule: 'BFD: says that it is slow while not Up',
+    rustBfd: ['if state == State::Up { wanted_us }', 'if state >= State::Init { wanted_us }'],
+    tsBfd: ["(state === 'up' ? wantedUs :", "(state !== 'down' ? wantedUs :"],
+  },
+  {
+    rule: 'BFD: AdminDown is said for the detection time of the peer',
+    rustBfd: ['told_us.max(detect_time_us)', 'told_us.min(detect_time_us)'],
+    tsBfd: ['Math.max(toldUs, detectTimeUs)', 'Math.min(toldUs, detectTimeUs)'],
+  },
+  {
+    rule: 'BFD: previous timers count until the Final',
+    rustBfd: ['u64::MAX', '100_000'],
+    tsBfd: ['() => Infinity', '() => 100_000'],
+  },
+  {
+    rule: 'BFD: never Poll and Final together',
+    rustBfd: ['specifics.poll().is_active() && !is_answer', 'specifics.poll().is_active()'],
+    tsBfd: ['poll: specifics.polling && !isAnswer', 'poll: specifics.polling'],
+  },
+  {
+    rule: 'BFD: each Poll is answered once',
+    rustBfdSpecifics: ['std::mem::take(&mut self.owes_final)', 'self.owes_final'],
+    tsBfdSpecifics: ['    this.#owesFinal = false;\n', ''],
+  },
+  {
+    rule: 'BFD: a session that comes Up polls',
+    rustBfdSpecifics: ['self.local_diag = Diagnostic::None;\n                self.poll.begin();', 'self.local_diag = Diagnostic::None;'],
+    tsBfdSpecifics: ['is another one since.\n      this.#poll.begin();', 'is another one since.'],
+  },
+  {
+    rule: 'BFD: a Poll ends when the session goes Down',
+    rustBfdSpecifics: ['                self.poll = Poll::Idle;\n', ''],
+    tsBfdSpecifics: ['      this.#poll.end();\n', ''],
+  },
+  {
+    rule: 'BFD: a peer that requires no packets gets none periodically',
+    rustBfdSpecifics: ['self.remote_receives_nothing ||', 'false ||'],
+    tsBfdSpecifics: ['this.#remoteReceivesNothing ||', '(false as boolean) ||'],
+  },
+  {
+    rule: 'BFD: Demand counts only while both are Up',
+    rustBfdSpecifics: ['self.remote_demand && both_are_up &&', 'self.remote_demand &&'],
+    tsBfdSpecifics: ['this.#remoteDemand && bothAreUp &&', 'this.#remoteDemand && (bothAreUp || state.length > 0) &&'],
+  },
+  {
+    rule: 'BFD: a passive session is silent before it hears its peer',
+    rustBfdSpecifics: ['self.role == Role::Passive && !knows_peer', 'self.role == Role::Passive && knows_peer'],
+    tsBfdSpecifics: ['this.#isPassive && !knowsPeer', 'this.#isPassive && knowsPeer'],
+  },
+  {
+    rule: 'BFD: a Final that may answer an earlier Poll is followed by another Poll',
+    rustBfdPoll: ['Poll::Sent | Poll::SentAndChanged => Poll::SentAndChanged,', 'Poll::Sent | Poll::SentAndChanged => Poll::Sent,'],
+    tsBfdPoll: ["? 'begun' : 'sent_and_changed'", "? 'begun' : 'sent'"],
+  },
+  {
+    rule: 'BFD: a sequence number is in the window',
+    rustBfdSequence: ['step <= window &&', 'step <= 2 * window &&'],
+    tsBfdSequence: ['step <= window &&', 'step <= 2 * window &&'],
+  },
+  {
+    rule: 'BFD: a meticulous sequence number never repeats',
+    rustBfdSequence: ['(step > 0 || !is_meticulous)', '(step > 0 || !is_meticulous || is_meticulous)'],
+    tsBfdSequence: ['(step > 0 || !isMeticulous)', '(step >= 0 || !isMeticulous)'],
+  },
+  {
+    rule: 'BFD: sequence numbers are forgotten after two silent detection times',
+    rustBfdSequence: ['< 2 * detect_time_us', '< 2_000 * detect_time_us'],
+    tsBfdSequence: ['>= 2 * detectTimeUs', '>= 2_000 * detectTimeUs'],
+  },
+];
+
 const FILES = {
+  rustBfd: RUST_BFD,
+  rustBfdTable: RUST_BFD_TABLE,
+  rustBfdSpecifics: RUST_BFD_SPECIFICS,
+  rustBfdPoll: RUST_BFD_POLL,
+  rustBfdSequence: RUST_BFD_SEQUENCE,
+  tsBfd: TS_BFD,
+  tsBfdTable: TS_BFD_TABLE,
+  tsBfdSpecifics: TS_BFD_SPECIFICS,
+  tsBfdPoll: TS_BFD_POLL,
+  tsBfdSequence: TS_BFD_SEQUENCE,
   rust: RUST,
   rustSending: RUST_SENDING,
   rustIntervals: RUST_INTERVALS,
@@ -605,7 +738,7 @@ const FILES = {
 
 /** @type {{ engine: 'rust' | 'ts', file: string, rule: string, from: string, to: string }[]} */
 export const MUTATIONS = [
-  ...[...STATE_TABLE, ...RULE_SETS, ...RULE_DETAILS, ...FORMULAS].flatMap(({ rule, ...changes }) =>
+  ...[...STATE_TABLE, ...RULE_SETS, ...RULE_DETAILS, ...FORMULAS, ...BFD].flatMap(({ rule, ...changes }) =>
     Object.entries(changes).map(([where, [from, to]]) => ({ ...FILES[where], rule, from, to })),
   ),
   ...TS_ONLY,

@@ -39,13 +39,23 @@ export const startEngine: EngineFactory = async ({ choice, udp }, options, liste
   return startJs(options, listener, undefined, messageOf(loaded.error));
 };
 
-/** Fails if a security option is set that the JavaScript engine cannot enforce. */
+/** Fails if the JavaScript engine cannot enforce what the protocol or an option asks for. */
 async function startJs(options: EngineOptions, listener: EngineListener, udp?: UDPService, reason?: string): Promise<Engine> {
-  if (options.minTtl !== undefined) {
+  const unchecked = ttlCheckMissing(options);
+  if (unchecked !== undefined) {
     const why = reason === undefined ? '' : ` ${reason}`;
-    throw new LivenessError('ERR_ENGINE_UNAVAILABLE', `\`minTtl\` needs the native engine: Node tells no packet's TTL.${why}`);
+    throw new LivenessError('ERR_ENGINE_UNAVAILABLE', `${unchecked}${why}`);
   }
   return JsEngine.start(options, listener, udp, reason);
+}
+
+function ttlCheckMissing({ protocol, minTtl }: EngineOptions): string | undefined {
+  if (protocol === 'liveness') {
+    return minTtl === undefined ? undefined : "`minTtl` needs the native engine: Node tells no packet's TTL.";
+  }
+  // RFC 5881 §5: a packet with another TTL than 255 crossed a router.
+  if (minTtl === 1) return undefined;
+  return "BFD checks the TTL of packets, which needs the native engine: Node tells no packet's TTL. `minTtl: 1` runs BFD without the check.";
 }
 
 function tryLoad(): { binding: Binding } | { binding: undefined; error: Error } {

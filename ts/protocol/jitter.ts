@@ -25,6 +25,12 @@ export class Xorshift32 {
 /** Draws a number of 32 bits. */
 export type Random = () => number;
 
+/** One draw, uniform from `leastUs` to `mostUs`, both whole microseconds. */
+export function between(leastUs: number, mostUs: number, random: Random): number {
+  // The upper 24 bits of the draw keep the product exact in a double.
+  return leastUs + Math.floor(((random() >>> 8) * (mostUs - leastUs + 1)) / 2 ** 24);
+}
+
 /**
  * The interval with jitter: uniform in ± 10 %; in −25 % … −10 % if the peer's detection multiplier is 1, since it would time out
  * after a longer interval (RFC 5880 §6.8.7). Both are whole microseconds.
@@ -34,6 +40,5 @@ export function jittered(intervalUs: number, peerDetectMult: number, random: Ran
   const isStrict = peerDetectMult === 1;
   const least = isStrict ? intervalUs - Math.floor(intervalUs / 4) : intervalUs - tenth;
   const most = isStrict ? intervalUs - tenth : intervalUs + tenth;
-  // The upper 24 bits of the draw keep the product exact in a double.
-  return least + Math.floor(((random() >>> 8) * (most - least + 1)) / 2 ** 24);
+  return between(least, most, random);
 }

@@ -1,5 +1,6 @@
 /** Bytes <-> `ControlPacket`: the 40-byte wire format, whose first 20 bytes are RFC 5880's (§4.1). */
 import { expected, LivenessError } from '../base/errors.js';
+import { byteAt, putWord, wordAt } from './bytes.js';
 import { isVersionBytes, NO_VERSION, type VersionBytes } from './client-version.js';
 import { isState, type State, stateFromWire, stateToWire } from './state.js';
 
@@ -31,17 +32,17 @@ const VERSION_SHIFT = 5;
 const STATE_SHIFT = 6;
 const FLAG_PASSIVE = 0b0000_0001;
 
-/** `ERR_SHORT_PACKET`: fewer than 40 bytes (reference name: `ErrShortPacket`). */
+/** `ERR_SHORT_PACKET`: fewer bytes than a packet has: 40, or 24 in BFD (reference name: `ErrShortPacket`). */
 export class ShortPacketError extends LivenessError {
-  constructor(bytes: number) {
-    super('ERR_SHORT_PACKET', `Short packet: ${bytes} bytes, ${PACKET_LENGTH} are needed`);
+  constructor(bytes: number, needed: number = PACKET_LENGTH) {
+    super('ERR_SHORT_PACKET', `Short packet: ${bytes} bytes, ${needed} are needed`);
   }
 }
 
-/** `ERR_INVALID_LENGTH`: the length field is not 40 (reference name: `ErrInvalidLength`). */
+/** `ERR_INVALID_LENGTH`: the length field is not 40; in BFD, it does not fit the packet (reference name: `ErrInvalidLength`). */
 export class InvalidLengthError extends LivenessError {
-  constructor(length: number) {
-    super('ERR_INVALID_LENGTH', `Invalid length field ${length}, expected ${PACKET_LENGTH}`);
+  constructor(length: number, allowed = `${PACKET_LENGTH}`) {
+    super('ERR_INVALID_LENGTH', `Invalid length field ${length}, expected ${allowed}`);
   }
 }
 
@@ -207,22 +208,6 @@ function versionBytesOf(bytes: Uint8Array): VersionBytes {
   const at = FIELD.clientVersion;
   if (wordAt(bytes, at) === 0) return NO_VERSION;
   return [byteAt(bytes, at), byteAt(bytes, at + 1), byteAt(bytes, at + 2), byteAt(bytes, at + 3)];
-}
-
-function byteAt(bytes: Uint8Array, at: number): number {
-  return bytes[at] ?? 0;
-}
-
-/** 32 bits, big-endian. A `DataView` would be another object for each packet. */
-function wordAt(bytes: Uint8Array, at: number): number {
-  return ((byteAt(bytes, at) << 24) | (byteAt(bytes, at + 1) << 16) | (byteAt(bytes, at + 2) << 8) | byteAt(bytes, at + 3)) >>> 0;
-}
-
-function putWord(bytes: Uint8Array, at: number, word: number): void {
-  bytes[at] = word >>> 24;
-  bytes[at + 1] = word >>> 16;
-  bytes[at + 2] = word >>> 8;
-  bytes[at + 3] = word;
 }
 
 function checkFields(fields: ControlPacketFields): void {

@@ -233,8 +233,8 @@ export class Scheduler {
 
   #listener(): TimelineListener<ScheduledSession> {
     return {
-      transmit: ({ owner }, packet) => {
-        void this.#send(owner, packet.marshal());
+      transmit: ({ owner }, bytes) => {
+        void this.#send(owner, bytes);
       },
       changed: (scheduled, _, cause) => {
         this.#changed(scheduled, cause);

@@ -2,28 +2,30 @@
  * One session: state, intervals and deadlines, in whole microseconds. No I/O and no clock. The native engine's `session.rs`
  * does the same line by line; the scenarios in `test/conformance` hold both to it.
  */
+import type { BfdSessionOptions } from './bfd/options.js';
 import { NO_VERSION, type VersionBytes } from './client-version.js';
 import type { Random } from './jitter.js';
-import { ControlPacket, PROTOCOL_VERSION } from './packet.js';
-import type { DetectMultipliers, Protocol } from './protocol.js';
+import type { ControlPacket, InvalidReason } from './packet.js';
+import type { DetectMultipliers, Header, Protocol, SenderDetails } from './protocol.js';
 import { MAX_PEER_INTERVAL_US, type Rules } from './rules.js';
-import type { IgnoreReason } from './state-table.js';
+import type { Sending, Specifics } from './specifics.js';
 import type { DownReason, State } from './state.js';
+import type { IgnoreReason, Names, Situation } from './transition.js';
 
-/** Beyond any ceiling, and small enough for exact arithmetic. */
-const MAX_BACKOFF_FACTOR = 2 ** 20;
+/** While Down the interval is doubled at most this often: beyond any ceiling, and small enough for exact arithmetic. */
+const MOST_DOUBLINGS = 20;
 
 /** The settings that all sessions of an engine share. */
-export interface Policy {
-  readonly protocol: Protocol;
+export interface Policy<P extends Header = ControlPacket> {
+  readonly protocol: Protocol<P>;
   readonly rules: Rules;
   readonly minTxFloorUs: number;
   readonly maxTxCeilUs: number;
   readonly backoffMaxUs: number;
   /** In Up, accept only packets that carry our discriminator. */
   readonly requireDiscriminator: boolean;
-  /** The contents of bytes 20 to 24 of sent packets; `undefined` sends zeros, as the reference does. */
-  readonly identity: { readonly passive: boolean; readonly version: VersionBytes } | undefined;
+  /** What we say of ourselves beyond the header; `undefined` says nothing, as the reference does. */
+  readonly identity: SenderDetails | undefined;
 }
 
 /** The timers that the local side wants for one session. */
@@ -46,6 +48,8 @@ export interface PeerView {
 /** The outcome of a received packet. */
 export type RxOutcome =
   | { readonly kind: 'ignored'; readonly why: IgnoreReason }
+  /** The protocol of the session drops the packet. */
+  | { readonly kind: 'dropped'; readonly why: InvalidReason }
   | { readonly kind: 'accepted' }
   | { readonly kind: 'changed'; readonly from: State };
 
@@ -59,8 +63,8 @@ export interface Timestamps {
 }
 
 /**
- * The timers before a change. Until the peer must know the new timers, the faster transmit interval and the slower receive
- * interval of both sets count (RFC 5880 §6.8.3).
+ * The timers before a change. Until the peer must know the new timers, or has answered our Poll, the faster transmit interval and
+ * the slower receive interval of both sets count (RFC 5880 §6.8.3).
  */
 interface PreviousTimers {
   readonly txMinUs: number;
@@ -70,9 +74,11 @@ interface PreviousTimers {
 
 const ACCEPTED: RxOutcome = { kind: 'accepted' };
 
-export class SessionCore {
+export class SessionCore<P extends Header = ControlPacket> {
   readonly localDiscr: number;
-  readonly policy: Policy;
+  readonly policy: Policy<P>;
+  /** What is specific to a session of this protocol. */
+  readonly specifics: Specifics<P>;
   readonly peer: PeerView = { discr: 0, txMinUs: 0, rxMinUs: 0, detectMult: 0, passive: false, version: NO_VERSION };
   readonly timestamps: Timestamps;
   /** The timers set last, by `setTimers`. */
@@ -85,26 +91,35 @@ export class SessionCore {
   /** When the next packet is due; `undefined` if none is. */
   nextTx: number | undefined;
   #previousTimers: PreviousTimers | undefined;
-  #backoffFactor = 1;
+  /** How many packets were sent in this Down. */
+  #doublings = 0;
   #forgetAt: number | undefined;
   #announceAdminDownUntil: number | undefined;
   #lastTx: number | undefined;
   #firstInitTx: number | undefined;
   #roundTripUs: number | undefined;
 
-  /** A session in Down whose first packet is due at `firstTx`. */
-  constructor(policy: Policy, timers: SessionTimers, localDiscr: number, now: number, firstTx: number) {
+  /** A session in Down whose first packet is due at `firstTx`, if it may send any. */
+  constructor(policy: Policy<P>, timers: SessionTimers, localDiscr: number, now: number, firstTx: number, options?: BfdSessionOptions) {
     this.policy = policy;
     this.timers = timers;
     this.localDiscr = localDiscr;
-    this.nextTx = firstTx;
+    this.specifics = policy.protocol.specifics(options, localDiscr);
+    this.nextTx = this.sending === 'nothing' ? undefined : firstTx;
     this.timestamps = { convUpStart: undefined, convDownStart: undefined, upSince: undefined, downSince: now, lastUpdated: now };
+  }
+
+  /** What the session may send. */
+  get sending(): Sending {
+    return this.specifics.sending(this.state, this.peer.discr !== 0);
   }
 
   /** RFC 5880 §6.8.7: the slower of our transmit interval and the peer's receive interval. */
   get txIntervalUs(): number {
     const desired = this.#desiredTxUs;
-    return this.#withinBounds(Math.max(desired, this.peer.rxMinUs));
+    const { rxMinUs } = this.peer;
+    if (this.policy.protocol.followsSlowReceivers) return Math.max(this.#withinBounds(desired), rxMinUs);
+    return this.#withinBounds(Math.max(desired, rxMinUs));
   }
 
   /** The interval of the peer's packets: the slower of its transmit interval and our receive interval. */
@@ -117,7 +132,7 @@ export class SessionCore {
 
   /** A silence of this length means Down. */
   get detectTimeUs(): number {
-    return this.policy.protocol.detectTimeUs(this.#multipliers, this.rxIntervalUs);
+    return this.policy.protocol.detectMult(this.#multipliers) * this.rxIntervalUs;
   }
 
   /** The least round trip of the last handshake, from our first Init to the Up that answers it. Each is returned once. */
@@ -128,18 +143,17 @@ export class SessionCore {
   }
 
   /** Handles one valid packet that was received at `arrival`. */
-  handleRx(arrival: number, given: ControlPacket): RxOutcome {
-    if (this.state === 'admin_down') return { kind: 'ignored', why: 'admin_down' };
-    this.#forgetIfSilent(arrival);
-    this.#expirePreviousTimers(arrival);
-    const packet = this.#recognise(given);
-    if (packet === undefined) return { kind: 'ignored', why: 'foreign_discr' };
-    if (this.policy.rules.acceptsSlowerPeers && packet.desiredMinTxUs > MAX_PEER_INTERVAL_US)
-      return { kind: 'ignored', why: 'bad_interval' };
-    const namesUs = packet.peerDiscr === this.localDiscr;
-    const context = { namesUs, isFreshlyUp: packet.state === 'down' && this.#isFreshlyUp(arrival) };
-    const decision = this.policy.protocol.decide(this.state, packet.state, context, this.policy.rules);
-    if (decision.ignore !== undefined) return { kind: 'ignored', why: decision.ignore };
+  handleRx(arrival: number, packet: P): RxOutcome {
+    const { protocol, rules } = this.policy;
+    if (this.state !== 'admin_down') {
+      this.#forgetIfSilent(arrival);
+      this.#expirePreviousTimers(arrival);
+    }
+    const fault = this.specifics.authenticate(packet, arrival, this.detectTimeUs);
+    if (fault !== undefined) return { kind: 'dropped', why: fault };
+    const situation = this.#situation(arrival, packet);
+    const verdict = protocol.receive(rules, situation);
+    if (verdict.ignore !== undefined) return { kind: 'ignored', why: verdict.ignore };
 
     // Arrivals may be reported out of order; silence is counted from the latest.
     const lastRx = Math.max(this.lastRx ?? arrival, arrival);
@@ -147,18 +161,29 @@ export class SessionCore {
     this.#forgetAt = undefined;
     const intervalUs = packet.requiredMinRxUs < this.peer.rxMinUs ? this.txIntervalUs : undefined;
     this.#applyPeerFields(packet);
+    if (this.specifics.apply(packet)) this.#previousTimers = undefined;
     if (this.state === 'down' && packet.state !== 'admin_down') this.timestamps.convUpStart ??= arrival;
 
     const from = this.state;
-    const { to, reason } = decision;
-    this.#learnDiscriminator(packet, to, namesUs);
-    if (reason !== undefined) this.lastDownReason = reason;
-    if (packet.state === 'up' && namesUs) this.#measureRoundTrip(arrival);
-    if (to !== from) this.#enter(to, arrival, reason ?? 'none', arrival);
+    const { to, peerDiscr } = verdict;
+    if (peerDiscr !== 'keep') this.peer.discr = peerDiscr === 'learn' ? packet.localDiscr : 0;
+    const reason = packet.state === 'admin_down' ? 'remote_admin' : 'remote_down';
+    if (packet.state === 'admin_down') this.lastDownReason = reason;
+    if (protocol.measuresRoundTrip && packet.state === 'up' && situation.names === 'us') this.#measureRoundTrip(arrival);
+    if (to !== from) this.#enter(to, arrival, reason, arrival);
     const allowedUs = this.#allowedSilenceUs();
     this.detectDeadline = allowedUs === undefined ? undefined : lastRx + allowedUs;
     if (intervalUs !== undefined) this.#advanceNextTransmit(arrival, intervalUs);
-    return to === from ? ACCEPTED : { kind: 'changed', from };
+    this.#pauseOrResume(arrival);
+    if (to !== from) return { kind: 'changed', from };
+    if (to === 'down' && rules.forgetsAfterSilence) this.#forgetAt = lastRx + this.detectTimeUs;
+    return ACCEPTED;
+  }
+
+  /** Gives the session other options of its protocol. */
+  setOptions(now: number, options: BfdSessionOptions | undefined): void {
+    this.specifics.setOptions(options);
+    this.#pauseOrResume(now);
   }
 
   /** Takes the session Down if its detection deadline has passed. Packets that arrived before `now` must be handled before. */
@@ -180,11 +205,13 @@ export class SessionCore {
     if (this.detectDeadline !== undefined) this.detectDeadline = deadline;
   }
 
-  /** Takes the session out of service: it announces AdminDown for one detection time, then it is silent. */
+  /** Takes the session out of service: it announces AdminDown for one detection time at least, then it is silent. */
   adminDown(now: number): boolean {
     if (this.state === 'admin_down') return false;
+    const { detectTimeUs } = this;
     this.#enter('admin_down', now, 'local_admin', now);
-    this.#announceAdminDownUntil = now + this.detectTimeUs;
+    const toldUs = this.timers.detectMult * this.#intervalInStateUs(this.txIntervalUs);
+    this.#announceAdminDownUntil = now + this.policy.protocol.announcementUs(toldUs, detectTimeUs);
     return true;
   }
 
@@ -202,17 +229,15 @@ export class SessionCore {
 
   /**
    * Sets other timers, which the next packet advertises. If the change would let one side time out before the peer knows of
-   * it, the previous timers count for one detection time more (RFC 5880 §6.8.3).
+   * it, the previous timers count until it must know (`Protocol.previousTimersUs`, RFC 5880 §6.8.3).
    */
   setTimers(now: number, timers: SessionTimers): void {
     this.#expirePreviousTimers(now);
     const isDetecting = this.state === 'init' || this.state === 'up';
     const intervalUs = this.txIntervalUs;
-    const previous: PreviousTimers = {
-      txMinUs: this.#desiredTxUs,
-      rxMinUs: this.#desiredRxUs,
-      until: now + Math.max(intervalUs * this.peer.detectMult, this.detectTimeUs),
-    };
+    const lastUs = this.policy.protocol.previousTimersUs(intervalUs * this.peer.detectMult, this.detectTimeUs);
+    const hasOtherIntervals = this.timers.txMinUs !== timers.txMinUs || this.timers.rxMinUs !== timers.rxMinUs;
+    const previous: PreviousTimers = { txMinUs: this.#desiredTxUs, rxMinUs: this.#desiredRxUs, until: now + lastUs };
     const isGradual = previous.txMinUs < timers.txMinUs || previous.rxMinUs > timers.rxMinUs;
     if (isDetecting && isGradual) this.#previousTimers = previous;
     this.timers = timers;
@@ -222,6 +247,9 @@ export class SessionCore {
       this.detectDeadline = Math.max(this.detectDeadline, this.lastRx + allowedUs);
     }
     this.#advanceNextTransmit(now, intervalUs);
+    if (!hasOtherIntervals) return;
+    this.specifics.intervalsChanged(this.state);
+    this.#pauseOrResume(now);
   }
 
   /** Makes the next packet due at once, but not sooner than one interval after the last packet. */
@@ -232,50 +260,73 @@ export class SessionCore {
   }
 
   /** The packet to send at `now`. */
-  packet(now: number): ControlPacket {
+  packet(now: number): P {
     this.#forgetIfSilent(now);
-    const { identity } = this.policy;
-    return new ControlPacket({
-      version: PROTOCOL_VERSION,
+    return this.policy.protocol.packet(this.#header(), this.policy.identity, this.specifics, false);
+  }
+
+  /** The packet to send at `now`, as the wire has it; `undefined` if the session may send nothing. */
+  datagram(now: number): Uint8Array | undefined {
+    const packet = this.packet(now);
+    if (this.sending === 'nothing') {
+      this.nextTx = undefined;
+      return undefined;
+    }
+    return this.policy.protocol.encode(packet, this.specifics, now);
+  }
+
+  /** The answer that the peer waits for, if it does: it leaves at once, whatever the transmit timer says. */
+  takeAnswer(now: number): Uint8Array | undefined {
+    if (!this.specifics.takeAnswer()) return undefined;
+    const { protocol, identity } = this.policy;
+    return protocol.encode(protocol.packet(this.#header(), identity, this.specifics, true), this.specifics, now);
+  }
+
+  /**
+   * Notes a transmit at `now` and returns when the next is due; `undefined` when AdminDown was announced for long enough, or no
+   * periodic packets may be sent.
+   */
+  computeNextTx(now: number, random: Random): number | undefined {
+    this.#expirePreviousTimers(now);
+    const { protocol, backoffMaxUs } = this.policy;
+    const intervalUs = protocol.txIntervalUs(this.state, this.txIntervalUs, this.#doublings, backoffMaxUs);
+    if (this.state === 'down') this.#doublings = Math.min(this.#doublings + 1, MOST_DOUBLINGS);
+    const next = now + protocol.jitteredUs(intervalUs, this.#multipliers, random);
+    this.#lastTx = now;
+    if (this.state === 'init') this.#firstInitTx ??= now;
+    const isAnnounced = this.#announceAdminDownUntil !== undefined && next > this.#announceAdminDownUntil;
+    this.nextTx = isAnnounced || this.sending !== 'periodic' ? undefined : next;
+    return this.nextTx;
+  }
+
+  #header(): Header {
+    return {
       state: this.state,
       detectMult: this.timers.detectMult,
       localDiscr: this.localDiscr,
       peerDiscr: this.peer.discr,
       // Advertised as they are used.
-      desiredMinTxUs: this.#withinBounds(this.timers.txMinUs),
+      desiredMinTxUs: this.policy.protocol.advertisedTxUs(this.state, this.#withinBounds(this.timers.txMinUs)),
       requiredMinRxUs: this.#withinBounds(this.timers.rxMinUs),
-      passive: identity?.passive ?? false,
-      clientVersion: identity?.version ?? NO_VERSION,
-    });
+    };
   }
 
-  /** Notes a transmit at `now` and returns when the next is due; `undefined` when AdminDown was announced for long enough. */
-  computeNextTx(now: number, random: Random): number | undefined {
-    this.#expirePreviousTimers(now);
-    let intervalUs = this.txIntervalUs;
-    if (this.state === 'down') {
-      // A backoff must not make the interval shorter than the agreed one.
-      const longestUs = Math.max(this.policy.backoffMaxUs, intervalUs);
-      intervalUs = Math.min(intervalUs * this.#backoffFactor, longestUs);
-      this.#backoffFactor = Math.min(this.#backoffFactor * 2, MAX_BACKOFF_FACTOR);
-    }
-    const next = now + this.policy.protocol.jitteredUs(intervalUs, this.#multipliers, random);
-    this.#lastTx = now;
-    if (this.state === 'init') this.#firstInitTx ??= now;
-    this.nextTx = this.#announceAdminDownUntil !== undefined && next > this.#announceAdminDownUntil ? undefined : next;
-    return this.nextTx;
+  #situation(arrival: number, packet: P): Situation {
+    const { rules, requireDiscriminator } = this.policy;
+    return {
+      state: this.state,
+      received: packet.state,
+      names: this.#namesOf(packet),
+      knowsPeer: this.peer.discr !== 0,
+      requiresDiscriminator: requireDiscriminator,
+      intervalIsFollowed: !rules.acceptsSlowerPeers || packet.desiredMinTxUs <= MAX_PEER_INTERVAL_US,
+      isFreshlyUp: packet.state === 'down' && this.#isFreshlyUp(arrival),
+    };
   }
 
-  /** The packet as this session understands it, `undefined` if it is for another session. */
-  #recognise(packet: ControlPacket): ControlPacket | undefined {
-    if (packet.peerDiscr === this.localDiscr) return packet;
-    if (packet.peerDiscr === 0) return this.policy.requireDiscriminator && this.state === 'up' ? undefined : packet;
-    const accepts =
-      this.policy.rules.acceptsForeignDiscriminatorWhenDown &&
-      this.state === 'down' &&
-      this.peer.discr === 0 &&
-      packet.state !== 'admin_down';
-    return accepts ? packet.with({ state: 'down', peerDiscr: 0 }) : undefined;
+  #namesOf({ peerDiscr }: P): Names {
+    if (peerDiscr === this.localDiscr) return 'us';
+    return peerDiscr === 0 ? 'nobody' : 'another';
   }
 
   /** The time since our first Init, less one interval that the peer may have waited before it answered. */
@@ -285,30 +336,32 @@ export class SessionCore {
     this.#roundTripUs = firstInitTx === undefined ? undefined : Math.max(0, arrival - firstInitTx - this.rxIntervalUs);
   }
 
-  #learnDiscriminator(packet: ControlPacket, to: State, namesUs: boolean): void {
-    const { learnsFromEveryPacket } = this.policy.rules;
-    if (packet.state === 'admin_down') {
-      if (learnsFromEveryPacket) this.peer.discr = 0;
-      return;
-    }
-    // In Up, only from a packet that carries our discriminator; a Down that takes us Down is of a peer that has restarted.
-    const learns = learnsFromEveryPacket ? to !== 'up' || namesUs : to !== 'down' && (this.peer.discr === 0 || this.state === 'up');
-    if (learns) this.peer.discr = packet.localDiscr;
-  }
-
-  #applyPeerFields(packet: ControlPacket): void {
-    const { rules, minTxFloorUs } = this.policy;
-    const { desiredMinTxUs } = packet;
+  #applyPeerFields(packet: P): void {
+    const { protocol, rules, minTxFloorUs } = this.policy;
+    const { desiredMinTxUs, requiredMinRxUs } = packet;
+    const { passive, clientVersion } = protocol.details(packet);
     this.peer.txMinUs = rules.acceptsSlowerPeers ? Math.max(desiredMinTxUs, minTxFloorUs) : this.#withinBounds(desiredMinTxUs);
-    this.peer.rxMinUs = this.#withinBounds(packet.requiredMinRxUs);
+    this.peer.rxMinUs = protocol.followsSlowReceivers ? Math.max(requiredMinRxUs, minTxFloorUs) : this.#withinBounds(requiredMinRxUs);
     this.peer.detectMult = packet.detectMult;
-    this.peer.passive = packet.passive;
-    this.peer.version = packet.clientVersion;
+    this.peer.passive = passive;
+    this.peer.version = clientVersion;
   }
 
   /** Makes the next packet due earlier if the transmit interval has become shorter (RFC 5880 §6.8.3). */
   #advanceNextTransmit(now: number, previousIntervalUs: number): void {
-    if ((this.state === 'init' || this.state === 'up') && this.txIntervalUs < previousIntervalUs) this.announce(now);
+    if (this.state !== 'init' && this.state !== 'up') return;
+    if (this.#intervalInStateUs(this.txIntervalUs) < this.#intervalInStateUs(previousIntervalUs)) this.announce(now);
+  }
+
+  /** Ends periodic transmits if the session may not send any, and begins them again if it may. */
+  #pauseOrResume(now: number): void {
+    if (this.sending !== 'periodic') this.nextTx = undefined;
+    else if (this.nextTx === undefined && this.state !== 'admin_down') this.announce(now);
+  }
+
+  /** The transmit interval that is used in the present state if this one is agreed, without backoff. */
+  #intervalInStateUs(agreedUs: number): number {
+    return this.policy.protocol.txIntervalUs(this.state, agreedUs, 0, this.policy.backoffMaxUs);
   }
 
   get #multipliers(): DetectMultipliers {
@@ -359,7 +412,8 @@ export class SessionCore {
   #enter(to: State, at: number, reason: DownReason, since: number): void {
     const from = this.state;
     this.state = to;
-    this.#backoffFactor = 1;
+    this.specifics.entered(to, reason);
+    this.#doublings = 0;
     this.timestamps.lastUpdated = at;
     if (to === 'up') {
       this.timestamps.upSince = at;
@@ -373,6 +427,8 @@ export class SessionCore {
       // For every reason: otherwise a peer that carries another discriminator of ours would be ignored for ever.
       if (this.policy.rules.forgetsAfterSilence) this.#forgetAt = at + this.detectTimeUs;
       if (from === 'up') this.timestamps.convDownStart = since;
+      // The next Up begins with a Poll.
+      if (this.policy.protocol.polls) this.#previousTimers = undefined;
     }
   }
 

@@ -3,6 +3,7 @@ import { toDate } from '../base/clock.js';
 import type { Peer } from '../base/route.js';
 import { diagnosticFromWire, type WireDiagnostic } from './bfd/diagnostic.js';
 import { formatClientVersion, type VersionBytes } from './client-version.js';
+import type { Header } from './protocol.js';
 import type { SessionCore } from './session-core.js';
 import type { DownReason, State } from './state.js';
 
@@ -91,8 +92,8 @@ export interface SessionReading {
   readonly authKeyId: number | undefined;
 }
 
-export function readSession(session: SessionCore, nextDetectScheduledUs: number | undefined): SessionReading {
-  const { timestamps, peer } = session;
+export function readSession(session: SessionCore<Header>, nextDetectScheduledUs: number | undefined): SessionReading {
+  const { timestamps, peer, specifics } = session;
   return {
     state: session.state,
     localDiscr: session.localDiscr,
@@ -112,10 +113,10 @@ export function readSession(session: SessionCore, nextDetectScheduledUs: number 
     remoteDetectMult: session.lastRx === undefined ? undefined : peer.detectMult,
     remoteTxMinUs: session.lastRx === undefined ? undefined : peer.txMinUs,
     remoteRxMinUs: session.lastRx === undefined ? undefined : peer.rxMinUs,
-    localDiag: undefined,
-    remoteDiag: undefined,
-    polling: undefined,
-    authKeyId: undefined,
+    localDiag: specifics.localDiag,
+    remoteDiag: specifics.remoteDiag,
+    polling: specifics.polling,
+    authKeyId: specifics.authKeyId,
   };
 }
 

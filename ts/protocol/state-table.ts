@@ -4,9 +4,7 @@
  */
 import type { Rules } from './rules.js';
 import type { DownReason, State } from './state.js';
-
-/** Why a packet changed nothing, not even a timer. */
-export type IgnoreReason = 'admin_down' | 'foreign_discr' | 'stale_down' | 'bad_interval';
+import { accepted, ignored, type IgnoreReason, type Situation, type Verdict } from './transition.js';
 
 /** What decides beside the two states. */
 export interface PacketContext {
@@ -26,6 +24,37 @@ const REMOTE_ADMIN: Decision = { to: 'down', reason: 'remote_admin' };
 const REMOTE_DOWN: Decision = { to: 'down', reason: 'remote_down' };
 const TO_INIT: Decision = { to: 'init', reason: undefined };
 const TO_UP: Decision = { to: 'up', reason: undefined };
+
+/** The state table of the liveness protocol: `decide`, and what it does not see of a packet. */
+export function receive(rules: Rules, situation: Situation): Verdict {
+  const { state, isFreshlyUp, knowsPeer } = situation;
+  let { received, names } = situation;
+  // RFC 5880 §6.8.6: a session in AdminDown discards all packets.
+  if (state === 'admin_down') return ignored('admin_down');
+  // Configured: in Up, a packet that names nobody proves nothing.
+  if (names === 'nobody' && state === 'up' && situation.requiresDiscriminator) return ignored('foreign_discr');
+  if (names === 'another') {
+    const accepts = rules.acceptsForeignDiscriminatorWhenDown && state === 'down' && !knowsPeer && received !== 'admin_down';
+    // §6.8.6: no session has this discriminator.
+    if (!accepts) return ignored('foreign_discr');
+    // A peer that knows our predecessor is heard again.
+    [received, names] = ['down', 'nobody'];
+  }
+  if (!situation.intervalIsFollowed) return ignored('bad_interval');
+  const namesUs = names === 'us';
+  const decision = decide(state, received, { namesUs, isFreshlyUp }, rules);
+  if (decision.ignore !== undefined) return ignored(decision.ignore);
+  const { to } = decision;
+  // A peer that comes back from AdminDown may be another.
+  if (received === 'admin_down') return accepted(to, rules.learnsFromEveryPacket ? 'forget' : 'keep');
+  return accepted(to, learns(rules, state, to, namesUs, knowsPeer) ? 'learn' : 'keep');
+}
+
+/** Whether the packet's discriminator is the peer's from now on. */
+function learns(rules: Rules, state: State, to: State, namesUs: boolean, knowsPeer: boolean): boolean {
+  // In Up, only from a packet that carries our discriminator; a Down that takes us Down is of a peer that has restarted.
+  return rules.learnsFromEveryPacket ? to !== 'up' || namesUs : to !== 'down' && (!knowsPeer || state === 'up');
+}
 
 /** @param state ours, before the packet */
 export function decide(state: State, received: State, { namesUs, isFreshlyUp }: PacketContext, rules: Rules): Decision {

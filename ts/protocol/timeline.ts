@@ -5,7 +5,7 @@
 import { Deadline, DeadlineQueue } from './deadline-queue.js';
 import type { Random } from './jitter.js';
 import { DelayHistogram } from './delay-histogram.js';
-import type { ControlPacket } from './packet.js';
+import type { Header } from './protocol.js';
 import type { SessionCore } from './session-core.js';
 import { RecentDelays } from './recent-delays.js';
 import type { State } from './state.js';
@@ -24,8 +24,8 @@ const PACE_SPAN_US = 1_000_000;
 export const MOST_ROUNDS = 384;
 
 /** The deadlines of one session. */
-export class TimelineEntry {
-  readonly session: SessionCore;
+export class TimelineEntry<P extends Header = Header> {
+  readonly session: SessionCore<P>;
   /** The detection time was extended since the last packet. */
   extended = false;
   /** When the next packet is due. */
@@ -33,7 +33,7 @@ export class TimelineEntry {
   /** When detection is checked: never later than the session's detection deadline, possibly earlier. */
   readonly detect: Deadline<this> = new Deadline(this, 'detect');
 
-  constructor(session: SessionCore) {
+  constructor(session: SessionCore<P>) {
     this.session = session;
   }
 
@@ -45,7 +45,7 @@ export class TimelineEntry {
 
 /** Receives packets to send and reports of what happened. */
 export interface TimelineListener<T> {
-  transmit(entry: T, packet: ControlPacket): void;
+  transmit(entry: T, bytes: Uint8Array): void;
   /** The state changed; `localStallUs` is the longest scheduling delay of this process in the session's detection window. */
   changed(entry: T, from: State, cause: TransitionCause, at: number, localStallUs: number): void;
   /** The detection time was extended: this host may have caused the silence. */
@@ -94,13 +94,14 @@ export class Timeline<T extends TimelineEntry> {
   /** To be called after the session has accepted a packet. */
   packetAccepted(entry: T): void {
     entry.extended = false;
-    this.advanceTransmit(entry);
+    this.updateTransmit(entry);
     this.#scheduleDetection(entry);
   }
 
-  /** Moves the next transmit to the session's `nextTx` if that is earlier. */
-  advanceTransmit({ tx, session }: T): void {
-    if (session.nextTx !== undefined && tx.isQueued && session.nextTx < tx.at) this.#schedule(tx, session.nextTx);
+  /** Moves the next transmit to the session's `nextTx` if that is earlier, and ends or begins periodic transmits as the session does. */
+  updateTransmit({ tx, session }: T): void {
+    if (session.nextTx === undefined) this.#unschedule(tx);
+    else if (!tx.isQueued || session.nextTx < tx.at) this.#schedule(tx, session.nextTx);
   }
 
   /** To be called after every change of state: reports it, announces it to the peer, and updates the deadlines. */
@@ -158,7 +159,9 @@ export class Timeline<T extends TimelineEntry> {
 
   #transmit(now: number, entry: T): void {
     const { session } = entry;
-    this.#listener.transmit(entry, session.packet(now));
+    const bytes = session.datagram(now);
+    if (bytes === undefined) return;
+    this.#listener.transmit(entry, bytes);
     const next = session.computeNextTx(now, this.#random);
     if (next !== undefined) this.#schedule(entry.tx, next);
   }

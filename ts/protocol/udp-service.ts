@@ -1,5 +1,5 @@
 /** The interface of a UDP transport, and checks of what goes through one. */
-import { type AddressInfo, isIPv4 } from 'node:net';
+import { type AddressInfo, isIP, isIPv4 } from 'node:net';
 
 import { codeOf, expected, LivenessError } from '../base/errors.js';
 
@@ -61,8 +61,8 @@ export function checkDatagram(given: unknown): Datagram {
   const { data, remote, localIP, iface, arrival } = (typeof given === 'object' && given !== null ? given : {}) as Partial<Datagram>;
   checkRead(data instanceof Uint8Array, 'data', 'a Uint8Array', data);
   const address: unknown = typeof remote === 'object' ? (remote as Destination | null)?.address : undefined;
-  checkRead(typeof address === 'string' && isIPv4(address), 'remote.address', 'an IPv4 address', address);
-  checkRead(typeof localIP === 'string' && isIPv4(localIP), 'localIP', 'an IPv4 address', localIP);
+  checkRead(typeof address === 'string' && isIP(address) !== 0, 'remote.address', 'an IP address', address);
+  checkRead(typeof localIP === 'string' && isIP(localIP) !== 0, 'localIP', 'an IP address', localIP);
   checkRead(typeof iface === 'string', 'iface', 'a string', iface);
   checkRead(typeof arrival === 'number' && Number.isFinite(arrival), 'arrival', 'a number of milliseconds', arrival);
   return given as Datagram;

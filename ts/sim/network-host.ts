@@ -6,6 +6,7 @@ import type { Environment, Timer } from '../base/environment.js';
 import type { Host } from '../base/host-interfaces.js';
 import { isInterfaceName } from '../base/route.js';
 import { toMicros } from '../base/clock.js';
+import type { EngineOptions } from '../engine/engine.js';
 import type { Transmit } from '../engine/js/engine-core.js';
 import type { Transport, TransportListener } from '../engine/js/transport.js';
 import type { Xorshift32 } from '../protocol/jitter.js';
@@ -86,7 +87,7 @@ export class NetworkHost implements Environment, Host {
 export interface Wire {
   /** @throws LivenessError `EADDRINUSE` */
   bind(transport: SimulatedTransport, port: number): number;
-  unbind(transport: SimulatedTransport): void;
+  unbind(transport: SimulatedTransport, port: number): void;
   send(from: SimulatedTransport, peerIP: string, peerPort: number, bytes: Uint8Array): void;
 }
 
@@ -95,26 +96,32 @@ export class SimulatedTransport implements Transport {
   readonly dropped = 0;
   readonly #wire: Wire;
   readonly #listener: TransportListener;
+  readonly #wantedMultihopPort: number;
   #port: number | undefined;
+  #multihopPort: number | undefined;
 
   constructor(
     readonly host: NetworkHost,
     wire: Wire,
-    port: number,
+    { port, multihopPort }: Pick<EngineOptions, 'port' | 'multihopPort'>,
     listener: TransportListener,
   ) {
     this.#wire = wire;
     this.#listener = listener;
+    this.#wantedMultihopPort = multihopPort;
     this.#port = wire.bind(this, port);
   }
 
-  /** The port; `undefined` once closed. */
-  get port(): number | undefined {
-    return this.#port;
+  openMultihop(): void {
+    this.#multihopPort ??= this.#wire.bind(this, this.#wantedMultihopPort);
   }
 
   open(): void {
     // The host has one address.
+  }
+
+  end(): void {
+    // All sessions send from one port.
   }
 
   retain(): void {
@@ -131,11 +138,13 @@ export class SimulatedTransport implements Transport {
     this.#listener.sent(path);
   }
 
-  /** Takes a datagram from the wire: read now, or when the host runs again. */
-  receive(bytes: Uint8Array, from: string): void {
+  /** Takes a datagram to one of its ports from the wire: read now, or when the host runs again. */
+  receive(bytes: Uint8Array, from: string, port: number): void {
     const arrival = toMicros(this.host.now());
     this.host.after(0, () => {
-      if (this.#port !== undefined) this.#listener.datagram(toMicros(this.host.now()), arrival, bytes, from, this.host.address, '');
+      if (this.#port === undefined) return;
+      const iface = port === this.#multihopPort ? '' : undefined;
+      this.#listener.datagram(toMicros(this.host.now()), arrival, bytes, from, this.host.address, iface);
     });
   }
 
@@ -144,8 +153,9 @@ export class SimulatedTransport implements Transport {
   }
 
   close(): Promise<void> {
-    this.#wire.unbind(this);
+    for (const port of [this.#port, this.#multihopPort]) if (port !== undefined) this.#wire.unbind(this, port);
     this.#port = undefined;
+    this.#multihopPort = undefined;
     return Promise.resolve();
   }
 }

@@ -138,7 +138,7 @@ export class SimulatedNetwork {
           environment: host,
           host,
           hasPacketInfo: false,
-          open: (receives) => new SimulatedTransport(host, this.#wire, options.port, receives),
+          open: (receives) => new SimulatedTransport(host, this.#wire, options, receives),
         },
         options,
         listener,
@@ -154,15 +154,15 @@ export class SimulatedNetwork {
       this.#transports.set(name, transport);
       return port;
     },
-    unbind: (transport) => {
-      this.#transports.delete(`${transport.host.address}:${transport.port}`);
+    unbind: (transport, port) => {
+      this.#transports.delete(`${transport.host.address}:${port}`);
     },
     send: (from, peerIP, peerPort, bytes) => {
       const link = linkOf(from.host.address, peerIP);
       if (this.#cut.has(link)) return;
       for (const delivery of deliveries(this.#links.get(link) ?? this.#quality, bytes, this.#random)) {
         this.#clock.at(this.#clock.now + delivery.after, () => {
-          this.#transports.get(`${peerIP}:${peerPort}`)?.receive(delivery.bytes, from.host.address);
+          this.#transports.get(`${peerIP}:${peerPort}`)?.receive(delivery.bytes, from.host.address, peerPort);
         });
       }
     },

@@ -1,5 +1,6 @@
 /** The counters of the JavaScript engine, per local endpoint: an interface and an address on it. */
 import { HANDLE_RX_BOUNDS, DurationHistogram } from '../../metrics/duration-histogram.js';
+import { DIAGNOSTIC_COUNT } from '../../protocol/bfd/diagnostic.js';
 import type { State } from '../../protocol/state.js';
 import type { EndpointStats, InvalidReason, TransitionCause, TransitionCount } from '../engine.js';
 import type { CoreCounters, Path } from './engine-core.js';
@@ -28,6 +29,9 @@ class Counts {
   };
   readonly transitions = new Map<string, Writable<TransitionCount>>();
   readonly handleRx = new DurationHistogram(HANDLE_RX_BOUNDS);
+  /** By the number of the diagnostic; empty in a protocol without. */
+  localDiagnostics: number[] = [];
+  remoteDiagnostics: number[] = [];
   tx = 0;
   rx = 0;
   unknownPeer = 0;
@@ -51,6 +55,16 @@ class Counts {
     else counted.count += 1;
   }
 
+  /** Counts the diagnostics of a session that went Down. Reserved numbers are not counted. */
+  countDiagnostics(localDiag: number, remoteDiag: number): void {
+    if (this.localDiagnostics.length === 0) {
+      this.localDiagnostics = noDiagnostics();
+      this.remoteDiagnostics = noDiagnostics();
+    }
+    increment(this.localDiagnostics, localDiag);
+    increment(this.remoteDiagnostics, remoteDiag);
+  }
+
   stats(): EndpointStats {
     const { tx, rx, unknownPeer, writeErrors, dropped, timeouts, extensions, queued } = this;
     return {
@@ -67,11 +81,20 @@ class Counts {
       extensions,
       queued,
       transitions: [...this.transitions.values()].map((transition) => ({ ...transition })),
-      localDiagnostics: [],
-      remoteDiagnostics: [],
+      localDiagnostics: [...this.localDiagnostics],
+      remoteDiagnostics: [...this.remoteDiagnostics],
       handleRx: this.handleRx.stats(),
     };
   }
+}
+
+function noDiagnostics(): number[] {
+  return Array.from({ length: DIAGNOSTIC_COUNT }, () => 0);
+}
+
+function increment(counts: number[], at: number): void {
+  const count = counts[at];
+  if (count !== undefined) counts[at] = count + 1;
 }
 
 export class EndpointCounters implements CoreCounters {
@@ -126,6 +149,10 @@ export class EndpointCounters implements CoreCounters {
     counts.sessions[to] += 1;
     if (cause === 'detect_timeout') counts.timeouts += 1;
     counts.countTransition(from, to, cause);
+  }
+
+  diagnosed(path: Path, localDiag: number, remoteDiag: number): void {
+    this.#at(path).countDiagnostics(localDiag, remoteDiag);
   }
 
   added(path: Path): void {

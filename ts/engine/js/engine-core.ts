@@ -3,9 +3,11 @@
  * which never go back between calls. The native engine's core does the same; the scenarios in `test/conformance` hold both
  * to it.
  */
+import type { BfdSessionOptions } from '../../protocol/bfd/options.js';
 import type { Random } from '../../protocol/jitter.js';
 import type { DelayHistogram } from '../../protocol/delay-histogram.js';
 import type { ControlPacket } from '../../protocol/packet.js';
+import type { Header } from '../../protocol/protocol.js';
 import { type Policy, SessionCore, type SessionTimers } from '../../protocol/session-core.js';
 import type { DownReason, State } from '../../protocol/state.js';
 import { Timeline, type TimelineListener, TimelineEntry, type TransitionCause } from '../../protocol/timeline.js';
@@ -13,12 +15,14 @@ import type { InvalidReason, SessionId } from '../engine.js';
 
 /** The key of a session. */
 export interface Path {
+  /** Empty for a multihop session, whose packets may come by any interface (RFC 5883 §3). */
   readonly iface: string;
   readonly localIP: string;
   readonly peerIP: string;
 }
 
 export interface Transmit {
+  readonly session: SessionId;
   readonly path: Path;
   readonly peerPort: number;
   /** The session is Down or AdminDown: no peer runs a detection timer for it. */
@@ -38,6 +42,8 @@ export interface CoreTransition {
   readonly peerPassive: boolean;
   readonly convStart: number | undefined;
   readonly lastRx: number | undefined;
+  readonly localDiag: number | undefined;
+  readonly remoteDiag: number | undefined;
 }
 
 export type CoreEvent =
@@ -54,17 +60,19 @@ export interface CoreCounters {
   /** A deadline entered the queue (1) or left it (-1). */
   queued(path: Path, change: 1 | -1): void;
   transition(path: Path, from: State, to: State, cause: TransitionCause): void;
+  /** A session with diagnostics went Down or AdminDown. */
+  diagnosed(path: Path, localDiag: number, remoteDiag: number): void;
   /** A session was added, in Down. */
   added(path: Path): void;
   removed(path: Path, state: State): void;
 }
 
-class CoreSession extends TimelineEntry {
+class CoreSession<P extends Header = Header> extends TimelineEntry<P> {
   readonly id: SessionId;
   readonly path: Path;
   peerPort: number;
 
-  constructor(id: SessionId, path: Path, peerPort: number, session: SessionCore) {
+  constructor(id: SessionId, path: Path, peerPort: number, session: SessionCore<P>) {
     super(session);
     this.id = id;
     this.path = path;
@@ -79,25 +87,34 @@ const NOTHING: never[] = [];
  * In each turn the caller passes every datagram that has arrived (`handleDatagram`), runs what is due (`handleTimeout`) or
  * requested, drains `takeTransmits` and `takeEvents`, and waits until `deadline`.
  */
-export class EngineCore implements TimelineListener<CoreSession> {
-  readonly #policy: Policy;
+export class EngineCore<P extends Header = ControlPacket> implements TimelineListener<CoreSession<P>> {
+  readonly #policy: Policy<P>;
   readonly #counters: CoreCounters;
-  readonly #timeline: Timeline<CoreSession>;
-  readonly #byId = new Map<SessionId, CoreSession>();
+  readonly #timeline: Timeline<CoreSession<P>>;
+  readonly #byId = new Map<SessionId, CoreSession<P>>();
   /** By local address and the peer's address: one session per interface, in the order of their start. */
-  readonly #byPath = new Map<string, Map<string, CoreSession[]>>();
+  readonly #byPath = new Map<string, Map<string, CoreSession<P>[]>>();
+  readonly #byDiscriminator = new Map<number, CoreSession<P>>();
   #transmits: Transmit[] = [];
   #events: CoreEvent[] = [];
 
-  constructor(policy: Policy, maxSessions: number, random: Random, counters: CoreCounters) {
+  constructor(policy: Policy<P>, maxSessions: number, random: Random, counters: CoreCounters) {
     this.#policy = policy;
     this.#counters = counters;
     this.#timeline = new Timeline(maxSessions, random, this);
   }
 
   /** Starts a session in Down. Its first packet leaves at once, or later if many sessions are added together. */
-  addSession(now: number, id: SessionId, path: Path, peerPort: number, timers: SessionTimers, localDiscr: number): void {
-    const session = new SessionCore(this.#policy, timers, localDiscr, now, this.#timeline.paced(now));
+  addSession(
+    now: number,
+    id: SessionId,
+    path: Path,
+    peerPort: number,
+    timers: SessionTimers,
+    localDiscr: number,
+    options?: BfdSessionOptions,
+  ): void {
+    const session = new SessionCore(this.#policy, timers, localDiscr, now, this.#timeline.paced(now), options);
     const known = new CoreSession(id, path, peerPort, session);
     this.#byId.set(id, known);
     this.#index(known);
@@ -112,7 +129,15 @@ export class EngineCore implements TimelineListener<CoreSession> {
     if (known === undefined) return;
     known.session.setTimers(now, timers);
     known.peerPort = peerPort;
-    this.#timeline.advanceTransmit(known);
+    this.#timeline.updateTransmit(known);
+  }
+
+  /** Gives a session other options of its protocol. */
+  updateOptions(now: number, id: SessionId, options: BfdSessionOptions | undefined): void {
+    const known = this.#byId.get(id);
+    if (known === undefined) return;
+    known.session.setOptions(now, options);
+    this.#timeline.updateTransmit(known);
   }
 
   /** Ends a session without an AdminDown announcement. */
@@ -137,22 +162,39 @@ export class EngineCore implements TimelineListener<CoreSession> {
     if (known?.session.adminUp(now) === true) this.#timeline.changed(now, known, 'admin_down', 'register_route', now);
   }
 
-  /** Handles one datagram: passes its packet to the session, or counts and drops it. A datagram is never answered directly. */
+  /** Handles one datagram: passes its packet to the session, or counts and drops it. */
   handleDatagram(now: number, arrival: number, path: Path, bytes: Uint8Array): void {
     const packet = this.#policy.protocol.decode(bytes);
     if (typeof packet === 'string') {
       this.#counters.invalid(path, packet);
       return;
     }
-    const known = this.#between(path.localIP, path.peerIP)?.find((candidate) => candidate.path.iface === path.iface);
+    const discr = this.#policy.protocol.demultiplex(packet);
+    const known = this.#find(path, discr);
     if (known === undefined) {
-      this.#counters.unknownPeer(path);
+      if (discr !== 0 && !this.#byDiscriminator.has(discr)) this.#counters.invalid(path, 'foreign_discr');
+      else this.#counters.unknownPeer(path);
       return;
     }
     this.#counters.received(known.path);
+    this.#handlePacket(now, arrival, known, packet);
+  }
+
+  /** The session of a packet. One that is found by its discriminator must be the sender's (RFC 5880 §6.3). */
+  #find(path: Path, discr: number): CoreSession<P> | undefined {
+    if (discr === 0) return this.#between(path.localIP, path.peerIP)?.find((candidate) => candidate.path.iface === path.iface);
+    const known = this.#byDiscriminator.get(discr);
+    return known?.path.peerIP === path.peerIP ? known : undefined;
+  }
+
+  #handlePacket(now: number, arrival: number, known: CoreSession<P>, packet: P): void {
     const { session } = known;
     const wasPassive = session.peer.passive;
     const outcome = session.handleRx(arrival, packet);
+    if (outcome.kind === 'dropped') {
+      this.#counters.invalid(known.path, outcome.why);
+      return;
+    }
     if (outcome.kind === 'ignored') {
       if (outcome.why === 'foreign_discr' || outcome.why === 'bad_interval') this.#counters.invalid(known.path, outcome.why);
       return;
@@ -164,6 +206,8 @@ export class EngineCore implements TimelineListener<CoreSession> {
     if (outcome.kind === 'changed') this.#timeline.changed(now, known, outcome.from, 'handle_rx', arrival);
     else if (session.peer.passive !== wasPassive) this.#events.push({ kind: 'peer_passive', id: known.id, passive: !wasPassive });
     this.#timeline.packetAccepted(known);
+    const answer = session.takeAnswer(now);
+    if (answer !== undefined) this.transmit(known, answer);
   }
 
   /** Runs what is due at `now`. Datagrams that arrived before `readUntil` must be handled before. */
@@ -231,63 +275,82 @@ export class EngineCore implements TimelineListener<CoreSession> {
 
   /** Whether a session between the same addresses exists on another interface. */
   hasElsewhere({ iface, localIP, peerIP }: Path): boolean {
-    return this.#between(localIP, peerIP)?.some(({ path }) => path.iface !== iface) === true;
+    return this.#between(localIP, peerIP)?.some(({ path }) => path.iface !== iface && path.iface !== '') === true;
   }
 
   /** The path of the latest session between two addresses, on any interface. */
   pathBetween(localIP: string, peerIP: string): Path | undefined {
-    return this.#between(localIP, peerIP)?.at(-1)?.path;
+    return this.#between(localIP, peerIP)?.findLast(({ path }) => path.iface !== '')?.path;
   }
 
   /** A session, and when its detection is checked next. */
-  session(id: SessionId): Readonly<Pick<CoreSession, 'session' | 'path' | 'detectScheduled'>> | undefined {
+  session(id: SessionId): Readonly<Pick<CoreSession<P>, 'session' | 'path' | 'detectScheduled'>> | undefined {
     return this.#byId.get(id);
   }
 
   /** @internal */
-  transmit({ path, peerPort, session }: CoreSession, packet: ControlPacket): void {
-    // From Node's pool: a buffer of its own would cost more than writing the packet.
-    const bytes = Buffer.allocUnsafe(this.#policy.protocol.packetLength);
-    this.#policy.protocol.encode(packet, bytes);
+  transmit({ id, path, peerPort, session }: CoreSession<P>, bytes: Uint8Array): void {
     const isProbe = session.state === 'down' || session.state === 'admin_down';
-    this.#transmits.push({ path, peerPort, isProbe, bytes });
+    this.#transmits.push({ session: id, path, peerPort, isProbe, bytes });
   }
 
   /** @internal */
-  changed(known: CoreSession, from: State, cause: TransitionCause, at: number, localStallUs: number): void {
-    this.#counters.transition(known.path, from, known.session.state, cause);
+  changed(known: CoreSession<P>, from: State, cause: TransitionCause, at: number, localStallUs: number): void {
+    const { state, specifics } = known.session;
+    this.#counters.transition(known.path, from, state, cause);
+    if (state === 'down' || state === 'admin_down') {
+      const { localDiag, remoteDiag } = specifics;
+      if (localDiag !== undefined && remoteDiag !== undefined) this.#counters.diagnosed(known.path, localDiag, remoteDiag);
+    }
     this.#report(known, from, cause, at, localStallUs);
   }
 
-  #report({ id, session }: CoreSession, from: State, cause: TransitionCause, at: number, localStallUs: number): void {
+  #report({ id, session }: CoreSession<P>, from: State, cause: TransitionCause, at: number, localStallUs: number): void {
     const { state: to, lastDownReason: reason, timestamps, lastRx } = session;
     const convStart = to === 'up' ? timestamps.convUpStart : timestamps.convDownStart;
     const peerPassive = session.peer.passive;
-    this.#events.push({ kind: 'transition', id, from, to, reason, cause, at, localStallUs, peerPassive, convStart, lastRx });
+    const { localDiag, remoteDiag } = session.specifics;
+    const diagnostics = { localDiag, remoteDiag };
+    this.#events.push({
+      kind: 'transition',
+      id,
+      from,
+      to,
+      reason,
+      cause,
+      at,
+      localStallUs,
+      peerPassive,
+      convStart,
+      lastRx,
+      ...diagnostics,
+    });
   }
 
   /** @internal */
-  extended({ path }: CoreSession): void {
+  extended({ path }: CoreSession<P>): void {
     this.#counters.extended(path);
   }
 
   /** @internal */
-  queued({ path }: CoreSession, change: 1 | -1): void {
+  queued({ path }: CoreSession<P>, change: 1 | -1): void {
     this.#counters.queued(path, change);
   }
 
-  #between(localIP: string, peerIP: string): CoreSession[] | undefined {
+  #between(localIP: string, peerIP: string): CoreSession<P>[] | undefined {
     return this.#byPath.get(localIP)?.get(peerIP);
   }
 
-  #index(known: CoreSession): void {
+  #index(known: CoreSession<P>): void {
     const { localIP, peerIP } = known.path;
-    const ofAddress = this.#byPath.get(localIP) ?? new Map<string, CoreSession[]>();
+    const ofAddress = this.#byPath.get(localIP) ?? new Map<string, CoreSession<P>[]>();
     this.#byPath.set(localIP, ofAddress);
     ofAddress.set(peerIP, [...(ofAddress.get(peerIP) ?? []), known]);
+    this.#byDiscriminator.set(known.session.localDiscr, known);
   }
 
-  #unindex(known: CoreSession): void {
+  #unindex(known: CoreSession<P>): void {
+    this.#byDiscriminator.delete(known.session.localDiscr);
     const { localIP, peerIP } = known.path;
     const ofAddress = this.#byPath.get(localIP);
     const rest = ofAddress?.get(peerIP)?.filter((session) => session !== known) ?? [];

@@ -7,9 +7,12 @@ import type { AddressInfo } from 'node:net';
 import { LONGEST_WAIT_MS, toMicros } from '../../base/clock.js';
 import { type Environment, SYSTEM, type Timer } from '../../base/environment.js';
 import { closedError } from '../../base/errors.js';
+import { BFD } from '../../protocol/bfd/bfd.js';
+import { RFC5880 } from '../../protocol/bfd/rules.js';
 import { NO_VERSION } from '../../protocol/client-version.js';
-import { Xorshift32 } from '../../protocol/jitter.js';
+import { type Random, Xorshift32 } from '../../protocol/jitter.js';
 import { LIVENESS } from '../../protocol/liveness.js';
+import type { Header } from '../../protocol/protocol.js';
 import { ROBUST } from '../../protocol/rules.js';
 import { readSession } from '../../protocol/session-status.js';
 import { MOST_ROUNDS } from '../../protocol/timeline.js';
@@ -33,10 +36,8 @@ import type {
 import { EngineWarnings } from './engine-warnings.js';
 import { ServiceTransport } from './service-transport.js';
 import { toRecord } from './session-records.js';
+import { checkTtls, copyOf } from './session-specs.js';
 import type { Transport, TransportListener } from './transport.js';
-
-/** The protocol that all sessions speak. */
-const PROTOCOL = LIVENESS;
 
 /** The longest AdminDown announcement when the engine closes. */
 const ADMIN_DOWN_MAX_US = 3_000_000;
@@ -60,7 +61,7 @@ export class JsEngine implements Engine {
   readonly kind = 'js';
   readonly capabilities: Capabilities;
   readonly arming = undefined;
-  readonly #core: EngineCore;
+  readonly #core: EngineCore<Header>;
   readonly #counters = new EndpointCounters();
   readonly #listener: EngineListener;
   readonly #warnings: EngineWarnings;
@@ -85,11 +86,8 @@ export class JsEngine implements Engine {
   #ended = false;
 
   private constructor(options: EngineOptions, listener: EngineListener, { environment, host, hasPacketInfo }: Platform) {
-    const { minTxFloorUs, maxTxCeilUs, backoffMaxUs, requireDiscriminator, clientVersion, passive, maxSessions } = options;
-    const identity = passive || clientVersion !== undefined ? { passive, version: clientVersion ?? NO_VERSION } : undefined;
     const random = new Xorshift32(environment.randomWord());
-    const policy = { protocol: PROTOCOL, rules: ROBUST, minTxFloorUs, maxTxCeilUs, backoffMaxUs, requireDiscriminator, identity };
-    this.#core = new EngineCore(policy, maxSessions, () => random.next(), this.#counters);
+    this.#core = coreOf(options, () => random.next(), this.#counters);
     this.#environment = environment;
     this.#host = host;
     this.#listener = listener;
@@ -130,7 +128,7 @@ export class JsEngine implements Engine {
       hasPacketInfo: udp !== undefined,
       open: (receives) =>
         udp === undefined
-          ? DgramTransport.start(PROTOCOL, options.bindIPs[0] ?? '', options.port, receives)
+          ? DgramTransport.start(options.protocol === 'bfd' ? BFD : LIVENESS, options, receives)
           : new ServiceTransport(udp, receives),
     };
     const engine = await JsEngine.startOn(platform, options, listener);
@@ -156,6 +154,7 @@ export class JsEngine implements Engine {
 
   openMultihop(): void {
     this.#assertOpen();
+    this.#transport.openMultihop();
   }
 
   indistinct(specs: readonly SessionSpec[]): number[] {
@@ -167,12 +166,15 @@ export class JsEngine implements Engine {
       interfaces.set(key, iface);
       return iface !== path.iface || this.#core.hasElsewhere(path);
     };
-    for (const spec of this.#notStarted.values()) isTaken(spec);
-    return specs.flatMap((spec, index) => (isTaken(spec) ? [index] : []));
+    // Packets of multihop sessions come to another port.
+    for (const spec of this.#notStarted.values()) if (spec.multihop !== true) isTaken(spec);
+    return specs.flatMap((spec, index) => (spec.multihop !== true && isTaken(spec) ? [index] : []));
   }
 
+  /** @throws LivenessError `ERR_ENGINE_UNAVAILABLE` if a session has a least TTL, which Node cannot check */
   addSessions(specs: readonly SessionSpec[]): void {
     this.#assertOpen();
+    checkTtls(specs);
     this.#ownInterfaces.clear();
     const isIdle = this.#notStarted.size === 0;
     for (const spec of specs) this.#notStarted.set(spec.id, copyOf(spec));
@@ -198,25 +200,22 @@ export class JsEngine implements Engine {
     const spec = this.#notStarted.get(id);
     if (spec === undefined) return;
     this.#notStarted.delete(id);
-    const { iface, localIP, peerIP, peerPort, txMinUs, rxMinUs, detectMult } = spec;
-    this.#transport.open(localIP);
-    this.#core.addSession(
-      this.#nowUs(),
-      id,
-      { iface, localIP, peerIP },
-      peerPort,
-      { txMinUs, rxMinUs, detectMult },
-      this.#newDiscriminator(),
-    );
+    const { localIP, peerIP, peerPort, txMinUs, rxMinUs, detectMult } = spec;
+    const path = { iface: spec.multihop === true ? '' : spec.iface, localIP, peerIP };
+    this.#transport.open(id, path);
+    const timers = { txMinUs, rxMinUs, detectMult };
+    this.#core.addSession(this.#nowUs(), id, path, peerPort, timers, this.#newDiscriminator(), spec.bfd);
   }
 
   updateSessions(specs: readonly SessionSpec[]): void {
     this.#assertOpen();
+    checkTtls(specs);
     const now = this.#nowUs();
     for (const spec of specs) {
-      const { id, txMinUs, rxMinUs, detectMult, peerPort } = spec;
+      const { id, txMinUs, rxMinUs, detectMult, peerPort, bfd } = spec;
       if (this.#notStarted.has(id)) this.#notStarted.set(id, copyOf(spec));
       this.#core.updateSession(now, id, { txMinUs, rxMinUs, detectMult }, peerPort);
+      this.#core.updateOptions(now, id, bfd);
     }
     this.#scheduleTurn();
   }
@@ -229,6 +228,7 @@ export class JsEngine implements Engine {
       if (removed === undefined) continue;
       this.#discriminators.delete(removed.session.localDiscr);
       this.#core.removeSession(id);
+      this.#transport.end(id);
     }
     this.#scheduleTurn();
     this.#transport.retain((localIP) => this.#isUsed(localIP));
@@ -342,8 +342,8 @@ export class JsEngine implements Engine {
   }
 
   /** If the transport does not know the interface, takes that of the latest session between the addresses. */
-  #pathOf(localIP: string, peerIP: string, iface: string): Path {
-    if (iface !== '') return { iface, localIP, peerIP };
+  #pathOf(localIP: string, peerIP: string, iface: string | undefined): Path {
+    if (iface !== undefined) return { iface, localIP, peerIP };
     return this.#core.pathBetween(localIP, peerIP) ?? { iface: this.#interfaceOf(localIP), localIP, peerIP };
   }
 
@@ -431,7 +431,15 @@ export class JsEngine implements Engine {
   }
 }
 
-/** The caller may reuse a specification after the call. */
-function copyOf({ id, iface, localIP, peerIP, peerPort, txMinUs, rxMinUs, detectMult }: SessionSpec): SessionSpec {
-  return { id, iface, localIP, peerIP, peerPort, txMinUs, rxMinUs, detectMult };
+/** The core of the protocol that all sessions of the engine speak. */
+function coreOf(options: EngineOptions, random: Random, counters: EndpointCounters): EngineCore<Header> {
+  const { minTxFloorUs, maxTxCeilUs, backoffMaxUs, requireDiscriminator, clientVersion, passive, maxSessions } = options;
+  const limits = { minTxFloorUs, maxTxCeilUs, backoffMaxUs };
+  if (options.protocol === 'bfd') {
+    // RFC 5880 §6.8.6 accepts a Down that names nobody in every state.
+    const policy = { protocol: BFD, rules: RFC5880, ...limits, requireDiscriminator: false, identity: undefined };
+    return new EngineCore(policy, maxSessions, random, counters);
+  }
+  const identity = passive || clientVersion !== undefined ? { passive, clientVersion: clientVersion ?? NO_VERSION } : undefined;
+  return new EngineCore({ protocol: LIVENESS, rules: ROBUST, ...limits, requireDiscriminator, identity }, maxSessions, random, counters);
 }

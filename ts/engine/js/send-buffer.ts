@@ -3,7 +3,11 @@
  * sessions. Node shows only the packets that found no room; the kernel's list of sockets shows the bytes in the buffer.
  */
 import { readFileSync } from 'node:fs';
+import { isIPv6 } from 'node:net';
 import { endianness } from 'node:os';
+
+import { addressWords } from '../../base/address.js';
+import { splitZone } from './zones.js';
 
 /** The bytes of the buffer that one datagram takes until it has left, rounded up; as in the native engine. */
 const CHARGE = 1_024;
@@ -28,13 +32,13 @@ export function sendBufferToAskFor(sessions: number): number {
 
 /** Limits the packets of Down sessions to half of one socket's buffer. */
 export class SendBufferShare {
-  readonly #list: () => string;
+  readonly #list: (isV6: boolean) => string;
   /** The bytes in the buffer at the last reading, and those sent since. */
   #used = 0;
   #lastReading = -Infinity;
 
-  /** @param list returns the kernel's list of UDP sockets, in the form of `/proc/net/udp` */
-  constructor(list: () => string = readList) {
+  /** @param list returns the kernel's list of UDP sockets of one family, in the form of `/proc/net/udp` */
+  constructor(list: (isV6: boolean) => string = readList) {
     this.#list = list;
   }
 
@@ -43,7 +47,7 @@ export class SendBufferShare {
     // The list is long on some hosts: it is read only when the packets sent since could fill half of the share.
     if (this.#used >= size / 4 && now - this.#lastReading >= READ_INTERVAL_MS) {
       this.#lastReading = now;
-      this.#used = usedBy(this.#list(), address, port);
+      this.#used = usedBy(this.#list(isIPv6(address)), address, port);
     }
     if (this.#used + CHARGE > size / 2) return false;
     this.#used += CHARGE;
@@ -53,12 +57,25 @@ export class SendBufferShare {
 
 /** The bytes in the send buffer of the socket bound to an address; 0 if the list does not have the socket. */
 export function usedBy(list: string, address: string, port: number): number {
-  const octets = address.split('.').map((octet) => hex(Number(octet), 2));
-  // The address is in the host's byte order, the port is not: proc(5).
-  const local = `${(endianness() === 'LE' ? octets.reverse() : octets).join('')}:${hex(port, 4)}`;
+  // Each word of the address is in the host's byte order, the port is not: proc(5).
+  const local = `${wordsOf(address).join('')}:${hex(port, 4)}`;
   const line = list.split('\n').find((entry) => entry.trimStart().split(/\s+/, 2)[1] === local);
   const queues = line?.trimStart().split(/\s+/, 5)[4];
   return queues === undefined ? 0 : Number.parseInt(queues, 16);
+}
+
+/** The words of an address, each in the host's byte order. */
+function wordsOf(address: string): string[] {
+  const { address: plain } = splitZone(address);
+  const words = isIPv6(plain) ? addressWords(plain).map((word) => hex(word, 8)) : [ipv4Word(plain)];
+  return endianness() === 'LE' ? words.map((word) => word.replace(/(..)(..)(..)(..)/, '$4$3$2$1')) : words;
+}
+
+function ipv4Word(address: string): string {
+  return address
+    .split('.')
+    .map((octet) => hex(Number(octet), 2))
+    .join('');
 }
 
 function hex(value: number, digits: number): string {
@@ -66,9 +83,9 @@ function hex(value: number, digits: number): string {
 }
 
 /** Empty on a system without the list: then no packet is held back. */
-function readList(): string {
+function readList(isV6: boolean): string {
   try {
-    return readFileSync('/proc/self/net/udp', 'utf8');
+    return readFileSync(isV6 ? '/proc/self/net/udp6' : '/proc/self/net/udp', 'utf8');
   } catch {
     return '';
   }

@@ -14,7 +14,12 @@ const CLOSE_TIMEOUT_MS = 2_000;
 
 const PAUSE_AFTER_ERROR_MS = 10;
 
-/** Sends and receives with the user's `UDPService`. Nothing that it throws or rejects with ends the engine, except that it is gone. */
+/**
+ * Sends and receives with the user's `UDPService`. Nothing that it throws or rejects with ends the engine, except that it is gone.
+ *
+ * In BFD the service has to receive on port 3784, and to send with a TTL of 255 from a port in 49152 to 65535, the same one for as
+ * long as a session lives (RFC 5881 §4, §5). Multihop sessions are refused.
+ */
 export class ServiceTransport implements Transport {
   readonly #udp: UDPService;
   readonly #listener: TransportListener;
@@ -26,8 +31,19 @@ export class ServiceTransport implements Transport {
     void this.#receive();
   }
 
+  openMultihop(): void {
+    throw new LivenessError(
+      'ERR_ENGINE_UNAVAILABLE',
+      'Multihop sessions have a port of their own, and a transport of yours (`udp`) does not tell the port of a packet',
+    );
+  }
+
   open(): void {
     // The user has opened the transport, for the addresses that it serves.
+  }
+
+  end(): void {
+    // The user decides which ports packets leave from.
   }
 
   retain(): void {
@@ -81,7 +97,14 @@ export class ServiceTransport implements Transport {
         if (this.#closed) return;
         // An arrival in the future is of another clock: it must not keep a session Up for ever.
         const now = monotonicNow();
-        this.#listener.datagram(toMicros(now), toMicros(Math.min(arrival, now)), data, remote.address, localIP, iface);
+        this.#listener.datagram(
+          toMicros(now),
+          toMicros(Math.min(arrival, now)),
+          data,
+          remote.address,
+          localIP,
+          iface === '' ? undefined : iface,
+        );
       } catch (error) {
         if (this.isClosed) return;
         if (isGone(error)) {

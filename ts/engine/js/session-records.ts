@@ -24,8 +24,9 @@ export function toRecord(event: CoreEvent): SessionRecord {
 }
 
 function transitionRecord(event: CoreTransition): Partial<SessionRecord> {
-  const { from, to, reason, cause, at, localStallUs, peerPassive, convStart, lastRx } = event;
+  const { from, to, reason, cause, at, localStallUs, peerPassive, convStart, lastRx, localDiag, remoteDiag } = event;
   const wentDown = to === 'down' && (from === 'up' || from === 'init');
   const lastDown = wentDown ? { atUs: at, reason, localStallUs } : undefined;
-  return { from, to, reason, cause, atUs: at, count: 1, lastDown, localStallUs, peerPassive, convStartUs: convStart, lastRxUs: lastRx };
+  const times = { atUs: at, convStartUs: convStart, lastRxUs: lastRx };
+  return { from, to, reason, cause, count: 1, lastDown, localStallUs, peerPassive, ...times, localDiag, remoteDiag };
 }

@@ -1,12 +1,16 @@
 /** The interface between the JavaScript engine and what it sends and receives with. */
 import type { AddressInfo } from 'node:net';
 
+import type { SessionId } from '../engine.js';
 import type { Path, Transmit } from './engine-core.js';
 
 /** Receives what a transport has read, and reports of what it did. */
 export interface TransportListener {
-  /** `iface` is empty if the transport does not know it; `nowUs` and `arrivalUs` are times of CLOCK_MONOTONIC. */
-  datagram(nowUs: number, arrivalUs: number, bytes: Uint8Array, from: string, localIP: string, iface: string): void;
+  /**
+   * `iface` is `undefined` if the transport does not know it, and empty for a packet to the port of multihop sessions; `nowUs` and
+   * `arrivalUs` are times of CLOCK_MONOTONIC.
+   */
+  datagram(nowUs: number, arrivalUs: number, bytes: Uint8Array, from: string, localIP: string, iface: string | undefined): void;
   sent(path: Path): void;
   writeError(path: Path, error: Error): void;
   /** A packet of a Down session was not sent: the share of Down sessions in the send buffer of `size` bytes is used up. */
@@ -21,8 +25,12 @@ export interface TransportListener {
 }
 
 export interface Transport {
-  /** Prepares to use a local address. A failure shows as a write error of the packets that are sent from it. */
-  open(localIP: string): void;
+  /** Prepares to receive packets of multihop sessions. @throws LivenessError `ERR_ENGINE_UNAVAILABLE` if the transport cannot */
+  openMultihop(): void;
+  /** Prepares to send and receive packets of a session. A failure shows as a write error of the packets that it sends. */
+  open(session: SessionId, path: Path): void;
+  /** Closes what was opened for a session alone, which has ended. */
+  end(session: SessionId): void;
   /** Closes what was opened for local addresses that are no longer used. */
   retain(isUsed: (localIP: string) => boolean): void;
   send(transmit: Transmit): void;

@@ -1,0 +1,47 @@
+/** What every socket of the JavaScript engine has: its family, its TTL and its TOS byte. */
+import { createSocket, type Socket } from 'node:dgram';
+import { isIPv6 } from 'node:net';
+
+import type { Header, Protocol } from '../../protocol/protocol.js';
+import { bindingIfAny } from '../native/load.js';
+import { splitZone } from './zones.js';
+
+/** The part of a protocol that sockets need. */
+export type Marks = Pick<Protocol<Header>, 'ttl'>;
+
+/**
+ * A socket that is not bound yet. Addresses are numeric, so that a packet that is sent through a bound socket need not wait for a
+ * lookup; `bind` must report asynchronously.
+ */
+export function newSocket(localAddress: string, recvBufferSize: number | undefined): Socket {
+  const isV6 = isIPv6(splitZone(localAddress).address);
+  let isBound = false;
+  const lookup = (address: string, _: object, found: (error: null, address: string, family: number) => void): void => {
+    if (isBound) found(null, address, isV6 ? 6 : 4);
+    else process.nextTick(found, null, address, isV6 ? 6 : 4);
+  };
+  const socket = createSocket({
+    type: isV6 ? 'udp6' : 'udp4',
+    // A socket of IPv6 must not take the port of one of IPv4.
+    ipv6Only: isV6,
+    lookup,
+    ...(recvBufferSize === undefined ? {} : { recvBufferSize }),
+  });
+  socket.once('listening', () => {
+    isBound = true;
+  });
+  socket.unref();
+  return socket;
+}
+
+/** Sets the TTL of a bound socket, and its TOS byte. Node cannot set the latter; the addon can, if it loads. */
+export function markSocket(socket: Socket, { ttl }: Marks): void {
+  // Of a socket of IPv6, the hop limit.
+  socket.setTTL(ttl);
+  const { address, port } = socket.address();
+  try {
+    bindingIfAny()?.NativeUdp.markPackets(address, port);
+  } catch {
+    // The packets have the default TOS.
+  }
+}
