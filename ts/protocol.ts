@@ -27,7 +27,6 @@ export { type StandaloneSnapshot, Session, type SessionOptions } from './protoco
 export type { SessionStatus } from './protocol/session-status.js';
 export { DownReason, State, stateFromWire, stateToWire } from './protocol/state.js';
 export { DEFAULT_LIVENESS_PORT } from './protocol/liveness.js';
-export type { Diagnostic, WireDiagnostic } from './protocol/bfd/diagnostic.js';
 export { newUDPService } from './protocol/dgram-service.js';
 export type { Datagram, Destination, UDPService } from './protocol/udp-service.js';
 export { formatPeer, type Peer, type Route } from './base/route.js';
