@@ -65,6 +65,21 @@ function stateOf(engine: JsEngine, id: number): State | undefined {
 }
 
 describe('the JavaScript engine with its own sockets', () => {
+  it('serves one address of IPv4 and one of IPv6 on one port', async () => {
+    const { engine: one } = await start({ bindIPs: ['127.0.0.1', '::1'] });
+    const { engine: two } = await start({ bindIPs: ['::1'] });
+    const ports = [one, two].map((engine) => engine.localAddr()?.port ?? 0);
+    const v6 = { localIP: '::1', peerIP: '::1' };
+    one.addSessions([spec(1, { ...v6, peerPort: ports[1] ?? 0 })]);
+    two.addSessions([spec(1, { ...v6, peerPort: ports[0] ?? 0 })]);
+    await until(() => stateOf(one, 1) === 'up' && stateOf(two, 1) === 'up');
+    const { engine: three } = await start({ bindIPs: ['127.0.0.2'] });
+    one.addSessions([spec(2, { peerPort: three.localAddr()?.port ?? 0 })]);
+    three.addSessions([spec(1, { localIP: '127.0.0.2', peerIP: '127.0.0.1', peerPort: ports[0] ?? 0 })]);
+    await until(() => stateOf(one, 2) === 'up' && stateOf(three, 1) === 'up');
+    expect([one.localAddr(), two.localAddr()]).toMatchObject([{ family: 'IPv4' }, { family: 'IPv6', address: '::1' }]);
+  });
+
   it('uses one port for all local addresses, even if the system chooses it', async () => {
     const { engine } = await start({ bindIPs: ['0.0.0.0'] });
     const peer = await listenUDP('127.0.0.50', 0);
