@@ -32,8 +32,8 @@ export class DgramTransport implements Transport {
     this.#protocol = protocol;
     this.#addresses = addresses;
     this.#listener = listener;
-    this.#local = new LocalSockets(protocol, addresses.port, listener);
-    this.#sources = protocol.hasSourcePorts ? new SourceSockets(protocol, listener) : undefined;
+    this.#local = new LocalSockets(protocol.ttl, addresses.port, listener);
+    this.#sources = protocol.hasSourcePorts ? new SourceSockets(protocol.ttl, listener) : undefined;
   }
 
   /** @throws LivenessError the system's error if an address cannot be bound */
@@ -51,7 +51,7 @@ export class DgramTransport implements Transport {
 
   openMultihop(): void {
     if (this.#closed || this.#multihop !== undefined) return;
-    this.#multihop = new LocalSockets(this.#protocol, this.#addresses.multihopPort, this.#listener, NO_INTERFACE);
+    this.#multihop = new LocalSockets(this.#protocol.ttl, this.#addresses.multihopPort, this.#listener, NO_INTERFACE);
     for (const address of this.#bound) this.#multihop.keep(address);
   }
 
