@@ -6,6 +6,7 @@ import { afterEach, describe, expect, it } from 'vitest';
 
 import type { EngineListener, EngineOptions, SessionRecord, SessionSpec } from '../../ts/engine/engine.js';
 import { JsEngine } from '../../ts/engine/js/js-engine.js';
+import { localOf, splitZone, withZone } from '../../ts/engine/js/zones.js';
 import { ControlPacket, listenUDP, type UDPService } from '../../ts/protocol.js';
 import type { State } from '../../ts/protocol/state.js';
 import { FakeUDP } from './fake-udp.js';
@@ -63,6 +64,24 @@ async function until(holds: () => boolean): Promise<void> {
 function stateOf(engine: JsEngine, id: number): State | undefined {
   return engine.snapshots([id])[0]?.state;
 }
+
+describe('an address that sockets take or show', () => {
+  it('has the interface as its zone if it is link-local, and no other address has one', () => {
+    const iface = 'eth0';
+    expect(['fe80::1', 'febf::1', 'fec0::1', '2001:db8::fe80', '10.0.0.1'].map((address) => withZone(address, iface))).toEqual([
+      'fe80::1%eth0',
+      'febf::1%eth0',
+      'fec0::1',
+      '2001:db8::fe80',
+      '10.0.0.1',
+    ]);
+    expect(localOf({ iface, localIP: 'fe80::1', peerIP: 'fe80::2' })).toBe('fe80::1%eth0');
+    expect([splitZone('fe80::1%eth0'), splitZone('10.0.0.1')]).toEqual([
+      { address: 'fe80::1', zone: 'eth0' },
+      { address: '10.0.0.1', zone: undefined },
+    ]);
+  });
+});
 
 describe('the JavaScript engine with its own sockets', () => {
   it('serves one address of IPv4 and one of IPv6 on one port', async () => {

@@ -18,8 +18,6 @@ export function newSocket(localAddress: string, recvBufferSize: number | undefin
   };
   const socket = createSocket({
     type: isV6 ? 'udp6' : 'udp4',
-    // A socket of IPv6 must not take the port of one of IPv4.
-    ipv6Only: isV6,
     lookup,
     ...(recvBufferSize === undefined ? {} : { recvBufferSize }),
   });
