@@ -37,7 +37,7 @@ export default defineConfig({
         test: {
           ...NETNS,
           name: 'netns',
-          include: ['test/netns/**/*.test.ts'],
+          include: ['test/netns/**/*.test.ts', 'test/interop/**/*.test.ts'],
           exclude: ALONE,
           maxWorkers: 3,
           sequence: { groupOrder: 1 },

@@ -5,7 +5,7 @@
 //
 // Without names: what `npm test` uses. --dry-run says what would be installed. ROUTE_LIVENESS_TEST_INSTALL=0 installs nothing.
 import { spawnSync } from 'node:child_process';
-import { readFileSync } from 'node:fs';
+import { existsSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 
@@ -14,9 +14,14 @@ const PACKAGES = JSON.parse(readFileSync(join(ROOT, 'test', 'netns', 'programs.j
 /** What the tests between namespaces put between and beside their hosts. */
 const EXAMPLES = ['relay', 'flood'];
 
+/** Programs that are not on the path. */
+const PLACES = { bfdd: '/usr/lib/frr/bfdd' };
+/** Its exit code 101 keeps the daemons of a package from being started when it is installed (invoke-rc.d(8)). */
+const POLICY = '/usr/sbin/policy-rc.d';
+
 const dryRun = process.argv.includes('--dry-run');
 const named = process.argv.slice(2).filter((it) => !it.startsWith('--'));
-const wanted = named.length > 0 ? named : ['ip', 'nft', 'tcpdump', 'setpriv', 'prometheus'];
+const wanted = named.length > 0 ? named : ['ip', 'nft', 'tcpdump', 'setpriv', 'prometheus', 'bird', 'bfdd'];
 const isRoot = process.platform === 'linux' && process.getuid() === 0;
 
 install(wanted.filter((program) => !isThere(program)));
@@ -31,12 +36,21 @@ function install(missing) {
     if (dryRun) return;
     const env = { ...process.env, DEBIAN_FRONTEND: 'noninteractive' };
     run('apt-get', ['update', '-qq'], env);
+    const allow = keepDaemonsFromStarting();
     // One that cannot be had must not keep the others away.
     for (const name of packages) run('apt-get', ['install', '-y', '-qq', '--no-install-recommends', name], env);
+    allow();
   }
   const still = missing.filter((program) => !isThere(program));
   if (still.length > 0)
     say(`${still.join(', ')} missing: the tests that need it are skipped (packages: ${still.map((it) => PACKAGES[it] ?? it).join(' ')})`);
+}
+
+/** Returns what undoes it. A policy that is there is the machine's, and stays. */
+function keepDaemonsFromStarting() {
+  if (existsSync(POLICY)) return () => undefined;
+  writeFileSync(POLICY, '#!/bin/sh\nexit 101\n', { mode: 0o755 });
+  return () => rmSync(POLICY);
 }
 
 /** The tests that use them need root. Where there is no cargo the set-up has said so. */
@@ -49,7 +63,7 @@ function buildExamples() {
 
 /** A program that is there tells its version; an empty file in its place tells nothing. */
 function isThere(program) {
-  return canRun(program, [program === 'ip' ? '-V' : '--version']);
+  return canRun(PLACES[program] ?? program, [program === 'ip' ? '-V' : '--version']);
 }
 
 function canRun(program, args) {

@@ -1,14 +1,10 @@
 /** The public names of `route-liveness`. */
 export { monotonicNow } from './base/clock.js';
-export {
-  type CloseOptions,
-  type ManagerConfig,
-  type RealtimeOptions,
-  type RegisterOptions,
-  type RegisterSessionOptions,
-  type ResolvedConfig,
-  validateConfig,
-} from './manager/config.js';
+export { type CloseOptions, type ManagerConfig, type RealtimeOptions, type ResolvedConfig, validateConfig } from './manager/config.js';
+export type { RegisterOptions, RegisterSessionOptions } from './manager/register-options.js';
+export type { AuthKeyOptions, AuthOptions } from './manager/session-auth.js';
+export type { AuthType, AuthVariant } from './protocol/bfd/options.js';
+export { Diagnostic, type WireDiagnostic } from './protocol/bfd/diagnostic.js';
 export type { Capabilities, InvalidReason, EndpointRouteStats, EndpointStats, TransitionCause, TransitionCount } from './engine/engine.js';
 export { ConfigError, type ConfigIssue, LivenessError, type LivenessErrorCode, type RouteIssue, RoutesError } from './base/errors.js';
 export type { HistogramStats } from './metrics/duration-histogram.js';

@@ -5,7 +5,7 @@
 //! `garbage` sends random bytes. `unknown-peers` and `discriminators` send valid packets in any state that name a discriminator which no
 //! session has; the sources are unknown peers in the first case, and peers in the second. Prints how many packets were sent.
 
-use std::net::{Ipv4Addr, SocketAddrV4};
+use std::net::{Ipv4Addr, SocketAddr, SocketAddrV4};
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
@@ -80,18 +80,20 @@ fn flood(setup: &Setup) -> Result<Sent, String> {
         return Err("sources are empty".into());
     }
     let ifindex = if_nametoindex(setup.iface.as_str()).map_err(|errno| format!("{}: {errno}", setup.iface))?;
-    let (_, mut socket) = bind(SocketAddrV4::new(Ipv4Addr::UNSPECIFIED, 0), 0).map_err(|errno| errno.to_string())?;
+    let (_, mut socket) =
+        bind::<Liveness>(SocketAddr::new(Ipv4Addr::UNSPECIFIED.into(), 0), 0).map_err(|errno| errno.to_string())?;
     let mut random = Xorshift32::new(setup.seed);
     let mut sources = setup.sources.iter().copied().cycle();
     let began = Instant::now();
     let lasts = Duration::from_secs(setup.seconds.min(60));
     let mut sent = Sent { sent: 0, refused: 0, seconds: 0.0 };
     while began.elapsed() < lasts {
-        let batch: Vec<Outgoing> = (0..BATCH)
+        let batch: Vec<Outgoing<[u8; PACKET_LEN]>> = (0..BATCH)
             .map(|_| Outgoing {
                 bytes: bytes(setup.kind, &mut random),
                 destination: SocketAddrV4::new(setup.to, setup.port).into(),
                 source: sources.next().expect("a cycle over at least one source never ends").into(),
+                source_port: 0,
                 ifindex,
             })
             .collect();

@@ -6,7 +6,7 @@
 //! its input.
 
 use std::io::{BufRead, Write, stdin, stdout};
-use std::net::{Ipv4Addr, SocketAddr, SocketAddrV4};
+use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::thread;
@@ -94,7 +94,7 @@ fn main() {
 struct Floor {
     rx: RxSocket,
     tx: TxSocket,
-    packets: Vec<Outgoing>,
+    packets: Vec<Outgoing<[u8; PACKET_LEN]>>,
     /// For each tick, the sessions that send then. The wheel has more ticks than the interval.
     wheel: Vec<Vec<u32>>,
     last_rx: Vec<Option<Time>>,
@@ -111,10 +111,11 @@ impl Floor {
             bytes: packet(number, setup.interval_us),
             destination: SocketAddr::new((*peer).into(), setup.port),
             source: (*local).into(),
+            source_port: 0,
             ifindex,
         };
-        let address = SocketAddrV4::new(Ipv4Addr::UNSPECIFIED, setup.port);
-        let (rx, tx) = bind(address, setup.sessions.len()).expect("the port is free");
+        let address = SocketAddr::new(Ipv4Addr::UNSPECIFIED.into(), setup.port);
+        let (rx, tx) = bind::<Liveness>(address, setup.sessions.len()).expect("the port is free");
         let mut floor = Self {
             rx,
             tx,
@@ -189,7 +190,8 @@ impl Floor {
         let slots = self.wheel.len() as u64;
         let due = std::mem::take(&mut self.wheel[(tick % slots) as usize]);
         for numbers in due.chunks(BATCH) {
-            let batch: Vec<Outgoing> = numbers.iter().map(|number| self.packets[*number as usize - 1]).collect();
+            let batch: Vec<Outgoing<[u8; PACKET_LEN]>> =
+                numbers.iter().map(|number| self.packets[*number as usize - 1]).collect();
             let sent = self.tx.send(&batch, |_, _| {});
             self.counts.tx.fetch_add(sent as u64, Ordering::Relaxed);
             for number in numbers {

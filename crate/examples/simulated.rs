@@ -110,7 +110,7 @@ fn run(engine: &mut Engine, mut now: Time, us: u64) -> (Time, u64) {
             let bytes = answer(&transmit);
             engine.handle_datagram(
                 now,
-                Datagram { arrival: now.minus(TURN_US / 2), path: transmit.path, ttl: None, bytes: &bytes },
+                Datagram { arrival: now.minus(TURN_US / 2), path: transmit.path, ttl: None, min_ttl: 0, bytes: &bytes },
             );
             events += 1;
         }

@@ -16,7 +16,7 @@ fn many_up(sessions: u32) -> Engine {
         let path = Path { peer: std::net::IpAddr::V4(std::net::Ipv4Addr::from(0x0A01_0000 + id)), ..path(1, 2) };
         engine.add_session(at(SECOND), spec(id, path, timers(100, 100)), id).unwrap();
         let packet = up_packet(1_000 + id, id);
-        let datagram = Datagram { arrival: at(SECOND), path, ttl: None, bytes: &packet.marshal() };
+        let datagram = Datagram { arrival: at(SECOND), path, ttl: None, min_ttl: 0, bytes: &packet.marshal() };
         engine.handle_datagram(at(SECOND), datagram);
     }
     engine
@@ -60,7 +60,10 @@ fn a_packet_that_may_not_leave_early_leaves_when_it_is_due() {
     while engine.poll_transmit().is_some() {}
     let packet = ControlPacket { state: State::Down, ..up_packet(2, 0) };
     let arrival = last_tx.plus(1);
-    engine.handle_datagram(arrival, Datagram { arrival, path: path(1, 2), ttl: None, bytes: &packet.marshal() });
+    engine.handle_datagram(
+        arrival,
+        Datagram { arrival, path: path(1, 2), ttl: None, min_ttl: 0, bytes: &packet.marshal() },
+    );
     let due = engine.poll_deadline().unwrap();
     assert_eq!(due, last_tx.plus(100 * MS));
     engine.transmit_ahead(due.minus(1));

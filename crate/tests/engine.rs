@@ -68,7 +68,10 @@ fn a_peer_that_flips_our_state_with_every_packet_does_not_drive_our_rate() {
         let now = at(SECOND + tick * MS);
         let state = if tick % 2 == 0 { State::Down } else { State::AdminDown };
         let flip = ControlPacket { state, ..up_packet(9, 0) };
-        engine.handle_datagram(now, Datagram { arrival: now, path: path(1, 2), ttl: None, bytes: &flip.marshal() });
+        engine.handle_datagram(
+            now,
+            Datagram { arrival: now, path: path(1, 2), ttl: None, min_ttl: 0, bytes: &flip.marshal() },
+        );
         engine.handle_timeout(now, now);
         sent.extend(std::iter::from_fn(|| engine.poll_transmit()).map(|_| now));
     }
@@ -115,7 +118,7 @@ fn packets_of_a_session_that_is_down_are_probes_and_those_of_one_that_is_up_are_
     assert!(engine.poll_transmit().expect("the first packet").is_probe);
     let arrival = at(2 * SECOND);
     let bytes = up_packet(8, 7).marshal();
-    engine.handle_datagram(arrival, Datagram { arrival, path: path(1, 2), ttl: None, bytes: &bytes });
+    engine.handle_datagram(arrival, Datagram { arrival, path: path(1, 2), ttl: None, min_ttl: 0, bytes: &bytes });
     engine.handle_timeout(arrival, arrival);
     assert!(!engine.poll_transmit().expect("the announcement of Up").is_probe);
 }
@@ -134,7 +137,8 @@ fn a_session_does_not_expire_before_every_packet_that_arrived_in_time_was_read()
 
     let packet = up_packet(theirs, ours);
     let arrival = deadline.minus(1);
-    engine.handle_datagram(late, Datagram { arrival, path: path(1, 2), ttl: None, bytes: &packet.marshal() });
+    engine
+        .handle_datagram(late, Datagram { arrival, path: path(1, 2), ttl: None, min_ttl: 0, bytes: &packet.marshal() });
     engine.handle_timeout(late, late);
     assert!(transitions(engine).is_empty(), "it had arrived in time");
     assert_eq!(engine.session(SessionId(1)).unwrap().0.detect_deadline(), Some(arrival.plus(300 * MS)));
@@ -220,8 +224,9 @@ fn packets_of_unknown_peers_and_garbage_are_counted_never_answered_and_change_no
     while engine.poll_transmit().is_some() {}
     let now = engine.session(SessionId(1)).unwrap().0.last_rx().unwrap().plus(1);
     let good = ControlPacket { state: State::AdminDown, desired_min_tx_us: 1, ..up_packet(0xBAD, 0xBAD) };
-    let mut send =
-        |path: Path, bytes: &[u8]| engine.handle_datagram(now, Datagram { arrival: now, path, ttl: None, bytes });
+    let mut send = |path: Path, bytes: &[u8]| {
+        engine.handle_datagram(now, Datagram { arrival: now, path, ttl: None, min_ttl: 0, bytes })
+    };
     let known = path(1, 2);
     send(known, &good.marshal()[..39]);
     for (at, value) in [(0, 0x40), (3, 41), (2, 0)] {
@@ -262,7 +267,7 @@ fn a_flood_to_addresses_without_sessions_does_not_grow_the_counters() {
             local: std::net::IpAddr::V4(std::net::Ipv4Addr::new(127, 0, 9, low)),
             peer: host(9),
         };
-        engine.handle_datagram(at(1), Datagram { arrival: at(1), path, ttl: None, bytes: &[0; 80] });
+        engine.handle_datagram(at(1), Datagram { arrival: at(1), path, ttl: None, min_ttl: 0, bytes: &[0; 80] });
     }
     assert_eq!(engine.stats().iter().count(), 1);
 }
@@ -348,7 +353,10 @@ fn a_passive_flag_that_changes_is_an_event_without_a_transition() {
     let packet = ControlPacket { passive: true, client_version: [1, 2, 3, 0], ..known };
     let now = session.last_rx().unwrap().plus(10);
     for _ in 0..2 {
-        engine.handle_datagram(now, Datagram { arrival: now, path: path(1, 2), ttl: None, bytes: &packet.marshal() });
+        engine.handle_datagram(
+            now,
+            Datagram { arrival: now, path: path(1, 2), ttl: None, min_ttl: 0, bytes: &packet.marshal() },
+        );
     }
     assert_eq!(engine.poll_event(), Some(Event::PeerPassive { id: SessionId(1), passive: true }));
     assert_eq!(engine.poll_event(), None, "once");
@@ -362,7 +370,10 @@ fn receiving_moves_no_entry_of_the_queue_but_an_earlier_deadline_does() {
     let packet = up_packet(session.peer().discr, session.local_discr());
     let now = session.detect_deadline().unwrap().minus(1);
     let mut hear = |packet: &ControlPacket| {
-        engine.handle_datagram(now, Datagram { arrival: now, path: path(1, 2), ttl: None, bytes: &packet.marshal() });
+        engine.handle_datagram(
+            now,
+            Datagram { arrival: now, path: path(1, 2), ttl: None, min_ttl: 0, bytes: &packet.marshal() },
+        );
         let (session, scheduled) = engine.session(SessionId(1)).unwrap();
         (session.detect_deadline().unwrap(), scheduled)
     };
@@ -377,7 +388,7 @@ fn receiving_moves_no_entry_of_the_queue_but_an_earlier_deadline_does() {
         let packet = ControlPacket { state, ..up_packet(9, peer_discr) };
         engine.handle_datagram(
             at(SECOND),
-            Datagram { arrival: at(SECOND), path: path(1, 2), ttl: None, bytes: &packet.marshal() },
+            Datagram { arrival: at(SECOND), path: path(1, 2), ttl: None, min_ttl: 0, bytes: &packet.marshal() },
         );
         assert_eq!(engine.session(SessionId(1)).unwrap().1, Some(at(SECOND + deadline_us)));
     }
@@ -422,7 +433,7 @@ proptest! {
                 state: State::ALL[usize::from(wire)], detect_mult, local_discr, peer_discr,
                 desired_min_tx_us: interval, required_min_rx_us: interval, passive: wire == 1, client_version: [0; 4],
             };
-            engine.handle_datagram(now, Datagram { arrival: now.minus(later / 2), path: path(1, 2), ttl: None, bytes: &packet.marshal() });
+            engine.handle_datagram(now, Datagram { arrival: now.minus(later / 2), path: path(1, 2), ttl: None, min_ttl: 0, bytes: &packet.marshal() });
             engine.handle_timeout(now, if drained { now } else { now.minus(later) });
             while engine.poll_transmit().is_some() {}
             for change in transitions(&mut engine) {

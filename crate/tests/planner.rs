@@ -5,7 +5,7 @@ mod planner_bench;
 
 use std::net::{IpAddr, Ipv4Addr};
 
-use planner_bench::{Bench, DOWN, DOWN_PASSIVE, NOW, ROUTE, SCOPE, UP, answered};
+use planner_bench::{Bench, DOWN, DOWN_BY_PEER, DOWN_PASSIVE, NOW, ROUTE, SCOPE, UP, answered};
 use route_liveness::engine::SessionId;
 use route_liveness::routes::armed::{ArmedRoute, ArmingPolicy, SessionView};
 use route_liveness::routes::kernel_route::{KernelRoute, Presence, RouteError, SystemError};
@@ -49,6 +49,23 @@ fn a_route_that_must_stay_is_added_and_never_deleted() {
 }
 
 #[test]
+fn a_route_that_is_kept_on_an_admin_down_of_the_peer_stays_until_its_session_goes_down_for_another_reason() {
+    let keep = |route: &mut ArmedRoute| route.keep_on_peer_admin_down = true;
+    let mut bench = Bench::new();
+    bench.arm(keep, DOWN_BY_PEER);
+    assert!(bench.run().is_empty(), "what was not there is not added");
+    bench.arm(keep, UP);
+    assert_eq!(bench.run(), ["add"]);
+    bench.session(DOWN_BY_PEER);
+    assert!(bench.run().is_empty());
+    bench.session(DOWN);
+    assert_eq!(bench.run(), ["delete"]);
+    let mut bench = Bench::installed();
+    bench.session(DOWN_BY_PEER);
+    assert_eq!(bench.run(), ["delete"]);
+}
+
+#[test]
 fn a_passive_peer_keeps_its_route_through_a_down_until_it_is_withdrawn_or_the_flag_clears() {
     let mut bench = Bench::installed();
     bench.session(DOWN_PASSIVE);
@@ -69,7 +86,16 @@ fn deletes_go_before_looks_and_looks_before_adds_also_where_an_add_was_queued_fi
     let arm = |planner: &mut RoutePlanner, id: u32, generation, session, view, adopted| {
         let route = KernelRoute { destination: IpAddr::V4(Ipv4Addr::from(0x0A09_0000 + id)), ..ROUTE };
         let (id, session) = (RouteId(id), SessionId(session));
-        let armed = ArmedRoute { id, session, generation, route, no_uninstall: false, admin_down: false, adopted };
+        let armed = ArmedRoute {
+            id,
+            session,
+            generation,
+            route,
+            no_uninstall: false,
+            admin_down: false,
+            keep_on_peer_admin_down: false,
+            adopted,
+        };
         planner.arm(armed, SCOPE, view, NOW);
     };
     arm(&mut planner, 1, 1, 1, UP, false);

@@ -125,8 +125,16 @@ fn affected_routes_are_rechecked_in_portions() {
     for id in 0..10 {
         let route = KernelRoute { destination: IpAddr::V4(Ipv4Addr::from(0x0A09_0000 + id)), ..ROUTE };
         let (id, session) = (RouteId(id), SessionId(id));
-        let armed =
-            ArmedRoute { id, session, generation: 1, route, no_uninstall: false, admin_down: false, adopted: false };
+        let armed = ArmedRoute {
+            id,
+            session,
+            generation: 1,
+            route,
+            no_uninstall: false,
+            admin_down: false,
+            keep_on_peer_admin_down: false,
+            adopted: false,
+        };
         planner.arm(armed, SCOPE, UP, NOW);
     }
     let batch = planner.pick(NOW);

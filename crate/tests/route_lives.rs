@@ -189,7 +189,16 @@ impl Life {
                 RouteId(self.last_id)
             }
         };
-        let spec = ArmedRoute { id, session, generation: 0, route, no_uninstall, admin_down: false, adopted };
+        let spec = ArmedRoute {
+            id,
+            session,
+            generation: 0,
+            route,
+            no_uninstall,
+            admin_down: false,
+            keep_on_peer_admin_down: false,
+            adopted,
+        };
         // Most adopt a route that they know, or one that a previous process left.
         let known = self.slots[slot].as_ref().filter(|_| adopted).map(|known| (known.armed, known.link));
         let (armed, link) = known.map_or((spec, link), |(known, link)| (ArmedRoute { adopted, ..known }, link));

@@ -4,7 +4,10 @@ import { readFileSync } from 'node:fs';
 
 import { describe } from 'vitest';
 
-export type Program = 'ip' | 'nft' | 'tcpdump' | 'setpriv' | 'prometheus';
+export type Program = 'ip' | 'nft' | 'tcpdump' | 'setpriv' | 'prometheus' | 'bird' | 'bfdd';
+
+/** Programs that are not on the path. */
+const PLACES: Partial<Record<Program, string>> = { bfdd: '/usr/lib/frr/bfdd' };
 
 /** The longer forms of tests, as they run nightly. */
 export const IS_LONG = process.env['LONG_TESTS'] === '1';
@@ -34,6 +37,6 @@ export function describeWhere(title: string, reason: string | undefined, suite: 
 
 /** A program that is there tells its version; an empty file in its place tells nothing. */
 function isThere(program: Program): boolean {
-  const { error, status, stdout, stderr } = spawnSync(program, [program === 'ip' ? '-V' : '--version'], { encoding: 'utf8' });
+  const { error, status, stdout, stderr } = spawnSync(PLACES[program] ?? program, [program === 'ip' ? '-V' : '--version'], { encoding: 'utf8' });
   return error === undefined && status === 0 && stdout + stderr !== '';
 }

@@ -65,7 +65,9 @@ export function configuration(): void {
     | 'logger'
     | 'udp'
     | 'metricsRegistry'
+    | 'protocol'
     | 'port'
+    | 'multihopPort'
     | 'passiveMode'
     | 'minTxFloor'
     | 'maxTxCeil'
@@ -76,6 +78,7 @@ export function configuration(): void {
     | 'metricsPrefix'
     | 'clientVersion'
     | 'honorPeerAdvertisedPassive'
+    | 'onPeerAdminDown'
     | 'requireDiscriminator'
     | 'minTtl'
     | 'routeTimeout'
@@ -84,7 +87,7 @@ export function configuration(): void {
   expectTypeOf<keyof api.ManagerConfig>().toEqualTypeOf<Required | Optional>();
   expectTypeOf<Pick<api.ManagerConfig, Required>>().toEqualTypeOf<{
     netlinker: api.RouteReaderWriter;
-    bindIP: string;
+    bindIP: string | readonly string[];
     txMin: number;
     rxMin: number;
     detectMult: number;
@@ -98,7 +101,19 @@ export function configuration(): void {
 export async function routes(): Promise<void> {
   expectTypeOf<api.Manager['registerRoute']>().parameters.toEqualTypeOf<[api.Route, string, (api.RegisterOptions | undefined)?]>();
   expectTypeOf(manager.registerRoute(route, 'eth0')).toEqualTypeOf<Promise<void>>();
-  expectTypeOf<keyof api.RegisterOptions>().toEqualTypeOf<'port' | 'peerIP' | 'txMin' | 'rxMin' | 'detectMult'>();
+  expectTypeOf<keyof api.RegisterOptions>().toEqualTypeOf<
+    'port' | 'peerIP' | 'txMin' | 'rxMin' | 'detectMult' | 'multihop' | 'passive' | 'minTtl' | 'auth' | 'onPeerAdminDown'
+  >();
+  expectTypeOf<keyof api.RegisterSessionOptions>().toEqualTypeOf<Exclude<keyof api.RegisterOptions, 'peerIP'>>();
+  expectTypeOf<NonNullable<api.RegisterOptions['auth']>>().toEqualTypeOf<{
+    type: 'simple' | 'md5' | 'meticulous-md5' | 'sha1' | 'meticulous-sha1';
+    keys: readonly { id: number; key: string | Uint8Array; variant?: 'rfc' | 'frr-hmac' | undefined }[];
+  }>();
+  // @ts-expect-error: a key has no name of its own choice.
+  await manager.registerRoute(route, 'eth0', { auth: { type: 'sha1', keys: [{ id: 1, secret: 'x' }] } });
+  // @ts-expect-error: RFC 5880 has no such type.
+  await manager.registerRoute(route, 'eth0', { auth: { type: 'sha256', keys: [] } });
+  await manager.registerRoute(route, 'eth0', { auth: { type: 'md5', keys: [{ id: 1, key: Buffer.from('x') }] }, multihop: true });
   expectTypeOf<api.Manager['registerRoutes']>().parameters.toEqualTypeOf<[readonly api.Registration[]]>();
   expectTypeOf<api.Manager['registerSession']>().parameters.toEqualTypeOf<[api.Peer, (api.RegisterSessionOptions | undefined)?]>();
   expectTypeOf<api.Manager['withdrawSession']>().parameters.toEqualTypeOf<[api.Peer]>();

@@ -4,15 +4,7 @@ import { isIPv4, SocketAddress } from 'node:net';
 import fc from 'fast-check';
 import { expect, it } from 'vitest';
 
-import {
-  packAddress,
-  addressText,
-  canonicalIPv6,
-  isUnicast,
-  parsePrefix,
-  parsePrefixIPv6,
-  unicastIPv6,
-} from '../../ts/base/address.js';
+import { packAddress, addressText, canonicalIPv6, isUnicast, parsePrefix, parsePrefixIPv6, unicastIPv6 } from '../../ts/base/address.js';
 
 const octet = fc.oneof(fc.integer({ min: 0, max: 300 }).map(String), fc.constantFrom('', '00', '01', '1e1', ' 1', '-1', '+1', '٣'));
 const texts = fc.oneof(

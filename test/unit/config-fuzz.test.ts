@@ -25,8 +25,9 @@ async function outcomeOf(config: unknown): Promise<{ started: FakeEngine | undef
 
 /** Everything that an engine counts in is a whole number. */
 function expectWhole({ options }: FakeEngine): void {
-  const { port, minTxFloorUs, maxTxCeilUs, backoffMaxUs, maxSessions } = options;
-  for (const value of [port, minTxFloorUs, maxTxCeilUs, backoffMaxUs, maxSessions]) expect(Number.isSafeInteger(value)).toBe(true);
+  const { port, multihopPort, minTxFloorUs, maxTxCeilUs, backoffMaxUs, maxSessions } = options;
+  for (const value of [port, multihopPort, minTxFloorUs, maxTxCeilUs, backoffMaxUs, maxSessions])
+    expect(Number.isSafeInteger(value)).toBe(true);
   expect(minTxFloorUs).toBeGreaterThan(0);
   expect(maxTxCeilUs).toBeGreaterThanOrEqual(minTxFloorUs);
   expect(maxSessions).toBeGreaterThan(0);
@@ -35,11 +36,13 @@ function expectWhole({ options }: FakeEngine): void {
 const nonsense = fc.oneof(fc.anything(), fc.constantFrom(Number.NaN, -1, 0, 1e12, '', 'x', null, true, [], {}, Symbol('x'), 1n));
 const valid: Record<keyof ManagerConfig, fc.Arbitrary<unknown>> = {
   netlinker: fc.constant(new MemoryRoutes()),
-  bindIP: fc.constantFrom('0.0.0.0', '127.0.0.1', '10.1.2.3'),
+  bindIP: fc.constantFrom('0.0.0.0', '127.0.0.1', '10.1.2.3', '::', ['0.0.0.0', '2001:DB8::1']),
   txMin: fc.double({ min: 50, max: 1_000, noNaN: true }),
   rxMin: fc.double({ min: 50, max: 1_000, noNaN: true }),
   detectMult: fc.integer({ min: 1, max: 255 }),
+  protocol: fc.constantFrom(undefined, 'liveness'),
   port: fc.constantFrom(undefined, 0, 44880, 65_535),
+  multihopPort: fc.constant(undefined),
   udp: fc.constantFrom(undefined, new FakeUDP()),
   passiveMode: fc.constantFrom(undefined, false, true),
   minTxFloor: fc.constantFrom(undefined, 50, 0.5, 3.3),
@@ -52,12 +55,23 @@ const valid: Record<keyof ManagerConfig, fc.Arbitrary<unknown>> = {
   enablePeerMetrics: fc.constantFrom(undefined, true),
   clientVersion: fc.constantFrom(undefined, '1.2.3', '0.8.1~git1'),
   honorPeerAdvertisedPassive: fc.constantFrom(undefined, true),
+  onPeerAdminDown: fc.constant(undefined),
   requireDiscriminator: fc.constantFrom(undefined, true),
   minTtl: fc.constantFrom(undefined, 1, 255),
   routeTimeout: fc.constantFrom(undefined, 1, 600_000),
   onClose: fc.constantFrom(undefined, {}, { adminDown: false }, { withdrawRoutes: undefined }),
   engine: fc.constantFrom(undefined, 'auto', 'native', 'js'),
   realtime: fc.constantFrom(undefined, {}, { priority: 99, cpu: 0 }),
+};
+/** As `valid`, of BFD. */
+const validBfd: typeof valid = {
+  ...valid,
+  protocol: fc.constant('bfd'),
+  multihopPort: fc.constantFrom(undefined, 0, 4_784),
+  onPeerAdminDown: fc.constantFrom(undefined, 'withdraw', 'keep'),
+  backoffMax: fc.constant(undefined),
+  clientVersion: fc.constant(undefined),
+  honorPeerAdvertisedPassive: fc.constantFrom(undefined, false),
 };
 const mixed = fc.record(
   Object.fromEntries(
@@ -69,12 +83,12 @@ const mixed = fc.record(
 describe('a random configuration', () => {
   it('of valid fields starts, and the engine gets whole numbers', async () => {
     await fc.assert(
-      fc.asyncProperty(fc.record(valid), async (config) => {
+      fc.asyncProperty(fc.oneof(fc.record(valid), fc.record(validBfd)), async (config) => {
         const registry = new Registry();
         const { started, failure } = await outcomeOf({ ...config, metricsRegistry: registry });
         expect(failure).toBeUndefined();
         if (started !== undefined) expectWhole(started);
-        expect(registry.getMetricsAsArray()).toHaveLength(27);
+        expect(registry.getMetricsAsArray()).toHaveLength(28);
       }),
       { numRuns: 100 },
     );

@@ -82,9 +82,56 @@ describe('a configuration', () => {
     ['a priority beyond the range', { realtime: { priority: 100 } }, 'realtime.priority'],
     ['a TTL that no packet has', { minTtl: 0 }, 'minTtl'],
     ['a TTL beyond a byte', { minTtl: 256 }, 'minTtl'],
-    ['an IPv6 address', { bindIP: '::1' }, 'bindIP'],
+    ['no address', { bindIP: [] }, 'bindIP'],
+    ['an address that is none among others', { bindIP: ['10.0.0.1', 'localhost'] }, 'bindIP'],
+    ['two addresses of one family', { bindIP: ['10.0.0.1', '10.0.0.2'] }, 'bindIP'],
+    ['three addresses', { bindIP: ['10.0.0.1', '::', '::1'] }, 'bindIP'],
+    ['an address with a zone', { bindIP: 'fe80::1%eth0' }, 'bindIP'],
+    ['a link-local address', { bindIP: 'FE80::1' }, 'bindIP'],
+    ['an IPv6 address that stands for an IPv4 address', { bindIP: '::ffff:10.0.0.1' }, 'bindIP'],
+    ['a protocol of another name', { protocol: 'tcp' }, 'protocol'],
+    ['a port that is none', { protocol: 'bfd', multihopPort: 65_536 }, 'multihopPort'],
+    ['a choice that is none', { protocol: 'bfd', onPeerAdminDown: 'ignore' }, 'onPeerAdminDown'],
   ])('with %s is refused, and the issue names the field', (_, changes, path) => {
     expect(issuesOf({ ...valid(), ...changes })).toMatchObject([{ path }]);
+  });
+
+  it('may name one address of each family, and gets them in canonical form', () => {
+    expect(validateConfig({ ...valid(), bindIP: '2001:DB8:0::1' }).bindIP).toBe('2001:db8::1');
+    const bindIP = ['0:0::0', '10.0.0.1'];
+    const filled = validateConfig({ ...valid(), bindIP });
+    expect(filled.bindIP).toEqual(['::', '10.0.0.1']);
+    expect(Object.isFrozen(filled.bindIP)).toBe(true);
+    expect(bindIP[0], 'the argument is as it was').toBe('0:0::0');
+  });
+
+  it('of BFD has the ports of RFC 5881 and RFC 5883, and no field of the liveness protocol', () => {
+    const filled = validateConfig({ ...valid(), protocol: 'bfd' });
+    expect(filled).toMatchObject({ port: 3784, multihopPort: 4784, onPeerAdminDown: 'withdraw', honorPeerAdvertisedPassive: false });
+    expect(filled.backoffMax).toBeUndefined();
+    const liveness = validateConfig(valid());
+    expect([liveness.protocol, liveness.multihopPort, liveness.onPeerAdminDown]).toEqual(['liveness', undefined, undefined]);
+    expect(validateConfig({ ...valid(), protocol: 'bfd', port: 0, multihopPort: 0 })).toMatchObject({ port: 0, multihopPort: 0 });
+  });
+
+  it.each([
+    ['bfd', { clientVersion: '1.2.3' }, /`clientVersion` has no meaning in BFD: its packets carry no version/],
+    ['bfd', { honorPeerAdvertisedPassive: true }, /`honorPeerAdvertisedPassive` has no meaning in BFD/],
+    ['bfd', { backoffMax: 2_000 }, /`backoffMax` has no meaning in BFD: .* once a second \(RFC 5880 §6.8.3\)/],
+    ['liveness', { multihopPort: 4_784 }, /`multihopPort` has a meaning in BFD alone: set `protocol` to `bfd`/],
+    ['liveness', { onPeerAdminDown: 'withdraw' }, /`onPeerAdminDown` has a meaning in BFD alone/],
+    [undefined, { onPeerAdminDown: 'keep' }, /`onPeerAdminDown` has a meaning in BFD alone/],
+  ] as const)('of the protocol %s with %j is refused with the reason', (protocol, changes, message) => {
+    expect(issuesOf({ ...valid(), protocol, ...changes })).toEqual([
+      { path: Object.keys(changes)[0], message: expect.stringMatching(message) as string },
+    ]);
+  });
+
+  it('that is filled is accepted again, and stays as it is', () => {
+    for (const protocol of ['liveness', 'bfd'] as const) {
+      const filled = validateConfig({ ...valid(), protocol, bindIP: ['::', '0.0.0.0'] });
+      expect(validateConfig(filled as ManagerConfig)).toEqual(filled);
+    }
   });
 
   it.each([undefined, null, 7, 'config', []])('that is %s instead of an object is refused', (nonsense) => {

@@ -36,7 +36,7 @@ export const NOTHING_INVALID = {
 };
 
 export class FakeEngine implements Engine {
-  readonly kind = 'native';
+  readonly kind: 'native' | 'js' = 'native';
   readonly capabilities = {
     pktinfo: true,
     interfaceBinding: true,
@@ -49,6 +49,10 @@ export class FakeEngine implements Engine {
   readonly sessions = new Map<SessionId, SessionSpec & { state: State; adminDown: boolean }>();
   readonly calls: string[] = [];
   readonly faults: { iface?: string; localIP?: string; code: PathFault['code'] }[] = [];
+  /** What the readings of all sessions have beside their states. */
+  reading: Partial<EngineReading> = {};
+  /** What opening the sockets of multihop sessions throws. */
+  multihopError: Error | undefined;
   closedWith: { adminDown: boolean } | undefined;
 
   constructor(
@@ -69,6 +73,7 @@ export class FakeEngine implements Engine {
 
   openMultihop(): void {
     this.calls.push('open multihop');
+    if (this.multihopError !== undefined) throw this.multihopError;
   }
 
   addSessions(specs: readonly SessionSpec[]): void {
@@ -117,6 +122,7 @@ export class FakeEngine implements Engine {
         remoteDiag: undefined,
         polling: undefined,
         authKeyId: undefined,
+        ...this.reading,
       }));
   }
 
@@ -190,8 +196,9 @@ export class FakeEngine implements Engine {
 }
 
 /** Specifications are to be read in the call. */
-function copyOf({ id, iface, localIP, peerIP, peerPort, txMinUs, rxMinUs, detectMult }: SessionSpec): SessionSpec {
-  return { id, iface, localIP, peerIP, peerPort, txMinUs, rxMinUs, detectMult };
+function copyOf(spec: SessionSpec): SessionSpec {
+  const { id, iface, localIP, peerIP, peerPort, txMinUs, rxMinUs, detectMult, multihop, minTtl, bfd } = spec;
+  return { id, iface, localIP, peerIP, peerPort, txMinUs, rxMinUs, detectMult, multihop, minTtl, bfd };
 }
 
 export const CONFIG = { bindIP: '10.0.0.1', txMin: 50, rxMin: 50, detectMult: 3 };

@@ -38,18 +38,6 @@ describe('a registered route', () => {
     expect(routes.routeByProtocol(186)).toEqual([]);
   });
 
-  it('of IPv6 is refused, with the reason, and touches no IPv4 route', async () => {
-    const { manager, engine, routes } = await startFake();
-    await manager.registerRoute(route(), 'eth0');
-    const ipv6 = route({ dst: '2001:db8:9::2/128', src: '2001:db8::1', nextHop: '2001:db8::2' });
-    const refusal = { code: 'ERR_INVALID_ROUTE', message: expect.stringContaining('sessions do not speak IPv6 yet') as string };
-    await expect(manager.registerRoute(ipv6, 'eth0')).rejects.toMatchObject(refusal);
-    await manager.withdrawRoute(ipv6, 'eth0');
-    engine.become('10.9.0.2', 'up');
-    await settle();
-    expect(routes.routeByProtocol(186)).toEqual([route()]);
-  });
-
   it('shares a session with other routes to the same peer, which keep the session', async () => {
     const { manager, engine, routes } = await startFake();
     const other = route({ priority: 50 });

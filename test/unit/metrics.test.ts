@@ -100,7 +100,7 @@ describe('a scrape', () => {
       [`liveness_convergence_to_down_seconds_count{${at}}`]: 0,
       [`liveness_handle_rx_duration_seconds_count{${at}}`]: 0,
     });
-    expect(registry.getMetricsAsArray()).toHaveLength(27);
+    expect(registry.getMetricsAsArray()).toHaveLength(28);
   });
 
   it('has the desired routes beside the installed ones, and the mode and version of each peer', async () => {
@@ -147,6 +147,44 @@ describe('a scrape', () => {
       await manager.close();
       expect(await desired()).toBe(0);
     }
+  });
+
+  it('has the Downs of BFD by their diagnostics, added over managers, and none of those that never happened', async () => {
+    const registry = new Registry();
+    const diagnostics = { localDiagnostics: [0, 4, 0, 2], remoteDiagnostics: [0, 0, 0, 0, 0, 0, 0, 1, 0, 0, 0, 0, 3] };
+    showMetrics(registry, 'liveness_', () => reading({ endpoints: [endpoint(diagnostics)] }));
+    const series = async (): Promise<[string, number][]> =>
+      [...(await scrape(registry))].filter(([name]) => name.startsWith('liveness_session_diagnostics_total'));
+    const at = (direction: string, diagnostic: string): string =>
+      `liveness_session_diagnostics_total{iface="eth0",local_ip="10.0.0.1",direction="${direction}",diagnostic="${diagnostic}"}`;
+    expect(await series()).toEqual([
+      [at('sent', 'detection_time_expired'), 4],
+      [at('sent', 'neighbour_signalled_down'), 2],
+      [at('received', 'administratively_down'), 1],
+      [at('received', 'unknown(12)'), 3],
+    ]);
+    const end = showMetrics(registry, 'liveness_', () => reading({ endpoints: [endpoint({ localDiagnostics: [1, 1] })] }));
+    expect(Object.fromEntries(await series())).toMatchObject({ [at('sent', 'none')]: 1, [at('sent', 'detection_time_expired')]: 5 });
+    end(reading({ endpoints: [endpoint({ localDiagnostics: [1, 2] })] }));
+    expect(Object.fromEntries(await series())).toMatchObject({ [at('sent', 'detection_time_expired')]: 6 });
+  });
+
+  it('has no diagnostics in the liveness protocol', async () => {
+    const registry = new Registry();
+    showMetrics(registry, 'liveness_', reading);
+    expect([...(await scrape(registry)).keys()].filter((name) => name.includes('diagnostics'))).toEqual([]);
+  });
+
+  it('has every reason for which a packet of either protocol is dropped', async () => {
+    const registry = new Registry();
+    const rxInvalid = Object.fromEntries(Object.keys(NOTHING_INVALID).map((reason, index) => [reason, index + 1]));
+    showMetrics(registry, 'liveness_', () => reading({ endpoints: [endpoint({ rxInvalid: rxInvalid as typeof NOTHING_INVALID })] }));
+    const series = await scrape(registry);
+    const name = 'liveness_control_packets_rx_invalid_total{iface="eth0",local_ip="10.0.0.1",reason=';
+    expect(Object.entries(rxInvalid).map(([reason, count]) => [reason, series.get(`${name}"${reason}"}`) === count])).toEqual(
+      Object.keys(rxInvalid).map((reason) => [reason, true]),
+    );
+    expect([...series.keys()].filter((key) => key.startsWith(name))).toHaveLength(15);
   });
 
   it('has cumulative histogram buckets up to infinity', async () => {

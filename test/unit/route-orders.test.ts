@@ -294,7 +294,7 @@ describe('adopting and sweeping', () => {
     expect(waiting.map(({ state }) => state)).toEqual(['ERR_ROUTE_BACKEND', 'ERR_ROUTE_BACKEND']);
   });
 
-  it('leave routes of IPv6 alone, which no manager can have registered', async () => {
+  it('leave routes of IPv6 alone where the manager is bound to IPv4, so that it can have registered none', async () => {
     const routes = new MemoryRoutes();
     const other = { table: 254, dst: '2001:db8::/64', src: '2001:db8:1::1', nextHop: 'fe80::2', protocol: 186 };
     routes.routeAdd(other, 'eth0');
@@ -526,7 +526,7 @@ describe('an armed route', () => {
     route: route(),
     noUninstall: false,
     adminDown: false,
-    session: { id: 1, up: true, peerPassive: false, lastTransition: undefined },
+    session: { id: 1, up: true, peerPassive: false, isPeerAdminDown: false, keepsOnPeerAdminDown: false, lastTransition: undefined },
     table: 254,
     destination: 0,
     prefixLength: 32,

@@ -1,7 +1,9 @@
-/** What comes from the addon in rows of numbers. */
+/** What goes to the addon and comes from it in rows of numbers. */
 import { describe, expect, it } from 'vitest';
 
-import { snapshotsOf } from '../../ts/engine/native/rows.js';
+import { packAddress } from '../../ts/base/address.js';
+import type { ArmedRoute, SessionSpec } from '../../ts/engine/engine.js';
+import { routeRows, sessionRows, snapshotsOf } from '../../ts/engine/native/rows.js';
 
 const FULL = [
   7,
@@ -70,5 +72,77 @@ describe('the rows of the addon', () => {
   it('have one row per session', () => {
     expect(snapshotsOf(new Float64Array([...FULL, ...FULL]))).toHaveLength(2);
     expect(snapshotsOf(new Float64Array())).toEqual([]);
+  });
+});
+
+/** An IPv4 address as the IPv6 address that stands for it. */
+const mapped = (...octets: [number, number, number, number]): number[] => [0, 0, 0xffff, Buffer.from(octets).readUInt32BE()];
+
+describe('the row of a session', () => {
+  const spec: SessionSpec = {
+    id: 7,
+    iface: 'eth0',
+    localIP: '10.0.0.1',
+    peerIP: '203.0.113.9',
+    peerPort: 3784,
+    txMinUs: 50_000,
+    rxMinUs: 60_000,
+    detectMult: 3,
+  };
+
+  it('has both addresses, the port, the timers and the interface by its position', () => {
+    const { rows, interfaces, auths } = sessionRows([spec, { ...spec, id: 8, iface: 'eth1' }, { ...spec, id: 9 }]);
+    const local = [...mapped(10, 0, 0, 1), ...mapped(203, 0, 113, 9)];
+    expect([...rows.slice(0, 17)]).toEqual([7, 0, ...local, 3784, 50_000, 60_000, 3, 0, 0, 0]);
+    expect([rows[17], rows[18], rows[34], rows[35]]).toEqual([8, 1, 9, 0]);
+    expect([interfaces, auths]).toEqual([['eth0', 'eth1'], []]);
+  });
+
+  it('has the words of IPv6 addresses', () => {
+    const { rows } = sessionRows([{ ...spec, localIP: '2001:db8::1', peerIP: 'fe80::2:0:0:ffff' }]);
+    expect([...rows.slice(2, 10)]).toEqual([0x2001_0db8, 0, 0, 1, 0xfe80_0000, 0, 0x2_0000, 0xffff]);
+  });
+
+  it('has the options of BFD, and the keys by the position after theirs', () => {
+    const auth = { type: 'sha1', keys: [] } as const;
+    const { rows, auths } = sessionRows([
+      { ...spec, multihop: true, minTtl: 250, bfd: { passive: true, auth } },
+      { ...spec, bfd: { passive: false, auth: undefined } },
+      { ...spec, multihop: true, bfd: { passive: false, auth } },
+      { ...spec, bfd: { passive: true, auth: undefined } },
+    ]);
+    expect([0, 1, 2, 3].map((row) => [...rows.slice(row * 17 + 14, row * 17 + 17)])).toEqual([
+      [3, 250, 1],
+      [0, 0, 0],
+      [1, 0, 2],
+      [2, 0, 0],
+    ]);
+    expect(auths).toEqual([auth, auth]);
+  });
+});
+
+describe('the row of an armed route', () => {
+  const armed = (changes: Partial<ArmedRoute> = {}, addresses = ['10.9.0.0', '10.0.0.1', '10.0.0.2']): ArmedRoute => {
+    const [destination = 0, source = 0, nextHop = 0] = addresses.map(packAddress);
+    const route = { table: 254, destination, prefixLength: 24, source, nextHop, protocol: 186, priority: 5 };
+    return { id: 1, sessionId: 2, generation: 3, route, noUninstall: false, adminDown: false, keepOnPeerAdminDown: false, ...changes };
+  };
+
+  it('has all fields of the route, of either family', () => {
+    const addresses = [mapped(10, 9, 0, 0), mapped(10, 0, 0, 1), mapped(10, 0, 0, 2)];
+    const [destination = [], ...others] = addresses;
+    expect([...routeRows([armed()], false)]).toEqual([1, 2, 3, 254, ...destination, 24, ...others.flat(), 186, 5, 0]);
+    const ipv6 = routeRows([armed({}, ['2001:db8::', '2001:db8::1', 'fe80::2'])], false);
+    expect([...ipv6.slice(4, 8), ...ipv6.slice(9, 17)]).toEqual([0x2001_0db8, 0, 0, 0, 0x2001_0db8, 0, 0, 1, 0xfe80_0000, 0, 0, 2]);
+  });
+
+  it.each([
+    [{ noUninstall: true }, false, 1],
+    [{ adminDown: true }, false, 2],
+    [{}, true, 4],
+    [{ keepOnPeerAdminDown: true }, false, 8],
+    [{ noUninstall: true, adminDown: true, keepOnPeerAdminDown: true }, true, 15],
+  ])('with %j, adopted %s, has the flags %i', (changes, adopted, flags) => {
+    expect(routeRows([armed(changes)], adopted)[19]).toBe(flags);
   });
 });

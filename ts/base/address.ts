@@ -82,6 +82,36 @@ function splitPrefix(text: string): Prefix {
   return { address, length: String(length) === digits ? length : NaN };
 }
 
+export type AddressFamily = 'IPv4' | 'IPv6';
+
+/** The family of a valid address or prefix. */
+export function familyOf(address: string): AddressFamily {
+  return looksLikeIPv6(address) ? 'IPv6' : 'IPv4';
+}
+
+/** An address of either family in canonical form; `undefined` if the text is none, names a zone, or stands for an IPv4 address. */
+export function canonicalAddress(text: string): string | undefined {
+  return isIPv4(text) ? text : canonicalIPv6(text);
+}
+
+/** As `canonicalAddress`, and `undefined` for an address that cannot belong to one host. */
+export function unicastAddress(text: string): string | undefined {
+  if (looksLikeIPv6(text)) return unicastIPv6(text);
+  return isUnicast(text) ? text : undefined;
+}
+
+/** Whether two texts are the same address, in any form. */
+export function isSameAddress(left: string, right: string): boolean {
+  if (left === right) return true;
+  const canonical = looksLikeIPv6(left) && looksLikeIPv6(right) ? canonicalIPv6(left) : undefined;
+  return canonical !== undefined && canonical === canonicalIPv6(right);
+}
+
+/** Whether an address in canonical form belongs to one link alone: fe80::/10 (RFC 4291 §2.5.6). */
+export function isLinkLocal(canonical: string): boolean {
+  return /^fe[89ab].:/.test(canonical);
+}
+
 /** Whether a value is a text that can only be an address or a prefix of IPv6. */
 export function looksLikeIPv6(value: unknown): boolean {
   return typeof value === 'string' && value.includes(':');

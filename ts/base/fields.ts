@@ -4,7 +4,7 @@
  */
 import * as v from 'valibot';
 
-import { isIPv4 } from './address.js';
+import { canonicalAddress } from './address.js';
 import { ConfigError, type ConfigIssue, expected, messageOf } from './errors.js';
 import { readGuarded } from './guard.js';
 import { didYouMean } from './nearest-name.js';
@@ -35,7 +35,15 @@ export function choice<const T extends readonly string[]>(options: T) {
   return v.picklist(options, `${quoted.slice(0, -1).join(', ')} or ${quoted.at(-1)}`);
 }
 
-export const ipv4Field = v.pipe(v.string('an IPv4 address'), v.check(isIPv4, 'an IPv4 address'));
+const ADDRESS = 'an IPv4 or IPv6 address';
+
+/** An address of an interface that another option names. The output is the address in canonical form. */
+export const addressField = v.pipe(
+  v.string(ADDRESS),
+  v.check((text) => !text.includes('%'), `${ADDRESS} without a zone, since \`iface\` names the interface`),
+  v.check((text) => canonicalAddress(text) !== undefined, ADDRESS),
+  v.transform((text) => canonicalAddress(text) ?? text),
+);
 
 /** A function. Its parameters and result cannot be checked. */
 export const functionField = <T>() => field<T>('a function', (value) => typeof value === 'function');

@@ -1,17 +1,27 @@
 /** Routes, peers and route keys: types, validation and formatting. */
-import { canonicalIPv6, isUnicast, looksLikeIPv6, parsePrefix, parsePrefixIPv6, type Prefix, unicastIPv6 } from './address.js';
+import {
+  canonicalIPv6,
+  familyOf,
+  isUnicast,
+  looksLikeIPv6,
+  parsePrefix,
+  parsePrefixIPv6,
+  type Prefix,
+  unicastAddress,
+  unicastIPv6,
+} from './address.js';
 import { expected, invalidRoute, LivenessError } from './errors.js';
 import { didYouMean } from './nearest-name.js';
 
-/** A route (reference name: `routing.Route`). Its addresses are of one family; only those of IPv4 can be registered. */
+/** A route (reference name: `routing.Route`). Its addresses are of one family. */
 export interface Route {
   /** The routing table, 1 to 4 294 967 295; 254 is `main`. */
   table: number;
-  /** The destination prefix, `10.9.0.7/32` or `2001:db8::/64`. A /32 names the peer; any other prefix needs `peerIP` at registration. */
+  /** The destination prefix, `10.9.0.7/32` or `2001:db8::/64`. A /32, or a /128 of IPv6, names the peer; any other prefix needs `peerIP` at registration. */
   dst: string;
   /** The preferred source address; the local end of the session. */
   src: string;
-  /** The gateway. An IPv6 link-local one is reached over the interface that the route is added with. */
+  /** The gateway. A link-local one of IPv6 is reached over the interface that the route is added with. */
   nextHop: string;
   /** The protocol number, which marks the route as one of ours, 1 to 255; 186 is BGP. */
   protocol: number;
@@ -35,8 +45,9 @@ export interface RouteKey {
 /** A remote endpoint, with the local endpoint that reaches it (reference name: `Peer`). */
 export interface Peer {
   iface: string;
-  /** The local address of the session. */
+  /** The local address of the session. In what a manager returns, addresses of IPv6 are in canonical form (RFC 5952). */
   localIP: string;
+  /** The peer's address, of the same family. A link-local one (`fe80::1`) is on the link of `iface`. */
   peerIP: string;
 }
 
@@ -148,9 +159,17 @@ function ipv4Addresses(src: unknown, nextHop: unknown): Pick<Route, 'src' | 'nex
 /** The addresses in canonical form. @throws LivenessError `ERR_INVALID_ROUTE` */
 function ipv6Addresses(src: unknown, nextHop: unknown): Pick<Route, 'src' | 'nextHop'> {
   const [source, gateway] = [src, nextHop].map((address) => (typeof address === 'string' ? unicastIPv6(address) : undefined));
-  require(source !== undefined, 'route.src', 'an IPv6 unicast address without a zone, as `route.dst` is of IPv6', src);
-  require(gateway !== undefined, 'route.nextHop', 'an IPv6 unicast address without a zone, as `route.dst` is of IPv6', nextHop);
+  require(source !== undefined, 'route.src', whatInIPv6(src), src);
+  require(gateway !== undefined, 'route.nextHop', whatInIPv6(nextHop), nextHop);
   return { src: source, nextHop: gateway };
+}
+
+/** What an address of an IPv6 route has to be, with the reason for which the given one is refused. */
+function whatInIPv6(given: unknown): string {
+  const hasZone = typeof given === 'string' && given.includes('%');
+  return hasZone
+    ? 'an IPv6 unicast address without a zone, since `iface` names the interface'
+    : 'an IPv6 unicast address, as `route.dst` is of IPv6';
 }
 
 /** Whether Linux accepts a name for an interface. */
@@ -164,14 +183,22 @@ export function parseInterface(iface: unknown): string {
   throw new LivenessError('ERR_NO_SUCH_INTERFACE', expected('iface', 'the name of an interface, 1 to 15 characters', iface));
 }
 
-/** The peer of a route: the given address, or the destination of a /32. @throws LivenessError `ERR_INVALID_ROUTE` */
+/**
+ * The peer of a valid route: the given address in canonical form, or the destination if it is one host.
+ *
+ * @throws LivenessError `ERR_INVALID_ROUTE`
+ */
 export function peerOf(route: Readonly<Route>, peerIP: unknown): string {
   if (peerIP !== undefined) {
-    require(isAddress(peerIP), 'peerIP', 'an IPv4 unicast address', peerIP);
-    return peerIP;
+    const what = isIPv6Route(route) ? whatInIPv6(peerIP) : 'an IPv4 unicast address, as `route.dst` is of IPv4';
+    const address = typeof peerIP === 'string' ? unicastAddress(peerIP) : undefined;
+    require(address !== undefined && familyOf(address) === familyOf(route.dst), 'peerIP', what, peerIP);
+    return address;
   }
-  const { address, length } = parsePrefix(route.dst) ?? { address: '', length: 0 };
-  require(length === 32 && isUnicast(address), 'route.dst', 'a unicast /32 where `peerIP` does not name the peer', route.dst);
+  const { address, length } = parseDestination(route.dst) ?? { address: '', length: 0 };
+  const whole = isIPv6Route(route) ? 128 : 32;
+  const isHost = length === whole && unicastAddress(address) !== undefined;
+  require(isHost, 'route.dst', `a unicast /${whole} where \`peerIP\` does not name the peer`, route.dst);
   return address;
 }
 

@@ -146,6 +146,8 @@ export interface ArmedRoute {
   readonly route: KernelRoute;
   readonly noUninstall: boolean;
   readonly adminDown: boolean;
+  /** An installed route stays while the session is not Up and the reason of its last Down is `remote_admin` (RFC 5882 §3.2). */
+  readonly keepOnPeerAdminDown: boolean;
 }
 
 /** The kernel's answer to the newest operation on one armed route. It replaces an older answer that was not delivered yet. */

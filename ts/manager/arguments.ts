@@ -1,8 +1,9 @@
 /** Checks the arguments of the manager's methods, before a method does anything. */
 import * as v from 'valibot';
 
-import { codeOf, expected, LivenessError, messageOf, type RouteIssue, RoutesError } from '../base/errors.js';
-import { field, flag, integer, ipv4Field, object, optionsOf } from '../base/fields.js';
+import { familyOf } from '../base/address.js';
+import { codeOf, ConfigError, expected, LivenessError, messageOf, type RouteIssue, RoutesError } from '../base/errors.js';
+import { addressField, field, flag, integer, object, optionsOf } from '../base/fields.js';
 import type { RouteFilter } from './leftover-routes.js';
 import type { RouteRef } from './route-manager.js';
 import { isInterfaceName, parseInterface, parseRoute, type Peer } from '../base/route.js';
@@ -24,13 +25,17 @@ export function checkedSweep(given: unknown): { filter: RouteFilter; dryRun: boo
 
 const PEER_SCHEMA = object({
   iface: field<string>('the name of an interface, 1 to 15 characters', isInterfaceName),
-  localIP: ipv4Field,
-  peerIP: ipv4Field,
+  localIP: addressField,
+  peerIP: addressField,
 });
 
-/** @throws ConfigError `ERR_CONFIG`, with every issue at once */
+/** A peer with its addresses in canonical form. @throws ConfigError `ERR_CONFIG`, with every issue at once */
 export function checkedPeer(given: unknown): Peer {
-  return optionsOf(PEER_SCHEMA, given, 'peer');
+  const peer = optionsOf(PEER_SCHEMA, given, 'peer');
+  const family = familyOf(peer.localIP);
+  if (familyOf(peer.peerIP) === family) return peer;
+  const what = `an ${family} address, as \`peer.localIP\` (${peer.localIP}) is one`;
+  throw new ConfigError([{ path: 'peerIP', message: expected('peer.peerIP', what, peer.peerIP) }]);
 }
 
 /**

@@ -2,23 +2,18 @@
 import * as v from 'valibot';
 
 import { ConfigError, messageOf } from '../base/errors.js';
-import { choice, definedOf, duration, field, flag, hasMethods, integer, ipv4Field, object, optionsOf, parsed } from '../base/fields.js';
-import {
-  boundIssues,
-  DEFAULT_BOUNDS,
-  type IntervalBounds,
-  MAX_BACKOFF,
-  MAX_INTERVAL,
-  outsideIssues,
-  type SessionTimerOptions,
-} from '../base/intervals.js';
+import { choice, definedOf, duration, field, flag, hasMethods, integer, object, optionsOf, parsed } from '../base/fields.js';
+import { boundIssues, DEFAULT_BOUNDS, type IntervalBounds, MAX_BACKOFF, MAX_INTERVAL } from '../base/intervals.js';
 import { type Logger, loggerField } from '../base/logger.js';
 import { DEFAULT_METRICS_PREFIX, prefixField, registryField } from '../metrics/metrics.js';
 import type { MetricsRegistry } from '../metrics/prom-client.js';
 import { BACKEND_METHODS, type RouteReaderWriter } from '../routes/reader-writer.js';
+import { DEFAULT_BFD_MULTIHOP_PORT, DEFAULT_BFD_PORT } from '../protocol/bfd/ports.js';
 import { parseClientVersion } from '../protocol/client-version.js';
 import { DEFAULT_LIVENESS_PORT } from '../protocol/liveness.js';
 import type { UDPService } from '../protocol/udp-service.js';
+import { bindIPField } from './bound-addresses.js';
+import { foreignIssues } from './protocol-options.js';
 
 /** Real-time settings of the native engine's thread. A setting that the system refuses is a warning. */
 export interface RealtimeOptions {
@@ -40,21 +35,28 @@ export interface CloseOptions {
 export interface ManagerConfig {
   /** The routing backend: `new NetlinkRoutes()`, `new MemoryRoutes()` or your own. Required. */
   netlinker: RouteReaderWriter;
-  /** The local IPv4 address of the UDP socket; `0.0.0.0` for all. Required. */
-  bindIP: string;
+  /**
+   * The local address of the UDP socket, or one of IPv4 and one of IPv6; `0.0.0.0` and `::` stand for all of their family. Sessions
+   * are of the families that are named here. Required.
+   */
+  bindIP: string | readonly string[];
   /** The desired transmit interval, within [minTxFloor, maxTxCeil]. Required. */
   txMin: number;
   /** The required receive interval, within [minTxFloor, maxTxCeil]. Required. */
   rxMin: number;
   /** The number of intervals whose silence means Down, 1 to 255. Required. */
   detectMult: number;
-  /** The UDP port, 0 to 65 535; 0 takes a free one. Default: 44880. */
+  /** What the sessions speak: the liveness protocol, or BFD (RFC 5880). Default: `liveness`. */
+  protocol?: 'liveness' | 'bfd' | undefined;
+  /** The UDP port, 0 to 65 535; 0 takes a free one. Default: 44880; in BFD 3784 (RFC 5881 §4). */
   port?: number | undefined;
+  /** Only of BFD: the UDP port of multihop sessions, 0 to 65 535; 0 takes a free one. Default: 4784 (RFC 5883 §5). */
+  multihopPort?: number | undefined;
   /** A UDP transport of your own, for the JavaScript engine. Default: the engine's sockets. */
   udp?: UDPService | undefined;
   /**
-   * Only observe: routes are installed at registration and deleted at withdrawal, independently of their sessions. Packets tell
-   * the peers by a flag in byte 20. Default: false.
+   * Only observe: routes are installed at registration and deleted at withdrawal, independently of their sessions. Packets of the
+   * liveness protocol tell the peers by a flag in byte 20. Default: false.
    */
   passiveMode?: boolean | undefined;
   /** The shortest interval, above 0 and at most 60 000. Default: 50. */
@@ -63,7 +65,7 @@ export interface ManagerConfig {
   maxTxCeil?: number | undefined;
   /**
    * The longest interval between two packets while Down, at most 600 000. A value below the agreed interval of a session does not
-   * make that session send faster. Default: maxTxCeil.
+   * make that session send faster. Not of BFD, where such a session sends once a second (RFC 5880 §6.8.3). Default: maxTxCeil.
    */
   backoffMax?: number | undefined;
   /** Entries in the scheduler's queue, 2 to 4 000 000; two per session. Default: 10 240, which is 5 120 sessions. */
@@ -78,11 +80,16 @@ export interface ManagerConfig {
   enablePeerMetrics?: boolean | undefined;
   /**
    * The version that packets carry in bytes 21 to 24: `1.2.3`, or a form that build systems make (`v1.2.3`, `1.2.3-rc.1`,
-   * `0.8.1~git2025`, `1.2.3+git.abc`). Default: zeros, as the reference sends.
+   * `0.8.1~git2025`, `1.2.3+git.abc`). Not of BFD. Default: zeros, as the reference sends.
    */
   clientVersion?: string | undefined;
-  /** Keep the route of a session that goes Down while its peer is passive. Default: false. */
+  /** Keep the route of a session that goes Down while its peer is passive. Not of BFD, whose packets have no such flag. Default: false. */
   honorPeerAdvertisedPassive?: boolean | undefined;
+  /**
+   * Only of BFD: what becomes of an installed route when its peer goes AdminDown. That is no failure of the path (RFC 5882 §3.2):
+   * `keep` leaves the route until the session goes Down for another reason. Registrations may differ. Default: `withdraw`.
+   */
+  onPeerAdminDown?: 'withdraw' | 'keep' | undefined;
   /**
    * In Up, accept only packets that carry our discriminator: forged packets without it neither take a session down nor keep it
    * up. A restart of the peer is then detected by silence, not by its first packet. Default: false.
@@ -90,7 +97,8 @@ export interface ManagerConfig {
   requireDiscriminator?: boolean | undefined;
   /**
    * Drop received packets with a lower TTL, 1 to 255. With 255 only packets of direct neighbours are accepted, since every router
-   * decrements the TTL (RFC 5082); peers must send with 255, as both engines do. Needs the native engine. Default: any TTL.
+   * decrements the TTL (RFC 5082); peers must send with 255, as both engines do. Needs the native engine. Default: any TTL; in BFD
+   * 255 on a single hop (RFC 5881 §5), and any on several.
    */
   minTtl?: number | undefined;
   /** How long a route operation may take before it counts as failed, 1 to 600 000. Default: 5 000. */
@@ -103,7 +111,17 @@ export interface ManagerConfig {
   realtime?: RealtimeOptions | undefined;
 }
 
-type Optional = 'udp' | 'logger' | 'metricsRegistry' | 'clientVersion' | 'minTtl' | 'realtime';
+type Optional =
+  | 'udp'
+  | 'logger'
+  | 'metricsRegistry'
+  | 'clientVersion'
+  | 'minTtl'
+  | 'realtime'
+  // Of one protocol alone.
+  | 'backoffMax'
+  | 'multihopPort'
+  | 'onPeerAdminDown';
 
 /** A configuration with every default filled in. */
 export type ResolvedConfig = Readonly<
@@ -113,7 +131,7 @@ export type ResolvedConfig = Readonly<
 >;
 
 const DEFAULTS = {
-  port: DEFAULT_LIVENESS_PORT,
+  protocol: 'liveness',
   passiveMode: false,
   ...DEFAULT_BOUNDS,
   maxEvents: 10_240,
@@ -125,17 +143,25 @@ const DEFAULTS = {
   engine: 'auto',
 } as const;
 
+/** The defaults that are of one protocol. */
+const PROTOCOL_DEFAULTS = {
+  liveness: { port: DEFAULT_LIVENESS_PORT },
+  bfd: { port: DEFAULT_BFD_PORT, multihopPort: DEFAULT_BFD_MULTIHOP_PORT, onPeerAdminDown: 'withdraw' },
+} as const;
+
 const UDP_METHODS = ['readFrom', 'writeTo', 'setReadDeadline', 'localAddr', 'close'] as const;
 
 const CLOSE_ENTRIES = { adminDown: v.optional(flag), withdrawRoutes: v.optional(flag) };
 
 const SCHEMA = object({
   netlinker: field<RouteReaderWriter>(`an object with ${BACKEND_METHODS.join(', ')}`, (value) => hasMethods(value, BACKEND_METHODS)),
-  bindIP: ipv4Field,
+  bindIP: bindIPField,
   txMin: duration(MAX_INTERVAL),
   rxMin: duration(MAX_INTERVAL),
   detectMult: integer(1, 255),
+  protocol: v.optional(choice(['liveness', 'bfd'])),
   port: v.optional(integer(0, 65_535)),
+  multihopPort: v.optional(integer(0, 65_535)),
   udp: v.optional(field<UDPService>(`a transport with ${UDP_METHODS.join(', ')}`, (value) => hasMethods(value, UDP_METHODS))),
   passiveMode: v.optional(flag),
   minTxFloor: v.optional(duration(MAX_INTERVAL)),
@@ -152,6 +178,7 @@ const SCHEMA = object({
     }),
   ),
   honorPeerAdvertisedPassive: v.optional(flag),
+  onPeerAdminDown: v.optional(choice(['withdraw', 'keep'])),
   requireDiscriminator: v.optional(flag),
   minTtl: v.optional(integer(1, 255)),
   routeTimeout: v.optional(duration(600_000)),
@@ -168,56 +195,21 @@ const SCHEMA = object({
  */
 export function validateConfig(config: ManagerConfig): ResolvedConfig {
   const read = fieldsOf(config);
-  const { issues } = parsed(SCHEMA, read, '');
+  const { output, issues } = parsed(SCHEMA, read, '');
   const given = typeof read === 'object' && read !== null ? definedOf(read as Partial<ManagerConfig>) : {};
-  const wrong = new Set(issues.map((issue) => issue.path));
-  const filled = { ...DEFAULTS, backoffMax: given.maxTxCeil ?? DEFAULTS.maxTxCeil, ...given } as Partial<ManagerConfig> & IntervalBounds;
+  const wrong = new Set(issues.map((issue) => issue.path.split('.')[0] ?? ''));
+  const filled = { ...defaultsOf(given), ...given } as Partial<ManagerConfig> & IntervalBounds;
+  if (!wrong.has('protocol')) issues.push(...foreignIssues(given, filled.protocol ?? DEFAULTS.protocol, wrong));
   issues.push(...boundIssues(filled, wrong));
   if (issues.length > 0) throw new ConfigError(issues);
   const { adminDown = false, withdrawRoutes = false } = given.onClose ?? {};
-  return Object.freeze({ ...filled, onClose: Object.freeze({ adminDown, withdrawRoutes }) }) as ResolvedConfig;
+  const { bindIP } = output;
+  return Object.freeze({ ...filled, bindIP, onClose: Object.freeze({ adminDown, withdrawRoutes }) }) as ResolvedConfig;
 }
 
-/** The options of a session. */
-export interface RegisterSessionOptions extends SessionTimerOptions {
-  /** The peer's UDP port, 1 to 65 535. Default: the manager's own `port`; 44880 where that is 0. */
-  port?: number | undefined;
-}
-
-/** The options of a registration. */
-export interface RegisterOptions extends RegisterSessionOptions {
-  /** The peer's address. Default: the destination of the route, which must be a /32. */
-  peerIP?: string | undefined;
-}
-
-const SESSION_ENTRIES = {
-  port: v.optional(integer(1, 65_535)),
-  txMin: v.optional(duration(MAX_INTERVAL)),
-  rxMin: v.optional(duration(MAX_INTERVAL)),
-  detectMult: v.optional(integer(1, 255)),
-};
-const SESSION_SCHEMA = object(SESSION_ENTRIES);
-const REGISTER_SCHEMA = object({ ...SESSION_ENTRIES, peerIP: v.optional(v.unknown()) });
-
-/** The options of a registration without options. */
-export const NO_OPTIONS: RegisterOptions = Object.freeze({});
-
-/** @throws ConfigError `ERR_CONFIG`, with every issue at once */
-export function validateRegisterOptions(options: RegisterOptions | undefined, bounds: IntervalBounds): RegisterOptions {
-  // Fast path: most routes have no options, and there may be many.
-  if (options === undefined || options === NO_OPTIONS) return NO_OPTIONS;
-  const { output, issues } = parsed(REGISTER_SCHEMA, options, 'options');
-  if (issues.length === 0) issues.push(...outsideIssues(output, bounds));
-  if (issues.length > 0) throw new ConfigError(issues);
-  return output as RegisterOptions;
-}
-
-/** @throws ConfigError `ERR_CONFIG`, with every issue at once */
-export function validateSessionOptions(options: RegisterSessionOptions | undefined, bounds: IntervalBounds): RegisterSessionOptions {
-  const { output, issues } = parsed(SESSION_SCHEMA, options === undefined ? {} : options, 'options');
-  if (issues.length === 0) issues.push(...outsideIssues(output, bounds));
-  if (issues.length > 0) throw new ConfigError(issues);
-  return output;
+function defaultsOf({ protocol, maxTxCeil = DEFAULTS.maxTxCeil }: Partial<ManagerConfig>): Partial<ManagerConfig> {
+  if (protocol === 'bfd') return { ...DEFAULTS, ...PROTOCOL_DEFAULTS.bfd };
+  return { ...DEFAULTS, ...PROTOCOL_DEFAULTS.liveness, backoffMax: maxTxCeil };
 }
 
 const CLOSE_SCHEMA = object(CLOSE_ENTRIES);

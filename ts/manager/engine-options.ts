@@ -3,21 +3,23 @@ import { toMicros } from '../base/clock.js';
 import type { EngineOptions } from '../engine/engine.js';
 import { parseClientVersion } from '../protocol/client-version.js';
 import { NetlinkRoutes } from '../routes/netlink-routes.js';
+import { boundAddresses } from './bound-addresses.js';
 import type { ResolvedConfig } from './config.js';
 import { maxSessions } from './registration-plan.js';
 
 export function toEngineOptions(config: ResolvedConfig): EngineOptions {
-  const { bindIP, port, minTxFloor, maxTxCeil, backoffMax, clientVersion, realtime, netlinker } = config;
+  const { protocol, port, multihopPort = 0, minTxFloor, maxTxCeil, backoffMax = maxTxCeil, clientVersion, realtime, netlinker } = config;
   return {
-    protocol: 'liveness',
-    bindIPs: [bindIP],
+    protocol,
+    bindIPs: boundAddresses(config),
     port,
-    multihopPort: 0,
+    multihopPort,
     minTxFloorUs: toMicros(minTxFloor),
     maxTxCeilUs: toMicros(maxTxCeil),
     backoffMaxUs: toMicros(backoffMax),
     maxSessions: maxSessions(config),
-    passive: config.passiveMode,
+    // Packets of BFD have no such flag.
+    passive: config.passiveMode && protocol === 'liveness',
     clientVersion: clientVersion === undefined ? undefined : parseClientVersion(clientVersion),
     honorPeerAdvertisedPassive: config.honorPeerAdvertisedPassive,
     requireDiscriminator: config.requireDiscriminator,

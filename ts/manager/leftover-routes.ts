@@ -1,11 +1,13 @@
 /** The routes that a previous process left in the backend: adopt the registered ones, delete the others. */
-import { parsePrefix } from '../base/address.js';
+import { type AddressFamily, familyOf } from '../base/address.js';
 import { codeOf, ConfigError, expected, messageOf, RoutesError } from '../base/errors.js';
+import { readGuarded } from '../base/guard.js';
 import type { Logger } from '../base/logger.js';
-import { formatRoute, isIntegerIn, type Route } from '../base/route.js';
+import { formatRoute, isIntegerIn, parseDestination, parseListedRoute, type Route } from '../base/route.js';
 import type { RouteInstaller } from '../routes/installer.js';
 import { listRoutes } from '../routes/listings.js';
 import type { PlacedRoute, RouteReaderWriter } from '../routes/reader-writer.js';
+import { isSameRoute } from '../routes/slot-contents.js';
 import type { BackendCalls } from './backend-calls.js';
 import type { ManagedRoute } from './managed-route.js';
 import type { RouteRegistry } from './route-registry.js';
@@ -24,6 +26,8 @@ export interface LeftoverRoutesDependencies {
   readonly installer: RouteInstaller;
   readonly registry: RouteRegistry;
   readonly log: Logger;
+  /** Of the addresses that the manager is bound to. */
+  readonly families: ReadonlySet<AddressFamily>;
   /** @throws LivenessError `ERR_CLOSED` */
   readonly assertOpen: () => void;
 }
@@ -86,8 +90,12 @@ export class LeftoverRoutes {
     if (issues.length > 0) throw new ConfigError(issues);
     const listed = await calls.list(() => listRoutes(backend, protocol));
     assertOpen();
-    // No route of IPv6 can be registered yet: sweeping them would delete what no manager can have left.
-    return listed.filter(({ route }) => route.table === table && parsePrefix(route.dst) !== undefined);
+    return listed.filter(({ route }) => route.table === table && this.#canBeOurs(route.dst));
+  }
+
+  /** A manager that is bound to one family can have left no route of the other. */
+  #canBeOurs(dst: string): boolean {
+    return parseDestination(dst) !== undefined && this.#dependencies.families.has(familyOf(dst));
   }
 
   /** Deletes a route. If its slot was registered meanwhile the deletion may have hit the new route: its installer checks. */
@@ -96,21 +104,26 @@ export class LeftoverRoutes {
     try {
       await backend.routeDelete(route, iface);
     } finally {
-      const owner = registry.occupant(route);
+      const owner = registry.occupant(comparable(route));
       if (owner !== undefined) installer.disturbed(owner);
     }
   }
 
   /** The registration that a route of the backend belongs to. */
   #registered(route: Route, iface: string | undefined): ManagedRoute | undefined {
-    const managed = this.#dependencies.registry.occupant(route);
+    const managed = this.#dependencies.registry.occupant(comparable(route));
     if (managed === undefined || managed.withdrawing || (iface !== undefined && iface !== managed.iface)) return undefined;
-    const { protocol, nextHop, src } = managed.route;
-    return protocol === route.protocol && nextHop === route.nextHop && src === route.src ? managed : undefined;
+    return isSameRoute(managed.route, route) ? managed : undefined;
   }
 
   /** Whether a route of the backend is registered, or its slot belongs to a route that is being withdrawn. */
   #isOwned(route: Route, iface: string | undefined): boolean {
-    return this.#dependencies.registry.occupant(route)?.withdrawing === true || this.#registered(route, iface) !== undefined;
+    const occupant = this.#dependencies.registry.occupant(comparable(route));
+    return occupant?.withdrawing === true || this.#registered(route, iface) !== undefined;
   }
+}
+
+/** A listed route in the form of registered ones: a backend may list the default priority of IPv6, and addresses in another form. */
+function comparable(route: Route): Route {
+  return readGuarded(() => parseListedRoute(route), route);
 }

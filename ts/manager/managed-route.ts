@@ -1,6 +1,6 @@
 /** One registered route as the manager keeps it. */
-import { addressText, packAddress, type PackedAddress, parsePrefix } from '../base/address.js';
-import { formatRouteKey, type Route, routeKey } from '../base/route.js';
+import { addressText, packAddress, type PackedAddress } from '../base/address.js';
+import { formatRouteKey, parseDestination, type Route, routeKey } from '../base/route.js';
 import type { RouteId } from '../engine/engine.js';
 import type { ManagedSession, SessionRoute } from './managed-session.js';
 
@@ -29,7 +29,7 @@ export class ManagedRoute implements SessionRoute {
 
   /** The route is valid, and its source is the local address of the session. */
   constructor(id: RouteId, route: Readonly<Route>, session: ManagedSession) {
-    const prefix = parsePrefix(route.dst);
+    const prefix = parseDestination(route.dst);
     this.id = id;
     this.session = session;
     this.table = route.table;

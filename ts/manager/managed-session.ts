@@ -2,9 +2,11 @@
 import { addressText, type PackedAddress } from '../base/address.js';
 import type { Peer } from '../base/route.js';
 import type { SessionId, SessionRecord, SessionSpec } from '../engine/engine.js';
-import type { SessionTimers } from '../protocol/session-core.js';
+import type { BfdSessionOptions } from '../protocol/bfd/options.js';
+import { DownReason } from '../protocol/state.js';
 import type { RegisteredRoute, SessionView } from '../routes/installer.js';
 import type { LocalEndpoint } from './local-endpoint.js';
+import type { SessionParameters } from './session-parameters.js';
 
 /** A route that depends on a session. */
 export interface SessionRoute extends RegisteredRoute {
@@ -18,23 +20,22 @@ export class ManagedSession implements SessionView, SessionSpec {
   readonly endpoint: LocalEndpoint<ManagedSession>;
   /** The peer's address. */
   readonly address: PackedAddress;
-  peerPort: number;
-  timers: SessionTimers;
+  parameters: SessionParameters;
   up = false;
   lastTransition: SessionView['lastTransition'] = undefined;
   peerPassive = false;
+  isPeerAdminDown = false;
   adminDown = false;
   /** Registered by itself: the session runs although no route depends on it. */
   isRegistered = false;
   /** Most sessions have one route, and need no set for it. */
   #routes: SessionRoute | Set<SessionRoute> | undefined = undefined;
 
-  constructor(id: SessionId, endpoint: LocalEndpoint<ManagedSession>, address: PackedAddress, peerPort: number, timers: SessionTimers) {
+  constructor(id: SessionId, endpoint: LocalEndpoint<ManagedSession>, address: PackedAddress, parameters: SessionParameters) {
     this.id = id;
     this.endpoint = endpoint;
     this.address = address;
-    this.peerPort = peerPort;
-    this.timers = timers;
+    this.parameters = parameters;
   }
 
   get iface(): string {
@@ -49,16 +50,36 @@ export class ManagedSession implements SessionView, SessionSpec {
     return addressText(this.address);
   }
 
+  get peerPort(): number {
+    return this.parameters.peerPort;
+  }
+
   get txMinUs(): number {
-    return this.timers.txMinUs;
+    return this.parameters.txMinUs;
   }
 
   get rxMinUs(): number {
-    return this.timers.rxMinUs;
+    return this.parameters.rxMinUs;
   }
 
   get detectMult(): number {
-    return this.timers.detectMult;
+    return this.parameters.detectMult;
+  }
+
+  get multihop(): boolean {
+    return this.parameters.multihop;
+  }
+
+  get minTtl(): number | undefined {
+    return this.parameters.minTtl;
+  }
+
+  get keepsOnPeerAdminDown(): boolean {
+    return this.parameters.keepsOnPeerAdminDown;
+  }
+
+  get bfd(): BfdSessionOptions | undefined {
+    return this.parameters.bfd;
   }
 
   get peer(): Readonly<Peer> {
@@ -96,9 +117,11 @@ export class ManagedSession implements SessionView, SessionSpec {
 
   /** Takes all of a record that decides about routes of a called backend. The engine itself decides about armed routes. */
   apply(record: SessionRecord): void {
-    const { count, peerPassive, convStartUs, atUs } = record;
+    const { count, to, reason, peerPassive, convStartUs, atUs } = record;
     this.peerPassive = peerPassive ?? this.peerPassive;
     this.applyState(record);
+    // `reason` is that of the last Down: from there to the next Up, or to a Down for another reason, it stays.
+    if (count > 0) this.isPeerAdminDown = to !== 'up' && reason === DownReason.RemoteAdmin;
     if (count > 0 && convStartUs !== undefined) this.lastTransition = { startUs: convStartUs, atUs };
   }
 }

@@ -14,22 +14,14 @@ import { BackendInstaller } from '../routes/backend-installer.js';
 import type { RouteInstaller, RouteOperation } from '../routes/installer.js';
 import { NetlinkRoutes } from '../routes/netlink-routes.js';
 import { checkedArray, checkedFilter, checkedPeer, checkedRefs, checkedSweep } from './arguments.js';
-import {
-  closeOptions,
-  type CloseOptions,
-  type ManagerConfig,
-  type RegisterOptions,
-  type RegisterSessionOptions,
-  type ResolvedConfig,
-  validateConfig,
-  validateRegisterOptions,
-} from './config.js';
+import { closeOptions, type CloseOptions, type ManagerConfig, type ResolvedConfig, validateConfig } from './config.js';
 import { toEngineOptions } from './engine-options.js';
 import type { RouteFilter } from './leftover-routes.js';
 import type { ManagedSession } from './managed-session.js';
 import { checkRegistry, type MetricsReading, showMetrics } from './metrics-feed.js';
 import { ManagerLog } from './manager-log.js';
 import { MetricsReader } from './metrics-reader.js';
+import { type RegisterOptions, type RegisterSessionOptions, validateRegisterOptions } from './register-options.js';
 import type { Registration } from './registration-plan.js';
 import { RouteManager, type RouteRef } from './route-manager.js';
 import { SafeEmitter } from './safe-emitter.js';
@@ -122,6 +114,9 @@ export class Manager extends SafeEmitter<ManagerEvents> implements AsyncDisposab
       log: log.logger,
       environment,
       assertOpen: () => this.#assertOpen(),
+      onPassive: () => {
+        log.passiveRole();
+      },
     });
     const { registry } = this.#routeManager;
     this.#streams = new TransitionStreams({
@@ -260,8 +255,8 @@ export class Manager extends SafeEmitter<ManagerEvents> implements AsyncDisposab
 
   /**
    * Deletes the routes of a protocol and a table that are not registered here: those of a previous process that are no longer
-   * needed. Routes of other programs with the same protocol number are deleted, too: try it with `dryRun` first. A manager
-   * never sweeps by itself.
+   * needed. Routes of other programs with the same protocol number are deleted, too: try it with `dryRun` first. Routes of a
+   * family that `bindIP` does not name stay. A manager never sweeps by itself.
    *
    * @returns the deleted routes; with `dryRun`, the routes that would be deleted
    * @throws RoutesError the routes that could not be deleted, after all were tried; LivenessError `ERR_CONFIG`,

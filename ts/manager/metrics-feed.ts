@@ -9,6 +9,8 @@ import { ConfigError, messageOf } from '../base/errors.js';
 import type { HistogramStats } from '../metrics/duration-histogram.js';
 import {
   type HistogramName,
+  LABEL_DIAGNOSTIC,
+  LABEL_DIRECTION,
   LABEL_MODE,
   LABEL_OPERATION,
   LABEL_REASON,
@@ -26,6 +28,7 @@ import {
   endpointLabels,
 } from '../metrics/metrics.js';
 import { type MetricsRegistry, promClient } from '../metrics/prom-client.js';
+import { diagnosticFromWire } from '../protocol/bfd/diagnostic.js';
 import type { State } from '../protocol/state.js';
 import type { Peer } from '../base/route.js';
 
@@ -55,7 +58,7 @@ export interface MetricsReading {
   readonly queueLength: number;
   readonly sendBufferBytes: number;
   readonly sendBufferFull: number;
-  /** By the address that the socket is bound to: a failed read belongs to no interface. */
+  /** By the first address that the manager is bound to: a failed read belongs to no interface. */
   readonly readErrors: Readonly<Record<string, number>>;
   readonly peers: readonly PeerReading[];
 }
@@ -176,6 +179,14 @@ const spread =
       Object.entries(entries(endpoint)).map(([key, value]) => [{ ...endpointLabels(endpoint), [label]: key }, value] as const),
     );
 
+/** Without those that never happened. */
+function diagnosticsOf(endpoint: EndpointStats, direction: string, counts: readonly number[]): (readonly [Labels, number])[] {
+  return counts.flatMap((count, wire) => {
+    const labels = { ...endpointLabels(endpoint), [LABEL_DIRECTION]: direction, [LABEL_DIAGNOSTIC]: diagnosticFromWire(wire) };
+    return count === 0 ? [] : [[labels, count] as const];
+  });
+}
+
 const SCALARS: Record<ScalarName, (reading: MetricsReading) => Series<number>> = {
   sessions: spread(LABEL_STATE, (endpoint) => endpoint.sessions),
   sessionTransitions: ({ endpoints }) =>
@@ -185,6 +196,11 @@ const SCALARS: Record<ScalarName, (reading: MetricsReading) => Series<number>> =
         return [labels, count] as const;
       }),
     ),
+  sessionDiagnostics: ({ endpoints }) =>
+    endpoints.flatMap((endpoint) => [
+      ...diagnosticsOf(endpoint, 'sent', endpoint.localDiagnostics),
+      ...diagnosticsOf(endpoint, 'received', endpoint.remoteDiagnostics),
+    ]),
   routesInstalled: ofRoutes((endpoint) => endpoint.installed),
   routesDesired: ({ desired }) => desired.map((endpoint) => [endpointLabels(endpoint), endpoint.count]),
   routeRestores: ofRoutes((endpoint) => endpoint.restored),
@@ -267,6 +283,8 @@ function addEndpoints(left: EndpointStats, right: EndpointStats): EndpointStats 
     sessions: addRecords(left.sessions, right.sessions),
     rxInvalid: addRecords(left.rxInvalid, right.rxInvalid),
     transitions: addTransitions([...left.transitions, ...right.transitions]),
+    localDiagnostics: addCounts(left.localDiagnostics, right.localDiagnostics),
+    remoteDiagnostics: addCounts(left.remoteDiagnostics, right.remoteDiagnostics),
     handleRx: addHistograms(left.handleRx, right.handleRx),
   };
 }
@@ -297,6 +315,10 @@ function addTransitions(counts: readonly TransitionCount[]): TransitionCount[] {
     byKey.set(key, { ...counted, count: (byKey.get(key)?.count ?? 0) + counted.count });
   }
   return [...byKey.values()];
+}
+
+function addCounts(left: readonly number[], right: readonly number[]): number[] {
+  return Array.from({ length: Math.max(left.length, right.length) }, (_, index) => (left[index] ?? 0) + (right[index] ?? 0));
 }
 
 function addHistograms(left: HistogramStats, right: HistogramStats): HistogramStats {

@@ -3,6 +3,7 @@ import type { Environment } from '../base/environment.js';
 import type { Engine, EngineStats } from '../engine/engine.js';
 import { modeOf, versionOf } from '../protocol/session-status.js';
 import type { RouteInstaller } from '../routes/installer.js';
+import { boundAddresses } from './bound-addresses.js';
 import type { ResolvedConfig } from './config.js';
 import { type DesiredRoutes, type MetricsReading, NOTHING, type PeerReading } from './metrics-feed.js';
 import type { RouteRegistry } from './route-registry.js';
@@ -66,7 +67,7 @@ export class MetricsReader {
       queueLength,
       sendBufferBytes,
       sendBufferFull,
-      readErrors: { [config.bindIP]: readErrors },
+      readErrors: { [boundAddresses(config)[0] ?? '']: readErrors },
       peers: this.#showsPeers ? this.#peers() : [],
     };
   }

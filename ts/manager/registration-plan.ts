@@ -1,39 +1,31 @@
 /** What one call of `registerRoutes` or `registerSession` will do: it is checked as a whole first, so that all or nothing is registered. */
-import { packAddress, isUnicast } from '../base/address.js';
-import { toMicros } from '../base/clock.js';
+import { familyOf, isLinkLocal, packAddress, unicastAddress } from '../base/address.js';
 import { codeOf, ConfigError, expected, LivenessError, messageOf, type RouteIssue } from '../base/errors.js';
-import type { SessionTimerOptions } from '../base/intervals.js';
-import {
-  formatPeer,
-  formatRoute,
-  formatSlot,
-  isIPv6Route,
-  parseInterface,
-  parseRoute,
-  type Peer,
-  peerOf,
-  type Route,
-} from '../base/route.js';
-import type { PathFault, RouteId, SessionPath } from '../engine/engine.js';
-import { DEFAULT_LIVENESS_PORT } from '../protocol/liveness.js';
-import type { SessionTimers } from '../protocol/session-core.js';
+import { formatPeer, formatRoute, formatSlot, parseInterface, parseRoute, type Peer, peerOf, type Route } from '../base/route.js';
+import type { Engine, PathFault, RouteId } from '../engine/engine.js';
+import { checkBound } from './bound-addresses.js';
+import type { ResolvedConfig } from './config.js';
+import type { ManagedRoute, RestoreRoute } from './managed-route.js';
+import type { ManagedSession } from './managed-session.js';
 import {
   NO_OPTIONS,
   type RegisterOptions,
-  type ResolvedConfig,
   type RegisterSessionOptions,
+  type ValidatedOptions,
   validateRegisterOptions,
   validateSessionOptions,
-} from './config.js';
-import type { ManagedRoute, RestoreRoute } from './managed-route.js';
-import type { ManagedSession } from './managed-session.js';
+} from './register-options.js';
 import type { RouteRegistry } from './route-registry.js';
+import { differences, type ParameterSource, type SessionParameters } from './session-parameters.js';
 
 /** A route to register, with its options. */
 export interface Registration extends RegisterOptions {
   route: Route;
   iface: string;
 }
+
+/** A registration whose options may have been validated. */
+export type CheckedRegistration = Registration | (ValidatedOptions & Pick<Registration, 'route' | 'iface'>);
 
 /** The changes that a call makes, or the reasons why it makes none. */
 export interface RegistrationPlan {
@@ -49,54 +41,38 @@ export interface RegistrationPlan {
   readonly leftSessions: ReadonlySet<ManagedSession>;
   /** The routes that were registered before, each with a function that restores it. */
   readonly renewedRoutes: ReadonlyMap<ManagedRoute, RestoreRoute>;
-  readonly issues: RouteIssue[];
-  /** The error behind each issue, by its index. */
-  readonly errors: Map<number, unknown>;
-}
-
-/** The parameters of a session, on which all its routes must agree. */
-export interface SessionParameters {
-  readonly peerPort: number;
-  readonly timers: SessionTimers;
+  /** By the index of the registration that cannot be made. */
+  readonly errors: ReadonlyMap<number, unknown>;
 }
 
 /** The checks that only the engine can make. */
-export interface EngineChecks {
-  /** Which paths cannot work on this host. */
-  checkPaths(paths: readonly SessionPath[]): readonly PathFault[];
-  /** Which sessions, by index, the engine cannot tell from others; not there where it tells all apart. */
-  indistinct?(sessions: readonly ManagedSession[]): readonly number[];
+export type EngineChecks = Pick<Engine, 'kind' | 'checkPaths' | 'openMultihop' | 'indistinct'>;
+
+/** What registrations are checked against. */
+export interface PlanContext {
+  readonly registry: RouteRegistry;
+  readonly config: ResolvedConfig;
+  readonly parameters: ParameterSource;
+  readonly engine: EngineChecks;
 }
 
 /**
  * Validates all registrations, against each other, the registered routes and the host. Without issues the new routes and
  * sessions are in the registry afterwards; with issues the registry is as before.
  */
-export function planRegistration(
-  registrations: readonly Registration[],
-  registry: RouteRegistry,
-  config: ResolvedConfig,
-  engine: EngineChecks,
-): RegistrationPlan {
-  const planner = new RegistrationPlanner(registry, config);
-  return planAll(planner, engine, registrations, (registration, index) => planner.planRoute(registration, index));
+export function planRegistration(registrations: readonly CheckedRegistration[], context: PlanContext): RegistrationPlan {
+  const planner = new RegistrationPlanner(context);
+  return planAll(planner, registrations, (registration, index) => planner.planRoute(registration, index));
 }
 
 /** As `planRegistration`, of a session by itself. The peer is valid. */
-export function planSession(
-  peer: Peer,
-  options: RegisterSessionOptions | undefined,
-  registry: RouteRegistry,
-  config: ResolvedConfig,
-  engine: EngineChecks,
-): RegistrationPlan {
-  const planner = new RegistrationPlanner(registry, config);
-  return planAll(planner, engine, [peer], () => planner.planSession(peer, validateSessionOptions(options, config)));
+export function planSession(peer: Peer, options: RegisterSessionOptions | undefined, context: PlanContext): RegistrationPlan {
+  const planner = new RegistrationPlanner(context);
+  return planAll(planner, [peer], () => planner.planSession(peer, validateSessionOptions(options, context.config)));
 }
 
 function planAll<T>(
   planner: RegistrationPlanner,
-  engine: EngineChecks,
   registrations: readonly T[],
   plan: (registration: T, index: number) => void,
 ): RegistrationPlan {
@@ -109,13 +85,13 @@ function planAll<T>(
     }
   });
   for (const [index, error] of planner.sharingErrors()) errors.set(index, error);
-  for (const [index, error] of planner.pathErrors(engine)) errors.set(index, error);
-  for (const [index, error] of planner.indistinctErrors(engine)) errors.set(index, error);
-  const issues = [...errors].sort(([left], [right]) => left - right).map(([index, error]) => toIssue(index, error));
-  if (issues.length > 0) planner.rollBack();
+  for (const [index, error] of planner.engineErrors()) errors.set(index, error);
+  // The sockets are not opened for a call that changes nothing.
+  if (errors.size === 0) for (const [index, error] of planner.multihopErrors()) errors.set(index, error);
+  if (errors.size > 0) planner.rollBack();
   else planner.renew();
   const { routes, registeredSessions, addedSessions, changedSessions, leftSessions, renewedRoutes } = planner;
-  return { routes, registeredSessions, addedSessions, changedSessions, leftSessions, renewedRoutes, issues, errors };
+  return { routes, registeredSessions, addedSessions, changedSessions, leftSessions, renewedRoutes, errors };
 }
 
 /** A registered route that is registered again. */
@@ -135,7 +111,8 @@ class RegistrationPlanner {
   readonly renewedRoutes = new Map<ManagedRoute, RestoreRoute>();
   readonly #registry: RouteRegistry;
   readonly #config: ResolvedConfig;
-  readonly #defaultTimers: SessionTimers;
+  readonly #parameters: ParameterSource;
+  readonly #engine: EngineChecks;
   readonly #addedRoutes = new Map<RouteId, ManagedRoute>();
   readonly #renewals = new Map<RouteId, Renewal>();
   /** The sessions that this call names, each with the index of the first registration that does. */
@@ -143,67 +120,77 @@ class RegistrationPlanner {
   /** By index: the new session that the registration uses. */
   readonly #newSessions: (ManagedSession | undefined)[] = [];
 
-  constructor(registry: RouteRegistry, config: ResolvedConfig) {
+  constructor({ registry, config, parameters, engine }: PlanContext) {
     this.#registry = registry;
     this.#config = config;
-    this.#defaultTimers = timersOf({}, config);
+    this.#parameters = parameters;
+    this.#engine = engine;
   }
 
   /** @throws LivenessError the first fault of the registration by itself, or against what is registered or planned */
-  planRoute(registration: Registration, index: number): void {
+  planRoute(registration: CheckedRegistration, index: number): void {
     if (typeof registration !== 'object' || (registration as unknown) === null) {
       throw new LivenessError('ERR_INVALID_ROUTE', expected('', 'an object with `route` and `iface`', registration));
     }
     const { route: given, iface: name, ...rest } = registration;
     const options = isEmpty(rest) ? NO_OPTIONS : rest;
     const route = parseRoute(given);
-    if (isIPv6Route(route)) {
-      throw new LivenessError(
-        'ERR_INVALID_ROUTE',
-        expected('route.dst', 'an IPv4 prefix, since sessions do not speak IPv6 yet', route.dst),
-      );
-    }
     const iface = parseInterface(name);
-    const { peerIP: namedPeer, ...parameters } = validateRegisterOptions(options, this.#config);
-    const peer = { iface, localIP: route.src, peerIP: peerOf(route, namedPeer) };
+    const validated = validateRegisterOptions(options, this.#config);
+    const peer = { iface, localIP: route.src, peerIP: peerOf(route, validated.peerIP) };
     if (peer.localIP === peer.peerIP) {
       throw new LivenessError('ERR_INVALID_ROUTE', expected('route.src', 'another address than the peer', route.src));
     }
-    checkSource('route.src', route.src, this.#config);
+    checkBound('route.src', route.src, this.#config);
     const occupant = this.#registry.occupant(route);
     if (occupant !== undefined) this.#checkOccupant(occupant, route, peer);
-    const session = this.#session(peer, this.#parameters(parameters), index);
+    const session = this.#session(peer, validated, index);
     if (this.addedSessions.has(session)) this.#newSessions[index] = session;
     this.routes.push(this.#route(occupant, route, session));
   }
 
   /** @throws LivenessError the first fault of the session by itself, or against what is registered */
-  planSession(peer: Peer, options: RegisterSessionOptions): void {
+  planSession(peer: Peer, options: ValidatedOptions): void {
     for (const name of ['localIP', 'peerIP'] as const) {
-      if (isUnicast(peer[name])) continue;
       const path = `peer.${name}`;
-      throw new ConfigError([{ path, message: expected(path, 'an IPv4 unicast address', peer[name]) }]);
+      const what = `an ${familyOf(peer[name])} unicast address`;
+      if (unicastAddress(peer[name]) === undefined) throw new ConfigError([{ path, message: expected(path, what, peer[name]) }]);
     }
     if (peer.localIP === peer.peerIP) {
       throw new ConfigError([
         { path: 'peer.peerIP', message: expected('peer.peerIP', 'another address than `peer.localIP`', peer.peerIP) },
       ]);
     }
-    checkSource('peer.localIP', peer.localIP, this.#config);
-    const session = this.#session(peer, this.#parameters(options), 0);
+    checkBound('peer.localIP', peer.localIP, this.#config);
+    const session = this.#session(peer, options, 0);
     if (this.addedSessions.has(session)) this.#newSessions[0] = session;
     this.registeredSessions.add(session);
   }
 
-  /** Faults of the paths of new sessions. The paths of other sessions were checked when those were registered. */
-  *pathErrors(engine: EngineChecks): Iterable<[number, LivenessError]> {
-    const endpoints = [...new Set([...this.addedSessions].map(({ endpoint }) => endpoint))];
-    const faults = new Map(engine.checkPaths(endpoints).map((fault) => [endpoints[fault.index], fault]));
-    if (faults.size === 0) return;
+  /** Faults that only the engine can tell. The paths of sessions that are not new were checked when those were registered. */
+  *engineErrors(): Iterable<[number, LivenessError]> {
+    const added = [...this.addedSessions];
+    const endpoints = [...new Set(added.map(({ endpoint }) => endpoint))];
+    const faults = new Map(this.#engine.checkPaths(endpoints).map((fault) => [endpoints[fault.index], fault]));
+    const indistinct = new Set((this.#engine.indistinct?.(added) ?? []).map((index) => added[index]));
+    if (faults.size === 0 && indistinct.size === 0) return;
     for (const [index, session] of this.#newSessions.entries()) {
-      const fault = faults.get(session?.endpoint);
-      if (session !== undefined && fault !== undefined)
+      if (session === undefined) continue;
+      const fault = faults.get(session.endpoint);
+      if (indistinct.has(session)) yield [index, indistinctError(session)];
+      else if (fault !== undefined)
         yield [index, pathError(session, fault, this.registeredSessions.has(session) ? 'peer.localIP' : 'route.src')];
+    }
+  }
+
+  /** Opens the sockets of multihop sessions before the first of them is added. */
+  *multihopErrors(): Iterable<[number, unknown]> {
+    const indexes = [...this.#newSessions.entries()].filter(([, session]) => session?.multihop === true).map(([index]) => index);
+    if (indexes.length === 0) return;
+    try {
+      this.#engine.openMultihop();
+    } catch (error) {
+      for (const index of indexes) yield [index, error];
     }
   }
 
@@ -211,7 +198,7 @@ class RegistrationPlanner {
   *sharingErrors(): Iterable<[number, ConfigError]> {
     for (const [session, desired] of this.changedSessions) {
       if (!this.#isShared(session)) continue;
-      yield [this.#named.get(session) ?? 0, sharedError(session.peer, differences(session, desired))];
+      yield [this.#named.get(session) ?? 0, sharedError(session.peer, differences(session.parameters, desired))];
     }
   }
 
@@ -222,16 +209,6 @@ class RegistrationPlanner {
       if (!withdrawing && !this.#renewals.has(id) && !this.#addedRoutes.has(id)) return true;
     }
     return false;
-  }
-
-  /** New sessions that the engine cannot tell from others. */
-  *indistinctErrors(engine: EngineChecks): Iterable<[number, LivenessError]> {
-    const added = [...this.addedSessions];
-    const indistinct = new Set((engine.indistinct?.(added) ?? []).map((index) => added[index]));
-    if (indistinct.size === 0) return;
-    for (const [index, session] of this.#newSessions.entries()) {
-      if (session !== undefined && indistinct.has(session)) yield [index, indistinctError(session)];
-    }
   }
 
   /** Removes from the registry what the planner has added. */
@@ -246,15 +223,6 @@ class RegistrationPlanner {
       if (managed.session !== session) this.leftSessions.add(managed.session);
       managed.renew(route, session);
     }
-  }
-
-  /** Most sessions have the timers of the configuration: they share one object. */
-  #parameters({ port, ...options }: RegisterSessionOptions): SessionParameters {
-    const timers = timersOf(options, this.#config);
-    return {
-      peerPort: port ?? (this.#config.port || DEFAULT_LIVENESS_PORT),
-      timers: areSameTimers(timers, this.#defaultTimers) ? this.#defaultTimers : timers,
-    };
   }
 
   #route(occupant: ManagedRoute | undefined, route: Readonly<Route>, session: ManagedSession): ManagedRoute {
@@ -288,24 +256,48 @@ class RegistrationPlanner {
   }
 
   /** The session with a peer: the existing one, whose parameters may have to change, or a new one. */
-  #session(peer: Peer, desired: SessionParameters, index: number): ManagedSession {
+  #session(peer: Peer, options: ValidatedOptions, index: number): ManagedSession {
     const endpoint = this.#registry.endpoint(peer.iface, peer.localIP);
     const address = packAddress(peer.peerIP);
+    const desired = this.#parameters.for(options);
+    this.#checkEngine(desired);
     const session = endpoint.sessions.get(address);
     if (session === undefined) {
       this.#checkLimit();
-      const added = this.#registry.addSession(endpoint, address, desired.peerPort, desired.timers);
+      if (desired.multihop) this.#checkMultihop(peer);
+      const added = this.#registry.addSession(endpoint, address, desired);
       this.addedSessions.add(added);
       this.#named.set(added, index);
       return added;
     }
-    const differing = differences(this.changedSessions.get(session) ?? session, desired);
+    const differing = differences(this.changedSessions.get(session) ?? session.parameters, desired);
     if (differing.length > 0) {
       if (this.#named.has(session)) throw sharedError(peer, differing);
+      if (differing.includes('multihop')) throw multihopChangeError(session);
       this.changedSessions.set(session, desired);
     }
     if (!this.#named.has(session)) this.#named.set(session, index);
     return session;
+  }
+
+  /** A limit of the TTL that nobody enforces would mislead. */
+  #checkEngine({ minTtl }: SessionParameters): void {
+    if (minTtl === undefined || this.#engine.kind === 'native') return;
+    throw new LivenessError('ERR_ENGINE_UNAVAILABLE', '`minTtl` needs the native engine: Node tells no packet’s TTL');
+  }
+
+  /** @throws ConfigError if the addresses are those of a link, or of a multihop session on another interface */
+  #checkMultihop(peer: Peer): void {
+    const { localIP, peerIP } = peer;
+    const onLink = [localIP, peerIP].find(isLinkLocal);
+    if (onLink !== undefined) {
+      throw multihopError(`\`multihop\` needs addresses that routers forward: ${onLink} is link-local (RFC 4291 §2.5.6)`);
+    }
+    const known = this.#registry.multihopSession(localIP, peerIP);
+    if (known === undefined) return;
+    throw multihopError(
+      `A multihop session between ${localIP} and ${peerIP} is on ${known.iface} already: on the wire it has no interface, so that one on ${peer.iface} would be the same`,
+    );
   }
 
   #checkLimit(): void {
@@ -330,35 +322,18 @@ function conflict(message: string): LivenessError {
   return new LivenessError('ERR_ROUTE_CONFLICT', message);
 }
 
-/** A socket that is bound to one address receives nothing for another. */
-function checkSource(path: string, address: string, { bindIP, udp }: ResolvedConfig): void {
-  if (udp !== undefined || bindIP === '0.0.0.0' || bindIP === address) return;
-  throw new LivenessError('EADDRNOTAVAIL', expected(path, `${bindIP}, which the manager is bound to (\`bindIP\`)`, address));
-}
-
-function timersOf(options: SessionTimerOptions, config: ResolvedConfig): SessionTimers {
-  const { txMin = config.txMin, rxMin = config.rxMin, detectMult = config.detectMult } = options;
-  return { txMinUs: toMicros(txMin), rxMinUs: toMicros(rxMin), detectMult };
-}
-
-function areSameTimers(left: SessionTimers, right: SessionTimers): boolean {
-  return left.txMinUs === right.txMinUs && left.rxMinUs === right.rxMinUs && left.detectMult === right.detectMult;
-}
-
-/** The names of the options in which two sets of parameters differ. */
-function differences({ timers, peerPort }: SessionParameters, desired: SessionParameters): string[] {
-  if (peerPort === desired.peerPort && areSameTimers(timers, desired.timers)) return [];
-  return [
-    timers.txMinUs !== desired.timers.txMinUs ? 'txMin' : '',
-    timers.rxMinUs !== desired.timers.rxMinUs ? 'rxMin' : '',
-    timers.detectMult !== desired.timers.detectMult ? 'detectMult' : '',
-    peerPort !== desired.peerPort ? 'port' : '',
-  ].filter((name) => name !== '');
-}
-
 function sharedError(peer: Peer, differing: readonly string[]): ConfigError {
   const message = `The session (${formatPeer(peer)}) is shared with other registrations and has another ${differing.join(', ')}`;
   return new ConfigError([{ path: differing[0] ?? '', message }]);
+}
+
+function multihopChangeError({ peer, multihop }: ManagedSession): ConfigError {
+  const [is, how] = multihop ? ['multihop', 'without'] : ['single-hop', 'with'];
+  return multihopError(`The session (${formatPeer(peer)}) is ${is}: withdraw it before it is registered ${how} \`multihop\``);
+}
+
+function multihopError(message: string): ConfigError {
+  return new ConfigError([{ path: 'multihop', message }]);
 }
 
 function pathError({ iface, localIP }: ManagedSession, fault: PathFault, path: string): LivenessError {
@@ -374,6 +349,9 @@ function indistinctError({ iface, localIP, peerIP }: ManagedSession): LivenessEr
   return new LivenessError('ERR_ENGINE_UNAVAILABLE', message);
 }
 
-function toIssue(index: number, error: unknown): RouteIssue {
-  return { index, code: codeOf(error) ?? 'ERR_INVALID_ROUTE', message: messageOf(error) };
+/** The errors of a plan, in the order of the registrations. */
+export function issuesOf(errors: RegistrationPlan['errors']): RouteIssue[] {
+  return [...errors]
+    .sort(([left], [right]) => left - right)
+    .map(([index, error]) => ({ index, code: codeOf(error) ?? 'ERR_INVALID_ROUTE', message: messageOf(error) }));
 }

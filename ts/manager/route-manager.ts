@@ -1,4 +1,5 @@
 /** Registers and withdraws routes, and starts, changes and ends their sessions. */
+import { familyOf } from '../base/address.js';
 import { closedError, codeOf, LivenessError, messageOf, RoutesError, toError } from '../base/errors.js';
 import type { Environment } from '../base/environment.js';
 import type { Logger } from '../base/logger.js';
@@ -7,12 +8,22 @@ import { TIMED_OUT, within } from '../base/timeout.js';
 import type { Engine } from '../engine/engine.js';
 import type { RouteInstaller } from '../routes/installer.js';
 import { BackendCalls } from './backend-calls.js';
-import type { RegisterSessionOptions, ResolvedConfig } from './config.js';
+import { boundAddresses } from './bound-addresses.js';
+import type { ResolvedConfig } from './config.js';
 import { LeftoverRoutes } from './leftover-routes.js';
 import type { ManagedRoute } from './managed-route.js';
 import type { ManagedSession } from './managed-session.js';
-import { planRegistration, planSession, type Registration, type RegistrationPlan, type SessionParameters } from './registration-plan.js';
+import type { RegisterSessionOptions } from './register-options.js';
+import {
+  issuesOf,
+  type PlanContext,
+  planRegistration,
+  planSession,
+  type CheckedRegistration,
+  type RegistrationPlan,
+} from './registration-plan.js';
 import { RouteRegistry } from './route-registry.js';
+import { ParameterSource, type SessionParameters } from './session-parameters.js';
 
 /** A registered route, by the names that it was registered under. */
 export interface RouteRef {
@@ -28,6 +39,8 @@ export interface RouteManagerDependencies {
   readonly environment: Environment;
   /** @throws LivenessError `ERR_CLOSED` */
   readonly assertOpen: () => void;
+  /** A session with the passive role was registered. */
+  readonly onPassive: () => void;
 }
 
 export class RouteManager {
@@ -35,13 +48,16 @@ export class RouteManager {
   readonly leftovers: LeftoverRoutes;
   readonly #dependencies: RouteManagerDependencies;
   readonly #calls: BackendCalls;
+  readonly #planContext: PlanContext;
 
   constructor(dependencies: RouteManagerDependencies) {
-    const { installer, config, log, environment, assertOpen } = dependencies;
+    const { engine, installer, config, log, environment, assertOpen } = dependencies;
     this.#dependencies = dependencies;
     this.#calls = new BackendCalls(config.routeTimeout, environment);
     const { registry } = this;
-    this.leftovers = new LeftoverRoutes({ backend: config.netlinker, calls: this.#calls, installer, registry, log, assertOpen });
+    this.#planContext = { registry, config, parameters: new ParameterSource(config), engine };
+    const families = new Set(boundAddresses(config).map(familyOf));
+    this.leftovers = new LeftoverRoutes({ backend: config.netlinker, calls: this.#calls, installer, registry, log, families, assertOpen });
   }
 
   /**
@@ -49,11 +65,11 @@ export class RouteManager {
    *
    * @throws RoutesError, or what `pickError` returns
    */
-  async register(registrations: readonly Registration[], pickError: (errors: Map<number, unknown>) => unknown): Promise<void> {
-    const { engine, installer, config } = this.#dependencies;
-    const plan = planRegistration(registrations, this.registry, config, engine);
-    if (plan.issues.length > 0) throw toError(pickError(plan.errors) ?? new RoutesError(plan.issues));
-    const previous = new Map([...plan.changedSessions.keys()].map((session) => [session, parametersOf(session)]));
+  async register(registrations: readonly CheckedRegistration[], pickError: (errors: RegistrationPlan['errors']) => unknown): Promise<void> {
+    const { installer, config } = this.#dependencies;
+    const plan = planRegistration(registrations, this.#planContext);
+    if (plan.errors.size > 0) throw toError(pickError(plan.errors) ?? new RoutesError(issuesOf(plan.errors)));
+    const previous = new Map([...plan.changedSessions.keys()].map((session) => [session, session.parameters]));
     this.#commit(plan);
     if (!config.passiveMode) {
       this.#endUnusedSessions(plan.leftSessions);
@@ -78,9 +94,8 @@ export class RouteManager {
 
   /** Registers a session by itself. @throws the first fault */
   registerSession(peer: Peer, options: RegisterSessionOptions | undefined): void {
-    const { engine, config } = this.#dependencies;
-    const plan = planSession(peer, options, this.registry, config, engine);
-    if (plan.issues.length > 0) throw toError(plan.errors.get(0));
+    const plan = planSession(peer, options, this.#planContext);
+    if (plan.errors.size > 0) throw toError(plan.errors.get(0));
     this.#commit(plan);
   }
 
@@ -140,8 +155,8 @@ export class RouteManager {
 
   /** Makes engine and installer do what was planned. */
   #commit({ routes, registeredSessions, addedSessions, changedSessions }: RegistrationPlan): void {
-    const { engine, installer } = this.#dependencies;
-    for (const [session, parameters] of changedSessions) Object.assign(session, parameters);
+    const { engine, installer, onPassive } = this.#dependencies;
+    for (const [session, parameters] of changedSessions) session.parameters = parameters;
     if (addedSessions.size > 0) engine.addSessions([...addedSessions]);
     if (changedSessions.size > 0) engine.updateSessions([...changedSessions.keys()]);
     for (const session of registeredSessions) {
@@ -150,6 +165,7 @@ export class RouteManager {
     }
     for (const { session } of routes) this.#updateAdminState(session);
     installer.add(routes);
+    for (const { bfd } of [...addedSessions, ...changedSessions.keys()]) if (bfd?.passive === true) onPassive();
   }
 
   /** Passive mode: after a failure of the backend, restores renewed routes and sessions, and abandons new ones. */
@@ -176,17 +192,17 @@ export class RouteManager {
     });
     const resumed = restored.filter((managed) => !managed.withdrawing);
     if (resumed.length > 0) installer.add(resumed);
-    for (const session of changedSessions.keys()) Object.assign(session, previous.get(session));
+    for (const session of changedSessions.keys()) session.parameters = previous.get(session) ?? session.parameters;
     if (changedSessions.size > 0) engine.updateSessions([...changedSessions.keys()]);
     this.#endUnusedSessions(touched);
   }
 
   /** The session itself. If it has ended meanwhile: the present session with its peer, or a new one. */
   #sessionInPlaceOf(session: ManagedSession): ManagedSession {
-    const { id, peer, endpoint, address, peerPort, timers } = session;
+    const { id, peer, endpoint, address, parameters } = session;
     const present = this.registry.sessionById(id) ?? this.registry.session(peer);
     if (present !== undefined) return present;
-    const added = this.registry.addSession(this.registry.endpoint(endpoint.iface, endpoint.localIP), address, peerPort, timers);
+    const added = this.registry.addSession(this.registry.endpoint(endpoint.iface, endpoint.localIP), address, parameters);
     this.#dependencies.engine.addSessions([added]);
     return added;
   }
@@ -227,8 +243,4 @@ export class RouteManager {
     session.adminDown = down;
     this.#dependencies.engine.setAdminDown([session.id], down);
   }
-}
-
-function parametersOf({ peerPort, timers }: ManagedSession): SessionParameters {
-  return { peerPort, timers };
 }

@@ -1,15 +1,17 @@
 /** The registered routes and the sessions that they share, with the indexes that find them. It calls nobody. */
-import { packAddress, type PackedAddress, parsePrefix } from '../base/address.js';
-import type { Peer, Route } from '../base/route.js';
+import { packAddress, type PackedAddress } from '../base/address.js';
+import { parseDestination, type Peer, type Route } from '../base/route.js';
 import type { RouteId, SessionId } from '../engine/engine.js';
-import type { SessionTimers } from '../protocol/session-core.js';
 import { LocalEndpoint } from './local-endpoint.js';
 import { ManagedRoute } from './managed-route.js';
 import { ManagedSession } from './managed-session.js';
+import type { SessionParameters } from './session-parameters.js';
 
 export class RouteRegistry {
   readonly #endpoints = new Map<string, LocalEndpoint<ManagedSession>>();
   readonly #sessions = new Map<SessionId, ManagedSession>();
+  /** By both addresses: on the wire a multihop session has no interface. */
+  readonly #multihop = new Map<string, ManagedSession>();
   /** By table, prefix length and priority, then by the destination's address. */
   readonly #slots = new Map<string, Map<PackedAddress, ManagedRoute>>();
   #lastSessionId: SessionId = 0;
@@ -27,6 +29,11 @@ export class RouteRegistry {
     return this.#endpoints.get(endpointKey(iface, localIP))?.sessions.get(packAddress(peerIP));
   }
 
+  /** The multihop session between two addresses, on any interface. */
+  multihopSession(localIP: string, peerIP: string): ManagedSession | undefined {
+    return this.#multihop.get(multihopKey(localIP, peerIP));
+  }
+
   sessionById(id: SessionId): ManagedSession | undefined {
     return this.#sessions.get(id);
   }
@@ -39,7 +46,7 @@ export class RouteRegistry {
 
   /** The registered route in the slot of a route. A slot is part of a key, and holds one registered route at most. */
   occupant(route: Readonly<Route>): ManagedRoute | undefined {
-    const prefix = parsePrefix(route.dst);
+    const prefix = parseDestination(route.dst);
     if (prefix === undefined) return undefined;
     return this.#slots.get(slotGroup(route.table, prefix.length, route.priority ?? 0))?.get(packAddress(prefix.address));
   }
@@ -49,16 +56,19 @@ export class RouteRegistry {
     return this.#endpoints.get(endpointKey(iface, localIP)) ?? new LocalEndpoint(iface, localIP);
   }
 
-  addSession(endpoint: LocalEndpoint<ManagedSession>, address: PackedAddress, peerPort: number, timers: SessionTimers): ManagedSession {
+  addSession(endpoint: LocalEndpoint<ManagedSession>, address: PackedAddress, parameters: SessionParameters): ManagedSession {
     this.#lastSessionId += 1;
-    const session = new ManagedSession(this.#lastSessionId, endpoint, address, peerPort, timers);
+    const session = new ManagedSession(this.#lastSessionId, endpoint, address, parameters);
+    if (session.multihop) this.#multihop.set(multihopKey(session.localIP, session.peerIP), session);
     if (endpoint.sessions.size === 0) this.#endpoints.set(endpointKey(endpoint.iface, endpoint.localIP), endpoint);
     endpoint.sessions.set(address, session);
     this.#sessions.set(session.id, session);
     return session;
   }
 
-  removeSession({ id, endpoint, address }: ManagedSession): void {
+  removeSession(session: ManagedSession): void {
+    const { id, endpoint, address, localIP, peerIP, multihop } = session;
+    if (multihop && this.multihopSession(localIP, peerIP) === session) this.#multihop.delete(multihopKey(localIP, peerIP));
     endpoint.sessions.delete(address);
     if (endpoint.sessions.size === 0) this.#endpoints.delete(endpointKey(endpoint.iface, endpoint.localIP));
     this.#sessions.delete(id);
@@ -86,6 +96,10 @@ export class RouteRegistry {
 
 function endpointKey(iface: string, localIP: string): string {
   return `${iface} ${localIP}`;
+}
+
+function multihopKey(localIP: string, peerIP: string): string {
+  return `${localIP} ${peerIP}`;
 }
 
 function slotGroupOf({ table, prefixLength, priority }: ManagedRoute): string {

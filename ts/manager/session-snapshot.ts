@@ -22,6 +22,8 @@ export interface SessionSnapshot extends SessionStatus {
   /** The first route of the session; `undefined` if it has none and is registered by itself. */
   readonly route: Readonly<Route> | undefined;
   readonly routes: readonly RouteSnapshot[];
+  /** The peer is several hops away (RFC 5883); only in BFD. */
+  readonly multihop: boolean;
 }
 
 /**
@@ -41,7 +43,7 @@ export function toSessionSnapshot(
     if (!route.withdrawing) routes.push(toRouteSnapshot(route, status(route)));
   }
   if (routes.length === 0 && !session.isRegistered) return undefined;
-  return statusWith(session.peer, reading, offset, routes[0]?.route, routes);
+  return statusWith(session.peer, reading, offset, routes[0]?.route, routes, session.multihop);
 }
 
 function toRouteSnapshot({ route, adminDown }: SessionRoute, { installed, lastError, restoreAt }: RouteStatus): RouteSnapshot {

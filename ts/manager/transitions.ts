@@ -3,6 +3,7 @@ import { toDate } from '../base/clock.js';
 import type { SessionRecord, TransitionCause } from '../engine/engine.js';
 import type { DownReason, State } from '../protocol/state.js';
 import { formatPeer, type Peer } from '../base/route.js';
+import { diagnosticFromWire, type WireDiagnostic } from '../protocol/bfd/diagnostic.js';
 
 /** One transition of a session, or several if the consumer was slow. */
 export interface Transition {
@@ -26,11 +27,14 @@ export interface Transition {
   readonly localStall: number;
   /** From the arrival of the peer's last packet to this transition, in milliseconds; only after a timeout. */
   readonly silence?: number;
+  /** The diagnostic that we send since the newest transition, and the one that the peer has sent last (RFC 5880 §4.1); only in BFD. */
+  readonly localDiag?: WireDiagnostic;
+  readonly remoteDiag?: WireDiagnostic;
 }
 
 /** @param offset from `wallOffset` */
 export function toTransition(peer: Readonly<Peer>, record: SessionRecord, offset: number): Transition {
-  const { from, to, reason, cause, atUs, count, lastDown, localStallUs, lastRxUs } = record;
+  const { from, to, reason, cause, atUs, count, lastDown, localStallUs, lastRxUs, localDiag, remoteDiag } = record;
   const down = lastDown && { at: toDate(lastDown.atUs, offset), reason: lastDown.reason, localStall: lastDown.localStallUs / 1_000 };
   const localStall = localStallUs / 1_000;
   const silence = cause === 'detect_timeout' && lastRxUs !== undefined ? (atUs - lastRxUs) / 1_000 : undefined;
@@ -45,6 +49,8 @@ export function toTransition(peer: Readonly<Peer>, record: SessionRecord, offset
     localStall,
     ...(down === undefined ? {} : { lastDown: down }),
     ...(silence === undefined ? {} : { silence }),
+    ...(localDiag === undefined ? {} : { localDiag: diagnosticFromWire(localDiag) }),
+    ...(remoteDiag === undefined ? {} : { remoteDiag: diagnosticFromWire(remoteDiag) }),
   };
 }
 

@@ -34,6 +34,11 @@ export const LABEL_MODE = 'mode';
 /** A peer's version; empty if its packets carry none. */
 export const LABEL_VERSION = 'version';
 
+/** Whether a diagnostic was `sent` or `received`. */
+export const LABEL_DIRECTION = 'direction';
+/** A diagnostic of BFD (RFC 5880 §4.1). */
+export const LABEL_DIAGNOSTIC = 'diagnostic';
+
 export const DEFAULT_METRICS_PREFIX = 'liveness_';
 
 const REGISTRY_METHODS = ['registerMetric', 'getSingleMetric', 'removeSingleMetric'] as const;
@@ -195,6 +200,12 @@ const FURTHER = {
     suffix: 'peer_info',
     help: 'What a peer says of itself: 1',
     labels: [...PEER, LABEL_MODE, LABEL_VERSION],
+  },
+  sessionDiagnostics: {
+    kind: 'counter',
+    suffix: 'session_diagnostics_total',
+    help: 'Sessions that went Down, by the diagnostic sent or received; only in BFD',
+    labels: [...ENDPOINT, LABEL_DIRECTION, LABEL_DIAGNOSTIC],
   },
 } as const satisfies Record<string, Definition>;
 

@@ -1,6 +1,7 @@
 /** The state of a session without its routes: as the core has it, and as users see it. */
 import { toDate } from '../base/clock.js';
 import type { Peer } from '../base/route.js';
+import { diagnosticFromWire, type WireDiagnostic } from './bfd/diagnostic.js';
 import { formatClientVersion, type VersionBytes } from './client-version.js';
 import type { Header } from './protocol.js';
 import type { SessionCore } from './session-core.js';
@@ -41,6 +42,19 @@ export interface SessionStatus {
   readonly peerMode: 'active' | 'passive' | undefined;
   /** The peer's version, if its packets carry one. */
   readonly peerVersion: string | undefined;
+  /** The peer's detection multiplier, from its last packet. `undefined` before the first. */
+  readonly remoteDetectMult: number | undefined;
+  /** The peer's desired transmit interval in milliseconds. `undefined` before the first packet. */
+  readonly remoteTxMin: number | undefined;
+  /** The peer's required receive interval in milliseconds; in BFD 0 asks for no periodic packets. `undefined` before the first packet. */
+  readonly remoteRxMin: number | undefined;
+  /** Only in BFD: the diagnostic that we send, and the one that the peer has sent last (RFC 5880 §4.1). */
+  readonly localDiag: WireDiagnostic | undefined;
+  readonly remoteDiag: WireDiagnostic | undefined;
+  /** Only in BFD: a Poll Sequence of ours waits for its Final (RFC 5880 §6.5). */
+  readonly polling: boolean | undefined;
+  /** Only in BFD with authentication: the number of the key that signs. */
+  readonly authKeyId: number | undefined;
 }
 
 /** The state of a session in whole microseconds of CLOCK_MONOTONIC, as an engine reads it. */
@@ -117,7 +131,9 @@ export function statusWith<Route, Routes>(
   offset: number,
   route: Route,
   routes: Routes,
-): SessionStatus & { readonly route: Route; readonly routes: Routes } {
+  multihop: boolean,
+): SessionStatus & { readonly route: Route; readonly routes: Routes; readonly multihop: boolean } {
+  const { remoteTxMinUs, remoteRxMinUs } = reading;
   const date = (micros: number | undefined): Date | undefined => (micros === undefined ? undefined : toDate(micros, offset));
   const lastUp = date(reading.upSinceUs);
   const lastDown = date(reading.downSinceUs);
@@ -140,9 +156,21 @@ export function statusWith<Route, Routes>(
     txInterval: reading.txIntervalUs / 1_000,
     peerMode: modeOf(reading.peerPassive),
     peerVersion: versionOf(reading),
+    remoteDetectMult: reading.remoteDetectMult,
+    remoteTxMin: remoteTxMinUs === undefined ? undefined : remoteTxMinUs / 1_000,
+    remoteRxMin: remoteRxMinUs === undefined ? undefined : remoteRxMinUs / 1_000,
+    localDiag: diagnosticName(reading.localDiag),
+    remoteDiag: diagnosticName(reading.remoteDiag),
+    polling: reading.polling,
+    authKeyId: reading.authKeyId,
+    multihop,
     route,
     routes,
   };
+}
+
+function diagnosticName(wire: number | undefined): WireDiagnostic | undefined {
+  return wire === undefined ? undefined : diagnosticFromWire(wire);
 }
 
 export function modeOf(passive: boolean | undefined): SessionStatus['peerMode'] {

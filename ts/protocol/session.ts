@@ -149,7 +149,8 @@ export class Session {
   /** Reference name: `Session.Snapshot`. */
   snapshot(): StandaloneSnapshot {
     const { core } = this;
-    const { routes: _, ...snapshot } = statusWith(this.peer, readSession(core, core.detectDeadline), wallOffset(), this.#route, []);
+    const reading = readSession(core, core.detectDeadline);
+    const { routes: _, multihop: __, ...snapshot } = statusWith(this.peer, reading, wallOffset(), this.#route, [], false);
     return snapshot;
   }
 }

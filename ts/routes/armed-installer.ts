@@ -57,6 +57,10 @@ class ArmedEntry implements ArmedRoute, RouteStatus {
     return this.registered.adminDown;
   }
 
+  get keepOnPeerAdminDown(): boolean {
+    return this.registered.session.keepsOnPeerAdminDown;
+  }
+
   get restoreAt(): Date | undefined {
     return wallTime(this.restoreAtUs);
   }

@@ -7,6 +7,10 @@ export interface SessionView {
   readonly id: SessionId;
   readonly up: boolean;
   readonly peerPassive: boolean;
+  /** The session is not Up since its peer said AdminDown. Only of sessions whose routes a called backend has. */
+  readonly isPeerAdminDown: boolean;
+  /** Installed routes stay while the peer is AdminDown (RFC 5882 §3.2). */
+  readonly keepsOnPeerAdminDown: boolean;
   /** The last transition to Up or from Up: when its cause began and when it happened, in microseconds of CLOCK_MONOTONIC. */
   readonly lastTransition: { readonly startUs: number; readonly atUs: number } | undefined;
 }

@@ -1,6 +1,7 @@
 /** The contents of a slot, as far as the answers of the backend tell. */
-import type { PlacedRoute } from './reader-writer.js';
+import { isSameAddress } from '../base/address.js';
 import type { Route } from '../base/route.js';
+import type { PlacedRoute } from './reader-writer.js';
 
 /** Shared by all empty slots. */
 const EMPTY: readonly PlacedRoute[] = Object.freeze([]);
@@ -55,7 +56,7 @@ export function isSamePlace(left: PlacedRoute, right: PlacedRoute): boolean {
   return left === right || (left.iface === right.iface && isSameRoute(left.route, right.route));
 }
 
-/** Whether two routes of one slot are the same. */
+/** Whether two routes of one slot are the same. A backend may write an IPv6 address in another form than ours. */
 export function isSameRoute(left: Route, right: Route): boolean {
-  return left.nextHop === right.nextHop && left.src === right.src && left.protocol === right.protocol;
+  return left.protocol === right.protocol && isSameAddress(left.nextHop, right.nextHop) && isSameAddress(left.src, right.src);
 }

@@ -226,7 +226,13 @@ export class SlotReconciler {
     if (adminDown) return withdrawn;
     if (session.up) return 'installed';
     if (this.#hold !== undefined) return 'unchanged';
+    if (session.keepsOnPeerAdminDown && session.isPeerAdminDown && this.#holdsNoOther()) return 'unchanged';
     return honorPeerAdvertisedPassive && session.peerPassive ? 'unchanged' : withdrawn;
+  }
+
+  /** Whether the slot holds the registered route or nothing: AdminDown keeps no route that another one has replaced. */
+  #holdsNoOther(): boolean {
+    return this.#contents.possible.every((placed) => isSamePlace(placed, this.#target));
   }
 
   /** The operation that brings the slot closer to its desired state; `undefined` if there is none to do now. */

@@ -73,7 +73,7 @@ export class SimulatedNetwork {
    */
   async startManager(config: ManagerConfig): Promise<Manager> {
     const { bindIP, netlinker, udp } = validateConfig(config);
-    if (!isUnicast(bindIP)) throw refused('bindIP', 'the address of a host', bindIP);
+    if (typeof bindIP !== 'string' || !isUnicast(bindIP)) throw refused('bindIP', 'the address of a host', bindIP);
     if (netlinker instanceof NetlinkRoutes)
       throw refused('netlinker', 'a backend without a kernel, such as `new MemoryRoutes()`', netlinker);
     if (udp !== undefined) throw refused('udp', 'left out: the network is simulated', udp);

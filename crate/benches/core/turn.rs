@@ -88,7 +88,7 @@ fn all_up(sessions: u32) -> (Engine, Time) {
 fn hear(engine: &mut Engine, now: Time, number: u32, state: State) {
     let said = ControlPacket { state, local_discr: number | PEER_BIT, peer_discr: number, ..packet() };
     let bytes = said.marshal();
-    engine.handle_datagram(now, Datagram { arrival: now, path: path(number), ttl: None, bytes: &bytes });
+    engine.handle_datagram(now, Datagram { arrival: now, path: path(number), ttl: None, min_ttl: 0, bytes: &bytes });
 }
 
 fn path(number: u32) -> Path {

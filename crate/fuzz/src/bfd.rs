@@ -8,10 +8,10 @@ use route_liveness::engine::{Datagram, Engine, Path, SessionId, SessionSpec};
 use route_liveness::protocol::bfd::Bfd;
 use route_liveness::protocol::bfd::authentication::Authentication;
 use route_liveness::protocol::bfd::authentication::key::{Key, Kind, Variant};
-use route_liveness::protocol::bfd::diagnostic::Diagnostic;
 use route_liveness::protocol::bfd::options::{BfdOptions, Role};
 use route_liveness::protocol::bfd::packet::BfdPacket;
 use route_liveness::protocol::bfd::rules::RFC5880;
+use route_liveness::protocol::diagnostic::Diagnostic;
 use route_liveness::protocol::policy::Policy;
 use route_liveness::protocol::state::State;
 use route_liveness::protocol::time::Time;
@@ -102,7 +102,7 @@ impl Run {
     }
 
     fn hear(&mut self, bytes: &[u8]) {
-        let datagram = Datagram { arrival: self.now, path: path(), ttl: Some(255), bytes };
+        let datagram = Datagram { arrival: self.now, path: path(), ttl: Some(255), min_ttl: 0, bytes };
         self.engine.handle_datagram(self.now, datagram);
         self.checker.touched(&self.engine, ID);
     }
@@ -116,7 +116,7 @@ fn options(flags: u8) -> BfdOptions {
         let kind = Kind::ALL[usize::from((flags >> 3).wrapping_add(id)) % Kind::ALL.len()];
         Key::new(id, kind, Variant::Rfc, b"sesame").expect("a short key")
     };
-    BfdOptions { role, keys: (0..count as u8).map(key).collect() }
+    BfdOptions { role, keys: (0..count as u8).map(key).collect(), source_port: 0 }
 }
 
 fn path() -> Path {

@@ -101,7 +101,7 @@ impl Run {
     }
 
     fn hear(&mut self, id: SessionId, age_us: u64, bytes: &[u8]) {
-        let datagram = Datagram { arrival: self.now.minus(age_us), path: path(id), ttl: None, bytes };
+        let datagram = Datagram { arrival: self.now.minus(age_us), path: path(id), ttl: None, min_ttl: 0, bytes };
         self.engine.handle_datagram(self.now, datagram);
         self.checker.touched(&self.engine, id);
     }

@@ -1,14 +1,16 @@
 //! The class `NativeEngine`: a driver and its threads, for JavaScript.
 
 use std::cell::RefCell;
+use std::collections::hash_map::Entry;
 use std::io::ErrorKind;
-use std::net::{SocketAddrV4, UdpSocket};
+use std::net::{IpAddr, SocketAddrV6, UdpSocket};
 use std::sync::Arc;
 use std::sync::mpsc::Sender;
 
 use napi::bindgen_prelude::*;
 use napi_derive::napi;
 use netlink_sys::{Socket, protocols::NETLINK_ROUTE};
+use nix::errno::Errno;
 use rustc_hash::FxHashMap;
 
 use crate::addon::auth::NativeAuth;
@@ -30,9 +32,11 @@ use crate::driver::snapshot::{SNAPSHOTS_AT_ONCE, SnapshotRequest, StatsReport};
 use crate::engine::SessionId;
 use crate::net::interface_names::{index_of, name_of};
 use crate::protocol::Protocol;
+use crate::protocol::bfd::Bfd;
+use crate::protocol::bfd::rules::RFC5880;
 use crate::protocol::liveness::{Identity, Liveness};
 use crate::protocol::policy::Policy;
-use crate::protocol::rules::ROBUST;
+use crate::protocol::rules::{ROBUST, Rules};
 use crate::routes::armed::ArmingPolicy;
 use crate::routes::outcome::RouteId;
 
@@ -51,7 +55,7 @@ impl NativeEngine {
     pub fn new(options: NativeEngineOptions, doorbell: Function<'_, (), ()>) -> std::result::Result<Self, Coded> {
         let doorbell = Doorbell::new(doorbell)?;
         let mailbox = Arc::new(Mailbox::new(doorbell.button()));
-        let driver = DriverHandle::start(driver_options(options)?, Arc::clone(&mailbox)).map_err(|e| from_start(&e))?;
+        let driver = start(options, Arc::clone(&mailbox))?;
         Ok(Self { driver: RefCell::new(Some(driver)), mailbox, batch: RefCell::default(), doorbell })
     }
 
@@ -64,21 +68,22 @@ impl NativeEngine {
     #[napi]
     pub fn check_paths(&self, paths: Vec<NativeSessionPath>) -> std::result::Result<Vec<NativePathFault>, Coded> {
         let socket = Socket::new(NETLINK_ROUTE).map_err(|error| from_io(&error))?;
-        let mut interfaces: FxHashMap<String, Option<String>> = FxHashMap::default();
-        let mut addresses: FxHashMap<String, bool> = FxHashMap::default();
+        let mut interfaces: FxHashMap<String, Option<Interface>> = FxHashMap::default();
+        let mut addresses: FxHashMap<(IpAddr, u32), bool> = FxHashMap::default();
         let mut faults = Vec::new();
         for (path, index) in paths.into_iter().zip(0u32..) {
             if !interfaces.contains_key(&path.iface) {
-                interfaces.insert(path.iface.clone(), real_name(&socket, &path.iface)?);
+                interfaces.insert(path.iface.clone(), Interface::named(&socket, &path.iface)?);
             }
             // Sessions and notices use the interface's primary name, not an alternative name or a label.
-            let known = &interfaces[&path.iface];
-            let real_name = known.as_ref().filter(|name| **name != path.iface).cloned();
+            let known = interfaces[&path.iface].as_ref();
+            let real_name = known.map(|interface| &interface.name).filter(|name| **name != path.iface).cloned();
             let exists = known.is_some() && real_name.is_none();
-            if !addresses.contains_key(&path.local_ip) {
-                addresses.insert(path.local_ip.clone(), is_local_address(&path.local_ip)?);
-            }
-            let is_local = addresses[&path.local_ip];
+            let local = (address(&path.local_ip)?, known.map_or(0, |interface| interface.index));
+            let is_local = match addresses.entry(local) {
+                Entry::Occupied(known) => *known.get(),
+                Entry::Vacant(unknown) => *unknown.insert(is_local_address(local.0, local.1)?),
+            };
             let code = match (exists, is_local) {
                 (false, _) => "ERR_NO_SUCH_INTERFACE",
                 (true, false) => "EADDRNOTAVAIL",
@@ -233,23 +238,47 @@ impl Task for Close {
     }
 }
 
-fn driver_options(options: NativeEngineOptions) -> std::result::Result<DriverOptions, Coded> {
-    let version = options.client_version.map(|bytes| {
+/// Starts a driver of the protocol that the options name.
+fn start(options: NativeEngineOptions, mailbox: Arc<Mailbox>) -> std::result::Result<DriverHandle, Coded> {
+    let started = match options.protocol.as_str() {
+        "liveness" => {
+            let identity = identity(&options)?;
+            DriverHandle::start(driver_options::<Liveness>(options, &ROBUST, identity)?, mailbox)
+        }
+        "bfd" => DriverHandle::start(driver_options::<Bfd>(options, &RFC5880, None)?, mailbox),
+        other => return Err(coded("ERR_CONFIG", format!("unknown protocol `{other}`"))),
+    };
+    started.map_err(|error| from_start(&error))
+}
+
+fn identity(options: &NativeEngineOptions) -> std::result::Result<Option<Identity>, Coded> {
+    let version = options.client_version.as_deref().map(|bytes| {
         <[u8; 4]>::try_from(bytes)
-            .map_err(|bytes| coded("ERR_CONFIG", format!("Expected four bytes of version, got {}", bytes.len())))
+            .map_err(|_| coded("ERR_CONFIG", format!("Expected four bytes of version, got {}", bytes.len())))
     });
     let version = version.transpose()?;
+    let says_something = options.passive || version.is_some();
+    Ok(says_something.then(|| Identity { passive: options.passive, version: version.unwrap_or_default() }))
+}
+
+fn driver_options<P: Protocol>(
+    options: NativeEngineOptions,
+    rules: &'static Rules,
+    identity: Option<P::Identity>,
+) -> std::result::Result<DriverOptions<P>, Coded> {
+    let addresses = options.bind_ips.iter().map(|text| address(text));
     Ok(DriverOptions {
-        bind: SocketAddrV4::new(address(options.bind_ips.first().map_or("", String::as_str))?, options.port),
+        addresses: addresses.collect::<std::result::Result<_, _>>()?,
+        port: options.port,
+        multihop_port: options.multihop_port,
         policy: Policy {
-            rules: &ROBUST,
+            rules,
             min_tx_floor_us: options.min_tx_floor_us,
             max_tx_ceil_us: options.max_tx_ceil_us,
             backoff_max_us: options.backoff_max_us,
             require_discriminator: options.require_discriminator,
-            min_ttl: options.min_ttl.unwrap_or(Liveness::MIN_TTL),
-            identity: (options.passive || version.is_some())
-                .then(|| Identity { passive: options.passive, version: version.unwrap_or_default() }),
+            min_ttl: options.min_ttl.unwrap_or(P::MIN_TTL),
+            identity,
         },
         max_sessions: options.max_sessions as usize,
         arming_policy: ArmingPolicy {
@@ -260,16 +289,38 @@ fn driver_options(options: NativeEngineOptions) -> std::result::Result<DriverOpt
     })
 }
 
-/// The primary name of the interface that `name` names, which may be an alternative name or a label of one of its addresses;
-/// `None` if there is no such interface.
-fn real_name(socket: &Socket, name: &str) -> std::result::Result<Option<String>, Coded> {
-    let named = index_of(socket, name).and_then(|index| index.map_or(Ok(None), |index| name_of(socket, index)));
-    named.map_err(|errno| coded(errors::name_of(errno), format!("cannot look for the interface {name}: {errno}")))
+/// An interface that exists.
+struct Interface {
+    index: u32,
+    /// Its primary name.
+    name: String,
 }
 
-/// Whether packets can be sent from an address: the kernel lets a socket bind to it. That includes the loopback net.
-fn is_local_address(text: &str) -> std::result::Result<bool, Coded> {
-    match UdpSocket::bind((address(text)?, 0)) {
+impl Interface {
+    /// The interface that `name` names, which may be an alternative name or a label of one of its addresses; `None` if there is
+    /// no such interface.
+    fn named(socket: &Socket, name: &str) -> std::result::Result<Option<Self>, Coded> {
+        let find = || {
+            let Some(index) = index_of(socket, name)? else { return Ok(None) };
+            Ok(name_of(socket, index)?.map(|name| Self { index, name }))
+        };
+        find().map_err(|errno: Errno| {
+            coded(errors::name_of(errno), format!("cannot look for the interface {name}: {errno}"))
+        })
+    }
+}
+
+/// Whether packets can be sent from an address: the kernel lets a socket bind to it. That includes the loopback net. A
+/// link-local address is one of an interface.
+fn is_local_address(address: IpAddr, ifindex: u32) -> std::result::Result<bool, Coded> {
+    let bound = match address {
+        IpAddr::V4(address) => UdpSocket::bind((address, 0)),
+        IpAddr::V6(address) if address.is_unicast_link_local() => {
+            UdpSocket::bind(SocketAddrV6::new(address, 0, 0, ifindex))
+        }
+        IpAddr::V6(address) => UdpSocket::bind((address, 0)),
+    };
+    match bound {
         Ok(_) => Ok(true),
         Err(error) if error.kind() == ErrorKind::AddrNotAvailable => Ok(false),
         // The kernel checks the address before it looks for a free port.

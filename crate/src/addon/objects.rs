@@ -1,6 +1,6 @@
 //! The objects that are passed between Rust and JavaScript, each with its conversion.
 
-use std::net::{IpAddr, Ipv4Addr, SocketAddrV4};
+use std::net::{IpAddr, SocketAddr};
 use std::os::fd::AsFd;
 
 use napi::bindgen_prelude::*;
@@ -26,8 +26,8 @@ pub(super) fn time(at: Time) -> f64 {
     number(at.micros())
 }
 
-pub(super) fn address(text: &str) -> std::result::Result<Ipv4Addr, Coded> {
-    text.parse().map_err(|_| coded("ERR_INVALID_ADDRESS", format!("Expected an IPv4 address, got `{text}`")))
+pub(super) fn address(text: &str) -> std::result::Result<IpAddr, Coded> {
+    text.parse().map_err(|_| coded("ERR_INVALID_ADDRESS", format!("Expected an IP address, got `{text}`")))
 }
 
 #[napi(object, object_from_js = false)]
@@ -36,8 +36,8 @@ pub struct LocalAddr {
     pub port: u16,
 }
 
-impl From<SocketAddrV4> for LocalAddr {
-    fn from(bound: SocketAddrV4) -> Self {
+impl From<SocketAddr> for LocalAddr {
+    fn from(bound: SocketAddr) -> Self {
         Self { address: bound.ip().to_string(), port: bound.port() }
     }
 }
@@ -122,6 +122,7 @@ impl From<SessionRecord> for NativeSessionRecord {
             local_stall_us: number(down.local_stall_us),
         });
         let newest = record.newest;
+        let diagnostics = newest.and_then(|to| to.diagnostics);
         Self {
             id: record.id.0,
             from: record.from.name(),
@@ -136,8 +137,8 @@ impl From<SessionRecord> for NativeSessionRecord {
             conv_start_us: newest.and_then(|to| to.conv_start).map(time),
             last_rx_us: newest.and_then(|to| to.last_rx).map(time),
             long_round_trip_us: record.long_round_trip_us.map(number),
-            local_diag: None,
-            remote_diag: None,
+            local_diag: diagnostics.map(|both| both.local as u8),
+            remote_diag: diagnostics.map(|both| both.remote as u8),
         }
     }
 }

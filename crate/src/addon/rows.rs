@@ -24,6 +24,7 @@ const PASSIVE: u32 = 2;
 const NO_UNINSTALL: u32 = 1;
 const ADMIN_DOWN: u32 = 2;
 const ADOPTED: u32 = 4;
+const KEEP_ON_PEER_ADMIN_DOWN: u32 = 8;
 
 /// Reads sessions. Their rows name interfaces by position, and keys by the position after it: 0 is none.
 pub(super) fn sessions(
@@ -50,7 +51,11 @@ pub(super) fn sessions(
             timers: Timers { tx_min_us, rx_min_us, detect_mult: detect_mult.try_into().ok()? },
             multihop: flags & MULTIHOP != 0,
             min_ttl: Some(u8::try_from(min_ttl).ok()?).filter(|ttl| *ttl > 0),
-            bfd: BfdOptions { role: if flags & PASSIVE == 0 { Role::Active } else { Role::Passive }, keys },
+            bfd: BfdOptions {
+                role: if flags & PASSIVE == 0 { Role::Active } else { Role::Passive },
+                keys,
+                source_port: 0,
+            },
         })
     };
     whole(rest).and_then(|()| rows.iter().map(order).collect()).ok_or_else(malformed)
@@ -80,6 +85,7 @@ pub(super) fn routes(rows: &[u32]) -> Result<Vec<ArmedRoute>, Coded> {
             no_uninstall: flags & NO_UNINSTALL != 0,
             admin_down: flags & ADMIN_DOWN != 0,
             adopted: flags & ADOPTED != 0,
+            keep_on_peer_admin_down: flags & KEEP_ON_PEER_ADMIN_DOWN != 0,
         })
     };
     whole(rest).and_then(|()| rows.iter().map(route).collect()).ok_or_else(malformed)

@@ -144,8 +144,8 @@ impl From<EndpointReport> for NativeEndpointStats {
             extensions: number(counters.extensions),
             queued: number(counters.queued),
             transitions: transition_counts(&counters),
-            local_diagnostics: Vec::new(),
-            remote_diagnostics: Vec::new(),
+            local_diagnostics: counters.local_diagnostics.map(number).into(),
+            remote_diagnostics: counters.remote_diagnostics.map(number).into(),
             handle_rx: counters.handle_rx.into(),
         }
     }

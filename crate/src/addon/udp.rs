@@ -1,7 +1,7 @@
 //! The class for a socket without an engine.
 
 use std::cell::RefCell;
-use std::net::SocketAddrV4;
+use std::net::{IpAddr, Ipv4Addr, SocketAddr, SocketAddrV4};
 
 use napi::bindgen_prelude::*;
 use napi_derive::napi;
@@ -12,6 +12,7 @@ use crate::addon::errors::{Coded, closed, coded, from_start, name_of};
 use crate::addon::objects::{LocalAddr, address, time};
 use crate::net::listener::{Arrived, Listener};
 use crate::net::socket;
+use crate::protocol::liveness::Liveness;
 
 #[napi]
 pub struct NativeUdp {
@@ -25,14 +26,14 @@ impl NativeUdp {
     #[napi(constructor)]
     pub fn new(bind_ip: String, port: u16, doorbell: Function<'_, (), ()>) -> std::result::Result<Self, Coded> {
         let doorbell = Doorbell::new(doorbell)?;
-        let address = SocketAddrV4::new(address(&bind_ip)?, port);
+        let address = SocketAddrV4::new(ipv4(&bind_ip)?, port);
         let listener = Listener::start(address, doorbell.button()).map_err(|error| from_start(&error))?;
         Ok(Self { listener: RefCell::new(Some(listener)), doorbell })
     }
 
     #[napi(ts_return_type = "{ address: string; port: number } | null")]
     pub fn local_addr(&self) -> Option<LocalAddr> {
-        Some(self.listener.borrow().as_ref()?.local_addr().ok()?.into())
+        Some(self.listener.borrow().as_ref()?.local_addr().map(SocketAddr::from).ok()?.into())
     }
 
     /// The datagrams that arrived since the previous call.
@@ -54,8 +55,8 @@ impl NativeUdp {
         iface: Option<String>,
         src: Option<String>,
     ) -> std::result::Result<u32, Coded> {
-        let to = SocketAddrV4::new(address(&peer_ip)?, port);
-        let src = src.as_deref().map(address).transpose()?;
+        let to = SocketAddrV4::new(ipv4(&peer_ip)?, port);
+        let src = src.as_deref().map(ipv4).transpose()?;
         let listener = self.listener.borrow();
         let sent = listener.as_ref().ok_or_else(closed)?.send(bytes, to, iface.as_deref(), src);
         let sent = sent.map_err(|errno| coded(name_of(errno), format!("cannot send to {to}: {}", errno.desc())))?;
@@ -66,7 +67,7 @@ impl NativeUdp {
     /// address.
     #[napi]
     pub fn mark_packets(bind_ip: String, port: u16) -> std::result::Result<bool, Coded> {
-        socket::mark_bound(SocketAddrV4::new(address(&bind_ip)?, port)).map_err(|error| {
+        socket::mark_bound::<Liveness>(SocketAddr::new(address(&bind_ip)?, port)).map_err(|error| {
             coded(name_of(error.raw_os_error().map_or(Errno::EIO, Errno::from_raw)), error.to_string())
         })
     }
@@ -76,6 +77,13 @@ impl NativeUdp {
     pub fn close(&self) {
         drop(self.listener.borrow_mut().take());
         self.doorbell.let_go();
+    }
+}
+
+fn ipv4(text: &str) -> std::result::Result<Ipv4Addr, Coded> {
+    match address(text)? {
+        IpAddr::V4(address) => Ok(address),
+        IpAddr::V6(_) => Err(coded("ERR_INVALID_ADDRESS", format!("Expected an IPv4 address, got `{text}`"))),
     }
 }
 

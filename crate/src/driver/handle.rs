@@ -1,6 +1,6 @@
 //! The handle of a running driver.
 
-use std::net::SocketAddrV4;
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::mpsc::{self, RecvTimeoutError};
 use std::thread::{self, JoinHandle};
@@ -9,6 +9,7 @@ use std::time::Duration;
 use thiserror::Error;
 
 use crate::driver::command_queue::{Command, CommandQueue};
+use crate::driver::driven::Driven;
 use crate::driver::mailbox::Mailbox;
 use crate::driver::snapshot::StatsReport;
 use crate::driver::{Driver, DriverOptions};
@@ -25,7 +26,7 @@ pub struct NoAnswer;
 /// A running driver. Dropping the handle ends the thread and waits for it.
 pub struct DriverHandle {
     commands: Arc<CommandQueue>,
-    local_addr: SocketAddrV4,
+    local_addr: SocketAddr,
     thread: Option<JoinHandle<Option<StatsReport>>>,
 }
 
@@ -34,7 +35,7 @@ impl DriverHandle {
     ///
     /// # Errors
     /// What the system says, `Bind` where the address was the trouble.
-    pub fn start(options: DriverOptions, mailbox: Arc<Mailbox>) -> Result<Self, StartError> {
+    pub fn start<P: Driven>(options: DriverOptions<P>, mailbox: Arc<Mailbox>) -> Result<Self, StartError> {
         let commands = Arc::new(CommandQueue::new()?);
         let driver = Driver::new(options, Arc::clone(&commands), mailbox)?;
         let local_addr = driver.local_addr()?;
@@ -44,7 +45,7 @@ impl DriverHandle {
 
     /// The address that the socket is bound to.
     #[must_use]
-    pub fn local_addr(&self) -> SocketAddrV4 {
+    pub fn local_addr(&self) -> SocketAddr {
         self.local_addr
     }
 

@@ -214,6 +214,7 @@ mod tests {
             peer_passive: false,
             conv_start: None,
             last_rx: None,
+            diagnostics: None,
         })
     }
 

@@ -3,6 +3,7 @@
 
 pub mod command_queue;
 mod commands;
+pub mod driven;
 pub(crate) mod drop_reporter;
 pub mod handle;
 pub mod mailbox;
@@ -12,28 +13,30 @@ pub mod snapshot;
 mod statistics;
 mod waiter;
 
-use std::net::SocketAddrV4;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 
 use nix::errno::Errno;
+use rustc_hash::FxHashMap;
 
 use crate::driver::command_queue::CommandQueue;
+use crate::driver::driven::Driven;
 use crate::driver::drop_reporter::DropReporter;
 use crate::driver::mailbox::Mailbox;
 use crate::driver::snapshot::StatsReport;
 use crate::driver::waiter::{QUIET_US, Source, Waiter};
+use crate::engine::stats::LinkId;
 use crate::engine::{Engine, Event, SessionId};
 use crate::net::arrival::Arrivals;
 use crate::net::cells::BATCH;
 use crate::net::links::Links;
 use crate::net::rx_socket::RxSocket;
 use crate::net::send_queue::SendQueue;
-use crate::net::socket;
 use crate::net::socket_filter::SocketFilter;
 use crate::net::start_error::StartError;
-use crate::net::tx_socket::TxSocket;
+use crate::protocol::Protocol;
 use crate::protocol::policy::Policy;
-use crate::protocol::state::State;
+use crate::protocol::state::{DownReason, State};
 use crate::protocol::time::Time;
 use crate::routes::armed::{ArmingPolicy, SessionView};
 use crate::routes::worker::{OutcomeSink, RouteWorker};
@@ -48,12 +51,19 @@ const TX_SLACK_US: u16 = 1_000;
 /// An AdminDown to all peers is repeated no longer than this.
 const ADMIN_DOWN_MAX_US: u64 = 3_000_000;
 
+/// How often a free port is looked for that is free in both families.
+const PORT_TRIES: usize = 16;
+
 /// What a driver is started with.
-pub struct DriverOptions {
-    /// Where the socket is bound.
-    pub bind: SocketAddrV4,
+pub struct DriverOptions<P: Protocol> {
+    /// Where sockets are bound, one address per family.
+    pub addresses: Vec<IpAddr>,
+    /// The port that packets are received on; 0 takes a free one.
+    pub port: u16,
+    /// The port that packets of multihop sessions are received on; 0 takes a free one.
+    pub multihop_port: u16,
     /// What all sessions share.
-    pub policy: Policy,
+    pub policy: Policy<P>,
     /// How many sessions there may be.
     pub max_sessions: usize,
     /// What all armed routes share.
@@ -69,12 +79,27 @@ enum Life {
     Over,
 }
 
-pub(crate) struct Driver {
-    engine: Engine,
-    /// For liveness, both are sides of one socket.
-    rx: RxSocket,
-    tx: TxSocket,
+/// A socket that packets are received on.
+struct Receiver {
+    socket: RxSocket,
+    is_multihop: bool,
+}
+
+/// What packets leave by, and those that wait for it.
+struct Sender<P: Driven> {
+    outlet: P::Outlet,
+    queue: SendQueue<P::Bytes>,
+}
+
+pub(crate) struct Driver<P: Driven> {
+    engine: Engine<P>,
+    addresses: Vec<IpAddr>,
+    multihop_port: u16,
+    receivers: Vec<Receiver>,
+    senders: Vec<Sender<P>>,
     links: Links,
+    /// The interfaces of multihop sessions: their routes lead over them, their packets have none.
+    multihop_links: FxHashMap<SessionId, LinkId>,
     commands: Arc<CommandQueue>,
     mailbox: Arc<Mailbox>,
     arming_policy: ArmingPolicy,
@@ -85,7 +110,6 @@ pub(crate) struct Driver {
     /// The deadline that the last wait was for.
     planned: Option<Time>,
     arrivals: Arrivals,
-    send_queue: SendQueue,
     /// Up to when everything that arrived was read.
     read_until: Time,
     read_errors: u64,
@@ -99,27 +123,36 @@ pub(crate) struct Driver {
     life: Life,
 }
 
-impl Driver {
+impl<P: Driven> Driver<P> {
     pub(crate) fn new(
-        options: DriverOptions,
+        options: DriverOptions<P>,
         commands: Arc<CommandQueue>,
         mailbox: Arc<Mailbox>,
     ) -> Result<Self, StartError> {
-        let DriverOptions { bind, policy, max_sessions, arming_policy, realtime } = options;
-        let (rx, tx) = socket::bind(bind, max_sessions).map_err(StartError::Bind)?;
-        if policy.min_ttl > 0 {
-            rx.tell_ttl()?;
-        }
+        let DriverOptions { addresses, port, multihop_port, policy, max_sessions, arming_policy, realtime } = options;
+        let (sockets, outlets) = open::<P>(&addresses, port, max_sessions).map_err(StartError::Bind)?;
         let links = Links::new()?;
-        let waiter = Waiter::new(&rx, &*commands, &links)?;
+        let waiter = Waiter::new(&*commands, &links)?;
+        for socket in &sockets {
+            if policy.min_ttl > 0 {
+                socket.tell_ttl()?;
+            }
+            waiter.add_socket(socket)?;
+        }
         let random = || getrandom::u64().map_err(std::io::Error::from);
         let key = [random()?, random()?, random()?, random()?];
         let seed = getrandom::u32().map_err(std::io::Error::from)?;
         Ok(Self {
-            engine: Engine::new(policy, max_sessions, seed).with_slack(TX_SLACK_US).with_key(key),
-            rx,
-            tx,
+            engine: Engine::of_protocol(policy, max_sessions, seed).with_slack(TX_SLACK_US).with_key(key),
+            addresses,
+            multihop_port,
+            receivers: sockets.into_iter().map(|socket| Receiver { socket, is_multihop: false }).collect(),
+            senders: outlets
+                .into_iter()
+                .map(|outlet| Sender { outlet, queue: SendQueue::new(max_sessions.max(BATCH) * 2) })
+                .collect(),
             links,
+            multihop_links: FxHashMap::default(),
             commands,
             mailbox,
             arming_policy,
@@ -128,7 +161,6 @@ impl Driver {
             waiter,
             planned: None,
             arrivals: Arrivals::new(clock::reading()),
-            send_queue: SendQueue::new(max_sessions.max(BATCH) * 2),
             read_until: clock::now(),
             read_errors: 0,
             read_errors_in_a_row: 0,
@@ -142,9 +174,9 @@ impl Driver {
         })
     }
 
-    /// Where the socket is bound.
-    pub(crate) fn local_addr(&self) -> nix::Result<SocketAddrV4> {
-        self.rx.local_addr()
+    /// Where the first socket is bound.
+    pub(crate) fn local_addr(&self) -> nix::Result<SocketAddr> {
+        self.receivers.first().ok_or(Errno::EAFNOSUPPORT)?.socket.local_addr()
     }
 
     pub(crate) fn run(mut self) -> Option<StatsReport> {
@@ -212,7 +244,8 @@ impl Driver {
 
     fn deadline(&self) -> Option<Time> {
         let leave_at = if let Life::Closing(until) = self.life { Some(until) } else { None };
-        [self.engine.poll_deadline(), self.send_queue.retry_at(), leave_at].into_iter().flatten().min()
+        let retry_at = self.senders.iter().filter_map(|sender| sender.queue.retry_at()).min();
+        [self.engine.poll_deadline(), retry_at, leave_at].into_iter().flatten().min()
     }
 
     /// Leaves the changes of sessions in the mailbox, then hands them to the route worker. In this order, so that JavaScript
@@ -238,6 +271,7 @@ impl Driver {
     fn view(&self, id: SessionId, conv_start: Option<Time>) -> SessionView {
         self.engine.session(id).map_or_else(SessionView::default, |(session, _)| SessionView {
             up: session.state() == State::Up,
+            peer_admin_down: session.last_down_reason() == DownReason::RemoteAdmin,
             peer_passive: session.peer_is_passive(),
             conv_start,
         })
@@ -257,6 +291,25 @@ impl Driver {
     }
 }
 
+/// Binds sockets of all addresses to one port: that of the first where `port` is 0.
+fn open<P: Driven>(addresses: &[IpAddr], port: u16, sessions: usize) -> nix::Result<(Vec<RxSocket>, Vec<P::Outlet>)> {
+    let at = |port: u16| addresses.iter().map(|address| SocketAddr::new(*address, port)).collect::<Vec<_>>();
+    if port != 0 || addresses.len() < 2 {
+        return P::open(&at(port), sessions);
+    }
+    // A port that is free for one family may be taken in the other.
+    for _ in 0..PORT_TRIES {
+        let (first, _) = P::open(&at(0)[..1], 1)?;
+        let port = first[0].local_addr()?.port();
+        drop(first);
+        match P::open(&at(port), sessions) {
+            Err(Errno::EADDRINUSE) => {}
+            opened => return opened,
+        }
+    }
+    Err(Errno::EADDRINUSE)
+}
+
 #[cfg(test)]
 pub(crate) mod tests {
     use std::net::{Ipv4Addr, UdpSocket as StdSocket};
@@ -266,8 +319,10 @@ pub(crate) mod tests {
     use super::*;
     use crate::driver::command_queue::SessionConfig;
     use crate::driver::receiving::READS_PER_TURN;
+    use crate::net::socket;
     use crate::protocol::bfd::options::BfdOptions;
     use crate::protocol::drop_reason::DropReason;
+    use crate::protocol::liveness::Liveness;
     use crate::protocol::liveness::packet::{ControlPacket, PACKET_LEN};
     use crate::protocol::rules::ROBUST;
     use crate::protocol::time::ClockReading;
@@ -275,9 +330,11 @@ pub(crate) mod tests {
 
     const LOCALHOST: Ipv4Addr = Ipv4Addr::LOCALHOST;
 
-    pub(crate) fn options() -> DriverOptions {
+    pub(crate) fn options() -> DriverOptions<Liveness> {
         DriverOptions {
-            bind: SocketAddrV4::new(LOCALHOST, 0),
+            addresses: vec![LOCALHOST.into()],
+            port: 0,
+            multihop_port: 0,
             policy: Policy {
                 rules: &ROBUST,
                 min_tx_floor_us: 50_000,
@@ -297,7 +354,7 @@ pub(crate) mod tests {
         Arc::new(Mailbox::new(Box::new(|| {})))
     }
 
-    fn driver() -> Driver {
+    fn driver() -> Driver<Liveness> {
         Driver::new(options(), Arc::new(CommandQueue::new().unwrap()), mailbox()).unwrap()
     }
 
@@ -315,7 +372,7 @@ pub(crate) mod tests {
         }
     }
 
-    fn peer() -> StdSocket {
+    pub(crate) fn peer() -> StdSocket {
         let peer = StdSocket::bind((LOCALHOST, 0)).unwrap();
         peer.set_read_timeout(Some(Duration::from_secs(5))).unwrap();
         peer
@@ -327,13 +384,13 @@ pub(crate) mod tests {
         let peer = peer();
         let garbage = [0; 40];
         for _ in 0..3 * READS_PER_TURN * BATCH {
-            peer.send_to(&garbage, driver.rx.local_addr().unwrap()).unwrap();
+            peer.send_to(&garbage, driver.local_addr().unwrap()).unwrap();
         }
         driver.add_session(clock::now(), config(peer.local_addr().unwrap().port(), "lo"));
         driver.turn().unwrap();
         let mut bytes = [0; 64];
         assert_eq!(peer.recv(&mut bytes).unwrap(), 40, "the session was probed in that turn");
-        assert!(driver.rx.receive().unwrap() > 0, "although there was more to read");
+        assert!(driver.receivers[0].socket.receive().unwrap() > 0, "although there was more to read");
     }
 
     #[test]
@@ -341,7 +398,7 @@ pub(crate) mod tests {
         let mut driver = driver();
         let peer = peer();
         for _ in 0..3 * READS_PER_TURN * BATCH {
-            peer.send_to(&[0; 40], driver.rx.local_addr().unwrap()).unwrap();
+            peer.send_to(&[0; 40], driver.local_addr().unwrap()).unwrap();
         }
         let began = clock::now();
         assert!(driver.read(clock::now()).unwrap() < began, "what arrived last was not read");
@@ -352,7 +409,7 @@ pub(crate) mod tests {
     fn no_session_expires_by_a_read_that_failed() {
         let mut driver = driver();
         let before = driver.read(clock::now()).unwrap();
-        driver.rx = RxSocket::broken();
+        driver.receivers[0].socket = RxSocket::broken();
         thread::sleep(Duration::from_millis(2));
         assert_eq!(driver.read(clock::now()).unwrap(), before);
         assert_eq!(driver.read_errors, 1);
@@ -379,7 +436,7 @@ pub(crate) mod tests {
             let mut driver = Driver::new(options, Arc::new(CommandQueue::new().unwrap()), mailbox()).unwrap();
             let peer = peer();
             peer.set_ttl(ttl).unwrap();
-            peer.send_to(&[0; 40], driver.rx.local_addr().unwrap()).unwrap();
+            peer.send_to(&[0; 40], driver.local_addr().unwrap()).unwrap();
             driver.turn().unwrap();
             let invalid = driver.engine.stats().iter().fold([0; 2], |[ttl, version], (_, counters)| {
                 let of = |why: DropReason| counters.rx_invalid[why as usize];
@@ -392,7 +449,7 @@ pub(crate) mod tests {
     #[test]
     fn packets_are_sent_with_ttl_255() {
         let mut driver = driver();
-        let (receiver, _) = socket::bind(SocketAddrV4::new(LOCALHOST, 0), 1).unwrap();
+        let (receiver, _) = socket::bind::<Liveness>(SocketAddr::new(LOCALHOST.into(), 0), 1).unwrap();
         receiver.tell_ttl().unwrap();
         driver.add_session(clock::now(), config(receiver.local_addr().unwrap().port(), "lo"));
         driver.turn().unwrap();
@@ -407,11 +464,11 @@ pub(crate) mod tests {
         let peer = peer();
         // The kernel begins to stamp a little after it was asked to.
         let stamped = (0..50).any(|_| {
-            peer.send_to(&[0; 40], driver.rx.local_addr().unwrap()).unwrap();
+            peer.send_to(&[0; 40], driver.local_addr().unwrap()).unwrap();
             let sent = clock::now();
             thread::sleep(Duration::from_millis(20));
-            assert_eq!(driver.rx.receive().unwrap(), 1);
-            driver.read_batch(clock::reading()) < sent.plus(20_000)
+            assert_eq!(driver.receivers[0].socket.receive().unwrap(), 1);
+            driver.read_batch(0, clock::reading()) < sent.plus(20_000)
         });
         assert!(stamped);
     }
@@ -431,11 +488,11 @@ pub(crate) mod tests {
         for step_us in [3_600_000_000, -3_600_000_000, 0, 2_000, -2_000] {
             for step_us in [step_us, 0] {
                 let sent = clock::now();
-                peer.send_to(&answer, driver.rx.local_addr().unwrap()).unwrap();
+                peer.send_to(&answer, driver.local_addr().unwrap()).unwrap();
                 thread::sleep(Duration::from_millis(2));
-                assert_eq!(driver.rx.receive().unwrap(), 1);
+                assert_eq!(driver.receivers[0].socket.receive().unwrap(), 1);
                 let reading = clock::reading();
-                driver.read_batch(ClockReading { wall_us: reading.wall_us + step_us, ..reading });
+                driver.read_batch(0, ClockReading { wall_us: reading.wall_us + step_us, ..reading });
                 driver.arrivals.drained();
                 let (session, _) = driver.engine.session(SessionId(1)).unwrap();
                 let heard = session.last_rx().expect("a valid packet");

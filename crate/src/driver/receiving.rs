@@ -4,10 +4,12 @@ use std::time::Instant;
 
 use nix::errno::Errno;
 
-use crate::driver::Driver;
+use crate::driver::driven::Driven;
+use crate::driver::{Driver, Receiver};
+use crate::engine::stats::LinkId;
 use crate::engine::{Datagram, Path};
 use crate::net::cells::BATCH;
-use crate::net::socket_filter::{self, FilterChange};
+use crate::net::socket_filter::{FilterChange, PacketFilter};
 use crate::protocol::time::{ClockReading, Time};
 use crate::system::clock;
 use crate::system::problem::Problem;
@@ -21,51 +23,69 @@ const LOOK_FOR_DROPS_US: u64 = 100_000;
 /// A socket that gives nothing but errors, so often in a row, is dead.
 const FATAL_READ_ERRORS: u32 = 1_000;
 
-impl Driver {
-    /// Reads the socket until it is empty, or until everything is read that arrived before this began, or until
-    /// the turn's budget is used. Gives the time up to which nothing is left unread.
+impl<P: Driven> Driver<P> {
+    /// Reads all sockets, and gives the time up to which nothing is left unread in any of them.
     pub(super) fn read(&mut self, began: Time) -> nix::Result<Time> {
+        let mut read_until = None;
+        let mut are_empty = true;
+        for index in 0..self.receivers.len() {
+            let (until, is_empty) = self.read_socket(index, began)?;
+            read_until = Some(read_until.map_or(until, |earliest: Time| earliest.min(until)));
+            are_empty &= is_empty;
+        }
+        if are_empty {
+            self.arrivals.drained();
+        }
+        self.read_until = read_until.unwrap_or(began);
+        Ok(self.read_until)
+    }
+
+    /// Reads a socket until it is empty, or until everything is read that arrived before this began, or until
+    /// the turn's budget is used. Gives the time up to which nothing is left unread, and whether the socket was found empty.
+    fn read_socket(&mut self, index: usize, began: Time) -> nix::Result<(Time, bool)> {
         let mut asked_at = began;
         let mut read_until = began;
         for _ in 0..READS_PER_TURN {
-            let count = match self.rx.receive() {
+            let count = match self.receivers[index].socket.receive() {
                 Ok(count) => count,
-                Err(errno) => return self.after_read_error(errno),
+                Err(errno) => return self.after_read_error(errno).map(|until| (until, false)),
             };
             self.read_errors_in_a_row = 0;
             if count > 0 {
-                read_until = self.read_batch(clock::reading());
+                read_until = self.read_batch(index, clock::reading());
             }
             if count < BATCH {
-                self.arrivals.drained();
-                read_until = asked_at;
-                break;
+                return Ok((asked_at, true));
             }
             if read_until >= began {
                 break;
             }
             asked_at = clock::now();
         }
-        self.read_until = read_until;
-        Ok(read_until)
+        Ok((read_until, false))
     }
 
     /// Hands the batch that was just read to the engine; `reading` was taken after the read. Gives the arrival of its last
     /// datagram.
-    pub(super) fn read_batch(&mut self, reading: ClockReading) -> Time {
-        self.arrivals.observe(reading);
+    pub(super) fn read_batch(&mut self, index: usize, reading: ClockReading) -> Time {
+        let Self { arrivals, receivers, links, engine, .. } = self;
+        let Receiver { socket, is_multihop } = &receivers[index];
+        // Of unknown peers several hops away any TTL is accepted: they are counted as such.
+        let min_ttl = if *is_multihop { 0 } else { engine.min_ttl() };
+        arrivals.observe(reading);
         let mut last_arrival = reading.monotonic;
         let mut began = Instant::now();
-        for received in self.rx.received() {
-            last_arrival = self.arrivals.arrival(received.stamp_wall_us);
-            let link = self.links.by_index(received.ifindex);
+        for received in socket.received() {
+            last_arrival = arrivals.arrival(received.stamp_wall_us);
+            // RFC 5883 §4: the interface is of no meaning to a multihop session.
+            let link = if *is_multihop { LinkId::OTHER } else { links.by_index(received.ifindex) };
             let path = Path { link, local: received.local, peer: received.source.ip() };
-            let datagram = Datagram { arrival: last_arrival, path, ttl: received.ttl, bytes: received.bytes };
-            let endpoint = self.engine.handle_datagram(reading.monotonic, datagram);
+            let datagram = Datagram { arrival: last_arrival, path, ttl: received.ttl, min_ttl, bytes: received.bytes };
+            let endpoint = engine.handle_datagram(reading.monotonic, datagram);
             // One reading per packet: the end of one is the beginning of the next.
             let ended = Instant::now();
             let took_ns = u64::try_from(ended.duration_since(began).as_nanos()).unwrap_or(u64::MAX);
-            self.engine.stats_mut().at(endpoint).handle_rx.observe(took_ns);
+            engine.stats_mut().at(endpoint).handle_rx.observe(took_ns);
             began = ended;
         }
         self.report_drops(reading.monotonic);
@@ -94,7 +114,7 @@ impl Driver {
     pub(super) fn look_for_drops(&mut self, now: Time, read_until: Time) {
         if self.engine.detection_is_due(now, read_until) || now.since(self.looked_for_drops_at) >= LOOK_FOR_DROPS_US {
             self.looked_for_drops_at = now;
-            let drops = self.rx.drops();
+            let drops = self.drops();
             let dropped = drops != self.socket_drops;
             if dropped {
                 self.socket_drops = drops;
@@ -106,7 +126,11 @@ impl Driver {
                     self.warn_of_overflow(now);
                 }
                 // There is nothing to lower where the kernel took no program.
-                Some(FilterChange::Detach) => drop(self.rx.filter_nothing()),
+                Some(FilterChange::Detach) => {
+                    for receiver in &self.receivers {
+                        let _ = receiver.socket.filter_nothing();
+                    }
+                }
                 None => {}
             }
         }
@@ -115,10 +139,20 @@ impl Driver {
     /// A kernel that has no room for all peers gets the program that knows the form of a packet only. Without any program the
     /// socket works as before.
     pub(super) fn attach_filter(&mut self) {
-        let min_ttl = self.engine.lowest_min_ttl();
-        if self.rx.filter(&mut socket_filter::by_peer(min_ttl, self.engine.peers())).is_err() {
-            let _ = self.rx.filter(&mut socket_filter::by_form(min_ttl));
+        let lowest = self.engine.lowest_min_ttl();
+        for Receiver { socket, is_multihop } in &self.receivers {
+            // A single-hop session is never found by a packet with less than the policy's TTL.
+            let min_ttl = if *is_multihop { lowest } else { lowest.max(self.engine.min_ttl()) };
+            let filter = PacketFilter { form: P::FORM, family: socket.family(), min_ttl };
+            if socket.filter(&mut filter.by_peer(self.engine.peers())).is_err() {
+                let _ = socket.filter(&mut filter.by_form());
+            }
         }
+    }
+
+    /// How many datagrams the kernel dropped at all sockets.
+    pub(super) fn drops(&self) -> u32 {
+        self.receivers.iter().map(|receiver| receiver.socket.drops()).fold(0, u32::wrapping_add)
     }
 
     fn warn_of_overflow(&mut self, now: Time) {

@@ -2,10 +2,10 @@
 
 use std::net::IpAddr;
 
+use crate::driver::driven::{BfdSnapshot, Driven};
 use crate::engine::delay_histogram::DelayHistogram;
 use crate::engine::stats::EndpointCounters;
 use crate::engine::{Engine, SessionId};
-use crate::protocol::bfd::diagnostic::Diagnostic;
 use crate::protocol::session::{Session, Timestamps};
 use crate::protocol::state::{DownReason, State};
 use crate::protocol::time::Time;
@@ -35,7 +35,7 @@ pub struct SnapshotPage {
 impl SnapshotPage {
     /// Copies the requested sessions; unknown ids are left out.
     #[must_use]
-    pub fn of(engine: &Engine, wanted: &SnapshotRequest) -> Self {
+    pub fn of<P: Driven>(engine: &Engine<P>, wanted: &SnapshotRequest) -> Self {
         let from = match wanted {
             SnapshotRequest::These(ids) => {
                 let known = ids.iter().filter_map(|id| engine.session(*id).map(|seen| Snapshot::new(*id, seen)));
@@ -87,21 +87,8 @@ pub struct Snapshot {
     pub bfd: Option<BfdSnapshot>,
 }
 
-/// What a session of BFD has beyond others.
-#[derive(Clone, Copy, Debug)]
-pub struct BfdSnapshot {
-    /// The diagnostic that we send.
-    pub local_diag: Diagnostic,
-    /// The diagnostic that the peer sent last.
-    pub remote_diag: Diagnostic,
-    /// A Poll Sequence is in progress.
-    pub polling: bool,
-    /// The id of the key that signs.
-    pub auth_key_id: Option<u8>,
-}
-
 impl Snapshot {
-    fn new(id: SessionId, (session, next_detect_scheduled): (&Session, Option<Time>)) -> Self {
+    fn new<P: Driven>(id: SessionId, (session, next_detect_scheduled): (&Session<P>, Option<Time>)) -> Self {
         Self {
             id,
             state: session.state(),
@@ -114,11 +101,11 @@ impl Snapshot {
             detect_time_us: session.detect_time_us(),
             tx_interval_us: session.tx_interval_us(),
             peer_passive: session.last_rx().map(|_| session.peer_is_passive()),
-            peer_version: session.peer().details.version,
+            peer_version: P::peer_version(&session.peer().details),
             remote_detect_mult: session.last_rx().map(|_| session.peer().detect_mult),
             remote_tx_min_us: session.last_rx().map(|_| session.peer().tx_min_us),
             remote_rx_min_us: session.last_rx().map(|_| session.peer().rx_min_us),
-            bfd: None,
+            bfd: P::bfd(session.specifics()),
         }
     }
 }

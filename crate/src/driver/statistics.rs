@@ -1,13 +1,14 @@
 //! The counters of everything that the thread has.
 
 use crate::driver::Driver;
+use crate::driver::driven::Driven;
 use crate::driver::snapshot::{EndpointReport, RouteEndpointReport, StatsReport};
 use crate::engine::stats::{EndpointCounters, LocalEndpoint};
 use crate::net::tx_socket::Wire;
 use crate::routes::stats::RouteCounters;
 use crate::routes::worker::RouteWorker;
 
-impl Driver {
+impl<P: Driven> Driver<P> {
     /// Copies all counters.
     pub(super) fn stats(&self) -> StatsReport {
         let endpoint = |(endpoint, counters): &(LocalEndpoint, EndpointCounters)| EndpointReport {
@@ -27,9 +28,9 @@ impl Driver {
             queue_len: self.engine.queue_len(),
             read_errors: self.read_errors,
             // Now, not when it was looked at last.
-            socket_drops: self.rx.drops(),
-            send_buffer_bytes: self.tx.send_buffer().size,
-            send_buffer_full: self.send_queue.times_full(),
+            socket_drops: self.drops(),
+            send_buffer_bytes: self.senders.iter().map(|sender| sender.outlet.send_buffer().size).min().unwrap_or(0),
+            send_buffer_full: self.senders.iter().map(|sender| sender.queue.times_full()).sum(),
             turns: self.turns,
             worst_delay_us: self.engine.worst_delay_us(),
             turn_delays: self.engine.turn_delays().clone(),

@@ -47,18 +47,22 @@ pub(super) struct Waiter {
 }
 
 impl Waiter {
-    pub(super) fn new(socket: &impl AsFd, commands: &impl AsFd, links: &impl AsFd) -> nix::Result<Self> {
+    pub(super) fn new(commands: &impl AsFd, links: &impl AsFd) -> nix::Result<Self> {
         let epoll = Epoll::new(EpollCreateFlags::EPOLL_CLOEXEC)?;
         let quiet_epoll = Epoll::new(EpollCreateFlags::EPOLL_CLOEXEC)?;
         let timer = TimerFd::new(ClockId::CLOCK_MONOTONIC, TimerFlags::TFD_CLOEXEC | TimerFlags::TFD_NONBLOCK)?;
         let readable = |source: Source| EpollEvent::new(EpollFlags::EPOLLIN, source as u64);
-        epoll.add(socket, readable(Source::Socket))?;
         for epoll in [&epoll, &quiet_epoll] {
             epoll.add(timer.as_fd(), readable(Source::Timer))?;
             epoll.add(commands, readable(Source::Commands))?;
             epoll.add(links, readable(Source::Links))?;
         }
         Ok(Self { epoll, quiet_epoll, timer, timer_at: None, timer_is_readable: false })
+    }
+
+    /// Wakes for this socket, too.
+    pub(super) fn add_socket(&self, socket: &impl AsFd) -> nix::Result<()> {
+        self.epoll.add(socket, EpollEvent::new(EpollFlags::EPOLLIN, Source::Socket as u64))
     }
 
     /// Sleeps until an event or the deadline, and returns what woke it.
@@ -69,7 +73,7 @@ impl Waiter {
             self.set_timer(deadline)?;
         }
         let epoll = if left_us.is_some_and(|us| us <= QUIET_US) { &self.quiet_epoll } else { &self.epoll };
-        let mut events = [EpollEvent::empty(); 4];
+        let mut events = [EpollEvent::empty(); 8];
         let count = match epoll.wait(&mut events, timeout) {
             Err(Errno::EINTR) => 0,
             result => result?,

@@ -8,6 +8,7 @@ use crate::engine::io::SessionId;
 use crate::engine::stats::{LocalEndpoint, Stats};
 use crate::protocol::Protocol;
 use crate::protocol::session::Session;
+use crate::protocol::specifics::Specifics as _;
 use crate::protocol::time::Time;
 
 impl<P: Protocol> Engine<P> {
@@ -25,10 +26,23 @@ impl<P: Protocol> Engine<P> {
         Some(LocalEndpoint { link: path.link, local: path.local })
     }
 
+    /// The address and the port that a session's packets leave from.
+    #[must_use]
+    pub fn source(&self, id: SessionId) -> Option<(IpAddr, u16)> {
+        let slot = self.sessions.get(self.sessions.of_id(id)?);
+        Some((self.sessions.path(slot.path).local, slot.session.specifics().source_port()))
+    }
+
     /// How many sessions there are.
     #[must_use]
     pub fn session_count(&self) -> usize {
         self.sessions.len()
+    }
+
+    /// How many sessions there may be.
+    #[must_use]
+    pub fn most_sessions(&self) -> usize {
+        self.sessions.most()
     }
 
     /// The ids of all sessions, in no order.
@@ -44,6 +58,12 @@ impl<P: Protocol> Engine<P> {
     /// The addresses of all peers, in no order, one for each session.
     pub fn peers(&self) -> impl Iterator<Item = IpAddr> + '_ {
         self.sessions.iter_from(0).map(|(_, slot)| self.sessions.path(slot.path).peer)
+    }
+
+    /// The least TTL of packets of all sessions that do not say otherwise.
+    #[must_use]
+    pub fn min_ttl(&self) -> u8 {
+        self.policy.min_ttl
     }
 
     /// The least TTL that any peer's packets may have.

@@ -6,6 +6,7 @@ use thiserror::Error;
 
 use crate::engine::stats::{EndpointId, LinkId, TransitionCause};
 use crate::protocol::Protocol;
+use crate::protocol::diagnostic::Diagnostics;
 use crate::protocol::liveness::Liveness;
 use crate::protocol::state::{DownReason, State};
 use crate::protocol::time::Time;
@@ -64,6 +65,8 @@ pub struct Datagram<'a> {
     pub path: Path,
     /// The TTL that it arrived with, where it is known.
     pub ttl: Option<u8>,
+    /// The least TTL if it belongs to no session; 0 accepts any.
+    pub min_ttl: u8,
     /// The payload.
     pub bytes: &'a [u8],
 }
@@ -77,6 +80,8 @@ pub struct Transmit<P: Protocol = Liveness> {
     pub path: Path,
     /// The UDP port that it goes to.
     pub peer_port: u16,
+    /// The UDP port that it leaves from, where each session has one of its own; 0 else.
+    pub source_port: u16,
     /// The session is Down or AdminDown: no peer counts the time to this packet.
     pub is_probe: bool,
     /// The payload.
@@ -107,6 +112,8 @@ pub struct Transition {
     pub conv_start: Option<Time>,
     /// The arrival of the last packet that counted.
     pub last_rx: Option<Time>,
+    /// The diagnostics sent and received, where the protocol has them.
+    pub diagnostics: Option<Diagnostics>,
 }
 
 /// What an engine reports.

@@ -29,6 +29,7 @@ use crate::protocol::jitter::Xorshift32;
 use crate::protocol::liveness::Liveness;
 use crate::protocol::policy::Policy;
 use crate::protocol::session::{RxOutcome, Session};
+use crate::protocol::specifics::Specifics as _;
 use crate::protocol::state::State;
 use crate::protocol::time::Time;
 use crate::protocol::timers::Timers;
@@ -211,7 +212,7 @@ impl<P: Protocol> Engine<P> {
     /// Handles one datagram: counted and dropped, or given to its session. Never answered by itself. Gives the scope
     /// that it was counted in.
     pub fn handle_datagram(&mut self, now: Time, datagram: Datagram<'_>) -> EndpointId {
-        let Datagram { arrival, path, ttl, bytes } = datagram;
+        let Datagram { arrival, path, ttl, min_ttl, bytes } = datagram;
         let packet = P::decode(bytes);
         let slot = match &packet {
             Ok(packet) => self.find(path, packet),
@@ -221,7 +222,7 @@ impl<P: Protocol> Engine<P> {
             Some(slot) => (slot.endpoint, slot.min_ttl),
             None => {
                 let unknown = LocalEndpoint { link: path.link, local: path.local };
-                (self.stats.endpoint_of_unknown_peer(unknown), self.policy.min_ttl)
+                (self.stats.endpoint_of_unknown_peer(unknown), min_ttl)
             }
         };
         // RFC 5082 §3: what came from afar is dropped, whatever it says.
@@ -367,6 +368,11 @@ impl<P: Protocol> Engine<P> {
         counters.sessions[from as usize] -= 1;
         counters.sessions[to as usize] += 1;
         counters.transitions[from as usize][to as usize][cause as usize] += 1;
+        if let Some(diagnostics) = slot.session.specifics().diagnostics()
+            && to <= State::Down
+        {
+            counters.count_diagnostics(diagnostics);
+        }
         self.report_change(index, from, cause, at, local_stall_us);
     }
 
@@ -375,6 +381,7 @@ impl<P: Protocol> Engine<P> {
         let session = &slot.session;
         let to = session.state();
         let timestamps = session.timestamps();
+        let diagnostics = session.specifics().diagnostics();
         self.events.push_back(Event::Transition(Transition {
             id: slot.id,
             from,
@@ -386,6 +393,7 @@ impl<P: Protocol> Engine<P> {
             peer_passive: session.peer_is_passive(),
             conv_start: if to == State::Up { timestamps.conv_up_start } else { timestamps.conv_down_start },
             last_rx: session.last_rx(),
+            diagnostics,
         }));
     }
 

@@ -6,6 +6,7 @@ use std::net::{IpAddr, Ipv4Addr};
 use rustc_hash::FxHashMap;
 
 use crate::engine::histogram::{HANDLE_RX_BOUNDS_NS, Histogram};
+use crate::protocol::diagnostic::{Diagnostic, Diagnostics};
 use crate::protocol::drop_reason::DropReason;
 use crate::protocol::state::State;
 
@@ -104,6 +105,10 @@ pub struct EndpointCounters {
     pub registered: u64,
     /// By old state, new state and cause.
     pub transitions: [[[u64; TransitionCause::COUNT]; State::ALL.len()]; State::ALL.len()],
+    /// How often a session went Down or AdminDown with each diagnostic sent, by its number.
+    pub local_diagnostics: [u64; Diagnostic::DEFINED.len()],
+    /// How often a session went Down or AdminDown with each diagnostic received, by its number.
+    pub remote_diagnostics: [u64; Diagnostic::DEFINED.len()],
     /// How long the handling of a received packet took. Whoever has a clock observes it.
     pub handle_rx: Histogram,
 }
@@ -123,7 +128,21 @@ impl Default for EndpointCounters {
             extensions: 0,
             registered: 0,
             transitions: Default::default(),
+            local_diagnostics: Default::default(),
+            remote_diagnostics: Default::default(),
             handle_rx: Histogram::new(HANDLE_RX_BOUNDS_NS),
+        }
+    }
+}
+
+impl EndpointCounters {
+    /// Counts a session that went Down. A reserved code is counted nowhere.
+    pub(crate) fn count_diagnostics(&mut self, diagnostics: Diagnostics) {
+        if let Some(count) = self.local_diagnostics.get_mut(diagnostics.local as usize) {
+            *count += 1;
+        }
+        if let Some(count) = self.remote_diagnostics.get_mut(diagnostics.remote as usize) {
+            *count += 1;
         }
     }
 }
@@ -242,6 +261,8 @@ impl EndpointCounters {
     fn add(&mut self, other: &Self) {
         let add = |sums: &mut [u64], counts: &[u64]| sums.iter_mut().zip(counts).for_each(|(sum, count)| *sum += count);
         add(&mut self.rx_invalid, &other.rx_invalid);
+        add(&mut self.local_diagnostics, &other.local_diagnostics);
+        add(&mut self.remote_diagnostics, &other.remote_diagnostics);
         add(self.transitions.as_flattened_mut().as_flattened_mut(), other.transitions.as_flattened().as_flattened());
         self.handle_rx.add(&other.handle_rx);
         for (sum, count) in [

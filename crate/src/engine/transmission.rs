@@ -4,6 +4,7 @@ use crate::engine::Engine;
 use crate::engine::io::Transmit;
 use crate::engine::queue::Due;
 use crate::protocol::Protocol;
+use crate::protocol::specifics::Specifics as _;
 use crate::protocol::state::State;
 use crate::protocol::time::Time;
 
@@ -52,9 +53,10 @@ impl<P: Protocol> Engine<P> {
     #[inline]
     pub(super) fn push_transmit(&mut self, index: u32, bytes: P::Bytes) {
         let slot = self.sessions.get(index);
-        let (endpoint, peer_port) = (slot.endpoint, slot.peer_port);
+        let (endpoint, peer_port, source_port) =
+            (slot.endpoint, slot.peer_port, slot.session.specifics().source_port());
         let (path, is_probe) = (self.sessions.path(slot.path), slot.session.state() <= State::Down);
-        self.transmits.push_back(Transmit { endpoint, path, peer_port, is_probe, bytes });
+        self.transmits.push_back(Transmit { endpoint, path, peer_port, source_port, is_probe, bytes });
     }
 
     pub(super) fn paced(&mut self, now: Time) -> Time {

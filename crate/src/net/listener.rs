@@ -18,6 +18,7 @@ use crate::net::interface_names::index_of;
 use crate::net::links::Links;
 use crate::net::socket;
 use crate::net::start_error::StartError;
+use crate::protocol::liveness::Liveness;
 use crate::protocol::time::Time;
 use crate::system::clock;
 use crate::system::doorbell::{Bell, Doorbell};
@@ -99,7 +100,7 @@ impl Listener {
     /// # Errors
     /// What the system says, `Bind` where the address was the trouble.
     pub fn start(address: SocketAddrV4, bell: Bell) -> Result<Self, StartError> {
-        let (rx, mut tx) = socket::bind(address, EXPECTED_PEERS).map_err(StartError::Bind)?;
+        let (rx, mut tx) = socket::bind::<Liveness>(address.into(), EXPECTED_PEERS).map_err(StartError::Bind)?;
         // All sessions that the program drives share the buffer, also those whose neighbours do not answer.
         tx.fit_send_buffer(EXPECTED_PEERS)?;
         let fd = rx.descriptor();

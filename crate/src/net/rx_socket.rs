@@ -1,6 +1,6 @@
 //! The receiving side of a socket: datagrams with their context, a batch at a time.
 
-use std::net::{IpAddr, SocketAddr, SocketAddrV4};
+use std::net::{IpAddr, SocketAddr};
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 use std::ptr;
 use std::sync::Arc;
@@ -8,18 +8,21 @@ use std::sync::Arc;
 use nix::errno::Errno;
 
 use crate::net::batch_calls::recvmmsg;
-use crate::net::cells::{BATCH, Cells, from_in_addr};
+use crate::net::cells::{BATCH, Cells};
+use crate::net::packet_info::ControlData;
+use crate::net::socket_address::Family;
 use crate::net::socket_options::{SK_MEMINFO_DROPS, local_addr, memory, set_option};
-use crate::protocol::Protocol;
-use crate::protocol::liveness::Liveness;
 
-/// Room for IP_PKTINFO, SCM_TIMESTAMPNS and IP_TTL, each with its header, in words for their alignment.
-const RX_CONTROL_WORDS: usize = 11;
+/// Room for packet info, SCM_TIMESTAMPNS and TTL, each with its header, in words for their alignment.
+const RX_CONTROL_WORDS: usize = 12;
+
+/// The most bytes of a datagram that are read: a length field of one byte says no more (RFC 5880 §4.1).
+const RX_BYTES: usize = 256;
 
 /// A datagram as the kernel handed it over.
 #[derive(Clone, Copy, Debug)]
 pub struct Received<'a> {
-    /// Its first 40 bytes: nothing that follows them counts.
+    /// Its first bytes, as many as the socket was set up for: nothing that follows them counts.
     pub bytes: &'a [u8],
     /// Who sent it.
     pub source: SocketAddr,
@@ -29,19 +32,21 @@ pub struct Received<'a> {
     pub ifindex: u32,
     /// When it arrived, in microseconds of the wall clock.
     pub stamp_wall_us: Option<i64>,
-    /// Its TTL, where `tell_ttl` has asked for it.
+    /// Its TTL or hop limit, where `tell_ttl` has asked for it.
     pub ttl: Option<u8>,
 }
 
 /// The receiving side of a socket.
 pub struct RxSocket {
     fd: Arc<OwnedFd>,
+    family: Family,
     batch: RxBatch,
 }
 
 impl RxSocket {
-    pub(super) fn new(fd: Arc<OwnedFd>) -> Self {
-        Self { fd, batch: RxBatch::new() }
+    /// Reads the first `payload_len` bytes of each datagram, at most `RX_BYTES`.
+    pub(super) fn new(fd: Arc<OwnedFd>, family: Family, payload_len: usize) -> Self {
+        Self { fd, family, batch: RxBatch::new(family, payload_len) }
     }
 
     /// The descriptor, for a caller that reads by other means.
@@ -55,14 +60,23 @@ impl RxSocket {
     /// # Errors
     /// None that a UDP socket is known to give.
     pub fn tell_ttl(&self) -> nix::Result<()> {
-        set_option(&self.fd, libc::IPPROTO_IP, libc::IP_RECVTTL, 1)
+        match self.family {
+            Family::V4 => set_option(&self.fd, libc::IPPROTO_IP, libc::IP_RECVTTL, 1),
+            Family::V6 => set_option(&self.fd, libc::IPPROTO_IPV6, libc::IPV6_RECVHOPLIMIT, 1),
+        }
+    }
+
+    /// The family of its addresses.
+    #[must_use]
+    pub fn family(&self) -> Family {
+        self.family
     }
 
     /// The address that the socket is bound to.
     ///
     /// # Errors
     /// None that a bound socket is known to give.
-    pub fn local_addr(&self) -> nix::Result<SocketAddrV4> {
+    pub fn local_addr(&self) -> nix::Result<SocketAddr> {
         local_addr(&self.fd)
     }
 
@@ -112,7 +126,7 @@ impl RxSocket {
     /// One that cannot be read: its descriptor is no socket.
     #[cfg(test)]
     pub(crate) fn broken() -> Self {
-        Self::new(Arc::new(nix::sys::eventfd::EventFd::new().unwrap().into()))
+        Self::new(Arc::new(nix::sys::eventfd::EventFd::new().unwrap().into()), Family::V4, RX_BYTES)
     }
 }
 
@@ -122,89 +136,54 @@ impl AsFd for RxSocket {
     }
 }
 
-/// What the kernel reported of one datagram beside its bytes.
-#[derive(Clone, Copy)]
-struct ControlData {
-    length: usize,
-    packet_info: Option<libc::in_pktinfo>,
-    stamp: Option<libc::timespec>,
-    ttl: Option<u8>,
-}
-
 struct RxBatch {
-    cells: Cells<RX_CONTROL_WORDS>,
-    told: Vec<ControlData>,
+    cells: Cells<RX_CONTROL_WORDS, RX_BYTES>,
+    family: Family,
+    payload_len: usize,
+    /// The length of each datagram of the last `fill`, and what the kernel reported of it.
+    told: Vec<(usize, ControlData)>,
 }
 
 impl RxBatch {
-    fn new() -> Self {
-        Self { cells: Cells::new(), told: Vec::with_capacity(BATCH) }
+    fn new(family: Family, payload_len: usize) -> Self {
+        Self { cells: Cells::new(BATCH), family, payload_len, told: Vec::with_capacity(BATCH) }
     }
 
     fn fill(&mut self, fd: BorrowedFd<'_>) -> nix::Result<usize> {
         self.told.clear();
-        let Self { cells, told } = self;
-        cells.with_headers(|headers| {
-            let to = headers.as_mut_ptr();
-            // SAFETY: every header points to the address, the bytes and the control memory of its cell, with their
-            // true sizes; the cells outlive the call and nobody else looks at them meanwhile.
-            let count = unsafe { recvmmsg(fd.as_raw_fd(), to, BATCH as u32, libc::MSG_DONTWAIT, ptr::null_mut()) };
-            let count = Errno::result(count)?.unsigned_abs() as usize;
-            told.extend(headers[..count].iter().map(read_header));
-            Ok(count)
-        })
+        let Self { cells, told, .. } = self;
+        let payload_len = self.payload_len.min(RX_BYTES);
+        cells.with_headers(
+            self.family.address_len(),
+            |_| payload_len,
+            |headers| {
+                let to = headers.as_mut_ptr();
+                // SAFETY: every header points to the address, the bytes and the control memory of its cell, with their
+                // true sizes; the cells outlive the call and nobody else looks at them meanwhile.
+                let count = unsafe { recvmmsg(fd.as_raw_fd(), to, BATCH as u32, libc::MSG_DONTWAIT, ptr::null_mut()) };
+                let count = Errno::result(count)?.unsigned_abs() as usize;
+                told.extend(
+                    headers[..count]
+                        .iter()
+                        .map(|header| ((header.msg_len as usize).min(payload_len), ControlData::of(header))),
+                );
+                Ok(count)
+            },
+        )
     }
 
     /// The datagram at `index` of the last `fill`; `None` where the kernel reported too little to use it.
     fn datagram(&self, index: usize) -> Option<Received<'_>> {
-        let ControlData { length, packet_info, stamp, ttl } = self.told[index];
+        let (length, ControlData { packet_info, stamp, ttl }) = self.told[index];
         let cell = &self.cells.0[index];
-        let info = packet_info?;
+        let (local, ifindex) = packet_info?;
         Some(Received {
             bytes: &cell.bytes[..length],
-            source: SocketAddr::new(from_in_addr(cell.address.sin_addr).into(), u16::from_be(cell.address.sin_port)),
-            local: from_in_addr(info.ipi_addr).into(),
-            ifindex: info.ipi_ifindex.unsigned_abs(),
+            source: cell.address.get(self.family),
+            local,
+            ifindex,
             stamp_wall_us: stamp.map(|stamp| stamp.tv_sec * 1_000_000 + stamp.tv_nsec / 1_000),
             ttl,
         })
     }
-}
-
-/// Finds length, packet info and arrival stamp in what the kernel wrote.
-fn read_header(header: &libc::mmsghdr) -> ControlData {
-    let mut told = ControlData {
-        length: (header.msg_len as usize).min(Liveness::PACKET_LEN),
-        packet_info: None,
-        stamp: None,
-        ttl: None,
-    };
-    let header = &raw const header.msg_hdr;
-    // SAFETY: recvmmsg filled the header: msg_control points to msg_controllen bytes of control messages.
-    let mut message = unsafe { libc::CMSG_FIRSTHDR(header) };
-    while !message.is_null() {
-        // SAFETY: CMSG_FIRSTHDR and CMSG_NXTHDR give null or a whole header inside the control memory.
-        let libc::cmsghdr { cmsg_level: level, cmsg_type: kind, .. } = unsafe { *message };
-        // SAFETY: `message` is such a header; this computes the address behind it.
-        let data = unsafe { libc::CMSG_DATA(message) };
-        match (level, kind) {
-            (libc::IPPROTO_IP, libc::IP_PKTINFO) => {
-                // SAFETY: a message of this kind carries one in_pktinfo, at no particular alignment.
-                told.packet_info = Some(unsafe { ptr::read_unaligned(data.cast::<libc::in_pktinfo>()) });
-            }
-            (libc::SOL_SOCKET, libc::SCM_TIMESTAMPNS) => {
-                // SAFETY: a message of this kind carries one timespec, at no particular alignment.
-                told.stamp = Some(unsafe { ptr::read_unaligned(data.cast::<libc::timespec>()) });
-            }
-            (libc::IPPROTO_IP, libc::IP_TTL) => {
-                // SAFETY: a message of this kind carries one int, at no particular alignment.
-                let ttl = unsafe { ptr::read_unaligned(data.cast::<libc::c_int>()) };
-                told.ttl = u8::try_from(ttl).ok();
-            }
-            _ => {}
-        }
-        // SAFETY: `header` and `message` are as above.
-        message = unsafe { libc::CMSG_NXTHDR(header, message) };
-    }
-    told
 }

@@ -9,21 +9,25 @@ use std::collections::VecDeque;
 use crate::engine::stats::{EndpointId, Stats};
 use crate::net::cells::BATCH;
 use crate::net::send_faults::SendFaults;
-use crate::net::tx_socket::{Outgoing, TX_CHARGE, Wire};
+use crate::net::tx_socket::{Outgoing, Wire};
 use crate::protocol::time::Time;
 
 /// A socket that is full is tried again after this.
 const RETRY_US: u64 = 1_000;
 
 /// Packets, and what each is counted for.
-#[derive(Debug, Default)]
-struct Lane {
-    packets: VecDeque<Outgoing>,
+#[derive(Debug)]
+struct Lane<Bytes> {
+    packets: VecDeque<Outgoing<Bytes>>,
     endpoints: VecDeque<EndpointId>,
 }
 
-impl Lane {
-    fn put(&mut self, packet: Outgoing, endpoint: EndpointId) {
+impl<Bytes> Lane<Bytes> {
+    fn new() -> Self {
+        Self { packets: VecDeque::new(), endpoints: VecDeque::new() }
+    }
+
+    fn put(&mut self, packet: Outgoing<Bytes>, endpoint: EndpointId) {
         self.endpoints.push_back(endpoint);
         self.packets.push_back(packet);
     }
@@ -34,7 +38,7 @@ impl Lane {
     }
 
     /// Sends the first packets, at most so many, and counts them. False where the socket took fewer.
-    fn send(&mut self, most: usize, wire: &mut impl Wire, stats: &mut Stats, faults: &mut SendFaults) -> bool {
+    fn send(&mut self, most: usize, wire: &mut impl Wire<Bytes>, stats: &mut Stats, faults: &mut SendFaults) -> bool {
         let packets = self.packets.as_slices().0;
         let packets = &packets[..most.min(packets.len())];
         let offered = packets.len();
@@ -59,24 +63,24 @@ impl Lane {
 
 /// Packets that wait for the socket.
 #[derive(Debug)]
-pub(crate) struct SendQueue {
+pub(crate) struct SendQueue<Bytes> {
     /// Of sessions that are Up or Init.
-    live: Lane,
+    live: Lane<Bytes>,
     /// Of sessions that are Down or AdminDown; empty between two flushes.
-    probes: Lane,
+    probes: Lane<Bytes>,
     most: usize,
     retry_at: Option<Time>,
     faults: SendFaults,
     times_full: u64,
 }
 
-impl SendQueue {
+impl<Bytes> SendQueue<Bytes> {
     /// An empty one, which keeps no more than `most`.
     #[must_use]
     pub(crate) fn new(most: usize) -> Self {
         Self {
-            live: Lane::default(),
-            probes: Lane::default(),
+            live: Lane::new(),
+            probes: Lane::new(),
             most,
             retry_at: None,
             faults: SendFaults::default(),
@@ -103,19 +107,19 @@ impl SendQueue {
 
     /// Puts in a packet of a session that is Up or Init, behind the others. Where there are too many, the oldest is given
     /// up: gives what it counted for.
-    pub(crate) fn put(&mut self, packet: Outgoing, endpoint: EndpointId) -> Option<EndpointId> {
+    pub(crate) fn put(&mut self, packet: Outgoing<Bytes>, endpoint: EndpointId) -> Option<EndpointId> {
         let stale = if self.live.packets.len() >= self.most { self.live.drop_first() } else { None };
         self.live.put(packet, endpoint);
         stale
     }
 
     /// Puts in a packet of a session that is Down or AdminDown.
-    pub(crate) fn put_probe(&mut self, packet: Outgoing, endpoint: EndpointId) {
+    pub(crate) fn put_probe(&mut self, packet: Outgoing<Bytes>, endpoint: EndpointId) {
         self.probes.put(packet, endpoint);
     }
 
     /// Sends what the socket takes, and counts it.
-    pub(crate) fn flush(&mut self, now: Time, wire: &mut impl Wire, stats: &mut Stats) {
+    pub(crate) fn flush(&mut self, now: Time, wire: &mut impl Wire<Bytes>, stats: &mut Stats) {
         if self.retry_at.is_none_or(|at| at <= now) {
             self.retry_at = None;
             self.send_live(now, wire, stats);
@@ -125,7 +129,7 @@ impl SendQueue {
         }
     }
 
-    fn send_live(&mut self, now: Time, wire: &mut impl Wire, stats: &mut Stats) {
+    fn send_live(&mut self, now: Time, wire: &mut impl Wire<Bytes>, stats: &mut Stats) {
         while !self.live.packets.is_empty() {
             // Where the memory wraps around the rest follows in the next round.
             if !self.live.send(usize::MAX, wire, stats, &mut self.faults) {
@@ -139,10 +143,9 @@ impl SendQueue {
     }
 
     /// Sends probes while less than half of the send buffer is taken, and gives the others up.
-    fn send_probes(&mut self, wire: &mut impl Wire, stats: &mut Stats) {
+    fn send_probes(&mut self, wire: &mut impl Wire<Bytes>, stats: &mut Stats) {
         while self.retry_at.is_none() && !self.probes.packets.is_empty() {
-            let buffer = wire.send_buffer();
-            let room = (buffer.size / 2).saturating_sub(buffer.used) / TX_CHARGE;
+            let room = wire.room_for_probes();
             if room == 0 || !self.probes.send(room.min(BATCH), wire, stats, &mut self.faults) {
                 break;
             }
@@ -166,7 +169,7 @@ mod tests {
 
     use super::*;
     use crate::engine::stats::LocalEndpoint;
-    use crate::net::tx_socket::SendBuffer;
+    use crate::net::tx_socket::{SendBuffer, TX_CHARGE};
     use crate::protocol::liveness::packet::PACKET_LEN;
 
     /// Packets to addresses that end in an odd number wait for their neighbour, the others leave at once.
@@ -176,8 +179,10 @@ mod tests {
         left: Vec<u8>,
     }
 
-    impl Wire for Link {
-        fn send(&mut self, packets: &[Outgoing], _: impl FnMut(usize, Errno)) -> usize {
+    type Bytes = [u8; PACKET_LEN];
+
+    impl Wire<Bytes> for Link {
+        fn send(&mut self, packets: &[Outgoing<Bytes>], _: impl FnMut(usize, Errno)) -> usize {
             for (at, packet) in packets.iter().enumerate() {
                 if self.waiting >= self.room {
                     return at;
@@ -191,6 +196,10 @@ mod tests {
         fn send_buffer(&self) -> SendBuffer {
             SendBuffer { size: self.room * TX_CHARGE, used: self.waiting * TX_CHARGE }
         }
+
+        fn room_for_probes(&self) -> usize {
+            (self.room / 2).saturating_sub(self.waiting)
+        }
     }
 
     fn last_byte(address: IpAddr) -> u8 {
@@ -198,9 +207,9 @@ mod tests {
         address.octets()[3]
     }
 
-    fn packet(last: u8) -> Outgoing {
+    fn packet(last: u8) -> Outgoing<Bytes> {
         let destination = SocketAddr::new(Ipv4Addr::new(10, 0, 0, last).into(), 1);
-        Outgoing { bytes: [0; PACKET_LEN], destination, source: Ipv4Addr::LOCALHOST.into(), ifindex: 1 }
+        Outgoing { bytes: [0; PACKET_LEN], destination, source: Ipv4Addr::LOCALHOST.into(), source_port: 0, ifindex: 1 }
     }
 
     fn stats() -> (Stats, EndpointId) {

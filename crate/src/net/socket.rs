@@ -1,64 +1,116 @@
-//! A UDP socket as this crate sets it up: packet info both ways, arrival stamps, TTL and TOS, large buffers.
+//! UDP sockets as this crate sets them up: packet info both ways, arrival stamps, TTL and TOS, large buffers.
 
-use std::net::SocketAddrV4;
-use std::os::fd::{AsFd, AsRawFd, BorrowedFd};
+use std::net::SocketAddr;
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 use std::sync::Arc;
 
 use nix::sys::socket::{
-    AddressFamily, SockFlag, SockType, SockaddrIn, bind as bind_to, getsockname, setsockopt, socket, sockopt,
+    AddressFamily, SockFlag, SockType, SockaddrStorage, bind as bind_to, setsockopt, socket, sockopt,
 };
 
 use crate::net::rx_socket::RxSocket;
-use crate::net::socket_options::set_option;
+use crate::net::socket_address::Family;
+use crate::net::socket_options::{local_addr, set_option};
 use crate::net::tx_socket::TxSocket;
 use crate::protocol::Protocol;
-use crate::protocol::liveness::Liveness;
 
 /// What one queued datagram of this size costs of the kernel's receive buffer, rounded up.
 const RX_BUFFER_PER_DATAGRAM: usize = 1024;
 const RX_BUFFER_MIN: usize = 1 << 20;
 const RX_BUFFER_MAX: usize = 64 << 20;
 
-/// Binds a non-blocking IPv4 UDP socket to `address`, ready for about `sessions` peers. It receives and it sends: the liveness
-/// protocol sends from the port that it listens on.
+/// Binds a non-blocking UDP socket to `address`, ready for about `sessions` peers. It receives, and it sends from the port that
+/// it receives on.
 ///
 /// # Errors
 /// What the system says: `EADDRINUSE`, `EADDRNOTAVAIL`, `EACCES`, …
-pub fn bind(address: SocketAddrV4, sessions: usize) -> nix::Result<(RxSocket, TxSocket)> {
-    let flags = SockFlag::SOCK_CLOEXEC | SockFlag::SOCK_NONBLOCK;
-    let fd = socket(AddressFamily::Inet, SockType::Datagram, flags, None)?;
-    setsockopt(&fd, sockopt::Ipv4PacketInfo, &true)?;
+pub fn bind<P: Protocol>(address: SocketAddr, sessions: usize) -> nix::Result<(RxSocket, TxSocket)> {
+    let family = Family::of(address.ip());
+    let fd = Arc::new(receiving(address, sessions, P::TTL, P::TOS)?);
+    Ok((RxSocket::new(Arc::clone(&fd), family, P::PACKET_LEN), TxSocket::new(fd, family)?))
+}
+
+/// As `bind`, of a socket that only receives.
+///
+/// # Errors
+/// As `bind`.
+pub fn bind_receiver<P: Protocol>(address: SocketAddr, sessions: usize) -> nix::Result<RxSocket> {
+    let fd = receiving(address, sessions, P::TTL, P::TOS)?;
+    Ok(RxSocket::new(Arc::new(fd), Family::of(address.ip()), P::PACKET_LEN))
+}
+
+fn receiving(address: SocketAddr, sessions: usize, ttl: u8, tos: u8) -> nix::Result<OwnedFd> {
+    let fd = open(Family::of(address.ip()), ttl, tos)?;
+    match address {
+        SocketAddr::V4(_) => setsockopt(&fd, sockopt::Ipv4PacketInfo, &true)?,
+        SocketAddr::V6(_) => setsockopt(&fd, sockopt::Ipv6RecvPacketInfo, &true)?,
+    }
     setsockopt(&fd, sockopt::ReceiveTimestampns, &true)?;
-    mark(&fd)?;
-    set_option(&fd, libc::IPPROTO_IP, libc::IP_TTL, i32::from(Liveness::TTL))?;
     let buffer = (2 * sessions * RX_BUFFER_PER_DATAGRAM).clamp(RX_BUFFER_MIN, RX_BUFFER_MAX);
     // Beyond the host's limit only with CAP_NET_ADMIN; up to it otherwise.
     if setsockopt(&fd, sockopt::RcvBufForce, &buffer).is_err() {
         setsockopt(&fd, sockopt::RcvBuf, &buffer)?;
     }
-    bind_to(fd.as_raw_fd(), &SockaddrIn::from(address))?;
-    let fd = Arc::new(fd);
-    Ok((RxSocket::new(Arc::clone(&fd)), TxSocket::new(fd)?))
+    bind_to(fd.as_raw_fd(), &SockaddrStorage::from(address))?;
+    Ok(fd)
 }
 
-/// Gives what a socket sends the mark of network control.
-fn mark(socket: &impl AsFd) -> nix::Result<()> {
-    setsockopt(socket, sockopt::Ipv4Tos, &i32::from(Liveness::TOS))
+/// Binds a non-blocking UDP socket to `address` that only sends: the kernel drops what comes to it.
+///
+/// # Errors
+/// As `bind`.
+pub(super) fn bind_sender(address: SocketAddr, send_buffer: usize, ttl: u8, tos: u8) -> nix::Result<OwnedFd> {
+    let fd = open(Family::of(address.ip()), ttl, tos)?;
+    let mut nothing = [libc::sock_filter { code: (libc::BPF_RET | libc::BPF_K) as u16, jt: 0, jf: 0, k: 0 }];
+    let program = libc::sock_fprog { len: 1, filter: nothing.as_mut_ptr() };
+    // The kernel copies the program in the call.
+    set_option(&fd, libc::SOL_SOCKET, libc::SO_ATTACH_FILTER, program)?;
+    setsockopt(&fd, sockopt::SndBuf, &(send_buffer / 2))?;
+    bind_to(fd.as_raw_fd(), &SockaddrStorage::from(address))?;
+    Ok(fd)
 }
 
-/// Marks what the socket of this process sends that is bound to an address; false where there is none. It is somebody
-/// else's, Node's for example, which can set no TOS and does not tell its descriptor.
+/// A socket that is not bound, and takes packets of its own family only.
+fn open(family: Family, ttl: u8, tos: u8) -> nix::Result<OwnedFd> {
+    let flags = SockFlag::SOCK_CLOEXEC | SockFlag::SOCK_NONBLOCK;
+    match family {
+        Family::V4 => {
+            let fd = socket(AddressFamily::Inet, SockType::Datagram, flags, None)?;
+            set_option(&fd, libc::IPPROTO_IP, libc::IP_TTL, i32::from(ttl))?;
+            mark(&fd, family, tos)?;
+            Ok(fd)
+        }
+        Family::V6 => {
+            let fd = socket(AddressFamily::Inet6, SockType::Datagram, flags, None)?;
+            setsockopt(&fd, sockopt::Ipv6V6Only, &true)?;
+            set_option(&fd, libc::IPPROTO_IPV6, libc::IPV6_UNICAST_HOPS, i32::from(ttl))?;
+            mark(&fd, family, tos)?;
+            Ok(fd)
+        }
+    }
+}
+
+/// Sets the type of service, or the traffic class, of what a socket sends.
+fn mark(socket: &impl AsFd, family: Family, tos: u8) -> nix::Result<()> {
+    match family {
+        Family::V4 => setsockopt(socket, sockopt::Ipv4Tos, &i32::from(tos)),
+        Family::V6 => setsockopt(socket, sockopt::Ipv6TClass, &i32::from(tos)),
+    }
+}
+
+/// Marks what the socket of this process sends that is bound to an address as network control; false where there is none. It
+/// is somebody else's, Node's for example, which can set no TOS and does not tell its descriptor.
 ///
 /// # Errors
 /// What the system says about listing the descriptors of this process, or about the mark.
-pub fn mark_bound(address: SocketAddrV4) -> std::io::Result<bool> {
+pub fn mark_bound<P: Protocol>(address: SocketAddr) -> std::io::Result<bool> {
     for entry in std::fs::read_dir("/proc/self/fd")? {
         let name = entry?.file_name();
-        let Some(fd) = name.to_str().and_then(|name| name.parse().ok()) else { continue };
-        if getsockname::<SockaddrIn>(fd).is_ok_and(|bound| SocketAddrV4::from(bound) == address) {
+        let Some(fd) = name.to_str().and_then(|name| name.parse::<i32>().ok()) else { continue };
+        if local_addr(&fd).is_ok_and(|bound| (bound.ip(), bound.port()) == (address.ip(), address.port())) {
             // SAFETY: it was open a moment ago. Where it was closed since, the call fails, or marks what took its number.
             let socket = unsafe { BorrowedFd::borrow_raw(fd) };
-            mark(&socket)?;
+            mark(&socket, Family::of(address.ip()), P::TOS)?;
             return Ok(true);
         }
     }

@@ -4,13 +4,14 @@
 //! The program is attached during an overflow only: what it drops is counted as socket drops, without a reason. The kernel
 //! does not tell these drops from those of a full socket, so a silent session gets its one extension during both.
 
-use std::net::{IpAddr, Ipv4Addr};
+use std::net::IpAddr;
 
 use libc::sock_filter;
 
 use crate::engine::stats::Stats;
+use crate::net::socket_address::Family;
 use crate::protocol::drop_reason::DropReason;
-use crate::protocol::liveness::packet::{PACKET_LEN, VERSION, field};
+use crate::protocol::liveness::packet::field;
 use crate::protocol::time::Time;
 
 /// Without a drop for so long, by the socket or by the program, the flood is over.
@@ -108,28 +109,109 @@ impl Counted {
     }
 }
 
-/// A program that keeps well-formed packets of these peers, with at least this TTL; of anybody, where they are too many.
-#[must_use]
-pub(crate) fn by_peer(min_ttl: u8, peers: impl IntoIterator<Item = IpAddr>) -> Vec<sock_filter> {
-    let mut peers: Vec<Ipv4Addr> = peers.into_iter().filter_map(ipv4).collect();
-    peers.sort_unstable();
-    peers.dedup();
-    if peers.len() > MOST_PEERS {
-        return by_form(min_ttl);
-    }
-    let mut program = form(min_ttl);
-    // RFC 791 §3.1: the source.
-    program.push(statement(libc::BPF_LD | libc::BPF_W | libc::BPF_ABS, NETWORK_HEADER + 12));
-    program.extend(search(&peers));
-    program
+/// What the packets of a protocol look like.
+#[derive(Clone, Copy, Debug)]
+pub struct PacketForm {
+    /// The protocol version.
+    pub version: u8,
+    /// The least value of the length field.
+    pub least_len: u8,
+    /// The greatest value of the length field.
+    pub most_len: u8,
 }
 
-/// A program that keeps well-formed packets with at least this TTL.
-#[must_use]
-pub(crate) fn by_form(min_ttl: u8) -> Vec<sock_filter> {
-    let mut program = form(min_ttl);
-    program.push(keep());
-    program
+/// What a program lets through: packets of a form, over one family of addresses, with at least this TTL or hop limit.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct PacketFilter {
+    pub(crate) form: PacketForm,
+    pub(crate) family: Family,
+    pub(crate) min_ttl: u8,
+}
+
+impl PacketFilter {
+    /// A program that keeps well-formed packets of these peers; of anybody, where they are too many. IPv6 addresses are looked
+    /// up folded to 32 bits: of strangers, one in four billions passes.
+    #[must_use]
+    pub(crate) fn by_peer(&self, peers: impl IntoIterator<Item = IpAddr>) -> Vec<sock_filter> {
+        let of_family = peers.into_iter().filter(|peer| Family::of(*peer) == self.family);
+        let mut peers: Vec<u32> = of_family.map(folded).collect();
+        peers.sort_unstable();
+        peers.dedup();
+        if peers.len() > MOST_PEERS {
+            return self.by_form();
+        }
+        let mut program = self.form();
+        program.extend(self.load_source());
+        program.extend(search(&peers));
+        program
+    }
+
+    /// A program that keeps well-formed packets.
+    #[must_use]
+    pub(crate) fn by_form(&self) -> Vec<sock_filter> {
+        let mut program = self.form();
+        program.push(keep());
+        program
+    }
+
+    /// Goes on with what the receive path takes for a packet.
+    fn form(&self) -> Vec<sock_filter> {
+        let PacketForm { version, least_len, most_len } = self.form;
+        let byte = libc::BPF_LD | libc::BPF_B | libc::BPF_ABS;
+        let mut program = vec![statement(libc::BPF_LD | libc::BPF_W | libc::BPF_LEN, 0)];
+        program.extend(only_if(libc::BPF_JGE, UDP_HEADER + u32::from(least_len)));
+        program.push(statement(byte, payload(field::VERSION)));
+        program.push(statement(libc::BPF_ALU | libc::BPF_RSH | libc::BPF_K, field::VERSION_SHIFT));
+        program.extend(only_if(libc::BPF_JEQ, version.into()));
+        program.push(statement(byte, payload(field::LENGTH)));
+        program.extend(only_if(libc::BPF_JGE, least_len.into()));
+        program.extend(unless(libc::BPF_JGT, most_len.into()));
+        // RFC 5880 §6.8.6: a zero multiplier or a zero discriminator is discarded.
+        program.push(statement(byte, payload(field::DETECT_MULT)));
+        program.extend(only_if(libc::BPF_JGT, 0));
+        program.push(statement(libc::BPF_LD | libc::BPF_W | libc::BPF_ABS, payload(field::LOCAL_DISCR.start)));
+        program.extend(only_if(libc::BPF_JGT, 0));
+        // The network header stands at an offset of its own.
+        program.push(statement(byte, NETWORK_HEADER + self.ttl_offset()));
+        program.extend(only_if(libc::BPF_JGE, self.min_ttl.into()));
+        program
+    }
+
+    /// RFC 791 §3.1: the TTL; RFC 8200 §3: the hop limit.
+    fn ttl_offset(&self) -> u32 {
+        match self.family {
+            Family::V4 => 8,
+            Family::V6 => 7,
+        }
+    }
+
+    /// Loads the source address (RFC 791 §3.1, RFC 8200 §3), that of IPv6 as `folded` makes it.
+    fn load_source(&self) -> Vec<sock_filter> {
+        let load = |offset: u32| statement(libc::BPF_LD | libc::BPF_W | libc::BPF_ABS, NETWORK_HEADER + offset);
+        match self.family {
+            Family::V4 => vec![load(12)],
+            Family::V6 => {
+                let mut program = vec![load(8)];
+                for offset in [12, 16, 20] {
+                    program.push(statement(libc::BPF_MISC | libc::BPF_TAX, 0));
+                    program.push(load(offset));
+                    program.push(statement(libc::BPF_ALU | libc::BPF_XOR | libc::BPF_X, 0));
+                }
+                program
+            }
+        }
+    }
+}
+
+/// An address in 32 bits: of IPv6, its four words combined by XOR.
+fn folded(address: IpAddr) -> u32 {
+    match address {
+        IpAddr::V4(address) => address.to_bits(),
+        IpAddr::V6(address) => {
+            let bits = address.to_bits();
+            (bits >> 96) as u32 ^ (bits >> 64) as u32 ^ (bits >> 32) as u32 ^ bits as u32
+        }
+    }
 }
 
 /// linux/filter.h: SKF_NET_OFF.
@@ -143,36 +225,11 @@ const fn payload(offset: usize) -> u32 {
     UDP_HEADER + offset as u32
 }
 
-/// Goes on with what the receive path takes for a packet.
-fn form(min_ttl: u8) -> Vec<sock_filter> {
-    let byte = libc::BPF_LD | libc::BPF_B | libc::BPF_ABS;
-    let mut program = vec![statement(libc::BPF_LD | libc::BPF_W | libc::BPF_LEN, 0)];
-    program.extend(only_if(libc::BPF_JGE, UDP_HEADER + PACKET_LEN as u32));
-    program.push(statement(byte, payload(field::VERSION)));
-    program.push(statement(libc::BPF_ALU | libc::BPF_RSH | libc::BPF_K, field::VERSION_SHIFT));
-    program.extend(only_if(libc::BPF_JEQ, VERSION.into()));
-    program.push(statement(byte, payload(field::LENGTH)));
-    program.extend(only_if(libc::BPF_JEQ, PACKET_LEN as u32));
-    // RFC 5880 §6.8.6: a zero multiplier or a zero discriminator is discarded.
-    program.push(statement(byte, payload(field::DETECT_MULT)));
-    program.extend(only_if(libc::BPF_JGT, 0));
-    program.push(statement(libc::BPF_LD | libc::BPF_W | libc::BPF_ABS, payload(field::LOCAL_DISCR.start)));
-    program.extend(only_if(libc::BPF_JGT, 0));
-    // RFC 791 §3.1: the TTL is the ninth byte of the network header, which stands at an offset of its own.
-    program.push(statement(byte, NETWORK_HEADER + 8));
-    program.extend(only_if(libc::BPF_JGE, min_ttl.into()));
-    program
-}
-
-fn ipv4(address: IpAddr) -> Option<Ipv4Addr> {
-    if let IpAddr::V4(address) = address { Some(address) } else { None }
-}
-
-/// Looks a source up among sorted peers, by halves.
-fn search(peers: &[Ipv4Addr]) -> Vec<sock_filter> {
+/// Looks a folded source up among sorted peers, by halves.
+fn search(peers: &[u32]) -> Vec<sock_filter> {
     if peers.len() <= 4 {
         let mut program: Vec<sock_filter> =
-            peers.iter().flat_map(|peer| [jump(libc::BPF_JEQ, u32::from(*peer), 0, 1), keep()]).collect();
+            peers.iter().flat_map(|peer| [jump(libc::BPF_JEQ, *peer, 0, 1), keep()]).collect();
         program.push(drop_it());
         return program;
     }
@@ -180,7 +237,7 @@ fn search(peers: &[Ipv4Addr]) -> Vec<sock_filter> {
     let below = search(&peers[..middle]);
     // Only an unconditional jump is wide enough for the way over a half.
     let over = statement(libc::BPF_JMP | libc::BPF_JA, below.len() as u32);
-    let mut program = vec![jump(libc::BPF_JGE, u32::from(peers[middle]), 0, 1), over];
+    let mut program = vec![jump(libc::BPF_JGE, peers[middle], 0, 1), over];
     program.extend(below);
     program.extend(search(&peers[middle..]));
     program
@@ -188,6 +245,10 @@ fn search(peers: &[Ipv4Addr]) -> Vec<sock_filter> {
 
 fn only_if(comparison: u32, value: u32) -> [sock_filter; 2] {
     [jump(comparison, value, 1, 0), drop_it()]
+}
+
+fn unless(comparison: u32, value: u32) -> [sock_filter; 2] {
+    [jump(comparison, value, 0, 1), drop_it()]
 }
 
 fn keep() -> sock_filter {
@@ -212,17 +273,27 @@ mod tests {
     use crate::engine::stats::LocalEndpoint;
     use crate::net::rx_socket::RxSocket;
     use crate::net::socket::bind;
-    use std::net::{SocketAddrV4, UdpSocket as StdSocket};
+    use crate::protocol::bfd::Bfd;
+    use crate::protocol::liveness::Liveness;
+    use crate::protocol::liveness::packet::{PACKET_LEN, VERSION};
+    use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket as StdSocket};
 
     const LOCALHOST: Ipv4Addr = Ipv4Addr::LOCALHOST;
 
+    const LIVENESS: PacketForm =
+        PacketForm { version: VERSION, least_len: PACKET_LEN as u8, most_len: PACKET_LEN as u8 };
+
+    fn filter(min_ttl: u8) -> PacketFilter {
+        PacketFilter { form: LIVENESS, family: Family::V4, min_ttl }
+    }
+
     fn socket() -> RxSocket {
-        bind(SocketAddrV4::new(LOCALHOST, 0), 1).unwrap().0
+        bind::<Liveness>(SocketAddr::new(LOCALHOST.into(), 0), 1).unwrap().0
     }
 
     /// How many of these, sent from `source`, are there to be read.
-    fn read_of(socket: &mut RxSocket, source: Ipv4Addr, packets: &[&[u8]]) -> usize {
-        let peer = StdSocket::bind((source, 0)).unwrap();
+    fn read_of(socket: &mut RxSocket, source: impl Into<IpAddr>, packets: &[&[u8]]) -> usize {
+        let peer = StdSocket::bind((source.into(), 0)).unwrap();
         for packet in packets {
             peer.send_to(packet, socket.local_addr().unwrap()).unwrap();
         }
@@ -241,7 +312,7 @@ mod tests {
     #[test]
     fn well_formed_packets_pass_the_filter_and_others_do_not() {
         let mut socket = socket();
-        socket.filter(&mut by_form(0)).unwrap();
+        socket.filter(&mut filter(0).by_form()).unwrap();
         let longer = [packet(&[]), vec![7; 60]].concat();
         let good =
             [packet(&[]), packet(&[(0, 0x3F)]), longer, packet(&[(4, 1), (7, 0)]), packet(&[(4, 0xFF), (2, 255)])];
@@ -261,7 +332,7 @@ mod tests {
     fn packets_below_the_least_ttl_do_not_pass_the_filter() {
         let mut socket = socket();
         for (least, ttl, heard) in [(0, 1, 1), (255, 254, 0), (255, 255, 1), (64, 64, 1), (64, 63, 0)] {
-            socket.filter(&mut by_form(least)).unwrap();
+            socket.filter(&mut filter(least).by_form()).unwrap();
             let peer = StdSocket::bind((LOCALHOST, 0)).unwrap();
             peer.set_ttl(ttl).unwrap();
             peer.send_to(&packet(&[]), socket.local_addr().unwrap()).unwrap();
@@ -275,7 +346,7 @@ mod tests {
         for count in [0, 1, 4, 5, 9, 64, 257, MOST_PEERS, MOST_PEERS + 1] {
             let mut socket = socket();
             let peers: Vec<Ipv4Addr> = (1..=count).map(address).collect();
-            socket.filter(&mut by_peer(0, peers.iter().copied().map(IpAddr::V4))).unwrap();
+            socket.filter(&mut filter(0).by_peer(peers.iter().copied().map(IpAddr::V4))).unwrap();
             for peer in peers {
                 assert_eq!(read_of(&mut socket, peer, &[&packet(&[])]), 1, "{peer} of {count}");
             }
@@ -284,6 +355,29 @@ mod tests {
                 let heard = read_of(&mut socket, stranger, &[&packet(&[])]);
                 assert_eq!(heard, usize::from(count > MOST_PEERS), "{stranger} beside {count}");
             }
+        }
+    }
+
+    #[test]
+    fn over_ipv6_packets_of_peers_pass_by_source_and_hop_limit() {
+        let address = SocketAddr::new(Ipv6Addr::LOCALHOST.into(), 0);
+        let mut socket = bind::<Bfd>(address, 1).unwrap().0;
+        let form = PacketForm { version: 1, least_len: 24, most_len: 255 };
+        let bfd = |length: u8| [&[0x20, 0xC0, 3, length, 0, 0, 0, 9], &[0; 247][..]].concat();
+        let (peer, other) = (Ipv6Addr::LOCALHOST, "2001:db8::1".parse::<Ipv6Addr>().unwrap());
+        // The default hop limit is 64.
+        for (peers, min_ttl, length, passes) in [
+            (vec![peer], 0, 24, true),
+            (vec![other, peer], 64, 52, true),
+            (vec![peer], 65, 24, false),
+            (vec![other], 0, 24, false),
+            (vec![peer], 0, 23, false),
+            (vec![peer], 0, 255, true),
+        ] {
+            let filter = PacketFilter { form, family: Family::V6, min_ttl };
+            socket.filter(&mut filter.by_peer(peers.iter().copied().map(IpAddr::V6))).unwrap();
+            let heard = read_of(&mut socket, peer, &[&bfd(length)]);
+            assert_eq!(heard, usize::from(passes), "{peers:?} {min_ttl} {length}");
         }
     }
 

@@ -1,11 +1,11 @@
 //! System calls on sockets that no library wraps as needed.
 
 use std::mem;
-use std::net::SocketAddrV4;
+use std::net::{SocketAddr, SocketAddrV4, SocketAddrV6};
 use std::os::fd::{AsRawFd, BorrowedFd, OwnedFd};
 
 use nix::errno::Errno;
-use nix::sys::socket::{SockaddrIn, getsockname};
+use nix::sys::socket::{SockaddrStorage, getsockname};
 
 /// linux/sock_diag.h: what SO_MEMINFO tells, of which these are the third and the ninth.
 const SK_MEMINFO_VARS: usize = 9;
@@ -16,8 +16,11 @@ pub(super) const SK_MEMINFO_DROPS: usize = 8;
 ///
 /// # Errors
 /// None that a bound socket is known to give.
-pub(super) fn local_addr(fd: &OwnedFd) -> nix::Result<SocketAddrV4> {
-    getsockname::<SockaddrIn>(fd.as_raw_fd()).map(SocketAddrV4::from)
+pub(super) fn local_addr(fd: &impl AsRawFd) -> nix::Result<SocketAddr> {
+    let bound = getsockname::<SockaddrStorage>(fd.as_raw_fd())?;
+    let v4 = bound.as_sockaddr_in().map(|address| SocketAddrV4::from(*address).into());
+    let v6 = bound.as_sockaddr_in6().map(|address| SocketAddrV6::from(*address).into());
+    v4.or(v6).ok_or(Errno::EAFNOSUPPORT)
 }
 
 /// What the kernel says of the socket's memory; zeros where it says nothing.

@@ -1,19 +1,18 @@
 //! The sending side of a socket: packets with their source and their way, a batch at a time.
 
-use std::mem;
-use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::net::{IpAddr, SocketAddr};
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
-use std::ptr;
 use std::sync::Arc;
 
 use nix::errno::Errno;
 use nix::sys::socket::{getsockopt, setsockopt, sockopt};
 
 use crate::net::batch_calls::sendmmsg;
-use crate::net::cells::{Cells, to_in_addr};
+use crate::net::cells::{BATCH, Cells};
+use crate::net::packet_info::{TX_CONTROL_WORDS, put_packet_info};
+use crate::net::socket_address::{Family, SocketAddress};
 use crate::net::socket_options::{SK_MEMINFO_WMEM_ALLOC, memory};
-use crate::protocol::Protocol;
-use crate::protocol::liveness::Liveness;
+use crate::protocol::bfd::packet::LONGEST;
 
 /// What one datagram of this size takes of the send buffer until it has left, rounded up (measured: 832 bytes).
 pub const TX_CHARGE: usize = 1024;
@@ -24,19 +23,21 @@ const TX_BUFFER_DATAGRAMS: usize = 8;
 const TX_BUFFER_MIN: usize = 4 << 20;
 const TX_BUFFER_MAX: usize = 256 << 20;
 
-/// Room for IP_PKTINFO, with its header, in words for its alignment.
-const TX_CONTROL_WORDS: usize = 4;
+/// The most bytes of a datagram: the longest packet of any protocol.
+const TX_BYTES: usize = LONGEST;
 
 /// A datagram to send, and the way that it goes.
 #[derive(Clone, Copy, Debug)]
-pub struct Outgoing {
-    /// The payload.
-    pub bytes: [u8; Liveness::PACKET_LEN],
+pub struct Outgoing<Bytes> {
+    /// The payload, at most `TX_BYTES` of it.
+    pub bytes: Bytes,
     /// Who is to receive it.
     pub destination: SocketAddr,
-    /// The source address.
+    /// The source address, of the same family.
     pub source: IpAddr,
-    /// The index of the egress interface.
+    /// The source port, where the wire has several.
+    pub source_port: u16,
+    /// The index of the egress interface; 0 lets the routing table choose.
     pub ifindex: u32,
 }
 
@@ -51,13 +52,16 @@ pub struct SendBuffer {
 }
 
 /// What datagrams leave by.
-pub trait Wire {
+pub trait Wire<Bytes> {
     /// Sends what it can of `packets`, in order, and gives how many are dealt with: the rest has to wait until there is
     /// room. A packet that is refused is reported by its index and skipped.
-    fn send(&mut self, packets: &[Outgoing], refused: impl FnMut(usize, Errno)) -> usize;
+    fn send(&mut self, packets: &[Outgoing<Bytes>], refused: impl FnMut(usize, Errno)) -> usize;
 
-    /// The send buffer as it is now.
+    /// The send buffer as it is now; where each session has one, that of any of them, as if it were empty.
     fn send_buffer(&self) -> SendBuffer;
+
+    /// How many packets of sessions that are Down may be sent now. They fill half of a send buffer that all sessions share.
+    fn room_for_probes(&self) -> usize;
 }
 
 /// The sending side of a socket.
@@ -69,9 +73,15 @@ pub struct TxSocket {
 }
 
 impl TxSocket {
-    pub(super) fn new(fd: Arc<OwnedFd>) -> nix::Result<Self> {
+    pub(super) fn new(fd: Arc<OwnedFd>, family: Family) -> nix::Result<Self> {
         let buffer = getsockopt(&fd, sockopt::SndBuf)?;
-        Ok(Self { fd, buffer, batch: TxBatch::new() })
+        Ok(Self { fd, buffer, batch: TxBatch::new(family, BATCH) })
+    }
+
+    /// The family of its addresses.
+    #[must_use]
+    pub fn family(&self) -> Family {
+        self.batch.family
     }
 
     /// How large the send buffer has to be for so many sessions, in bytes.
@@ -99,11 +109,11 @@ impl TxSocket {
     }
 }
 
-impl Wire for TxSocket {
-    fn send(&mut self, packets: &[Outgoing], mut refused: impl FnMut(usize, Errno)) -> usize {
+impl<Bytes: AsRef<[u8]>> Wire<Bytes> for TxSocket {
+    fn send(&mut self, packets: &[Outgoing<Bytes>], mut refused: impl FnMut(usize, Errno)) -> usize {
         let mut done = 0;
         while done < packets.len() {
-            match self.batch.flush(self.fd.as_fd(), &packets[done..]) {
+            match self.batch.send(self.fd.as_fd(), &packets[done..]) {
                 Ok(sent) => done += sent,
                 Err(Errno::EINTR) => {}
                 Err(Errno::EAGAIN | Errno::ENOBUFS) => break,
@@ -120,32 +130,53 @@ impl Wire for TxSocket {
     fn send_buffer(&self) -> SendBuffer {
         SendBuffer { size: self.buffer, used: memory(self.fd.as_fd())[SK_MEMINFO_WMEM_ALLOC] as usize }
     }
+
+    fn room_for_probes(&self) -> usize {
+        let SendBuffer { size, used } = Wire::<Bytes>::send_buffer(self);
+        (size / 2).saturating_sub(used) / TX_CHARGE
+    }
 }
 
-struct TxBatch(Cells<TX_CONTROL_WORDS>);
+/// The memory of messages to send.
+pub(super) struct TxBatch {
+    cells: Cells<TX_CONTROL_WORDS, TX_BYTES>,
+    family: Family,
+}
 
 impl TxBatch {
-    fn new() -> Self {
-        Self(Cells::new())
+    /// For sockets of one family, and so many messages in a call, at most `BATCH`.
+    pub(super) fn new(family: Family, count: usize) -> Self {
+        Self { cells: Cells::new(count), family }
     }
 
-    fn flush(&mut self, fd: BorrowedFd<'_>, packets: &[Outgoing]) -> nix::Result<usize> {
+    /// Sends the first packets in one system call, and gives how many.
+    ///
+    /// # Errors
+    /// What the system says of the first packet; `EAFNOSUPPORT` where it is not of the family.
+    pub(super) fn send<Bytes: AsRef<[u8]>>(
+        &mut self,
+        fd: BorrowedFd<'_>,
+        packets: &[Outgoing<Bytes>],
+    ) -> nix::Result<usize> {
+        let Self { cells, family } = self;
         let mut count = 0;
-        for (cell, packet) in self.0.0.iter_mut().zip(packets) {
-            let Some((_, peer)) = ipv4_ends(packet) else { break };
-            cell.bytes = packet.bytes;
-            cell.address.sin_port = packet.destination.port().to_be();
-            cell.address.sin_addr = to_in_addr(peer);
+        for (cell, packet) in cells.0.iter_mut().zip(packets) {
+            let ends = [packet.source, packet.destination.ip()];
+            if ends.map(Family::of) != [*family; 2] {
+                break;
+            }
+            let bytes = packet.bytes.as_ref();
+            cell.bytes[..bytes.len()].copy_from_slice(bytes);
+            cell.address = SocketAddress::new(packet.destination, packet.ifindex);
             count += 1;
         }
         if count == 0 {
             return Err(Errno::EAFNOSUPPORT);
         }
-        self.0.with_headers(|headers| {
+        let length = |index: usize| packets.get(index).map_or(0, |packet| packet.bytes.as_ref().len());
+        cells.with_headers(family.address_len(), length, |headers| {
             for (header, packet) in headers[..count].iter_mut().zip(packets) {
-                if let Some((source, _)) = ipv4_ends(packet) {
-                    put_packet_info(&mut header.msg_hdr, source, packet.ifindex);
-                }
+                put_packet_info(&mut header.msg_hdr, packet.source, packet.ifindex);
             }
             let from = headers.as_mut_ptr();
             // SAFETY: the first `count` headers point to the address, the bytes and the control memory of their
@@ -154,34 +185,4 @@ impl TxBatch {
             Errno::result(sent).map(|sent| sent.unsigned_abs() as usize)
         })
     }
-}
-
-/// Source and destination of a packet; `None` where they are not of IPv4, which is all that this socket speaks.
-fn ipv4_ends(packet: &Outgoing) -> Option<(Ipv4Addr, Ipv4Addr)> {
-    match (packet.source, packet.destination.ip()) {
-        (IpAddr::V4(source), IpAddr::V4(peer)) => Some((source, peer)),
-        _ => None,
-    }
-}
-
-/// Writes source address and egress interface into the control memory of a message.
-fn put_packet_info(header: &mut libc::msghdr, source: Ipv4Addr, ifindex: u32) {
-    let info = libc::in_pktinfo {
-        ipi_ifindex: ifindex.cast_signed(),
-        ipi_spec_dst: to_in_addr(source),
-        ipi_addr: libc::in_addr { s_addr: 0 },
-    };
-    // SAFETY: msg_control points to TX_CONTROL_WORDS words of the message's cell, room for one header and one
-    // in_pktinfo, so the address is not null.
-    let message = unsafe { libc::CMSG_FIRSTHDR(header) };
-    // SAFETY: `message` is that header, aligned since the control memory is made of words.
-    let message = unsafe { &mut *message };
-    message.cmsg_level = libc::IPPROTO_IP;
-    message.cmsg_type = libc::IP_PKTINFO;
-    // SAFETY: computes a length from a length.
-    message.cmsg_len = unsafe { libc::CMSG_LEN(mem::size_of_val(&info) as u32) } as _;
-    // SAFETY: computes the address behind the header.
-    let data = unsafe { libc::CMSG_DATA(message) };
-    // SAFETY: there is room for one in_pktinfo behind the header, at no particular alignment.
-    unsafe { ptr::write_unaligned(data.cast(), info) };
 }

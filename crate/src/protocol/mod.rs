@@ -6,6 +6,7 @@
 //! Which of the rules hold is a value (`rules`).
 
 pub mod bfd;
+pub mod diagnostic;
 pub(crate) mod discriminators;
 pub mod drop_reason;
 pub(crate) mod header_fields;
@@ -61,15 +62,15 @@ pub trait Protocol: Copy + Debug + 'static {
     /// A decoded packet.
     type Packet: Copy + Debug;
     /// A packet as the wire has it.
-    type Bytes: AsRef<[u8]> + Copy + Debug;
+    type Bytes: AsRef<[u8]> + Copy + Debug + Send;
     /// What the local side says of itself beyond the header.
-    type Identity: Copy + Debug;
+    type Identity: Copy + Debug + Send + Sync;
     /// What the peer says of itself beyond the header.
-    type PeerDetails: Copy + Debug + Default + PartialEq;
+    type PeerDetails: Copy + Debug + Default + PartialEq + Send;
     /// What a session is configured with beyond its timers.
-    type Options: Clone + Debug + Default;
+    type Options: Clone + Debug + Default + Send;
     /// What a session keeps beyond what the sessions of all protocols keep.
-    type Specifics: Specifics<Self::Packet, Self::Options>;
+    type Specifics: Specifics<Self::Packet, Self::Options> + Send;
 
     /// How many bytes of a datagram are read.
     const PACKET_LEN: usize;

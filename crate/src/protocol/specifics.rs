@@ -2,6 +2,7 @@
 
 use std::fmt::Debug;
 
+use crate::protocol::diagnostic::Diagnostics;
 use crate::protocol::drop_reason::DropReason;
 use crate::protocol::state::{DownReason, State};
 use crate::protocol::time::Time;
@@ -23,7 +24,7 @@ pub trait Specifics<Packet, Options>: Debug {
     /// The part of a new session, which is Down.
     fn new(options: Options, local_discr: u32) -> Self;
 
-    /// Takes other options while the session goes on.
+    /// Takes other options while the session goes on; its source port stays.
     fn set_options(&mut self, _options: Options) {}
 
     /// Whether a packet that arrived at `arrival` is authentic. `detect_time_us` is the session's detection time.
@@ -54,6 +55,18 @@ pub trait Specifics<Packet, Options>: Debug {
     /// Our intervals have changed.
     #[inline]
     fn intervals_changed(&mut self, _state: State) {}
+
+    /// The UDP port that packets leave from, where each session has one of its own.
+    #[inline]
+    fn source_port(&self) -> u16 {
+        0
+    }
+
+    /// The diagnostics of both sides, where the protocol has them.
+    #[inline]
+    fn diagnostics(&self) -> Option<Diagnostics> {
+        None
+    }
 
     /// What the session may send. `knows_peer` says that the peer's discriminator is known.
     #[inline]

@@ -37,6 +37,8 @@ pub struct ArmedRoute {
     pub no_uninstall: bool,
     /// Out of service: it is withdrawn whatever its session's state is.
     pub admin_down: bool,
+    /// It stays as it is while its session is not Up because the peer said AdminDown (RFC 5882 §3.2).
+    pub keep_on_peer_admin_down: bool,
     /// A predecessor may have left it in the kernel: it is looked for, and held while its session begins anew.
     pub adopted: bool,
 }
@@ -48,6 +50,8 @@ pub struct SessionView {
     pub up: bool,
     /// The peer only observes.
     pub peer_passive: bool,
+    /// The session was last taken Down by the AdminDown of its peer.
+    pub peer_admin_down: bool,
     /// When the change that led here began to show; `None` where that is of no interest any more.
     pub conv_start: Option<Time>,
 }
@@ -281,6 +285,7 @@ impl Entry {
             None if self.session.up => Desired::Installed,
             None if self.held_until().is_some() => Desired::AsItIs,
             None if honor_peer_passive && self.session.peer_passive => Desired::AsItIs,
+            None if self.spec.keep_on_peer_admin_down && self.session.peer_admin_down => Desired::AsItIs,
             None => withdrawn,
         }
     }

@@ -342,7 +342,7 @@ mod every_order {
 
     use super::*;
 
-    const UP: SessionView = SessionView { up: true, peer_passive: false, conv_start: None };
+    const UP: SessionView = SessionView { up: true, peer_passive: false, peer_admin_down: false, conv_start: None };
 
     fn armed(id: u32) -> ArmedRoute {
         let route = KernelRoute {
@@ -357,7 +357,16 @@ mod every_order {
         };
         let id = RouteId(id);
         let (session, generation) = (SessionId(1), 1);
-        ArmedRoute { id, session, generation, route, no_uninstall: false, admin_down: false, adopted: false }
+        ArmedRoute {
+            id,
+            session,
+            generation,
+            route,
+            no_uninstall: false,
+            admin_down: false,
+            keep_on_peer_admin_down: false,
+            adopted: false,
+        }
     }
 
     /// Keeps the generation of the newest outcome.

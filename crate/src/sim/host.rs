@@ -10,7 +10,7 @@ use crate::net::send_queue::SendQueue;
 use crate::net::tx_socket::Outgoing;
 use crate::protocol::liveness::Liveness;
 use crate::protocol::policy::Policy;
-use crate::protocol::state::State;
+use crate::protocol::state::{DownReason, State};
 use crate::protocol::time::Time;
 use crate::routes::armed::{ArmedRoute, ArmingPolicy, HOLD_US, SessionView};
 use crate::routes::planner::RoutePlanner;
@@ -20,7 +20,6 @@ use crate::sim::host_spec::{HostSpec, RouteKind};
 use crate::sim::invariant_checker::InvariantChecker;
 use crate::sim::kernel::{Kernel, Notice};
 use crate::sim::network::{Flight, HostId, Waiting};
-use crate::sim::payloads::Payloads;
 use crate::sim::random::Random;
 use crate::sim::simulated_protocol::SimulatedProtocol;
 use crate::sim::violation::Violation;
@@ -79,8 +78,7 @@ pub struct Host<P: SimulatedProtocol = Liveness> {
     wake_at: Option<Time>,
     kernel_at: Option<Time>,
     socket: VecDeque<Waiting>,
-    send_queue: SendQueue,
-    payloads: Payloads<P::Bytes>,
+    send_queue: SendQueue<P::Bytes>,
     /// When each datagram in the send buffer is given up, and where it is to go.
     unsent: VecDeque<(Time, HostId)>,
     dropped: bool,
@@ -120,7 +118,6 @@ impl<P: SimulatedProtocol> Host<P> {
             kernel_at: None,
             socket: VecDeque::new(),
             send_queue: SendQueue::new(MOST_OUT),
-            payloads: Payloads::new(),
             unsent: VecDeque::new(),
             dropped: false,
             read: Vec::new(),
@@ -293,8 +290,7 @@ impl<P: SimulatedProtocol> Host<P> {
         while self.unsent.front().is_some_and(|(until, _)| *until <= now) {
             self.unsent.pop_front();
         }
-        let mut wire =
-            SimulatedWire { now, room: self.spec.send_room, unsent: &mut self.unsent, payloads: &self.payloads, send };
+        let mut wire = SimulatedWire { now, room: self.spec.send_room, unsent: &mut self.unsent, send };
         self.send_queue.flush(local, &mut wire, self.engine.stats_mut());
         if changed {
             self.checker.balances(&self.engine, local)?;
@@ -315,11 +311,10 @@ impl<P: SimulatedProtocol> Host<P> {
     }
 
     fn enqueue(&mut self, transmit: &Transmit<P>) {
-        let Transmit { endpoint, path, peer_port, is_probe, bytes } = *transmit;
+        let Transmit { endpoint, path, peer_port, is_probe, bytes, .. } = *transmit;
         let destination = SocketAddr::new(path.peer, peer_port);
         // The links of the simulator have the numbers of their pairs.
-        let packet =
-            Outgoing { bytes: self.payloads.keep(bytes), destination, source: path.local, ifindex: path.link.0 };
+        let packet = Outgoing { bytes, destination, source: path.local, source_port: 0, ifindex: path.link.0 };
         if is_probe {
             self.send_queue.put_probe(packet, endpoint);
         } else if let Some(stale) = self.send_queue.put(packet, endpoint) {
@@ -335,7 +330,8 @@ impl<P: SimulatedProtocol> Host<P> {
             let Some(waiting) = self.socket.pop_front() else { break };
             let Flight { path, ref bytes, length, .. } = waiting.flight;
             let bytes = &bytes[..usize::from(length)];
-            self.engine.handle_datagram(local, Datagram { arrival: waiting.arrival, path, ttl: None, bytes });
+            self.engine
+                .handle_datagram(local, Datagram { arrival: waiting.arrival, path, ttl: None, min_ttl: 0, bytes });
             if let Some(id) = self.checker.session_of(&path) {
                 self.checker.touched(&self.engine, id);
                 self.touched.push(id);
@@ -414,6 +410,7 @@ fn view<P: SimulatedProtocol>(engine: &Engine<P>, id: SessionId, conv_start: Opt
     engine.session(id).map_or_else(SessionView::default, |(session, _)| SessionView {
         up: session.state() == State::Up,
         peer_passive: session.peer_is_passive(),
+        peer_admin_down: session.last_down_reason() == DownReason::RemoteAdmin,
         conv_start,
     })
 }

@@ -62,6 +62,8 @@ impl Default for HostSpec {
 pub struct RouteKind {
     /// The route stays in the kernel when the session goes Down.
     pub no_uninstall: bool,
+    /// The route stays as it is while the session is not Up because its peer said AdminDown.
+    pub keep_on_peer_admin_down: bool,
     /// Another process occupies the slot of the route before the route is added.
     pub conflict: bool,
 }

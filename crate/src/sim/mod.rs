@@ -10,7 +10,6 @@ mod host_spec;
 mod invariant_checker;
 mod kernel;
 mod network;
-mod payloads;
 mod random;
 mod recovery_checks;
 mod scenario;

@@ -5,10 +5,10 @@ use std::net::IpAddr;
 use route_liveness::engine::stats::LinkId;
 use route_liveness::engine::{Datagram, Engine, Event, Path, SessionId, SessionSpec, Transition};
 use route_liveness::protocol::bfd::Bfd;
-use route_liveness::protocol::bfd::diagnostic::Diagnostic;
 use route_liveness::protocol::bfd::options::BfdOptions;
 use route_liveness::protocol::bfd::packet::BfdPacket;
 use route_liveness::protocol::bfd::rules::RFC5880;
+use route_liveness::protocol::diagnostic::Diagnostic;
 use route_liveness::protocol::drop_reason::DropReason;
 use route_liveness::protocol::policy::Policy;
 use route_liveness::protocol::session::Session;
@@ -112,7 +112,7 @@ impl Bench {
     }
 
     pub(crate) fn hear_bytes(&mut self, path: Path, bytes: &[u8]) {
-        let datagram = Datagram { arrival: self.now, path, ttl: self.ttl, bytes };
+        let datagram = Datagram { arrival: self.now, path, ttl: self.ttl, min_ttl: 0, bytes };
         self.engine.handle_datagram(self.now, datagram);
     }
 

@@ -1,9 +1,9 @@
 //! States, detection and diagnostics over several packets (RFC 5880 §6.8.4, §6.8.6, §6.8.16).
 
 use route_liveness::protocol::Header;
-use route_liveness::protocol::bfd::diagnostic::Diagnostic;
 use route_liveness::protocol::bfd::options::BfdOptions;
 use route_liveness::protocol::bfd::packet::BfdPacket;
+use route_liveness::protocol::diagnostic::Diagnostic;
 use route_liveness::protocol::state::{DownReason, State};
 
 use crate::peer::{Bench, ID, MS};

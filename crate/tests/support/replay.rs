@@ -329,7 +329,7 @@ impl<P: Replayed> Run<P> {
                 let arrival = step.arrival_us.map_or(now, Time::from_micros);
                 let Path { link, local, peer } = self.path;
                 let path = Path { link, local: step.to.unwrap_or(local), peer: step.from.unwrap_or(peer) };
-                self.engine.handle_datagram(now, Datagram { arrival, path, ttl: None, bytes: &bytes });
+                self.engine.handle_datagram(now, Datagram { arrival, path, ttl: None, min_ttl: 0, bytes: &bytes });
             }
             Action::Run => {}
             Action::AdminDown => self.engine.admin_down(now, ID),

@@ -3,9 +3,9 @@
 use route_liveness::protocol::Header;
 use route_liveness::protocol::bfd::authentication::Authentication;
 use route_liveness::protocol::bfd::authentication::key::{Key, Kind, Variant};
-use route_liveness::protocol::bfd::diagnostic::Diagnostic;
 use route_liveness::protocol::bfd::options::{BfdOptions, Role};
 use route_liveness::protocol::bfd::packet::BfdPacket;
+use route_liveness::protocol::diagnostic::Diagnostic;
 use route_liveness::protocol::state::State;
 use route_liveness::protocol::time::Time;
 use serde::Deserialize;
@@ -73,7 +73,11 @@ struct WireSign {
 impl WireOptions {
     pub(super) fn read(&self) -> BfdOptions {
         let keys = self.auth.iter().flat_map(|auth| auth.keys.iter().map(|key| key.read(&auth.kind)));
-        BfdOptions { role: if self.passive { Role::Passive } else { Role::Active }, keys: keys.collect() }
+        BfdOptions {
+            role: if self.passive { Role::Passive } else { Role::Active },
+            keys: keys.collect(),
+            source_port: 0,
+        }
     }
 }
 

@@ -216,8 +216,13 @@ fn kernels() -> impl Strategy<Value = KernelFaults> {
 
 fn pairs(hosts: usize, dialect: Dialect) -> impl Strategy<Value = PairSpec> {
     let two = (0..hosts, 1..hosts).prop_map(move |(one, step)| [one, (one + step) % hosts]);
-    let kind = (prop::bool::weighted(0.2), prop::bool::weighted(0.1))
-        .prop_map(|(no_uninstall, conflict)| RouteKind { no_uninstall, conflict });
+    let kind = (prop::bool::weighted(0.2), prop::bool::weighted(0.2), prop::bool::weighted(0.1)).prop_map(
+        |(no_uninstall, keep_on_peer_admin_down, conflict)| RouteKind {
+            no_uninstall,
+            keep_on_peer_admin_down,
+            conflict,
+        },
+    );
     let kinds = proptest::collection::vec(kind, 0..3);
     let bfd = match dialect {
         Dialect::Liveness => Just(<[BfdOptions; 2]>::default()).boxed(),
@@ -243,7 +248,10 @@ fn bfd_options() -> impl Strategy<Value = [BfdOptions; 2]> {
         if are_reversed {
             others.reverse();
         }
-        [BfdOptions { role: one, keys: keys.into() }, BfdOptions { role: two, keys: others.into() }]
+        [
+            BfdOptions { role: one, keys: keys.into(), source_port: 0 },
+            BfdOptions { role: two, keys: others.into(), source_port: 0 },
+        ]
     })
 }
 

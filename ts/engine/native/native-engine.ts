@@ -1,6 +1,7 @@
 /** The native engine: the addon's threads behind the `Engine` interface. Nothing here runs per packet. */
 import type { AddressInfo } from 'node:net';
 
+import { familyOf } from '../../base/address.js';
 import { closedError, codeOf, LivenessError, messageOf } from '../../base/errors.js';
 import type { Binding, Delivery, NativeEngineHandle } from './binding.js';
 import type {
@@ -57,7 +58,7 @@ export class NativeEngine implements Engine {
 
   localAddr(): AddressInfo | undefined {
     const bound = this.#handle.localAddr();
-    return bound === null ? undefined : { ...bound, family: 'IPv4' };
+    return bound === null ? undefined : { ...bound, family: familyOf(bound.address) };
   }
 
   checkPaths(paths: readonly SessionPath[]): PathFault[] {

@@ -16,6 +16,7 @@ const PASSIVE = 2;
 const NO_UNINSTALL = 1;
 const ADMIN_DOWN = 2;
 const ADOPTED = 4;
+const KEEP_ON_PEER_ADMIN_DOWN = 8;
 
 /** The sessions, with the names of interfaces and the keys that their rows refer to by position; keys by the position after it. */
 export interface SessionRows {
@@ -53,7 +54,8 @@ export function sessionRows(specs: readonly SessionSpec[]): SessionRows {
 export function routeRows(routes: readonly ArmedRoute[], adopted: boolean): Uint32Array {
   const rows = new Uint32Array(routes.length * ROUTE_COLUMNS);
   let at = 0;
-  for (const { id, sessionId, generation, route, noUninstall, adminDown } of routes) {
+  for (const armed of routes) {
+    const { id, sessionId, generation, route } = armed;
     rows[at] = id;
     rows[at + 1] = sessionId;
     rows[at + 2] = generation;
@@ -64,10 +66,14 @@ export function routeRows(routes: readonly ArmedRoute[], adopted: boolean): Uint
     writeAddress(rows, at + 13, route.nextHop);
     rows[at + 17] = route.protocol;
     rows[at + 18] = route.priority;
-    rows[at + 19] = (noUninstall ? NO_UNINSTALL : 0) | (adminDown ? ADMIN_DOWN : 0) | (adopted ? ADOPTED : 0);
+    rows[at + 19] = flagsOf(armed) | (adopted ? ADOPTED : 0);
     at += ROUTE_COLUMNS;
   }
   return rows;
+}
+
+function flagsOf({ noUninstall, adminDown, keepOnPeerAdminDown }: ArmedRoute): number {
+  return (noUninstall ? NO_UNINSTALL : 0) | (adminDown ? ADMIN_DOWN : 0) | (keepOnPeerAdminDown ? KEEP_ON_PEER_ADMIN_DOWN : 0);
 }
 
 /** RFC 4291 §2.5.5.2: the third word of an IPv6 address that stands for an IPv4 address. */

@@ -4,7 +4,6 @@
 //! its own (`SessionSpec::min_ttl`).
 
 pub mod authentication;
-pub mod diagnostic;
 pub mod options;
 pub mod packet;
 pub mod poll;
@@ -13,7 +12,7 @@ pub mod specifics;
 pub mod state_table;
 
 use crate::protocol::bfd::options::BfdOptions;
-use crate::protocol::bfd::packet::{BfdBytes, BfdPacket, LONGEST};
+use crate::protocol::bfd::packet::{BfdBytes, BfdPacket};
 use crate::protocol::bfd::specifics::BfdSpecifics;
 use crate::protocol::drop_reason::DropReason;
 use crate::protocol::rules::Rules;
@@ -40,7 +39,8 @@ impl Protocol for Bfd {
     type Options = BfdOptions;
     type Specifics = BfdSpecifics;
 
-    const PACKET_LEN: usize = LONGEST;
+    /// As many as the length field can say: a packet of an unknown authentication type is told from a truncated one.
+    const PACKET_LEN: usize = u8::MAX as usize;
     /// RFC 5881 §4.
     const PORT: u16 = 3784;
     /// RFC 5881 §5.

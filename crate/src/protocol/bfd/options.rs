@@ -22,4 +22,6 @@ pub struct BfdOptions {
     /// The keys: the first signs, and packets that any of them confirms are accepted. Without keys, packets with an
     /// authentication section are dropped; with keys, those without one.
     pub keys: Arc<[Key]>,
+    /// The UDP port that packets leave from (RFC 5881 §4); 0 where the caller has no use for it.
+    pub source_port: u16,
 }

@@ -3,7 +3,7 @@
 use std::ops::Range;
 
 use crate::protocol::Header;
-use crate::protocol::bfd::diagnostic::Diagnostic;
+use crate::protocol::diagnostic::Diagnostic;
 use crate::protocol::drop_reason::DropReason;
 use crate::protocol::state::State;
 

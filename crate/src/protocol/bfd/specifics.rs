@@ -2,10 +2,10 @@
 //! authentication.
 
 use crate::protocol::bfd::authentication::Authentication;
-use crate::protocol::bfd::diagnostic::Diagnostic;
 use crate::protocol::bfd::options::{BfdOptions, Role};
 use crate::protocol::bfd::packet::{BfdBytes, BfdPacket};
 use crate::protocol::bfd::poll::Poll;
+use crate::protocol::diagnostic::{Diagnostic, Diagnostics};
 use crate::protocol::drop_reason::DropReason;
 use crate::protocol::specifics::{Sending, Specifics};
 use crate::protocol::state::{DownReason, State};
@@ -26,6 +26,7 @@ pub struct BfdSpecifics {
     owes_final: bool,
     authentication: Option<Box<Authentication>>,
     local_discr: u32,
+    source_port: u16,
 }
 
 impl BfdSpecifics {
@@ -90,6 +91,7 @@ impl Specifics<BfdPacket, BfdOptions> for BfdSpecifics {
             owes_final: false,
             authentication: Authentication::new(options.keys, local_discr).map(Box::new),
             local_discr,
+            source_port: options.source_port,
         }
     }
 
@@ -150,6 +152,14 @@ impl Specifics<BfdPacket, BfdOptions> for BfdSpecifics {
         if matches!(state, State::Init | State::Up) {
             self.poll.begin();
         }
+    }
+
+    fn source_port(&self) -> u16 {
+        self.source_port
+    }
+
+    fn diagnostics(&self) -> Option<Diagnostics> {
+        Some(Diagnostics { local: self.local_diag, remote: self.remote_diag })
     }
 
     /// RFC 5880 §6.8.7.

@@ -4,7 +4,7 @@ use std::net::Ipv4Addr;
 
 use crate::engine::stats::LocalEndpoint;
 use crate::engine::{SessionId, SessionSpec};
-use crate::protocol::state::State;
+use crate::protocol::state::{DownReason, State};
 use crate::protocol::time::Time;
 use crate::routes::armed::{AffectedRoutes, ArmedRoute};
 use crate::routes::kernel_route::{KernelRoute, Occupant};
@@ -37,6 +37,7 @@ impl<P: SimulatedProtocol> Host<P> {
             generation: 1,
             route,
             no_uninstall: kind.no_uninstall,
+            keep_on_peer_admin_down: kind.keep_on_peer_admin_down,
             admin_down: false,
             adopted: false,
         };
@@ -150,12 +151,14 @@ impl<P: SimulatedProtocol> Host<P> {
     fn check_routes(&mut self, local: Time) -> Result<(), Violation> {
         for kept in &mut self.routes {
             let Some((session, _)) = self.engine.session(kept.armed.session) else { continue };
-            let ArmedRoute { route, no_uninstall, admin_down, .. } = kept.armed;
+            let ArmedRoute { route, no_uninstall, admin_down, keep_on_peer_admin_down, .. } = kept.armed;
             let held = self.kernel.tables().holds(&route);
             let is_foreign = matches!(self.kernel.tables().occupant(&route), Occupant::Foreign(_));
             let up = session.state() == State::Up && !admin_down;
             let adopted = kept.adopted_until.is_some_and(|until| local < until);
-            let stays = no_uninstall || (self.spec.honor_peer_passive && session.peer_is_passive() && !admin_down);
+            let follows_peer = (self.spec.honor_peer_passive && session.peer_is_passive())
+                || (keep_on_peer_admin_down && session.last_down_reason() == DownReason::RemoteAdmin);
+            let stays = no_uninstall || (follows_peer && !admin_down);
             let wanted = if up {
                 held || is_foreign
             } else if adopted {

@@ -67,6 +67,15 @@ impl Diagnostic {
     }
 }
 
+/// The diagnostics of both sides of a session.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Diagnostics {
+    /// What we say.
+    pub local: Diagnostic,
+    /// What the peer said last.
+    pub remote: Diagnostic,
+}
+
 impl From<DownReason> for Diagnostic {
     fn from(reason: DownReason) -> Self {
         match reason {

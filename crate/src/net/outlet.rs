@@ -1,0 +1,61 @@
+//! What the packets of sessions leave by, as the driver's thread uses it.
+
+use crate::net::session_sockets::SessionSockets;
+use crate::net::socket_address::Family;
+use crate::net::tx_socket::{TxSocket, Wire};
+
+/// What the packets of sessions leave by: one socket for all of a family, or one for each session.
+pub trait Outlet<Bytes>: Wire<Bytes> {
+    /// Whether it sends packets of a family.
+    fn serves(&self, family: Family) -> bool;
+
+    /// The source port of a new session, which is given back by `release_port`; 0 where all sessions have one.
+    ///
+    /// # Errors
+    /// What the system says where there is none to be had.
+    fn claim_port(&mut self, family: Family) -> nix::Result<u16>;
+
+    /// Takes back the source port of a session that has ended.
+    fn release_port(&mut self, family: Family, port: u16);
+
+    /// Makes the send buffer that sessions share large enough for so many, and gives the size that is needed and the size that
+    /// the system grants.
+    fn fit_send_buffer(&mut self, sessions: usize) -> (usize, usize);
+}
+
+impl<Bytes: AsRef<[u8]>> Outlet<Bytes> for TxSocket {
+    fn serves(&self, family: Family) -> bool {
+        self.family() == family
+    }
+
+    fn claim_port(&mut self, _: Family) -> nix::Result<u16> {
+        Ok(0)
+    }
+
+    fn release_port(&mut self, _: Family, _: u16) {}
+
+    fn fit_send_buffer(&mut self, sessions: usize) -> (usize, usize) {
+        let granted = TxSocket::fit_send_buffer(self, sessions);
+        (Self::send_buffer_for(sessions), granted.unwrap_or_else(|_| Wire::<Bytes>::send_buffer(self).size))
+    }
+}
+
+impl<Bytes: AsRef<[u8]>> Outlet<Bytes> for SessionSockets {
+    fn serves(&self, family: Family) -> bool {
+        self.has_family(family)
+    }
+
+    fn claim_port(&mut self, family: Family) -> nix::Result<u16> {
+        self.claim(family)
+    }
+
+    fn release_port(&mut self, family: Family, port: u16) {
+        self.release(family, port);
+    }
+
+    /// Each session has a buffer of its own.
+    fn fit_send_buffer(&mut self, _: usize) -> (usize, usize) {
+        let size = Wire::<Bytes>::send_buffer(self).size;
+        (size, size)
+    }
+}

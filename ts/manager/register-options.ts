@@ -1,0 +1,102 @@
+/** The options of a registration. */
+import * as v from 'valibot';
+
+import { ConfigError } from '../base/errors.js';
+import { choice, duration, flag, integer, object, parsed } from '../base/fields.js';
+import { MAX_INTERVAL, outsideIssues, type SessionTimerOptions } from '../base/intervals.js';
+import type { SessionAuth } from '../protocol/bfd/options.js';
+import type { ResolvedConfig } from './config.js';
+import { foreignOptionIssues } from './protocol-options.js';
+import { type AuthOptions, parseAuth } from './session-auth.js';
+
+/** The options of a session. Those from `multihop` on are of BFD alone. */
+export interface RegisterSessionOptions extends SessionTimerOptions {
+  /**
+   * The peer's UDP port, 1 to 65 535. Default: the manager's own `port`, and with `multihop` its `multihopPort`; where that is 0,
+   * the default port of the protocol.
+   */
+  port?: number | undefined;
+  /**
+   * The peer is several hops away (RFC 5883). On the wire such a session has no interface: of one pair of addresses there is one.
+   * Not with link-local addresses. Cannot be changed in place. Default: false.
+   */
+  multihop?: boolean | undefined;
+  /**
+   * Send nothing before the peer is heard: the passive role of RFC 5880 §6.1. One end has to be active: two passive ends never
+   * meet, and no end can notice that. Default: false.
+   */
+  passive?: boolean | undefined;
+  /**
+   * Only with `multihop`: drop received packets with a lower TTL, 1 to 255. A path of up to n routers needs 255 - n. Needs the
+   * native engine. Default: any TTL.
+   */
+  minTtl?: number | undefined;
+  /** Sign packets and accept only signed ones (RFC 5880 §6.7). Other keys take effect in place. Default: no authentication. */
+  auth?: AuthOptions | undefined;
+  /** See the field of `ManagerConfig`, which is the default. */
+  onPeerAdminDown?: 'withdraw' | 'keep' | undefined;
+}
+
+/** The options of a registration of a route. */
+export interface RegisterOptions extends RegisterSessionOptions {
+  /** The peer's address, of the route's family. Default: the destination of the route, which must be a /32, or a /128 of IPv6. */
+  peerIP?: string | undefined;
+}
+
+/** Options that have been validated: the keys are copied. */
+export interface ValidatedOptions extends Omit<RegisterOptions, 'auth'> {
+  readonly auth?: SessionAuth | undefined;
+}
+
+/** The part of a configuration that options are validated against. */
+export type OptionBounds = Pick<ResolvedConfig, 'protocol' | 'minTxFloor' | 'maxTxCeil'>;
+
+const SESSION_ENTRIES = {
+  port: v.optional(integer(1, 65_535)),
+  txMin: v.optional(duration(MAX_INTERVAL)),
+  rxMin: v.optional(duration(MAX_INTERVAL)),
+  detectMult: v.optional(integer(1, 255)),
+  multihop: v.optional(flag),
+  passive: v.optional(flag),
+  minTtl: v.optional(integer(1, 255)),
+  auth: v.optional(v.unknown()),
+  onPeerAdminDown: v.optional(choice(['withdraw', 'keep'])),
+};
+const SESSION_SCHEMA = object(SESSION_ENTRIES);
+const REGISTER_SCHEMA = object({ ...SESSION_ENTRIES, peerIP: v.optional(v.unknown()) });
+
+/** The options of a registration without options. */
+export const NO_OPTIONS: ValidatedOptions = Object.freeze({});
+
+/** Accepts what it has returned. @throws ConfigError `ERR_CONFIG`, with every issue at once */
+export function validateRegisterOptions(options: RegisterOptions | ValidatedOptions | undefined, bounds: OptionBounds): ValidatedOptions {
+  // Fast path: most routes have no options, and there may be many.
+  if (options === undefined || options === NO_OPTIONS) return NO_OPTIONS;
+  return validated(REGISTER_SCHEMA, options, bounds);
+}
+
+/** @throws ConfigError `ERR_CONFIG`, with every issue at once */
+export function validateSessionOptions(options: RegisterSessionOptions | undefined, bounds: OptionBounds): ValidatedOptions {
+  return options === undefined ? NO_OPTIONS : validated(SESSION_SCHEMA, options, bounds);
+}
+
+function validated(schema: typeof SESSION_SCHEMA | typeof REGISTER_SCHEMA, options: unknown, bounds: OptionBounds): ValidatedOptions {
+  const { output, issues } = parsed(schema, options, 'options');
+  if (issues.length === 0) issues.push(...foreignOptionIssues(output, bounds.protocol), ...outsideIssues(output, bounds));
+  if (output.minTtl !== undefined && output.multihop !== true && bounds.protocol === 'bfd') issues.push(MIN_TTL_ISSUE);
+  const { auth: given, ...others } = output;
+  if (given === undefined || bounds.protocol !== 'bfd') {
+    if (issues.length > 0) throw new ConfigError(issues);
+    return others;
+  }
+  const { auth, issues: authIssues } = parseAuth(given);
+  issues.push(...authIssues);
+  if (issues.length > 0) throw new ConfigError(issues);
+  return { ...others, auth };
+}
+
+const MIN_TTL_ISSUE = {
+  path: 'minTtl',
+  message:
+    '`minTtl` is an option of sessions with `multihop`: a single hop requires a TTL of 255 (RFC 5881 §5), and `minTtl` of the configuration lowers that',
+};
