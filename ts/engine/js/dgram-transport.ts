@@ -1,6 +1,7 @@
 /** The JavaScript engine's own sockets. */
-import { type AddressInfo, isIPv6 } from 'node:net';
+import type { AddressInfo } from 'node:net';
 
+import { familyOf } from '../../base/address.js';
 import type { Header, Protocol } from '../../protocol/protocol.js';
 import type { EngineOptions, SessionId } from '../engine.js';
 import type { Path, Transmit } from './engine-core.js';
@@ -87,7 +88,7 @@ export class DgramTransport implements Transport {
 
   localAddr(): AddressInfo | undefined {
     const [address = ''] = this.#addresses.bindIPs;
-    return this.#closed ? undefined : { address, port: this.#local.port, family: isIPv6(address) ? 'IPv6' : 'IPv4' };
+    return this.#closed ? undefined : { address, port: this.#local.port, family: familyOf(address) };
   }
 
   async close(): Promise<void> {
