@@ -32,7 +32,7 @@ export function newSocket(localAddress: string, recvBufferSize: number | undefin
 export function markSocket(socket: Socket): void {
   const { address, port } = socket.address();
   try {
-    bindingIfAny()?.NativeUdp.markPackets(address, port);
+    bindingIfAny()?.NativeUdp.markPackets(splitZone(address).address, port);
   } catch {
     // The packets have the default TOS.
   }
