@@ -45,7 +45,7 @@ describeWhere('authenticated sessions with BIRD', lacking([...LAB_PROGRAMS, 'bir
     return agent.call('registerSession', peer, { auth: { type, keys } });
   };
   const session = async (): Promise<SessionSnapshot | undefined> => {
-    const [seen] = (await agent.call('sessions')) as SessionSnapshot[];
+    const [seen] = await agent.call<SessionSnapshot[]>('sessions');
     return seen;
   };
   const isUp = async (): Promise<boolean> => (await session())?.state === 'up' && bird.sessions()[0]?.state === 'up';

@@ -24,17 +24,23 @@ export class Bird implements PeerDaemon {
   readonly #lab: Lab;
   readonly #host: Host;
   readonly #folder = mkdtempSync(join(tmpdir(), 'rl-bird-'));
+  readonly #command: readonly string[];
   #child: ChildProcess | undefined;
 
-  constructor(lab: Lab, host: Host) {
+  constructor(lab: Lab, host: Host, wrapper: readonly string[] = []) {
     this.#lab = lab;
     this.#host = host;
+    this.#command = [...wrapper, 'bird'];
+  }
+
+  get pids(): number[] {
+    return [this.#child?.pid ?? 0];
   }
 
   async start(neighbours: Neighbours): Promise<void> {
     this.#write(neighbours);
     const files = ['-c', this.#file('bird.conf'), '-s', this.#file('bird.ctl'), '-P', this.#file('bird.pid')];
-    this.#child = this.#lab.spawn(this.#host, 'bird', ['-f', ...files]);
+    this.#child = this.#lab.spawn(this.#host, 'env', [...this.#command, '-f', ...files]);
     for (let round = 0; round < 100; round += 1) {
       if (this.#answers()) return;
       await new Promise((resolve) => setTimeout(resolve, 50));

@@ -25,8 +25,6 @@ const TOPOLOGIES = [
   { title: 'behind a router', paths: MULTIHOP, makeLab: routedLab },
 ] as const;
 
-type Session = SessionSnapshot & { readonly upSince?: string };
-
 for (const { name, program, make } of DAEMONS) {
   for (const { title, paths, makeLab } of TOPOLOGIES) {
     const reason = lacking([...LAB_PROGRAMS, program], { asRoot: true });
@@ -61,8 +59,8 @@ for (const { name, program, make } of DAEMONS) {
         });
         await until('every route to be installed', () => paths.every((path) => hasRoute(path)));
       };
-      const mine = async (): Promise<(path: BfdPath) => Session | undefined> => {
-        const sessions = (await agent.call('sessions')) as Session[];
+      const mine = async (): Promise<(path: BfdPath) => SessionSnapshot | undefined> => {
+        const sessions = await agent.call<SessionSnapshot[]>('sessions');
         return ({ theirs }) => sessions.find(({ peer }) => peer.peerIP === theirs);
       };
       const hasRoute = (path: BfdPath): boolean => listed(lab, path);
@@ -96,7 +94,9 @@ for (const { name, program, make } of DAEMONS) {
       it('keep Up while the timers of the agent change, which the daemon follows', async () => {
         await agreed();
         const from = agent.events.length;
-        await Promise.all(paths.map((path) => agent.register(routeOver(path), { ...optionsOf(path), txMin: 100, rxMin: 80, detectMult: 5 })));
+        await Promise.all(
+          paths.map((path) => agent.register(routeOver(path), { ...optionsOf(path), txMin: 100, rxMin: 80, detectMult: 5 })),
+        );
         await until('the daemon to follow', () => {
           const theirs = daemon.sessions();
           return paths.every((path) => of(theirs, path)?.detectTime === 500 && (name === 'FRR' || of(theirs, path)?.txInterval === 80));
@@ -136,21 +136,24 @@ for (const { name, program, make } of DAEMONS) {
       });
 
       // BIRD 2.0 ends a session without an AdminDown.
-      it.runIf(name === 'FRR')('whose daemon says AdminDown lose their routes, but for those that are to be kept, and come back', async () => {
-        const [kept, ...others] = paths as readonly [BfdPath, ...BfdPath[]];
-        await agent.register(routeOver(kept), { ...optionsOf(kept), onPeerAdminDown: 'keep' });
-        await agreed();
-        daemon.admin?.down();
-        await until('the agent to hear of it', async () => {
-          const ours = await mine();
-          return paths.every((path) => ours(path)?.state === 'down' && ours(path)?.lastDownReason === 'remote_admin');
-        });
-        await until('routes to be withdrawn', () => !others.some(hasRoute));
-        expect(hasRoute(kept), 'the route that is kept').toBe(true);
-        expect((await mine())(kept)).toMatchObject({ localDiag: 'neighbour_signalled_down' });
-        daemon.admin?.up();
-        await allUp();
-      });
+      it.runIf(name === 'FRR')(
+        'whose daemon says AdminDown lose their routes, but for those that are to be kept, and come back',
+        async () => {
+          const [kept, ...others] = paths as readonly [BfdPath, ...BfdPath[]];
+          await agent.register(routeOver(kept), { ...optionsOf(kept), onPeerAdminDown: 'keep' });
+          await agreed();
+          daemon.admin?.down();
+          await until('the agent to hear of it', async () => {
+            const ours = await mine();
+            return paths.every((path) => ours(path)?.state === 'down' && ours(path)?.lastDownReason === 'remote_admin');
+          });
+          await until('routes to be withdrawn', () => !others.some(hasRoute));
+          expect(hasRoute(kept), 'the route that is kept').toBe(true);
+          expect((await mine())(kept)).toMatchObject({ localDiag: 'neighbour_signalled_down' });
+          daemon.admin?.up();
+          await allUp();
+        },
+      );
 
       /** The Poll is over on both sides, and the agreed intervals count. */
       async function agreed(): Promise<void> {

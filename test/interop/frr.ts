@@ -33,16 +33,23 @@ export class Frr implements PeerDaemon {
   readonly #lab: Lab;
   readonly #host: Host;
   readonly #folder = mkdtempSync(join(tmpdir(), 'rl-frr-'));
+  readonly #wrapper: readonly string[];
   #paths: readonly BfdPath[] = [];
   #zebra: ChildProcess | undefined;
   #bfdd: ChildProcess | undefined;
 
-  constructor(lab: Lab, host: Host) {
+  constructor(lab: Lab, host: Host, wrapper: readonly string[] = []) {
     this.#lab = lab;
     this.#host = host;
+    this.#wrapper = wrapper;
     // The daemons give up root, and write here.
     run('chown', ['frr:frr', this.#folder]);
     chmodSync(this.#folder, 0o755);
+  }
+
+  /** Of bfdd: zebra has nothing to do with packets. */
+  get pids(): number[] {
+    return [this.#bfdd?.pid ?? 0];
   }
 
   async start(neighbours: Neighbours): Promise<void> {
@@ -108,7 +115,8 @@ export class Frr implements PeerDaemon {
 
   #spawn(name: string, args: readonly string[]): ChildProcess {
     const own = ['-u', 'frr', '-g', 'frr', '-z', this.#file('zserv.api'), '-i', this.#file(`${name}.pid`), '--vty_socket', this.#folder];
-    return this.#lab.spawn(this.#host, join(DAEMONS, name), [...own, '--log', 'file:/dev/null', ...args]);
+    const command = [...this.#wrapper, join(DAEMONS, name), ...own, '--log', 'file:/dev/null', ...args];
+    return this.#lab.spawn(this.#host, 'env', command);
   }
 
   async #exists(name: string): Promise<void> {

@@ -29,6 +29,8 @@ export interface DaemonSession {
 
 export interface PeerDaemon {
   readonly name: string;
+  /** The processes that run its sessions. */
+  readonly pids: readonly number[];
   /** Also after `kill`. */
   start(neighbours: Neighbours): Promise<void>;
   sessions(): DaemonSession[];

@@ -111,7 +111,14 @@ export class Lab {
 
   /** Packets of either protocol that a host sends get no further. */
   cut(from: Host): void {
-    const rules = ['table inet cut {', ' chain out {', '  type filter hook output priority 0;', '  udp dport { 3784, 4784, 44880 } drop;', ' }', '}'];
+    const rules = [
+      'table inet cut {',
+      ' chain out {',
+      '  type filter hook output priority 0;',
+      '  udp dport { 3784, 4784, 44880 } drop;',
+      ' }',
+      '}',
+    ];
     run('ip', ['netns', 'exec', from.name, 'nft', '-f', '-'], `${rules.join('\n')}\n`);
   }
 

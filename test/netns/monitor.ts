@@ -41,7 +41,7 @@ export class RouteMonitor {
   }
 }
 
-/** Stamps, by the kernel, of the liveness packets that arrive at a host: independent of what the agent says. */
+/** Stamps, by the kernel, of the packets of either protocol that arrive at a host: independent of what the agent says. */
 export class ArrivalMonitor {
   #last = 0;
 
@@ -53,7 +53,7 @@ export class ArrivalMonitor {
   }
 
   static async start(lab: Lab, host: Host): Promise<ArrivalMonitor> {
-    const filter = `udp dst port 44880 and dst host ${host.address}`;
+    const filter = `udp and (dst port 44880 or dst port 3784) and dst host ${host.address}`;
     const monitor = new ArrivalMonitor(lab.spawn(host, 'tcpdump', ['-q', '-i', host.iface, '-n', '-l', '-tt', '--immediate-mode', filter]));
     const deadline = Date.now() + 10_000;
     while (monitor.last === 0 && Date.now() < deadline) await new Promise((resolve) => setTimeout(resolve, 20));

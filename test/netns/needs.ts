@@ -37,6 +37,8 @@ export function describeWhere(title: string, reason: string | undefined, suite: 
 
 /** A program that is there tells its version; an empty file in its place tells nothing. */
 function isThere(program: Program): boolean {
-  const { error, status, stdout, stderr } = spawnSync(PLACES[program] ?? program, [program === 'ip' ? '-V' : '--version'], { encoding: 'utf8' });
+  const { error, status, stdout, stderr } = spawnSync(PLACES[program] ?? program, [program === 'ip' ? '-V' : '--version'], {
+    encoding: 'utf8',
+  });
   return error === undefined && status === 0 && stdout + stderr !== '';
 }

@@ -1,0 +1,57 @@
+/** A hundred sessions at 50 ms × 3 with each daemon: none goes Down while nothing happens to the link. */
+import { afterEach, expect, it } from 'vitest';
+
+import { Agent, pause } from '../netns/agent.js';
+import type { Lab } from '../netns/lab.js';
+import { describeWhere, IS_LONG, LAB_PROGRAMS, lacking } from '../netns/needs.js';
+import { Bird } from './bird.js';
+import { Frr } from './frr.js';
+import { manyLab, manyPaths } from './many.js';
+import { type PeerDaemon, TIMERS } from './peer-daemon.js';
+import { until } from './until.js';
+
+const SESSIONS = 100;
+
+/** Ten minutes nightly. */
+const HOLD_MS = IS_LONG ? 600_000 : 10_000;
+
+describeWhere('a hundred sessions at 50 ms × 3', lacking([...LAB_PROGRAMS, 'bird', 'bfdd'], { asRoot: true }), () => {
+  const undo: (() => Promise<void> | void)[] = [];
+  afterEach(async () => {
+    for (const step of undo.splice(0).reverse()) await step();
+  });
+
+  it.each([
+    ['BIRD', (lab: Lab): PeerDaemon => new Bird(lab, lab.two)],
+    ['FRR', (lab: Lab): PeerDaemon => new Frr(lab, lab.two)],
+  ] as const)(
+    'with %s stay Up on both sides',
+    async (_, make) => {
+      const lab = manyLab(SESSIONS);
+      undo.push(() => lab.close());
+      const daemon = make(lab);
+      undo.push(() => daemon.close());
+      const paths = manyPaths(SESSIONS);
+      await daemon.start({ paths, timers: TIMERS });
+      const agent = await Agent.start(lab, lab.one, { protocol: 'bfd', bindIP: '0.0.0.0' });
+      undo.push(() => agent.kill());
+      for (const { ours, theirs } of paths) {
+        await agent.call('registerSession', { iface: lab.one.iface, localIP: ours, peerIP: theirs });
+      }
+      const upThere = (): number => daemon.sessions().filter(({ state }) => state === 'up').length;
+      const upHere = async (): Promise<number> => (await agent.sessions()).filter(({ state }) => state === 'up').length;
+      await until('all sessions to be Up on both sides', async () => (await upHere()) === SESSIONS && upThere() === SESSIONS);
+      await pause(1_000);
+      const from = agent.events.length;
+      const before = await agent.stats();
+      await pause(HOLD_MS);
+      expect(agent.events.slice(from)).toEqual([]);
+      expect([await upHere(), upThere()]).toEqual([SESSIONS, SESSIONS]);
+      const sent = (stats: typeof before): number => stats.endpoints.reduce((sum, endpoint) => sum + endpoint.tx, 0);
+      const perSecond = (sent(await agent.stats()) - sent(before)) / SESSIONS / (HOLD_MS / 1_000);
+      // 50 ms, less a jitter of 25 % at most (RFC 5880 §6.8.7).
+      expect(perSecond).toBeLessThan(1_000 / 37.5 + 1);
+    },
+    HOLD_MS + 90_000,
+  );
+});
