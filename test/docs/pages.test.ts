@@ -49,7 +49,8 @@ it('the page on errors has every code of the sources, and no other', () => {
 it('the page on the configuration has every field of it', async () => {
   const { validateConfig, MemoryRoutes } = await import('../../ts/index.js');
   const config = validateConfig({ netlinker: new MemoryRoutes(), bindIP: '10.0.0.1', txMin: 50, rxMin: 50, detectMult: 3 });
-  const optional = ['udp', 'logger', 'metricsRegistry', 'clientVersion', 'minTtl', 'realtime'];
+  const ofBfd = ['multihopPort', 'onPeerAdminDown'];
+  const optional = ['udp', 'logger', 'metricsRegistry', 'clientVersion', 'minTtl', 'realtime', ...ofBfd];
   const [table = ''] = /\| field \|[\s\S]*?\n\n/.exec(page('docs/configuration.md').text) ?? [];
   const documented = table
     .split('\n')

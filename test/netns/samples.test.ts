@@ -29,6 +29,7 @@ const EXPECTED: Readonly<Record<string, Expected>> = {
     ],
     ends: 'by itself',
   },
+  'docs/configuration.md': { prints: ['down, diagnostic none'], ends: 'by itself' },
   'docs/routes.md': { prints: ['adopted 1, nobody wants 10.9.0.77/32'], ends: 'by itself' },
   'docs/metrics.md': { prints: ['metrics on port 9464'], ends: 'by SIGTERM' },
   'docs/simulation.md': {

@@ -285,3 +285,23 @@ export function errors(): void {
   expectTypeOf<protocol.UDPService>().toEqualTypeOf<api.UDPService>();
   expectTypeOf<protocol.UDPService>().toExtend<NonNullable<api.ManagerConfig['udp']>>();
 }
+
+export function bfd(transition: api.Transition): void {
+  type Diag = api.Diagnostic | `unknown(${number})`;
+  expectTypeOf<api.SessionSnapshot['localDiag']>().toEqualTypeOf<Diag | undefined>();
+  expectTypeOf<api.SessionSnapshot['remoteDiag']>().toEqualTypeOf<Diag | undefined>();
+  expectTypeOf<api.SessionSnapshot['remoteDetectMult']>().toEqualTypeOf<number | undefined>();
+  expectTypeOf<api.SessionSnapshot['remoteTxMin']>().toEqualTypeOf<number | undefined>();
+  expectTypeOf<api.SessionSnapshot['remoteRxMin']>().toEqualTypeOf<number | undefined>();
+  expectTypeOf<api.SessionSnapshot['polling']>().toEqualTypeOf<boolean | undefined>();
+  expectTypeOf<api.SessionSnapshot['authKeyId']>().toEqualTypeOf<number | undefined>();
+  expectTypeOf<api.SessionSnapshot['multihop']>().toEqualTypeOf<boolean>();
+  expectTypeOf(transition.localDiag).toEqualTypeOf<Diag | undefined>();
+  expectTypeOf(transition.remoteDiag).toEqualTypeOf<Diag | undefined>();
+  expectTypeOf<api.ManagerConfig['protocol']>().toEqualTypeOf<'liveness' | 'bfd' | undefined>();
+  expectTypeOf<api.ManagerConfig['onPeerAdminDown']>().toEqualTypeOf<'withdraw' | 'keep' | undefined>();
+  expectTypeOf<api.ResolvedConfig['protocol']>().toEqualTypeOf<'liveness' | 'bfd'>();
+  expectTypeOf<api.ResolvedConfig['multihopPort']>().toEqualTypeOf<number | undefined>();
+  // @ts-expect-error: a manager speaks one protocol.
+  api.validateConfig({ protocol: ['liveness', 'bfd'] });
+}

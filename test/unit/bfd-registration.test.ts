@@ -380,7 +380,7 @@ it('the keys of sessions are in no inspection of a manager, its snapshots or its
   engine.become('10.9.0.2', 'up');
   engine.become('10.9.0.2', 'down');
   await settle();
-  const options = { depth: Infinity, showHidden: true };
+  const options = { depth: Infinity, showHidden: true, breakLength: Infinity, compact: true };
   const bytes = [...Buffer.from(SECRET)].join(', ');
   for (const shown of [manager, manager.getSessions(), manager.getSession(PEER), manager.stats(), log.lines]) {
     const text = inspect(shown, options);

@@ -72,6 +72,7 @@ const validBfd: typeof valid = {
   backoffMax: fc.constant(undefined),
   clientVersion: fc.constant(undefined),
   honorPeerAdvertisedPassive: fc.constantFrom(undefined, false),
+  requireDiscriminator: fc.constantFrom(undefined, false),
 };
 const mixed = fc.record(
   Object.fromEntries(

@@ -117,6 +117,7 @@ describe('a configuration', () => {
   it.each([
     ['bfd', { clientVersion: '1.2.3' }, /`clientVersion` has no meaning in BFD: its packets carry no version/],
     ['bfd', { honorPeerAdvertisedPassive: true }, /`honorPeerAdvertisedPassive` has no meaning in BFD/],
+    ['bfd', { requireDiscriminator: true }, /`requireDiscriminator` has no meaning in BFD.*use `auth`/],
     ['bfd', { backoffMax: 2_000 }, /`backoffMax` has no meaning in BFD: .* once a second \(RFC 5880 §6.8.3\)/],
     ['liveness', { multihopPort: 4_784 }, /`multihopPort` has a meaning in BFD alone: set `protocol` to `bfd`/],
     ['liveness', { onPeerAdminDown: 'withdraw' }, /`onPeerAdminDown` has a meaning in BFD alone/],

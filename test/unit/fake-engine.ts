@@ -14,7 +14,7 @@ import type {
 import type { ManagerConfig } from '../../ts/index.js';
 import { MemoryRoutes } from '../../ts/index.js';
 import { type Manager, startManager } from '../../ts/manager/manager.js';
-import type { State } from '../../ts/protocol/state.js';
+import type { DownReason, State } from '../../ts/protocol/state.js';
 
 /** Of an endpoint that dropped no packet. */
 export const NOTHING_INVALID = {
@@ -46,7 +46,7 @@ export class FakeEngine implements Engine {
     realtime: true,
   };
   readonly arming: RouteArming | undefined = undefined;
-  readonly sessions = new Map<SessionId, SessionSpec & { state: State; adminDown: boolean }>();
+  readonly sessions = new Map<SessionId, SessionSpec & { state: State; reason: DownReason; adminDown: boolean }>();
   readonly calls: string[] = [];
   readonly faults: { iface?: string; localIP?: string; code: PathFault['code'] }[] = [];
   /** What the readings of all sessions have beside their states. */
@@ -78,7 +78,7 @@ export class FakeEngine implements Engine {
 
   addSessions(specs: readonly SessionSpec[]): void {
     this.calls.push(`add ${specs.length}`);
-    for (const spec of specs) this.sessions.set(spec.id, { ...copyOf(spec), state: 'down', adminDown: false });
+    for (const spec of specs) this.sessions.set(spec.id, { ...copyOf(spec), state: 'down', reason: 'none', adminDown: false });
   }
 
   updateSessions(specs: readonly SessionSpec[]): void {
@@ -173,7 +173,7 @@ export class FakeEngine implements Engine {
     this.listener.sessions([...this.sessions.values()].map((session) => this.#changed(session, to, {})));
   }
 
-  #changed(session: { id: SessionId; state: State }, to: State, changes: Partial<SessionRecord>): SessionRecord {
+  #changed(session: { id: SessionId; state: State; reason: DownReason }, to: State, changes: Partial<SessionRecord>): SessionRecord {
     const record: SessionRecord = {
       id: session.id,
       from: session.state,
@@ -191,6 +191,7 @@ export class FakeEngine implements Engine {
       ...changes,
     };
     session.state = to;
+    session.reason = record.reason;
     return record;
   }
 }

@@ -99,7 +99,7 @@ describe('the authentication of a session', () => {
 
   it('shows its keys to no inspection and in no JSON', () => {
     const { auth } = parseAuth(good);
-    const options = { depth: Infinity, showHidden: true, getters: false };
+    const options = { depth: Infinity, showHidden: true, breakLength: Infinity, compact: true };
     for (const text of [inspect({ auth }, options), JSON.stringify({ auth })]) {
       expect(text).not.toContain(SECRET);
       expect(text).not.toContain([...Buffer.from(SECRET)].join(', '));

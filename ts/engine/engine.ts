@@ -225,8 +225,9 @@ export interface EndpointStats {
   readonly queued: number;
   /** Without those that never happened. */
   readonly transitions: readonly TransitionCount[];
-  /** How often a session went Down with each diagnostic sent and received, by its number; empty in the liveness protocol. */
+  /** How often a session went Down with each diagnostic sent, by its number (RFC 5880 §4.1); empty in the liveness protocol. */
   readonly localDiagnostics: readonly number[];
+  /** As `localDiagnostics`, by the diagnostic received last. */
   readonly remoteDiagnostics: readonly number[];
   /** The time to handle one received packet. */
   readonly handleRx: HistogramStats;

@@ -14,6 +14,7 @@ import { BackendInstaller } from '../routes/backend-installer.js';
 import type { RouteInstaller, RouteOperation } from '../routes/installer.js';
 import { NetlinkRoutes } from '../routes/netlink-routes.js';
 import { checkedArray, checkedFilter, checkedPeer, checkedRefs, checkedSweep } from './arguments.js';
+import { explained } from './bind-failure.js';
 import { closeOptions, type CloseOptions, type ManagerConfig, type ResolvedConfig, validateConfig } from './config.js';
 import { toEngineOptions } from './engine-options.js';
 import type { RouteFilter } from './leftover-routes.js';
@@ -76,12 +77,12 @@ export class Manager extends SafeEmitter<ManagerEvents> implements AsyncDisposab
    *
    * @param options.signal aborted before this resolves: rejects with `signal.reason`; aborted later: closes the manager
    * @throws ConfigError `ERR_CONFIG`, with every issue at once
-   * @throws LivenessError `ERR_ENGINE_UNAVAILABLE`; `EADDRINUSE`, `EADDRNOTAVAIL`, `EACCES` where the address cannot be
-   * bound; `EPERM` where the backend is `NetlinkRoutes` and the process lacks CAP_NET_ADMIN
+   * @throws LivenessError `ERR_ENGINE_UNAVAILABLE`; `EADDRINUSE` (with the process that holds the port, if the system tells),
+   * `EADDRNOTAVAIL`, `EACCES` where the address cannot be bound; `EPERM` where the backend is `NetlinkRoutes` and the process lacks CAP_NET_ADMIN
    */
   static async start(config: ManagerConfig, options?: { signal?: AbortSignal | undefined }): Promise<Manager> {
     const { signal } = optionsOf(SIGNAL_SCHEMA, options);
-    return startManager(config, signal, startEngine);
+    return startManager(config, signal, startOnThisHost);
   }
 
   static {
@@ -144,7 +145,7 @@ export class Manager extends SafeEmitter<ManagerEvents> implements AsyncDisposab
     return this.#engine.capabilities;
   }
 
-  /** The bound address (reference name: `LocalAddr`); `undefined` once closed. */
+  /** The bound address, the first of two (reference name: `LocalAddr`); `undefined` once closed. */
   localAddr(): AddressInfo | undefined {
     return this.#engine.localAddr();
   }
@@ -157,8 +158,8 @@ export class Manager extends SafeEmitter<ManagerEvents> implements AsyncDisposab
    *
    * @param iface the interface that reaches the peer
    * @throws LivenessError `ERR_INVALID_ROUTE`, `ERR_ROUTE_CONFLICT` (slot or protocol), `ERR_CONFIG` (options),
-   * `ERR_NO_SUCH_INTERFACE`, `EADDRNOTAVAIL` (`src` is no address of this host, or is not `bindIP`), `ERR_TOO_MANY_SESSIONS`,
-   * `ERR_ROUTE_BACKEND` (passive mode), `ERR_CLOSED`
+   * `ERR_NO_SUCH_INTERFACE`, `EADDRNOTAVAIL` (`src` is no address of this host, or none of `bindIP`), `ERR_TOO_MANY_SESSIONS`,
+   * `ERR_ROUTE_BACKEND` (passive mode), `ERR_CLOSED`; the system's error if the sockets of multihop sessions cannot be opened
    */
   async registerRoute(route: Route, iface: string, options?: RegisterOptions): Promise<void> {
     this.#assertOpen();
@@ -204,12 +205,12 @@ export class Manager extends SafeEmitter<ManagerEvents> implements AsyncDisposab
    * same peer, and keeps it when they are withdrawn. Registering the same session again updates it in place.
    *
    * @throws ConfigError `ERR_CONFIG`; LivenessError `ERR_NO_SUCH_INTERFACE`, `EADDRNOTAVAIL` (`localIP` is no address of this
-   * host, or is not `bindIP`), `ERR_TOO_MANY_SESSIONS`, `ERR_CLOSED`
+   * host, or none of `bindIP`), `ERR_TOO_MANY_SESSIONS`, `ERR_CLOSED`; the system's error if the sockets of multihop sessions
+   * cannot be opened
    */
   async registerSession(peer: Peer, options?: RegisterSessionOptions): Promise<void> {
     this.#assertOpen();
-    this.#routeManager.registerSession(checkedPeer(peer), options);
-    return Promise.resolve();
+    await this.#routeManager.registerSession(checkedPeer(peer), options);
   }
 
   /**
@@ -277,7 +278,7 @@ export class Manager extends SafeEmitter<ManagerEvents> implements AsyncDisposab
   /**
    * The present state of the session with a peer, `undefined` if there is none (reference name: `GetSession`).
    *
-   * @throws ConfigError `ERR_CONFIG` unless the peer is an interface and two IPv4 addresses; LivenessError `ERR_CLOSED`
+   * @throws ConfigError `ERR_CONFIG` unless the peer is an interface and two addresses of one family; LivenessError `ERR_CLOSED`
    */
   getSession(peer: Peer): SessionSnapshot | undefined {
     this.#assertOpen();
@@ -458,6 +459,15 @@ export class Manager extends SafeEmitter<ManagerEvents> implements AsyncDisposab
     if (this.#failed !== undefined) throw new LivenessError('ERR_CLOSED', 'The engine has stopped', { cause: this.#failed });
   }
 }
+
+/** Starts an engine on this host. Where its port is taken the error says by whom. */
+const startOnThisHost: EngineFactory = async (selection, options, listener) => {
+  try {
+    return await startEngine(selection, options, listener);
+  } catch (error) {
+    throw await explained(error, options.bindIPs, options.port);
+  }
+};
 
 /** @internal `Manager.start` with another way to start an engine, and another clock. */
 export async function startManager(

@@ -14,6 +14,8 @@ const FOREIGN_FIELDS: Readonly<Record<ProtocolName, Readonly<Record<string, stri
     backoffMax: 'has no meaning in BFD: a session that is not Up sends once a second (RFC 5880 §6.8.3)',
     clientVersion: 'has no meaning in BFD: its packets carry no version',
     honorPeerAdvertisedPassive: 'has no meaning in BFD: its packets do not say that the sender is passive',
+    requireDiscriminator:
+      'has no meaning in BFD, where a Down may name no discriminator in every state (RFC 5880 §6.8.6): use `auth` against forged packets',
   },
 };
 

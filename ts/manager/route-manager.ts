@@ -8,6 +8,7 @@ import { TIMED_OUT, within } from '../base/timeout.js';
 import type { Engine } from '../engine/engine.js';
 import type { RouteInstaller } from '../routes/installer.js';
 import { BackendCalls } from './backend-calls.js';
+import { explained } from './bind-failure.js';
 import { boundAddresses } from './bound-addresses.js';
 import type { ResolvedConfig } from './config.js';
 import { LeftoverRoutes } from './leftover-routes.js';
@@ -68,7 +69,10 @@ export class RouteManager {
   async register(registrations: readonly CheckedRegistration[], pickError: (errors: RegistrationPlan['errors']) => unknown): Promise<void> {
     const { installer, config } = this.#dependencies;
     const plan = planRegistration(registrations, this.#planContext);
-    if (plan.errors.size > 0) throw toError(pickError(plan.errors) ?? new RoutesError(issuesOf(plan.errors)));
+    if (plan.errors.size > 0) {
+      const errors = await this.#explained(plan.errors);
+      throw toError(pickError(errors) ?? new RoutesError(issuesOf(errors)));
+    }
     const previous = new Map([...plan.changedSessions.keys()].map((session) => [session, session.parameters]));
     this.#commit(plan);
     if (!config.passiveMode) {
@@ -93,10 +97,19 @@ export class RouteManager {
   }
 
   /** Registers a session by itself. @throws the first fault */
-  registerSession(peer: Peer, options: RegisterSessionOptions | undefined): void {
+  async registerSession(peer: Peer, options: RegisterSessionOptions | undefined): Promise<void> {
     const plan = planSession(peer, options, this.#planContext);
-    if (plan.errors.size > 0) throw toError(plan.errors.get(0));
+    if (plan.errors.size > 0) throw toError((await this.#explained(plan.errors)).get(0));
     this.#commit(plan);
+  }
+
+  /** The errors; those of multihop sockets whose port is taken say by whom. */
+  async #explained(errors: RegistrationPlan['errors']): Promise<RegistrationPlan['errors']> {
+    const taken = [...errors.values()].find((error) => codeOf(error) === 'EADDRINUSE');
+    if (taken === undefined) return errors;
+    const { config } = this.#dependencies;
+    const known = await explained(taken, boundAddresses(config), config.multihopPort ?? 0);
+    return new Map([...errors].map(([index, error]) => [index, error === taken ? known : error]));
   }
 
   /** Ends the registration of a session by itself. The session ends if no route needs it. */

@@ -27,8 +27,9 @@ export interface Transition {
   readonly localStall: number;
   /** From the arrival of the peer's last packet to this transition, in milliseconds; only after a timeout. */
   readonly silence?: number;
-  /** The diagnostic that we send since the newest transition, and the one that the peer has sent last (RFC 5880 §4.1); only in BFD. */
+  /** Only in BFD: the diagnostic that we send since the newest transition (RFC 5880 §4.1). */
   readonly localDiag?: WireDiagnostic;
+  /** Only in BFD: the diagnostic that the peer has sent last. */
   readonly remoteDiag?: WireDiagnostic;
 }
 

@@ -48,8 +48,9 @@ export interface SessionStatus {
   readonly remoteTxMin: number | undefined;
   /** The peer's required receive interval in milliseconds; in BFD 0 asks for no periodic packets. `undefined` before the first packet. */
   readonly remoteRxMin: number | undefined;
-  /** Only in BFD: the diagnostic that we send, and the one that the peer has sent last (RFC 5880 §4.1). */
+  /** Only in BFD: the diagnostic that we send (RFC 5880 §4.1). */
   readonly localDiag: WireDiagnostic | undefined;
+  /** Only in BFD: the diagnostic of the peer's last packet; `none` before the first. */
   readonly remoteDiag: WireDiagnostic | undefined;
   /** Only in BFD: a Poll Sequence of ours waits for its Final (RFC 5880 §6.5). */
   readonly polling: boolean | undefined;

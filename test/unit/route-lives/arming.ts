@@ -15,6 +15,7 @@ interface Kept {
   placed: PlacedRoute;
   noUninstall: boolean;
   adminDown: boolean;
+  keepOnPeerAdminDown: boolean;
   leaving: boolean | undefined;
   heldUntil: number;
   told: boolean;
@@ -58,14 +59,15 @@ export class ArmingEngine extends FakeEngine {
   }
 
   #arm(armed: ArmedRoute, adopted: boolean): void {
-    const { id, sessionId, generation, noUninstall, adminDown } = armed;
+    const { id, sessionId, generation, noUninstall, adminDown, keepOnPeerAdminDown } = armed;
     const placed = this.#placedOf(armed);
     const known = this.#kept.get(id);
     const state = { leaving: undefined, heldUntil: 0, told: false, asked: false, announce: false };
-    const kept = known ?? { id, sessionId, generation, placed, noUninstall, adminDown, ...state };
+    const fields = { sessionId, generation, placed, noUninstall, adminDown, keepOnPeerAdminDown };
+    const kept = known ?? { id, ...fields, ...state };
     const isReplaced = known !== undefined && JSON.stringify(known.placed) !== JSON.stringify(placed);
     if (adopted || (isReplaced && kept.told)) kept.heldUntil = Date.now() + 3_300;
-    Object.assign(kept, { sessionId, generation, placed, noUninstall, adminDown, leaving: undefined });
+    Object.assign(kept, { ...fields, leaving: undefined });
     kept.announce ||= adopted;
     this.#kept.set(id, kept);
     setTimeout(() => this.#look(id), 3_300);
@@ -106,12 +108,14 @@ export class ArmingEngine extends FakeEngine {
 
   #act(kept: Kept): void {
     const { placed, noUninstall, adminDown, leaving } = kept;
-    const isUp = this.sessions.get(kept.sessionId)?.state === 'up';
+    const session = this.sessions.get(kept.sessionId);
+    const isUp = session?.state === 'up';
     const slot = formatSlot(placed.route);
     const held = this.#tables.at(slot);
     const isOurs = held?.route.protocol === OURS;
     const holds = this.#tables.holds(placed);
-    const isHeld = kept.heldUntil > Date.now();
+    const isPeerAdminDown = !isUp && session?.reason === 'remote_admin';
+    const isHeld = kept.heldUntil > Date.now() || (kept.keepOnPeerAdminDown && isPeerAdminDown && holds);
     const isWanted = leaving === undefined && !adminDown && isUp;
     const isUnwanted = !noUninstall && (leaving === true || (leaving === undefined && (adminDown || (!isUp && !isHeld))));
     const fails = this.#chance.upTo(99) < this.#faults.fail;

@@ -1,7 +1,7 @@
 /** One life of a manager: users who never wait, sessions that flap, a backend that misbehaves, rivals; then peace, and the check. */
 import { expect, vi } from 'vitest';
 
-import { type Manager, type PlacedRoute, type Route } from '../../../ts/index.js';
+import { type Manager, type PlacedRoute, type Route, type SessionSnapshot } from '../../../ts/index.js';
 import { formatSlot } from '../../../ts/base/route.js';
 import { startManager } from '../../../ts/manager/manager.js';
 import { CONFIG, FakeEngine } from '../fake-engine.js';
@@ -17,9 +17,19 @@ const ROUTE_TIMEOUT_MS = 1_000;
 /** Every call has been answered and every delay is over, and what failed was tried again. */
 const PEACE_MS = 200_000;
 const IFACES = ['eth0', 'eth1'];
-const SOURCES = ['10.0.0.1', '10.0.0.2'];
-const HOPS = ['10.0.0.8', '10.0.0.9'];
-const SLOTS: readonly Partial<Route>[] = [{ dst: '10.9.0.7/32' }, { dst: '10.9.0.7/32', priority: 5 }, { dst: '10.8.0.0/24' }];
+/** What routes are made of, by family. */
+const FAMILIES: readonly { sources: string[]; hops: string[]; slots: Partial<Route>[] }[] = [
+  {
+    sources: ['10.0.0.1', '10.0.0.2'],
+    hops: ['10.0.0.8', '10.0.0.9'],
+    slots: [{ dst: '10.9.0.7/32' }, { dst: '10.9.0.7/32', priority: 5 }, { dst: '10.8.0.0/24' }],
+  },
+  {
+    sources: ['2001:db8::1', 'fe80::1'],
+    hops: ['2001:db8::8', 'fe80::9'],
+    slots: [{ dst: '2001:db8:9::7/128' }, { dst: '2001:db8:9::7/128', priority: 5 }, { dst: '2001:db8:8::/64' }],
+  },
+];
 
 /** A promise that the manager gave out. */
 interface Promised {
@@ -35,6 +45,8 @@ export class Life {
   readonly #tables: Tables;
   readonly #promised: Promised[] = [];
   readonly #watches: boolean;
+  /** Installed routes stay while their peer is AdminDown. */
+  readonly #keeps: boolean;
   #engine!: FakeEngine;
   #manager!: Manager;
   #closed = false;
@@ -46,6 +58,7 @@ export class Life {
     this.#chance = new Chance(seed);
     this.#tables = new Tables(this.#chance);
     this.#watches = mode === 'armed' || this.#chance.of(2);
+    this.#keeps = mode !== 'passive' && this.#chance.of(2);
   }
 
   async live(steps: number): Promise<void> {
@@ -71,7 +84,8 @@ export class Life {
     const backend = backendOf(this.#tables, this.#faults, chance, this.#watches ? [...abilities, 'watchRoutes'] : abilities);
     const config = {
       ...CONFIG,
-      bindIP: '0.0.0.0',
+      bindIP: ['0.0.0.0', '::'],
+      ...(this.#keeps ? ({ protocol: 'bfd', onPeerAdminDown: 'keep' } as const) : {}),
       netlinker: this.#mode === 'armed' ? asKernel(backend) : backend,
       passiveMode: this.#mode === 'passive',
       routeTimeout: ROUTE_TIMEOUT_MS,
@@ -134,8 +148,9 @@ export class Life {
     const session = this.#chance.pick([undefined, ...this.#engine.sessions.values()]);
     if (session === undefined || session.adminDown || this.#closed) return;
     const to = this.#chance.pick(['up', 'up', 'down'] as const);
-    this.log.push(`${session.iface} ${session.localIP} ${session.peerIP} ${to}`);
-    this.#engine.becomeById(session.id, to);
+    const isPeerAdminDown = to === 'down' && this.#chance.of(2);
+    this.log.push(`${session.iface} ${session.localIP} ${session.peerIP} ${to}${isPeerAdminDown ? ' (remote_admin)' : ''}`);
+    this.#engine.becomeById(session.id, to, isPeerAdminDown ? { reason: 'remote_admin' } : {});
   }
 
   /** What nobody tells of is not done: nobody could put it right. */
@@ -170,6 +185,12 @@ export class Life {
       // It may stay although it is registered: it was not adopted.
       if (this.#predecessors !== undefined && this.#tables.at(slot) === this.#predecessors) continue;
       const isThere = this.#tables.holds({ route, iface: session.peer.iface });
+      if (this.#isKept(session, adminDown)) {
+        expect(isThere || this.#tables.at(slot) === undefined, `${slot} holds this route or none`).toBe(true);
+        // What a call that was given up on has done is not looked for before the session is Up again.
+        expect(!installed || isThere, `${slot} is called installed`).toBe(true);
+        continue;
+      }
       const isWanted = this.#mode === 'passive' || (session.state === 'up' && !adminDown);
       expect(isThere, `${slot} is in the table where its session is ${session.state}`).toBe(isWanted);
       expect(installed, `${slot} is called installed`).toBe(isThere);
@@ -185,6 +206,12 @@ export class Life {
     for (const endpoint of counted.endpoints) expect(endpoint.installed).toBeGreaterThanOrEqual(0);
   }
 
+  /** Whether a route stays if it is there, and stays away if it is not. The engine's discriminator is its number of the session. */
+  #isKept({ localDiscr }: SessionSnapshot, adminDown: boolean): boolean {
+    const session = this.#engine.sessions.get(localDiscr);
+    return this.#keeps && !adminDown && session?.state === 'down' && session.reason === 'remote_admin';
+  }
+
   #registered(): { route: Route; iface: string }[] {
     return this.#manager.getSessions().flatMap(({ peer, routes }) => routes.map(({ route }) => ({ route, iface: peer.iface })));
   }
@@ -196,8 +223,8 @@ export class Life {
 
   #route(): Route {
     const chance = this.#chance;
-    const slot = chance.pick(SLOTS);
-    return { table: 254, dst: '', src: chance.pick(SOURCES), nextHop: chance.pick(HOPS), protocol: OURS, ...slot };
+    const { sources, hops, slots } = chance.pick(FAMILIES);
+    return { table: 254, dst: '', src: chance.pick(sources), nextHop: chance.pick(hops), protocol: OURS, ...chance.pick(slots) };
   }
 
   #promise(what: string, promise: Promise<unknown>): void {
