@@ -66,7 +66,7 @@ export function bfdPackets(): void {
   expectTypeOf(api.diagnosticFromWire).toEqualTypeOf<(wire: number) => api.WireDiagnostic>();
   expectTypeOf(api.diagnosticToWire).toEqualTypeOf<(diagnostic: api.WireDiagnostic) => number>();
   expectTypeOf(api.RFC5880).toEqualTypeOf<api.Rules>();
-  expectTypeOf([api.BFD_PORT, api.MULTIHOP_PORT]).toEqualTypeOf<number[]>();
+  expectTypeOf([api.DEFAULT_BFD_PORT, api.DEFAULT_BFD_MULTIHOP_PORT]).toEqualTypeOf<number[]>();
   // @ts-expect-error: a packet does not change.
   packet.poll = false;
   // @ts-expect-error: the version is always 1.
