@@ -100,7 +100,18 @@ const inputs: fc.Arbitrary<Input> = fc.oneof(
   { weight: 6, arbitrary: fc.record({ after: spans, do: fc.constant('receive' as const), packet: packets, age: ages }) },
   ...commonInputs,
 );
+/** Bytes that are nearly a packet of BFD, so that every check of a packet decides about some of them. */
+const nearlyBfd = fc
+  .record({ bytes: fc.uint8Array({ minLength: 24, maxLength: 60 }), length: fc.oneof(fc.constantFrom(24, 26, 33, 48, 52), fc.nat(60)) })
+  .map(({ bytes, length }) => {
+    bytes[0] = 0x20 | ((bytes[0] ?? 0) & 0x1f);
+    bytes[3] = length;
+    // Half of them name our session.
+    if ((bytes[23] ?? 0) % 2 === 0) bytes.set([0, 0, 0, OURS], 8);
+    return Buffer.from(bytes).toString('hex');
+  });
 const bfdInputs: fc.Arbitrary<Input> = fc.oneof(
+  { weight: 4, arbitrary: fc.record({ after: spans, do: fc.constant('receive' as const), bytes: nearlyBfd }) },
   { weight: 10, arbitrary: fc.record({ after: spans, do: fc.constant('receive' as const), bfd: bfdPackets, age: ages }) },
   { weight: 1, arbitrary: fc.record({ after: spans, do: fc.constant('options' as const), options }) },
   ...commonInputs,
