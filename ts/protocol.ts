@@ -5,9 +5,9 @@ export { ConfigError, type ConfigIssue, LivenessError, type LivenessErrorCode } 
 export type { Logger } from './base/logger.js';
 export { Metrics } from './metrics/metrics.js';
 export type { CounterMetric, GaugeMetric, HistogramMetric, MetricsRegistry } from './metrics/prom-client.js';
-export { BFD_PORT, MULTIHOP_PORT } from './protocol/bfd/bfd.js';
 export { Diagnostic, diagnosticFromWire, diagnosticToWire, type WireDiagnostic } from './protocol/bfd/diagnostic.js';
 export { BfdPacket, type BfdPacketFields } from './protocol/bfd/packet.js';
+export { DEFAULT_BFD_MULTIHOP_PORT, DEFAULT_BFD_PORT } from './protocol/bfd/ports.js';
 export { RFC5880 } from './protocol/bfd/rules.js';
 export { formatClientVersion, parseClientVersion, type VersionBytes } from './protocol/client-version.js';
 export type { Due } from './protocol/deadline-queue.js';

@@ -36,6 +36,7 @@ const TESTS = {
     '1',
     'test/unit/session.test.ts',
     'test/unit/state-table.test.ts',
+    'test/unit/bfd-state-table.test.ts',
     'test/conformance/scenarios.test.ts',
   ],
 };

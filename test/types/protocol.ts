@@ -51,6 +51,28 @@ export function packets(): void {
   api.ControlPacket.unmarshal('20c00328');
 }
 
+export function bfdPackets(): void {
+  const fields = { state: 'up', detectMult: 3, localDiscr: 1, peerDiscr: 2, desiredMinTxUs: 50_000, requiredMinRxUs: 50_000 } as const;
+  const packet = new api.BfdPacket(fields);
+  new api.BfdPacket({ ...fields, diagnostic: api.Diagnostic.PathDown, poll: true, authentication: new Uint8Array(9) });
+  expectTypeOf(packet.version).toEqualTypeOf<number>();
+  expectTypeOf(packet.length).toEqualTypeOf<number>();
+  expectTypeOf(packet.state).toEqualTypeOf<api.State>();
+  expectTypeOf(packet.diagnostic).toEqualTypeOf<api.WireDiagnostic>();
+  expectTypeOf(packet.authentication).toEqualTypeOf<Uint8Array | undefined>();
+  expectTypeOf(packet.marshal()).toExtend<Uint8Array>();
+  expectTypeOf(packet.with({ poll: true })).toEqualTypeOf<api.BfdPacket>();
+  expectTypeOf<(typeof api.BfdPacket)['unmarshal']>().toEqualTypeOf<(bytes: Uint8Array) => api.BfdPacket>();
+  expectTypeOf(api.diagnosticFromWire).toEqualTypeOf<(wire: number) => api.WireDiagnostic>();
+  expectTypeOf(api.diagnosticToWire).toEqualTypeOf<(diagnostic: api.WireDiagnostic) => number>();
+  expectTypeOf(api.RFC5880).toEqualTypeOf<api.Rules>();
+  expectTypeOf([api.DEFAULT_BFD_PORT, api.DEFAULT_BFD_MULTIHOP_PORT]).toEqualTypeOf<number[]>();
+  // @ts-expect-error: a packet does not change.
+  packet.poll = false;
+  // @ts-expect-error: the version is always 1.
+  new api.BfdPacket({ ...fields, version: 1 });
+}
+
 export function sessions(): void {
   new api.Session({ peer, txMin: 300, rxMin: 300, detectMult: 3 });
   new api.Session({ peer, txMin: 300, rxMin: 300, detectMult: 3, rules: api.ROBUST, localDiscr: 7, port: 1, backoffMax: 1_000 });

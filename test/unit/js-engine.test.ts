@@ -6,6 +6,7 @@ import { afterEach, describe, expect, it } from 'vitest';
 
 import type { EngineListener, EngineOptions, SessionRecord, SessionSpec } from '../../ts/engine/engine.js';
 import { JsEngine } from '../../ts/engine/js/js-engine.js';
+import { localOf, splitZone, withZone } from '../../ts/engine/js/zones.js';
 import { ControlPacket, listenUDP, type UDPService } from '../../ts/protocol.js';
 import type { State } from '../../ts/protocol/state.js';
 import { FakeUDP } from './fake-udp.js';
@@ -64,7 +65,40 @@ function stateOf(engine: JsEngine, id: number): State | undefined {
   return engine.snapshots([id])[0]?.state;
 }
 
+describe('an address that sockets take or show', () => {
+  it('has the interface as its zone if it is link-local, and no other address has one', () => {
+    const iface = 'eth0';
+    expect(['fe80::1', 'febf::1', 'fec0::1', '2001:db8::fe80', '10.0.0.1'].map((address) => withZone(address, iface))).toEqual([
+      'fe80::1%eth0',
+      'febf::1%eth0',
+      'fec0::1',
+      '2001:db8::fe80',
+      '10.0.0.1',
+    ]);
+    expect(localOf({ iface, localIP: 'fe80::1', peerIP: 'fe80::2' })).toBe('fe80::1%eth0');
+    expect([splitZone('fe80::1%eth0'), splitZone('10.0.0.1')]).toEqual([
+      { address: 'fe80::1', zone: 'eth0' },
+      { address: '10.0.0.1', zone: undefined },
+    ]);
+  });
+});
+
 describe('the JavaScript engine with its own sockets', () => {
+  it('serves one address of IPv4 and one of IPv6 on one port', async () => {
+    const { engine: one } = await start({ bindIPs: ['127.0.0.1', '::1'] });
+    const { engine: two } = await start({ bindIPs: ['::1'] });
+    const ports = [one, two].map((engine) => engine.localAddr()?.port ?? 0);
+    const v6 = { localIP: '::1', peerIP: '::1' };
+    one.addSessions([spec(1, { ...v6, peerPort: ports[1] ?? 0 })]);
+    two.addSessions([spec(1, { ...v6, peerPort: ports[0] ?? 0 })]);
+    await until(() => stateOf(one, 1) === 'up' && stateOf(two, 1) === 'up');
+    const { engine: three } = await start({ bindIPs: ['127.0.0.2'] });
+    one.addSessions([spec(2, { peerPort: three.localAddr()?.port ?? 0 })]);
+    three.addSessions([spec(1, { localIP: '127.0.0.2', peerIP: '127.0.0.1', peerPort: ports[0] ?? 0 })]);
+    await until(() => stateOf(one, 2) === 'up' && stateOf(three, 1) === 'up');
+    expect([one.localAddr(), two.localAddr()]).toMatchObject([{ family: 'IPv4' }, { family: 'IPv6', address: '::1' }]);
+  });
+
   it('uses one port for all local addresses, even if the system chooses it', async () => {
     const { engine } = await start({ bindIPs: ['0.0.0.0'] });
     const peer = await listenUDP('127.0.0.50', 0);

@@ -5,6 +5,7 @@ import { join } from 'node:path';
 
 import { afterAll, afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 
+import type { EngineOptions } from '../../ts/engine/engine.js';
 import type { EngineChoice } from '../../ts/engine/select.js';
 import { FakeUDP, newLog } from './fake-udp.js';
 
@@ -36,6 +37,24 @@ const CANDIDATES: [string, string, RegExp][] = [
   ['lacking a module of its own', LACKING, /a-module-that-is-not-there/],
   ['cut off, which would end the process with SIGBUS', CUT_OFF, /cut off: \d+ bytes are missing/],
 ];
+
+const BFD_OPTIONS: EngineOptions = {
+  protocol: 'bfd',
+  bindIPs: ['127.0.0.1'],
+  port: 0,
+  multihopPort: 0,
+  minTxFloorUs: 10_000,
+  maxTxCeilUs: 1_000_000,
+  backoffMaxUs: 1_000_000,
+  maxSessions: 10,
+  passive: false,
+  clientVersion: undefined,
+  honorPeerAdvertisedPassive: false,
+  requireDiscriminator: false,
+  minTtl: undefined,
+  takeOver: false,
+  realtime: undefined,
+};
 
 beforeEach(() => {
   vi.resetModules();
@@ -114,6 +133,24 @@ describe('with an addon that loads', () => {
     const refused = { code: 'ERR_ENGINE_UNAVAILABLE', message: expect.stringContaining('`minTtl`') as string };
     await expect(serve('js', undefined, 255)).rejects.toMatchObject(refused);
     await expect(serve('auto', new FakeUDP(), 255)).rejects.toMatchObject(refused);
+  });
+
+  it('BFD is refused by the JavaScript engine unless its TTL check is given up with a minTtl of 1 (RFC 5881 §5)', async () => {
+    const { startEngine } = await import('../../ts/engine/select.js');
+    const start = async (minTtl: number | undefined, udp?: FakeUDP): Promise<string> => {
+      const ignore = (): void => undefined;
+      const listener = { sessions: ignore, routes: ignore, warning: ignore, fatal: ignore };
+      const engine = await startEngine({ choice: udp === undefined ? 'js' : 'auto', udp }, { ...BFD_OPTIONS, minTtl }, listener);
+      await engine.close({ adminDown: false });
+      return engine.kind;
+    };
+    const refused = { code: 'ERR_ENGINE_UNAVAILABLE', message: expect.stringContaining('`minTtl: 1`') as string };
+    for (const minTtl of [undefined, 2, 255]) {
+      await expect(start(minTtl)).rejects.toMatchObject(refused);
+      await expect(start(minTtl, new FakeUDP())).rejects.toMatchObject(refused);
+    }
+    expect(await start(1)).toBe('js');
+    expect(await start(1, new FakeUDP())).toBe('js');
   });
 
   it('a transport of the user with the native engine is refused, also if the environment asks for it', async () => {

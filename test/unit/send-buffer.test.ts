@@ -45,6 +45,18 @@ describe('the share of the send buffer for Down sessions', () => {
     expect(taken(60, 100)).toBe(32);
   });
 
+  it('finds the socket of an IPv6 address, also of a link-local one', () => {
+    const line = (words: string, used: string): string => `  101: ${words}:AF50 0:0000 07 ${used}:00000000 00:00000000 0 0 0 2 2 0 0`;
+    const isLittle = endianness() === 'LE';
+    const text = [
+      line(isLittle ? 'B80D0120000000000000000001000000' : '20010DB8000000000000000000000001', '00000400'),
+      line(isLittle ? '000080FE000000000000000002000000' : 'FE800000000000000000000000000002', '00000800'),
+    ].join('\n');
+    expect([usedBy(text, '2001:db8::1', 44_880), usedBy(text, 'fe80::2%eth0', 44_880), usedBy(text, '::1', 44_880)]).toEqual([
+      1_024, 2_048, 0,
+    ]);
+  });
+
   it('is unlimited on a system without a list of sockets', () => {
     let now = 0;
     const share = new SendBufferShare(() => '');

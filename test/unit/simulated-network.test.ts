@@ -1,6 +1,14 @@
 import { describe, expect, it } from 'vitest';
 
-import { type Manager, type ManagerConfig, MemoryRoutes, NetlinkRoutes, type Route, type Transition } from '../../ts/index.js';
+import {
+  type Manager,
+  type ManagerConfig,
+  MemoryRoutes,
+  type RegisterSessionOptions,
+  NetlinkRoutes,
+  type Route,
+  type Transition,
+} from '../../ts/index.js';
 import { SimulatedNetwork, type SimulatedNetworkOptions } from '../../ts/sim.js';
 import { FakeUDP, newLog } from './fake-udp.js';
 
@@ -183,6 +191,40 @@ it('a backend that never answers fails after `routeTimeout` of simulated time', 
   );
   await network.run(61 * SECOND);
   expect(await outcome).toMatchObject({ error: { code: 'ERR_ROUTE_BACKEND' }, at: 60_000 });
+});
+
+describe('two managers that speak BFD on a simulated network', () => {
+  const start = async (
+    network: SimulatedNetwork,
+    bindIP: string,
+    peerIP: string,
+    options: RegisterSessionOptions = {},
+  ): Promise<Manager> => {
+    const config = { netlinker: new MemoryRoutes(), bindIP, txMin: 50, rxMin: 50, detectMult: 3, protocol: 'bfd' } as const;
+    const manager = await network.startManager(config);
+    await manager.registerSession({ iface: 'eth0', localIP: bindIP, peerIP }, options);
+    return manager;
+  };
+
+  it.each<[string, string, string, RegisterSessionOptions]>([
+    ['over IPv4', ONE, TWO, {}],
+    ['over IPv6', '2001:db8::1', '2001:db8::2', {}],
+    ['over several hops', ONE, TWO, { multihop: true }],
+    ['with a key', ONE, TWO, { auth: { type: 'meticulous-sha1', keys: [{ id: 1, key: 'sesame' }] } }],
+  ])('come Up %s, and go Down when the link is cut', async (_, left, right, options) => {
+    const network = new SimulatedNetwork({ delay: 5 });
+    const managers = [await start(network, left, right, options), await start(network, right, left, options)];
+    await network.run(5 * SECOND);
+    const session = { state: 'up', detectTime: 150, localDiag: 'none', remoteDiag: 'none', polling: false };
+    expect(managers.map((manager) => manager.getSessions()[0])).toMatchObject([session, session]);
+    network.cut(right, left);
+    await network.run(SECOND);
+    expect(managers[0]?.getSessions()).toMatchObject([{ state: 'down', localDiag: 'detection_time_expired' }]);
+    expect(managers[1]?.getSessions()).toMatchObject([{ state: 'down', localDiag: 'neighbour_signalled_down' }]);
+    network.heal(right, left);
+    await network.run(5 * SECOND);
+    expect(managers[0]?.getSessions()).toMatchObject([{ state: 'up' }]);
+  });
 });
 
 describe('a simulated network refuses', () => {

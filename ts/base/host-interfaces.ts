@@ -1,7 +1,9 @@
 /** The interfaces and addresses of this host. */
 import { existsSync, readFileSync } from 'node:fs';
+import { isIPv6 } from 'node:net';
 import { networkInterfaces } from 'node:os';
 
+import { addressWords, canonicalIPv6 } from './address.js';
 import { isInterfaceName } from './route.js';
 
 /** The interfaces and addresses of a host. */
@@ -37,12 +39,26 @@ export function isLocalAddress(address: string): boolean {
   return isLoopback(address) || interfaceOf(address) !== '' || isInLocalTable(address);
 }
 
-/** Asks Linux's local table: Node does not list addresses of interfaces without carrier, or in the first second with carrier. */
+/** Asks Linux: Node does not list addresses of interfaces without carrier, or in the first second with carrier. */
 function isInLocalTable(address: string): boolean {
+  if (isIPv6(address)) return isInListOfIPv6(address);
   const table = '/proc/net/fib_trie';
   if (!existsSync(table)) return false;
   const lines = readFileSync(table, 'utf8').split('\n');
   return lines.some((line, index) => line.endsWith(`-- ${address}`) && lines[index + 1]?.trim() === '/32 host LOCAL');
+}
+
+/** Each line of the list begins with an address, in 32 hexadecimal digits. */
+function isInListOfIPv6(address: string): boolean {
+  const list = '/proc/net/if_inet6';
+  const canonical = canonicalIPv6(address);
+  if (canonical === undefined || !existsSync(list)) return false;
+  const digits = addressWords(canonical)
+    .map((word) => word.toString(16).padStart(8, '0'))
+    .join('');
+  return readFileSync(list, 'utf8')
+    .split('\n')
+    .some((line) => line.startsWith(`${digits} `));
 }
 
 function isLoopback(address: string): boolean {

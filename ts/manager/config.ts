@@ -8,7 +8,7 @@ import { type Logger, loggerField } from '../base/logger.js';
 import { DEFAULT_METRICS_PREFIX, prefixField, registryField } from '../metrics/metrics.js';
 import type { MetricsRegistry } from '../metrics/prom-client.js';
 import { BACKEND_METHODS, type RouteReaderWriter } from '../routes/reader-writer.js';
-import { BFD_PORT, MULTIHOP_PORT } from '../protocol/bfd/bfd.js';
+import { DEFAULT_BFD_MULTIHOP_PORT, DEFAULT_BFD_PORT } from '../protocol/bfd/ports.js';
 import { parseClientVersion } from '../protocol/client-version.js';
 import { DEFAULT_LIVENESS_PORT } from '../protocol/liveness.js';
 import type { UDPService } from '../protocol/udp-service.js';
@@ -146,7 +146,7 @@ const DEFAULTS = {
 /** The defaults that are of one protocol. */
 const PROTOCOL_DEFAULTS = {
   liveness: { port: DEFAULT_LIVENESS_PORT },
-  bfd: { port: BFD_PORT, multihopPort: MULTIHOP_PORT, onPeerAdminDown: 'withdraw' },
+  bfd: { port: DEFAULT_BFD_PORT, multihopPort: DEFAULT_BFD_MULTIHOP_PORT, onPeerAdminDown: 'withdraw' },
 } as const;
 
 const UDP_METHODS = ['readFrom', 'writeTo', 'setReadDeadline', 'localAddr', 'close'] as const;

@@ -1,7 +1,7 @@
 /** The parameters of a session, on which everything that is registered for it has to agree. */
 import { toMicros } from '../base/clock.js';
 import type { BfdSessionOptions } from '../protocol/bfd/options.js';
-import { BFD_PORT, MULTIHOP_PORT } from '../protocol/bfd/bfd.js';
+import { DEFAULT_BFD_MULTIHOP_PORT, DEFAULT_BFD_PORT } from '../protocol/bfd/ports.js';
 import { DEFAULT_LIVENESS_PORT } from '../protocol/liveness.js';
 import type { SessionTimers } from '../protocol/session-core.js';
 import type { ResolvedConfig } from './config.js';
@@ -78,5 +78,5 @@ function parametersOf(options: ValidatedOptions, config: ResolvedConfig): Sessio
 /** The port of a peer that listens where we do. */
 function portOf({ protocol, port, multihopPort }: ResolvedConfig, multihop: boolean): number {
   if (protocol === 'liveness') return port || DEFAULT_LIVENESS_PORT;
-  return multihop ? multihopPort || MULTIHOP_PORT : port || BFD_PORT;
+  return multihop ? multihopPort || DEFAULT_BFD_MULTIHOP_PORT : port || DEFAULT_BFD_PORT;
 }

@@ -1,6 +1,7 @@
 /** A host of a simulated network: its address, its time, and what its engine sends and receives with. */
 import type { AddressInfo } from 'node:net';
 
+import { familyOf } from '../base/address.js';
 import { LivenessError } from '../base/errors.js';
 import type { Environment, Timer } from '../base/environment.js';
 import type { Host } from '../base/host-interfaces.js';
@@ -149,7 +150,7 @@ export class SimulatedTransport implements Transport {
   }
 
   localAddr(): AddressInfo | undefined {
-    return this.#port === undefined ? undefined : { address: this.host.address, family: 'IPv4', port: this.#port };
+    return this.#port === undefined ? undefined : { address: this.host.address, family: familyOf(this.host.address), port: this.#port };
   }
 
   close(): Promise<void> {

@@ -2,7 +2,7 @@
 import * as v from 'valibot';
 
 import { ConfigError, expected, LivenessError } from '../base/errors.js';
-import { isUnicast } from '../base/address.js';
+import { canonicalAddress, unicastAddress } from '../base/address.js';
 import { duration, field, integer, object, optionsOf } from '../base/fields.js';
 import type { EngineFactory } from '../engine/select.js';
 import { JsEngine } from '../engine/js/js-engine.js';
@@ -73,11 +73,12 @@ export class SimulatedNetwork {
    */
   async startManager(config: ManagerConfig): Promise<Manager> {
     const { bindIP, netlinker, udp } = validateConfig(config);
-    if (typeof bindIP !== 'string' || !isUnicast(bindIP)) throw refused('bindIP', 'the address of a host', bindIP);
+    const address = typeof bindIP === 'string' ? unicastAddress(bindIP) : undefined;
+    if (address === undefined) throw refused('bindIP', 'the address of a host', bindIP);
     if (netlinker instanceof NetlinkRoutes)
       throw refused('netlinker', 'a backend without a kernel, such as `new MemoryRoutes()`', netlinker);
     if (udp !== undefined) throw refused('udp', 'left out: the network is simulated', udp);
-    const host = this.#host(bindIP);
+    const host = this.#host(address);
     const manager = await startManager({ ...config, engine: 'js' }, undefined, this.#engineOn(host), host);
     // Only `run` moves time, so that nothing has to keep the process alive.
     return manager.unref();
@@ -117,7 +118,7 @@ export class SimulatedNetwork {
   /** Stops the host with an address for so many milliseconds: its timers and packets wait. @throws ConfigError `ERR_CONFIG` */
   stall(address: string, duration: number): void {
     optionsOf(RUN_SCHEMA, { duration });
-    const host = this.#hosts.get(address);
+    const host = this.#hosts.get(typeof address === 'string' ? (canonicalAddress(address) ?? '') : '');
     if (host === undefined) throw refused('address', 'the address of a host', address);
     host.stall(duration);
   }
@@ -170,9 +171,13 @@ export class SimulatedNetwork {
 }
 
 function linkOf(from: string, to: string): string {
-  if (!isUnicast(from)) throw refused('from', 'the address of a host', from);
-  if (!isUnicast(to)) throw refused('to', 'the address of a host', to);
-  return `${from} ${to}`;
+  return `${hostAddress('from', from)} ${hostAddress('to', to)}`;
+}
+
+function hostAddress(path: string, given: string): string {
+  const address = typeof given === 'string' ? unicastAddress(given) : undefined;
+  if (address === undefined) throw refused(path, 'the address of a host', given);
+  return address;
 }
 
 function refused(path: string, what: string, got: unknown): ConfigError {

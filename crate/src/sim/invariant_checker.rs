@@ -30,13 +30,17 @@ struct Seen {
     last_tx: Option<Time>,
     /// The least transmit interval that held at any time since the last transmit.
     least_interval_us: u64,
+    /// The transmit interval when the session was looked at last.
+    noted_interval_us: u64,
 }
 
 impl InvariantChecker {
     /// A session was added. It counts as AdminDown until its first event, which reports Down.
     pub fn added<P: Protocol>(&mut self, engine: &Engine<P>, id: SessionId, path: Path) {
         let least_interval_us = engine.session(id).map_or(0, |(session, _)| session.tx_interval_us());
-        self.sessions.insert(id, Seen { path, state: State::AdminDown, last_tx: None, least_interval_us });
+        let noted_interval_us = least_interval_us;
+        self.sessions
+            .insert(id, Seen { path, state: State::AdminDown, last_tx: None, least_interval_us, noted_interval_us });
         self.by_path.insert(path, id);
         self.in_and_out[State::AdminDown as usize] += 1;
     }
@@ -57,7 +61,8 @@ impl InvariantChecker {
     /// A session received a packet or got other timers.
     pub fn touched<P: Protocol>(&mut self, engine: &Engine<P>, id: SessionId) {
         if let (Some(seen), Some((session, _))) = (self.sessions.get_mut(&id), engine.session(id)) {
-            seen.least_interval_us = seen.least_interval_us.min(session.tx_interval_us());
+            seen.noted_interval_us = session.tx_interval_us();
+            seen.least_interval_us = seen.least_interval_us.min(seen.noted_interval_us);
         }
     }
 
@@ -100,7 +105,9 @@ impl InvariantChecker {
             ));
         }
         seen.last_tx = Some(now);
-        seen.least_interval_us = interval_us;
+        // The session may have changed its state since it scheduled the next packet.
+        seen.least_interval_us = interval_us.min(seen.noted_interval_us);
+        seen.noted_interval_us = interval_us;
         Ok(())
     }
 

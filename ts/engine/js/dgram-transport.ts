@@ -1,6 +1,7 @@
 /** The JavaScript engine's own sockets. */
-import { type AddressInfo, isIPv6 } from 'node:net';
+import type { AddressInfo } from 'node:net';
 
+import { familyOf } from '../../base/address.js';
 import type { Header, Protocol } from '../../protocol/protocol.js';
 import type { EngineOptions, SessionId } from '../engine.js';
 import type { Path, Transmit } from './engine-core.js';
@@ -32,8 +33,8 @@ export class DgramTransport implements Transport {
     this.#protocol = protocol;
     this.#addresses = addresses;
     this.#listener = listener;
-    this.#local = new LocalSockets(protocol, addresses.port, listener);
-    this.#sources = protocol.hasSourcePorts ? new SourceSockets(protocol, listener) : undefined;
+    this.#local = new LocalSockets(protocol.ttl, addresses.port, listener);
+    this.#sources = protocol.hasSourcePorts ? new SourceSockets(protocol.ttl, listener) : undefined;
   }
 
   /** @throws LivenessError the system's error if an address cannot be bound */
@@ -51,7 +52,7 @@ export class DgramTransport implements Transport {
 
   openMultihop(): void {
     if (this.#closed || this.#multihop !== undefined) return;
-    this.#multihop = new LocalSockets(this.#protocol, this.#addresses.multihopPort, this.#listener, NO_INTERFACE);
+    this.#multihop = new LocalSockets(this.#protocol.ttl, this.#addresses.multihopPort, this.#listener, NO_INTERFACE);
     for (const address of this.#bound) this.#multihop.keep(address);
   }
 
@@ -87,7 +88,7 @@ export class DgramTransport implements Transport {
 
   localAddr(): AddressInfo | undefined {
     const [address = ''] = this.#addresses.bindIPs;
-    return this.#closed ? undefined : { address, port: this.#local.port, family: isIPv6(address) ? 'IPv6' : 'IPv4' };
+    return this.#closed ? undefined : { address, port: this.#local.port, family: familyOf(address) };
   }
 
   async close(): Promise<void> {

@@ -6,7 +6,7 @@ import { monotonicNow, toMicros } from '../../base/clock.js';
 import { codeOf, LivenessError, messageOf } from '../../base/errors.js';
 import type { Path, Transmit } from './engine-core.js';
 import { SendBufferShare, sendBufferToAskFor } from './send-buffer.js';
-import { type Marks, markSocket, newSocket } from './sockets.js';
+import { markSocket, newSocket } from './sockets.js';
 import type { TransportListener } from './transport.js';
 import { localOf, splitZone, withZone } from './zones.js';
 
@@ -15,7 +15,7 @@ const RECEIVE_BUFFER = 4 << 20;
 
 /** The first bound socket determines the port. */
 export class LocalSockets {
-  readonly #marks: Marks;
+  readonly #ttl: number;
   readonly #listener: TransportListener;
   /** The interface that every received packet is told with; `undefined` if packets of all interfaces are told apart. */
   readonly #iface: string | undefined;
@@ -35,8 +35,8 @@ export class LocalSockets {
   #closed = false;
 
   /** @param iface empty for sockets of multihop sessions */
-  constructor(marks: Marks, port: number, listener: TransportListener, iface?: string) {
-    this.#marks = marks;
+  constructor(ttl: number, port: number, listener: TransportListener, iface?: string) {
+    this.#ttl = ttl;
     this.#port = port;
     this.#listener = listener;
     this.#iface = iface;
@@ -170,7 +170,8 @@ export class LocalSockets {
       isBound = true;
       this.#unbound.delete(socket);
       // Packets that waited for the binding leave after this.
-      markSocket(socket, this.#marks);
+      socket.setTTL(this.#ttl);
+      markSocket(socket);
       this.#askForSendBuffer(socket);
       this.#port = socket.address().port;
     });

@@ -1,13 +1,9 @@
-/** What every socket of the JavaScript engine has: its family, its TTL and its TOS byte. */
+/** What every socket of the JavaScript engine has: its family and its TOS byte. */
 import { createSocket, type Socket } from 'node:dgram';
 import { isIPv6 } from 'node:net';
 
-import type { Header, Protocol } from '../../protocol/protocol.js';
 import { bindingIfAny } from '../native/load.js';
 import { splitZone } from './zones.js';
-
-/** The part of a protocol that sockets need. */
-export type Marks = Pick<Protocol<Header>, 'ttl'>;
 
 /**
  * A socket that is not bound yet. Addresses are numeric, so that a packet that is sent through a bound socket need not wait for a
@@ -22,8 +18,6 @@ export function newSocket(localAddress: string, recvBufferSize: number | undefin
   };
   const socket = createSocket({
     type: isV6 ? 'udp6' : 'udp4',
-    // A socket of IPv6 must not take the port of one of IPv4.
-    ipv6Only: isV6,
     lookup,
     ...(recvBufferSize === undefined ? {} : { recvBufferSize }),
   });
@@ -34,13 +28,11 @@ export function newSocket(localAddress: string, recvBufferSize: number | undefin
   return socket;
 }
 
-/** Sets the TTL of a bound socket, and its TOS byte. Node cannot set the latter; the addon can, if it loads. */
-export function markSocket(socket: Socket, { ttl }: Marks): void {
-  // Of a socket of IPv6, the hop limit.
-  socket.setTTL(ttl);
+/** Sets the TOS byte of a bound socket. Node cannot; the addon can, if it loads. It looks at all open files of the process. */
+export function markSocket(socket: Socket): void {
   const { address, port } = socket.address();
   try {
-    bindingIfAny()?.NativeUdp.markPackets(address, port);
+    bindingIfAny()?.NativeUdp.markPackets(splitZone(address).address, port);
   } catch {
     // The packets have the default TOS.
   }

@@ -7,15 +7,19 @@ import type { Socket } from 'node:dgram';
 import { codeOf } from '../../base/errors.js';
 import type { SessionId } from '../engine.js';
 import type { Path, Transmit } from './engine-core.js';
-import { type Marks, markSocket, newSocket } from './sockets.js';
+import { markSocket, newSocket } from './sockets.js';
 import type { TransportListener } from './transport.js';
 import { localOf, withZone } from './zones.js';
 
 const FIRST_PORT = 49_152;
 const LAST_PORT = 65_535;
 
+/** Up to so many sockets the TOS byte is set before the first packet leaves; it takes a tenth of a millisecond then. */
+const FEW_SOCKETS = 100;
+
 /** The sending side of one session. */
 class Source {
+  readonly session: SessionId;
   readonly path: Path;
   port: number;
   /** `undefined` if the address could not be bound, or the socket broke. */
@@ -24,27 +28,30 @@ class Source {
   /** Packets that wait for the socket to be bound. */
   waiting: Transmit[] = [];
 
-  constructor(path: Path, port: number) {
+  constructor(session: SessionId, path: Path, port: number) {
+    this.session = session;
     this.path = path;
     this.port = port;
   }
 }
 
 export class SourceSockets {
-  readonly #marks: Marks;
+  readonly #ttl: number;
   readonly #listener: TransportListener;
   readonly #sources = new Map<SessionId, Source>();
+  /** Sources whose TOS byte is not set yet. */
+  readonly #unmarked: Source[] = [];
   #nextPort = LAST_PORT;
   #closed = false;
 
-  constructor(marks: Marks, listener: TransportListener) {
-    this.#marks = marks;
+  constructor(ttl: number, listener: TransportListener) {
+    this.#ttl = ttl;
     this.#listener = listener;
   }
 
   open(session: SessionId, path: Path): void {
     if (this.#closed || this.#sources.has(session)) return;
-    const source = new Source(path, this.#takePort());
+    const source = new Source(session, path, this.#takePort());
     this.#sources.set(session, source);
     this.#bind(source);
   }
@@ -91,11 +98,29 @@ export class SourceSockets {
       }
     });
     socket.on('listening', () => {
-      markSocket(socket, this.#marks);
+      socket.setTTL(this.#ttl);
       source.isBound = true;
+      this.#mark(source);
       for (const transmit of source.waiting.splice(0)) this.#pass(source, transmit);
     });
     socket.bind({ address, port: source.port, exclusive: true });
+  }
+
+  /** Setting the TOS byte of one socket takes longer the more there are: of many, one in a round of the event loop. */
+  #mark(source: Source): void {
+    if (this.#sources.size <= FEW_SOCKETS && source.socket !== undefined) {
+      markSocket(source.socket);
+      return;
+    }
+    this.#unmarked.push(source);
+    if (this.#unmarked.length === 1) setImmediate(() => this.#markNext());
+  }
+
+  #markNext(): void {
+    const source = this.#unmarked[0];
+    if (source?.isBound === true && source.socket !== undefined && this.#sources.has(source.session)) markSocket(source.socket);
+    this.#unmarked.shift();
+    if (this.#unmarked.length > 0) setImmediate(() => this.#markNext());
   }
 
   /** The packets that wait are failed writes; the next packet tries again. */

@@ -1,11 +1,10 @@
 /** Zones of IPv6 addresses: a link-local address means nothing without its interface (RFC 4007). */
+import { isLinkLocal } from '../../base/address.js';
 import type { Path } from './engine-core.js';
-
-const LINK_LOCAL = /^fe[89ab]/i;
 
 /** An address as sockets take it: a link-local one with the interface as its zone, `fe80::1%eth0`. */
 export function withZone(address: string, iface: string): string {
-  return iface !== '' && LINK_LOCAL.test(address) ? `${address}%${iface}` : address;
+  return iface !== '' && isLinkLocal(address) ? `${address}%${iface}` : address;
 }
 
 /** The local address of a path as sockets take it. */

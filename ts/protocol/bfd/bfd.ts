@@ -1,19 +1,14 @@
 /**
  * BFD: the protocol of RFC 5880, in asynchronous mode, without Echo; single hop (RFC 5881) and multihop (RFC 5883). A multihop
- * session has no interface in its path, and its packets go to `MULTIHOP_PORT`.
+ * session has no interface in its path, and its packets go to a port of their own.
  */
 import { NO_VERSION } from '../client-version.js';
 import { between } from '../jitter.js';
 import type { Protocol, SenderDetails } from '../protocol.js';
 import { BfdPacket, decodeBfd } from './packet.js';
+import { DEFAULT_BFD_PORT } from './ports.js';
 import { BfdSpecifics } from './specifics.js';
 import { receiveBfd } from './state-table.js';
-
-/** The UDP port of single-hop sessions (RFC 5881 §4). */
-export const BFD_PORT = 3784;
-
-/** The UDP port of multihop sessions (RFC 5883 §5). */
-export const MULTIHOP_PORT = 4784;
 
 /** The shortest transmit interval while a session is not Up, in microseconds (RFC 5880 §6.8.3). */
 const SLOW_US = 1_000_000;
@@ -23,7 +18,7 @@ const NO_DETAILS: SenderDetails = Object.freeze({ passive: false, clientVersion:
 
 export const BFD: Protocol<BfdPacket, BfdSpecifics> = Object.freeze<Protocol<BfdPacket, BfdSpecifics>>({
   name: 'bfd',
-  port: BFD_PORT,
+  port: DEFAULT_BFD_PORT,
   // RFC 5881 §5.
   ttl: 255,
   // CS6, network control.
