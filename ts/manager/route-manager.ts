@@ -1,7 +1,7 @@
 /** Registers and withdraws routes, and starts, changes and ends their sessions. */
 import { familyOf } from '../base/address.js';
 import { closedError, codeOf, LivenessError, messageOf, RoutesError, toError } from '../base/errors.js';
-import type { Environment } from '../base/environment.js';
+import { type Environment, SYSTEM } from '../base/environment.js';
 import type { Logger } from '../base/logger.js';
 import { formatRoute, parseInterface, parseRoute, type Peer, type Route } from '../base/route.js';
 import { TIMED_OUT, within } from '../base/timeout.js';
@@ -106,8 +106,9 @@ export class RouteManager {
   /** The errors; those of multihop sockets whose port is taken say by whom. */
   async #explained(errors: RegistrationPlan['errors']): Promise<RegistrationPlan['errors']> {
     const taken = [...errors.values()].find((error) => codeOf(error) === 'EADDRINUSE');
-    if (taken === undefined) return errors;
-    const { config } = this.#dependencies;
+    const { config, environment } = this.#dependencies;
+    // A simulated host has ports of its own, which no process of this host holds.
+    if (taken === undefined || environment !== SYSTEM) return errors;
     const known = await explained(taken, boundAddresses(config), config.multihopPort ?? 0);
     return new Map([...errors].map(([index, error]) => [index, error === taken ? known : error]));
   }
