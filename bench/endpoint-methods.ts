@@ -1,5 +1,5 @@
 /** What the measured program obeys: the border between `endpoint-program.ts` and `endpoint.ts`. */
-import type { ManagerConfig } from '../ts/index.js';
+import type { ManagerConfig, Peer } from '../ts/index.js';
 import type { Side } from './grid.js';
 
 export interface Histogrammed {
@@ -72,6 +72,8 @@ export interface EndpointMethods {
   /** How long it took, in milliseconds: until the call was answered, and until each session had sent. */
   register(what: Registering): Promise<{ accepted: number; sent: number }>;
   withdraw(what: Registering): Promise<number>;
+  /** Registers sessions without routes. */
+  watch(peers: readonly Peer[]): Promise<void>;
   sample(): Sample;
   block(milliseconds: number): void;
   collectGarbage(): void;

@@ -95,6 +95,9 @@ const methods: EndpointMethods = {
     await manager.withdrawRoutes(registrations(what));
     return monotonicNow() - began;
   },
+  async watch(peers) {
+    for (const peer of peers) await manager.registerSession(peer);
+  },
   sample: () => sample(),
   /** Spins: no timer, no event, no promise gets its turn. */
   block(milliseconds) {

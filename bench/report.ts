@@ -8,6 +8,7 @@ import { BENCH, RESULTS, ROOT } from './places.js';
 import { costPlot, simulatedPlot } from './plot.js';
 import { type Kept, load } from './results.js';
 import { type CostRow, isFloor } from './sections/cost.js';
+import type { DaemonRow } from './sections/daemons.js';
 import type { DetectionRow } from './sections/detection.js';
 import type { HoldRow } from './sections/endurance.js';
 import type { GettersRow } from './sections/getters.js';
@@ -66,6 +67,7 @@ function costTable(rows: readonly CostRow[] = []): string {
 }
 
 function moreTables(results: Readonly<Record<string, Kept>>): string {
+  const daemons = dataOf<DaemonRow[]>(results, 'daemons') ?? [];
   const detection = dataOf<DetectionRow[]>(results, 'detection') ?? [];
   const endurance = dataOf<HoldRow[]>(results, 'endurance') ?? [];
   const simulated = dataOf<SimulatedRow[]>(results, 'simulated') ?? [];
@@ -101,6 +103,16 @@ function moreTables(results: Readonly<Record<string, Kept>>): string {
         show(p50, 3),
         show(p99, 3),
         show(max, 3),
+      ]),
+    ),
+    table(
+      ['BFD, 1000 sessions × 50 ms', 'µs/pair of the first', 'µs/pair of the second', 'pairs/s', 'not Up'],
+      daemons.map(({ first, second, layout, microsPerPair, pairsPerSecond, lost }) => [
+        `${first} and ${second}, ${layout === 'hub' ? 'the second has one address' : 'an address for each session'}`,
+        show(microsPerPair.first, 1),
+        show(microsPerPair.second, 1),
+        pairsPerSecond.median.toFixed(0),
+        String(lost),
       ]),
     ),
     table(

@@ -1,6 +1,7 @@
 /** Everything that is measured, in the order in which it is. */
 import type { Context } from './context.js';
 import { type Load, measureCost } from './sections/cost.js';
+import { measureDaemons } from './sections/daemons.js';
 import { measureDetection, measureMass, measureWithdrawal } from './sections/detection.js';
 import { measureEndurance } from './sections/endurance.js';
 import { measureGetters } from './sections/getters.js';
@@ -33,5 +34,6 @@ export const SECTIONS: readonly Section[] = [
   { name: 'withdrawal', needsHosts: true, measure: measureWithdrawal },
   { name: 'mass', needsHosts: true, measure: measureMass },
   { name: 'endurance', needsHosts: true, measure: measureEndurance },
+  { name: 'daemons', needsHosts: true, isLong: true, measure: measureDaemons },
   { name: 'memory', needsHosts: true, isLong: true, measure: measureMemory },
 ];

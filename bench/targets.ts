@@ -2,6 +2,7 @@
 import { type Figure, show } from './figures.js';
 import type { Kept } from './results.js';
 import type { CostRow, Subject } from './sections/cost.js';
+import type { DaemonRow, Speaker } from './sections/daemons.js';
 import type { DetectionRow, MassRow, WithdrawalRow } from './sections/detection.js';
 import type { HoldRow } from './sections/endurance.js';
 import type { GettersRow } from './sections/getters.js';
@@ -25,6 +26,7 @@ export function targets(results: Readonly<Record<string, Kept>>): Target[] {
     ...withdrawalTargets(dataOf<WithdrawalRow[]>(results, 'withdrawal')),
     ...massTargets(dataOf<MassRow>(results, 'mass')),
     ...getterTargets(dataOf<GettersRow[]>(results, 'getters')),
+    ...daemonTargets(dataOf<DaemonRow[]>(results, 'daemons')),
     ...growthTargets(results),
   ];
   return all.map((target) => ({ ...target, isHeadline: HEADLINES.some((headline) => headline.test(target.what)) }));
@@ -38,6 +40,7 @@ const HEADLINES = [
   /until the route is gone/,
   /10 000 routes withdrawn/,
   /Resident memory per session/,
+  /ours ÷ BIRD/,
 ];
 
 // The files are ours: what a section keeps is what it measured.
@@ -123,6 +126,24 @@ function getterTargets(rows: GettersRow[] = []): Target[] {
     },
     atMost(`\`stats()\`, ${sessions} sessions`, stats, 1_000, ' µs', 0),
   ]);
+}
+
+function daemonTargets(rows: DaemonRow[] = []): Target[] {
+  const facingUs = (speaker: Speaker): DaemonRow | undefined =>
+    rows.find(({ first, second, layout }) => first === 'ours' && second === speaker && layout === 'hub');
+  const [ours, bird] = [facingUs('ours'), facingUs('BIRD')];
+  if (ours === undefined || bird === undefined) return [];
+  // Either has one local address, which is BIRD's best case.
+  const [we, they] = [ours.microsPerPair.second, bird.microsPerPair.second];
+  const quotient = we.median / they.median;
+  return [
+    {
+      what: 'BFD, CPU per packet pair, ours ÷ BIRD, 1000 × 50 ms',
+      promised: '≤ 0.60',
+      measured: `${quotient.toFixed(2)} (${show(we, 1)} µs ÷ ${show(they, 1)} µs)`,
+      met: quotient <= 0.6,
+    },
+  ];
 }
 
 function growthTargets(results: Readonly<Record<string, Kept>>): Target[] {

@@ -1,34 +1,37 @@
-/**
- * Many sessions between two hosts on one link. Each has another address of the first host, and all the one address of the
- * second: BIRD and FRR know a peer by its address, and BIRD opens a socket for each address of its own.
- */
+/** Many sessions between two hosts on one link. BIRD knows a peer by its address, and opens a socket for each address of its own. */
 import { run } from '../netns/command.js';
 import { type Host, Lab } from '../netns/lab.js';
 import type { BfdPath } from './paths.js';
 
-const HUB = '10.210.0.1';
+/** Each session has another address of the first host; of the second, all have the same one (`hub`), or each another (`pairs`). */
+export type Layout = 'hub' | 'pairs';
 
-/** The addresses of the first host. */
-function addresses(sessions: number): string[] {
-  return Array.from({ length: sessions }, (_, index) => `10.210.${1 + Math.floor(index / 200)}.${(index % 200) + 1}`);
+function addresses(side: 1 | 2, count: number): string[] {
+  return Array.from({ length: count }, (_, index) => `10.210.${side * 100 + Math.floor(index / 200)}.${(index % 200) + 1}`);
+}
+
+function sides(sessions: number, layout: Layout): [string[], string[]] {
+  return [addresses(1, sessions), addresses(2, layout === 'hub' ? 1 : sessions)];
 }
 
 /** Two hosts with addresses for so many sessions. */
-export function manyLab(sessions: number): Lab {
+export function manyLab(sessions: number, layout: Layout = 'hub'): Lab {
   const lab = new Lab();
-  addAddresses(lab.one, addresses(sessions));
-  addAddresses(lab.two, [HUB]);
+  const [first, second] = sides(sessions, layout);
+  addAddresses(lab.one, first);
+  addAddresses(lab.two, second);
   // More than some thousand neighbours overflow the kernel's table, but for permanent ones.
-  const [first, second] = [linkAddress(lab.one), linkAddress(lab.two)];
-  addNeighbours(lab.one, [HUB], second);
-  addNeighbours(lab.two, addresses(sessions), first);
+  addNeighbours(lab.one, second, linkAddress(lab.two));
+  addNeighbours(lab.two, first, linkAddress(lab.one));
   return lab;
 }
 
 /** The paths as the first host has them: ours are its addresses. */
-export function manyPaths(sessions: number): BfdPath[] {
-  return addresses(sessions).map((ours, index) => {
-    return { title: ours, multihop: false, ours, theirs: HUB, service: `10.211.${index >> 8}.${index & 255}/32` };
+export function manyPaths(sessions: number, layout: Layout = 'hub'): BfdPath[] {
+  const [first, second] = sides(sessions, layout);
+  return first.map((ours, index) => {
+    const theirs = second[index % second.length] ?? '';
+    return { title: ours, multihop: false, ours, theirs, service: `10.211.${index >> 8}.${index & 255}/32` };
   });
 }
 
