@@ -1,6 +1,10 @@
 /** How soon a route is gone after a cut, back after a heal, and back after a restart: between two hosts, by the kernel's word. */
 import { afterEach, beforeEach, expect, it } from 'vitest';
 
+import { Bird } from '../test/interop/bird.js';
+import { Frr } from '../test/interop/frr.js';
+import { type BfdPath, SINGLE_HOP } from '../test/interop/paths.js';
+import type { PeerDaemon } from '../test/interop/peer-daemon.js';
 import { Agent, isAdd, pause, registerService, startPair } from '../test/netns/agent.js';
 import { run } from '../test/netns/command.js';
 import { Lab } from '../test/netns/lab.js';
@@ -141,4 +145,38 @@ it('restarts of either side', async () => {
   }
   expect(Math.max(...took)).toBeLessThan(DETECT_MS + 3_000);
   show('both Up and installed after kill and restart, either side in turn', took);
+});
+
+it.each([
+  ['FRR', (): PeerDaemon => new Frr(lab, lab.two)],
+  ['BIRD', (): PeerDaemon => new Bird(lab, lab.two)],
+] as const)('withdrawal after a cut, from the last packet of %s', async (name, make) => {
+  const path = SINGLE_HOP[0] as BfdPath;
+  const daemon = make();
+  try {
+    await daemon.start({ paths: [path], timers: { tx: 50, rx: 50, multiplier: 3 } });
+    const agent = await Agent.start(lab, lab.one, { protocol: 'bfd' });
+    await agent.register({ table: 254, dst: path.service, src: path.ours, nextHop: path.theirs, protocol: 186 }, { peerIP: path.theirs });
+    await agent.event(isAdd);
+    const arrivals = await ArrivalMonitor.start(lab, lab.one);
+    const routes = new RouteMonitor(lab, lab.one);
+    const silences: number[] = [];
+    for (let round = 0; round < ROUNDS; round += 1) {
+      // Long enough for the Final, after which the agreed intervals count.
+      await pause(2_500 + round * 7);
+      const mark = agent.events.length;
+      const cutAt = Date.now();
+      lab.cutBoth();
+      const gone = await routes.notice('delete', path.service.replace('/32', ''), cutAt);
+      // tcpdump prints a little later than the kernel stamps.
+      await pause(100);
+      silences.push(gone.at - arrivals.last);
+      lab.healBoth();
+      await agent.event(isAdd, mark);
+    }
+    const median = show(`route gone, from the last arrival of ${name}, at 50 ms × 3`, silences);
+    expect(Math.abs(median - DETECT_MS)).toBeLessThan(20);
+  } finally {
+    await daemon.close();
+  }
 });
