@@ -39,6 +39,14 @@ pub struct SessionConfig {
     pub bfd: BfdOptions,
 }
 
+impl SessionConfig {
+    /// The least TTL, as the engine takes it: the packets of a multihop session may have crossed any number of routers unless
+    /// the configuration says otherwise (RFC 5883 §5).
+    pub(super) fn least_ttl(&self) -> Option<u8> {
+        if self.multihop { Some(self.min_ttl.unwrap_or(0)) } else { self.min_ttl }
+    }
+}
+
 /// What the thread is asked to do.
 #[derive(Debug)]
 pub enum Command {

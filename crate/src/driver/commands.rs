@@ -38,7 +38,11 @@ impl<P: Driven> Driver<P> {
                 Command::UpdateSessions(configs) => {
                     for config in configs {
                         self.engine.update_session(now, config.id, config.timers, config.peer_port);
+                        self.engine.update_min_ttl(config.id, config.least_ttl());
                         self.engine.update_options(now, config.id, P::options(config.bfd, 0));
+                    }
+                    if self.socket_filter.is_attached() {
+                        self.attach_filter();
                     }
                 }
                 Command::RemoveSessions(ids) => {
@@ -85,15 +89,15 @@ impl<P: Driven> Driver<P> {
     }
 
     pub(super) fn add_session(&mut self, now: Time, config: SessionConfig) {
-        let SessionConfig { id, interface, local, peer, peer_port, timers, multihop, min_ttl, bfd } = config;
+        let min_ttl = config.least_ttl();
+        let SessionConfig { id, interface, local, peer, peer_port, timers, multihop, bfd, .. } = config;
         let family = Family::of(peer);
         let source_port = match self.claim_port(family) {
             Ok(port) => port,
             Err(errno) => return self.refuse_session(&interface, local, peer, errno.desc()),
         };
-        // RFC 5883 §4: a multihop session has no interface; its packets may have crossed any number of routers.
+        // RFC 5883 §4: a multihop session has no interface.
         let link = self.links.intern(&interface);
-        let min_ttl = if multihop { Some(min_ttl.unwrap_or(0)) } else { min_ttl };
         let path = Path { link: if multihop { LinkId::OTHER } else { link }, local, peer };
         let spec = SessionSpec { id, path, peer_port, timers, min_ttl };
         let result = loop {
@@ -304,6 +308,28 @@ mod tests {
         driver.turn().unwrap();
         assert_eq!(driver.engine.session(SessionId(1)).unwrap().0.state(), State::Init);
         assert_eq!(driver.engine.stats().iter().map(|(_, counters)| counters.unknown_peer).sum::<u64>(), 1);
+    }
+
+    #[test]
+    fn another_least_ttl_of_a_multihop_session_counts_from_its_next_packet() {
+        let mut driver = bfd_driver(vec![LOCALHOST.into()]);
+        driver.open_multihop().unwrap();
+        let to = driver.receivers[1].socket.local_addr().unwrap();
+        let peer = peer();
+        let multihop = SessionConfig { multihop: true, ..config(peer.local_addr().unwrap().port(), "lo") };
+        driver.add_session(clock::now(), multihop.clone());
+        driver.turn().unwrap();
+        let mut bytes = [0; 64];
+        let length = peer.recv(&mut bytes).unwrap();
+        let answer = reply(&BfdPacket::unmarshal(&bytes[..length]).unwrap(), State::Down, false).marshal();
+        for (min_ttl, state) in [(Some(200), State::Down), (Some(100), State::Init)] {
+            driver.commands.put(Command::UpdateSessions(vec![SessionConfig { min_ttl, ..multihop.clone() }]));
+            driver.run_commands();
+            peer.set_ttl(150).unwrap();
+            peer.send_to(&answer, to).unwrap();
+            driver.turn().unwrap();
+            assert_eq!(driver.engine.session(SessionId(1)).unwrap().0.state(), state, "{min_ttl:?}");
+        }
     }
 
     #[test]

@@ -171,6 +171,13 @@ impl<P: Protocol> Engine<P> {
         true
     }
 
+    /// Gives a session another least TTL, as in `SessionSpec`; false where there is none of that id.
+    pub fn update_min_ttl(&mut self, id: SessionId, min_ttl: Option<u8>) -> bool {
+        let Some(index) = self.sessions.of_id(id) else { return false };
+        self.sessions.get_mut(index).min_ttl = min_ttl.unwrap_or(self.policy.min_ttl);
+        true
+    }
+
     /// Gives a session other options of its protocol; false where there is none of that id.
     pub fn update_options(&mut self, now: Time, id: SessionId, options: P::Options) -> bool {
         let Some(index) = self.sessions.of_id(id) else { return false };
