@@ -9,9 +9,13 @@ import { expect, it } from 'vitest';
 
 import * as blocks from '../../ts/protocol.js';
 import * as main from '../../ts/index.js';
+import { samplesOf } from './pages.js';
 
 const ROOT = fileURLToPath(new URL('../../', import.meta.url));
 const PAGE = readFileSync(join(ROOT, 'docs/building-blocks.md'), 'utf8');
+
+/** The agent, and the packets of BFD. */
+const PROGRAMS = samplesOf({ path: 'docs/building-blocks.md', text: PAGE });
 
 it('names only what there is', () => {
   const rows = PAGE.split('\n').filter((line) => line.startsWith('| `'));
@@ -30,7 +34,7 @@ it('names only what there is', () => {
 });
 
 it('has a liveness agent of building blocks, under 80 lines, whose sessions come Up and go Down', async () => {
-  const program = /```js\n([\s\S]*?)```/.exec(PAGE)?.[1] ?? '';
+  const [program = ''] = PROGRAMS;
   expect(program.split('\n').length).toBeLessThan(80);
   // Inside of the package, so that it finds it by its name.
   const folder = mkdtempSync(join(ROOT, 'test', 'process', 'agent-'));
@@ -49,6 +53,27 @@ it('has a liveness agent of building blocks, under 80 lines, whose sessions come
     await expect.poll(() => heard.one, { timeout: 15_000 }).toContain('127.0.8.2 is down (timeout)');
     one.kill('SIGTERM');
     expect(await once(one, 'exit')).toEqual([0, null]);
+  } finally {
+    rmSync(folder, { recursive: true, force: true });
+  }
+});
+
+it('has a program that reads and writes packets of BFD, of names that there are', async () => {
+  const names = [...PAGE.matchAll(/^\| block (.*?) \|/gm)].flatMap((match) =>
+    [...(match[1] ?? '').matchAll(/`(\w+)`/g)].map(([, name = '']) => name),
+  );
+  expect(names.length).toBeGreaterThan(5);
+  expect(names.filter((name) => !(name in blocks))).toEqual([]);
+  const [, program = ''] = PROGRAMS;
+  const folder = mkdtempSync(join(ROOT, 'test', 'process', 'packets-'));
+  try {
+    const file = join(folder, 'packets.mjs');
+    writeFileSync(file, program);
+    const child = spawn(process.execPath, [file], { stdio: ['ignore', 'pipe', 'inherit'] });
+    let output = '';
+    child.stdout.on('data', (chunk: Buffer) => (output += chunk.toString()));
+    expect(await once(child, 'close')).toEqual([0, null]);
+    expect(output).toBe('down, detection_time_expired, every 50 ms\n24 bytes; timed out: true\n');
   } finally {
     rmSync(folder, { recursive: true, force: true });
   }

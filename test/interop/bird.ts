@@ -38,7 +38,12 @@ export class Bird implements PeerDaemon {
   }
 
   async start(neighbours: Neighbours): Promise<void> {
-    this.#write(neighbours);
+    await this.startWith(this.#textOf(neighbours));
+  }
+
+  /** Starts it with the text of a configuration. */
+  async startWith(text: string): Promise<void> {
+    writeFileSync(this.#file('bird.conf'), text);
     const files = ['-c', this.#file('bird.conf'), '-s', this.#file('bird.ctl'), '-P', this.#file('bird.pid')];
     this.#child = this.#lab.spawn(this.#host, 'env', [...this.#command, '-f', ...files]);
     for (let round = 0; round < 100; round += 1) {
@@ -58,7 +63,7 @@ export class Bird implements PeerDaemon {
   }
 
   change(neighbours: Neighbours): Promise<void> {
-    this.#write(neighbours);
+    writeFileSync(this.#file('bird.conf'), this.#textOf(neighbours));
     this.#ask('configure');
     return Promise.resolve();
   }
@@ -76,7 +81,7 @@ export class Bird implements PeerDaemon {
     rmSync(this.#folder, { recursive: true, force: true });
   }
 
-  #write({ paths, timers, auth }: Neighbours): void {
+  #textOf({ paths, timers, auth }: Neighbours): string {
     const { iface } = this.#host;
     const options = [...timersOf(timers)];
     if (auth !== undefined) {
@@ -96,7 +101,7 @@ export class Bird implements PeerDaemon {
       ...paths.map(neighbour),
       '}',
     ];
-    writeFileSync(this.#file('bird.conf'), `${text.join('\n')}\n`);
+    return `${text.join('\n')}\n`;
   }
 
   #answers(): boolean {

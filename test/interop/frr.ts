@@ -55,7 +55,12 @@ export class Frr implements PeerDaemon {
   async start(neighbours: Neighbours): Promise<void> {
     if (neighbours.auth !== undefined) throw new Error('FRR 8.4 has no authentication');
     this.#paths = neighbours.paths;
-    writeFileSync(this.#file('bfdd.conf'), `bfd\n${neighbours.paths.map((path) => this.#peer(path, neighbours)).join('')}exit\n`);
+    await this.startWith(`bfd\n${neighbours.paths.map((path) => this.#peer(path, neighbours)).join('')}exit\n`);
+  }
+
+  /** Starts it with the text of a configuration. */
+  async startWith(text: string): Promise<void> {
+    writeFileSync(this.#file('bfdd.conf'), text);
     writeFileSync(this.#file('zebra.conf'), 'hostname peer\n');
     if (this.#zebra === undefined) {
       this.#zebra = this.#spawn('zebra', ['-f', this.#file('zebra.conf')]);

@@ -29,8 +29,8 @@ export const MULTIHOP: readonly BfdPath[] = [
 ];
 
 /** Two hosts with a link that has addresses of all kinds. */
-export function linkedLab(): Lab {
-  const lab = new Lab();
+export function linkedLab(ifaces?: readonly [string, string]): Lab {
+  const lab = new Lab(ifaces && { ifaces });
   lab.addIPv6();
   for (const [host, address] of [
     [lab.one, 'fe80::1/64'],
@@ -42,8 +42,8 @@ export function linkedLab(): Lab {
 }
 
 /** Two hosts with a router between them. */
-export function routedLab(): Lab {
-  const lab = new Lab({ relayed: true });
+export function routedLab(ifaces?: readonly [string, string]): Lab {
+  const lab = new Lab({ relayed: true, ...(ifaces && { ifaces }) });
   const router = lab.middle ?? '';
   for (const [host, iface, index] of [
     [lab.one, 'm1', 0],

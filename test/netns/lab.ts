@@ -47,13 +47,16 @@ export class Lab {
   readonly middle: string | undefined;
   readonly #cleanup: (() => void)[] = [];
 
-  /** @param relayed no link joins the hosts: each has one to a namespace between them, where a relay has to run */
-  constructor({ relayed = false }: { relayed?: boolean } = {}) {
+  /**
+   * @param relayed no link joins the hosts: each has one to a namespace between them, where a relay has to run
+   * @param ifaces the names of the interfaces of both hosts
+   */
+  constructor({ relayed = false, ifaces = ['v1', 'v2'] }: { relayed?: boolean; ifaces?: readonly [string, string] } = {}) {
     sweep();
     count += 1;
-    const host = (number: number): Host => ({
+    const host = (number: 1 | 2): Host => ({
       name: `${PREFIX}${process.pid}-${count}-${number}`,
-      iface: `v${number}`,
+      iface: ifaces[number - 1] ?? '',
       address: `10.201.0.${number}`,
       addressIPv6: `2001:db8:201::${number}`,
       service: `10.9.0.${number}`,

@@ -10,12 +10,18 @@ import { Agent, serviceRoute } from './agent.js';
 import { describeLab, Lab } from './lab.js';
 
 interface Expected {
+  /** The peer also speaks BFD. */
+  readonly hasBfdPeer?: boolean;
   readonly prints: readonly string[];
   readonly ends: 'by itself' | 'by SIGTERM';
 }
 
 const EXPECTED: Readonly<Record<string, Expected>> = {
-  'README.md': { prints: ['-> up (none)', 'add 10.9.0.2/32: done'], ends: 'by SIGTERM' },
+  'README.md': {
+    hasBfdPeer: true,
+    prints: ['-> up (none)', 'add 10.9.0.2/32: done', 'BFD with 10.201.0.2 is up, its diagnostic is none'],
+    ends: 'by SIGTERM',
+  },
   'docs/guide.md': {
     prints: [
       'native engine on port 44880',
@@ -38,8 +44,8 @@ const EXPECTED: Readonly<Record<string, Expected>> = {
   },
 };
 
-/** Has a test of its own, `test/docs/building-blocks.test.ts`. */
-const ELSEWHERE = ['docs/building-blocks.md'];
+/** They have tests of their own: `test/docs/building-blocks.test.ts`, `test/interop/recipes.test.ts`. */
+const ELSEWHERE = ['docs/building-blocks.md', 'docs/bfd.md'];
 
 it('every page with samples has its test', () => {
   const withSamples = pages().filter((it) => samplesOf(it).length > 0);
@@ -61,9 +67,10 @@ describeLab('on a host with a peer,', [], () => {
     rmSync(folder, { recursive: true, force: true });
   });
 
-  it.each(Object.entries(EXPECTED))('the samples of %s do what the page says', async (path, { prints, ends }) => {
+  it.each(Object.entries(EXPECTED))('the samples of %s do what the page says', async (path, { hasBfdPeer = false, prints, ends }) => {
     const peer = await Agent.start(lab, lab.two);
     await peer.register(serviceRoute(lab, lab.two), { peerIP: lab.one.address });
+    if (hasBfdPeer) await startBfdPeer(lab);
     if (path === 'docs/routes.md') leaveRoutes(lab);
     const file = join(folder, 'program.mjs');
     writeFileSync(file, samplesOf(page(path)).join('\n').replaceAll('eth1', lab.one.iface));
@@ -77,6 +84,11 @@ describeLab('on a host with a peer,', [], () => {
     expect(output).not.toMatch(/error|warning/i);
   });
 });
+
+async function startBfdPeer(lab: Lab): Promise<void> {
+  const peer = await Agent.start(lab, lab.two, { protocol: 'bfd' });
+  await peer.call('registerSession', { iface: lab.two.iface, localIP: lab.two.address, peerIP: lab.one.address });
+}
 
 /** What a predecessor has left: a route that is registered again, and one that is not. */
 function leaveRoutes(lab: Lab): void {
