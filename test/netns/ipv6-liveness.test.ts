@@ -139,4 +139,21 @@ describeLab('a manager with sessions of both families', ['nft'], () => {
     await Promise.all(agents.map((agent, index) => each(WAYS, (way) => agent.event(ofWay(isAdd, way), marks[index]))));
     for (const { host } of agents) expect(installed(host)).toEqual(dsts(WAYS));
   });
+
+  it.each(['liveness', 'bfd'])(
+    'brings link-local sessions of the JavaScript engine back on an interface that was removed and made again: %s',
+    async (protocol) => {
+      const config = { bindIP: '::', engine: 'js', protocol, ...(protocol === 'bfd' ? { minTtl: 1 } : {}) };
+      const agents = await Promise.all([lab.one, lab.two].map((host) => Agent.start(lab, host, config)));
+      for (const agent of agents) await register(agent, LINK_LOCAL);
+      await Promise.all(agents.map((agent) => agent.event(isAdd)));
+      const marks = agents.map((agent) => agent.events.length);
+      lab.removeLink();
+      await Promise.all(agents.map((agent, index) => agent.state('down', marks[index])));
+      lab.makeLink();
+      lab.addLinkLocal();
+      await Promise.all(agents.map((agent, index) => agent.event(isAdd, marks[index])));
+      for (const { host } of agents) expect(installed(host)).toEqual([LINK_LOCAL.dst]);
+    },
+  );
 });
