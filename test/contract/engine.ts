@@ -1,8 +1,8 @@
 /** What two hosts have to do for each other, whichever engines they run: real sockets, real kernel routes. */
 import { afterEach, beforeEach, expect, it } from 'vitest';
 
-import { Agent, isAdd, isDelete, pause, registerService, serviceRoute, startPair as startPairOn } from '../netns/agent.js';
-import { describeLab, type Host, Lab } from '../netns/lab.js';
+import { Agent, type AgentEvent, isAdd, isDelete, pause, registerService, serviceRoute, startPair as startPairOn } from '../netns/agent.js';
+import { type Addressing, describeLab, type Host, Lab } from '../netns/lab.js';
 import { run } from '../netns/command.js';
 import { ArrivalMonitor, RouteMonitor } from '../netns/monitor.js';
 
@@ -12,12 +12,23 @@ export type EngineKind = 'native' | 'js';
 const WITHDRAWAL_SLACK_MS = 250;
 const DETECT_MS = 150;
 
-export function engineContract(engineOne: EngineKind, engineTwo: EngineKind): void {
-  describeLab(`two hosts, ${engineOne} and ${engineTwo}`, ['nft', 'tcpdump'], () => {
+/** What the hosts speak, and by which addresses. Default: the liveness protocol over IPv4. */
+export interface ContractOptions {
+  readonly protocol?: 'liveness' | 'bfd';
+  readonly addressing?: Addressing;
+}
+
+export function engineContract(engineOne: EngineKind, engineTwo: EngineKind, options: ContractOptions = {}): void {
+  const { protocol = 'liveness', addressing = 'IPv4' } = options;
+  const isLiveness = protocol === 'liveness';
+  const port = isLiveness ? 44_880 : 3_784;
+  const title = `two hosts, ${engineOne} and ${engineTwo}, ${isLiveness ? '' : 'with BFD '}over ${addressing}`;
+
+  describeLab(title, ['nft', 'tcpdump'], () => {
     let lab: Lab;
 
     beforeEach(() => {
-      lab = new Lab();
+      lab = new Lab({ addressing });
     });
 
     afterEach(() => {
@@ -25,11 +36,17 @@ export function engineContract(engineOne: EngineKind, engineTwo: EngineKind): vo
     });
 
     const engineOf = (host: Host): EngineKind => (host === lab.one ? engineOne : engineTwo);
+    /** A manager that speaks IPv6 takes no link-local address to bind. Node tells no packet's TTL. */
+    const configOf = (host: Host): Record<string, unknown> => ({
+      ...{ engine: engineOf(host), protocol },
+      ...(addressing === 'link-local' ? { bindIP: '::' } : {}),
+      ...(!isLiveness && engineOf(host) === 'js' ? { minTtl: 1 } : {}),
+    });
     const start = (host: Host, config: Record<string, unknown> = {}): Promise<Agent> =>
-      Agent.start(lab, host, { engine: engineOf(host), ...config });
+      Agent.start(lab, host, { ...configOf(host), ...config });
     const startBoth = (): Promise<Agent[]> => Promise.all([lab.one, lab.two].map((host) => start(host)));
     const startPair = (config: Record<string, unknown> = {}): Promise<[Agent, Agent]> =>
-      startPairOn(lab, (host) => ({ engine: engineOf(host), ...config }));
+      startPairOn(lab, (host) => ({ ...configOf(host), ...config }));
 
     it('install their routes within a second of registration', async () => {
       const agents = await startBoth();
@@ -62,9 +79,9 @@ export function engineContract(engineOne: EngineKind, engineTwo: EngineKind): vo
     it('send with the TOS of network control and TTL 255', async () => {
       await startPair();
       for (const from of [lab.one, lab.two]) {
-        const args = ['-c', '5', '-v', '-n', '-i', from.iface, `udp dst port 44880 and src host ${from.address}`];
+        const args = ['-c', '5', '-v', '-n', '-i', from.iface, `udp dst port ${port} and src host ${from.address}`];
         const seen = run('ip', ['netns', 'exec', from.name, 'tcpdump', ...args]);
-        expect(seen.match(/tos 0xc0, ttl 255/g), engineOf(from)).toHaveLength(5);
+        expect(seen.match(addressing === 'IPv4' ? /tos 0xc0, ttl 255/g : /class 0xc0, .*hlim 255/g), engineOf(from)).toHaveLength(5);
       }
     });
 
@@ -151,18 +168,21 @@ export function engineContract(engineOne: EngineKind, engineTwo: EngineKind): vo
       expect(lab.routes(lab.one)).toEqual([]);
     });
 
-    it('keep the route of a passive peer with honorPeerAdvertisedPassive', async () => {
-      const active = await start(lab.one, { honorPeerAdvertisedPassive: true });
-      const passive = await start(lab.two, { passiveMode: true, clientVersion: '1.2.3-dev' });
-      await registerService(lab, active);
-      await registerService(lab, passive);
-      await active.event(isAdd);
-      lab.cutBoth();
-      await active.state('down', 2);
-      await pause(200);
-      expect(lab.has(lab.one, lab.two.service)).toBe(true);
-      expect(await active.sessions()).toMatchObject([{ peerMode: 'passive', peerVersion: '1.2.3-dev', routes: [{ installed: true }] }]);
-    });
+    // No packet of BFD says that its sender is passive.
+    if (isLiveness) {
+      it('keep the route of a passive peer with honorPeerAdvertisedPassive', async () => {
+        const active = await start(lab.one, { honorPeerAdvertisedPassive: true });
+        const passive = await start(lab.two, { passiveMode: true, clientVersion: '1.2.3-dev' });
+        await registerService(lab, active);
+        await registerService(lab, passive);
+        await active.event(isAdd);
+        lab.cutBoth();
+        await active.state('down', 2);
+        await pause(200);
+        expect(lab.has(lab.one, lab.two.service)).toBe(true);
+        expect(await active.sessions()).toMatchObject([{ peerMode: 'passive', peerVersion: '1.2.3-dev', routes: [{ installed: true }] }]);
+      });
+    }
 
     it('withdraw: when the call returns, the route and its session are gone', async () => {
       const [one, two] = await startPair();
@@ -186,8 +206,10 @@ export function engineContract(engineOne: EngineKind, engineTwo: EngineKind): vo
 
       const mark = one.events.length;
       lab.cutBoth();
-      for (const fits of [100, 254]) await one.event((event) => isDelete(event) && event.route?.table === fits, mark);
-      await one.event((event) => isDelete(event) && event.route?.priority === 50, mark);
+      for (const moved of [elsewhere, behind, serviceRoute(lab, lab.one)]) {
+        const fits = ({ route }: AgentEvent): boolean => route?.table === moved.table && route.priority === moved.priority;
+        await one.event((event) => isDelete(event) && fits(event), mark);
+      }
       expect([...lab.routes(lab.one), ...lab.routes(lab.one, '100')]).toEqual([]);
       lab.healBoth();
       await one.event((event) => isAdd(event) && event.route?.priority === 50, mark);
@@ -200,7 +222,7 @@ export function engineContract(engineOne: EngineKind, engineTwo: EngineKind): vo
     });
 
     const occupy = (host: Host): void => {
-      lab.route(host, 'add', `${lab.other(host).service}/32`, 'via', lab.other(host).address, 'proto', '42');
+      lab.route(host, 'add', lab.prefix(lab.other(host)), 'via', lab.other(host).address, 'dev', host.iface, 'proto', '42');
     };
 
     it('never change a foreign route in their slot, report it, and install theirs when it is gone', async () => {
@@ -220,7 +242,7 @@ export function engineContract(engineOne: EngineKind, engineTwo: EngineKind): vo
       expect(lab.routes(lab.one)).toMatchObject([{ protocol: '42' }]);
       lab.healBoth();
       await one.state('up', one.events.length);
-      lab.route(lab.one, 'del', `${lab.two.service}/32`);
+      lab.route(lab.one, 'del', lab.prefix(lab.two));
       await one.event(isAdd);
       expect(lab.routes(lab.one)).toMatchObject([{ protocol: '186' }]);
     });
@@ -256,8 +278,9 @@ export function engineContract(engineOne: EngineKind, engineTwo: EngineKind): vo
       const [one] = await startPair();
       const mark = one.events.length;
       const garbage =
-        "const s=require('dgram').createSocket('udp4');let n=0;const t=setInterval(()=>{s.send(Buffer.alloc(40,n),44880,process.argv[1]);if(++n>200){clearInterval(t);s.close()}},1)";
-      const sender = lab.spawn(lab.two, process.execPath, ['-e', garbage, lab.one.address]);
+        "const [to,port]=process.argv.slice(1);const s=require('dgram').createSocket(to.includes(':')?'udp6':'udp4');let n=0;const t=setInterval(()=>{s.send(Buffer.alloc(40,n),port,to);if(++n>200){clearInterval(t);s.close()}},1)";
+      const to = addressing === 'link-local' ? `${lab.one.address}%${lab.two.iface}` : lab.one.address;
+      const sender = lab.spawn(lab.two, process.execPath, ['-e', garbage, to, String(port)]);
       await new Promise((resolve) => sender.once('exit', resolve));
       await pause(200);
       expect(one.events.slice(mark)).toEqual([]);

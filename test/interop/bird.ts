@@ -19,15 +19,20 @@ const AUTHENTICATION: Readonly<Record<string, string>> = {
   'meticulous-sha1': 'meticulous keyed sha1',
 };
 
+/** What BIRD listens for: everything by default, or only on the port of multihop sessions. */
+export type Accepted = 'all' | 'multihop';
+
 export class Bird implements PeerDaemon {
   readonly name = 'BIRD';
   readonly #lab: Lab;
   readonly #host: Host;
   readonly #folder = mkdtempSync(join(tmpdir(), 'rl-bird-'));
   readonly #command: readonly string[];
+  readonly #accepted: Accepted;
   #child: ChildProcess | undefined;
 
-  constructor(lab: Lab, host: Host, wrapper: readonly string[] = []) {
+  constructor(lab: Lab, host: Host, wrapper: readonly string[] = [], accepted: Accepted = 'all') {
+    this.#accepted = accepted;
     this.#lab = lab;
     this.#host = host;
     this.#command = [...wrapper, 'bird'];
@@ -81,9 +86,13 @@ export class Bird implements PeerDaemon {
     rmSync(this.#folder, { recursive: true, force: true });
   }
 
+<<<<<<< HEAD
   #textOf({ paths, timers, auth }: Neighbours): string {
+=======
+  #write({ paths, timers, auth, passive = false }: Neighbours): void {
+>>>>>>> bfd-tests
     const { iface } = this.#host;
-    const options = [...timersOf(timers)];
+    const options = [...timersOf(timers), ...(passive ? ['passive yes;'] : [])];
     if (auth !== undefined) {
       options.push(`authentication ${AUTHENTICATION[auth.type] ?? ''};`);
       for (const { id, key } of auth.keys) options.push(`password "${key}" { id ${id}; };`);
@@ -96,6 +105,7 @@ export class Bird implements PeerDaemon {
       'router id 192.0.2.2;',
       'protocol device { scan time 1; }',
       'protocol bfd bfd1 {',
+      ...(this.#accepted === 'all' ? [] : [`  accept ${this.#accepted};`]),
       `  interface "${iface}" { ${options.join(' ')} };`,
       `  multihop { ${options.join(' ')} };`,
       ...paths.map(neighbour),

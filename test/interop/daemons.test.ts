@@ -91,6 +91,18 @@ for (const { name, program, make } of DAEMONS) {
         await allUp();
       });
 
+      it('are Down on the side of the daemon within a second of a cut: it detects by the intervals of the Poll that was answered', async () => {
+        await agreed();
+        const cutAt = performance.now();
+        lab.cutBoth();
+        await until('the daemon to notice', () => paths.every((path) => of(daemon.sessions(), path)?.state === 'down'));
+        const noticed = performance.now() - cutAt;
+        lab.healBoth();
+        // Without a Final FRR goes by an interval of a second, and notices after some 3 s.
+        expect(noticed).toBeLessThan(1_000);
+        await allUp();
+      });
+
       it('keep Up while the timers of the agent change, which the daemon follows', async () => {
         await agreed();
         const from = agent.events.length;

@@ -100,7 +100,7 @@ export class Frr implements PeerDaemon {
   }
 
   #peer(path: BfdPath, neighbours: Neighbours): string {
-    const lines = [...timerLines(neighbours), 'no shutdown'];
+    const lines = [...timerLines(neighbours), ...(neighbours.passive === true ? ['passive-mode'] : []), 'no shutdown'];
     return [` ${this.#selector(path)}`, ...lines.map((line) => `  ${line}`), ' exit', ''].join('\n');
   }
 

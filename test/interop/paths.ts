@@ -32,12 +32,7 @@ export const MULTIHOP: readonly BfdPath[] = [
 export function linkedLab(ifaces?: readonly [string, string]): Lab {
   const lab = new Lab(ifaces && { ifaces });
   lab.addIPv6();
-  for (const [host, address] of [
-    [lab.one, 'fe80::1/64'],
-    [lab.two, 'fe80::2/64'],
-  ] as const) {
-    run('ip', ['-n', host.name, 'addr', 'add', address, 'dev', host.iface, 'nodad']);
-  }
+  lab.addLinkLocal();
   return lab;
 }
 

@@ -14,6 +14,8 @@ export const TIMERS: Timers = { tx: 50, rx: 50, multiplier: 3 };
 export interface Neighbours {
   readonly paths: readonly BfdPath[];
   readonly timers: Timers;
+  /** The daemon sends nothing before it hears its peers (RFC 5880 §6.1). Default: false. */
+  readonly passive?: boolean;
   readonly auth?: { readonly type: string; readonly keys: readonly { readonly id: number; readonly key: string }[] } | undefined;
 }
 

@@ -167,7 +167,7 @@ export class Agent {
 /** The route to the other host's service address, through the other host. */
 export function serviceRoute(lab: Lab, host: Host, changes: Partial<Route> = {}): Route {
   const other = lab.other(host);
-  return { table: 254, dst: `${other.service}/32`, src: host.address, nextHop: other.address, protocol: 186, ...changes };
+  return { table: 254, dst: lab.prefix(other), src: host.address, nextHop: other.address, protocol: 186, ...changes };
 }
 
 /** Two agents whose sessions are Up and whose routes are installed. */

@@ -9,6 +9,16 @@ const PREFIX = 'rl-';
 
 let count = 0;
 
+/** Which addresses the hosts of a lab speak to each other with. */
+export type Addressing = 'IPv4' | 'IPv6' | 'link-local';
+
+/** By the number of a host: its end of the link, and what the other host has a route to. */
+const ADDRESSES: Readonly<Record<Addressing, { length: number; link: string; service: string }>> = {
+  IPv4: { length: 24, link: '10.201.0.', service: '10.9.0.' },
+  IPv6: { length: 64, link: '2001:db8:201::', service: '2001:db8:9::' },
+  'link-local': { length: 64, link: 'fe80::', service: '2001:db8:9::' },
+};
+
 /** A host of the lab, numbered 1 or 2. */
 export interface Host {
   readonly name: string;
@@ -17,6 +27,8 @@ export interface Host {
   readonly address: string;
   /** Its end of the link after `addIPv6`. */
   readonly addressIPv6: string;
+  /** Its link-local end of the link after `addLinkLocal`. */
+  readonly addressLinkLocal: string;
   /** What the other host has a route to while the session is Up. */
   readonly service: string;
 }
@@ -45,21 +57,37 @@ export class Lab {
   readonly two: Host;
   /** The namespace between the hosts, whose interfaces `m1` and `m2` a relay joins; none where they have a link. */
   readonly middle: string | undefined;
+  readonly addressing: Addressing;
   readonly #cleanup: (() => void)[] = [];
 
   /**
    * @param relayed no link joins the hosts: each has one to a namespace between them, where a relay has to run
+<<<<<<< HEAD
    * @param ifaces the names of the interfaces of both hosts
    */
   constructor({ relayed = false, ifaces = ['v1', 'v2'] }: { relayed?: boolean; ifaces?: readonly [string, string] } = {}) {
+=======
+   * @param addressing of `Host.address` and `Host.service`. Default: IPv4
+   */
+  constructor({ relayed = false, addressing = 'IPv4' }: { relayed?: boolean; addressing?: Addressing } = {}) {
+>>>>>>> bfd-tests
     sweep();
+    this.addressing = addressing;
     count += 1;
     const host = (number: 1 | 2): Host => ({
       name: `${PREFIX}${process.pid}-${count}-${number}`,
+<<<<<<< HEAD
       iface: ifaces[number - 1] ?? '',
       address: `10.201.0.${number}`,
       addressIPv6: `2001:db8:201::${number}`,
       service: `10.9.0.${number}`,
+=======
+      iface: `v${number}`,
+      address: `${ADDRESSES[addressing].link}${number}`,
+      addressIPv6: `${ADDRESSES.IPv6.link}${number}`,
+      addressLinkLocal: `${ADDRESSES['link-local'].link}${number}`,
+      service: `${ADDRESSES[addressing].service}${number}`,
+>>>>>>> bfd-tests
     });
     this.one = host(1);
     this.two = host(2);
@@ -91,17 +119,26 @@ export class Lab {
         run('ip', ['-n', this.middle, 'link', 'set', iface, 'up']);
       }
     }
-    for (const { name, iface, address } of [one, two]) {
-      run('ip', ['-n', name, 'addr', 'add', `${address}/24`, 'dev', iface]);
-      run('ip', ['-n', name, 'link', 'set', iface, 'up']);
+    for (const host of [one, two]) {
+      this.addAddress(host, host.address, ADDRESSES[this.addressing].length);
+      run('ip', ['-n', host.name, 'link', 'set', host.iface, 'up']);
     }
   }
 
-  /** Gives the ends of the link IPv6 addresses, which can be used at once: nothing checks whether they are duplicates. */
+  /** Gives the ends of the link global addresses of IPv6. */
   addIPv6(): void {
-    for (const { name, iface, addressIPv6 } of [this.one, this.two]) {
-      run('ip', ['-n', name, 'addr', 'add', `${addressIPv6}/64`, 'dev', iface, 'nodad']);
-    }
+    for (const host of [this.one, this.two]) this.addAddress(host, host.addressIPv6, 64);
+  }
+
+  /** Gives the ends of the link link-local addresses that can be foretold, beside those that the kernel makes. */
+  addLinkLocal(): void {
+    for (const host of [this.one, this.two]) this.addAddress(host, host.addressLinkLocal, 64);
+  }
+
+  /** Adds an address to a host's end of the link. One of IPv6 can be used at once: nothing checks whether it is a duplicate. */
+  addAddress({ name, iface }: Host, address: string, length: number): void {
+    const flags = address.includes(':') ? ['nodad'] : [];
+    run('ip', ['-n', name, 'addr', 'add', `${address}/${length}`, 'dev', iface, ...flags]);
   }
 
   removeLink(): void {
@@ -139,9 +176,9 @@ export class Lab {
     this.heal(this.two);
   }
 
-  /** The routes of a table, without those that the kernel made itself. */
+  /** The routes of a table, of the family of the lab's services, without those that the kernel made itself. */
   routes(host: Host, table = 'main'): ListedRoute[] {
-    const listed = run('ip', ['-n', host.name, '-j', '-N', 'route', 'show', 'table', table]);
+    const listed = run('ip', ['-n', host.name, this.#family, '-j', '-N', 'route', 'show', 'table', table]);
     return (JSON.parse(listed === '' ? '[]' : listed) as ListedRoute[]).filter((route) => route.protocol !== '2');
   }
 
@@ -149,9 +186,9 @@ export class Lab {
     return this.routes(host, table).some((route) => route.dst === dst);
   }
 
-  /** `ip route …` on a host. */
+  /** `ip route …` on a host, in the family of the lab's services. */
   route(host: Host, ...args: string[]): void {
-    run('ip', ['-n', host.name, 'route', ...args]);
+    run('ip', ['-n', host.name, this.#family, 'route', ...args]);
   }
 
   /** Starts a program on a host, ended with the lab at the latest. */
@@ -162,6 +199,15 @@ export class Lab {
     });
     this.#cleanup.push(() => child.kill('SIGKILL'));
     return child;
+  }
+
+  /** A host's service as a destination. */
+  prefix({ service }: Host): string {
+    return `${service}/${this.addressing === 'IPv4' ? 32 : 128}`;
+  }
+
+  get #family(): string {
+    return this.addressing === 'IPv4' ? '-4' : '-6';
   }
 
   close(): void {

@@ -23,7 +23,7 @@ export class RouteMonitor {
   constructor(lab: Lab, host: Host) {
     this.#child = lab.spawn(host, 'ip', ['-ts', 'monitor', 'route'], { TZ: 'UTC' });
     lines(this.#child, (line) => {
-      const match = /^\[([\d\-T:.]+)\] (Deleted )?(\d+\.\d+\.\d+\.\d+(?:\/\d+)?) /.exec(line);
+      const match = /^\[([\d\-T:.]+)\] (Deleted )?([\da-f]+[.:][\da-f.:]*(?:\/\d+)?) /.exec(line);
       if (match?.[1] === undefined || match[3] === undefined) return;
       this.notices.push({ at: toMilliseconds(match[1]), op: match[2] === undefined ? 'add' : 'delete', dst: match[3] });
     });

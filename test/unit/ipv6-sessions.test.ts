@@ -3,6 +3,8 @@ import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 import { Registry } from 'prom-client';
 
 import { type Peer, type Route, type RouteReaderWriter, type Transition } from '../../ts/index.js';
+import { ManagedRoute } from '../../ts/manager/managed-route.js';
+import { ManagedSession } from '../../ts/manager/managed-session.js';
 import { settle, startFake } from './fake-engine.js';
 
 const ROUTE: Route = { table: 254, dst: '2001:db8:9::2/128', src: '2001:db8::1', nextHop: 'fe80::2', protocol: 186 };
@@ -47,6 +49,18 @@ describe('a route of IPv6', () => {
     await manager.withdrawRoute(other, 'eth0');
     expect(manager.getSessions()).toEqual([]);
     expect(engine.sessions.size).toBe(0);
+  });
+
+  it.each([
+    ['IPv6', ROUTE, undefined, 1024],
+    ['IPv6', ROUTE, 0, 1024],
+    ['IPv6', ROUTE, 50, 50],
+    ['IPv4', IPV4, undefined, 0],
+  ])('reaches the engine with the priority by which the kernel lists it: %s', (_, route, priority, listed) => {
+    // The engine compares what it ordered with the kernel's listings: with another priority it takes its own route for none.
+    const given = priority === undefined ? route : { ...route, priority };
+    const session = Object.create(ManagedSession.prototype) as ManagedSession;
+    expect(new ManagedRoute(1, given, session).priority).toBe(listed);
   });
 
   it('of a network needs `peerIP`, which may be link-local', async () => {

@@ -34,6 +34,16 @@ export function hasInterface(name: string): boolean {
   return isInterfaceName(name) && (existsSync(`/sys/class/net/${name}/ifindex`) || networkInterfaces()[name] !== undefined);
 }
 
+/** The index of an interface, which is another when the interface is made anew; `undefined` where Linux does not tell it. */
+export function interfaceIndex(name: string): number | undefined {
+  try {
+    return isInterfaceName(name) ? Number(readFileSync(`/sys/class/net/${name}/ifindex`, 'utf8')) : undefined;
+  } catch {
+    // There is no such interface now, or the system is not Linux.
+    return undefined;
+  }
+}
+
 /** Whether this host has an address. */
 export function isLocalAddress(address: string): boolean {
   return isLoopback(address) || interfaceOf(address) !== '' || isInLocalTable(address);

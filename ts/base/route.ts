@@ -94,8 +94,12 @@ const IPV6_DEFAULT_PRIORITY = 1024;
 
 /** The priority by which the kernel tells slots apart. */
 export function priorityOf(route: Route): number {
-  const { priority = 0 } = route;
-  return priority === 0 && isIPv6Route(route) ? IPV6_DEFAULT_PRIORITY : priority;
+  return kernelPriority(isIPv6Route(route), route.priority);
+}
+
+/** The priority that the kernel gives to a route of a family. */
+export function kernelPriority(isIPv6: boolean, priority = 0): number {
+  return priority === 0 && isIPv6 ? IPV6_DEFAULT_PRIORITY : priority;
 }
 
 /** The parts of a destination of either family, in canonical form. */

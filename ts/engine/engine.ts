@@ -133,7 +133,7 @@ export interface KernelRoute {
   readonly source: PackedAddress;
   readonly nextHop: PackedAddress;
   readonly protocol: number;
-  /** 0 is the kernel's default. */
+  /** As the kernel lists it: 0 only in IPv4. */
   readonly priority: number;
 }
 

@@ -1,6 +1,6 @@
 /** One registered route as the manager keeps it. */
 import { addressText, packAddress, type PackedAddress } from '../base/address.js';
-import { formatRouteKey, parseDestination, type Route, routeKey } from '../base/route.js';
+import { formatRouteKey, kernelPriority, parseDestination, type Route, routeKey } from '../base/route.js';
 import type { RouteId } from '../engine/engine.js';
 import type { ManagedSession, SessionRoute } from './managed-session.js';
 
@@ -49,8 +49,9 @@ export class ManagedRoute implements SessionRoute {
     return this.session.endpoint.address;
   }
 
+  /** As the kernel lists it, since the engine looks for the route in listings: 1024 where none was given in IPv6. */
   get priority(): number {
-    return this.#priority ?? 0;
+    return kernelPriority(typeof this.destination === 'string', this.#priority);
   }
 
   get noUninstall(): boolean {

@@ -1,6 +1,6 @@
 /** The registered routes and the sessions that they share, with the indexes that find them. It calls nobody. */
 import { packAddress, type PackedAddress } from '../base/address.js';
-import { parseDestination, type Peer, type Route } from '../base/route.js';
+import { parseDestination, type Peer, priorityOf, type Route } from '../base/route.js';
 import type { RouteId, SessionId } from '../engine/engine.js';
 import { LocalEndpoint } from './local-endpoint.js';
 import { ManagedRoute } from './managed-route.js';
@@ -48,7 +48,7 @@ export class RouteRegistry {
   occupant(route: Readonly<Route>): ManagedRoute | undefined {
     const prefix = parseDestination(route.dst);
     if (prefix === undefined) return undefined;
-    return this.#slots.get(slotGroup(route.table, prefix.length, route.priority ?? 0))?.get(packAddress(prefix.address));
+    return this.#slots.get(slotGroup(route.table, prefix.length, priorityOf(route)))?.get(packAddress(prefix.address));
   }
 
   /** The local endpoint of an interface and an address. It is kept from its first session to its last. */

@@ -73,6 +73,8 @@ export class DgramTransport implements Transport {
 
   send(transmit: Transmit): void {
     if (this.#closed) return;
+    // The socket of a session that is Up receives.
+    if (transmit.isProbe) this.#receiving(transmit.path).ensure(transmit.path);
     if (this.#sources === undefined) this.#local.send(transmit);
     else this.#sources.send(transmit);
   }

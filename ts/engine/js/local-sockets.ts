@@ -4,6 +4,7 @@ import { once } from 'node:events';
 
 import { monotonicNow, toMicros } from '../../base/clock.js';
 import { codeOf, LivenessError, messageOf } from '../../base/errors.js';
+import { interfaceIndex } from '../../base/host-interfaces.js';
 import type { Path, Transmit } from './engine-core.js';
 import { SendBufferShare, sendBufferToAskFor } from './send-buffer.js';
 import { markSocket, newSocket } from './sockets.js';
@@ -26,6 +27,8 @@ export class LocalSockets {
   readonly #shares = new WeakMap<Socket, SendBufferShare>();
   /** The send buffer that the system granted each socket, in bytes. */
   readonly #sendBuffers = new WeakMap<Socket, number>();
+  /** The interfaces that sockets of link-local addresses were bound on, by index. */
+  readonly #interfaces = new WeakMap<Socket, number>();
   #sessions = 0;
   /** The paths of packets that wait for a socket to be bound: if that fails, Node drops them without calling back. */
   readonly #unbound = new Map<Socket, Path[]>();
@@ -69,6 +72,22 @@ export class LocalSockets {
     if (this.#closed || this.#sockets.has(address)) return;
     if (this.#portChoice === undefined) this.#bind(address);
     else void this.#portChoice.then(() => this.open(address));
+  }
+
+  /**
+   * Opens the socket of a path that has none, since binding failed or the socket broke. Opens it anew if its interface was made
+   * anew: a socket of a link-local address hears the interface that it was bound on, and not another that got the same name.
+   */
+  ensure(path: Path): void {
+    const address = localOf(path);
+    const socket = this.#sockets.get(address);
+    const bound = socket === undefined ? undefined : this.#interfaces.get(socket);
+    const index = bound === undefined ? undefined : interfaceIndex(path.iface);
+    if (index !== undefined && index !== bound) {
+      this.#sockets.delete(address);
+      socket?.close();
+    }
+    this.open(address);
   }
 
   retain(isUsed: (localIP: string) => boolean): void {
@@ -149,7 +168,7 @@ export class LocalSockets {
 
   #bind(address: string): Socket {
     let isBound = false;
-    const localIP = splitZone(address).address;
+    const { address: localIP, zone: bindZone } = splitZone(address);
     const socket = newSocket(address, RECEIVE_BUFFER);
     this.#sockets.set(address, socket);
     this.#unbound.set(socket, []);
@@ -174,6 +193,8 @@ export class LocalSockets {
       markSocket(socket);
       this.#askForSendBuffer(socket);
       this.#port = socket.address().port;
+      const index = bindZone === undefined ? undefined : interfaceIndex(bindZone);
+      if (index !== undefined) this.#interfaces.set(socket, index);
     });
     if (this.#port === 0) {
       const settled = new Promise<void>((resolve) => {
