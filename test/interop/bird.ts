@@ -86,11 +86,7 @@ export class Bird implements PeerDaemon {
     rmSync(this.#folder, { recursive: true, force: true });
   }
 
-<<<<<<< HEAD
-  #textOf({ paths, timers, auth }: Neighbours): string {
-=======
-  #write({ paths, timers, auth, passive = false }: Neighbours): void {
->>>>>>> bfd-tests
+  #textOf({ paths, timers, auth, passive = false }: Neighbours): string {
     const { iface } = this.#host;
     const options = [...timersOf(timers), ...(passive ? ['passive yes;'] : [])];
     if (auth !== undefined) {

@@ -62,32 +62,24 @@ export class Lab {
 
   /**
    * @param relayed no link joins the hosts: each has one to a namespace between them, where a relay has to run
-<<<<<<< HEAD
    * @param ifaces the names of the interfaces of both hosts
-   */
-  constructor({ relayed = false, ifaces = ['v1', 'v2'] }: { relayed?: boolean; ifaces?: readonly [string, string] } = {}) {
-=======
    * @param addressing of `Host.address` and `Host.service`. Default: IPv4
    */
-  constructor({ relayed = false, addressing = 'IPv4' }: { relayed?: boolean; addressing?: Addressing } = {}) {
->>>>>>> bfd-tests
+  constructor({
+    relayed = false,
+    ifaces = ['v1', 'v2'],
+    addressing = 'IPv4',
+  }: { relayed?: boolean; ifaces?: readonly [string, string]; addressing?: Addressing } = {}) {
     sweep();
     this.addressing = addressing;
     count += 1;
     const host = (number: 1 | 2): Host => ({
       name: `${PREFIX}${process.pid}-${count}-${number}`,
-<<<<<<< HEAD
       iface: ifaces[number - 1] ?? '',
-      address: `10.201.0.${number}`,
-      addressIPv6: `2001:db8:201::${number}`,
-      service: `10.9.0.${number}`,
-=======
-      iface: `v${number}`,
       address: `${ADDRESSES[addressing].link}${number}`,
       addressIPv6: `${ADDRESSES.IPv6.link}${number}`,
       addressLinkLocal: `${ADDRESSES['link-local'].link}${number}`,
       service: `${ADDRESSES[addressing].service}${number}`,
->>>>>>> bfd-tests
     });
     this.one = host(1);
     this.two = host(2);
