@@ -91,17 +91,30 @@ for (const { name, program, make } of DAEMONS) {
         await allUp();
       });
 
-      it('are Down on the side of the daemon within a second of a cut: it detects by the intervals of the Poll that was answered', async () => {
+      it('are Down on the side of the daemon within a second of a cut, by the intervals that the Polls of both sides agreed', async () => {
         await agreed();
         const cutAt = performance.now();
         lab.cutBoth();
         await until('the daemon to notice', () => paths.every((path) => of(daemon.sessions(), path)?.state === 'down'));
         const noticed = performance.now() - cutAt;
         lab.healBoth();
-        // Without a Final FRR goes by an interval of a second, and notices after some 3 s.
+        // FRR takes other intervals when its Poll is answered, or when it answers one: without both it notices after some 3 s.
         expect(noticed).toBeLessThan(1_000);
         await allUp();
       });
+
+      // FRR ends its Poll also when it answers one.
+      if (name === 'BIRD') {
+        it('hear no Poll from the daemon once both sides agree, as the one that it sent was answered', async () => {
+          await agreed();
+          const { name: host, iface } = lab.two;
+          const port = paths === MULTIHOP ? 4_784 : 3_784;
+          const filter = `udp dst port ${port} and (${paths.map(({ theirs }) => `src host ${theirs}`).join(' or ')})`;
+          const seen = run('ip', ['netns', 'exec', host, 'tcpdump', '-c', '20', '-v', '-n', '-i', iface, filter]);
+          expect(seen.match(/Flags: \[/g)).toHaveLength(20);
+          expect(seen).not.toMatch(/Flags: \[[^\]]*Poll/);
+        });
+      }
 
       it('keep Up while the timers of the agent change, which the daemon follows', async () => {
         await agreed();

@@ -60,7 +60,7 @@ it('each package says who publishes it, where its sources are, and under which l
 
 /**
  * Of the 2.36 MB for x64-gnu 1.70 MB is code: 0.38 MB decodes netlink, 0.29 MB is the standard library and another 0.17 MB of it names
- * the functions of a panic, 0.25 MB is N-API. Engine, driver and protocols have 0.16 MB: half of that is the second protocol.
+ * the functions of a panic, 0.25 MB is N-API. Engine, driver and protocols have 0.16 MB: about half of that is the second protocol.
  */
 const ADDON_LIMIT = 2.5 * MB;
 
