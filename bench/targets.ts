@@ -159,7 +159,7 @@ function growthTargets(results: Readonly<Record<string, Kept>>): Target[] {
       met: quotient <= 1.1,
     });
   }
-  if (memory !== undefined) list.push(atMost('Resident memory per session, all of the process', memory.perSession, 2_000, ' B', 0));
+  if (memory !== undefined) list.push(atMost('Resident memory per session, all of the process', memory.perSession, 1_600, ' B', 0));
   if (million !== undefined) {
     list.push(atMost('Of it the Rust core', million.bytesPerSession, 320, ' B', 0));
     list.push(atMost('Simulated, 1 000 000 sessions, per event', million.nanosPerEvent, 300, ' ns', 0));
