@@ -159,7 +159,7 @@ impl<P: Driven> Driver<P> {
         let sockets = sockets.collect::<nix::Result<Vec<_>>>()?;
         for socket in sockets {
             self.waiter.add_socket(&socket)?;
-            self.receivers.push(Receiver { socket, is_multihop: true });
+            self.receivers.push(Receiver::new(socket, true));
         }
         if self.socket_filter.is_attached() {
             self.attach_filter();

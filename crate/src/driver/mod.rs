@@ -83,6 +83,14 @@ enum Life {
 struct Receiver {
     socket: RxSocket,
     is_multihop: bool,
+    /// Reads that failed since the last that did not.
+    errors_in_a_row: u32,
+}
+
+impl Receiver {
+    fn new(socket: RxSocket, is_multihop: bool) -> Self {
+        Self { socket, is_multihop, errors_in_a_row: 0 }
+    }
 }
 
 /// What packets leave by, and those that wait for it.
@@ -113,7 +121,6 @@ pub(crate) struct Driver<P: Driven> {
     /// Up to when everything that arrived was read.
     read_until: Time,
     read_errors: u64,
-    read_errors_in_a_row: u32,
     socket_drops: u32,
     looked_for_drops_at: Time,
     socket_filter: SocketFilter,
@@ -146,7 +153,7 @@ impl<P: Driven> Driver<P> {
             engine: Engine::of_protocol(policy, max_sessions, seed).with_slack(TX_SLACK_US).with_key(key),
             addresses,
             multihop_port,
-            receivers: sockets.into_iter().map(|socket| Receiver { socket, is_multihop: false }).collect(),
+            receivers: sockets.into_iter().map(|socket| Receiver::new(socket, false)).collect(),
             senders: outlets
                 .into_iter()
                 .map(|outlet| Sender { outlet, queue: SendQueue::new(max_sessions.max(BATCH) * 2) })
@@ -163,7 +170,6 @@ impl<P: Driven> Driver<P> {
             arrivals: Arrivals::new(clock::reading()),
             read_until: clock::now(),
             read_errors: 0,
-            read_errors_in_a_row: 0,
             socket_drops: 0,
             looked_for_drops_at: clock::now(),
             socket_filter: SocketFilter::default(),
@@ -318,7 +324,7 @@ pub(crate) mod tests {
 
     use super::*;
     use crate::driver::command_queue::SessionConfig;
-    use crate::driver::receiving::READS_PER_TURN;
+    use crate::driver::receiving::{FATAL_READ_ERRORS, READS_PER_TURN};
     use crate::net::socket;
     use crate::protocol::bfd::options::BfdOptions;
     use crate::protocol::drop_reason::DropReason;
@@ -413,6 +419,14 @@ pub(crate) mod tests {
         thread::sleep(Duration::from_millis(2));
         assert_eq!(driver.read(clock::now()).unwrap(), before);
         assert_eq!(driver.read_errors, 1);
+    }
+
+    #[test]
+    fn a_socket_that_fails_again_and_again_ends_the_thread_although_another_one_works() {
+        let mut driver = driver();
+        driver.receivers.push(Receiver::new(RxSocket::broken(), false));
+        let failed = (0..2 * FATAL_READ_ERRORS).find(|_| driver.read(clock::now()).is_err());
+        assert_eq!(failed, Some(FATAL_READ_ERRORS - 1));
     }
 
     #[test]

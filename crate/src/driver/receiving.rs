@@ -21,7 +21,7 @@ pub(super) const READS_PER_TURN: usize = 16;
 const LOOK_FOR_DROPS_US: u64 = 100_000;
 
 /// A socket that gives nothing but errors, so often in a row, is dead.
-const FATAL_READ_ERRORS: u32 = 1_000;
+pub(super) const FATAL_READ_ERRORS: u32 = 1_000;
 
 impl<P: Driven> Driver<P> {
     /// Reads all sockets, and gives the time up to which nothing is left unread in any of them.
@@ -48,9 +48,9 @@ impl<P: Driven> Driver<P> {
         for _ in 0..READS_PER_TURN {
             let count = match self.receivers[index].socket.receive() {
                 Ok(count) => count,
-                Err(errno) => return self.after_read_error(errno).map(|until| (until, false)),
+                Err(errno) => return self.after_read_error(index, errno).map(|until| (until, false)),
             };
-            self.read_errors_in_a_row = 0;
+            self.receivers[index].errors_in_a_row = 0;
             if count > 0 {
                 read_until = self.read_batch(index, clock::reading());
             }
@@ -69,7 +69,7 @@ impl<P: Driven> Driver<P> {
     /// datagram.
     pub(super) fn read_batch(&mut self, index: usize, reading: ClockReading) -> Time {
         let Self { arrivals, receivers, links, engine, .. } = self;
-        let Receiver { socket, is_multihop } = &receivers[index];
+        let Receiver { socket, is_multihop, .. } = &receivers[index];
         // Of unknown peers several hops away any TTL is accepted: they are counted as such.
         let min_ttl = if *is_multihop { 0 } else { engine.min_ttl() };
         arrivals.observe(reading);
@@ -100,10 +100,11 @@ impl<P: Driven> Driver<P> {
     }
 
     /// Packets still wait in the socket: detection goes by what was read before.
-    fn after_read_error(&mut self, errno: Errno) -> nix::Result<Time> {
+    fn after_read_error(&mut self, index: usize, errno: Errno) -> nix::Result<Time> {
         self.read_errors += 1;
-        self.read_errors_in_a_row += 1;
-        if self.read_errors_in_a_row >= FATAL_READ_ERRORS {
+        let errors_in_a_row = &mut self.receivers[index].errors_in_a_row;
+        *errors_in_a_row += 1;
+        if *errors_in_a_row >= FATAL_READ_ERRORS {
             return Err(errno);
         }
         Ok(self.read_until)
@@ -140,9 +141,9 @@ impl<P: Driven> Driver<P> {
     /// socket works as before.
     pub(super) fn attach_filter(&mut self) {
         let lowest = self.engine.lowest_min_ttl();
-        for Receiver { socket, is_multihop } in &self.receivers {
-            // A single-hop session is never found by a packet with less than the policy's TTL.
-            let min_ttl = if *is_multihop { lowest } else { lowest.max(self.engine.min_ttl()) };
+        for Receiver { socket, is_multihop, .. } in &self.receivers {
+            // Only multihop sessions have a least TTL of their own.
+            let min_ttl = if *is_multihop { lowest } else { self.engine.min_ttl() };
             let filter = PacketFilter { form: P::FORM, family: socket.family(), min_ttl };
             if socket.filter(&mut filter.by_peer(self.engine.peers())).is_err() {
                 let _ = socket.filter(&mut filter.by_form());
