@@ -11,24 +11,9 @@ import { JsEngine } from '../../ts/engine/js/js-engine.js';
 import { BfdPacket, type BfdPacketFields, type State } from '../../ts/protocol.js';
 import type { SessionAuth } from '../../ts/protocol/bfd/options.js';
 import { FakeUDP } from './fake-udp.js';
+import { ENGINE_OPTIONS } from './engine-options.js';
 
-const OPTIONS: EngineOptions = {
-  protocol: 'bfd',
-  bindIPs: ['127.0.0.1'],
-  port: 0,
-  multihopPort: 0,
-  minTxFloorUs: 10_000,
-  maxTxCeilUs: 1_000_000,
-  backoffMaxUs: 1_000_000,
-  maxSessions: 100,
-  passive: false,
-  clientVersion: undefined,
-  honorPeerAdvertisedPassive: false,
-  requireDiscriminator: false,
-  minTtl: 1,
-  takeOver: false,
-  realtime: undefined,
-};
+const OPTIONS: EngineOptions = { ...ENGINE_OPTIONS, protocol: 'bfd', minTtl: 1 };
 
 const open: (() => unknown)[] = [];
 afterEach(async () => {

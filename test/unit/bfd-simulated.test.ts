@@ -8,27 +8,12 @@ import type { BfdSessionOptions } from '../../ts/protocol/bfd/options.js';
 import { Xorshift32 } from '../../ts/protocol/jitter.js';
 import { NetworkHost, SimulatedTransport, type Wire } from '../../ts/sim/network-host.js';
 import { SimulatedClock } from '../../ts/sim/simulated-clock.js';
+import { ENGINE_OPTIONS } from './engine-options.js';
 
 const [ONE, TWO] = ['10.0.0.1', '10.0.0.2'] as const;
 const DELAY_MS = 5;
 
-const OPTIONS: EngineOptions = {
-  protocol: 'bfd',
-  bindIPs: [],
-  port: 3784,
-  multihopPort: 4784,
-  minTxFloorUs: 10_000,
-  maxTxCeilUs: 1_000_000,
-  backoffMaxUs: 1_000_000,
-  maxSessions: 10,
-  passive: false,
-  clientVersion: undefined,
-  honorPeerAdvertisedPassive: false,
-  requireDiscriminator: false,
-  minTtl: undefined,
-  takeOver: false,
-  realtime: undefined,
-};
+const OPTIONS: EngineOptions = { ...ENGINE_OPTIONS, protocol: 'bfd', bindIPs: [], port: 3784, multihopPort: 4784 };
 
 interface Side {
   readonly engine: JsEngine;

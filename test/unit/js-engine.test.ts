@@ -11,24 +11,7 @@ import { ControlPacket, listenUDP, type UDPService } from '../../ts/protocol.js'
 import type { State } from '../../ts/protocol/state.js';
 import { FakeUDP } from './fake-udp.js';
 import { packet } from './session-helpers.js';
-
-const OPTIONS: EngineOptions = {
-  protocol: 'liveness',
-  bindIPs: ['127.0.0.1'],
-  port: 0,
-  multihopPort: 0,
-  minTxFloorUs: 10_000,
-  maxTxCeilUs: 1_000_000,
-  backoffMaxUs: 1_000_000,
-  maxSessions: 100,
-  passive: false,
-  clientVersion: undefined,
-  honorPeerAdvertisedPassive: false,
-  requireDiscriminator: false,
-  minTtl: undefined,
-  takeOver: false,
-  realtime: undefined,
-};
+import { ENGINE_OPTIONS } from './engine-options.js';
 
 const engines: JsEngine[] = [];
 afterEach(async () => {
@@ -46,7 +29,7 @@ async function start(changes: Partial<EngineOptions> = {}, udp?: UDPService) {
       throw error;
     },
   };
-  const engine = await JsEngine.start({ ...OPTIONS, ...changes }, listener, udp);
+  const engine = await JsEngine.start({ ...ENGINE_OPTIONS, ...changes }, listener, udp);
   engines.push(engine);
   return { engine, records, warnings };
 }

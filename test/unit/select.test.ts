@@ -8,6 +8,7 @@ import { afterAll, afterEach, beforeEach, describe, expect, it, vi } from 'vites
 import type { EngineOptions } from '../../ts/engine/engine.js';
 import type { EngineChoice } from '../../ts/engine/select.js';
 import { FakeUDP, newLog } from './fake-udp.js';
+import { ENGINE_OPTIONS } from './engine-options.js';
 
 const folder = mkdtempSync(join(tmpdir(), 'route-liveness-select-'));
 const written = (name: string, text: string): string => {
@@ -38,23 +39,7 @@ const CANDIDATES: [string, string, RegExp][] = [
   ['cut off, which would end the process with SIGBUS', CUT_OFF, /cut off: \d+ bytes are missing/],
 ];
 
-const BFD_OPTIONS: EngineOptions = {
-  protocol: 'bfd',
-  bindIPs: ['127.0.0.1'],
-  port: 0,
-  multihopPort: 0,
-  minTxFloorUs: 10_000,
-  maxTxCeilUs: 1_000_000,
-  backoffMaxUs: 1_000_000,
-  maxSessions: 10,
-  passive: false,
-  clientVersion: undefined,
-  honorPeerAdvertisedPassive: false,
-  requireDiscriminator: false,
-  minTtl: undefined,
-  takeOver: false,
-  realtime: undefined,
-};
+const BFD_OPTIONS: EngineOptions = { ...ENGINE_OPTIONS, protocol: 'bfd' };
 
 beforeEach(() => {
   vi.resetModules();

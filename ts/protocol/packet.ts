@@ -2,6 +2,7 @@
 import { expected, LivenessError } from '../base/errors.js';
 import { byteAt, putWord, wordAt } from './bytes.js';
 import { isVersionBytes, NO_VERSION, type VersionBytes } from './client-version.js';
+import { HEADER_FIELD, STATE_SHIFT, VERSION_SHIFT } from './header-fields.js';
 import { isState, type State, stateFromWire, stateToWire } from './state.js';
 
 /** Length of a control packet in bytes, and the value of its length field. */
@@ -10,26 +11,15 @@ export const PACKET_LENGTH = 40;
 /** The only protocol version. */
 export const PROTOCOL_VERSION = 1;
 
-/** The offset of each field in bytes. */
-export const FIELD = Object.freeze({
-  /** 3 bits of version, 5 of diagnostic, which is not used. */
-  version: 0,
-  /** 2 bits of state, 6 of flags, which are not used. */
-  state: 1,
-  detectMult: 2,
-  length: 3,
-  localDiscr: 4,
-  peerDiscr: 8,
-  desiredMinTx: 12,
-  requiredMinRx: 16,
+/** The offset of each field in bytes. The diagnostic and the flags of the header are not used. */
+const FIELD = Object.freeze({
+  ...HEADER_FIELD,
   flags: 20,
   clientVersion: 21,
   /** 15 bytes, sent as zeros and ignored when received. */
   reserved: 25,
 });
 
-const VERSION_SHIFT = 5;
-const STATE_SHIFT = 6;
 const FLAG_PASSIVE = 0b0000_0001;
 
 /** `ERR_SHORT_PACKET`: fewer bytes than a packet has: 40, or 24 in BFD (reference name: `ErrShortPacket`). */

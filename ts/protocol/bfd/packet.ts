@@ -1,6 +1,7 @@
 /** Bytes <-> `BfdPacket`: the control packet of RFC 5880 §4.1. */
 import { expected, LivenessError } from '../../base/errors.js';
 import { byteAt, putWord, wordAt } from '../bytes.js';
+import { HEADER_FIELD, STATE_SHIFT, VERSION_SHIFT } from '../header-fields.js';
 import { type InvalidReason, InvalidLengthError, ShortPacketError, UnsupportedVersionError } from '../packet.js';
 import { isState, type State, stateFromWire, stateToWire } from '../state.js';
 import { diagnosticFromWire, diagnosticToWire, isWireDiagnostic, type WireDiagnostic } from './diagnostic.js';
@@ -18,22 +19,11 @@ const SHORTEST_SECTION = 2;
 export const BFD_VERSION = 1;
 
 /** The offset of each field in bytes. */
-export const BFD_FIELD = Object.freeze({
-  /** 3 bits of version, 5 of diagnostic. */
-  version: 0,
-  /** 2 bits of state, 6 flags. */
-  state: 1,
-  detectMult: 2,
-  length: 3,
-  localDiscr: 4,
-  peerDiscr: 8,
-  desiredMinTx: 12,
-  requiredMinRx: 16,
+const BFD_FIELD = Object.freeze({
+  ...HEADER_FIELD,
   requiredMinEchoRx: 20,
 });
 
-const VERSION_SHIFT = 5;
-const STATE_SHIFT = 6;
 const DIAGNOSTIC_MASK = 0x1f;
 const FLAG = Object.freeze({
   poll: 0b10_0000,
