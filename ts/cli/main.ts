@@ -3,11 +3,17 @@
 import { createRequire } from 'node:module';
 
 import { agent, demo } from './demo.js';
+import { events } from './events.js';
+import { status } from './status.js';
+import { watch } from './watch.js';
 
 const HELP = `route-liveness: knows within milliseconds whether the path to each peer works
 
 Usage:
   route-liveness demo       two hosts on this machine: a path comes up, is cut, and heals, before your eyes (15 s)
+  route-liveness status     the sessions of an agent, worst first
+  route-liveness watch      the sessions of an agent in this terminal, live
+  route-liveness events     what happens to the sessions and routes of an agent, as it happens
   route-liveness --help     this text
   route-liveness --version  the version of the package
 
@@ -21,6 +27,12 @@ async function main([command, ...rest]: readonly string[]): Promise<number> {
       return demo();
     case 'demo-agent':
       return agent(rest);
+    case 'status':
+      return status(rest);
+    case 'watch':
+      return watch(rest);
+    case 'events':
+      return events(rest);
     case '--version':
     case '-v':
       process.stdout.write(`${version()}\n`);

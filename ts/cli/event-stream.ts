@@ -1,0 +1,96 @@
+/** The events of an agent, followed across interruptions. */
+import type { IncomingMessage } from 'node:http';
+import { setTimeout as pause } from 'node:timers/promises';
+
+import type { AgentEvent, HealthAnswer } from '../agent/control-api.js';
+import { CannotAskError, type ControlClient } from './control-client.js';
+import { serverSentEvents } from './server-sent-events.js';
+
+/** An event, by its number. */
+export interface NumberedEvent {
+  readonly id: number;
+  readonly event: AgentEvent;
+}
+
+/** How long the first and the last wait between two attempts are, in milliseconds. */
+const WAIT = { first: 200, last: 5_000 };
+
+export interface Listener {
+  /** The stream was interrupted; it is tried again until the agent answers. */
+  interrupted(why: string): void;
+  /** The agent answers again; `isNew` where it was started since, so that its events are numbered from the beginning. */
+  resumed(isNew: boolean): void;
+}
+
+/** Follows the events of one agent. */
+export class EventFollower {
+  readonly #client: ControlClient;
+  readonly #listener: Listener;
+  readonly #signal: AbortSignal;
+  /** When the agent was started: another one counts its events anew. */
+  #started = '';
+  /** The number of the last event. */
+  #last: number | undefined;
+
+  constructor(client: ControlClient, listener: Listener, signal: AbortSignal) {
+    this.#client = client;
+    this.#listener = listener;
+    this.#signal = signal;
+  }
+
+  /**
+   * Gives the events from now on. After an interruption it goes on behind the last one; where the agent was started anew, with the
+   * first of the new one. Ends when the signal is aborted.
+   * @throws CannotAskError where the agent cannot be asked the first time
+   */
+  async *events(): AsyncGenerator<NumberedEvent> {
+    this.#started = await this.#startOfAgent();
+    for (let stream: IncomingMessage | undefined = await this.#open(); stream !== undefined; stream = await this.#openAgain()) {
+      yield* this.#read(stream);
+    }
+  }
+
+  /** The events of a stream until it ends or breaks. */
+  async *#read(stream: IncomingMessage): AsyncGenerator<NumberedEvent> {
+    let why = 'the agent has closed the stream';
+    try {
+      for await (const { id, data } of serverSentEvents(stream)) {
+        if (id !== '') this.#last = Number(id);
+        if (data !== '') yield { id: Number(id), event: JSON.parse(data) as AgentEvent };
+      }
+    } catch (error) {
+      why = `the stream was cut off (${(error as Error).message})`;
+    } finally {
+      stream.destroy();
+    }
+    if (!this.#signal.aborted) this.#listener.interrupted(why);
+  }
+
+  /** The stream behind the last event, once the agent answers; `undefined` once the signal is aborted. */
+  async #openAgain(): Promise<IncomingMessage | undefined> {
+    for (let wait = WAIT.first; !this.#signal.aborted; wait = Math.min(wait * 2, WAIT.last)) {
+      try {
+        await pause(wait, undefined, { signal: this.#signal });
+        const started = await this.#startOfAgent();
+        const isNew = started !== this.#started;
+        if (isNew) this.#last = 0;
+        this.#started = started;
+        const stream = await this.#open();
+        this.#listener.resumed(isNew);
+        return stream;
+      } catch (error) {
+        // It is not back yet, or the wait was aborted: the loop goes on, or ends.
+        if (!this.#signal.aborted && !(error instanceof CannotAskError)) throw error;
+      }
+    }
+    return undefined;
+  }
+
+  async #startOfAgent(): Promise<string> {
+    return (await this.#client.get<HealthAnswer>('/healthz')).started;
+  }
+
+  #open(): Promise<IncomingMessage> {
+    return this.#client.open('/events', { after: this.#last }, { signal: this.#signal, accept: 'text/event-stream' });
+  }
+}
