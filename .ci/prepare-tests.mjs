@@ -16,12 +16,14 @@ const EXAMPLES = ['relay', 'flood'];
 
 /** Programs that are not on the path. */
 const PLACES = { bfdd: '/usr/lib/frr/bfdd' };
+/** Programs that have only the short option for their version. */
+const SHORT = ['ip', 'tmux'];
 /** Its exit code 101 keeps the daemons of a package from being started when it is installed (invoke-rc.d(8)). */
 const POLICY = '/usr/sbin/policy-rc.d';
 
 const dryRun = process.argv.includes('--dry-run');
 const named = process.argv.slice(2).filter((it) => !it.startsWith('--'));
-const wanted = named.length > 0 ? named : ['ip', 'nft', 'tcpdump', 'setpriv', 'prometheus', 'bird', 'bfdd'];
+const wanted = named.length > 0 ? named : ['ip', 'nft', 'tcpdump', 'setpriv', 'prometheus', 'promtool', 'tmux', 'chromium', 'bird', 'bfdd'];
 const isRoot = process.platform === 'linux' && process.getuid() === 0;
 
 install(wanted.filter((program) => !isThere(program)));
@@ -63,7 +65,7 @@ function buildExamples() {
 
 /** A program that is there tells its version; an empty file in its place tells nothing. */
 function isThere(program) {
-  return canRun(PLACES[program] ?? program, [program === 'ip' ? '-V' : '--version']);
+  return canRun(PLACES[program] ?? program, [SHORT.includes(program) ? '-V' : '--version']);
 }
 
 function canRun(program, args) {

@@ -1,7 +1,7 @@
 /** The control API of an agent, asked over its socket. */
 import { type IncomingMessage, request, type RequestOptions } from 'node:http';
 
-import type { ErrorAnswer } from '../agent/control-api.js';
+import type { ErrorAnswer, HealthAnswer, RoutesAnswer, SessionsAnswer } from '../agent/control-api.js';
 
 /** Where an agent listens: the path of its socket, or an address such as `http://127.0.0.1:8080`. */
 export type ControlAddress = { readonly socket: string } | { readonly url: URL };
@@ -27,29 +27,49 @@ export class ControlClient {
   }
 
   /**
-   * The answer to `GET path?parameters`; `end` gives the question up. A 503 is an answer, too: `/healthz` gives one with what is wrong.
+   * The sessions that fit the parameters. `end` gives the question up.
    * @throws CannotAskError
    */
-  async get<Answer>(path: string, parameters: Parameters = {}, end?: AbortSignal): Promise<Answer> {
-    const late = AbortSignal.timeout(PATIENCE_MS);
-    const signal = end === undefined ? late : AbortSignal.any([late, end]);
+  sessions(parameters: Parameters = {}, end?: AbortSignal): Promise<SessionsAnswer> {
+    return this.#get<SessionsAnswer>('/sessions', 'sessions', parameters, end);
+  }
+
+  /** The routes that fit the parameters. @throws CannotAskError */
+  routes(parameters: Parameters = {}): Promise<RoutesAnswer> {
+    return this.#get<RoutesAnswer>('/routes', 'routes', parameters);
+  }
+
+  /** How the agent is; that it is not well is an answer, too. @throws CannotAskError */
+  health(end?: AbortSignal): Promise<HealthAnswer> {
+    return this.#get<HealthAnswer>('/healthz', 'started', {}, end);
+  }
+
+  /**
+   * The stream of events behind one of them, or from now on. It has no end, and so no time limit after its beginning.
+   * @throws CannotAskError
+   */
+  async events(after: number | undefined, signal: AbortSignal): Promise<IncomingMessage> {
     try {
-      const response = await this.#request(path, parameters, { signal, headers: { accept: 'application/json' } });
-      return this.#answer(response, await textOf(response)) as Answer;
+      const response = await this.#request('/events', { after }, { signal, headers: { accept: 'text/event-stream' } });
+      if (response.statusCode === 200) return response;
+      throw this.#refused(response, await textOf(response));
     } catch (error) {
       throw this.#explained(error);
     }
   }
 
-  /**
-   * The stream that `GET path?parameters` answers with. It has no end, and so no time limit after its beginning.
-   * @throws CannotAskError
-   */
-  async open(path: string, parameters: Parameters, { signal, accept }: { signal: AbortSignal; accept: string }): Promise<IncomingMessage> {
+  /** The answer to `GET path`, which has to have a field of this name. */
+  async #get<Answer>(path: string, field: keyof Answer & string, parameters: Parameters, end?: AbortSignal): Promise<Answer> {
+    const late = AbortSignal.timeout(PATIENCE_MS);
+    const signal = end === undefined ? late : AbortSignal.any([late, end]);
     try {
-      const response = await this.#request(path, parameters, { signal, headers: { accept } });
-      if (response.statusCode !== 200) this.#answer(response, await textOf(response));
-      return response;
+      const response = await this.#request(path, parameters, { signal, headers: { accept: 'application/json' } });
+      const text = await textOf(response);
+      if (response.statusCode !== 200 && response.statusCode !== 503) throw this.#refused(response, text);
+      const answer = parsed(text);
+      if (answer === undefined) throw this.#noAgent(`it answers ${response.statusCode ?? 0} without JSON`);
+      if (!(field in answer)) throw this.#noAgent(`its answer has no \`${field}\``);
+      return answer as Answer;
     } catch (error) {
       throw this.#explained(error);
     }
@@ -67,13 +87,14 @@ export class ControlClient {
     });
   }
 
-  #answer(response: IncomingMessage, text: string): object {
-    const answer = parsed(text);
-    const status = response.statusCode ?? 0;
-    if (answer === undefined)
-      throw new CannotAskError(`What listens at ${this.address} is no agent of route-liveness: it answers ${status} without JSON`);
-    if (status >= 400 && status !== 503) throw new CannotAskError(`The agent at ${this.address} refuses: ${refusal(answer, status)}`);
-    return answer;
+  #refused({ statusCode = 0 }: IncomingMessage, text: string): CannotAskError {
+    const { code, message } = (parsed(text) ?? {}) as Partial<ErrorAnswer>;
+    if (message === undefined) return this.#noAgent(`it answers ${statusCode} without a reason`);
+    return new CannotAskError(`The agent at ${this.address} refuses: ${message} (${code ?? statusCode})`);
+  }
+
+  #noAgent(why: string): CannotAskError {
+    return new CannotAskError(`What listens at ${this.address} is no agent of route-liveness: ${why}`);
   }
 
   #explained(error: unknown): CannotAskError {
@@ -136,9 +157,4 @@ function parsed(text: string): object | undefined {
     // Not JSON: the caller says so.
     return undefined;
   }
-}
-
-function refusal(answer: object, status: number): string {
-  const { code, message } = answer as Partial<ErrorAnswer>;
-  return message === undefined ? `status ${status}` : `${message} (${code ?? status})`;
 }

@@ -2,7 +2,7 @@
 import type { IncomingMessage } from 'node:http';
 import { setTimeout as pause } from 'node:timers/promises';
 
-import type { AgentEvent, HealthAnswer } from '../agent/control-api.js';
+import type { AgentEvent } from '../agent/control-api.js';
 import { CannotAskError, type ControlClient } from './control-client.js';
 import { serverSentEvents } from './server-sent-events.js';
 
@@ -63,12 +63,12 @@ export class EventFollower {
     } finally {
       stream.destroy();
     }
-    if (!this.#signal.aborted) this.#listener.interrupted(why);
+    if (!this.#isOver) this.#listener.interrupted(why);
   }
 
   /** The stream behind the last event, once the agent answers; `undefined` once the signal is aborted. */
   async #openAgain(): Promise<IncomingMessage | undefined> {
-    for (let wait = WAIT.first; !this.#signal.aborted; wait = Math.min(wait * 2, WAIT.last)) {
+    for (let wait = WAIT.first; !this.#isOver; wait = Math.min(wait * 2, WAIT.last)) {
       try {
         await pause(wait, undefined, { signal: this.#signal });
         const started = await this.#startOfAgent();
@@ -80,17 +80,21 @@ export class EventFollower {
         return stream;
       } catch (error) {
         // It is not back yet, or the wait was aborted: the loop goes on, or ends.
-        if (!this.#signal.aborted && !(error instanceof CannotAskError)) throw error;
+        if (!this.#isOver && !(error instanceof CannotAskError)) throw error;
       }
     }
     return undefined;
   }
 
+  get #isOver(): boolean {
+    return this.#signal.aborted;
+  }
+
   async #startOfAgent(): Promise<string> {
-    return (await this.#client.get<HealthAnswer>('/healthz')).started;
+    return (await this.#client.health(this.#signal)).started;
   }
 
   #open(): Promise<IncomingMessage> {
-    return this.#client.open('/events', { after: this.#last }, { signal: this.#signal, accept: 'text/event-stream' });
+    return this.#client.events(this.#last, this.#signal);
   }
 }

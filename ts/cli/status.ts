@@ -1,5 +1,4 @@
 /** `route-liveness status`: the sessions or routes of an agent, worst first. */
-import type { RoutesAnswer, SessionsAnswer } from '../agent/control-api.js';
 import { ADDRESS_HELP, type Arguments } from './client-arguments.js';
 import { type ClientCommand, runClient } from './client-command.js';
 import { ControlClient } from './control-client.js';
@@ -40,7 +39,7 @@ export function status(args: readonly string[]): Promise<number> {
 }
 
 async function showSessions(given: Arguments): Promise<number> {
-  const answer = await new ControlClient(given.address).get<SessionsAnswer>('/sessions', filterParameters(given));
+  const answer = await new ControlClient(given.address).sessions(filterParameters(given));
   const sessions = [...answer.sessions].sort(worstFirst);
   if (given.has('json')) writeJson({ ...answer, sessions });
   else writeTable(sessionColumns(sessions, Date.parse(answer.at)), sessions, summary(sessions));
@@ -48,7 +47,7 @@ async function showSessions(given: Arguments): Promise<number> {
 }
 
 async function showRoutes(given: Arguments): Promise<number> {
-  const answer = await new ControlClient(given.address).get<RoutesAnswer>('/routes', filterParameters(given));
+  const answer = await new ControlClient(given.address).routes(filterParameters(given));
   const routes = [...answer.routes].sort(worstRouteFirst);
   const present = routes.filter(({ rt_status }) => rt_status === 'present').length;
   const noun = routes.length === 1 ? 'route' : 'routes';

@@ -45,8 +45,8 @@ async function watchAgent(given: Arguments): Promise<number> {
   const client = new ControlClient(given.address);
   const view = new WatchView(client.address, painterFor(process.stdout));
   // An agent that is not there is told on the ordinary screen.
-  view.answered(await client.get<SessionsAnswer>('/sessions', parameters));
-  await showUntilQuit(view, (end) => client.get<SessionsAnswer>('/sessions', parameters, end));
+  view.answered(await client.sessions(parameters));
+  await showUntilQuit(view, (end) => client.sessions(parameters, end));
   return EXIT.ok;
 }
 
