@@ -52,6 +52,7 @@ describeWhere('watch, in a terminal', lacking(['tmux']), () => {
     await open();
     expect(terminal.state).toEqual({ alternate: true, cursor: false });
     expect(terminal.screen()).toMatch(/5000 sessions: 1 down, 4999 up.*\n1–26 of 5000 .*\nSTATE.*\ndown .*10\.201\.15\.160 /);
+    // eslint-disable-next-line no-control-regex -- the colour is looked for
     expect(terminal.screen({ colours: true })).toMatch(/\u001b\[31m(\u001b\[49m)?down/);
 
     terminal.press('End');

@@ -145,8 +145,8 @@ describe('server-sent events', () => {
       { id: '2', data: 'c' },
     ];
     expect(await read(text)).toEqual(expected);
-    expect(await read(...text)).toEqual(expected);
-    expect(await read(...text.replaceAll('\n', '\r\n'))).toEqual(expected);
+    expect(await read(...text.split(''))).toEqual(expected);
+    expect(await read(...text.replaceAll('\n', '\r\n').split(''))).toEqual(expected);
   });
 
   it('that are not complete are left out; a number without data is given', async () => {

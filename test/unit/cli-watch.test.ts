@@ -105,7 +105,7 @@ describe('the live view', () => {
       ['198.51', '192.0.2.2'],
       ['REMOTE_A', '192.0.2.3'],
     ] as const) {
-      press(view, 'escape', '/', ...text, 'return');
+      press(view, 'escape', '/', ...text.split(''), 'return');
       expect(peersOf(view)).toEqual([peer]);
     }
   });

@@ -63,12 +63,12 @@ export class EventFollower {
     } finally {
       stream.destroy();
     }
-    if (!this.#isOver) this.#listener.interrupted(why);
+    if (!this.#isOver()) this.#listener.interrupted(why);
   }
 
   /** The stream behind the last event, once the agent answers; `undefined` once the signal is aborted. */
   async #openAgain(): Promise<IncomingMessage | undefined> {
-    for (let wait = WAIT.first; !this.#isOver; wait = Math.min(wait * 2, WAIT.last)) {
+    for (let wait = WAIT.first; !this.#isOver(); wait = Math.min(wait * 2, WAIT.last)) {
       try {
         await pause(wait, undefined, { signal: this.#signal });
         const started = await this.#startOfAgent();
@@ -80,13 +80,13 @@ export class EventFollower {
         return stream;
       } catch (error) {
         // It is not back yet, or the wait was aborted: the loop goes on, or ends.
-        if (!this.#isOver && !(error instanceof CannotAskError)) throw error;
+        if (!this.#isOver() && !(error instanceof CannotAskError)) throw error;
       }
     }
     return undefined;
   }
 
-  get #isOver(): boolean {
+  #isOver(): boolean {
     return this.#signal.aborted;
   }
 
