@@ -83,4 +83,3 @@ function textOf(file: string): string {
     throw new ConfigFileError(file, [{ path: '', message: `The file cannot be read: ${messageOf(cause)}`, place: undefined }], { cause });
   }
 }
-

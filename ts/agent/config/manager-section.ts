@@ -45,6 +45,8 @@ export interface ManagerSettings {
   readonly takeOver: boolean;
   readonly config: PassedConfig;
   readonly resolved: ResolvedConfig;
+  /** Those of what names none. */
+  readonly timers: Timers;
   /** What is adopted at the start. */
   readonly adopt: readonly RouteFilter[];
   readonly routes: readonly ConfiguredRoute[];
@@ -106,9 +108,13 @@ export class ManagerSections {
     const routes = reader.routes(listOf(section.routes, [...path, 'routes'], issues), [...path, 'routes']);
     const sessions = reader.sessions(listOf(section.sessions, [...path, 'sessions'], issues), [...path, 'sessions']);
     this.#checkCount(routes, sessions, resolved, path);
-    const adopt = listOf(section.adopt, [...path, 'adopt'], issues).flatMap((filter, index) => this.#filter(filter, [...path, 'adopt', index]));
-    const config = { ...passed, ...(timers ?? NO_TIMERS) } as PassedConfig;
-    return { name, backend, takeOver, config, resolved, adopt, routes, sessions, path };
+    const adopt = listOf(section.adopt, [...path, 'adopt'], issues).flatMap((filter, index) =>
+      this.#filter(filter, [...path, 'adopt', index]),
+    );
+    // Without timers there is a fault, and no configuration.
+    if (timers === undefined) return undefined;
+    const config = { ...passed, ...timers } as PassedConfig;
+    return { name, backend, takeOver, config, resolved, timers, adopt, routes, sessions, path };
   }
 
   /** The manager's options with the defaults. Wrong ones are reported, and replaced so that reading goes on. */
@@ -136,7 +142,8 @@ export class ManagerSections {
   #checkName(name: string, path: Path): void {
     const { issues } = this.#context;
     const known = this.#names.get(name);
-    if (known !== undefined) issues.add([...path, 'name'], `Expected \`name\` to be unique, got \`${name}\`, as ${formatPath(known)} has it`);
+    if (known !== undefined)
+      issues.add([...path, 'name'], `Expected \`name\` to be unique, got \`${name}\`, as ${formatPath(known)} has it`);
     else this.#names.set(name, path);
   }
 
@@ -153,8 +160,6 @@ export class ManagerSections {
     return protocol === undefined ? [] : [{ protocol, table }];
   }
 }
-
-const NO_TIMERS: Timers = { txMin: 1, rxMin: 1, detectMult: 1 };
 
 /** Timers that no bounds of a manager refuse: the groups are checked by themselves. */
 function timersWithin({ minTxFloor, maxTxCeil }: Record<string, unknown>): Timers {

@@ -11,7 +11,7 @@ import { validateSessionOptions } from '../../manager/register-options.js';
 import type { AuthGroups } from './auth-groups.js';
 import type { Issues } from './issues.js';
 import { checkedSection } from './section.js';
-import { formatPath, type Path } from './source-file.js';
+import { formatPath, type Path, type Place } from './source-file.js';
 import type { TimerGroups, Timers } from './timer-groups.js';
 
 /** The routing table of a route that names none: `main`. */
@@ -26,6 +26,7 @@ export interface ConfiguredRoute {
   /** The session that it depends on. */
   readonly peer: Peer;
   readonly path: Path;
+  readonly place: Place | undefined;
 }
 
 /** A session of the file, without a route. */
@@ -33,10 +34,14 @@ export interface ConfiguredSession {
   readonly peer: Peer;
   readonly options: RegisterSessionOptions;
   readonly path: Path;
+  readonly place: Place | undefined;
 }
 
 const interfaceField = field<string>('the name of an interface, 1 to 15 characters', isInterfaceName);
-const unicast = field<string>('an IPv4 or IPv6 unicast address', (value) => typeof value === 'string' && unicastAddress(value) !== undefined);
+const unicast = field<string>(
+  'an IPv4 or IPv6 unicast address',
+  (value) => typeof value === 'string' && unicastAddress(value) !== undefined,
+);
 
 const SESSION_ENTRIES = {
   timers: v.optional(v.unknown()),
@@ -116,7 +121,7 @@ export class RegistrationReader {
       checkBound('src', route.src, resolved);
       this.#checkSlot(route, path);
       this.#checkShared(peer, options, path);
-      return { registration: { route, iface, peerIP: peer.peerIP, ...options }, peer, path };
+      return { registration: { route, iface, peerIP: peer.peerIP, ...options }, peer, path, place: issues.placeOf(path) };
     } catch (error) {
       // A fault of several fields together.
       issues.add(path, messageOf(error));
@@ -145,7 +150,7 @@ export class RegistrationReader {
     }
     if (issues.found.length > before) return undefined;
     this.#checkShared(peer, options, path);
-    return { peer, options, path };
+    return { peer, options, path, place: issues.placeOf(path) };
   }
 
   /** The options of a session, its timers always among them, so that a reload sees every change. */
