@@ -11,7 +11,8 @@ export interface LoggedEvent {
 export class EventLog {
   readonly #events: (LoggedEvent | undefined)[];
   readonly #listeners = new Set<() => void>();
-  readonly #first: number;
+  /** The number of the first event of all. */
+  readonly first: number;
   #next: number;
   #wakes = false;
 
@@ -22,7 +23,7 @@ export class EventLog {
    */
   constructor(capacity: number, first = Date.now()) {
     this.#events = new Array<LoggedEvent | undefined>(capacity);
-    this.#first = first;
+    this.first = first;
     this.#next = first;
   }
 
@@ -33,7 +34,7 @@ export class EventLog {
 
   /** The number of the oldest event that is kept. */
   get oldest(): number {
-    return Math.max(this.#first, this.#next - this.#events.length);
+    return Math.max(this.first, this.#next - this.#events.length);
   }
 
   push(event: AgentEvent): void {

@@ -329,8 +329,9 @@ export class RunningManager {
 
   /** The options that a route of the API has where it names none: those of its session in the file, or the manager's timers. */
   #defaultsOf(registration: Registration): RegisterSessionOptions {
-    const { port, multihop, passive, minTtl, auth, onPeerAdminDown, txMin, rxMin, detectMult } =
-      this.#fileOptions.get(sessionKey(peerOfRegistration(registration))) ?? (this.#settings.timers as RegisterSessionOptions);
+    const known = this.#fileOptions.get(sessionKey(peerOfRegistration(registration)));
+    const own: RegisterSessionOptions = known ?? this.#settings.timers;
+    const { port, multihop, passive, minTtl, auth, onPeerAdminDown, txMin, rxMin, detectMult } = own;
     return definedOf({ port, multihop, passive, minTtl, auth, onPeerAdminDown, txMin, rxMin, detectMult });
   }
 

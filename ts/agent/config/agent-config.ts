@@ -16,7 +16,7 @@ import { type MetricsSettings, readMetrics } from './metrics-section.js';
 import { type FileIssue, parseSource } from './source-file.js';
 import { TimerGroups } from './timer-groups.js';
 
-const LOG_LEVELS = ['trace', 'debug', 'info', 'warn', 'error', 'fatal', 'silent'] as const;
+const LOG_LEVELS = ['trace', 'debug', 'info', 'warn', 'error', 'silent'] as const;
 
 export type LogLevel = (typeof LOG_LEVELS)[number];
 

@@ -1,6 +1,6 @@
 /** The control API over HTTP, on a unix socket and on a TCP address. */
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
-import type { AddressInfo, Socket } from 'node:net';
+import type { Socket } from 'node:net';
 
 import { codeOf, LivenessError, messageOf, toError } from '../../base/errors.js';
 import type { Logger } from '../../index.js';
@@ -39,7 +39,7 @@ export class ControlServer {
   readonly #bodies = new BodyReader();
   readonly #onlyLoopback: boolean | undefined;
   #streams = 0;
-  #removeSocket: () => void = () => undefined;
+  #removeSocket: (() => void) | undefined;
 
   /** @throws LivenessError `ERR_CONTROL_SOCKET` */
   static async onSocket(place: SocketPlace, context: ServerContext): Promise<ControlServer> {
@@ -80,13 +80,19 @@ export class ControlServer {
 
   /** The TCP address that was bound. */
   get address(): ListenAddress | undefined {
-    const bound = this.#server.address() as AddressInfo | string | null;
+    const bound = this.#server.address();
     return bound === null || typeof bound === 'string' ? undefined : { host: bound.address, port: bound.port };
+  }
+
+  /** Takes the socket out of the file system. */
+  removeSocket(): void {
+    this.#removeSocket?.();
+    this.#removeSocket = undefined;
   }
 
   /** Ends all connections. */
   async close(): Promise<void> {
-    this.#removeSocket();
+    this.removeSocket();
     const closed = new Promise((resolve) => this.#server.close(resolve));
     this.#server.closeAllConnections();
     await closed;

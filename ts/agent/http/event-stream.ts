@@ -15,11 +15,11 @@ export class EventStream {
   #last: number;
   #isFull = false;
 
-  /** @param after the number after which to begin; `undefined`: with the next event */
+  /** @param after the number after which to begin; 0: with the first of this agent; `undefined`: with the next event */
   constructor(log: EventLog, response: ServerResponse, after: number | undefined) {
     this.#log = log;
     this.#response = response;
-    this.#last = after ?? log.last;
+    this.#last = after === 0 ? log.first - 1 : (after ?? log.last);
   }
 
   /** Begins the stream. It ends with its connection. */
