@@ -13,6 +13,31 @@ use route_liveness::protocol::state::{DownReason, State};
 use route_liveness::sim::{HostId, PairId, World};
 use support::{LINK, MS, Network, SECOND, at, host, path, policy, spec, timers, transitions, up_packet, up_pair};
 
+/// All timeouts, and those that may be this process's fault.
+fn timeouts(engine: &Engine) -> (u64, u64) {
+    engine
+        .stats()
+        .iter()
+        .fold((0, 0), |(all, local), (_, counters)| (all + counters.timeouts, local + counters.local_timeouts))
+}
+
+#[test]
+fn sessions_that_were_never_up_are_counted_until_they_are_or_end() {
+    let never_up = |network: &mut Network, host| -> u64 {
+        network.host(host).engine.stats().iter().map(|(_, counters)| counters.never_up).sum()
+    };
+    let mut network = Network::pair(timers(100, 3));
+    assert_eq!(never_up(&mut network, 1), 1);
+    network.run_until(10 * SECOND, |world| world.all_up()).expect("a pair comes up");
+    assert_eq!(never_up(&mut network, 1), 0);
+    network.cut_both();
+    network.run(2 * SECOND);
+    assert_eq!((network.host(1).state(1), never_up(&mut network, 1)), (State::Down, 0), "Down is not never Up");
+    let engine = &mut network.host(1).engine;
+    engine.remove_session(SessionId(1));
+    assert_eq!(never_up(&mut network, 1), 0);
+}
+
 #[test]
 fn a_pair_comes_up_within_two_round_trips_and_two_intervals() {
     let mut network = Network::pair(timers(100, 3));
@@ -161,6 +186,7 @@ fn a_late_turn_extends_the_detection_time_of_a_silent_session_by_one_interval_on
     assert_eq!(down.len(), 1, "but only once");
     assert_eq!(down[0].reason, DownReason::Timeout);
     assert_eq!(down[0].local_stall_us, 100 * MS, "and the grace shows");
+    assert_eq!(timeouts(engine), (1, 1), "it counts as one that may be our fault");
 }
 
 #[test]
@@ -174,6 +200,7 @@ fn a_turn_that_was_hardly_late_extends_no_detection_time() {
     let down = transitions(engine);
     assert_eq!(down.len(), 1);
     assert_eq!(down[0].local_stall_us, 75 * MS, "but it is told");
+    assert_eq!(timeouts(engine), (1, 0));
 }
 
 #[test]

@@ -81,6 +81,37 @@ fn a_passive_peer_keeps_its_route_through_a_down_until_it_is_withdrawn_or_the_fl
 }
 
 #[test]
+fn in_maintenance_a_route_stays_through_a_down_and_is_withdrawn_at_the_end_of_it() {
+    for sessions in [None, Some([SessionId(1)].as_slice())] {
+        let mut bench = Bench::installed();
+        bench.planner.set_maintenance(sessions, true, NOW);
+        bench.session(DOWN);
+        bench.arm(|_| {}, DOWN);
+        assert!(bench.run().is_empty(), "{sessions:?}");
+        bench.planner.set_maintenance(sessions, false, NOW);
+        assert_eq!(bench.run(), ["delete"], "{sessions:?}");
+    }
+}
+
+#[test]
+fn maintenance_concerns_its_sessions_alone_and_neither_installs_nor_keeps_what_is_taken_out_of_service() {
+    let mut bench = Bench::installed();
+    bench.planner.set_maintenance(Some(&[SessionId(2)]), true, NOW);
+    bench.session(DOWN);
+    assert_eq!(bench.run(), ["delete"]);
+    bench.planner.set_maintenance(None, true, NOW);
+    bench.session(DOWN);
+    assert!(bench.run().is_empty(), "what was not there is not added");
+    bench.session(UP);
+    assert_eq!(bench.run(), ["add"]);
+    bench.planner.set_maintenance(None, false, NOW);
+    assert!(bench.run().is_empty(), "a session that is Up keeps its route at the end of it");
+    bench.planner.set_maintenance(None, true, NOW);
+    bench.arm(|route| route.admin_down = true, UP);
+    assert_eq!(bench.run(), ["delete"]);
+}
+
+#[test]
 fn deletes_go_before_looks_and_looks_before_adds_also_where_an_add_was_queued_first() {
     let mut planner = RoutePlanner::new(ArmingPolicy { take_over: false, honor_peer_passive: false });
     let arm = |planner: &mut RoutePlanner, id: u32, generation, session, view, adopted| {

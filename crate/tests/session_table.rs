@@ -175,6 +175,36 @@ fn each_cause_of_a_down_has_its_reason() {
 }
 
 #[test]
+fn a_session_counts_how_often_it_left_up_and_keeps_the_longest_gap_between_packets_since_it_came_up() {
+    for rules in BOTH {
+        let mut session = session_in(rules, Init);
+        assert_eq!((session.was_up(), session.flaps(), session.worst_gap_ms()), (false, 0, None));
+        let mut now = outcomes(&session);
+        session.handle_rx(now, &packet(Up, PEER, OURS));
+        assert_eq!(
+            (session.was_up(), session.worst_gap_ms()),
+            (true, Some(0)),
+            "the wait for the Up itself is no gap of it"
+        );
+        for (gap_us, worst_ms) in [(99_000, 99), (150_001, 151), (120_000, 151)] {
+            now = now.plus(gap_us);
+            session.handle_rx(now, &packet(Up, PEER, OURS));
+            assert_eq!(session.worst_gap_ms(), Some(worst_ms));
+        }
+        now = now.plus(DETECT_US);
+        assert!(session.expire_if_due(now));
+        assert_eq!((session.was_up(), session.flaps(), session.worst_gap_ms()), (true, 1, Some(151)));
+        for state in [Down, Up] {
+            now = now.plus(400_000);
+            session.handle_rx(now, &packet(state, PEER, OURS));
+        }
+        assert_eq!((session.state(), session.flaps(), session.worst_gap_ms()), (Up, 1, Some(0)));
+        assert!(session.admin_down(now));
+        assert_eq!(session.flaps(), 2);
+    }
+}
+
+#[test]
 fn a_packet_with_a_foreign_discriminator_is_dropped_before_any_other_rule() {
     for rules in BOTH {
         for state in [Down, Init, Up] {

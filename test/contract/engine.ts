@@ -135,6 +135,21 @@ export function engineContract(engineOne: EngineKind, engineTwo: EngineKind, opt
       await two.event(isDelete, mark);
     });
 
+    it('keep a route that is held through a Down, until the hold is released, and answer a ping meanwhile', async () => {
+      const [one, two] = await startPair();
+      await one.call('hold', { duration: 60_000 });
+      const [mark, other] = [one.events.length, two.events.length];
+      lab.cutBoth();
+      await one.state('down', mark);
+      await two.event(isDelete, other);
+      await one.call('ping');
+      expect(lab.has(lab.one, lab.two.service)).toBe(true);
+      expect(await one.sessions()).toMatchObject([{ state: 'down', everUp: true, flaps: 1, routes: [{ installed: true }] }]);
+      await one.call('release');
+      await one.event(isDelete, mark);
+      expect(lab.has(lab.one, lab.two.service)).toBe(false);
+    });
+
     it('recover after an outage within the bound of the shorter backed-off interval', async () => {
       const agents = await startPair();
       lab.cutBoth();

@@ -113,6 +113,9 @@ for (const name of [
   'withdrawRoute',
   'adminDownRoute',
   'adminUpRoute',
+  'hold',
+  'release',
+  'ping',
   'adoptRoutes',
   'sweepRoutes',
 ]) {

@@ -184,7 +184,20 @@ export async function sessions(): Promise<void> {
     readonly adminDown: boolean;
     readonly lastError: Error | undefined;
     readonly restoreAt: Date | undefined;
+    readonly heldUntil: Date | undefined;
   }>();
+  expectTypeOf<api.SessionSnapshot['everUp']>().toEqualTypeOf<boolean>();
+  expectTypeOf<api.SessionSnapshot['flaps']>().toEqualTypeOf<number>();
+  expectTypeOf<api.SessionSnapshot['worstGap']>().toEqualTypeOf<number | undefined>();
+  expectTypeOf<api.SessionSnapshot['heldUntil']>().toEqualTypeOf<Date | undefined>();
+  await manager.hold({ duration: 60_000 });
+  await manager.release({ peers: [{ iface: 'eth0', localIP: '10.0.0.1', peerIP: '10.0.0.2' }] });
+  expectTypeOf(manager.heldUntil).toEqualTypeOf<Date | undefined>();
+  expectTypeOf(manager.ping()).toEqualTypeOf<Promise<void>>();
+  manager.on('hold', ({ peers, until }) => {
+    expectTypeOf(peers).toEqualTypeOf<readonly Readonly<api.Peer>[] | undefined>();
+    expectTypeOf(until).toEqualTypeOf<Date | undefined>();
+  });
 
   manager.on('transition', (transition) => {
     expectTypeOf(transition).toEqualTypeOf<api.Transition>();

@@ -6,7 +6,7 @@ import { BackendInstaller } from '../../ts/routes/backend-installer.js';
 import type { Route } from '../../ts/index.js';
 
 const ROUTE: Route = { table: 254, dst: '10.9.0.2/32', src: '10.0.0.1', nextHop: '10.0.0.2', protocol: 186 };
-const RULES = { passiveMode: false, honorPeerAdvertisedPassive: false, routeTimeout: 1_000 };
+const RULES = { passiveMode: false, honorPeerAdvertisedPassive: false, routeTimeout: 1_000, isMaintained: () => false };
 
 type Behaviour = { readonly takes: number; readonly fails: boolean };
 

@@ -89,7 +89,7 @@ describe('a random configuration', () => {
         const { started, failure } = await outcomeOf({ ...config, metricsRegistry: registry });
         expect(failure).toBeUndefined();
         if (started !== undefined) expectWhole(started);
-        expect(registry.getMetricsAsArray()).toHaveLength(28);
+        expect(registry.getMetricsAsArray()).toHaveLength(36);
       }),
       { numRuns: 100 },
     );

@@ -122,6 +122,8 @@ export class FakeEngine implements Engine {
         remoteDiag: undefined,
         polling: undefined,
         authKeyId: undefined,
+        flaps: 0,
+        worstGapMs: undefined,
         ...this.reading,
       }));
   }
@@ -140,6 +142,10 @@ export class FakeEngine implements Engine {
       turnDelays: [],
       transmitDelays: [],
     };
+  }
+
+  ping(): Promise<void> {
+    return Promise.resolve();
   }
 
   close(options: { adminDown: boolean }): Promise<undefined> {

@@ -3,7 +3,7 @@ import fc from 'fast-check';
 import { Counter, Registry } from 'prom-client';
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 
-import { CONVERGENCE_BOUNDS, HANDLE_RX_BOUNDS, DurationHistogram } from '../../ts/metrics/duration-histogram.js';
+import { CONVERGENCE_BOUNDS, HANDLE_RX_BOUNDS, DurationHistogram, TURN_DELAY_BOUNDS } from '../../ts/metrics/duration-histogram.js';
 import type { EndpointRouteStats, EndpointStats } from '../../ts/engine/engine.js';
 import { ConfigError, LABEL_IFACE, LABEL_LOCAL_IP, Metrics, type Route } from '../../ts/index.js';
 import { type MetricsReading, showMetrics } from '../../ts/manager/metrics-feed.js';
@@ -21,13 +21,15 @@ function endpoint(changes: Partial<EndpointStats> = {}): EndpointStats {
   return {
     ...HERE,
     sessions: { admin_down: 0, down: 1, init: 0, up: 2 },
+    neverUp: 1,
     tx: 10,
     rx: 9,
     rxInvalid: { ...NOTHING_INVALID, short: 1 },
     unknownPeer: 4,
     writeErrors: 3,
     dropped: 0,
-    timeouts: 1,
+    timeouts: 3,
+    localTimeouts: 1,
     extensions: 0,
     queued: 5,
     transitions: [{ from: 'up', to: 'down', cause: 'detect_timeout', count: 7 }],
@@ -58,9 +60,21 @@ function routeStats(changes: Partial<EndpointRouteStats> = {}): EndpointRouteSta
 }
 
 function reading(changes: Partial<MetricsReading> = {}): MetricsReading {
-  const desired = [{ ...HERE, count: 3 }];
-  const counted = { queueLength: 5, sendBufferBytes: 4_096, sendBufferFull: 6, readErrors: { '0.0.0.0': 2 } };
-  return { endpoints: [endpoint()], routes: [routeStats()], desired, ...counted, peers: [], ...changes };
+  return {
+    endpoints: [endpoint()],
+    routes: [routeStats()],
+    counted: [{ ...HERE, desired: 3, retrying: 1, held: 2 }],
+    builds: [{ version: '1.2.3', engine: 'native', protocol: 'bfd' }],
+    turnDelay: { bounds: TURN_DELAY_BOUNDS, counts: [9, 0, 0, 0, 0, 0, 0, 0, 1], sum: 2.5 },
+    worstTurnDelay: 2.25,
+    socketDrops: 8,
+    queueLength: 5,
+    sendBufferBytes: 4_096,
+    sendBufferFull: 6,
+    readErrors: { '0.0.0.0': 2 },
+    peers: [],
+    ...changes,
+  };
 }
 
 describe('a scrape', () => {
@@ -100,7 +114,36 @@ describe('a scrape', () => {
       [`liveness_convergence_to_down_seconds_count{${at}}`]: 0,
       [`liveness_handle_rx_duration_seconds_count{${at}}`]: 0,
     });
-    expect(registry.getMetricsAsArray()).toHaveLength(28);
+    expect(registry.getMetricsAsArray()).toHaveLength(36);
+  });
+
+  it('tells timeouts by whose fault they may be, sessions that were never Up, retries, holds, and how late this host was', async () => {
+    const registry = new Registry();
+    showMetrics(registry, 'liveness_', () => reading());
+    const open = showMetrics(registry, 'liveness_', () => reading());
+    const at = 'iface="eth0",local_ip="10.0.0.1"';
+    expect(Object.fromEntries(await scrape(registry))).toMatchObject({
+      [`liveness_build_info{version="1.2.3",engine="native",protocol="bfd"}`]: 2,
+      [`liveness_session_timeouts_total{${at},cause="peer"}`]: 4,
+      [`liveness_session_timeouts_total{${at},cause="local"}`]: 2,
+      [`liveness_sessions_never_up{${at}}`]: 2,
+      [`liveness_routes_retrying{${at}}`]: 2,
+      [`liveness_routes_held{${at}}`]: 4,
+      [`liveness_turn_delay_seconds_bucket{le="0.000128"}`]: 18,
+      [`liveness_turn_delay_seconds_bucket{le="+Inf"}`]: 20,
+      liveness_turn_delay_seconds_sum: 5,
+      liveness_worst_turn_delay_seconds: 2.25,
+      liveness_socket_drops_total: 16,
+    });
+    open(reading());
+    expect(Object.fromEntries(await scrape(registry)), 'of a closed manager the counters stay, the rest is gone').toMatchObject({
+      [`liveness_build_info{version="1.2.3",engine="native",protocol="bfd"}`]: 1,
+      [`liveness_session_timeouts_total{${at},cause="peer"}`]: 4,
+      [`liveness_sessions_never_up{${at}}`]: 1,
+      [`liveness_routes_retrying{${at}}`]: 1,
+      liveness_turn_delay_seconds_count: 20,
+      liveness_socket_drops_total: 16,
+    });
   });
 
   it('has the desired routes beside the installed ones, and the mode and version of each peer', async () => {

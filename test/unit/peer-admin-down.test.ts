@@ -131,7 +131,7 @@ describe('an armed route', () => {
   it.each([true, false])('tells the engine whether it stays while its peer is AdminDown: %s', (keepsOnPeerAdminDown) => {
     const armed: ArmedRoute[] = [];
     const installer = new ArmedInstaller(
-      { arm: (routes) => armed.push(...routes), disarm: () => undefined, retry: () => undefined },
+      { arm: (routes) => armed.push(...routes), disarm: () => undefined, retry: () => undefined, setMaintenance: () => undefined },
       () => undefined,
     );
     const session: SessionView = {

@@ -555,6 +555,7 @@ describe('an armed route', () => {
       arm: () => undefined,
       disarm: (routes) => disarmed.push(...routes.map(({ generation }) => generation)),
       retry: () => undefined,
+      setMaintenance: () => undefined,
     };
     return { installer: new ArmedInstaller(arming, () => undefined), disarmed };
   };

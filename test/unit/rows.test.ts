@@ -29,6 +29,8 @@ const FULL = [
   7,
   1,
   200,
+  3,
+  151,
 ];
 
 describe('the rows of the addon', () => {
@@ -58,15 +60,17 @@ describe('the rows of the addon', () => {
       remoteDiag: 7,
       polling: true,
       authKeyId: 200,
+      flaps: 3,
+      worstGapMs: 151,
     });
   });
 
   it('have NaN for a time that has not come, and 0 for a peer without a version', () => {
-    const nothing = [8, 0, 1, 0, 0, NaN, NaN, NaN, NaN, NaN, NaN, NaN, 0, 0, 0, 0, ...Array<number>(7).fill(NaN)];
+    const nothing = [8, 0, 1, 0, 0, NaN, NaN, NaN, NaN, NaN, NaN, NaN, 0, 0, 0, 0, ...Array<number>(7).fill(NaN), 0, NaN];
     const [, seen] = snapshotsOf(new Float64Array([...FULL, ...nothing]));
     expect(seen).toMatchObject({ id: 8, state: 'admin_down', lastDownReason: 'none', peerPassive: false });
     expect([seen?.convUpStartUs, seen?.detectDeadlineUs, seen?.lastUpdatedUs, seen?.peerVersion]).toEqual(Array(4).fill(undefined));
-    expect([seen?.remoteDetectMult, seen?.localDiag, seen?.polling, seen?.authKeyId]).toEqual(Array(4).fill(undefined));
+    expect([seen?.remoteDetectMult, seen?.localDiag, seen?.polling, seen?.authKeyId, seen?.worstGapMs]).toEqual(Array(5).fill(undefined));
   });
 
   it('have one row per session', () => {

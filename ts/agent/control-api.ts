@@ -10,17 +10,17 @@ export const DEFAULT_SOCKET = '/run/route-liveness/control.sock';
 /** `GET /sessions`: `manager`, `state` (may be given several times), `peer` and `prefix` filter. */
 export interface SessionsAnswer {
   readonly at: string;
-  readonly sessions: readonly SessionView[];
+  readonly sessions: readonly SessionJson[];
 }
 
 /** `GET /routes`: the same filters. */
 export interface RoutesAnswer {
   readonly at: string;
-  readonly routes: readonly RouteView[];
+  readonly routes: readonly RouteJson[];
 }
 
 /** A session. */
-export interface SessionView {
+export interface SessionJson {
   /** The manager's name in the configuration. */
   readonly manager: string;
   readonly protocol: 'liveness' | 'bfd';
@@ -62,7 +62,7 @@ export interface SessionView {
 }
 
 /** A route. */
-export interface RouteView {
+export interface RouteJson {
   readonly manager: string;
   readonly iface: string;
   readonly dst: string;

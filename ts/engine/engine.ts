@@ -184,6 +184,12 @@ export interface RouteArming {
   disarm(routes: readonly { readonly id: RouteId; readonly generation: number; readonly remove: boolean }[]): void;
   /** Retries the desired operation after a failure. Has no effect if the generation is not the newest. */
   retry(routes: readonly { readonly id: RouteId; readonly generation: number }[]): void;
+  /**
+   * Begins or ends the maintenance of these sessions; `undefined` stands for all, those that are added later included. Meanwhile
+   * no route of theirs is withdrawn on a Down; at the end the routes of those that are not Up are. One changes nothing about the
+   * other: a session is in maintenance while it is in either.
+   */
+  setMaintenance(sessions: readonly SessionId[] | undefined, active: boolean): void;
 }
 
 /** Receives what an engine delivers. It is called from the event loop, never from inside a call of the engine. */
@@ -205,11 +211,13 @@ export interface TransitionCount {
   readonly count: number;
 }
 
-/** Counters of one local endpoint. They never decrease, except `sessions` and `queued`, which are present values. */
+/** Counters of one local endpoint. They never decrease, except `sessions`, `neverUp` and `queued`, which are present values. */
 export interface EndpointStats {
   readonly iface: string;
   readonly localIP: string;
   readonly sessions: Readonly<Record<State, number>>;
+  /** Those of the sessions that were never Up. A present value. */
+  readonly neverUp: number;
   readonly tx: number;
   /** Packets received for a session. */
   readonly rx: number;
@@ -219,6 +227,8 @@ export interface EndpointStats {
   /** Packets that were not sent because the send buffer was full. */
   readonly dropped: number;
   readonly timeouts: number;
+  /** Those of them after an extension: this host may have caused the silence. */
+  readonly localTimeouts: number;
   /** How often a detection time was extended, since this host may have caused the silence. */
   readonly extensions: number;
   /** Entries in the scheduler's queue: at most two per session. */
@@ -305,6 +315,8 @@ export interface Engine {
   /** Readings of the given sessions, or of all. Unknown ids are left out. */
   snapshots(ids?: readonly SessionId[]): EngineReading[];
   stats(): EngineStats;
+  /** Resolves when the engine has taken what it was told before. @throws LivenessError `ERR_ENGINE_STOPPED` if it does not within 5 s */
+  ping(): Promise<void>;
   /**
    * Stops threads, socket and timers. With `adminDown`, first announces AdminDown to all peers, for one detection time and 3 s
    * at most. Idempotent. Resolves with the last counters, or `undefined` if the engine had stopped by itself.

@@ -3,7 +3,7 @@ import * as v from 'valibot';
 
 import { familyOf } from '../base/address.js';
 import { codeOf, ConfigError, expected, LivenessError, messageOf, type RouteIssue, RoutesError } from '../base/errors.js';
-import { addressField, field, flag, integer, object, optionsOf } from '../base/fields.js';
+import { addressField, duration, field, flag, integer, object, optionsOf } from '../base/fields.js';
 import type { RouteFilter } from './leftover-routes.js';
 import type { RouteRef } from './route-manager.js';
 import { isInterfaceName, parseInterface, parseRoute, type Peer } from '../base/route.js';
@@ -21,6 +21,29 @@ export function checkedFilter(given: unknown): RouteFilter {
 export function checkedSweep(given: unknown): { filter: RouteFilter; dryRun: boolean } {
   const { dryRun = false, ...filter } = optionsOf(SWEEP_SCHEMA, given);
   return { filter, dryRun };
+}
+
+/** The longest hold: a day, in milliseconds. */
+const LONGEST_HOLD = 86_400_000;
+
+const PEERS_FIELD = v.optional(field<readonly unknown[]>('an array of peers', Array.isArray));
+const HOLD_SCHEMA = object({ duration: duration(LONGEST_HOLD), peers: PEERS_FIELD });
+const RELEASE_SCHEMA = object({ peers: PEERS_FIELD });
+
+/** @throws ConfigError `ERR_CONFIG` */
+export function checkedHold(given: unknown): { duration: number; peers: Peer[] | undefined } {
+  const { duration: forMs, peers } = optionsOf(HOLD_SCHEMA, given);
+  return { duration: forMs, peers: peers && checkedArrayOf(peers) };
+}
+
+/** @throws ConfigError `ERR_CONFIG` */
+export function checkedRelease(given: unknown): { peers: Peer[] | undefined } {
+  const { peers } = optionsOf(RELEASE_SCHEMA, given);
+  return { peers: peers && checkedArrayOf(peers) };
+}
+
+function checkedArrayOf(peers: readonly unknown[]): Peer[] {
+  return Array.from(peers, (peer) => checkedPeer(peer));
 }
 
 const PEER_SCHEMA = object({

@@ -2,30 +2,71 @@
 import { messageOf } from '../base/errors.js';
 import { definedOf } from '../base/fields.js';
 import { warnProcess } from '../base/guard.js';
+import type { Environment } from '../base/environment.js';
 import { componentLogger, type Logger } from '../base/logger.js';
-import { formatRoute, type Peer } from '../base/route.js';
+import { formatPeer, formatRoute, type Peer } from '../base/route.js';
+import { Throttle } from '../base/throttle.js';
 import type { RouteOperation } from '../routes/installer.js';
+import { LineLimit } from './line-limit.js';
 import type { Transition } from './transitions.js';
 
 /** Warnings that are warnings of the process where there is no logger: the manager does less than one may expect. */
 const PROCESS_WARNINGS: ReadonlySet<string> = new Set(['ERR_ENGINE_UNAVAILABLE', 'ERR_REALTIME_REFUSED', 'ERR_PASSIVE_ROLE']);
 
+/** So many lines on transitions pass in a second, and as many on routes. */
+const MOST_LINES = 100;
+
 export class ManagerLog {
   /** For the parts of the manager that write lines of their own. */
   readonly logger: Logger;
   readonly #hasLogger: boolean;
+  readonly #throttle: Throttle;
+  readonly #transitions: LineLimit;
+  readonly #operations: LineLimit;
   #hasWarnedOfPassiveRole = false;
 
   /** @throws ConfigError if the user's logger makes no child */
-  constructor(logger: Logger | undefined) {
+  constructor(logger: Logger | undefined, environment: Environment) {
     this.logger = componentLogger(logger, 'liveness');
     this.#hasLogger = logger !== undefined;
+    this.#throttle = new Throttle(environment);
+    const summary =
+      (what: string) =>
+      (counts: ReadonlyMap<string, number>): void => {
+        const count = [...counts.values()].reduce((sum, more) => sum + more, 0);
+        const kinds = [...counts].map(([kind, more]) => `${more} ${kind}`).join(', ');
+        this.logger.warn({ count, kinds: Object.fromEntries(counts) }, `${count} more ${what} in the last second: ${kinds}`);
+      };
+    this.#transitions = new LineLimit(environment, MOST_LINES, summary('transitions of sessions'));
+    this.#operations = new LineLimit(environment, MOST_LINES, summary('operations on routes'));
   }
 
-  /** A warning that has a code. */
+  /** A warning that has a code. One of a code comes at most once in five seconds, with the number of those left out before. */
   warning(code: string, message: string): void {
     if (!this.#hasLogger && PROCESS_WARNINGS.has(code)) warnProcess(code, message);
-    this.logger.warn({ code }, message);
+    this.#repeated(code, (skipped, more) => {
+      this.logger.warn({ code, ...skipped }, `${message}${more}`);
+    });
+  }
+
+  /** As `warning`, with fields of its own. */
+  routeWarning(fields: { readonly code?: string }, message: string): void {
+    this.#repeated(fields.code ?? message, (skipped, more) => {
+      this.logger.warn({ ...fields, ...skipped }, `${message}${more}`);
+    });
+  }
+
+  #repeated(kind: string, write: (skipped: { skipped?: number }, more: string) => void): void {
+    this.#throttle.log(kind, (skipped) => {
+      if (skipped === 0) write({}, '');
+      else write({ skipped }, ` (${skipped} warnings of this kind were left out before)`);
+    });
+  }
+
+  /** Writes what is left of summaries: the manager closes. */
+  flush(): void {
+    this.#transitions.flush();
+    this.#operations.flush();
   }
 
   /** Once per manager: that both ends of a session are passive cannot be noticed. */
@@ -38,6 +79,7 @@ export class ManagerLog {
 
   transition(transition: Transition): void {
     const { peer, from, to, reason, cause, count, localStall, silence, localDiag, remoteDiag } = transition;
+    if (!this.#transitions.passes(to === 'down' ? `to down (${reason})` : `to ${to}`)) return;
     const fields = { ...peer, from, to, reason, cause, count, localStall, ...definedOf({ silence, localDiag, remoteDiag }) };
     if (to === 'down' && from !== 'admin_down') this.logger.warn(fields, `session went from ${from} to ${to} (${whyOf(transition)})`);
     else this.logger.info(fields, `session went from ${from} to ${to}`);
@@ -47,13 +89,22 @@ export class ManagerLog {
     const { route, iface, op, duration } = operation;
     const fields = { ...route, iface, op, duration };
     const done = op === 'add' ? 'installed' : 'withdrawn';
+    if (!this.#operations.passes(operation.ok ? done : `not ${done}`)) return;
     if (operation.ok) this.logger.info(fields, `route ${done}: ${formatRoute(route)}`);
     else this.logger.error({ ...fields, err: operation.error }, `route could not be ${done}: ${messageOf(operation.error)}`);
   }
 
+  hold(peers: readonly Readonly<Peer>[] | undefined, until: Date | undefined, what: string): void {
+    const whose = peers === undefined ? 'all sessions' : peers.map(formatPeer).join('; ');
+    this.logger.warn({ peers, until }, `${whose}: ${what}`);
+  }
+
   /** @param roundTrip in milliseconds */
   longRoundTrip(peer: Peer, roundTrip: number): void {
-    this.logger.warn({ ...peer, roundTrip }, `the round trip, ${roundTrip} ms at least, is longer than the detection time`);
+    const message = `the round trip, ${roundTrip} ms at least, is longer than the detection time`;
+    this.#repeated('long round trip', (skipped, more) => {
+      this.logger.warn({ ...peer, roundTrip, ...skipped }, `${message}${more}`);
+    });
   }
 
   transitionsDropped(count: number): void {

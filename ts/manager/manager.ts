@@ -5,7 +5,7 @@ import type { AddressInfo } from 'node:net';
 import { type Environment, SYSTEM } from '../base/environment.js';
 import { closedError, ConfigError, LivenessError, messageOf, toError } from '../base/errors.js';
 import { optionsOf, SIGNAL_SCHEMA } from '../base/fields.js';
-import type { Peer, Route } from '../base/route.js';
+import { formatPeer, type Peer, type Route } from '../base/route.js';
 import { BufferedListener } from '../engine/buffered-listener.js';
 import type { Capabilities, Engine, EngineListener, SessionRecord } from '../engine/engine.js';
 import { type EngineFactory, startEngine } from '../engine/select.js';
@@ -13,13 +13,15 @@ import { ArmedInstaller } from '../routes/armed-installer.js';
 import { BackendInstaller } from '../routes/backend-installer.js';
 import type { RouteInstaller, RouteOperation } from '../routes/installer.js';
 import { NetlinkRoutes } from '../routes/netlink-routes.js';
-import { checkedArray, checkedFilter, checkedPeer, checkedRefs, checkedSweep } from './arguments.js';
+import { checkedArray, checkedFilter, checkedHold, checkedPeer, checkedRefs, checkedRelease, checkedSweep } from './arguments.js';
 import { explained } from './bind-failure.js';
 import { closeOptions, type CloseOptions, type ManagerConfig, type ResolvedConfig, validateConfig } from './config.js';
 import { toEngineOptions } from './engine-options.js';
 import type { RouteFilter } from './leftover-routes.js';
 import type { ManagedSession } from './managed-session.js';
 import { checkRegistry, type MetricsReading, showMetrics } from './metrics-feed.js';
+import { publish } from './channels.js';
+import { Maintenance } from './maintenance.js';
 import { ManagerLog } from './manager-log.js';
 import { MetricsReader } from './metrics-reader.js';
 import { type RegisterOptions, type RegisterSessionOptions, validateRegisterOptions } from './register-options.js';
@@ -37,11 +39,21 @@ export interface ManagerEvents {
   transition: [Transition];
   /** An operation on a route has succeeded or failed. */
   route: [RouteOperation];
+  /** Sessions are held, or no longer. */
+  hold: [HoldChange];
   /**
    * The engine has stopped by itself: no session runs any more. Emitted at most once, and only if there is a listener. Without
    * a listener and without a logger, the process gets a warning with the code `ERR_ENGINE_STOPPED`.
    */
   error: [Error];
+}
+
+/** Sessions that are held, or are held no longer. */
+export interface HoldChange {
+  /** `undefined`: all sessions of the manager. */
+  readonly peers: readonly Readonly<Peer>[] | undefined;
+  /** `undefined`: the hold was released, or its time is over. */
+  readonly until: Date | undefined;
 }
 
 /** Calls the private constructor; only this file can. */
@@ -64,6 +76,7 @@ export class Manager extends SafeEmitter<ManagerEvents> implements AsyncDisposab
   readonly #log: ManagerLog;
   readonly #engine: Engine;
   readonly #installer: RouteInstaller;
+  readonly #maintenance: Maintenance;
   readonly #routeManager: RouteManager;
   readonly #streams: TransitionStreams;
   readonly #metricsReader: MetricsReader;
@@ -93,7 +106,7 @@ export class Manager extends SafeEmitter<ManagerEvents> implements AsyncDisposab
     // JavaScript callers have no types that keep them from this.
     if (!(buffered instanceof BufferedListener))
       throw new ConfigError([{ path: '', message: 'A manager is made by `await Manager.start(config)`, not by `new`' }]);
-    const log = new ManagerLog(config.logger);
+    const log = new ManagerLog(config.logger, environment);
     super((error, event) => {
       log.listenerFailed(error, event);
     });
@@ -107,6 +120,14 @@ export class Manager extends SafeEmitter<ManagerEvents> implements AsyncDisposab
       // The failure is logged and emitted: nobody has to handle this promise.
     });
     this.#engine = engine;
+    this.#maintenance = new Maintenance(environment, {
+      changed: (sessions, active) => {
+        this.#installer.setMaintenance(sessions, active);
+      },
+      expired: (sessions) => {
+        this.#reportHold(sessions && this.#peersOf(sessions), undefined, 'the hold is over');
+      },
+    });
     this.#installer = this.#newInstaller();
     this.#routeManager = new RouteManager({
       engine,
@@ -118,6 +139,9 @@ export class Manager extends SafeEmitter<ManagerEvents> implements AsyncDisposab
       onPassive: () => {
         log.passiveRole();
       },
+      onSessionEnd: (id) => {
+        this.#maintenance.ended(id);
+      },
     });
     const { registry } = this.#routeManager;
     this.#streams = new TransitionStreams({
@@ -127,7 +151,8 @@ export class Manager extends SafeEmitter<ManagerEvents> implements AsyncDisposab
         log.transitionsDropped(count);
       },
     });
-    this.#metricsReader = new MetricsReader({ engine, installer: this.#installer, registry, config, environment });
+    const maintenance = this.#maintenance;
+    this.#metricsReader = new MetricsReader({ engine, installer: this.#installer, registry, maintenance, config, environment });
     const { metricsRegistry, metricsPrefix } = config;
     this.#endMetrics =
       metricsRegistry === undefined ? () => undefined : showMetrics(metricsRegistry, metricsPrefix, () => this.#metricsReader.read());
@@ -269,6 +294,53 @@ export class Manager extends SafeEmitter<ManagerEvents> implements AsyncDisposab
     return this.#routeManager.leftovers.sweep(filter, dryRun);
   }
 
+  /**
+   * Holds sessions for a while, for maintenance: no route of theirs is withdrawn on a Down. Sessions run, come Up and go Down as
+   * ever. The hold ends by itself: then the routes of the sessions that are not Up are withdrawn. It keeps no route that is
+   * withdrawn by name, or taken out of service.
+   *
+   * @param options.duration how long, in milliseconds from now, up to a day; it replaces what was said before
+   * @param options.peers the sessions. Default: all, those that are registered later included
+   * @throws ConfigError `ERR_CONFIG`; LivenessError `ERR_NO_SUCH_SESSION` if one of the peers has no session, `ERR_CLOSED`
+   */
+  async hold(options: { duration: number; peers?: readonly Peer[] | undefined }): Promise<void> {
+    this.#assertOpen();
+    const { duration, peers } = checkedHold(options);
+    this.#maintenance.hold(peers && this.#sessionIdsOf(peers), duration);
+    this.#reportHold(peers, new Date(Date.now() + duration), `held for ${duration} ms`);
+    return Promise.resolve();
+  }
+
+  /**
+   * Ends a hold: of these sessions, or of all, single ones included. What is not held stays as it is.
+   *
+   * @throws ConfigError `ERR_CONFIG`; LivenessError `ERR_NO_SUCH_SESSION`, `ERR_CLOSED`
+   */
+  async release(options?: { peers?: readonly Peer[] | undefined }): Promise<void> {
+    this.#assertOpen();
+    const { peers } = checkedRelease(options);
+    const sessions = peers && this.#sessionIdsOf(peers);
+    if (!this.#maintenance.isActive) return Promise.resolve();
+    this.#maintenance.release(sessions);
+    this.#reportHold(peers, undefined, 'released');
+    return Promise.resolve();
+  }
+
+  /** Until when all sessions are held; `undefined` if they are not. */
+  get heldUntil(): Date | undefined {
+    return this.#wallTime(this.#maintenance.allUntil);
+  }
+
+  /**
+   * Resolves when the engine has taken everything that it was told before: its thread lives.
+   *
+   * @throws LivenessError `ERR_ENGINE_STOPPED` if it does not answer within 5 s, `ERR_CLOSED`
+   */
+  async ping(): Promise<void> {
+    this.#assertOpen();
+    await this.#engine.ping();
+  }
+
   /** The present state of all sessions (reference name: `GetSessions`). @throws LivenessError `ERR_CLOSED` */
   getSessions(): SessionSnapshot[] {
     this.#assertOpen();
@@ -345,16 +417,41 @@ export class Manager extends SafeEmitter<ManagerEvents> implements AsyncDisposab
   #newInstaller(): RouteInstaller {
     const report = (operation: RouteOperation): void => {
       this.#log.operation(operation);
-      this.deliver('route', operation);
+      this.#publish('route', operation);
     };
     const warn = (fields: object, message: string): void => {
-      this.#log.logger.warn(fields, message);
+      this.#log.routeWarning(fields, message);
     };
     const { netlinker, passiveMode } = this.#config;
     if (!passiveMode && netlinker instanceof NetlinkRoutes && this.#engine.arming !== undefined) {
       return new ArmedInstaller(this.#engine.arming, report, warn);
     }
-    return new BackendInstaller(netlinker, this.#config, report, warn, this.#environment);
+    const isMaintained = (session: number): boolean => this.#maintenance.heldUntil(session) !== undefined;
+    const { honorPeerAdvertisedPassive, routeTimeout } = this.#config;
+    const options = { passiveMode, honorPeerAdvertisedPassive, routeTimeout, isMaintained };
+    return new BackendInstaller(netlinker, options, report, warn, this.#environment);
+  }
+
+  /** @throws LivenessError `ERR_NO_SUCH_SESSION` */
+  #sessionIdsOf(peers: readonly Peer[]): number[] {
+    return peers.map((peer) => {
+      const session = this.#routeManager.registry.session(peer);
+      if (session === undefined) throw new LivenessError('ERR_NO_SUCH_SESSION', `There is no session with ${formatPeer(peer)}`);
+      return session.id;
+    });
+  }
+
+  #peersOf(ids: readonly number[]): Readonly<Peer>[] {
+    return ids.flatMap((id) => this.#routeManager.registry.sessionById(id)?.peer ?? []);
+  }
+
+  #reportHold(peers: readonly Readonly<Peer>[] | undefined, until: Date | undefined, what: string): void {
+    this.#log.hold(peers, until, what);
+    this.#publish('hold', { peers, until });
+  }
+
+  #wallTime(atMs: number | undefined): Date | undefined {
+    return atMs === undefined ? undefined : new Date(atMs + this.#environment.wallOffset());
   }
 
   #listener(): EngineListener {
@@ -380,6 +477,7 @@ export class Manager extends SafeEmitter<ManagerEvents> implements AsyncDisposab
       const session = this.#routeManager.registry.sessionById(record.id);
       return session === undefined ? [] : [{ session, record }];
     });
+    if (known.length > 0) this.#routeManager.registry.noteChange();
     for (const { session, record } of known) this.#updateRoutes(session, record);
     for (const { session, record } of known) this.#report(session, record);
   }
@@ -402,7 +500,13 @@ export class Manager extends SafeEmitter<ManagerEvents> implements AsyncDisposab
     const transition = toTransition(session.peer, record, this.#environment.wallOffset());
     this.#log.transition(transition);
     this.#streams.push(transition);
-    this.deliver('transition', transition);
+    this.#publish('transition', transition);
+  }
+
+  /** Tells the listeners, and whoever subscribes to the channel of this name. */
+  #publish<K extends keyof ManagerEvents>(event: K, ...values: ManagerEvents[K]): void {
+    publish(event, this, values[0]);
+    this.deliver(event, ...values);
   }
 
   #snapshots(ids?: readonly number[]): SessionSnapshot[] {
@@ -411,7 +515,8 @@ export class Manager extends SafeEmitter<ManagerEvents> implements AsyncDisposab
     const snapshots: SessionSnapshot[] = [];
     for (const reading of this.#engine.snapshots(ids)) {
       const session = this.#routeManager.registry.sessionById(reading.id);
-      const snapshot = session && toSessionSnapshot(session, reading, status, offset);
+      const heldUntil = this.#maintenance.isActive ? this.#wallTime(this.#maintenance.heldUntil(reading.id)) : undefined;
+      const snapshot = session && toSessionSnapshot(session, reading, status, offset, heldUntil);
       if (snapshot !== undefined) snapshots.push(snapshot);
     }
     return snapshots;
@@ -424,6 +529,7 @@ export class Manager extends SafeEmitter<ManagerEvents> implements AsyncDisposab
     } catch (error) {
       this.#log.logger.error({ err: toError(error) }, `not all routes were withdrawn: ${messageOf(error)}`);
     }
+    this.#maintenance.close();
     // From here on no transition changes a route.
     this.#routeManager.close();
     this.#streams.close();
@@ -432,6 +538,7 @@ export class Manager extends SafeEmitter<ManagerEvents> implements AsyncDisposab
       const last = await this.#engine.close({ adminDown: options.adminDown ?? false });
       this.#endMetrics(this.#metricsReader.final(last));
     } finally {
+      this.#log.flush();
       this.#log.logger.info({}, 'closed');
       this.#settleClosed.resolve();
     }
@@ -443,7 +550,7 @@ export class Manager extends SafeEmitter<ManagerEvents> implements AsyncDisposab
     this.#log.engineStopped(error, this.listenerCount('error') > 0);
     this.#settleClosed.reject(error);
     this.#streams.fail(error);
-    this.deliver('error', error);
+    this.#publish('error', error);
     this.#closeInBackground({ adminDown: false, withdrawRoutes: false });
   }
 

@@ -9,10 +9,13 @@ import { ConfigError, messageOf } from '../base/errors.js';
 import type { HistogramStats } from '../metrics/duration-histogram.js';
 import {
   type HistogramName,
+  LABEL_CAUSE,
   LABEL_DIAGNOSTIC,
   LABEL_DIRECTION,
+  LABEL_ENGINE,
   LABEL_MODE,
   LABEL_OPERATION,
+  LABEL_PROTOCOL,
   LABEL_REASON,
   LABEL_STATE,
   LABEL_STATE_FROM,
@@ -43,18 +46,36 @@ export interface PeerReading {
   readonly version: string | undefined;
 }
 
-/** The number of routes of one local endpoint that have to be installed. */
-export interface DesiredRoutes {
+/** The numbers of routes of one local endpoint. */
+export interface CountedRoutes {
   readonly iface: string;
   readonly localIP: string;
-  readonly count: number;
+  /** They have to be installed. */
+  readonly desired: number;
+  /** Their last operation failed, and they wait for a retry. */
+  readonly retrying: number;
+  /** Installed although their session is not Up, since it is held. */
+  readonly held: number;
+}
+
+/** A manager in words. */
+export interface BuildInfo {
+  readonly version: string;
+  readonly engine: string;
+  readonly protocol: string;
 }
 
 /** The values of one manager at one time. */
 export interface MetricsReading {
   readonly endpoints: readonly EndpointStats[];
   readonly routes: readonly EndpointRouteStats[];
-  readonly desired: readonly DesiredRoutes[];
+  readonly counted: readonly CountedRoutes[];
+  readonly builds: readonly BuildInfo[];
+  /** How late turns began; the sum counts each delay as the upper bound of its bucket. */
+  readonly turnDelay: HistogramStats | undefined;
+  /** In seconds. */
+  readonly worstTurnDelay: number;
+  readonly socketDrops: number;
   readonly queueLength: number;
   readonly sendBufferBytes: number;
   readonly sendBufferFull: number;
@@ -69,7 +90,11 @@ export type MetricsSource = () => MetricsReading;
 export const NOTHING: MetricsReading = {
   endpoints: [],
   routes: [],
-  desired: [],
+  counted: [],
+  builds: [],
+  turnDelay: undefined,
+  worstTurnDelay: 0,
+  socketDrops: 0,
   queueLength: 0,
   sendBufferBytes: 0,
   sendBufferFull: 0,
@@ -171,6 +196,10 @@ const ofRoutes =
   <T>(value: (endpoint: EndpointRouteStats) => T) =>
   ({ routes }: MetricsReading): Series<T> =>
     routes.map((endpoint) => [endpointLabels(endpoint), value(endpoint)]);
+const ofCounted =
+  (value: (endpoint: CountedRoutes) => number) =>
+  ({ counted }: MetricsReading): Series<number> =>
+    counted.map((endpoint) => [endpointLabels(endpoint), value(endpoint)]);
 /** One series per entry of a record, with the key as a label. */
 const spread =
   (label: string, entries: (endpoint: EndpointStats) => Readonly<Record<string, number>>) =>
@@ -185,6 +214,17 @@ function diagnosticsOf(endpoint: EndpointStats, direction: string, counts: reado
     const labels = { ...endpointLabels(endpoint), [LABEL_DIRECTION]: direction, [LABEL_DIAGNOSTIC]: diagnosticFromWire(wire) };
     return count === 0 ? [] : [[labels, count] as const];
   });
+}
+
+/** One series for each kind of manager, with their number. */
+function buildSeries(builds: readonly BuildInfo[]): (readonly [Labels, number])[] {
+  const counts = new Map<string, { labels: Labels; count: number }>();
+  for (const { version, engine, protocol } of builds) {
+    const labels = { [LABEL_VERSION]: version, [LABEL_ENGINE]: engine, [LABEL_PROTOCOL]: protocol };
+    const key = JSON.stringify(labels);
+    counts.set(key, { labels, count: (counts.get(key)?.count ?? 0) + 1 });
+  }
+  return [...counts.values()].map(({ labels, count }) => [labels, count] as const);
 }
 
 const SCALARS: Record<ScalarName, (reading: MetricsReading) => Series<number>> = {
@@ -202,7 +242,14 @@ const SCALARS: Record<ScalarName, (reading: MetricsReading) => Series<number>> =
       ...diagnosticsOf(endpoint, 'received', endpoint.remoteDiagnostics),
     ]),
   routesInstalled: ofRoutes((endpoint) => endpoint.installed),
-  routesDesired: ({ desired }) => desired.map((endpoint) => [endpointLabels(endpoint), endpoint.count]),
+  routesDesired: ofCounted((endpoint) => endpoint.desired),
+  routesRetrying: ofCounted((endpoint) => endpoint.retrying),
+  routesHeld: ofCounted((endpoint) => endpoint.held),
+  sessionsNeverUp: ofEndpoints((endpoint) => endpoint.neverUp),
+  sessionTimeouts: spread(LABEL_CAUSE, ({ timeouts, localTimeouts }) => ({ peer: timeouts - localTimeouts, local: localTimeouts })),
+  buildInfo: ({ builds }) => buildSeries(builds),
+  worstTurnDelay: ({ worstTurnDelay }) => [[{}, worstTurnDelay]],
+  socketDrops: ({ socketDrops }) => [[{}, socketDrops]],
   routeRestores: ofRoutes((endpoint) => endpoint.restored),
   routeRestoresDelayed: ofRoutes((endpoint) => endpoint.restoresDelayed),
   routeInstalls: ofRoutes((endpoint) => endpoint.adds),
@@ -235,15 +282,23 @@ const HISTOGRAMS: Record<HistogramName, (reading: MetricsReading) => Series<Hist
   convergenceToUp: ofRoutes((endpoint) => endpoint.convergenceToUp),
   convergenceToDown: ofRoutes((endpoint) => endpoint.convergenceToDown),
   handleRxDuration: ofEndpoints((endpoint) => endpoint.handleRx),
+  turnDelay: ({ turnDelay }) => (turnDelay === undefined ? [] : [[{}, turnDelay]]),
 };
 
 /** The counters of a closed manager, with its gauges at 0. */
 function ended(last: MetricsReading): MetricsReading {
   return {
     ...last,
-    endpoints: last.endpoints.map((endpoint) => ({ ...endpoint, sessions: { admin_down: 0, down: 0, init: 0, up: 0 }, queued: 0 })),
+    endpoints: last.endpoints.map((endpoint) => ({
+      ...endpoint,
+      sessions: { admin_down: 0, down: 0, init: 0, up: 0 },
+      neverUp: 0,
+      queued: 0,
+    })),
     routes: last.routes.map((endpoint) => ({ ...endpoint, installed: 0 })),
-    desired: last.desired.map((endpoint) => ({ ...endpoint, count: 0 })),
+    counted: last.counted.map((endpoint) => ({ ...endpoint, desired: 0, retrying: 0, held: 0 })),
+    builds: [],
+    worstTurnDelay: 0,
     queueLength: 0,
     sendBufferBytes: 0,
     peers: [],
@@ -257,8 +312,15 @@ function merged(readings: readonly MetricsReading[]): MetricsReading {
     (sum, reading) => ({
       endpoints: joined(sum.endpoints, reading.endpoints, addEndpoints),
       routes: joined(sum.routes, reading.routes, addEndpointRoutes),
-      desired: joined(sum.desired, reading.desired, (left, right) => ({ ...left, count: left.count + right.count })),
-      ...addedNumbers(sum, reading, ['queueLength', 'sendBufferBytes', 'sendBufferFull']),
+      counted: joined(sum.counted, reading.counted, (left, right) => ({
+        ...left,
+        ...addedNumbers(left, right, ['desired', 'retrying', 'held']),
+      })),
+      builds: [...sum.builds, ...reading.builds],
+      turnDelay:
+        sum.turnDelay && reading.turnDelay ? addHistograms(sum.turnDelay, reading.turnDelay) : (sum.turnDelay ?? reading.turnDelay),
+      worstTurnDelay: Math.max(sum.worstTurnDelay, reading.worstTurnDelay),
+      ...addedNumbers(sum, reading, ['queueLength', 'sendBufferBytes', 'sendBufferFull', 'socketDrops']),
       readErrors: addRecords(sum.readErrors, reading.readErrors),
       peers: [...sum.peers, ...reading.peers],
     }),
@@ -276,10 +338,23 @@ function joined<T extends { iface: string; localIP: string }>(left: readonly T[]
   return [...byKey.values()];
 }
 
+const ADDED_OF_ENDPOINTS = [
+  'neverUp',
+  'tx',
+  'rx',
+  'unknownPeer',
+  'writeErrors',
+  'dropped',
+  'timeouts',
+  'localTimeouts',
+  'extensions',
+  'queued',
+] as const;
+
 function addEndpoints(left: EndpointStats, right: EndpointStats): EndpointStats {
   return {
     ...left,
-    ...addedNumbers(left, right, ['tx', 'rx', 'unknownPeer', 'writeErrors', 'dropped', 'timeouts', 'extensions', 'queued']),
+    ...addedNumbers(left, right, ADDED_OF_ENDPOINTS),
     sessions: addRecords(left.sessions, right.sessions),
     rxInvalid: addRecords(left.rxInvalid, right.rxInvalid),
     transitions: addTransitions([...left.transitions, ...right.transitions]),

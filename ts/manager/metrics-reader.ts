@@ -1,11 +1,17 @@
 /** Reads what one manager shows to Prometheus. */
+import { addressText } from '../base/address.js';
 import type { Environment } from '../base/environment.js';
+import { VERSION } from '../base/version.js';
 import type { Engine, EngineStats } from '../engine/engine.js';
+import { type HistogramStats, TURN_DELAY_BOUNDS } from '../metrics/duration-histogram.js';
 import { modeOf, versionOf } from '../protocol/session-status.js';
 import type { RouteInstaller } from '../routes/installer.js';
 import { boundAddresses } from './bound-addresses.js';
 import type { ResolvedConfig } from './config.js';
-import { type DesiredRoutes, type MetricsReading, NOTHING, type PeerReading } from './metrics-feed.js';
+import type { LocalEndpoint } from './local-endpoint.js';
+import type { Maintenance } from './maintenance.js';
+import type { ManagedSession } from './managed-session.js';
+import { type CountedRoutes, type MetricsReading, NOTHING, type PeerReading } from './metrics-feed.js';
 import type { RouteRegistry } from './route-registry.js';
 import { ShownEndpoints, UNKNOWN_PEERS } from './shown-endpoints.js';
 
@@ -13,6 +19,7 @@ export interface MetricsReaderDependencies {
   readonly engine: Engine;
   readonly installer: RouteInstaller;
   readonly registry: RouteRegistry;
+  readonly maintenance: Maintenance;
   readonly config: ResolvedConfig;
   readonly environment: Environment;
 }
@@ -22,6 +29,8 @@ export class MetricsReader {
   readonly #shownEndpoints: ShownEndpoints;
   #last: MetricsReading | undefined;
   #showsPeers: boolean;
+  /** What was desired at a revision of the registry. */
+  #desired: { readonly revision: number; readonly counts: Map<LocalEndpoint<ManagedSession>, number> } | undefined;
 
   constructor(dependencies: MetricsReaderDependencies) {
     this.#dependencies = dependencies;
@@ -51,19 +60,23 @@ export class MetricsReader {
 
   #toReading(stats: EngineStats): MetricsReading {
     const { endpoints, queueLength, sendBufferBytes, sendBufferFull, readErrors } = stats;
-    const { installer, config } = this.#dependencies;
+    const { engine, installer, config } = this.#dependencies;
     const routes = [...stats.routes, ...installer.stats()];
-    const desired = this.#desiredRoutes(endpoints);
+    const counted = this.#countedRoutes(endpoints);
     const active = [
       ...endpoints.filter(({ sessions }) => sessions.admin_down + sessions.down + sessions.init + sessions.up > 0),
       ...routes.filter(({ installed }) => installed > 0),
-      ...desired.filter(({ count }) => count > 0),
+      ...counted.filter(({ desired, retrying, held }) => desired + retrying + held > 0),
     ];
     const isShown = this.#shownEndpoints.update(active, [...endpoints, ...routes]);
     return {
       endpoints: endpoints.filter(isShown),
       routes: routes.filter(isShown),
-      desired: desired.filter(isShown),
+      counted: counted.filter(isShown),
+      builds: [{ version: VERSION, engine: engine.kind, protocol: config.protocol }],
+      turnDelay: turnDelayOf(stats),
+      worstTurnDelay: stats.worstTurnDelayUs / 1_000_000,
+      socketDrops: stats.socketDrops,
       queueLength,
       sendBufferBytes,
       sendBufferFull,
@@ -83,21 +96,54 @@ export class MetricsReader {
     });
   }
 
-  /** By local endpoint; 0 for an endpoint that has sessions and no routes. */
-  #desiredRoutes(endpoints: EngineStats['endpoints']): DesiredRoutes[] {
-    const { registry, config } = this.#dependencies;
-    const counts = new Map<string, { iface: string; localIP: string; count: number }>();
-    const countOf = ({ iface, localIP }: { iface: string; localIP: string }): { count: number } => {
+  /**
+   * By local endpoint; zeros for an endpoint that has sessions and no routes. A scrape must not cost more the more routes there
+   * are: what is desired is counted anew only after something has changed.
+   */
+  #countedRoutes(endpoints: EngineStats['endpoints']): CountedRoutes[] {
+    const { registry, installer, maintenance } = this.#dependencies;
+    if (this.#desired?.revision !== registry.revision) this.#desired = { revision: registry.revision, counts: this.#countDesired() };
+    const counted = new Map<string, Writable<CountedRoutes>>();
+    const at = ({ iface, localIP }: { iface: string; localIP: string }): Writable<CountedRoutes> => {
       const key = `${iface} ${localIP}`;
-      const counted = counts.get(key) ?? { iface, localIP, count: 0 };
-      counts.set(key, counted);
-      return counted;
+      const known = counted.get(key) ?? { iface, localIP, desired: 0, retrying: 0, held: 0 };
+      counted.set(key, known);
+      return known;
     };
-    for (const endpoint of endpoints) if (endpoint.localIP !== UNKNOWN_PEERS) countOf(endpoint);
+    for (const endpoint of endpoints) if (endpoint.localIP !== UNKNOWN_PEERS) at(endpoint);
+    for (const [endpoint, count] of this.#desired.counts) at(endpoint).desired = count;
+    for (const { iface, source } of installer.retrying()) at({ iface, localIP: addressText(source) }).retrying += 1;
+    if (maintenance.isActive) {
+      for (const route of registry.routes()) {
+        const isHeld = !route.session.up && maintenance.heldUntil(route.session.id) !== undefined && installer.status(route).installed;
+        if (isHeld) at(route.session).held += 1;
+      }
+    }
+    return [...counted.values()];
+  }
+
+  #countDesired(): Map<LocalEndpoint<ManagedSession>, number> {
+    const { registry, config } = this.#dependencies;
+    const counts = new Map<LocalEndpoint<ManagedSession>, number>();
     for (const { session, adminDown, withdrawing } of registry.routes()) {
       const isDesired = !withdrawing && (config.passiveMode || (session.up && !adminDown));
-      countOf(session).count += Number(isDesired);
+      counts.set(session.endpoint, (counts.get(session.endpoint) ?? 0) + Number(isDesired));
     }
-    return [...counts.values()];
+    return counts;
   }
+}
+
+type Writable<T> = { -readonly [K in keyof T]: T[K] };
+
+function turnDelayOf({ turnDelays }: EngineStats): HistogramStats {
+  const counts = new Array<number>(TURN_DELAY_BOUNDS.length + 1).fill(0);
+  let sum = 0;
+  for (const { belowUs, count } of turnDelays) {
+    const seconds = belowUs / 1_000_000;
+    const bucket = TURN_DELAY_BOUNDS.findIndex((bound) => seconds <= bound);
+    const at = bucket < 0 ? TURN_DELAY_BOUNDS.length : bucket;
+    counts[at] = (counts[at] ?? 0) + count;
+    sum += seconds * count;
+  }
+  return { bounds: TURN_DELAY_BOUNDS, counts, sum };
 }

@@ -5,7 +5,7 @@ import { type Environment, SYSTEM } from '../base/environment.js';
 import type { Logger } from '../base/logger.js';
 import { formatRoute, parseInterface, parseRoute, type Peer, type Route } from '../base/route.js';
 import { TIMED_OUT, within } from '../base/timeout.js';
-import type { Engine } from '../engine/engine.js';
+import type { Engine, SessionId } from '../engine/engine.js';
 import type { RouteInstaller } from '../routes/installer.js';
 import { BackendCalls } from './backend-calls.js';
 import { explained } from './bind-failure.js';
@@ -42,6 +42,8 @@ export interface RouteManagerDependencies {
   readonly assertOpen: () => void;
   /** A session with the passive role was registered. */
   readonly onPassive: () => void;
+  /** A session has ended. */
+  readonly onSessionEnd: (id: SessionId) => void;
 }
 
 export class RouteManager {
@@ -147,6 +149,7 @@ export class RouteManager {
     }
     if (managed.adminDown === down) return Promise.resolve();
     managed.adminDown = down;
+    this.registry.noteChange();
     this.#dependencies.installer.changed(managed);
     this.#updateAdminState(managed.session);
     return Promise.resolve();
@@ -170,6 +173,7 @@ export class RouteManager {
   /** Makes engine and installer do what was planned. */
   #commit({ routes, registeredSessions, addedSessions, changedSessions }: RegistrationPlan): void {
     const { engine, installer, onPassive } = this.#dependencies;
+    this.registry.noteChange();
     for (const [session, parameters] of changedSessions) session.parameters = parameters;
     if (addedSessions.size > 0) engine.addSessions([...addedSessions]);
     if (changedSessions.size > 0) engine.updateSessions([...changedSessions.keys()]);
@@ -190,6 +194,7 @@ export class RouteManager {
   ): void {
     const { engine, installer } = this.#dependencies;
     const touched = new Set<ManagedSession>(leftSessions);
+    this.registry.noteChange();
     const restored: ManagedRoute[] = [];
     routes.forEach((managed, index) => {
       // A later registration or withdrawal of the same route takes precedence.
@@ -230,6 +235,7 @@ export class RouteManager {
   async #withdraw(managed: ManagedRoute): Promise<void> {
     managed.withdrawing = true;
     managed.revision += 1;
+    this.registry.noteChange();
     const { revision, session } = managed;
     const removed = this.#dependencies.installer.remove(managed);
     this.#endUnusedSessions([session]);
@@ -247,6 +253,7 @@ export class RouteManager {
       }
       this.registry.removeSession(session);
       this.#dependencies.engine.removeSessions([session.id]);
+      this.#dependencies.onSessionEnd(session.id);
     }
   }
 

@@ -16,6 +16,17 @@ export class RouteRegistry {
   readonly #slots = new Map<string, Map<PackedAddress, ManagedRoute>>();
   #lastSessionId: SessionId = 0;
   #lastRouteId: RouteId = 0;
+  #revision = 0;
+
+  /** Grows with whatever may change which routes are desired: a session, a route, or their states. */
+  get revision(): number {
+    return this.#revision;
+  }
+
+  /** The state of a session or a route has changed. */
+  noteChange(): void {
+    this.#revision += 1;
+  }
 
   get sessionCount(): number {
     return this.#sessions.size;
@@ -57,6 +68,7 @@ export class RouteRegistry {
   }
 
   addSession(endpoint: LocalEndpoint<ManagedSession>, address: PackedAddress, parameters: SessionParameters): ManagedSession {
+    this.noteChange();
     this.#lastSessionId += 1;
     const session = new ManagedSession(this.#lastSessionId, endpoint, address, parameters);
     if (session.multihop) this.#multihop.set(multihopKey(session.localIP, session.peerIP), session);
@@ -67,6 +79,7 @@ export class RouteRegistry {
   }
 
   removeSession(session: ManagedSession): void {
+    this.noteChange();
     const { id, endpoint, address, localIP, peerIP, multihop } = session;
     if (multihop && this.multihopSession(localIP, peerIP) === session) this.#multihop.delete(multihopKey(localIP, peerIP));
     endpoint.sessions.delete(address);
@@ -75,6 +88,7 @@ export class RouteRegistry {
   }
 
   addRoute(route: Readonly<Route>, session: ManagedSession): ManagedRoute {
+    this.noteChange();
     this.#lastRouteId += 1;
     const managed = new ManagedRoute(this.#lastRouteId, route, session);
     const group = slotGroupOf(managed);
@@ -86,6 +100,7 @@ export class RouteRegistry {
   }
 
   removeRoute(managed: ManagedRoute): void {
+    this.noteChange();
     const group = slotGroupOf(managed);
     const routes = this.#slots.get(group);
     if (routes?.get(managed.destination) === managed) routes.delete(managed.destination);

@@ -15,6 +15,8 @@ export interface RouteSnapshot {
   readonly lastError: Error | undefined;
   /** When a contended route is put back: another program deletes it again and again. */
   readonly restoreAt: Date | undefined;
+  /** Until when the route is not withdrawn on a Down (`hold`). */
+  readonly heldUntil: Date | undefined;
 }
 
 /** The state of a session and its routes (reference name: `SessionSnapshot`). Times are `undefined` until they happened. */
@@ -24,6 +26,8 @@ export interface SessionSnapshot extends SessionStatus {
   readonly routes: readonly RouteSnapshot[];
   /** The peer is several hops away (RFC 5883); only in BFD. */
   readonly multihop: boolean;
+  /** Until when no route of the session is withdrawn on a Down (`hold`). */
+  readonly heldUntil: Date | undefined;
 }
 
 /**
@@ -37,15 +41,20 @@ export function toSessionSnapshot(
   reading: EngineReading,
   status: (route: SessionRoute) => RouteStatus,
   offset: number,
+  heldUntil: Date | undefined,
 ): SessionSnapshot | undefined {
   const routes: RouteSnapshot[] = [];
   for (const route of session.routes) {
-    if (!route.withdrawing) routes.push(toRouteSnapshot(route, status(route)));
+    if (!route.withdrawing) routes.push(toRouteSnapshot(route, status(route), heldUntil));
   }
   if (routes.length === 0 && !session.isRegistered) return undefined;
-  return statusWith(session.peer, reading, offset, routes[0]?.route, routes, session.multihop);
+  return statusWith(session.peer, reading, offset, routes[0]?.route, routes, session.multihop, heldUntil);
 }
 
-function toRouteSnapshot({ route, adminDown }: SessionRoute, { installed, lastError, restoreAt }: RouteStatus): RouteSnapshot {
-  return { route, installed, adminDown, lastError, restoreAt };
+function toRouteSnapshot(
+  { route, adminDown }: SessionRoute,
+  { installed, lastError, restoreAt }: RouteStatus,
+  heldUntil: Date | undefined,
+): RouteSnapshot {
+  return { route, installed, adminDown, lastError, restoreAt, heldUntil };
 }

@@ -15,6 +15,9 @@ export const HANDLE_RX_BOUNDS = [2.5e-7, 5e-7, 1e-6, 2.5e-6, 5e-6, 1e-5, 2.5e-5,
 /** Upper bounds for convergence, in seconds. */
 export const CONVERGENCE_BOUNDS = [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60] as const;
 
+/** Upper bounds for the lateness of a turn, in seconds: powers of two of a microsecond, as the engine counts it. */
+export const TURN_DELAY_BOUNDS = [0.000128, 0.000512, 0.001024, 0.004096, 0.016384, 0.065536, 0.262144, 1.048576] as const;
+
 export class DurationHistogram {
   readonly #bounds: readonly number[];
   readonly #counts: number[];

@@ -1,6 +1,6 @@
 /** Writes the metrics of the building blocks. A metric that fails affects nothing else. */
 import { callGuarded } from '../base/guard.js';
-import type { HistogramName, Labels, Metrics, ReferenceScalarName } from './metrics.js';
+import type { Labels, Metrics, ReferenceHistogramName, ReferenceScalarName } from './metrics.js';
 
 export class MetricsSink {
   readonly #metrics: Metrics | undefined;
@@ -25,7 +25,7 @@ export class MetricsSink {
     this.#write((metrics) => metrics[name].remove(labels));
   }
 
-  observe(name: HistogramName, labels: Labels, value: number): void {
+  observe(name: ReferenceHistogramName, labels: Labels, value: number): void {
     this.#write((metrics) => metrics[name].observe(labels, value));
   }
 

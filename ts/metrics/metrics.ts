@@ -3,7 +3,7 @@ import * as v from 'valibot';
 
 import { field, hasMethods, object, optionsOf } from '../base/fields.js';
 import { readGuarded } from '../base/guard.js';
-import { CONVERGENCE_BOUNDS, HANDLE_RX_BOUNDS, type HistogramStats } from './duration-histogram.js';
+import { CONVERGENCE_BOUNDS, HANDLE_RX_BOUNDS, type HistogramStats, TURN_DELAY_BOUNDS } from './duration-histogram.js';
 import {
   type CounterMetric,
   type GaugeMetric,
@@ -36,6 +36,13 @@ export const LABEL_VERSION = 'version';
 
 /** Whether a diagnostic was `sent` or `received`. */
 export const LABEL_DIRECTION = 'direction';
+/** Who may be the cause of a timeout: `peer`, or `local` where this host was late itself. */
+export const LABEL_CAUSE = 'cause';
+/** The engine of a manager. */
+export const LABEL_ENGINE = 'engine';
+/** The protocol of a manager. */
+export const LABEL_PROTOCOL = 'protocol';
+
 /** A diagnostic of BFD (RFC 5880 §4.1). */
 export const LABEL_DIAGNOSTIC = 'diagnostic';
 
@@ -170,6 +177,55 @@ const DEFINITIONS = {
 
 /** The metrics of a manager beside those of the reference. */
 const FURTHER = {
+  buildInfo: {
+    kind: 'gauge',
+    suffix: 'build_info',
+    help: 'The open managers of a version, an engine and a protocol',
+    labels: [LABEL_VERSION, LABEL_ENGINE, LABEL_PROTOCOL],
+  },
+  turnDelay: {
+    kind: 'histogram',
+    suffix: 'turn_delay_seconds',
+    help: 'How late the engine’s turns began: the scheduling delay of this host',
+    labels: [],
+    bounds: TURN_DELAY_BOUNDS,
+  },
+  worstTurnDelay: {
+    kind: 'gauge',
+    suffix: 'worst_turn_delay_seconds',
+    help: 'The longest delay of a turn since the start',
+    labels: [],
+  },
+  socketDrops: {
+    kind: 'counter',
+    suffix: 'socket_drops_total',
+    help: 'Received datagrams that were dropped since the socket’s buffer was full',
+    labels: [],
+  },
+  sessionTimeouts: {
+    kind: 'counter',
+    suffix: 'session_timeouts_total',
+    help: 'Sessions that went Down since their peer was silent, by who may be the cause: the peer, or this host, which was late itself',
+    labels: [...ENDPOINT, LABEL_CAUSE],
+  },
+  sessionsNeverUp: {
+    kind: 'gauge',
+    suffix: 'sessions_never_up',
+    help: 'Sessions that were not Up since they were registered',
+    labels: ENDPOINT,
+  },
+  routesRetrying: {
+    kind: 'gauge',
+    suffix: 'routes_retrying',
+    help: 'Routes whose last operation failed and that wait for a retry',
+    labels: ENDPOINT,
+  },
+  routesHeld: {
+    kind: 'gauge',
+    suffix: 'routes_held',
+    help: 'Installed routes of sessions that are not Up, which stay since the session is held',
+    labels: ENDPOINT,
+  },
   sendBufferBytes: { kind: 'gauge', suffix: 'send_buffer_bytes', help: 'The size of the socket’s send buffer', labels: [] },
   sendBufferFull: {
     kind: 'counter',
@@ -223,6 +279,7 @@ export type ScalarName = NamesOf<'gauge' | 'counter'>;
 export type HistogramName = NamesOf<'histogram'>;
 /** The metrics that building blocks write. */
 export type ReferenceScalarName = ReferenceNamesOf<'gauge' | 'counter'>;
+export type ReferenceHistogramName = ReferenceNamesOf<'histogram'>;
 
 export type Labels = Readonly<Record<string, string>>;
 

@@ -15,6 +15,9 @@ import type { IgnoreReason, Names, Situation } from './transition.js';
 /** While Down the interval is doubled at most this often: beyond any ceiling, and small enough for exact arithmetic. */
 const MOST_DOUBLINGS = 20;
 
+/** The native engine has 16 bits for flaps, and for a gap. */
+const MOST_COUNTED = 0xffff;
+
 /** The settings that all sessions of an engine share. */
 export interface Policy<P extends Header = ControlPacket> {
   readonly protocol: Protocol<P>;
@@ -86,6 +89,10 @@ export class SessionCore<P extends Header = ControlPacket> {
   state: State = 'down';
   lastDownReason: DownReason = 'none';
   lastRx: number | undefined;
+  /** How often the session left Up; 65 535 stands for any number beyond. */
+  flaps = 0;
+  /** The longest time between two packets since the session came Up, in milliseconds, rounded up; 65 535 stands for any beyond. */
+  worstGapMs = 0;
   /** When silence takes the session Down; `undefined` outside of Init and Up. */
   detectDeadline: number | undefined;
   /** When the next packet is due; `undefined` if none is. */
@@ -157,6 +164,7 @@ export class SessionCore<P extends Header = ControlPacket> {
 
     // Arrivals may be reported out of order; silence is counted from the latest.
     const lastRx = Math.max(this.lastRx ?? arrival, arrival);
+    if (this.state === 'up') this.#noteGap(lastRx);
     this.lastRx = lastRx;
     this.#forgetAt = undefined;
     const intervalUs = packet.requiredMinRxUs < this.peer.rxMinUs ? this.txIntervalUs : undefined;
@@ -384,6 +392,11 @@ export class SessionCore<P extends Header = ControlPacket> {
     if (this.#previousTimers !== undefined && this.#previousTimers.until <= now) this.#previousTimers = undefined;
   }
 
+  #noteGap(heardAt: number): void {
+    const gapUs = heardAt - (this.lastRx ?? heardAt);
+    if (gapUs > this.worstGapMs * 1_000) this.worstGapMs = Math.min(Math.ceil(gapUs / 1_000), MOST_COUNTED);
+  }
+
   #isFreshlyUp(arrival: number): boolean {
     const { upSince } = this.timestamps;
     return this.state === 'up' && upSince !== undefined && arrival < upSince + this.detectTimeUs;
@@ -417,6 +430,7 @@ export class SessionCore<P extends Header = ControlPacket> {
     this.timestamps.lastUpdated = at;
     if (to === 'up') {
       this.timestamps.upSince = at;
+      this.worstGapMs = 0;
       this.timestamps.convDownStart = undefined;
     } else if (to !== 'init') {
       this.lastDownReason = reason;
@@ -426,7 +440,10 @@ export class SessionCore<P extends Header = ControlPacket> {
       this.timestamps.convUpStart = undefined;
       // For every reason: otherwise a peer that carries another discriminator of ours would be ignored for ever.
       if (this.policy.rules.forgetsAfterSilence) this.#forgetAt = at + this.detectTimeUs;
-      if (from === 'up') this.timestamps.convDownStart = since;
+      if (from === 'up') {
+        this.timestamps.convDownStart = since;
+        this.flaps = Math.min(this.flaps + 1, MOST_COUNTED);
+      }
       // The next Up begins with a Poll.
       if (this.policy.protocol.polls) this.#previousTimers = undefined;
     }

@@ -36,6 +36,12 @@ export interface SessionStatus {
   readonly lastUpdated: Date | undefined;
   /** The silence that means Down, in milliseconds. */
   readonly detectTime: number;
+  /** The session was Up at some time. */
+  readonly everUp: boolean;
+  /** How often the session left Up, 65 535 at most. */
+  readonly flaps: number;
+  /** The longest time between two packets since the session last came Up, in whole milliseconds, 65 535 at most; `undefined` before. */
+  readonly worstGap: number | undefined;
   /** The transmit interval while the session is Init or Up, in milliseconds. */
   readonly txInterval: number;
   /** The mode of the peer, from the flag of its packets. `undefined` before the first packet. */
@@ -74,6 +80,9 @@ export interface SessionReading {
   readonly nextDetectScheduledUs: number | undefined;
   readonly lastUpdatedUs: number | undefined;
   readonly detectTimeUs: number;
+  readonly flaps: number;
+  /** Since the session last came Up; `undefined` before. */
+  readonly worstGapMs: number | undefined;
   readonly txIntervalUs: number;
   /** `undefined` before the first accepted packet. */
   readonly peerPassive: boolean | undefined;
@@ -107,6 +116,8 @@ export function readSession(session: SessionCore<Header>, nextDetectScheduledUs:
     nextDetectScheduledUs,
     lastUpdatedUs: timestamps.lastUpdated,
     detectTimeUs: session.detectTimeUs,
+    flaps: session.flaps,
+    worstGapMs: timestamps.upSince === undefined ? undefined : session.worstGapMs,
     txIntervalUs: session.txIntervalUs,
     peerPassive: session.lastRx === undefined ? undefined : peer.passive,
     peerVersion: peer.version.some((byte) => byte !== 0) ? peer.version : undefined,
@@ -133,7 +144,8 @@ export function statusWith<Route, Routes>(
   route: Route,
   routes: Routes,
   multihop: boolean,
-): SessionStatus & { readonly route: Route; readonly routes: Routes; readonly multihop: boolean } {
+  heldUntil: Date | undefined,
+): SessionStatus & { readonly route: Route; readonly routes: Routes; readonly multihop: boolean; readonly heldUntil: Date | undefined } {
   const { remoteTxMinUs, remoteRxMinUs } = reading;
   const date = (micros: number | undefined): Date | undefined => (micros === undefined ? undefined : toDate(micros, offset));
   const lastUp = date(reading.upSinceUs);
@@ -154,6 +166,9 @@ export function statusWith<Route, Routes>(
     nextDetectScheduled: date(reading.nextDetectScheduledUs),
     lastUpdated: date(reading.lastUpdatedUs),
     detectTime: reading.detectTimeUs / 1_000,
+    everUp: reading.upSinceUs !== undefined,
+    flaps: reading.flaps,
+    worstGap: reading.worstGapMs,
     txInterval: reading.txIntervalUs / 1_000,
     peerMode: modeOf(reading.peerPassive),
     peerVersion: versionOf(reading),
@@ -165,6 +180,7 @@ export function statusWith<Route, Routes>(
     polling: reading.polling,
     authKeyId: reading.authKeyId,
     multihop,
+    heldUntil,
     route,
     routes,
   };

@@ -150,7 +150,8 @@ export class Session {
   snapshot(): StandaloneSnapshot {
     const { core } = this;
     const reading = readSession(core, core.detectDeadline);
-    const { routes: _, multihop: __, ...snapshot } = statusWith(this.peer, reading, wallOffset(), this.#route, [], false);
+    const status = statusWith(this.peer, reading, wallOffset(), this.#route, [], false, undefined);
+    const { routes: _, multihop: __, heldUntil: ___, ...snapshot } = status;
     return snapshot;
   }
 }

@@ -100,6 +100,7 @@ export class ArmedInstaller implements RouteInstaller {
   readonly #listener: OperationListener;
   readonly #warn: InstallerWarning;
   readonly #routes = new Map<RouteId, ArmedEntry>();
+  readonly #retrying = new Set<ArmedEntry>();
 
   constructor(arming: RouteArming, listener: OperationListener, warn: InstallerWarning = () => undefined) {
     this.#arming = arming;
@@ -160,6 +161,14 @@ export class ArmedInstaller implements RouteInstaller {
     return this.#routes.get(registered.id) ?? UNKNOWN;
   }
 
+  setMaintenance(sessions: readonly SessionId[] | undefined, active: boolean): void {
+    this.#arming.setMaintenance(sessions, active);
+  }
+
+  *retrying(): Iterable<RegisteredRoute> {
+    for (const { registered } of this.#retrying) yield registered;
+  }
+
   stats(): [] {
     return [];
   }
@@ -167,6 +176,7 @@ export class ArmedInstaller implements RouteInstaller {
   close(): void {
     for (const route of this.#routes.values()) route.end(closedError());
     this.#routes.clear();
+    this.#retrying.clear();
   }
 
   /** Handles the engine's answers. */
@@ -202,6 +212,7 @@ export class ArmedInstaller implements RouteInstaller {
     if (outcome.op !== 'none' || !outcome.ok) route.lastError = error;
     if (outcome.op !== 'none') this.#report(route, outcome, error);
     if (outcome.ok) route.backoff?.succeeded();
+    this.#retrying.delete(route);
     // An answer of the adoption's generation or a later one settles the adoption.
     if (outcome.generation >= route.adoptedIn) route.resolveAdoption();
     if (outcome.gone && outcome.generation === route.generation) {
@@ -209,6 +220,7 @@ export class ArmedInstaller implements RouteInstaller {
       route.backoff?.cancel();
       route.removed();
     } else if (!outcome.ok) {
+      this.#retrying.add(route);
       route.backoff ??= new Backoff();
       route.backoff.retry(() => this.#retry(route, outcome));
     }
@@ -224,6 +236,7 @@ export class ArmedInstaller implements RouteInstaller {
   }
 
   #retry(route: ArmedEntry, { code }: RouteOutcome): void {
+    this.#retrying.delete(route);
     // The route thread could not be started, so the order was lost: arm again.
     if (code === 'ERR_NETLINK_UNAVAILABLE' && !route.withdrawing) this.#arm([route]);
     else this.#arming.retry([{ id: route.id, generation: route.generation }]);

@@ -3,7 +3,7 @@ import { type Environment, SYSTEM } from '../base/environment.js';
 import { messageOf, toError } from '../base/errors.js';
 import type { RouteLoss, RouteReaderWriter } from './reader-writer.js';
 import { formatSlot, type Route } from '../base/route.js';
-import type { RouteId, EndpointRouteStats } from '../engine/engine.js';
+import type { RouteId, EndpointRouteStats, SessionId } from '../engine/engine.js';
 import {
   type InstallerWarning,
   type OperationListener,
@@ -45,7 +45,8 @@ export class BackendInstaller implements RouteInstaller {
     const finished = (reconciler: SlotReconciler): void => {
       this.#finished(reconciler);
     };
-    this.#dependencies = { backend, listings, options, listener, counters, gate, warn, environment, finished };
+    const retrying = new Set<SlotReconciler>();
+    this.#dependencies = { backend, listings, options, listener, counters, gate, warn, environment, retrying, finished };
     this.#unwatch = this.#watch(backend);
   }
 
@@ -89,6 +90,17 @@ export class BackendInstaller implements RouteInstaller {
 
   status(registered: RegisteredRoute): RouteStatus {
     return this.#reconcilers.get(registered.id)?.status ?? UNKNOWN;
+  }
+
+  setMaintenance(sessions: readonly SessionId[] | undefined): void {
+    const concerned = sessions === undefined ? undefined : new Set(sessions);
+    for (const reconciler of this.#reconcilers.values()) {
+      if (concerned?.has(reconciler.registered.session.id) !== false) reconciler.advance();
+    }
+  }
+
+  *retrying(): Iterable<RegisteredRoute> {
+    for (const { registered } of this.#dependencies.retrying) yield registered;
   }
 
   stats(): EndpointRouteStats[] {

@@ -81,6 +81,10 @@ export interface RouteInstaller {
   /** The slot may have been changed through the same backend by another caller: the state of the route is unknown. */
   disturbed(registered: RegisteredRoute): void;
   status(registered: RegisteredRoute): RouteStatus;
+  /** The maintenance of these sessions, or of all, begins or ends: see `RouteArming.setMaintenance`. */
+  setMaintenance(sessions: readonly SessionId[] | undefined, active: boolean): void;
+  /** The routes whose last operation failed, and that wait for a retry. */
+  retrying(): Iterable<RegisteredRoute>;
   /** Counters of called backends; the engine counts armed routes. */
   stats(): EndpointRouteStats[];
   /** Stops; routes stay as they are. Pending promises reject with `ERR_CLOSED`. */

@@ -3,6 +3,7 @@ import type { Environment, Timer } from '../base/environment.js';
 import { closedError } from '../base/errors.js';
 import type { Route } from '../base/route.js';
 import { TIMED_OUT, within } from '../base/timeout.js';
+import type { SessionId } from '../engine/engine.js';
 import {
   type BackendAnswer,
   answerOf,
@@ -39,6 +40,8 @@ export interface InstallerOptions {
   readonly honorPeerAdvertisedPassive: boolean;
   /** After so many milliseconds a call counts as failed. */
   readonly routeTimeout: number;
+  /** Whether a session is in maintenance: its routes stay as they are on a Down. */
+  readonly isMaintained: (session: SessionId) => boolean;
 }
 
 /** Shared by all reconcilers. */
@@ -51,6 +54,8 @@ export interface ReconcilerDependencies {
   readonly gate: RetryGate;
   readonly warn: InstallerWarning;
   readonly environment: Environment;
+  /** Those whose last call failed, and that wait for a retry. */
+  readonly retrying: Set<SlotReconciler>;
   /** Called when the registration has ended and the reconciler has nothing left to do. */
   readonly finished: (reconciler: SlotReconciler) => void;
 }
@@ -132,7 +137,7 @@ export class SlotReconciler {
       void this.#run(operation);
       return;
     }
-    this.#backoff?.cancel();
+    this.#stopRetrying();
     if (this.#restoreDelay?.isWaiting === true) return;
     // The slot is in its desired state: an earlier failure no longer matters.
     this.lastError = undefined;
@@ -206,7 +211,7 @@ export class SlotReconciler {
   /** Ends everything and leaves the backend as it is. Pending promises reject with `ERR_CLOSED`. */
   stop(): void {
     this.#stopped = true;
-    this.#backoff?.cancel();
+    this.#stopRetrying();
     this.#endHold();
     this.#restoreDelay?.cancel();
     this.#leaveGate();
@@ -219,12 +224,13 @@ export class SlotReconciler {
 
   #desiredState(): DesiredState {
     const { noUninstall, adminDown, session } = this.#registered;
-    const { passiveMode, honorPeerAdvertisedPassive } = this.#dependencies.options;
+    const { passiveMode, honorPeerAdvertisedPassive, isMaintained } = this.#dependencies.options;
     const withdrawn = noUninstall ? 'unchanged' : 'absent';
     if (this.#withdrawing) return withdrawn;
     if (passiveMode) return 'installed';
     if (adminDown) return withdrawn;
     if (session.up) return 'installed';
+    if (isMaintained(session.id)) return 'unchanged';
     if (this.#hold !== undefined) return 'unchanged';
     if (session.keepsOnPeerAdminDown && session.isPeerAdminDown && this.#holdsNoOther()) return 'unchanged';
     return honorPeerAdvertisedPassive && session.peerPassive ? 'unchanged' : withdrawn;
@@ -274,7 +280,7 @@ export class SlotReconciler {
 
   #begin(operation: BackendOperation): BackendCall {
     const call = this.#calls.begin(operation);
-    this.#backoff?.cancel();
+    this.#stopRetrying();
     if (operation.kind === 'add' || operation.kind === 'replace') this.#contents.notePossible(operation.placed);
     return call;
   }
@@ -334,6 +340,12 @@ export class SlotReconciler {
       this.#dependencies.gate.enter(() => this.#retry());
     };
     this.#backoff.retry(retry, this.#calls.countLate(kind) * WAIT_FOR_LATE_MS);
+    this.#dependencies.retrying.add(this);
+  }
+
+  #stopRetrying(): void {
+    this.#backoff?.cancel();
+    this.#dependencies.retrying.delete(this);
   }
 
   #retry(): void {

@@ -26,7 +26,7 @@ use crate::addon::snapshots::SnapshotRows;
 use crate::addon::statistics::NativeStats;
 use crate::driver::DriverOptions;
 use crate::driver::command_queue::Command;
-use crate::driver::handle::DriverHandle;
+use crate::driver::handle::{Answer, DriverHandle};
 use crate::driver::mailbox::Mailbox;
 use crate::driver::snapshot::{SNAPSHOTS_AT_ONCE, SnapshotRequest, StatsReport};
 use crate::engine::SessionId;
@@ -133,6 +133,23 @@ impl NativeEngine {
         self.send(if down { Command::AdminDown(ids) } else { Command::AdminUp(ids) })
     }
 
+    /// Begins or ends the maintenance of these sessions, or of all.
+    #[napi]
+    pub fn set_maintenance(&self, ids: Either<Vec<u32>, Null>, active: bool) -> std::result::Result<(), Coded> {
+        let sessions = match ids {
+            Either::A(ids) => Some(session_ids(ids)),
+            Either::B(Null) => None,
+        };
+        self.send(Command::SetMaintenance(sessions, active))
+    }
+
+    /// Resolves with whether the engine's thread has answered.
+    #[napi(ts_return_type = "Promise<boolean>")]
+    pub fn ping(&self) -> std::result::Result<AsyncTask<Ping>, Coded> {
+        let answer = self.driver.borrow().as_ref().ok_or_else(closed)?.put(Command::Ping);
+        Ok(AsyncTask::new(Ping(Some(answer))))
+    }
+
     /// A row for each of the given sessions, or of all sessions; unknown ids are omitted. The driver copies sessions in portions,
     /// so that its turns stay short.
     #[napi]
@@ -215,6 +232,21 @@ impl NativeEngine {
     fn send(&self, command: Command) -> std::result::Result<(), Coded> {
         self.driver.borrow().as_ref().ok_or_else(closed)?.send(command);
         Ok(())
+    }
+}
+
+pub struct Ping(Option<Answer<()>>);
+
+impl Task for Ping {
+    type Output = bool;
+    type JsValue = bool;
+
+    fn compute(&mut self) -> Result<Self::Output> {
+        Ok(self.0.take().is_some_and(|answer| answer.wait().is_ok()))
+    }
+
+    fn resolve(&mut self, _: Env, answered: Self::Output) -> Result<Self::JsValue> {
+        Ok(answered)
     }
 }
 

@@ -15,10 +15,24 @@ mod statistics;
 mod udp;
 
 use napi_derive::napi;
+use sd_notify::{NotifyState, notify};
+
+use crate::addon::errors::{Coded, from_io};
 
 /// The version of the package that this addon was built for.
 #[napi]
 #[must_use]
 pub fn version() -> String {
     env!("CARGO_PKG_VERSION").to_owned()
+}
+
+/// Sends a state such as `READY=1` to the service manager (sd_notify(3)). False where the process is no service of one that wants
+/// to be told: `NOTIFY_SOCKET` is not set.
+#[napi]
+pub fn notify_systemd(state: String) -> std::result::Result<bool, Coded> {
+    if std::env::var_os("NOTIFY_SOCKET").is_none() {
+        return Ok(false);
+    }
+    notify(&[NotifyState::Custom(&state)]).map_err(|error| from_io(&error))?;
+    Ok(true)
 }

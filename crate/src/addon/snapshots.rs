@@ -6,7 +6,7 @@ use crate::driver::snapshot::Snapshot;
 use crate::protocol::time::Time;
 
 /// The number of columns in a row.
-const COLUMNS: usize = 23;
+const COLUMNS: usize = 25;
 
 /// The rows, one after another.
 #[derive(Default)]
@@ -43,6 +43,8 @@ impl SnapshotRows {
             or_nan(session.bfd.map(|bfd| bfd.remote_diag as u8)),
             or_nan(session.bfd.map(|bfd| u8::from(bfd.polling))),
             or_nan(session.bfd.and_then(|bfd| bfd.auth_key_id)),
+            session.flaps.into(),
+            or_nan(session.worst_gap_ms),
         ];
         self.0.extend(row);
     }

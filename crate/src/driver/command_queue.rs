@@ -66,6 +66,10 @@ pub enum Command {
     Disarm(Vec<Disarm>),
     /// Tries again what failed for these routes, if the generation is still the newest.
     Retry(Vec<(RouteId, u32)>),
+    /// Begins or ends the maintenance of these sessions, or of all: no route of theirs is withdrawn meanwhile.
+    SetMaintenance(Option<Vec<SessionId>>, bool),
+    /// Asks for an answer, in the order of the commands.
+    Ping(Sender<()>),
     /// Asks for sessions as they are.
     Snapshots(SnapshotRequest, Sender<SnapshotPage>),
     /// Opens the sockets of multihop sessions.

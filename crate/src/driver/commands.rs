@@ -65,6 +65,13 @@ impl<P: Driven> Driver<P> {
                         route_worker.retry(routes);
                     }
                 }
+                Command::SetMaintenance(sessions, active) => {
+                    self.maintenance.set(sessions.as_deref(), active);
+                    if let Some(route_worker) = &self.route_worker {
+                        route_worker.set_maintenance(sessions.as_deref(), active);
+                    }
+                }
+                Command::Ping(answer) => drop(answer.send(())),
                 // Whoever asked may have given up waiting.
                 Command::Snapshots(wanted, answer) => drop(answer.send(SnapshotPage::of(&self.engine, &wanted))),
                 Command::OpenMultihop(answer) => drop(answer.send(self.open_multihop())),
@@ -171,7 +178,11 @@ impl<P: Driven> Driver<P> {
         if self.route_worker.is_none() {
             // Threads that are started from here run where the process may, not where this one is pinned to.
             match realtime::unpinned(|| {
-                RouteWorker::start(self.arming_policy, Arc::clone(&self.mailbox) as Arc<dyn OutcomeSink>)
+                RouteWorker::start(
+                    self.arming_policy,
+                    self.maintenance.clone(),
+                    Arc::clone(&self.mailbox) as Arc<dyn OutcomeSink>,
+                )
             }) {
                 Ok(route_worker) => self.route_worker = Some(route_worker),
                 Err(error) => {

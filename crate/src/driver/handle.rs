@@ -23,6 +23,19 @@ const ANSWER_WITHIN: Duration = Duration::from_secs(5);
 #[error("the engine's thread does not answer")]
 pub struct NoAnswer;
 
+/// What the thread will answer.
+pub struct Answer<T>(mpsc::Receiver<T>);
+
+impl<T> Answer<T> {
+    /// Waits for it.
+    ///
+    /// # Errors
+    /// `NoAnswer` where the thread has ended, at once, or hangs.
+    pub fn wait(self) -> Result<T, NoAnswer> {
+        self.0.recv_timeout(ANSWER_WITHIN).map_err(|_: RecvTimeoutError| NoAnswer)
+    }
+}
+
 /// A running driver. Dropping the handle ends the thread and waits for it.
 pub struct DriverHandle {
     commands: Arc<CommandQueue>,
@@ -59,9 +72,15 @@ impl DriverHandle {
     /// # Errors
     /// `NoAnswer` where the thread has ended, at once.
     pub fn ask<T>(&self, question: impl FnOnce(mpsc::Sender<T>) -> Command) -> Result<T, NoAnswer> {
+        self.put(question).wait()
+    }
+
+    /// Asks the thread something; the answer may be waited for elsewhere.
+    #[must_use]
+    pub fn put<T>(&self, question: impl FnOnce(mpsc::Sender<T>) -> Command) -> Answer<T> {
         let (sender, receiver) = mpsc::channel();
         self.commands.put(question(sender));
-        receiver.recv_timeout(ANSWER_WITHIN).map_err(|_: RecvTimeoutError| NoAnswer)
+        Answer(receiver)
     }
 
     /// Ends the thread, after an AdminDown announcement to all peers where `admin_down` says so, and waits. Gives the last

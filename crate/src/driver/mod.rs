@@ -39,6 +39,7 @@ use crate::protocol::policy::Policy;
 use crate::protocol::state::{DownReason, State};
 use crate::protocol::time::Time;
 use crate::routes::armed::{ArmingPolicy, SessionView};
+use crate::routes::maintenance::Maintenance;
 use crate::routes::worker::{OutcomeSink, RouteWorker};
 use crate::system::clock;
 use crate::system::panics;
@@ -111,6 +112,8 @@ pub(crate) struct Driver<P: Driven> {
     commands: Arc<CommandQueue>,
     mailbox: Arc<Mailbox>,
     arming_policy: ArmingPolicy,
+    /// Kept here too, since it may begin before a route is armed.
+    maintenance: Maintenance,
     /// Started with the first route that is armed.
     route_worker: Option<RouteWorker>,
     realtime: Realtime,
@@ -163,6 +166,7 @@ impl<P: Driven> Driver<P> {
             commands,
             mailbox,
             arming_policy,
+            maintenance: Maintenance::default(),
             route_worker: None,
             realtime,
             waiter,

@@ -83,6 +83,10 @@ pub struct Snapshot {
     pub remote_tx_min_us: Option<u32>,
     /// How often the peer wants to receive at most, in microseconds.
     pub remote_rx_min_us: Option<u32>,
+    /// How often it left Up.
+    pub flaps: u16,
+    /// The longest time between two packets since it last came Up, in milliseconds; `None` before it was Up.
+    pub worst_gap_ms: Option<u16>,
     /// What only BFD has.
     pub bfd: Option<BfdSnapshot>,
 }
@@ -105,6 +109,8 @@ impl Snapshot {
             remote_detect_mult: session.last_rx().map(|_| session.peer().detect_mult),
             remote_tx_min_us: session.last_rx().map(|_| session.peer().tx_min_us),
             remote_rx_min_us: session.last_rx().map(|_| session.peer().rx_min_us),
+            flaps: session.flaps(),
+            worst_gap_ms: session.worst_gap_ms(),
             bfd: P::bfd(session.specifics()),
         }
     }

@@ -67,9 +67,11 @@ impl<P: Protocol> Engine<P> {
             return;
         }
         let local_stall_us = if slot.extended { delay_us.max(interval_us) } else { delay_us };
-        let from = slot.session.state();
+        let (from, extended) = (slot.session.state(), slot.extended);
         if slot.session.expire_if_due(now) {
-            self.stats.at(slot.endpoint).timeouts += 1;
+            let counters = self.stats.at(slot.endpoint);
+            counters.timeouts += 1;
+            counters.local_timeouts += u64::from(extended);
             self.after_change(now, index, from, TransitionCause::DetectTimeout, now, local_stall_us);
         }
     }

@@ -155,6 +155,7 @@ impl<P: Protocol> Engine<P> {
         }
         let counters = self.stats.at(endpoint);
         counters.sessions[State::Down as usize] += 1;
+        counters.never_up += 1;
         counters.registered += 1;
         // The first transition of a session comes from AdminDown.
         self.report_change(index, State::AdminDown, TransitionCause::RegisterRoute, now, 0);
@@ -195,6 +196,7 @@ impl<P: Protocol> Engine<P> {
             counters.queued -= u64::from(self.queue.remove(index, due));
         }
         counters.sessions[slot.session.state() as usize] -= 1;
+        counters.never_up -= u64::from(!slot.session.was_up());
         self.stats.left(slot.endpoint)
     }
 
@@ -374,6 +376,8 @@ impl<P: Protocol> Engine<P> {
         let counters = self.stats.at(slot.endpoint);
         counters.sessions[from as usize] -= 1;
         counters.sessions[to as usize] += 1;
+        // It has not left Up: it comes Up for the first time.
+        counters.never_up -= u64::from(to == State::Up && slot.session.flaps() == 0);
         counters.transitions[from as usize][to as usize][cause as usize] += 1;
         if let Some(diagnostics) = slot.session.specifics().diagnostics()
             && to <= State::Down

@@ -83,6 +83,8 @@ impl TransitionCause {
 pub struct EndpointCounters {
     /// Sessions by state, now.
     pub sessions: [u64; State::ALL.len()],
+    /// Of them those that were never Up.
+    pub never_up: u64,
     /// Entries in the queue, now: at most two per session.
     pub queued: u64,
     /// Packets that the socket took.
@@ -99,6 +101,8 @@ pub struct EndpointCounters {
     pub dropped: u64,
     /// Sessions that went Down after the detection time.
     pub timeouts: u64,
+    /// Those of them whose silence may have been this process's fault: their detection time had been extended.
+    pub local_timeouts: u64,
     /// Detection timeouts put off because the silence may have been our own fault.
     pub extensions: u64,
     /// Sessions that began, in Down: they had no state before.
@@ -117,6 +121,7 @@ impl Default for EndpointCounters {
     fn default() -> Self {
         Self {
             sessions: Default::default(),
+            never_up: 0,
             queued: 0,
             tx: 0,
             rx: 0,
@@ -125,6 +130,7 @@ impl Default for EndpointCounters {
             write_errors: 0,
             dropped: 0,
             timeouts: 0,
+            local_timeouts: 0,
             extensions: 0,
             registered: 0,
             transitions: Default::default(),
@@ -272,6 +278,7 @@ impl EndpointCounters {
             (&mut self.write_errors, other.write_errors),
             (&mut self.dropped, other.dropped),
             (&mut self.timeouts, other.timeouts),
+            (&mut self.local_timeouts, other.local_timeouts),
             (&mut self.extensions, other.extensions),
         ] {
             *sum += count;

@@ -75,6 +75,8 @@ pub struct Session<P: Protocol = Liveness> {
     /// How much earlier than `next_tx` the packet may leave, so that those which are due at nearly the same time leave
     /// together.
     tx_slack_us: u16,
+    /// The longest time between two packets since the session came Up, in milliseconds, rounded up.
+    worst_gap_ms: u16,
     detect_mult: u8,
     state: State,
     /// Grows with each transmit while Down: the interval is doubled so often.
@@ -84,6 +86,8 @@ pub struct Session<P: Protocol = Liveness> {
     specifics: P::Specifics,
 
     last_down_reason: DownReason,
+    /// How often it left Up.
+    flaps: u16,
     /// The round trip of the handshake that was measured last, at least.
     round_trip_us: u32,
     /// When we first said Init.
@@ -135,6 +139,7 @@ impl<P: Protocol> Session<P> {
             tx_min_us: timers.tx_min_us,
             rx_min_us: timers.rx_min_us,
             tx_slack_us: 0,
+            worst_gap_ms: 0,
             detect_mult: timers.detect_mult,
             state: State::Down,
             doublings: 0,
@@ -142,6 +147,7 @@ impl<P: Protocol> Session<P> {
             previous: None,
             specifics,
             last_down_reason: DownReason::None,
+            flaps: 0,
             round_trip_us: 0,
             init_said: None,
             announce_until: None,
@@ -187,6 +193,22 @@ impl<P: Protocol> Session<P> {
     /// When the session's life changed.
     pub fn timestamps(&self) -> &Timestamps {
         &self.timestamps
+    }
+
+    /// Whether the session was Up at some time.
+    pub fn was_up(&self) -> bool {
+        self.timestamps.up_since.is_some()
+    }
+
+    /// How often the session left Up; `u16::MAX` stands for any number beyond.
+    pub fn flaps(&self) -> u16 {
+        self.flaps
+    }
+
+    /// The longest time between two packets since the session last came Up, in milliseconds, rounded up; `u16::MAX` stands
+    /// for any time beyond. `None` before the session was Up.
+    pub fn worst_gap_ms(&self) -> Option<u16> {
+        self.timestamps.up_since.map(|_| self.worst_gap_ms)
     }
 
     /// The arrival of the last accepted packet.
@@ -238,6 +260,9 @@ impl<P: Protocol> Session<P> {
 
         // Arrivals may be reported out of order; silence is counted from the latest.
         let heard_at = self.last_rx.map_or(arrival, |last| last.max(arrival));
+        if self.state == State::Up {
+            self.note_gap(heard_at);
+        }
         self.last_rx = Some(heard_at);
         self.forget_at = None;
         let interval_us = (header.required_min_rx_us < self.peer.rx_min_us).then(|| self.tx_interval_us());
@@ -356,6 +381,14 @@ impl<P: Protocol> Session<P> {
         }
     }
 
+    fn note_gap(&mut self, heard_at: Time) {
+        let gap_us = self.last_rx.map_or(0, |last| heard_at.since(last));
+        // Most gaps are shorter than the worst: no division for them.
+        if gap_us > u64::from(self.worst_gap_ms) * 1_000 {
+            self.worst_gap_ms = u16::try_from(gap_us.div_ceil(1_000)).unwrap_or(u16::MAX);
+        }
+    }
+
     fn is_newly_up(&self, arrival: Time) -> bool {
         let came_up = if self.state == State::Up { self.timestamps.up_since } else { None };
         came_up.is_some_and(|since| arrival < since.plus(self.detect_time_us()))
@@ -389,6 +422,7 @@ impl<P: Protocol> Session<P> {
                 }
                 if from == State::Up {
                     self.timestamps.conv_down_start = Some(since);
+                    self.flaps = self.flaps.saturating_add(1);
                 }
                 if P::POLLS {
                     // The next Up begins with a Poll.
@@ -398,6 +432,7 @@ impl<P: Protocol> Session<P> {
             State::Init => {}
             State::Up => {
                 self.timestamps.up_since = Some(at);
+                self.worst_gap_ms = 0;
                 self.timestamps.conv_down_start = None;
             }
         }

@@ -215,6 +215,8 @@ pub(crate) struct Entry {
     /// What it is counted in.
     pub(crate) endpoint: LocalEndpoint,
     pub(crate) session: SessionView,
+    /// The session is in maintenance.
+    pub(crate) maintained: bool,
     /// Set by a disarm: delete first, or not.
     pub(crate) leaving: Option<bool>,
     pub(crate) presence: Presence,
@@ -283,6 +285,7 @@ impl Entry {
             Some(false) => Desired::AsItIs,
             None if self.spec.admin_down => withdrawn,
             None if self.session.up => Desired::Installed,
+            None if self.maintained => Desired::AsItIs,
             None if self.held_until().is_some() => Desired::AsItIs,
             None if honor_peer_passive && self.session.peer_passive => Desired::AsItIs,
             None if self.spec.keep_on_peer_admin_down && self.session.peer_admin_down => Desired::AsItIs,

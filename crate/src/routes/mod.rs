@@ -9,6 +9,7 @@ pub mod held;
 pub mod kernel_route;
 #[cfg(target_os = "linux")]
 pub mod listing;
+pub mod maintenance;
 #[cfg(target_os = "linux")]
 pub mod monitor;
 pub mod outcome;

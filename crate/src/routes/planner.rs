@@ -20,6 +20,7 @@ use crate::routes::armed::{
     outcome, replace,
 };
 use crate::routes::kernel_route::{KernelRoute, Presence, Slot};
+use crate::routes::maintenance::Maintenance;
 use crate::routes::outcome::{RouteId, RouteOp};
 use crate::routes::stats::RouteStats;
 
@@ -33,6 +34,7 @@ const MOST_OTHERS: usize = 32;
 #[derive(Debug)]
 pub struct RoutePlanner {
     policy: ArmingPolicy,
+    maintenance: Maintenance,
     routes: FxHashMap<RouteId, Entry>,
     /// Most sessions have one route: no list for each.
     by_session: BTreeSet<(SessionId, RouteId)>,
@@ -55,6 +57,7 @@ impl RoutePlanner {
     pub fn new(policy: ArmingPolicy) -> Self {
         Self {
             policy,
+            maintenance: Maintenance::default(),
             routes: FxHashMap::default(),
             by_session: BTreeSet::new(),
             by_slot: BTreeMap::new(),
@@ -66,6 +69,12 @@ impl RoutePlanner {
             last_ticket: 0,
             stats: RouteStats::default(),
         }
+    }
+
+    /// As this one, which has no routes, with sessions in maintenance.
+    #[must_use]
+    pub fn with_maintenance(self, maintenance: Maintenance) -> Self {
+        Self { maintenance, ..self }
     }
 
     /// The counters.
@@ -109,6 +118,7 @@ impl RoutePlanner {
             spec,
             endpoint,
             session,
+            maintained: false,
             leaving: None,
             presence: Presence::Absent,
             doubt: None,
@@ -122,6 +132,7 @@ impl RoutePlanner {
         });
         let (previous, was_adopted) = (entry.spec.route, entry.spec.adopted);
         (entry.spec, entry.endpoint, entry.session, entry.leaving) = (spec, endpoint, session, None);
+        entry.maintained = self.maintenance.covers(spec.session);
         // Whoever adopted it before still waits for an outcome.
         entry.spec.adopted |= was_adopted;
         if previous != spec.route {
@@ -170,9 +181,7 @@ impl RoutePlanner {
 
     /// Notes that a session changed: its routes are installed or withdrawn accordingly.
     pub fn session_changed(&mut self, session: SessionId, view: SessionView, now: Time) {
-        let of_session = (session, RouteId(0))..=(session, RouteId(u32::MAX));
-        let ids: Vec<RouteId> = self.by_session.range(of_session).map(|(_, id)| *id).collect();
-        for id in ids {
+        for id in self.routes_of(session) {
             if let Some(entry) = self.routes.get_mut(&id) {
                 entry.session = view;
                 if view.up {
@@ -180,6 +189,22 @@ impl RoutePlanner {
                 }
             }
             self.enqueue(id, now);
+        }
+    }
+
+    /// Begins or ends the maintenance of these sessions, or of all: no route of theirs is withdrawn on a Down meanwhile. At its
+    /// end the routes of those that are not Up are withdrawn.
+    pub fn set_maintenance(&mut self, sessions: Option<&[SessionId]>, active: bool, now: Time) {
+        self.maintenance.set(sessions, active);
+        let ids: Vec<RouteId> = match sessions {
+            None => self.routes.keys().copied().collect(),
+            Some(sessions) => sessions.iter().flat_map(|session| self.routes_of(*session)).collect(),
+        };
+        for id in ids {
+            if let Some(entry) = self.routes.get_mut(&id) {
+                entry.maintained = self.maintenance.covers(entry.spec.session);
+                self.enqueue(id, now);
+            }
         }
     }
 
@@ -356,6 +381,11 @@ impl RoutePlanner {
             Queue::Adds => &mut self.adds,
         }
         .push_back(id);
+    }
+
+    fn routes_of(&self, session: SessionId) -> Vec<RouteId> {
+        let of_session = (session, RouteId(0))..=(session, RouteId(u32::MAX));
+        self.by_session.range(of_session).map(|(_, id)| *id).collect()
     }
 
     fn next(&mut self) -> Option<RouteId> {

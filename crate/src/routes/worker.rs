@@ -10,6 +10,7 @@ use crate::engine::stats::{LinkId, LocalEndpoint};
 use crate::protocol::time::Time;
 use crate::routes::armed::{AffectedRoutes, ArmedRoute, ArmingPolicy, Batch, Question, RouteRequest, SessionView};
 use crate::routes::kernel_route::{KernelRoute, Slot};
+use crate::routes::maintenance::Maintenance;
 use crate::routes::monitor::{MonitorHandler, RouteMonitor, Waker};
 use crate::routes::outcome::{RouteId, RouteOp, RouteOutcome};
 use crate::routes::planner::RoutePlanner;
@@ -47,11 +48,19 @@ impl RouteWorker {
     ///
     /// # Errors
     /// What the system says about a netlink socket, an event descriptor or a thread.
-    pub(crate) fn start(policy: ArmingPolicy, sink: Arc<dyn OutcomeSink>) -> std::io::Result<Self> {
+    pub(crate) fn start(
+        policy: ArmingPolicy,
+        maintenance: Maintenance,
+        sink: Arc<dyn OutcomeSink>,
+    ) -> std::io::Result<Self> {
         let socket = RouteSocket::new()?;
         let waker = Waker::new()?;
         let wake = waker.clone();
-        let shared = Arc::new(SharedPlanner::new(policy, sink, Box::new(move || wake.wake())));
+        let shared = Arc::new(SharedPlanner::new(
+            RoutePlanner::new(policy).with_maintenance(maintenance),
+            sink,
+            Box::new(move || wake.wake()),
+        ));
         let keeper = PlannerMonitor { shared: Arc::clone(&shared), socket: RouteSocket::new()? };
         let watch = RouteMonitor::start(socket.port(), waker, Box::new(keeper))?;
         let mut worker = Worker { shared: Arc::clone(&shared), take_over: policy.take_over, socket };
@@ -106,6 +115,12 @@ impl RouteWorker {
         });
     }
 
+    /// Begins or ends the maintenance of these sessions, or of all.
+    pub(crate) fn set_maintenance(&self, sessions: Option<&[SessionId]>, active: bool) {
+        let now = clock::now();
+        self.shared.change(|planner| planner.set_maintenance(sessions, active, now));
+    }
+
     /// Tells of links whose interface has another index now, or, with 0, is gone.
     pub(crate) fn links_changed(&self, links: impl IntoIterator<Item = (LinkId, u32)>) {
         let now = clock::now();
@@ -145,8 +160,8 @@ struct SharedState {
 }
 
 impl SharedPlanner {
-    fn new(policy: ArmingPolicy, sink: Arc<dyn OutcomeSink>, wake_monitor: Box<dyn Fn() + Send + Sync>) -> Self {
-        let content = SharedState { planner: RoutePlanner::new(policy), monitor_at: None, stop: false };
+    fn new(planner: RoutePlanner, sink: Arc<dyn OutcomeSink>, wake_monitor: Box<dyn Fn() + Send + Sync>) -> Self {
+        let content = SharedState { planner, monitor_at: None, stop: false };
         Self { content: Mutex::new(content), wake: Condvar::new(), sink, wake_monitor }
     }
 
@@ -320,7 +335,7 @@ mod tests {
         let (ring, rung) = mpsc::channel();
         let sink = Fatal(ring);
         let policy = ArmingPolicy { take_over: false, honor_peer_passive: false };
-        let arming = RouteWorker::start(policy, Arc::new(sink)).unwrap();
+        let arming = RouteWorker::start(policy, Maintenance::default(), Arc::new(sink)).unwrap();
         let shared = Arc::clone(&arming.shared);
         // Whoever takes the lock after a holder that panicked panics, too.
         let holder = thread::spawn(move || shared.change(|_| panic!("on purpose")));
@@ -386,7 +401,7 @@ mod every_order {
 
     fn shared(sink: Arc<Newest>) -> Arc<SharedPlanner> {
         let policy = ArmingPolicy { take_over: false, honor_peer_passive: false };
-        Arc::new(SharedPlanner::new(policy, sink, Box::new(|| {})))
+        Arc::new(SharedPlanner::new(RoutePlanner::new(policy), sink, Box::new(|| {})))
     }
 
     fn new_shared() -> Arc<SharedPlanner> {

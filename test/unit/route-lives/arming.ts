@@ -23,6 +23,9 @@ interface Kept {
   announce: boolean;
 }
 
+/** Stands for all sessions: none has this number. */
+const ALL = 0;
+
 export class ArmingEngine extends FakeEngine {
   override readonly arming: RouteArming = {
     arm: (routes, adopted = false) => {
@@ -34,7 +37,15 @@ export class ArmingEngine extends FakeEngine {
     retry: (routes) => {
       for (const { id, generation } of routes) if (this.#kept.get(id)?.generation === generation) this.#look(id);
     },
+    setMaintenance: (sessions, active) => {
+      for (const session of sessions ?? [ALL]) {
+        if (active) this.#maintained.add(session);
+        else this.#maintained.delete(session);
+      }
+      for (const { id } of this.#kept.values()) this.#look(id);
+    },
   };
+  readonly #maintained = new Set<number>();
   readonly #kept = new Map<number, Kept>();
   #tables!: Tables;
   #faults!: Faults;
@@ -115,7 +126,8 @@ export class ArmingEngine extends FakeEngine {
     const isOurs = held?.route.protocol === OURS;
     const holds = this.#tables.holds(placed);
     const isPeerAdminDown = !isUp && session?.reason === 'remote_admin';
-    const isHeld = kept.heldUntil > Date.now() || (kept.keepOnPeerAdminDown && isPeerAdminDown && holds);
+    const isMaintained = this.#maintained.has(ALL) || this.#maintained.has(kept.sessionId);
+    const isHeld = isMaintained || kept.heldUntil > Date.now() || (kept.keepOnPeerAdminDown && isPeerAdminDown && holds);
     const isWanted = leaving === undefined && !adminDown && isUp;
     const isUnwanted = !noUninstall && (leaving === true || (leaving === undefined && (adminDown || (!isUp && !isHeld))));
     const fails = this.#chance.upTo(99) < this.#faults.fail;

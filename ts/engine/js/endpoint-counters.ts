@@ -3,7 +3,7 @@ import { HANDLE_RX_BOUNDS, DurationHistogram } from '../../metrics/duration-hist
 import { DIAGNOSTIC_COUNT } from '../../protocol/bfd/diagnostic.js';
 import type { State } from '../../protocol/state.js';
 import type { EndpointStats, InvalidReason, TransitionCause, TransitionCount } from '../engine.js';
-import type { CoreCounters, Path } from './engine-core.js';
+import type { CoreCounters, Path, TransitionKind } from './engine-core.js';
 
 type Writable<T> = { -readonly [K in keyof T]: T[K] };
 
@@ -38,6 +38,8 @@ class Counts {
   writeErrors = 0;
   dropped = 0;
   timeouts = 0;
+  localTimeouts = 0;
+  neverUp = 0;
   extensions = 0;
   queued = 0;
   readonly #iface: string;
@@ -66,11 +68,12 @@ class Counts {
   }
 
   stats(): EndpointStats {
-    const { tx, rx, unknownPeer, writeErrors, dropped, timeouts, extensions, queued } = this;
+    const { neverUp, tx, rx, unknownPeer, writeErrors, dropped, timeouts, localTimeouts, extensions, queued } = this;
     return {
       iface: this.#iface,
       localIP: this.#localIP,
       sessions: { ...this.sessions },
+      neverUp,
       tx,
       rx,
       rxInvalid: { ...this.rxInvalid },
@@ -78,6 +81,7 @@ class Counts {
       writeErrors,
       dropped,
       timeouts,
+      localTimeouts,
       extensions,
       queued,
       transitions: [...this.transitions.values()].map((transition) => ({ ...transition })),
@@ -143,11 +147,13 @@ export class EndpointCounters implements CoreCounters {
     this.#at(path).queued += change;
   }
 
-  transition(path: Path, from: State, to: State, cause: TransitionCause): void {
+  transition(path: Path, from: State, to: State, cause: TransitionCause, { isFirstUp, isLocal }: TransitionKind): void {
     const counts = this.#at(path);
     counts.sessions[from] -= 1;
     counts.sessions[to] += 1;
+    if (isFirstUp) counts.neverUp -= 1;
     if (cause === 'detect_timeout') counts.timeouts += 1;
+    if (cause === 'detect_timeout' && isLocal) counts.localTimeouts += 1;
     counts.countTransition(from, to, cause);
   }
 
@@ -158,11 +164,14 @@ export class EndpointCounters implements CoreCounters {
   added(path: Path): void {
     const counts = this.#at(path);
     counts.sessions.down += 1;
+    counts.neverUp += 1;
     counts.countTransition('new', 'down', 'register_route');
   }
 
-  removed(path: Path, state: State): void {
-    this.#at(path).sessions[state] -= 1;
+  removed(path: Path, state: State, wasUp: boolean): void {
+    const counts = this.#at(path);
+    counts.sessions[state] -= 1;
+    if (!wasUp) counts.neverUp -= 1;
   }
 
   /** Addresses without sessions share the endpoint `0.0.0.0` of their interface: senders must not be able to grow the table. */

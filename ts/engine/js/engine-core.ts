@@ -51,6 +51,14 @@ export type CoreEvent =
   | { readonly kind: 'peer_passive'; readonly id: SessionId; readonly passive: boolean }
   | { readonly kind: 'long_round_trip'; readonly id: SessionId; readonly atLeastUs: number };
 
+/** What is counted of a transition beside its states. */
+export interface TransitionKind {
+  /** The session comes Up for the first time. */
+  readonly isFirstUp: boolean;
+  /** The detection time had been extended: this host may have caused the silence. */
+  readonly isLocal: boolean;
+}
+
 /** Counts what happens. */
 export interface CoreCounters {
   received(path: Path): void;
@@ -59,12 +67,12 @@ export interface CoreCounters {
   extended(path: Path): void;
   /** A deadline entered the queue (1) or left it (-1). */
   queued(path: Path, change: 1 | -1): void;
-  transition(path: Path, from: State, to: State, cause: TransitionCause): void;
+  transition(path: Path, from: State, to: State, cause: TransitionCause, kind: TransitionKind): void;
   /** A session with diagnostics went Down or AdminDown. */
   diagnosed(path: Path, localDiag: number, remoteDiag: number): void;
   /** A session was added, in Down. */
   added(path: Path): void;
-  removed(path: Path, state: State): void;
+  removed(path: Path, state: State, wasUp: boolean): void;
 }
 
 class CoreSession<P extends Header = Header> extends TimelineEntry<P> {
@@ -147,7 +155,7 @@ export class EngineCore<P extends Header = ControlPacket> implements TimelineLis
     this.#byId.delete(id);
     this.#unindex(known);
     this.#timeline.remove(known);
-    this.#counters.removed(known.path, known.session.state);
+    this.#counters.removed(known.path, known.session.state, known.session.timestamps.upSince !== undefined);
   }
 
   adminDown(now: number, id: SessionId): void {
@@ -296,8 +304,9 @@ export class EngineCore<P extends Header = ControlPacket> implements TimelineLis
 
   /** @internal */
   changed(known: CoreSession<P>, from: State, cause: TransitionCause, at: number, localStallUs: number): void {
-    const { state, specifics } = known.session;
-    this.#counters.transition(known.path, from, state, cause);
+    const { state, specifics, flaps } = known.session;
+    const kind = { isFirstUp: state === 'up' && flaps === 0, isLocal: known.extended };
+    this.#counters.transition(known.path, from, state, cause, kind);
     if (state === 'down' || state === 'admin_down') {
       const { localDiag, remoteDiag } = specifics;
       if (localDiag !== undefined && remoteDiag !== undefined) this.#counters.diagnosed(known.path, localDiag, remoteDiag);

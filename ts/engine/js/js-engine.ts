@@ -261,6 +261,12 @@ export class JsEngine implements Engine {
     return this.#stats();
   }
 
+  /** Resolves in a later turn of the event loop, in which the engine runs. */
+  async ping(): Promise<void> {
+    this.#assertOpen();
+    await new Promise<void>((resolve) => this.#environment.soon(resolve));
+  }
+
   #stats(): EngineStats {
     return {
       endpoints: this.#counters.stats(),

@@ -28,6 +28,9 @@ export interface NativeEngineHandle {
   arm(rows: Uint32Array): void;
   disarm(routes: readonly { id: number; generation: number; remove: boolean }[]): void;
   retry(routes: readonly { id: number; generation: number }[]): void;
+  setMaintenance(ids: readonly number[] | null, active: boolean): void;
+  /** Resolves with whether the engine's thread has answered within 5 s. */
+  ping(): Promise<boolean>;
   /** Takes the pending deliveries, in batches while there is `more`. The doorbell rings again only for later ones. */
   drain(): Delivery;
   /** Resolves with the last counters, or with `null` if the thread had stopped by itself. */
@@ -101,6 +104,8 @@ export interface NativeSimulationHandle {
 export interface Binding {
   /** The version of the package that the addon was built for. */
   version(): string;
+  /** Tells the service manager a state, such as `READY=1`. False if this process is no service that is to tell. */
+  notifySystemd(state: string): boolean;
   NativeEngine: new (options: EngineOptions, doorbell: () => void) => NativeEngineHandle;
   NativeRoutes: new () => NativeRoutesHandle;
   NativeSimulation: new (seed: number, quality: LinkQuality) => NativeSimulationHandle;

@@ -53,6 +53,7 @@ export class NativeEngine implements Engine {
       arm: (routes, adopted = false) => handle.arm(routeRows(routes, adopted)),
       disarm: (routes) => handle.disarm(routes),
       retry: (routes) => handle.retry(routes),
+      setMaintenance: (sessions, active) => handle.setMaintenance(sessions ?? null, active),
     };
   }
 
@@ -93,6 +94,10 @@ export class NativeEngine implements Engine {
 
   stats(): EngineStats {
     return this.#open().stats();
+  }
+
+  async ping(): Promise<void> {
+    if (!(await this.#open().ping())) throw new LivenessError('ERR_ENGINE_STOPPED', 'The engine’s thread does not answer');
   }
 
   close(options: { adminDown: boolean }): Promise<EngineStats | undefined> {

@@ -89,7 +89,7 @@ function writeAddress(rows: Uint32Array, at: number, address: PackedAddress): vo
   }
 }
 
-const SNAPSHOT_COLUMNS = 23;
+const SNAPSHOT_COLUMNS = 25;
 
 /** In the order of the addon's numbers. */
 const STATES = [State.AdminDown, State.Down, State.Init, State.Up] as const;
@@ -204,6 +204,14 @@ class SnapshotRow implements EngineReading {
 
   get authKeyId(): number | undefined {
     return this.#optional(22);
+  }
+
+  get flaps(): number {
+    return this.#column(23);
+  }
+
+  get worstGapMs(): number | undefined {
+    return this.#optional(24);
   }
 
   #column(column: number): number {
