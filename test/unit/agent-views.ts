@@ -1,11 +1,11 @@
 /** Answers of an agent, as tests of its clients need them. */
-import type { RouteView, SessionView } from '../../ts/agent/control-api.js';
+import type { RouteJson, SessionJson } from '../../ts/agent/control-api.js';
 
 /** When all of them were given. */
 export const AT = '2026-11-26T12:00:00.000Z';
 
 /** A session that is Up for an hour, unless told otherwise. */
-export function sessionView(view: Partial<SessionView> = {}): SessionView {
+export function sessionView(view: Partial<SessionJson> = {}): SessionJson {
   return {
     manager: 'fabric',
     protocol: 'liveness',
@@ -39,7 +39,7 @@ export function sessionView(view: Partial<SessionView> = {}): SessionView {
 }
 
 /** A route that is installed, unless told otherwise. */
-export function routeView(view: Partial<RouteView> = {}): RouteView {
+export function routeView(view: Partial<RouteJson> = {}): RouteJson {
   return {
     manager: 'fabric',
     iface: 'eth1',
@@ -66,7 +66,7 @@ export function routeView(view: Partial<RouteView> = {}): RouteView {
 }
 
 /** Sessions with the peers 10.201.0.0, 10.201.0.1 and so on. */
-export function manySessions(count: number, view: (index: number) => Partial<SessionView> = () => ({})): SessionView[] {
+export function manySessions(count: number, view: (index: number) => Partial<SessionJson> = () => ({})): SessionJson[] {
   return Array.from({ length: count }, (_, index) =>
     sessionView({ peer_ip: `10.201.${index >> 8}.${index & 255}`, routes: [`10.9.${index >> 8}.${index & 255}/32`], ...view(index) }),
   );

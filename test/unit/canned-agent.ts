@@ -3,15 +3,15 @@ import { once } from 'node:events';
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
 
-import type { AgentEvent, RouteView, SessionView } from '../../ts/agent/control-api.js';
+import type { AgentEvent, RouteJson, SessionJson } from '../../ts/agent/control-api.js';
 import { AT } from './agent-views.js';
 
 /** How a request is answered in place of what is canned. */
 export type Handler = (request: IncomingMessage, response: ServerResponse) => void;
 
 export class CannedAgent {
-  sessions: readonly SessionView[] = [];
-  routes: readonly RouteView[] = [];
+  sessions: readonly SessionJson[] = [];
+  routes: readonly RouteJson[] = [];
   /** Changes with a restart. */
   started = '2026-11-26T00:00:00.000Z';
   /** Answers everything, where it is set. */
@@ -86,7 +86,7 @@ export class CannedAgent {
   #answer(request: IncomingMessage, response: ServerResponse): void {
     const { pathname, searchParams } = new URL(request.url ?? '', 'http://localhost');
     const states = searchParams.getAll('state');
-    const fits = (it: SessionView | RouteView): boolean =>
+    const fits = (it: SessionJson | RouteJson): boolean =>
       (states.length === 0 || states.includes(it.liveness_status)) && (searchParams.get('peer') ?? it.peer_ip) === it.peer_ip;
     switch (pathname) {
       case '/sessions':

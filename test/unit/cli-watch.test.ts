@@ -1,7 +1,7 @@
 /** The live view, without a terminal. */
 import { describe, expect, it } from 'vitest';
 
-import type { SessionView } from '../../ts/agent/control-api.js';
+import type { SessionJson } from '../../ts/agent/control-api.js';
 import { painterFor } from '../../ts/cli/paint.js';
 import { WatchView } from '../../ts/cli/watch-view.js';
 import { AT, manySessions, sessionView } from './agent-views.js';
@@ -10,7 +10,7 @@ const SIZE = { columns: 120, rows: 24 };
 /** Two lines above the table's title, and one below the table. */
 const ROOM = SIZE.rows - 4;
 
-function viewOf(sessions: readonly SessionView[]): WatchView {
+function viewOf(sessions: readonly SessionJson[]): WatchView {
   const view = new WatchView('/run/agent.sock', painterFor({}));
   view.answered({ at: AT, sessions });
   return view;

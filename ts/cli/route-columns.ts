@@ -1,5 +1,5 @@
 /** The columns of tables of routes. */
-import type { RouteView } from '../agent/control-api.js';
+import type { RouteJson } from '../agent/control-api.js';
 import { printable } from './printable.js';
 import { paintOfState } from './session-columns.js';
 import { isInOrder, shownState } from './severity.js';
@@ -8,13 +8,13 @@ import { age, clock } from './times.js';
 
 const MAIN_TABLE = 254;
 
-export function routeColumns(routes: readonly RouteView[], now: number): Column<RouteView>[] {
+export function routeColumns(routes: readonly RouteJson[], now: number): Column<RouteJson>[] {
   const several = routes.some(({ manager }) => manager !== routes[0]?.manager);
   return [
     { title: 'ROUTE', text: ({ rt_status }) => rt_status, paint: (route) => (isInOrder(route) ? 'green' : 'red') },
     { title: 'SESSION', text: ({ liveness_status }) => liveness_status, paint: (route) => paintOfState(shownState(route)) },
     { title: 'SINCE', text: ({ liveness_last_updated }) => age(liveness_last_updated, now), right: true },
-    ...(several ? [{ title: 'MANAGER', text: ({ manager }: RouteView) => printable(manager) }] : []),
+    ...(several ? [{ title: 'MANAGER', text: ({ manager }: RouteJson) => printable(manager) }] : []),
     { title: 'DESTINATION', text: ({ dst }) => printable(dst) },
     { title: 'VIA', text: ({ next_hop }) => printable(next_hop) },
     { title: 'IFACE', text: ({ iface }) => printable(iface) },
@@ -24,7 +24,7 @@ export function routeColumns(routes: readonly RouteView[], now: number): Column<
   ];
 }
 
-function notes({ admin_down, held_until, last_error, restore_at, origin }: RouteView): string {
+function notes({ admin_down, held_until, last_error, restore_at, origin }: RouteJson): string {
   const said = [
     ...(admin_down ? ['out of service'] : []),
     ...(held_until === null ? [] : [`held until ${clock(held_until)}`]),

@@ -1,5 +1,5 @@
 /** The columns of tables of sessions. */
-import type { SessionView } from '../agent/control-api.js';
+import type { SessionJson } from '../agent/control-api.js';
 import type { Paint } from './paint.js';
 import { printable } from './printable.js';
 import { type ShownState, shownState } from './severity.js';
@@ -17,12 +17,12 @@ const STATE_PAINT: Readonly<Record<ShownState, Paint>> = {
 export const paintOfState = (state: ShownState): Paint => STATE_PAINT[state];
 
 /** The manager's name is shown where there are several. `now` is what ages count from. */
-export function sessionColumns(sessions: readonly SessionView[], now: number): Column<SessionView>[] {
+export function sessionColumns(sessions: readonly SessionJson[], now: number): Column<SessionJson>[] {
   const several = sessions.some(({ manager }) => manager !== sessions[0]?.manager);
   return [
     { title: 'STATE', text: shownState, paint: (session) => paintOfState(shownState(session)) },
     { title: 'SINCE', text: ({ liveness_last_updated }) => age(liveness_last_updated, now), right: true },
-    ...(several ? [{ title: 'MANAGER', text: ({ manager }: SessionView) => printable(manager) }] : []),
+    ...(several ? [{ title: 'MANAGER', text: ({ manager }: SessionJson) => printable(manager) }] : []),
     { title: 'PEER', text: ({ peer_ip }) => printable(peer_ip) },
     { title: 'IFACE', text: ({ iface, multihop }) => printable(multihop ? `${iface} (multihop)` : iface) },
     { title: 'LOCAL', text: ({ local_ip }) => printable(local_ip) },
@@ -35,17 +35,17 @@ export function sessionColumns(sessions: readonly SessionView[], now: number): C
 }
 
 /** A gap of more than two thirds of the detection time was nearly a Down. */
-function paintOfGap({ worst_gap_ms, detect_time_ms }: SessionView): Paint | undefined {
+function paintOfGap({ worst_gap_ms, detect_time_ms }: SessionJson): Paint | undefined {
   return worst_gap_ms !== null && worst_gap_ms > (detect_time_ms * 2) / 3 ? 'yellow' : undefined;
 }
 
 /** Why it went Down last, and how much of the silence may have been our own fault. */
-export function lastDown({ reason, local_stall_ms }: SessionView): string {
+export function lastDown({ reason, local_stall_ms }: SessionJson): string {
   if (reason === 'none') return '–';
   return local_stall_ms !== null && local_stall_ms > 0 ? `${reason}, we were ${milliseconds(local_stall_ms)} late` : reason;
 }
 
-function routes(session: SessionView): string {
+function routes(session: SessionJson): string {
   const held = session.held_until === null ? [] : [`held until ${clock(session.held_until)}`];
   return printable([...held, ...session.routes].join(', '));
 }

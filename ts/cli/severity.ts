@@ -1,7 +1,7 @@
 /** Which sessions an operator wants to see first. */
-import type { RouteView, SessionView } from '../agent/control-api.js';
+import type { RouteJson, SessionJson } from '../agent/control-api.js';
 
-type Watched = Pick<SessionView, 'liveness_status' | 'liveness_last_updated'> & { readonly ever_up?: boolean };
+type Watched = Pick<SessionJson, 'liveness_status' | 'liveness_last_updated'> & { readonly ever_up?: boolean };
 
 /** Worst first. */
 const RANKS = ['down', 'init', 'never up', 'admin_down', 'up'] as const;
@@ -26,12 +26,12 @@ export function changedFirst(first: Watched, second: Watched): number {
 }
 
 /** Routes: one that a failure keeps from where it should be comes before all others. */
-export function worstRouteFirst(first: RouteView, second: RouteView): number {
+export function worstRouteFirst(first: RouteJson, second: RouteJson): number {
   const failed = Number(second.last_error !== null) - Number(first.last_error !== null);
   return failed !== 0 ? failed : worstFirst(first, second);
 }
 
 /** Whether a route does what it is there for: its session is Up, and the backend has it. */
-export function isInOrder({ liveness_status, rt_status, last_error }: RouteView): boolean {
+export function isInOrder({ liveness_status, rt_status, last_error }: RouteJson): boolean {
   return liveness_status === 'up' && rt_status === 'present' && last_error === null;
 }

@@ -1,10 +1,10 @@
 /** In which order the live view has sessions. */
-import type { SessionView } from '../agent/control-api.js';
+import type { SessionJson } from '../agent/control-api.js';
 import { changedFirst, worstFirst } from './severity.js';
 
 export interface Order {
   readonly name: string;
-  readonly compare: (first: SessionView, second: SessionView) => number;
+  readonly compare: (first: SessionJson, second: SessionJson) => number;
 }
 
 const numeric = new Intl.Collator('en', { numeric: true });
@@ -19,6 +19,6 @@ export const ORDERS: readonly [Order, ...Order[]] = [
   { name: 'peer', compare: (first, second) => numeric.compare(first.peer_ip, second.peer_ip) },
 ];
 
-function shareOfGap({ worst_gap_ms, detect_time_ms }: SessionView): number {
+function shareOfGap({ worst_gap_ms, detect_time_ms }: SessionJson): number {
   return worst_gap_ms === null ? -1 : worst_gap_ms / detect_time_ms;
 }

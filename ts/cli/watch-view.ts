@@ -1,5 +1,5 @@
 /** The live view without a terminal: keys and answers go in, lines come out. */
-import type { SessionsAnswer, SessionView } from '../agent/control-api.js';
+import type { SessionsAnswer, SessionJson } from '../agent/control-api.js';
 import type { Painter } from './paint.js';
 import { lastDown, sessionColumns } from './session-columns.js';
 import { shownState } from './severity.js';
@@ -22,7 +22,7 @@ export class WatchView {
   readonly #paint: Painter;
   readonly #address: string;
   #answer: SessionsAnswer | undefined;
-  #shown: readonly SessionView[] = [];
+  #shown: readonly SessionJson[] = [];
   #failure: { readonly since: number; readonly why: string } | undefined;
   #order = 0;
   #reversed = false;
@@ -88,7 +88,7 @@ export class WatchView {
     return this.#paint('dim', cut(parts.join('  '), columns));
   }
 
-  #table(seen: readonly SessionView[], columns: number): string[] {
+  #table(seen: readonly SessionJson[], columns: number): string[] {
     const shown = sessionColumns(this.#answer?.sessions ?? [], Date.parse(this.#answer?.at ?? ''));
     const widths = widthsOf(shown, seen);
     const title = this.#paint('inverse', titleLine(shown, widths, columns).padEnd(columns));
@@ -162,7 +162,7 @@ export class WatchView {
 }
 
 /** What a filter looks in. */
-function textOf(session: SessionView): string {
+function textOf(session: SessionJson): string {
   const { manager, peer_ip, local_ip, iface, routes } = session;
   return [shownState(session), manager, peer_ip, local_ip, iface, lastDown(session), ...routes].join(' ').toLowerCase();
 }
