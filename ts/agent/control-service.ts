@@ -2,7 +2,7 @@
 import type { Registry } from 'prom-client';
 
 import { VERSION } from '../base/version.js';
-import type { HealthAnswer, RouteView, SessionView } from './control-api.js';
+import type { HealthAnswer, RouteJson, SessionJson } from './control-api.js';
 import type { EventLog } from './event-log.js';
 import { type Filter, noSuchManager, parseFilter } from './filter.js';
 import { RequestError } from './request-error.js';
@@ -34,8 +34,8 @@ export class ControlService {
   readonly events: EventLog;
   readonly #agent: AgentState;
   readonly #registry: Registry;
-  readonly #sessions: SnapshotCache<Made<SessionView>>;
-  readonly #routes: SnapshotCache<Made<RouteView>>;
+  readonly #sessions: SnapshotCache<Made<SessionJson>>;
+  readonly #routes: SnapshotCache<Made<RouteJson>>;
   readonly #health: SnapshotCache<HealthAnswer>;
 
   constructor(agent: AgentState, events: EventLog, registry: Registry) {
@@ -175,7 +175,7 @@ function made<T>(name: string, views: readonly T[]): Made<T> {
   return { at, views, json: () => (bytes ??= Buffer.from(answerText(name, at, views))) };
 }
 
-function filtered<T extends SessionView | RouteView>(name: string, cache: SnapshotCache<Made<T>>, filter: Filter): string | Uint8Array {
+function filtered<T extends SessionJson | RouteJson>(name: string, cache: SnapshotCache<Made<T>>, filter: Filter): string | Uint8Array {
   const answer = cache.get();
   if (filter === undefined) return answer.json();
   return answerText(

@@ -6,7 +6,7 @@ import { expected } from '../base/errors.js';
 import { didYouMean } from '../base/nearest-name.js';
 import { parseDestination } from '../base/route.js';
 import { State } from '../index.js';
-import type { RouteView, SessionView } from './control-api.js';
+import type { RouteJson, SessionJson } from './control-api.js';
 import { RequestError, type RequestIssues } from './request-error.js';
 
 const NAMES = ['manager', 'state', 'peer', 'prefix'] as const;
@@ -14,7 +14,7 @@ const NAMES = ['manager', 'state', 'peer', 'prefix'] as const;
 const STATES: readonly string[] = Object.values(State);
 
 /** `undefined` where nothing is filtered. */
-export type Filter = { holds(view: SessionView | RouteView): boolean } | undefined;
+export type Filter = { holds(view: SessionJson | RouteJson): boolean } | undefined;
 
 /** @throws RequestError 400, with every fault at once; 404 for a manager that is not there */
 export function parseFilter(query: URLSearchParams, managers: readonly string[]): Filter {
@@ -52,7 +52,7 @@ function issue(path: string, what: string, got: string): RequestIssues[number] {
   return { path, message: expected(path, what, got) };
 }
 
-function destinationsOf(view: SessionView | RouteView): readonly string[] {
+function destinationsOf(view: SessionJson | RouteJson): readonly string[] {
   return 'dst' in view ? [view.dst] : view.routes;
 }
 

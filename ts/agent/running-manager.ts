@@ -20,7 +20,7 @@ import type { ManagerSettings } from './config/manager-section.js';
 import { type ConfiguredRoute, sessionKey } from './config/registrations.js';
 import { formatPath } from './config/source-file.js';
 import type { MetricsSettings } from './config/metrics-section.js';
-import type { ManagerHealth, RouteView, SessionView } from './control-api.js';
+import type { ManagerHealth, RouteJson, SessionJson } from './control-api.js';
 import type { EventLog } from './event-log.js';
 import { optionsBySession, type ReloadPlan, slotOf, type Withdrawals } from './reload-plan.js';
 import { RequestError } from './request-error.js';
@@ -183,6 +183,8 @@ export class RunningManager {
     const peers = this.#peersAt(peerIP);
     if (note === undefined) this.#notes.delete(peerIP ?? '');
     else this.#notes.set(peerIP ?? '', note);
+    // The manager logs the hold itself.
+    if (note !== undefined) this.#context.logger.info({ manager: this.name, peerIP, seconds, note }, `a hold was asked for: ${note}`);
     await this.#manager.hold({ duration: seconds * 1_000, ...(peers === undefined ? {} : { peers }) });
   }
 
@@ -196,13 +198,13 @@ export class RunningManager {
     return this.#manager.getSessions().some(({ peer }) => peer.peerIP === peerIP);
   }
 
-  sessions(): SessionView[] {
+  sessions(): SessionJson[] {
     const snapshots = this.#manager.getSessions();
     if (this.#localStalls.size > 2 * snapshots.length + 100) this.#forgetStalls(new Set(snapshots.map(({ peer }) => sessionKey(peer))));
     return snapshots.map((session) => sessionView(session, this.#view));
   }
 
-  routes(): RouteView[] {
+  routes(): RouteJson[] {
     return this.#manager.getSessions().flatMap((session) => session.routes.map((route) => routeView(session, route, this.#view)));
   }
 
@@ -272,15 +274,11 @@ export class RunningManager {
   }
 
   #held(peerIP: string | null, until: Date | undefined): void {
-    const { events, logger } = this.#context;
     const note = this.#notes.get(peerIP ?? '') ?? null;
     const type = until === undefined ? 'release' : 'hold';
     if (until === undefined) this.#notes.delete(peerIP ?? '');
-    events.push({ type, at: new Date().toISOString(), manager: this.name, peer_ip: peerIP, held_until: timeOf(until), note });
-    const whom = peerIP ?? 'all peers';
-    const text =
-      until === undefined ? `the hold of ${whom} has ended` : `${whom}: held until ${until.toISOString()}, no route is withdrawn`;
-    logger.info({ manager: this.name, peerIP, until, note }, text);
+    const at = new Date().toISOString();
+    this.#context.events.push({ type, at, manager: this.name, peer_ip: peerIP, held_until: timeOf(until), note });
   }
 
   /** The sessions with an address, `undefined` for all of the manager. @throws RequestError 404 */

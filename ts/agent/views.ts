@@ -1,6 +1,6 @@
 /** What the control API shows of sessions, routes and events. */
 import type { Peer, RouteOperation, RouteSnapshot, SessionSnapshot, Transition } from '../index.js';
-import type { RouteEvent, RouteView, SessionView, TransitionEvent } from './control-api.js';
+import type { RouteEvent, RouteJson, SessionJson, TransitionEvent } from './control-api.js';
 
 /** What a view needs beside the snapshot. */
 export interface ViewContext {
@@ -11,7 +11,7 @@ export interface ViewContext {
   readonly origin: (route: RouteSnapshot) => 'config' | 'api';
 }
 
-export function sessionView(session: SessionSnapshot, { manager, protocol, localStall }: ViewContext): SessionView {
+export function sessionView(session: SessionSnapshot, { manager, protocol, localStall }: ViewContext): SessionJson {
   const { peer } = session;
   return {
     manager,
@@ -44,7 +44,7 @@ export function sessionView(session: SessionSnapshot, { manager, protocol, local
   };
 }
 
-export function routeView(session: SessionSnapshot, snapshot: RouteSnapshot, { manager, origin }: ViewContext): RouteView {
+export function routeView(session: SessionSnapshot, snapshot: RouteSnapshot, { manager, origin }: ViewContext): RouteJson {
   const { peer } = session;
   const { route } = snapshot;
   return {

@@ -11,7 +11,7 @@ import { pageAnswer } from '../agent/http/page.js';
 import type { StaticAnswers } from '../agent/http/operations.js';
 import { watchdogOf } from '../agent/supervisor.js';
 import { messageOf, toError } from '../base/errors.js';
-import { notifySystemd } from '../base/systemd.js';
+import { notifySystemd } from '../engine/systemd.js';
 import { promClient } from '../metrics/prom-client.js';
 import { packageFile } from './package-files.js';
 

@@ -11,7 +11,7 @@ import type { AuthKeyOptions, AuthOptions } from '../../index.js';
 import { parseAuth } from '../../manager/session-auth.js';
 import type { Issues } from './issues.js';
 import { checkedSection, groupsOf, listOf } from './section.js';
-import type { Path } from './source-file.js';
+import type { PartPath } from './source-file.js';
 
 const GROUP_SCHEMA = object({ type: v.optional(v.unknown()), keys: v.optional(v.unknown()) });
 
@@ -38,7 +38,7 @@ export class AuthGroups {
   }
 
   /** The keys that a field names or has; `undefined` where it is left out, or after a fault. */
-  of(given: unknown, path: Path): AuthOptions | undefined {
+  of(given: unknown, path: PartPath): AuthOptions | undefined {
     if (given === undefined || given === null) return undefined;
     if (typeof given === 'object') return this.#group(given, path);
     const { issues } = this.#sources;
@@ -52,7 +52,7 @@ export class AuthGroups {
     return undefined;
   }
 
-  #group(given: unknown, path: Path): AuthOptions | undefined {
+  #group(given: unknown, path: PartPath): AuthOptions | undefined {
     const { issues } = this.#sources;
     const { type, keys } = checkedSection(GROUP_SCHEMA, given, path, issues);
     const read = listOf(keys, [...path, 'keys'], issues).map((key, index) => this.#key(key, [...path, 'keys', index]));
@@ -65,7 +65,7 @@ export class AuthGroups {
     return own.length === 0 ? options : undefined;
   }
 
-  #key(given: unknown, path: Path): AuthKeyOptions | undefined {
+  #key(given: unknown, path: PartPath): AuthKeyOptions | undefined {
     const { issues, env } = this.#sources;
     const { id, file, env: variable, variant } = checkedSection(KEY_SCHEMA, given, path, issues);
     if ((file === undefined) === (variable === undefined)) {
@@ -78,7 +78,7 @@ export class AuthGroups {
   }
 
   /** The bytes of a file, without the end of a line that editors add. */
-  #fromFile(name: string, path: Path): Uint8Array | undefined {
+  #fromFile(name: string, path: PartPath): Uint8Array | undefined {
     const { folder, issues } = this.#sources;
     const file = resolve(folder, name);
     try {

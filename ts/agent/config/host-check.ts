@@ -5,20 +5,20 @@ import { didYouMean } from '../../base/nearest-name.js';
 import type { Peer } from '../../index.js';
 import type { Issues } from './issues.js';
 import type { ManagerSettings } from './manager-section.js';
-import type { Path } from './source-file.js';
+import type { PartPath } from './source-file.js';
 import { networkInterfaces } from 'node:os';
 
 /** What it is that this host lacks an interface or an address. */
 export type HostFaults = 'fault' | 'warning';
 
 export function checkHost(managers: readonly ManagerSettings[], issues: Issues, what: HostFaults): void {
-  const report = (path: Path, message: string): void => {
+  const report = (path: PartPath, message: string): void => {
     if (what === 'fault') issues.add(path, message);
     else issues.warn(path, message);
   };
   const interfaces = new Map<string, boolean>();
   const addresses = new Map<string, boolean>();
-  const check = (peer: Peer, path: Path, localField: string): void => {
+  const check = (peer: Peer, path: PartPath, localField: string): void => {
     const { iface, localIP } = peer;
     if (!remembered(interfaces, iface, hasInterface)) {
       const names = Object.keys(networkInterfaces());

@@ -1,6 +1,6 @@
 /** Collects the faults of a configuration file, so that all of them are told at once. */
 import { type ConfigIssue, LivenessError } from '../../base/errors.js';
-import { type FileIssue, formatPath, type Path, type Place, type SourceFile } from './source-file.js';
+import { type FileIssue, formatPath, type PartPath, type Place, type SourceFile } from './source-file.js';
 
 /** `ERR_CONFIG`: all faults of a configuration file, each with its line and column. */
 export class ConfigFileError extends LivenessError {
@@ -40,25 +40,25 @@ export class Issues {
     return inOrder(this.#warnings);
   }
 
-  add(path: Path, message: string): void {
+  add(path: PartPath, message: string): void {
     this.#found.push({ path: formatPath(path), message, place: this.#source.placeOf(path) });
   }
 
-  warn(path: Path, message: string): void {
+  warn(path: PartPath, message: string): void {
     this.#warnings.push({ path: formatPath(path), message, place: this.#source.placeOf(path) });
   }
 
   /** Faults whose paths begin at a part of the file. */
-  addAll(base: Path, issues: readonly ConfigIssue[]): void {
+  addAll(base: PartPath, issues: readonly ConfigIssue[]): void {
     for (const { path, message } of issues) this.add([...base, ...partsOf(path)], message);
   }
 
-  placeOf(path: Path): Place | undefined {
+  placeOf(path: PartPath): Place | undefined {
     return this.#source.placeOf(path);
   }
 }
 
-function partsOf(path: string): Path {
+function partsOf(path: string): PartPath {
   return path === '' ? [] : path.split('.').map((part) => (/^\d+$/.test(part) ? Number(part) : part));
 }
 

@@ -10,7 +10,7 @@ import type { AuthGroups } from './auth-groups.js';
 import type { Issues } from './issues.js';
 import { type ConfiguredRoute, type ConfiguredSession, RegistrationReader, type RegistrationContext, sessionKey } from './registrations.js';
 import { checkedSection, listOf } from './section.js';
-import { formatPath, type Path } from './source-file.js';
+import { formatPath, type PartPath } from './source-file.js';
 import { type TimerGroups, type Timers } from './timer-groups.js';
 
 /** The fields of `ManagerConfig` that a file may set as they are. */
@@ -51,7 +51,7 @@ export interface ManagerSettings {
   readonly adopt: readonly RouteFilter[];
   readonly routes: readonly ConfiguredRoute[];
   readonly sessions: readonly ConfiguredSession[];
-  readonly path: Path;
+  readonly path: PartPath;
 }
 
 /** What `validateConfig` judges. */
@@ -80,9 +80,9 @@ export interface SectionContext {
 
 export class ManagerSections {
   readonly #context: SectionContext;
-  readonly #names = new Map<string, Path>();
+  readonly #names = new Map<string, PartPath>();
   /** The slots of the kernel's tables, which all managers with the backend `netlink` share. */
-  readonly #kernelSlots = new Map<string, Path>();
+  readonly #kernelSlots = new Map<string, PartPath>();
 
   constructor(context: SectionContext) {
     this.#context = context;
@@ -92,7 +92,7 @@ export class ManagerSections {
     return given.flatMap((manager, index) => this.#manager(manager, ['managers', index]) ?? []);
   }
 
-  #manager(given: unknown, path: Path): ManagerSettings | undefined {
+  #manager(given: unknown, path: PartPath): ManagerSettings | undefined {
     const { issues, timers: groups, auth } = this.#context;
     const section = checkedSection(SCHEMA, given, path, issues);
     const { backend = 'netlink', takeOver = false } = section;
@@ -102,7 +102,7 @@ export class ManagerSections {
     const resolved = this.#resolved(passed, path);
     if (resolved === undefined) return undefined;
     const timers = groups.ofManager(section.timers, path, { bounds: resolved, manager: name });
-    const slots = backend === 'netlink' ? this.#kernelSlots : new Map<string, Path>();
+    const slots = backend === 'netlink' ? this.#kernelSlots : new Map<string, PartPath>();
     const context = { ...this.#context, manager: name, resolved, timers, slotOf: formatSlot, slots } satisfies RegistrationContext;
     const reader = new RegistrationReader({ ...context, groups, auth });
     const routes = reader.routes(listOf(section.routes, [...path, 'routes'], issues), [...path, 'routes']);
@@ -118,7 +118,7 @@ export class ManagerSections {
   }
 
   /** The manager's options with the defaults. Wrong ones are reported, and replaced so that reading goes on. */
-  #resolved(passed: Record<string, unknown>, path: Path): ResolvedConfig | undefined {
+  #resolved(passed: Record<string, unknown>, path: PartPath): ResolvedConfig | undefined {
     const { issues } = this.#context;
     const config = (fields: Record<string, unknown>): ResolvedConfig => {
       return validateConfig({ netlinker: new MemoryRoutes(), ...timersWithin(fields), ...fields } as unknown as ManagerConfig);
@@ -139,7 +139,7 @@ export class ManagerSections {
     }
   }
 
-  #checkName(name: string, path: Path): void {
+  #checkName(name: string, path: PartPath): void {
     const { issues } = this.#context;
     const known = this.#names.get(name);
     if (known !== undefined)
@@ -147,7 +147,7 @@ export class ManagerSections {
     else this.#names.set(name, path);
   }
 
-  #checkCount(routes: readonly ConfiguredRoute[], sessions: readonly ConfiguredSession[], resolved: ResolvedConfig, path: Path): void {
+  #checkCount(routes: readonly ConfiguredRoute[], sessions: readonly ConfiguredSession[], resolved: ResolvedConfig, path: PartPath): void {
     const count = new Set([...routes, ...sessions].map(({ peer }) => sessionKey(peer))).size;
     const limit = maxSessions(resolved);
     if (count <= limit) return;
@@ -155,7 +155,7 @@ export class ManagerSections {
     this.#context.issues.add([...path, 'maxEvents'], message);
   }
 
-  #filter(given: unknown, path: Path): RouteFilter[] {
+  #filter(given: unknown, path: PartPath): RouteFilter[] {
     const { protocol, table = 254 } = checkedSection(ADOPT_SCHEMA, given, path, this.#context.issues);
     return protocol === undefined ? [] : [{ protocol, table }];
   }

@@ -11,7 +11,7 @@ import { validateSessionOptions } from '../../manager/register-options.js';
 import type { AuthGroups } from './auth-groups.js';
 import type { Issues } from './issues.js';
 import { checkedSection } from './section.js';
-import { formatPath, type Path, type Place } from './source-file.js';
+import { formatPath, type PartPath, type Place } from './source-file.js';
 import type { TimerGroups, Timers } from './timer-groups.js';
 
 /** The routing table of a route that names none: `main`. */
@@ -25,7 +25,7 @@ export interface ConfiguredRoute {
   readonly registration: Registration;
   /** The session that it depends on. */
   readonly peer: Peer;
-  readonly path: Path;
+  readonly path: PartPath;
   readonly place: Place | undefined;
 }
 
@@ -33,7 +33,7 @@ export interface ConfiguredRoute {
 export interface ConfiguredSession {
   readonly peer: Peer;
   readonly options: RegisterSessionOptions;
-  readonly path: Path;
+  readonly path: PartPath;
   readonly place: Place | undefined;
 }
 
@@ -77,7 +77,7 @@ export interface RegistrationContext {
   readonly timers: Timers | undefined;
   readonly issues: Issues;
   /** The slots that routes of the same backend have. */
-  readonly slots: Map<string, Path>;
+  readonly slots: Map<string, PartPath>;
   readonly slotOf: (route: Route) => string;
 }
 
@@ -89,7 +89,7 @@ export interface ReaderContext extends RegistrationContext {
 /** The options of a session, by which sharing is judged. */
 interface KnownSession {
   readonly options: RegisterSessionOptions;
-  readonly path: Path;
+  readonly path: PartPath;
 }
 
 export class RegistrationReader {
@@ -100,15 +100,15 @@ export class RegistrationReader {
     this.#context = context;
   }
 
-  routes(given: readonly unknown[], path: Path): ConfiguredRoute[] {
+  routes(given: readonly unknown[], path: PartPath): ConfiguredRoute[] {
     return given.flatMap((route, index) => this.#route(route, [...path, index]) ?? []);
   }
 
-  sessions(given: readonly unknown[], path: Path): ConfiguredSession[] {
+  sessions(given: readonly unknown[], path: PartPath): ConfiguredSession[] {
     return given.flatMap((session, index) => this.#session(session, [...path, index]) ?? []);
   }
 
-  #route(given: unknown, path: Path): ConfiguredRoute | undefined {
+  #route(given: unknown, path: PartPath): ConfiguredRoute | undefined {
     const { issues, resolved } = this.#context;
     const section = checkedSection(ROUTE_SCHEMA, given, path, issues);
     const { iface, dst, src, nextHop, table = DEFAULT_TABLE, protocol = DEFAULT_ROUTE_PROTOCOL, priority, noUninstall, peerIP } = section;
@@ -129,7 +129,7 @@ export class RegistrationReader {
     }
   }
 
-  #session(given: unknown, path: Path): ConfiguredSession | undefined {
+  #session(given: unknown, path: PartPath): ConfiguredSession | undefined {
     const { issues, resolved } = this.#context;
     const section = checkedSection(SESSION_SCHEMA, given, path, issues);
     const { iface, localIP, peerIP } = section;
@@ -154,7 +154,7 @@ export class RegistrationReader {
   }
 
   /** The options of a session, its timers always among them, so that a reload sees every change. */
-  #options(section: SessionSection, path: Path): RegisterSessionOptions | undefined {
+  #options(section: SessionSection, path: PartPath): RegisterSessionOptions | undefined {
     const { groups, auth, resolved, timers: inherited, manager, issues } = this.#context;
     const { port, multihop, passive, minTtl, onPeerAdminDown } = section;
     const timers = groups.of(section.timers, [...path, 'timers'], { bounds: resolved, manager, inherited });
@@ -170,7 +170,7 @@ export class RegistrationReader {
     return timers === undefined ? undefined : { ...timers, ...own };
   }
 
-  #checkSlot(route: Route, path: Path): void {
+  #checkSlot(route: Route, path: PartPath): void {
     const { slots, slotOf, issues } = this.#context;
     const slot = slotOf(route);
     const taken = slots.get(slot);
@@ -179,7 +179,7 @@ export class RegistrationReader {
   }
 
   /** Several routes to one peer share its session, which has one set of options. */
-  #checkShared(peer: Peer, options: RegisterSessionOptions, path: Path): void {
+  #checkShared(peer: Peer, options: RegisterSessionOptions, path: PartPath): void {
     const key = sessionKey(peer);
     const known = this.#sessions.get(key);
     if (known === undefined) {
@@ -192,7 +192,7 @@ export class RegistrationReader {
     this.#context.issues.add(path, message);
   }
 
-  #named(path: Path): string {
+  #named(path: PartPath): string {
     const place = this.#context.issues.placeOf(path);
     return place === undefined ? formatPath(path) : `${formatPath(path)} (line ${place.line})`;
   }

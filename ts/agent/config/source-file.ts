@@ -6,7 +6,7 @@ import { isAlias, isMap, isNode, isScalar, isSeq, LineCounter, type Node, parseD
 import { messageOf } from '../../base/errors.js';
 
 /** The way to a part of a file: names of fields, and indexes from 0. */
-export type Path = readonly (string | number)[];
+export type PartPath = readonly (string | number)[];
 
 /** A place in a text, both from 1. */
 export interface Place {
@@ -27,7 +27,7 @@ export interface SourceFile {
   readonly value: unknown;
   readonly issues: readonly FileIssue[];
   /** Where a part is; of a part that is missing, where what should have it is. */
-  placeOf(path: Path): Place | undefined;
+  placeOf(path: PartPath): Place | undefined;
 }
 
 /** Reads YAML, or JSON where the file's name ends in `.json`. */
@@ -38,7 +38,7 @@ export function parseSource(name: string, text: string): SourceFile {
     const { line, col } = lines.linePos(offset);
     return { line, column: col };
   };
-  const placeOf = (path: Path): Place | undefined => {
+  const placeOf = (path: PartPath): Place | undefined => {
     const offset = offsetOf(document, path);
     return offset === undefined ? undefined : placeAt(offset);
   };
@@ -59,7 +59,7 @@ export function parseSource(name: string, text: string): SourceFile {
 }
 
 /** `managers[0].routes[3].dst` */
-export function formatPath(path: Path): string {
+export function formatPath(path: PartPath): string {
   return path.reduce<string>((text, part) => {
     if (typeof part === 'number') return `${text}[${part}]`;
     return text === '' ? part : `${text}.${part}`;
@@ -76,7 +76,7 @@ function faultOfJson(text: string): string | undefined {
 }
 
 /** The offset of a part; of a field, that of its name. */
-function offsetOf(document: Document.Parsed, path: Path): number | undefined {
+function offsetOf(document: Document.Parsed, path: PartPath): number | undefined {
   let node: unknown = document.contents;
   let offset = startOf(node);
   for (const part of path) {

@@ -7,7 +7,7 @@ import { type IntervalBounds, MAX_INTERVAL, outsideIssues, type SessionTimerOpti
 import { didYouMean } from '../../base/nearest-name.js';
 import type { Issues } from './issues.js';
 import { checkedSection, groupsOf } from './section.js';
-import type { Path } from './source-file.js';
+import type { PartPath } from './source-file.js';
 
 /** Timers of a session: intervals in milliseconds. */
 export interface Timers {
@@ -46,7 +46,7 @@ export class TimerGroups {
   }
 
   /** The timers that a field names or has; those of the manager where it is left out. `undefined` after a fault. */
-  of(given: unknown, path: Path, context: TimerContext): Timers | undefined {
+  of(given: unknown, path: PartPath, context: TimerContext): Timers | undefined {
     if (given === undefined || given === null) return context.inherited;
     if (typeof given === 'string') return this.#named(given, path, context);
     if (typeof given === 'object' && !Array.isArray(given)) return this.#inline(given, path, context);
@@ -55,7 +55,7 @@ export class TimerGroups {
   }
 
   /** The timers of a manager: those that it names or has, or the group `default`. */
-  ofManager(given: unknown, path: Path, context: Omit<TimerContext, 'inherited'>): Timers | undefined {
+  ofManager(given: unknown, path: PartPath, context: Omit<TimerContext, 'inherited'>): Timers | undefined {
     const byDefault = this.#groups.has(DEFAULT_GROUP) ? this.#named(DEFAULT_GROUP, path, { ...context, inherited: undefined }) : undefined;
     const field = [...path, 'timers'];
     if (given !== undefined && given !== null) return this.of(given, field, { ...context, inherited: byDefault });
@@ -71,7 +71,7 @@ export class TimerGroups {
     return txMin === undefined || rxMin === undefined || detectMult === undefined ? undefined : { txMin, rxMin, detectMult };
   }
 
-  #named(name: string, path: Path, context: TimerContext): Timers | undefined {
+  #named(name: string, path: PartPath, context: TimerContext): Timers | undefined {
     if (!this.#groups.has(name)) {
       const names = [...this.#groups.keys()];
       const known = names.length === 0 ? 'there is none' : `the groups are ${names.join(', ')}`;
@@ -86,7 +86,7 @@ export class TimerGroups {
     return group;
   }
 
-  #inline(given: object, path: Path, context: TimerContext): Timers | undefined {
+  #inline(given: object, path: PartPath, context: TimerContext): Timers | undefined {
     const own = checkedSection(INLINE_SCHEMA, given, path, this.#issues);
     this.#checkBounds(own, path, context);
     const { txMin, rxMin, detectMult } = { ...context.inherited, ...own };
@@ -96,7 +96,7 @@ export class TimerGroups {
     return undefined;
   }
 
-  #checkBounds(timers: SessionTimerOptions, path: Path, { bounds, manager }: TimerContext): void {
+  #checkBounds(timers: SessionTimerOptions, path: PartPath, { bounds, manager }: TimerContext): void {
     const issues = outsideIssues(timers, bounds);
     this.#issues.addAll(
       path,
