@@ -169,7 +169,7 @@ describe('events', () => {
     );
     agent.push({ type: 'gap', at: AT, after: 2, before: 9 });
     await until(
-      () => output.stdout.includes('events 3 to 8 are lost'),
+      () => output.stdout.includes('between event 2 and event 9'),
       () => output,
     );
     child.kill('SIGINT');

@@ -1,11 +1,11 @@
 /** The page of the agent in a real browser. */
-import { createHash } from 'node:crypto';
 import { readFileSync } from 'node:fs';
 
 import type { Page } from 'playwright-core';
 import { afterEach, beforeEach, expect, it } from 'vitest';
 
 import type { TransitionEvent } from '../../ts/agent/control-api.js';
+import { pageAnswer } from '../../ts/agent/http/page.js';
 import { describeWhere, lacking } from '../netns/needs.js';
 import { AT, manySessions, routeView, sessionView } from '../unit/agent-views.js';
 import { CannedAgent } from '../unit/canned-agent.js';
@@ -16,12 +16,8 @@ const PEER = '10.201.0.7';
 
 /** The page as an agent sends it: nothing runs but what is in the file. */
 function pageOf(text: string): { text: string; headers: Record<string, string> } {
-  const hashOf = (tag: string): string => {
-    const [, content = ''] = new RegExp(`<${tag}[^>]*>([\\s\\S]*?)</${tag}>`).exec(text) ?? [];
-    return `'sha256-${createHash('sha256').update(content).digest('base64')}'`;
-  };
-  const policy = `default-src 'none'; script-src ${hashOf('script')}; style-src ${hashOf('style')}; connect-src 'self'; base-uri 'none'; form-action 'none'`;
-  return { text, headers: { 'content-type': 'text/html; charset=utf-8', 'content-security-policy': policy } };
+  const { type, headers = {} } = pageAnswer(text);
+  return { text, headers: { 'content-type': type, ...headers } };
 }
 
 const down = (view: Partial<TransitionEvent> = {}): TransitionEvent => ({

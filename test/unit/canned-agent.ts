@@ -21,6 +21,8 @@ export class CannedAgent {
   /** What was asked for, path and query. */
   readonly asked: string[] = [];
   readonly #events: AgentEvent[] = [];
+  /** The number of its first event: higher with each start. */
+  #first = 1;
   readonly #readers = new Set<ServerResponse>();
   #server: Server;
 
@@ -52,12 +54,18 @@ export class CannedAgent {
   /** Numbers an event and sends it to every reader. */
   push(event: AgentEvent): void {
     this.#events.push(event);
-    for (const reader of this.#readers) reader.write(framed(this.#events.length, event));
+    for (const reader of this.#readers) reader.write(framed(this.#last, event));
   }
 
   /** Cuts every stream off. */
   cutStreams(): void {
     for (const reader of this.#readers) reader.destroy();
+    this.#readers.clear();
+  }
+
+  /** Ends every stream after what was sent. */
+  endStreams(): void {
+    for (const reader of this.#readers) reader.end();
     this.#readers.clear();
   }
 
@@ -72,7 +80,12 @@ export class CannedAgent {
   /** Forgets its events, as an agent that was started anew. */
   begin(): void {
     this.started = new Date(Date.parse(this.started) + 1_000).toISOString();
+    this.#first = this.#last + 1_000;
     this.#events.length = 0;
+  }
+
+  get #last(): number {
+    return this.#first + this.#events.length - 1;
   }
 
   #create(): Server {
@@ -108,10 +121,11 @@ export class CannedAgent {
 
   #stream(request: IncomingMessage, parameters: URLSearchParams, response: ServerResponse): void {
     response.writeHead(200, { 'content-type': 'text/event-stream' });
-    response.write(': hello\n\n');
-    const after = Number(request.headers['last-event-id'] ?? parameters.get('after') ?? this.#events.length);
+    const after = Number(request.headers['last-event-id'] ?? parameters.get('after') ?? this.#last);
+    response.write(`id: ${after}\n\n`);
+    if (after < this.#first - 1) response.write(framed(this.#first - 1, { type: 'gap', at: AT, after, before: this.#first }));
     for (const [index, event] of this.#events.entries()) {
-      if (index >= after) response.write(framed(index + 1, event));
+      if (this.#first + index > after) response.write(framed(this.#first + index, event));
     }
     this.#readers.add(response);
     response.once('close', () => this.#readers.delete(response));

@@ -215,7 +215,18 @@ describe('events that are followed', () => {
     expect(told).toEqual(['interrupted', 'resumed']);
   });
 
-  it('of an agent that was started anew come from its first', async () => {
+  it('that happen during an interruption are not lost, although none was heard before', async () => {
+    const done = follow();
+    await until(() => agent.readers === 1);
+    agent.endStreams();
+    agent.push(reload(1));
+    await until(() => got.length === 1);
+    end.abort();
+    await done;
+    expect(got).toEqual([{ id: 1, event: reload(1) }]);
+  });
+
+  it('of an agent that was started anew come from its first, behind the gap that it tells', async () => {
     const done = follow();
     await until(() => agent.readers === 1);
     for (const added of [1, 2, 3]) agent.push(reload(added));
@@ -224,10 +235,13 @@ describe('events that are followed', () => {
     agent.begin();
     agent.push(reload(10));
     await agent.listen(socket);
-    await until(() => got.length === 4);
+    await until(() => got.length === 5);
     end.abort();
     await done;
-    expect(got.at(-1)).toEqual({ id: 1, event: reload(10) });
+    expect(got.slice(3)).toEqual([
+      { id: 1_002, event: { type: 'gap', at: AT, after: 3, before: 1_003 } },
+      { id: 1_003, event: reload(10) },
+    ]);
     expect(told).toEqual(['interrupted', 'new agent']);
   });
 

@@ -143,7 +143,7 @@ it('each kind of event has its line', () => {
     'release | all sessions of fabric',
     'reload | 1 added, 2 removed, 3 changed',
     'reload | refused, nothing was changed: agent.yaml:3:5: no',
-    'gap | events 5 to 89 are lost to this reader',
+    'gap | what happened between event 4 and event 90 is not there any more',
   ]);
 });
 

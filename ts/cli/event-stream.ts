@@ -18,7 +18,7 @@ const WAIT = { first: 200, last: 5_000 };
 export interface Listener {
   /** The stream was interrupted; it is tried again until the agent answers. */
   interrupted(why: string): void;
-  /** The agent answers again; `isNew` where it was started since, so that its events are numbered from the beginning. */
+  /** The agent answers again; `isNew` where it was started since. */
   resumed(isNew: boolean): void;
 }
 
@@ -27,7 +27,7 @@ export class EventFollower {
   readonly #client: ControlClient;
   readonly #listener: Listener;
   readonly #signal: AbortSignal;
-  /** When the agent was started: another one counts its events anew. */
+  /** When the agent was started, by which another one is known. */
   #started = '';
   /** The number of the last event. */
   #last: number | undefined;
@@ -39,8 +39,8 @@ export class EventFollower {
   }
 
   /**
-   * Gives the events from now on. After an interruption it goes on behind the last one; where the agent was started anew, with the
-   * first of the new one. Ends when the signal is aborted.
+   * Gives the events from now on. After an interruption it goes on behind the last one; an agent that was started anew says what was
+   * lost, and goes on with its first. Ends when the signal is aborted.
    * @throws CannotAskError where the agent cannot be asked the first time
    */
   async *events(): AsyncGenerator<NumberedEvent> {
@@ -72,11 +72,9 @@ export class EventFollower {
       try {
         await pause(wait, undefined, { signal: this.#signal });
         const started = await this.#startOfAgent();
-        const isNew = started !== this.#started;
-        if (isNew) this.#last = 0;
-        this.#started = started;
         const stream = await this.#open();
-        this.#listener.resumed(isNew);
+        this.#listener.resumed(started !== this.#started);
+        this.#started = started;
         return stream;
       } catch (error) {
         // It is not back yet, or the wait was aborted: the loop goes on, or ends.

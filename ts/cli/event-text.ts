@@ -28,7 +28,11 @@ function described(event: AgentEvent): EventText {
     case 'reload':
       return reload(event);
     case 'gap':
-      return { kind: 'gap', text: `events ${event.after + 1} to ${event.before - 1} are lost to this reader`, paint: 'yellow' };
+      return {
+        kind: 'gap',
+        text: `what happened between event ${event.after} and event ${event.before} is not there any more`,
+        paint: 'yellow',
+      };
     default:
       // An agent that is newer than this program.
       return { kind: 'other', text: JSON.stringify(event), paint: undefined };

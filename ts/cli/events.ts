@@ -41,7 +41,7 @@ async function follow(given: Arguments): Promise<number> {
   const listener = {
     interrupted: (why: string) => say(`interrupted: ${why}; trying again`),
     resumed: (isNew: boolean) =>
-      say(isNew ? 'the agent was started anew; its events from the first' : 'the agent answers again; going on behind the last event'),
+      say(isNew ? 'the agent was started anew; going on with its first event' : 'the agent answers again; going on behind the last event'),
   };
   const follower = new EventFollower(new ControlClient(given.address), listener, end.signal);
   const write = given.has('json') ? writeJson : writerOfText(painterFor(process.stdout));
