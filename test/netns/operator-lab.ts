@@ -95,6 +95,11 @@ export class Daemon {
   }
 }
 
+interface Changes {
+  readonly metrics?: object;
+  readonly others?: readonly object[];
+}
+
 /** Many sessions between two hosts: host two has an address for each. */
 export class OperatorLab {
   readonly lab: Lab;
@@ -110,8 +115,8 @@ export class OperatorLab {
     for (const address of this.peers) this.lab.addAddress(two, address, 24);
   }
 
-  /** Host one watches all peers, and a route through each; `extra` are routes beside these. */
-  watcher({ extra = [], ...changes }: { extra?: readonly object[]; metrics?: object; timers?: object; manager?: object } = {}): Daemon {
+  /** Host one watches all peers, and a route through each; `extra` are routes beside these, `others` managers. */
+  watcher({ extra = [], ...changes }: Changes & { readonly extra?: readonly object[] } = {}): Daemon {
     const { one } = this.lab;
     const routes = this.peers.map((peer, index) => ({
       iface: one.iface,
@@ -120,19 +125,24 @@ export class OperatorLab {
       nextHop: peer,
       peerIP: peer,
     }));
-    return this.#start(one, { bindIP: one.address, ...changes.manager, routes: [...routes, ...extra] }, changes);
+    return this.#start(one, { bindIP: one.address, routes: [...routes, ...extra] }, changes);
   }
 
   /** Host two answers to each session. */
-  answerer(): Daemon {
+  answerer(changes: Changes = {}): Daemon {
     const { one, two } = this.lab;
     const sessions = this.peers.map((peer) => ({ iface: two.iface, localIP: peer, peerIP: one.address }));
-    return this.#start(two, { bindIP: '0.0.0.0', sessions }, {});
+    return this.#start(two, { bindIP: '0.0.0.0', sessions }, changes);
   }
 
   /** What a peer sends goes no further. */
   cut(peer: string): void {
     this.#nft(`table inet ${tableOf(peer)} { chain out { type filter hook output priority 0; ip saddr ${peer} udp dport 44880 drop; }; }`);
+  }
+
+  /** What speaks BFD on host two is not heard any more. */
+  cutBfd(): void {
+    this.#nft('table inet cut_bfd { chain out { type filter hook output priority 0; udp dport 3784 drop; }; }');
   }
 
   heal(peer: string): void {
@@ -153,9 +163,9 @@ export class OperatorLab {
     rmSync(this.folder, { recursive: true, force: true });
   }
 
-  #start(host: Host, manager: object, { metrics = {}, timers = {} }: { metrics?: object; timers?: object }): Daemon {
-    const group = { txMin: 100, rxMin: 100, detectMult: 3, ...timers };
-    const config = { metrics, timers: { default: group }, managers: [{ name: 'fabric', ...manager }] };
+  #start(host: Host, manager: object, { metrics = {}, others = [] }: Changes): Daemon {
+    const timers = { default: { txMin: 100, rxMin: 100, detectMult: 3 } };
+    const config = { metrics, timers, managers: [{ name: 'fabric', ...manager }, ...others] };
     const daemon = new Daemon(this.lab, host, this.folder, config);
     this.#daemons.push(daemon);
     return daemon;
