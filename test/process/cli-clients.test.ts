@@ -176,7 +176,7 @@ describe('events', () => {
     const { code, stdout, stderr } = await ended;
     expect(code).toBe(0);
     expect(stdout).toMatch(
-      /^2026-11-2\d \d\d:00:00\.000 {2}down {6} {2}10\.201\.0\.2 on eth1 from 10\.201\.0\.1: up → down \(timeout, silent for 150 ms\)\n/,
+      /^2026-11-2\d \d\d:00:00\.000 {2}down {6} {2}10\.201\.0\.2 on eth1 from 10\.201\.0\.1: up → down \(timeout, silent for 150 ms, own delay 0 ms\)\n/,
     );
     expect(stderr).toMatch(/^\[events\] interrupted: .*\n\[events\] the agent answers again; going on behind the last event\n$/);
   });

@@ -6,7 +6,7 @@ import { eventText } from '../../ts/cli/event-text.js';
 import { painterFor } from '../../ts/cli/paint.js';
 import { printable } from '../../ts/cli/printable.js';
 import { routeColumns } from '../../ts/cli/route-columns.js';
-import { sessionColumns } from '../../ts/cli/session-columns.js';
+import { lastDown, sessionColumns } from '../../ts/cli/session-columns.js';
 import { cut, table } from '../../ts/cli/table.js';
 import { age, milliseconds } from '../../ts/cli/times.js';
 import { AT, routeView, sessionView } from './agent-views.js';
@@ -64,6 +64,13 @@ it('a table of sessions names the manager only where there are several', () => {
   );
   const two = [...sessions, sessionView({ manager: 'edge' })];
   expect(table(sessionColumns(two, NOW), two, plain)).toMatch(/^STATE +SINCE +MANAGER +PEER/);
+});
+
+it('a delay of our own is told where it may be the reason: from a quarter of the detection time on', () => {
+  const told = [0, 37, 38, 120].map((local_stall_ms) => lastDown(sessionView({ reason: 'timeout', local_stall_ms })));
+  expect(told).toEqual(['timeout', 'timeout', 'timeout, we were 38 ms late', 'timeout, we were 120 ms late']);
+  expect(lastDown(sessionView({ reason: 'remote_down', local_stall_ms: 120 }))).toBe('remote_down');
+  expect(lastDown(sessionView())).toBe('–');
 });
 
 it('no line of a table is wider than the terminal; what is cut off is marked', () => {
@@ -133,8 +140,8 @@ it('each kind of event has its line', () => {
     return `${kind} | ${text}`;
   });
   expect(lines).toEqual([
-    'down | 10.201.0.2 on eth1 from 10.201.0.1: up → down (timeout, silent for 150 ms)',
-    'down | 10.201.0.2 on eth1 from 10.201.0.1: up → down (timeout, silent for 150 ms, we were 100 ms late, 4 transitions)',
+    'down | 10.201.0.2 on eth1 from 10.201.0.1: up → down (timeout, silent for 150 ms, own delay 0 ms)',
+    'down | 10.201.0.2 on eth1 from 10.201.0.1: up → down (timeout, silent for 150 ms, own delay 100 ms, 4 transitions)',
     'down | 10.201.0.2 on eth1 from 10.201.0.1: up → down (remote_down, the peer says neighbour_signalled_down)',
     'up | 10.201.0.2 on eth1 from 10.201.0.1: down → up',
     'route | 10.9.0.2/32 via 10.201.0.2 on eth1 withdrawn in 0.11 ms',

@@ -44,7 +44,7 @@ function transition(event: TransitionEvent): EventText {
   const details = [
     ...(to === 'down' && reason !== 'none' ? [reason] : []),
     ...(silence_ms === null ? [] : [`silent for ${milliseconds(silence_ms)}`]),
-    ...(local_stall_ms > 0 ? [`we were ${milliseconds(local_stall_ms)} late`] : []),
+    ...(to === 'down' && reason === 'timeout' ? [`own delay ${milliseconds(local_stall_ms)}`] : []),
     ...(remote_diag === null || remote_diag === 'none' ? [] : [`the peer says ${remote_diag}`]),
     ...(count > 1 ? [`${count} transitions`] : []),
   ];

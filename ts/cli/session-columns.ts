@@ -6,6 +6,9 @@ import { type ShownState, shownState } from './severity.js';
 import type { Column } from './table.js';
 import { age, clock, milliseconds } from './times.js';
 
+/** From this share of the detection time on our own delay may be the reason of a timeout, as the engine counts it. */
+const OWN_SHARE = 1 / 4;
+
 const STATE_PAINT: Readonly<Record<ShownState, Paint>> = {
   down: 'red',
   init: 'yellow',
@@ -39,10 +42,11 @@ function paintOfGap({ worst_gap_ms, detect_time_ms }: SessionJson): Paint | unde
   return worst_gap_ms !== null && worst_gap_ms > (detect_time_ms * 2) / 3 ? 'yellow' : undefined;
 }
 
-/** Why it went Down last, and how much of the silence may have been our own fault. */
-export function lastDown({ reason, local_stall_ms }: SessionJson): string {
+/** Why it went Down last, and by how much this host was late itself where that may be the reason. */
+export function lastDown({ reason, local_stall_ms, detect_time_ms }: SessionJson): string {
   if (reason === 'none') return '–';
-  return local_stall_ms !== null && local_stall_ms > 0 ? `${reason}, we were ${milliseconds(local_stall_ms)} late` : reason;
+  const mayBeOurs = reason === 'timeout' && local_stall_ms !== null && local_stall_ms > detect_time_ms * OWN_SHARE;
+  return mayBeOurs ? `${reason}, we were ${milliseconds(local_stall_ms)} late` : reason;
 }
 
 function routes(session: SessionJson): string {
