@@ -33,9 +33,9 @@ export class Daemon {
   readonly log: string[] = [];
   readonly #child: ChildProcess;
 
-  constructor(lab: Lab, host: Host, folder: string, config: object) {
+  constructor(lab: Lab, host: Host, { folder, name, config }: { folder: string; name: string; config: object }) {
     this.host = host;
-    this.socket = join(folder, `${host.name}.sock`);
+    this.socket = join(folder, name);
     this.client = new ControlClient({ socket: this.socket });
     const file = join(folder, `${host.name}.json`);
     writeFileSync(file, JSON.stringify({ control: { socket: this.socket }, ...config }));
@@ -166,7 +166,7 @@ export class OperatorLab {
   #start(host: Host, manager: object, { metrics = {}, others = [] }: Changes): Daemon {
     const timers = { default: { txMin: 100, rxMin: 100, detectMult: 3 } };
     const config = { metrics, timers, managers: [{ name: 'fabric', ...manager }, ...others] };
-    const daemon = new Daemon(this.lab, host, this.folder, config);
+    const daemon = new Daemon(this.lab, host, { folder: this.folder, name: host === this.lab.one ? 'control.sock' : 'other.sock', config });
     this.#daemons.push(daemon);
     return daemon;
   }

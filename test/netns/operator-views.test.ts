@@ -1,18 +1,18 @@
 /** status, events, watch and the page, with a real agent whose peers fail in several ways. */
 import { type ChildProcess, spawn } from 'node:child_process';
-import { writeFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 
 import { afterEach, beforeEach, expect, it } from 'vitest';
 
 import { type OpenPage, openPage } from '../process/browser.js';
 import { Terminal } from '../process/tmux.js';
+import { shortened, writeCaptures } from './captures.js';
 import { describeLab } from './lab.js';
 import { CLI, type Daemon, OperatorLab } from './operator-lab.js';
 
-/** Writes what the README shows: `UPDATE_PICTURES=1`. */
+/** Writes what the README shows. */
 const UPDATES = process.env['UPDATE_PICTURES'] === '1';
-const PICTURES = fileURLToPath(new URL('../../docs/pictures/', import.meta.url));
+const PICTURE = fileURLToPath(new URL('../../docs/pictures/page.png', import.meta.url));
 
 const SESSIONS = 24;
 
@@ -90,7 +90,7 @@ describeLab('an operator', ['nft', 'tmux', 'chromium'], () => {
     expect(routes.stdout).toMatch(/absent +down .* 10\.9\.0\.4\/32 +10\.201\.0\.14 .*\n2 routes, 0 installed\n$/s);
 
     terminal = new Terminal({ columns: 112, rows: 14 });
-    terminal.type(`'${process.execPath}' '${CLI}' watch --socket '${agent.socket}'`);
+    terminal.type(`cd '${lab.folder}'; clear; '${process.execPath}' '${CLI}' watch --socket control.sock`);
     terminal.press('Enter');
     const watched = await terminal.until((screen) => screen.includes('q quit'));
     expect(watched).toMatch(new RegExp(`1 down, 1 never up, ${SESSIONS - 1} up; 1 held.*\\n.*\\nSTATE.*\\ndown .*${peer(3)} `));
@@ -98,7 +98,7 @@ describeLab('an operator', ['nft', 'tmux', 'chromium'], () => {
     await terminal.until((screen) => screen.includes('2 down') && screen.includes(peer(9)));
     const withTwo = terminal.screen();
 
-    page = await openPage(`http://${await lab.gate(agent)}/`, { size: { width: 1_280, height: 620 } });
+    page = await openPage(`http://${await lab.gate(agent)}/`, { size: { width: 1_280, height: 700 } });
     const rows = page.page.locator('tbody tr.row');
     await rows
       .filter({ hasText: peer(9) })
@@ -119,8 +119,12 @@ describeLab('an operator', ['nft', 'tmux', 'chromium'], () => {
     expect(page.faults).toEqual([]);
 
     if (UPDATES) {
-      await page.page.screenshot({ path: `${PICTURES}page.png` });
-      writeFileSync(`${PICTURES}captures.json`, JSON.stringify({ status: stdout, watch: withTwo, events: followed }, undefined, 2));
+      await page.page.screenshot({ path: PICTURE });
+      writeCaptures([
+        { command: 'route-liveness status', output: shortened(stdout, 5) },
+        { command: 'route-liveness events', output: shortened(followed, 7) },
+        { command: 'route-liveness watch', output: withTwo },
+      ]);
     }
     expect(await there.stop()).toBe(0);
     await agent.until((sessions) => sessions.every(({ liveness_status }) => liveness_status !== 'up'));
@@ -128,7 +132,7 @@ describeLab('an operator', ['nft', 'tmux', 'chromium'], () => {
 
   it('is told by the page and by watch that the agent ended', async () => {
     terminal = new Terminal({ columns: 112, rows: 14 });
-    terminal.type(`'${process.execPath}' '${CLI}' watch --socket '${agent.socket}'`);
+    terminal.type(`cd '${lab.folder}'; clear; '${process.execPath}' '${CLI}' watch --socket control.sock`);
     terminal.press('Enter');
     await terminal.until((screen) => screen.includes('q quit'));
     page = await openPage(`http://${await lab.gate(agent)}/`);
