@@ -95,7 +95,7 @@ async function run(config: AgentConfig): Promise<number> {
       logger,
       registry: new Registry(),
       answers: staticAnswers(),
-      notify: notifySystemd,
+      notify: systemdNotifier(logger),
       watchdog: watchdogOf(process.env),
     });
     return await untilEnd(agent, logger);
@@ -124,6 +124,23 @@ async function untilEnd(agent: Agent, logger: AgentLogger): Promise<number> {
   await agent.close();
   process.off('SIGHUP', onHup);
   return why instanceof Error ? 1 : 0;
+}
+
+/** Tells systemd, and the log once if systemd waits for that and cannot be told. */
+function systemdNotifier(logger: AgentLogger): (state: string) => boolean {
+  let hasWarned = process.env['NOTIFY_SOCKET'] === undefined;
+  const warn = (why: string): false => {
+    if (!hasWarned) logger.warn({}, `systemd cannot be told how the agent is: ${why}`);
+    hasWarned = true;
+    return false;
+  };
+  return (state) => {
+    try {
+      return notifySystemd(state) || warn('that takes the addon, which is not loaded');
+    } catch (error) {
+      return warn(messageOf(error));
+    }
+  };
 }
 
 function endAtOnce(agent: Agent, logger: AgentLogger, signal: NodeJS.Signals): never {

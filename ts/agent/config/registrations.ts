@@ -109,7 +109,7 @@ export class RegistrationReader {
   }
 
   #route(given: unknown, path: PartPath): ConfiguredRoute | undefined {
-    const { issues, resolved } = this.#context;
+    const { issues } = this.#context;
     const section = checkedSection(ROUTE_SCHEMA, given, path, issues);
     const { iface, dst, src, nextHop, table = DEFAULT_TABLE, protocol = DEFAULT_ROUTE_PROTOCOL, priority, noUninstall, peerIP } = section;
     const options = this.#options(section, path);
@@ -118,7 +118,7 @@ export class RegistrationReader {
       const route = parseRoute({ table, dst, src, nextHop, protocol, ...definedOf({ priority, noUninstall }) });
       const peer = { iface, localIP: route.src, peerIP: peerOf(route, peerIP) };
       if (peer.localIP === peer.peerIP) issues.add([...path, 'src'], expected('src', 'another address than the peer', src));
-      checkBound('src', route.src, resolved);
+      this.#checkBound('src', route.src, path);
       this.#checkSlot(route, path);
       this.#checkShared(peer, options, path);
       return { registration: { route, iface, peerIP: peer.peerIP, ...options }, peer, path, place: issues.placeOf(path) };
@@ -130,7 +130,7 @@ export class RegistrationReader {
   }
 
   #session(given: unknown, path: PartPath): ConfiguredSession | undefined {
-    const { issues, resolved } = this.#context;
+    const { issues } = this.#context;
     const section = checkedSection(SESSION_SCHEMA, given, path, issues);
     const { iface, localIP, peerIP } = section;
     const options = this.#options(section, path);
@@ -143,11 +143,7 @@ export class RegistrationReader {
     for (const name of ['localIP', 'peerIP'] as const) {
       if (unicastAddress(peer[name]) === undefined) issues.add([...path, name], expected(name, 'a unicast address', peer[name]));
     }
-    try {
-      checkBound('localIP', localIP, resolved);
-    } catch (error) {
-      issues.add([...path, 'localIP'], messageOf(error));
-    }
+    this.#checkBound('localIP', localIP, path);
     if (issues.found.length > before) return undefined;
     this.#checkShared(peer, options, path);
     return { peer, options, path, place: issues.placeOf(path) };
@@ -168,6 +164,14 @@ export class RegistrationReader {
       return undefined;
     }
     return timers === undefined ? undefined : { ...timers, ...own };
+  }
+
+  #checkBound(name: string, localIP: string, path: PartPath): void {
+    try {
+      checkBound(name, localIP, this.#context.resolved);
+    } catch (error) {
+      this.#context.issues.add([...path, name], messageOf(error));
+    }
   }
 
   #checkSlot(route: Route, path: PartPath): void {
