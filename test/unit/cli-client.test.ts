@@ -117,7 +117,7 @@ describe('the arguments', () => {
   it('name one agent, the default socket where they name none', () => {
     expect(clientArguments([], {}).address).toEqual({ socket: '/run/route-liveness/control.sock' });
     expect(clientArguments(['--socket', '/a'], {}).address).toEqual({ socket: '/a' });
-    expect(clientArguments(['--url=http://[::1]:9465'], {}).address).toEqual({ url: new URL('http://[::1]:9465') });
+    expect(clientArguments(['--url=http://[::1]:9810'], {}).address).toEqual({ url: new URL('http://[::1]:9465') });
   });
 
   it('that are wrong are refused with what is near to them', () => {
@@ -125,7 +125,7 @@ describe('the arguments', () => {
     refused('--sokcet', '/a').toThrow(new UsageError("Unknown option '--sokcet' (did you mean `socket`?)"));
     refused('--stat', 'up').toThrow('did you mean `state`?');
     refused('--socket').toThrow(UsageError);
-    refused('--url', 'ftp://x').toThrow('Expected --url to be like http://127.0.0.1:9465, got `ftp://x`');
+    refused('--url', 'ftp://x').toThrow('Expected --url to be like http://127.0.0.1:9810, got `ftp://x`');
     refused('--url', 'http://127.0.0.1:1', '--socket', '/a').toThrow('give one of them');
     refused('surplus').toThrow(UsageError);
   });

@@ -15,7 +15,7 @@ const ADDRESS_OPTIONS = {
 
 /** For the `--help` of each of them. */
 export const ADDRESS_HELP = `  --socket PATH   the agent's control socket. Default: ${DEFAULT_SOCKET}
-  --url URL       the agent's address where it listens on a port, such as http://127.0.0.1:9465
+  --url URL       the agent's address where it listens on a port, such as http://127.0.0.1:9810
   --help          this text`;
 
 /** The command line is wrong. */
@@ -74,6 +74,6 @@ function addressOf({ socket, url }: Values): ControlAddress {
   if (url === undefined) return { socket: typeof socket === 'string' ? socket : DEFAULT_SOCKET };
   if (socket !== undefined) throw new UsageError('--socket and --url name two agents: give one of them');
   const parsed = URL.canParse(String(url)) ? new URL(String(url)) : undefined;
-  if (parsed?.protocol !== 'http:') throw new UsageError(`Expected --url to be like http://127.0.0.1:9465, got \`${String(url)}\``);
+  if (parsed?.protocol !== 'http:') throw new UsageError(`Expected --url to be like http://127.0.0.1:9810, got \`${String(url)}\``);
   return { url: parsed };
 }
