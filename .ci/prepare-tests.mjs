@@ -31,7 +31,7 @@ if (named.length === 0 && !dryRun) buildExamples();
 
 function install(missing) {
   if (missing.length === 0) return;
-  const packages = missing.map((program) => PACKAGES[program] ?? program);
+  const packages = [...new Set(missing.map((program) => PACKAGES[program] ?? program))];
   const allowed = process.env.ROUTE_LIVENESS_TEST_INSTALL !== '0';
   if (isRoot && allowed && canRun('apt-get', ['--version'])) {
     say(`${missing.join(', ')} missing: ${dryRun ? 'would be installed' : 'installing'} with apt-get (${packages.join(' ')}) …`);
