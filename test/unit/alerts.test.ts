@@ -40,12 +40,12 @@ describeWhere('the alert rules', lacking(['promtool']), () => {
   });
 
   it('fire when they should, and not before', () => {
-    promtool('test', 'rules', at('test/alerts/alerts.test.yaml'));
+    promtool('test', 'rules', at('test/operator/alerts.test.yaml'));
   });
 });
 
 it('every alert has a test in which it fires, and one in which it does not yet', () => {
-  const tests = (parse(read('test/alerts/alerts.test.yaml')) as Tests).tests.flatMap((test) => test.promql_expr_test);
+  const tests = (parse(read('test/operator/alerts.test.yaml')) as Tests).tests.flatMap((test) => test.promql_expr_test);
   const namesOf = (fires: boolean): Set<string> =>
     new Set(tests.filter((it) => it.exp_samples.length > 0 === fires).flatMap(({ expr }) => /alertname="(\w+)"/.exec(expr)?.[1] ?? []));
   const names = new Set(rules.map(({ alert }) => alert));

@@ -13,8 +13,8 @@ import { clientArguments, UsageError } from '../../ts/cli/client-arguments.js';
 import { CannotAskError, ControlClient } from '../../ts/cli/control-client.js';
 import { EventFollower, type NumberedEvent } from '../../ts/cli/event-stream.js';
 import { serverSentEvents } from '../../ts/cli/server-sent-events.js';
-import { AT, sessionView } from './agent-views.js';
-import { CannedAgent, json } from './canned-agent.js';
+import { AT, sessionView } from '../operator/agent-views.js';
+import { CannedAgent, json } from '../operator/canned-agent.js';
 
 let folder: string;
 let socket: string;
@@ -117,7 +117,7 @@ describe('the arguments', () => {
   it('name one agent, the default socket where they name none', () => {
     expect(clientArguments([], {}).address).toEqual({ socket: '/run/route-liveness/control.sock' });
     expect(clientArguments(['--socket', '/a'], {}).address).toEqual({ socket: '/a' });
-    expect(clientArguments(['--url=http://[::1]:9810'], {}).address).toEqual({ url: new URL('http://[::1]:9465') });
+    expect(clientArguments(['--url=http://[::1]:9810'], {}).address).toEqual({ url: new URL('http://[::1]:9810') });
   });
 
   it('that are wrong are refused with what is near to them', () => {

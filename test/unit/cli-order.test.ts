@@ -4,7 +4,7 @@ import { expect, it } from 'vitest';
 import { isInOrder, shownState, worstFirst, worstRouteFirst } from '../../ts/cli/severity.js';
 import { summary } from '../../ts/cli/summary.js';
 import { ORDERS } from '../../ts/cli/watch-order.js';
-import { routeView, sessionView } from './agent-views.js';
+import { routeView, sessionView } from '../operator/agent-views.js';
 
 const changedAt = (minute: number): string => `2026-11-26T11:${`${minute}`.padStart(2, '0')}:00.000Z`;
 

@@ -9,7 +9,7 @@ import { routeColumns } from '../../ts/cli/route-columns.js';
 import { lastDown, sessionColumns } from '../../ts/cli/session-columns.js';
 import { cut, table } from '../../ts/cli/table.js';
 import { age, milliseconds } from '../../ts/cli/times.js';
-import { AT, routeView, sessionView } from './agent-views.js';
+import { AT, routeView, sessionView } from '../operator/agent-views.js';
 
 const NOW = Date.parse(AT);
 const plain = painterFor({ isTTY: false });

@@ -4,7 +4,7 @@ import { describe, expect, it } from 'vitest';
 import type { SessionJson } from '../../ts/agent/control-api.js';
 import { painterFor } from '../../ts/cli/paint.js';
 import { WatchView } from '../../ts/cli/watch-view.js';
-import { AT, manySessions, sessionView } from './agent-views.js';
+import { AT, manySessions, sessionView } from '../operator/agent-views.js';
 
 const SIZE = { columns: 120, rows: 24 };
 /** Two lines above the table's title, and one below the table. */

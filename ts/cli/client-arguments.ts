@@ -65,7 +65,7 @@ function parse(args: readonly string[], options: Options): Values {
     // Node's message goes on with how to pass such a text as an argument.
     const [first = message] = message.split('. To specify');
     const name = /'--([^' ]+)'/.exec(message)?.[1];
-    const isUnknown = (error as NodeJS.ErrnoException).code === 'ERR_PARSE_ARGS_UNKNOWN_OPTION';
+    const isUnknown = message.startsWith('Unknown option');
     throw new UsageError(isUnknown && name !== undefined ? `${first}${didYouMean(name, Object.keys(options))}` : first, { cause: error });
   }
 }

@@ -10,8 +10,8 @@ import { fileURLToPath } from 'node:url';
 
 import type { SessionJson } from '../../ts/agent/control-api.js';
 import { ControlClient } from '../../ts/cli/control-client.js';
-import { run } from './command.js';
-import { type Host, Lab } from './lab.js';
+import { run } from '../netns/command.js';
+import { type Host, Lab } from '../netns/lab.js';
 
 export const CLI = fileURLToPath(new URL('../../dist/cli.js', import.meta.url));
 
@@ -96,6 +96,8 @@ export class Daemon {
 }
 
 interface Changes {
+  /** What the manager tells its peers of itself. */
+  readonly clientVersion?: string;
   readonly metrics?: object;
   readonly others?: readonly object[];
 }
@@ -163,9 +165,9 @@ export class OperatorLab {
     rmSync(this.folder, { recursive: true, force: true });
   }
 
-  #start(host: Host, manager: object, { metrics = {}, others = [] }: Changes): Daemon {
+  #start(host: Host, manager: object, { metrics = {}, others = [], ...version }: Changes): Daemon {
     const timers = { default: { txMin: 100, rxMin: 100, detectMult: 3 } };
-    const config = { metrics, timers, managers: [{ name: 'fabric', ...manager }, ...others] };
+    const config = { metrics, timers, managers: [{ name: 'fabric', ...version, ...manager }, ...others] };
     const daemon = new Daemon(this.lab, host, { folder: this.folder, name: host === this.lab.one ? 'control.sock' : 'other.sock', config });
     this.#daemons.push(daemon);
     return daemon;

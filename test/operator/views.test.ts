@@ -4,11 +4,11 @@ import { fileURLToPath } from 'node:url';
 
 import { afterEach, beforeEach, expect, it } from 'vitest';
 
-import { type OpenPage, openPage } from '../process/browser.js';
-import { Terminal } from '../process/tmux.js';
+import { type OpenPage, openPage } from './browser.js';
+import { Terminal } from './terminal.js';
 import { shortened, writeCaptures } from './captures.js';
-import { describeLab } from './lab.js';
-import { CLI, type Daemon, OperatorLab } from './operator-lab.js';
+import { describeLab } from '../netns/lab.js';
+import { CLI, type Daemon, OperatorLab } from './daemons.js';
 
 /** Writes what the README shows. */
 const UPDATES = process.env['UPDATE_PICTURES'] === '1';

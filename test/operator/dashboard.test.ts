@@ -4,9 +4,9 @@ import { fileURLToPath } from 'node:url';
 
 import { afterAll, beforeAll, expect, it } from 'vitest';
 
-import { run } from './command.js';
-import { describeLab } from './lab.js';
-import { type Daemon, OperatorLab } from './operator-lab.js';
+import { run } from '../netns/command.js';
+import { describeLab } from '../netns/lab.js';
+import { type Daemon, OperatorLab } from './daemons.js';
 import { Prometheus } from './prometheus.js';
 
 const at = (path: string): string => fileURLToPath(new URL(`../../${path}`, import.meta.url));
@@ -64,7 +64,7 @@ const LABELS: Readonly<Record<string, readonly string[]>> = {
   peer_sessions: [...PEER, 'state'],
   peer_session_detect_time_seconds: PEER,
   routes_desired: SCOPE,
-  peer_info: ['iface', 'local_ip', 'mode', 'peer_ip'],
+  peer_info: ['iface', 'local_ip', 'mode', 'peer_ip', 'version'],
   session_diagnostics_total: ['diagnostic', 'direction', 'iface', 'local_ip'],
   route_restores_total: SCOPE,
   route_restores_delayed_total: SCOPE,
@@ -102,6 +102,7 @@ describeLab('Prometheus, on an agent that saw everything', ['nft', 'prometheus']
     // Somebody else has the slot of a route.
     lab.lab.route(one, 'add', '10.9.0.200/32', 'via', two.address, 'proto', 'static');
     lab.answerer({
+      clientVersion: '1.2.3',
       others: [{ ...bfd, bindIP: two.address, sessions: [{ iface: two.iface, localIP: two.address, peerIP: one.address }] }],
     });
     agent = lab.watcher({

@@ -9,8 +9,8 @@ import { fileURLToPath } from 'node:url';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 
 import type { AgentEvent } from '../../ts/agent/control-api.js';
-import { AT, manySessions, routeView, sessionView } from '../unit/agent-views.js';
-import { CannedAgent } from '../unit/canned-agent.js';
+import { AT, manySessions, routeView, sessionView } from './agent-views.js';
+import { CannedAgent } from './canned-agent.js';
 
 const CLI = fileURLToPath(new URL('../../dist/cli.js', import.meta.url));
 

@@ -7,8 +7,8 @@ import { afterEach, beforeEach, expect, it } from 'vitest';
 import type { TransitionEvent } from '../../ts/agent/control-api.js';
 import { pageAnswer } from '../../ts/agent/http/page.js';
 import { describeWhere, lacking } from '../netns/needs.js';
-import { AT, manySessions, routeView, sessionView } from '../unit/agent-views.js';
-import { CannedAgent } from '../unit/canned-agent.js';
+import { AT, manySessions, routeView, sessionView } from './agent-views.js';
+import { CannedAgent } from './canned-agent.js';
 import { type OpenPage, openPage } from './browser.js';
 
 const TEXT = readFileSync(new URL('../../ts/agent/page.html', import.meta.url), 'utf8');

@@ -36,11 +36,11 @@ export class Prometheus {
     this.#address = address;
   }
 
-  /** Scrapes `target` as the job `route-liveness`, twice a second; `rules` is a file of alerts. */
+  /** Scrapes `target` as the job `route-liveness`, five times a second; `rules` is a file of alerts. */
   static async start(target: string, rules?: string): Promise<Prometheus> {
     const folder = mkdtempSync(join(tmpdir(), 'rl-prometheus-'));
     const config = {
-      global: { scrape_interval: '500ms', evaluation_interval: '500ms' },
+      global: { scrape_interval: '200ms', evaluation_interval: '200ms' },
       ...(rules === undefined ? {} : { rule_files: [rules] }),
       scrape_configs: [{ job_name: 'route-liveness', static_configs: [{ targets: [target] }] }],
     };

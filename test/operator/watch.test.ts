@@ -7,9 +7,9 @@ import { fileURLToPath } from 'node:url';
 import { afterEach, beforeEach, expect, it } from 'vitest';
 
 import { describeWhere, lacking } from '../netns/needs.js';
-import { AT, manySessions } from '../unit/agent-views.js';
-import { CannedAgent, json } from '../unit/canned-agent.js';
-import { Terminal } from './tmux.js';
+import { AT, manySessions } from './agent-views.js';
+import { CannedAgent, json } from './canned-agent.js';
+import { Terminal } from './terminal.js';
 
 const CLI = fileURLToPath(new URL('../../dist/cli.js', import.meta.url));
 
