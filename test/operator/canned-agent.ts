@@ -16,6 +16,8 @@ export class CannedAgent {
   started = '2026-11-26T00:00:00.000Z';
   /** Answers everything, where it is set. */
   handler: Handler | undefined;
+  /** Refuses readers of events, as an agent that has too many. */
+  refusesEvents = false;
   /** The page, with the headers it is sent with. */
   page: { text: string; headers: Record<string, string> } | undefined;
   /** What was asked for, path and query. */
@@ -109,6 +111,7 @@ export class CannedAgent {
       case '/healthz':
         return json(response, 200, { ok: true, version: '0.1.0', started: this.started, managers: [] });
       case '/events':
+        if (this.refusesEvents) return json(response, 503, { code: 'ERR_BUSY', message: 'too many readers' });
         return this.#stream(request, searchParams, response);
       case '/':
         if (this.page !== undefined) {

@@ -211,6 +211,35 @@ describeWhere('the page', lacking(['chromium']), () => {
     expect(open.faults).toEqual([]);
   });
 
+  it('gets events although the agent refused them first', async () => {
+    agent.refusesEvents = true;
+    const page = await show();
+    await until(() => Promise.resolve(agent.asked.some((path) => path.startsWith('/events'))));
+    agent.refusesEvents = false;
+    await until(() => Promise.resolve(agent.readers === 1));
+    agent.push(down());
+    await page.getByText(PEER, { exact: true }).click();
+    await until(async () => (await page.locator('#timeline li').count()) === 1);
+  });
+
+  it('keeps no stream of events while nobody sees it, and goes on where it was', async () => {
+    agent.push(down());
+    const page = await show();
+    await until(() => Promise.resolve(agent.readers === 1));
+    const turn = (hidden: boolean): Promise<unknown> =>
+      page.evaluate(
+        `Object.defineProperty(document, 'hidden', { value: ${hidden}, configurable: true }); document.dispatchEvent(new Event('visibilitychange'));`,
+      );
+    await turn(true);
+    await until(() => Promise.resolve(agent.readers === 0));
+    agent.push(down({ from: 'down', to: 'up', reason: 'none', silence_ms: null }));
+    await turn(false);
+    await page.getByText(PEER, { exact: true }).click();
+    await until(async () => (await page.locator('#timeline li').count()) === 2);
+    expect(agent.asked.filter((path) => path.startsWith('/events'))).toEqual(['/events?after=0', '/events?after=1']);
+    expect(open.faults).toEqual([]);
+  });
+
   it('text of others is text: no element, no script', async () => {
     const evil = '<img src=x onerror=alert(1)><script>alert(2)</script>';
     agent.sessions = [sessionView({ iface: evil, peer_version: evil, routes: [evil] })];

@@ -29,6 +29,8 @@ export class EventFollower {
   readonly #signal: AbortSignal;
   /** When the agent was started, by which another one is known. */
   #started = '';
+  /** How long to wait before the next attempt, in milliseconds: longer with each that brought no event. */
+  #wait = WAIT.first;
   /** The number of the last event. */
   #last: number | undefined;
 
@@ -56,7 +58,9 @@ export class EventFollower {
     try {
       for await (const { id, data } of serverSentEvents(stream)) {
         if (id !== '') this.#last = Number(id);
-        if (data !== '') yield { id: Number(id), event: JSON.parse(data) as AgentEvent };
+        if (data === '') continue;
+        this.#wait = WAIT.first;
+        yield { id: Number(id), event: JSON.parse(data) as AgentEvent };
       }
     } catch (error) {
       why = `the stream was cut off (${(error as Error).message})`;
@@ -68,9 +72,10 @@ export class EventFollower {
 
   /** The stream behind the last event, once the agent answers; `undefined` once the signal is aborted. */
   async #openAgain(): Promise<IncomingMessage | undefined> {
-    for (let wait = WAIT.first; !this.#isOver(); wait = Math.min(wait * 2, WAIT.last)) {
+    while (!this.#isOver()) {
       try {
-        await pause(wait, undefined, { signal: this.#signal });
+        await pause(this.#wait, undefined, { signal: this.#signal });
+        this.#wait = Math.min(this.#wait * 2, WAIT.last);
         const started = await this.#startOfAgent();
         const stream = await this.#open();
         this.#listener.resumed(started !== this.#started);

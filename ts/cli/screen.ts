@@ -48,7 +48,9 @@ export class Screen {
   }
 
   get size(): Size {
-    return { columns: process.stdout.columns, rows: process.stdout.rows };
+    const { columns, rows } = process.stdout;
+    // A terminal that does not know its size says 0.
+    return columns > 0 && rows > 0 ? { columns, rows } : { columns: 80, rows: 24 };
   }
 
   /** Writes the lines that differ from the last frame. */

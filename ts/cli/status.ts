@@ -63,7 +63,9 @@ function exitStatus<Row>(given: Arguments, rows: readonly Row[], isGood: (row: R
 
 function writeTable<Row>(columns: readonly Column<Row>[], rows: readonly Row[], total: string): void {
   const paint = painterFor(process.stdout);
-  if (rows.length > 0) process.stdout.write(table(columns, rows, paint, process.stdout.columns));
+  // A terminal that does not know its width says 0.
+  const width = process.stdout.columns > 0 ? process.stdout.columns : Infinity;
+  if (rows.length > 0) process.stdout.write(table(columns, rows, paint, width));
   process.stdout.write(`${total}\n`);
 }
 
