@@ -23,7 +23,10 @@ const POLICY = '/usr/sbin/policy-rc.d';
 
 const dryRun = process.argv.includes('--dry-run');
 const named = process.argv.slice(2).filter((it) => !it.startsWith('--'));
-const wanted = named.length > 0 ? named : ['ip', 'nft', 'tcpdump', 'setpriv', 'prometheus', 'promtool', 'tmux', 'chromium', 'bird', 'bfdd'];
+const wanted =
+  named.length > 0
+    ? named
+    : ['ip', 'nft', 'tcpdump', 'setpriv', 'prometheus', 'promtool', 'tmux', 'chromium', 'systemd-analyze', 'bird', 'bfdd'];
 const isRoot = process.platform === 'linux' && process.getuid() === 0;
 
 install(wanted.filter((program) => !isThere(program)));

@@ -18,7 +18,7 @@ const LAYERS: [(&str, &[&str]); 8] = [
 ];
 
 /// Folders and files without I/O, clocks, threads and Linux.
-const PURE: [&str; 9] = [
+const PURE: [&str; 12] = [
     "protocol",
     "engine",
     "net::arrival",
@@ -26,7 +26,10 @@ const PURE: [&str; 9] = [
     "routes::outcome",
     "routes::tables",
     "routes::armed",
+    "routes::maintenance",
     "routes::planner",
+    "routes::route_table",
+    "routes::stored_route",
     "routes::stats",
 ];
 

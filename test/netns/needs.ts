@@ -4,7 +4,8 @@ import { readFileSync } from 'node:fs';
 
 import { describe } from 'vitest';
 
-export type Program = 'ip' | 'nft' | 'tcpdump' | 'setpriv' | 'prometheus' | 'bird' | 'bfdd' | 'tmux' | 'promtool' | 'chromium';
+export type Program =
+  'ip' | 'nft' | 'tcpdump' | 'setpriv' | 'prometheus' | 'promtool' | 'tmux' | 'chromium' | 'systemd-analyze' | 'bird' | 'bfdd';
 
 /** Programs that are not on the path. */
 const PLACES: Partial<Record<Program, string>> = { bfdd: '/usr/lib/frr/bfdd' };

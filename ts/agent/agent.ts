@@ -1,7 +1,7 @@
 /** The agent: the managers of a configuration file, its control API, and what systemd hears of it. */
 import type { Registry } from 'prom-client';
 
-import { messageOf, toError } from '../base/errors.js';
+import { codeOf, LivenessError, messageOf, toError } from '../base/errors.js';
 import type { AgentLogger } from './agent-logger.js';
 import type { AgentConfig } from './config/agent-config.js';
 import { formatIssue } from './config/issues.js';
@@ -149,7 +149,8 @@ export class Agent implements AgentState {
     try {
       return await RunningManager.start(settings, { logger, registry, metrics, events: this.#events, onFailed });
     } catch (cause) {
-      throw new Error(`The manager \`${settings.name}\` does not start: ${messageOf(cause)}`, { cause });
+      const message = `The manager \`${settings.name}\` does not start: ${messageOf(cause)}`;
+      throw new LivenessError(codeOf(cause) ?? 'ERR_INTERNAL', message, { cause });
     }
   }
 
@@ -173,7 +174,7 @@ export class Agent implements AgentState {
     } catch (error) {
       const message = messageOf(error);
       this.#events.push({ type: 'reload', at, ok: false, added: 0, removed: 0, changed: 0, error: message });
-      logger.error({ file: this.#config.file, err: toError(error) }, `nothing was reloaded: ${message}`);
+      logger.error({ file: this.#config.file, code: codeOf(error) }, `nothing was reloaded: ${message}`);
     }
     notify(`READY=1\nSTATUS=${summaryOf(this.#config)}`);
   }
@@ -181,7 +182,7 @@ export class Agent implements AgentState {
   /** All managers or none: where one refuses, the others get back what they had. */
   async #apply(config: AgentConfig): Promise<Totals> {
     const fields = restartFields(this.#config, config);
-    if (fields.length > 0) throw new Error(`a change of ${fields.join(', ')} needs a restart of the agent`);
+    if (fields.length > 0) throw new LivenessError('ERR_RESTART_NEEDED', `a change of ${fields.join(', ')} needs a restart of the agent`);
     const steps = this.#managers.map((manager) => {
       const settings = config.managers.find(({ name }) => name === manager.name) ?? manager.settings;
       return { manager, settings, plan: planReload(manager.settings, settings) };

@@ -22,20 +22,24 @@ export interface AgentState {
   readonly started: Date;
 }
 
-/** An answer as JSON. */
-interface Made<T> {
+/** A list, and the answers that were made of it. */
+interface Listing<T> {
+  readonly name: string;
   readonly at: string;
   readonly views: readonly T[];
-  /** The answer with all views; made when it is first asked for. */
-  json(): Uint8Array;
+  /** As JSON, by the query that they answer. */
+  readonly answers: Map<string, Uint8Array>;
 }
+
+/** So many answers are kept of a list: the same few questions are asked again and again. */
+const MAX_ANSWERS = 32;
 
 export class ControlService {
   readonly events: EventLog;
   readonly #agent: AgentState;
   readonly #registry: Registry;
-  readonly #sessions: SnapshotCache<Made<SessionJson>>;
-  readonly #routes: SnapshotCache<Made<RouteJson>>;
+  readonly #sessions: SnapshotCache<Listing<SessionJson>>;
+  readonly #routes: SnapshotCache<Listing<RouteJson>>;
   readonly #health: SnapshotCache<HealthAnswer>;
 
   constructor(agent: AgentState, events: EventLog, registry: Registry) {
@@ -43,13 +47,13 @@ export class ControlService {
     this.#agent = agent;
     this.#registry = registry;
     this.#sessions = new SnapshotCache(() =>
-      made(
+      listing(
         'sessions',
         this.#agent.managers.flatMap((manager) => manager.sessions()),
       ),
     );
     this.#routes = new SnapshotCache(() =>
-      made(
+      listing(
         'routes',
         this.#agent.managers.flatMap((manager) => manager.routes()),
       ),
@@ -58,15 +62,15 @@ export class ControlService {
   }
 
   /** `GET /sessions`, as JSON. */
-  sessions(query: URLSearchParams): string | Uint8Array {
+  sessions(query: URLSearchParams): Uint8Array {
     this.#requireUp();
-    return filtered('sessions', this.#sessions, this.#filter(query));
+    return answerOf(this.#sessions.get(), query.toString(), () => this.#filter(query));
   }
 
   /** `GET /routes`, as JSON. */
-  routes(query: URLSearchParams): string | Uint8Array {
+  routes(query: URLSearchParams): Uint8Array {
     this.#requireUp();
-    return filtered('routes', this.#routes, this.#filter(query));
+    return answerOf(this.#routes.get(), query.toString(), () => this.#filter(query));
   }
 
   async metrics(): Promise<{ type: string; text: string }> {
@@ -169,22 +173,16 @@ export class ControlService {
   }
 }
 
-function made<T>(name: string, views: readonly T[]): Made<T> {
-  const at = new Date().toISOString();
-  let bytes: Uint8Array | undefined;
-  return { at, views, json: () => (bytes ??= Buffer.from(answerText(name, at, views))) };
+function listing<T>(name: string, views: readonly T[]): Listing<T> {
+  return { name, at: new Date().toISOString(), views, answers: new Map() };
 }
 
-function filtered<T extends SessionJson | RouteJson>(name: string, cache: SnapshotCache<Made<T>>, filter: Filter): string | Uint8Array {
-  const answer = cache.get();
-  if (filter === undefined) return answer.json();
-  return answerText(
-    name,
-    answer.at,
-    answer.views.filter((view) => filter.holds(view)),
-  );
-}
-
-function answerText(name: string, at: string, views: readonly unknown[]): string {
-  return JSON.stringify({ at, [name]: views });
+function answerOf<T extends SessionJson | RouteJson>(list: Listing<T>, query: string, parse: () => Filter): Uint8Array {
+  const known = list.answers.get(query);
+  if (known !== undefined) return known;
+  const filter = parse();
+  const views = filter === undefined ? list.views : list.views.filter((view) => filter.holds(view));
+  const answer = Buffer.from(JSON.stringify({ at: list.at, [list.name]: views }));
+  if (list.answers.size < MAX_ANSWERS) list.answers.set(query, answer);
+  return answer;
 }

@@ -1,7 +1,7 @@
 /** A manager of the agent: its routes, of which some are the file's and some the API's, and its events. */
 import type { Registry } from 'prom-client';
 
-import { messageOf, RoutesError, toError } from '../base/errors.js';
+import { LivenessError, messageOf, RoutesError, toError } from '../base/errors.js';
 import { definedOf } from '../base/fields.js';
 import { formatSlot } from '../base/route.js';
 import { TIMED_OUT, within } from '../base/timeout.js';
@@ -103,8 +103,8 @@ export class RunningManager {
   async adopt(): Promise<void> {
     const { adopt } = this.#settings;
     for (const filter of adopt) {
-      const adopted = await this.#manager.adoptRoutes(filter);
-      this.#context.logger.info({ manager: this.name, ...filter, count: adopted.length }, `adopted ${adopted.length} routes`);
+      const { length: count } = await this.#manager.adoptRoutes(filter);
+      this.#context.logger.info({ manager: this.name, ...filter, count }, `adopted ${count} ${count === 1 ? 'route' : 'routes'}`);
     }
   }
 
@@ -301,7 +301,7 @@ export class RunningManager {
         const where = route === undefined ? 'a route of the API' : formatPath(route.path);
         return `${where}${route?.place === undefined ? '' : ` (line ${route.place.line})`}: ${message}`;
       });
-      throw new Error(lines.join('\n'), { cause: error });
+      throw new LivenessError(error.code, lines.join('\n'), { cause: error });
     }
   }
 

@@ -10,7 +10,7 @@ import { ConfigFileError, formatIssue } from '../agent/config/issues.js';
 import { pageAnswer } from '../agent/http/page.js';
 import type { StaticAnswers } from '../agent/http/operations.js';
 import { watchdogOf } from '../agent/supervisor.js';
-import { messageOf, toError } from '../base/errors.js';
+import { codeOf, messageOf, toError } from '../base/errors.js';
 import { notifySystemd } from '../engine/systemd.js';
 import { promClient } from '../metrics/prom-client.js';
 import { packageFile } from './package-files.js';
@@ -100,7 +100,9 @@ async function run(config: AgentConfig): Promise<number> {
     });
     return await untilEnd(agent, logger);
   } catch (error) {
-    logger.error({ err: toError(error) }, `the agent does not start: ${messageOf(error)}`);
+    // A stack tells an operator nothing where the code and the message say what is wrong.
+    const code = codeOf(error);
+    logger.error(code === undefined ? { err: toError(error) } : { code }, `the agent does not start: ${messageOf(error)}`);
     return 1;
   }
 }
@@ -143,10 +145,12 @@ function systemdNotifier(logger: AgentLogger): (state: string) => boolean {
   };
 }
 
-function endAtOnce(agent: Agent, logger: AgentLogger, signal: NodeJS.Signals): never {
+/** As if nobody handled the signal: `process.exit` would wait for the threads, which still tell their peers. */
+function endAtOnce(agent: Agent, logger: AgentLogger, signal: NodeJS.Signals): void {
   logger.warn({ signal }, 'a second signal: ending at once, routes that are installed stay in the kernel, unwatched');
   agent.abandon();
-  process.exit(1);
+  process.removeAllListeners(signal);
+  process.kill(process.pid, signal);
 }
 
 function staticAnswers(): StaticAnswers {

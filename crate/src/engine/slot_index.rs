@@ -21,7 +21,12 @@ impl SlotIndex {
         self.0.find(hash(key), |slot| key_of(*slot) == *key).copied()
     }
 
-    /// Puts a slot in, whose key no other has.
+    /// All slots that have the key.
+    pub(crate) fn all<K: Hash + Eq>(&self, key: K, key_of: impl Fn(u32) -> K) -> impl Iterator<Item = u32> {
+        self.0.iter_hash(hash(&key)).copied().filter(move |slot| key_of(*slot) == key)
+    }
+
+    /// Puts a slot in. Where `get` is to find it, no other has its key.
     pub(crate) fn insert<K: Hash + Eq>(&mut self, slot: u32, key_of: impl Fn(u32) -> K) {
         self.0.insert_unique(hash(&key_of(slot)), slot, |slot| hash(&key_of(*slot)));
     }
@@ -53,5 +58,11 @@ mod tests {
         index.remove(7, &49);
         assert_eq!((index.get(&49, key_of), index.get(&64, key_of), index.get(&50, key_of)), (None, Some(8), None));
         assert_eq!(index.len(), 999);
+        let mut shared = SlotIndex::default();
+        (0..9).for_each(|slot| shared.insert(slot, |slot| slot % 3));
+        shared.remove(4, &1);
+        let mut all: Vec<u32> = shared.all(1, |slot| slot % 3).collect();
+        all.sort_unstable();
+        assert_eq!(all, [1, 7]);
     }
 }

@@ -3,10 +3,11 @@
 use std::net::IpAddr;
 
 use crate::engine::SessionId;
-use crate::engine::stats::LocalEndpoint;
 use crate::protocol::time::Time;
 use crate::routes::kernel_route::{KernelRoute, Presence, Result};
 use crate::routes::outcome::{RouteId, RouteOp, RouteOutcome};
+use crate::routes::stats::EndpointNumber;
+use crate::routes::stored_route::StoredRoute;
 use crate::routes::tables::DesiredRoute;
 
 /// So long an adopted route, or one whose replacement has no session that is Up yet, stays although its session is not
@@ -211,9 +212,16 @@ pub(crate) struct Rare {
 
 #[derive(Debug)]
 pub(crate) struct Entry {
-    pub(crate) spec: ArmedRoute,
+    pub(crate) id: RouteId,
+    pub(crate) session_id: SessionId,
+    pub(crate) generation: u32,
+    pub(crate) route: StoredRoute,
+    pub(crate) no_uninstall: bool,
+    pub(crate) admin_down: bool,
+    pub(crate) keep_on_peer_admin_down: bool,
+    pub(crate) adopted: bool,
     /// What it is counted in.
-    pub(crate) endpoint: LocalEndpoint,
+    pub(crate) endpoint: EndpointNumber,
     pub(crate) session: SessionView,
     /// The session is in maintenance.
     pub(crate) maintained: bool,
@@ -244,6 +252,42 @@ pub(crate) enum Queue {
 }
 
 impl Entry {
+    pub(crate) fn new(spec: &ArmedRoute, endpoint: EndpointNumber, session: SessionView, now: Time) -> Self {
+        Self {
+            id: spec.id,
+            session_id: spec.session,
+            generation: spec.generation,
+            route: spec.route.into(),
+            no_uninstall: spec.no_uninstall,
+            admin_down: spec.admin_down,
+            keep_on_peer_admin_down: spec.keep_on_peer_admin_down,
+            adopted: spec.adopted,
+            endpoint,
+            session,
+            maintained: false,
+            leaving: None,
+            presence: Presence::Absent,
+            doubt: None,
+            counted_as_installed: false,
+            reported_as_installed: false,
+            queued: None,
+            asked: false,
+            asked_for_route: false,
+            desired_at: now,
+            rare: None,
+        }
+    }
+
+    /// Takes what is armed anew under its number.
+    pub(crate) fn take(&mut self, spec: &ArmedRoute) {
+        let ArmedRoute { session, generation, route, no_uninstall, admin_down, keep_on_peer_admin_down, .. } = *spec;
+        (self.session_id, self.generation, self.route) = (session, generation, route.into());
+        (self.no_uninstall, self.admin_down) = (no_uninstall, admin_down);
+        self.keep_on_peer_admin_down = keep_on_peer_admin_down;
+        // Whoever adopted it before still waits for an outcome.
+        self.adopted |= spec.adopted;
+    }
+
     pub(crate) fn rare(&mut self) -> &mut Rare {
         self.rare.get_or_insert_default()
     }
@@ -255,14 +299,14 @@ impl Entry {
     /// What an addition replaces: first of all a route beside which the kernel does not take the new one.
     pub(crate) fn replaced(&self) -> Option<KernelRoute> {
         let mut previous = self.rare.as_ref()?.previous.iter();
-        previous.find(|previous| previous.excludes(&self.spec.route)).copied().or_else(|| self.previous())
+        previous.find(|previous| previous.excludes(&self.route.get())).copied().or_else(|| self.previous())
     }
 
     /// What is to be deleted when the route is there. What cannot be there with it is gone, and a deletion of it would delete
     /// the route.
     fn previous_beside(&self) -> Option<KernelRoute> {
         let mut previous = self.rare.as_ref()?.previous.iter();
-        previous.find(|previous| !previous.excludes(&self.spec.route)).copied()
+        previous.find(|previous| !previous.excludes(&self.route.get())).copied()
     }
 
     pub(crate) fn held_until(&self) -> Option<Time> {
@@ -279,16 +323,16 @@ impl Entry {
 
     /// Judged when it matters, not when the route was armed.
     pub(crate) fn desired(&self, honor_peer_passive: bool) -> Desired {
-        let withdrawn = if self.spec.no_uninstall { Desired::AsItIs } else { Desired::Absent };
+        let withdrawn = if self.no_uninstall { Desired::AsItIs } else { Desired::Absent };
         match self.leaving {
             Some(true) => withdrawn,
             Some(false) => Desired::AsItIs,
-            None if self.spec.admin_down => withdrawn,
+            None if self.admin_down => withdrawn,
             None if self.session.up => Desired::Installed,
             None if self.maintained => Desired::AsItIs,
             None if self.held_until().is_some() => Desired::AsItIs,
             None if honor_peer_passive && self.session.peer_passive => Desired::AsItIs,
-            None if self.spec.keep_on_peer_admin_down && self.session.peer_admin_down => Desired::AsItIs,
+            None if self.keep_on_peer_admin_down && self.session.peer_admin_down => Desired::AsItIs,
             None => withdrawn,
         }
     }
@@ -298,9 +342,9 @@ impl Entry {
         let look = if self.pending().is_some() { Step::Wait } else { Step::Look };
         match (desired, self.presence) {
             _ if self.leaving == Some(false) => Step::Nothing,
-            (Desired::Absent, Presence::Present) => Step::Delete(self.spec.route),
+            (Desired::Absent, Presence::Present) => Step::Delete(self.route.get()),
             // The kernel takes a deletion without a priority for one of any priority: only what is there is deleted so.
-            (Desired::Absent, Presence::Unknown) if self.spec.route.priority != 0 => Step::Delete(self.spec.route),
+            (Desired::Absent, Presence::Unknown) if self.route.get().priority != 0 => Step::Delete(self.route.get()),
             (Desired::Installed, Presence::Absent) if self.restore_at().is_some() => Step::Wait,
             (Desired::Installed, Presence::Absent) if self.pending().is_some() => Step::Wait,
             (Desired::Installed, Presence::Absent) => Step::Add,
@@ -313,20 +357,19 @@ impl Entry {
 
     /// When the session's change began to show, if that is what asks for the operation.
     pub(crate) fn conv_start(&self, op: RouteOp) -> Option<Time> {
-        let follows = self.leaving.is_none() && !self.spec.admin_down && self.session.up == (op == RouteOp::Add);
+        let follows = self.leaving.is_none() && !self.admin_down && self.session.up == (op == RouteOp::Add);
         self.session.conv_start.filter(|_| follows)
     }
 
     /// Whether an outcome has to be reported although nothing is to be done: an adopted route waits for its first one, and an
     /// outcome that is no longer true is corrected.
     pub(crate) fn owes_outcome(&self) -> bool {
-        self.presence != Presence::Unknown
-            && (self.spec.adopted || self.counted_as_installed != self.reported_as_installed)
+        self.presence != Presence::Unknown && (self.adopted || self.counted_as_installed != self.reported_as_installed)
     }
 
     /// Whether it is there is not known any more. Without an interface there is no route.
     pub(crate) fn forget_presence(&mut self) {
-        self.presence = if self.spec.route.interface == 0 { Presence::Absent } else { Presence::Unknown };
+        self.presence = if self.route.interface() == 0 { Presence::Absent } else { Presence::Unknown };
     }
 
     pub(crate) fn is_present(&self) -> bool {
@@ -337,8 +380,8 @@ impl Entry {
 impl RouteRequest {
     pub(crate) fn of(entry: &Entry) -> Self {
         Self {
-            id: entry.spec.id,
-            route: entry.spec.route,
+            id: entry.id,
+            route: entry.route.get(),
             replaces: None,
             was_listed: false,
             desired_at: entry.desired_at,
@@ -375,7 +418,7 @@ fn delay_us(losses: u32) -> u64 {
 pub(crate) fn replace(entry: &mut Entry, previous: KernelRoute) {
     let may_be_there = entry.presence != Presence::Absent || entry.asked_for_route;
     entry.asked_for_route = false;
-    let route = entry.spec.route;
+    let route = entry.route.get();
     let rare = entry.rare();
     // A deletion without an interface would fit any.
     if may_be_there && previous.interface != 0 && !rare.previous.contains(&previous) {
@@ -403,10 +446,10 @@ pub(crate) fn outcome(
     gone: bool,
 ) -> RouteOutcome {
     entry.reported_as_installed = entry.counted_as_installed;
-    entry.spec.adopted &= entry.presence == Presence::Unknown;
+    entry.adopted &= entry.presence == Presence::Unknown;
     RouteOutcome {
         id: request.id,
-        generation: entry.spec.generation,
+        generation: entry.generation,
         op,
         at,
         duration_us: at.since(request.desired_at),

@@ -1,4 +1,5 @@
-//! Routes in the kernel's tables. `kernel_route`, `tables`, `armed`, `planner` and `stats` are pure and decide; `socket`,
+//! Routes in the kernel's tables. `kernel_route`, `stored_route`, `tables`, `armed`, `route_table`,
+//! `maintenance`, `planner` and `stats` are pure and decide; `socket`,
 //! `worker`, `monitor` and `held` talk to the kernel over rtnetlink.
 
 #[cfg(target_os = "linux")]
@@ -16,9 +17,11 @@ pub mod outcome;
 pub mod planner;
 #[cfg(target_os = "linux")]
 mod request;
+pub(crate) mod route_table;
 #[cfg(target_os = "linux")]
 pub mod socket;
 pub mod stats;
+pub(crate) mod stored_route;
 pub mod tables;
 #[cfg(target_os = "linux")]
 pub(crate) mod worker;

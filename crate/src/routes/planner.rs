@@ -8,9 +8,7 @@
 
 mod answers;
 
-use std::collections::{BTreeMap, BTreeSet, VecDeque};
-
-use rustc_hash::FxHashMap;
+use std::collections::{BTreeSet, VecDeque};
 
 use crate::engine::SessionId;
 use crate::engine::stats::{LinkId, LocalEndpoint};
@@ -22,6 +20,7 @@ use crate::routes::armed::{
 use crate::routes::kernel_route::{KernelRoute, Presence, Slot};
 use crate::routes::maintenance::Maintenance;
 use crate::routes::outcome::{RouteId, RouteOp};
+use crate::routes::route_table::RouteTable;
 use crate::routes::stats::RouteStats;
 
 /// The most requests picked at once for deletions. The answers to a thousand do not fit into a socket's buffer and are lost.
@@ -35,10 +34,9 @@ const MOST_OTHERS: usize = 32;
 pub struct RoutePlanner {
     policy: ArmingPolicy,
     maintenance: Maintenance,
-    routes: FxHashMap<RouteId, Entry>,
+    routes: RouteTable,
     /// Most sessions have one route: no list for each.
     by_session: BTreeSet<(SessionId, RouteId)>,
-    by_slot: BTreeMap<Slot, RouteId>,
     /// When holds and delays end.
     timers: BTreeSet<(Time, RouteId)>,
     /// What only a listing can find out.
@@ -58,9 +56,8 @@ impl RoutePlanner {
         Self {
             policy,
             maintenance: Maintenance::default(),
-            routes: FxHashMap::default(),
+            routes: RouteTable::default(),
             by_session: BTreeSet::new(),
-            by_slot: BTreeMap::new(),
             timers: BTreeSet::new(),
             pending: BTreeSet::new(),
             deletes: VecDeque::new(),
@@ -104,37 +101,22 @@ impl RoutePlanner {
     /// Until when a route that others take away again and again is not put back.
     #[must_use]
     pub fn restore_at(&self, id: RouteId) -> Option<Time> {
-        self.routes.get(&id)?.restore_at()
+        self.routes.get(id)?.restore_at()
     }
 
     /// Arms a route, or replaces what is known of it: an older generation changes nothing. Where the route itself is
     /// another than before, that one goes when the new one is there, or when none is to be.
     pub fn arm(&mut self, spec: ArmedRoute, endpoint: LocalEndpoint, session: SessionView, now: Time) {
-        let known = self.routes.get(&spec.id);
-        if known.is_some_and(|entry| entry.spec.generation >= spec.generation) {
+        let known = self.routes.get(spec.id);
+        if known.is_some_and(|entry| entry.generation >= spec.generation) {
             return;
         }
-        let mut entry = self.detach(spec.id).unwrap_or(Entry {
-            spec,
-            endpoint,
-            session,
-            maintained: false,
-            leaving: None,
-            presence: Presence::Absent,
-            doubt: None,
-            counted_as_installed: false,
-            reported_as_installed: false,
-            queued: None,
-            asked: false,
-            asked_for_route: false,
-            desired_at: now,
-            rare: None,
-        });
-        let (previous, was_adopted) = (entry.spec.route, entry.spec.adopted);
-        (entry.spec, entry.endpoint, entry.session, entry.leaving) = (spec, endpoint, session, None);
+        let endpoint = self.stats.number(endpoint);
+        let mut entry = self.detach(spec.id).unwrap_or_else(|| Entry::new(&spec, endpoint, session, now));
+        let previous = entry.route.get();
+        entry.take(&spec);
+        (entry.endpoint, entry.session, entry.leaving) = (endpoint, session, None);
         entry.maintained = self.maintenance.covers(spec.session);
-        // Whoever adopted it before still waits for an outcome.
-        entry.spec.adopted |= was_adopted;
         if previous != spec.route {
             if entry.is_present() && !session.up {
                 // The path that it leads over worked a moment ago: it stays while the new session begins.
@@ -163,18 +145,18 @@ impl RoutePlanner {
 
     /// Forgets a route, after its deletion where `remove` says so.
     pub fn disarm(&mut self, id: RouteId, generation: u32, remove: bool, now: Time) {
-        let Some(entry) = self.routes.get_mut(&id) else { return };
-        if generation <= entry.spec.generation {
+        let Some(entry) = self.routes.get_mut(id) else { return };
+        if generation <= entry.generation {
             return;
         }
-        entry.spec.generation = generation;
+        entry.generation = generation;
         entry.leaving = Some(remove);
         self.enqueue(id, now);
     }
 
     /// Tries again what failed, unless the generation is no longer the newest.
     pub fn retry(&mut self, id: RouteId, generation: u32, now: Time) {
-        if self.routes.get(&id).is_some_and(|entry| entry.spec.generation == generation) {
+        if self.routes.get(id).is_some_and(|entry| entry.generation == generation) {
             self.enqueue(id, now);
         }
     }
@@ -182,7 +164,7 @@ impl RoutePlanner {
     /// Notes that a session changed: its routes are installed or withdrawn accordingly.
     pub fn session_changed(&mut self, session: SessionId, view: SessionView, now: Time) {
         for id in self.routes_of(session) {
-            if let Some(entry) = self.routes.get_mut(&id) {
+            if let Some(entry) = self.routes.get_mut(id) {
                 entry.session = view;
                 if view.up {
                     self.end_hold(id);
@@ -197,12 +179,12 @@ impl RoutePlanner {
     pub fn set_maintenance(&mut self, sessions: Option<&[SessionId]>, active: bool, now: Time) {
         self.maintenance.set(sessions, active);
         let ids: Vec<RouteId> = match sessions {
-            None => self.routes.keys().copied().collect(),
+            None => self.routes.iter().map(|entry| entry.id).collect(),
             Some(sessions) => sessions.iter().flat_map(|session| self.routes_of(*session)).collect(),
         };
         for id in ids {
-            if let Some(entry) = self.routes.get_mut(&id) {
-                entry.maintained = self.maintenance.covers(entry.spec.session);
+            if let Some(entry) = self.routes.get_mut(id) {
+                entry.maintained = self.maintenance.covers(entry.session_id);
                 self.enqueue(id, now);
             }
         }
@@ -211,12 +193,13 @@ impl RoutePlanner {
     /// Notes that the interface of a link has another index now, or, with 0, that there is none. What was installed over
     /// the previous one is deleted if it is still there.
     pub fn link_changed(&mut self, link: LinkId, interface: u32, now: Time) {
-        let differs = |entry: &Entry| entry.endpoint.link == link && entry.spec.route.interface != interface;
-        let ids: Vec<RouteId> = self.routes.iter().filter(|(_, entry)| differs(entry)).map(|(id, _)| *id).collect();
+        let is_over = |entry: &Entry| self.stats.endpoint(entry.endpoint).link == link;
+        let differs = |entry: &Entry| is_over(entry) && entry.route.interface() != interface;
+        let ids: Vec<RouteId> = self.routes.iter().filter(|entry| differs(entry)).map(|entry| entry.id).collect();
         for id in ids {
-            if let Some(entry) = self.routes.get_mut(&id) {
-                let previous = entry.spec.route;
-                entry.spec.route.interface = interface;
+            if let Some(entry) = self.routes.get_mut(id) {
+                let previous = entry.route.get();
+                entry.route = KernelRoute { interface, ..previous }.into();
                 replace(entry, previous);
                 self.update_installed(id);
                 self.enqueue(id, now);
@@ -228,15 +211,15 @@ impl RoutePlanner {
     /// again. A previous route that may be there stays one. In IPv6 any deletion in the slot casts doubt: a listing shows all of a
     /// route only when it is the first of its siblings.
     pub fn lost(&mut self, route: &KernelRoute, now: Time) {
-        let Some(id) = self.by_slot.get(&route.slot()).copied() else { return };
-        if route.is_ipv6() || self.routes.get(&id).is_some_and(|entry| entry.spec.route == *route) {
+        let Some(id) = self.routes.in_slot(&route.slot()) else { return };
+        if route.is_ipv6() || self.routes.get(id).is_some_and(|entry| entry.route.get() == *route) {
             self.doubt(id, Doubt::Rival, now);
         }
     }
 
     /// Notes that another process put a route into a slot, where it may have replaced ours.
     pub fn taken(&mut self, slot: &Slot, now: Time) {
-        if let Some(id) = self.by_slot.get(slot).copied() {
+        if let Some(id) = self.routes.in_slot(slot) {
             self.doubt(id, Doubt::Rival, now);
         }
     }
@@ -252,7 +235,7 @@ impl RoutePlanner {
     ) -> Option<(SessionId, RouteId)> {
         let some: Vec<(SessionId, RouteId)> = self.by_session.range(from..).take(most + 1).copied().collect();
         for (_, id) in some.iter().take(most) {
-            if self.routes.get(id).is_some_and(|entry| affected.includes(&entry.spec.route)) {
+            if self.routes.get(*id).is_some_and(|entry| affected.includes(&entry.route.get())) {
                 self.doubt(*id, Doubt::Host, now);
             }
         }
@@ -263,7 +246,7 @@ impl RoutePlanner {
     pub fn handle_timeout(&mut self, now: Time) {
         while let Some((at, id)) = self.timers.first().copied().filter(|(at, _)| *at <= now) {
             self.timers.remove(&(at, id));
-            if let Some(rare) = self.routes.get_mut(&id).and_then(|entry| entry.rare.as_mut()) {
+            if let Some(rare) = self.routes.get_mut(id).and_then(|entry| entry.rare.as_mut()) {
                 rare.held_until = rare.held_until.filter(|until| *until > now);
                 if let Some(contention) = &mut rare.contention {
                     contention.restore_at = contention.restore_at.filter(|at| *at > now);
@@ -278,7 +261,7 @@ impl RoutePlanner {
         let mut batch = Batch::default();
         while batch.deletes.len() < MOST_DELETES && batch.looks.len() + batch.adds.len() < MOST_OTHERS {
             let Some(id) = self.next() else { break };
-            let Some(entry) = self.routes.get_mut(&id) else { continue };
+            let Some(entry) = self.routes.get_mut(id) else { continue };
             // It stood in two queues and was picked before, or its request is on its way.
             if entry.queued.take().is_none() || entry.asked {
                 continue;
@@ -289,7 +272,7 @@ impl RoutePlanner {
                 Step::Delete(_) => RouteOp::Delete,
                 Step::Nothing | Step::Wait | Step::Look => RouteOp::None,
             };
-            let route = if let Step::Delete(route) = step { route } else { entry.spec.route };
+            let route = if let Step::Delete(route) = step { route } else { entry.route.get() };
             let listed = entry.rare.as_mut().and_then(|rare| rare.listed.take());
             let (replaces, was_listed) = (listed.or_else(|| entry.replaced()), listed.is_some());
             let replaces = replaces.filter(|_| step == Step::Add);
@@ -311,9 +294,9 @@ impl RoutePlanner {
                 }
                 Step::Nothing | Step::Wait => continue,
             }
-            if let Some(entry) = self.routes.get_mut(&id) {
+            if let Some(entry) = self.routes.get_mut(id) {
                 entry.asked = true;
-                entry.asked_for_route = request.route == entry.spec.route;
+                entry.asked_for_route = request.route == entry.route.get();
                 // Nothing that was noticed before is of interest after it, nor a listing from before.
                 entry.doubt = None;
                 if let Some(rare) = &mut entry.rare {
@@ -326,7 +309,7 @@ impl RoutePlanner {
 
     /// What is known of a route is not certain any more.
     fn doubt(&mut self, id: RouteId, doubt: Doubt, now: Time) {
-        let Some(entry) = self.routes.get_mut(&id) else { return };
+        let Some(entry) = self.routes.get_mut(id) else { return };
         if !entry.asked && entry.presence == Presence::Absent {
             return;
         }
@@ -342,21 +325,21 @@ impl RoutePlanner {
     }
 
     fn end_hold(&mut self, id: RouteId) {
-        let Some(rare) = self.routes.get_mut(&id).and_then(|entry| entry.rare.as_mut()) else { return };
+        let Some(rare) = self.routes.get_mut(id).and_then(|entry| entry.rare.as_mut()) else { return };
         if let Some(until) = rare.held_until.take() {
             self.timers.remove(&(until, id));
         }
     }
 
     fn update_installed(&mut self, id: RouteId) {
-        let Some(entry) = self.routes.get_mut(&id) else { return };
+        let Some(entry) = self.routes.get_mut(id) else { return };
         let is_present = entry.is_present();
         self.stats.installed(entry.endpoint, entry.counted_as_installed, is_present);
         entry.counted_as_installed = is_present;
     }
 
     fn enqueue(&mut self, id: RouteId, now: Time) {
-        let Some(entry) = self.routes.get_mut(&id) else { return };
+        let Some(entry) = self.routes.get_mut(id) else { return };
         if entry.asked {
             return;
         }
@@ -393,25 +376,20 @@ impl RoutePlanner {
     }
 
     fn attach(&mut self, entry: Entry) {
-        let id = entry.spec.id;
-        self.by_session.insert((entry.spec.session, id));
-        self.by_slot.insert(entry.spec.route.slot(), id);
+        let id = entry.id;
+        self.by_session.insert((entry.session_id, id));
         self.timers.extend(entry.held_until().map(|until| (until, id)));
         self.timers.extend(entry.restore_at().map(|at| (at, id)));
         if entry.pending().is_some() {
             self.pending.insert(id);
         }
         self.stats.installed(entry.endpoint, false, entry.counted_as_installed);
-        self.routes.insert(id, entry);
+        self.routes.insert(entry);
     }
 
     fn detach(&mut self, id: RouteId) -> Option<Entry> {
-        let entry = self.routes.remove(&id)?;
-        let slot = entry.spec.route.slot();
-        if self.by_slot.get(&slot) == Some(&id) {
-            self.by_slot.remove(&slot);
-        }
-        self.by_session.remove(&(entry.spec.session, id));
+        let entry = self.routes.remove(id)?;
+        self.by_session.remove(&(entry.session_id, id));
         for at in [entry.held_until(), entry.restore_at()].into_iter().flatten() {
             self.timers.remove(&(at, id));
         }

@@ -46,14 +46,47 @@ impl Default for RouteCounters {
     }
 }
 
-/// All counters. A scope, once seen, stays: counters never fall.
+/// The number of a local endpoint in `RouteStats`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct EndpointNumber(u32);
+
+/// All counters. An endpoint, once seen, stays: counters never fall.
 #[derive(Clone, Debug, Default)]
-pub struct RouteStats(FxHashMap<LocalEndpoint, RouteCounters>);
+pub struct RouteStats {
+    numbers: FxHashMap<LocalEndpoint, u32>,
+    counters: Vec<(LocalEndpoint, RouteCounters)>,
+}
 
 impl RouteStats {
+    /// The number of an endpoint, which may be new.
+    pub(crate) fn number(&mut self, endpoint: LocalEndpoint) -> EndpointNumber {
+        let next = u32::try_from(self.counters.len()).expect("fewer endpoints than routes");
+        let number = *self.numbers.entry(endpoint).or_insert(next);
+        if number == next {
+            self.counters.push((endpoint, RouteCounters::default()));
+        }
+        EndpointNumber(number)
+    }
+
+    /// The endpoint of a number.
+    pub(crate) fn endpoint(&self, number: EndpointNumber) -> LocalEndpoint {
+        self.counters[number.0 as usize].0
+    }
+
+    fn at(&mut self, number: EndpointNumber) -> &mut RouteCounters {
+        &mut self.counters[number.0 as usize].1
+    }
+
     /// Counts an answer at `at`; `conv_start` is given where a session's change led to the operation.
-    pub fn answered(&mut self, endpoint: LocalEndpoint, op: RouteOp, ok: bool, at: Time, conv_start: Option<Time>) {
-        let counters = self.0.entry(endpoint).or_default();
+    pub(crate) fn answered(
+        &mut self,
+        endpoint: EndpointNumber,
+        op: RouteOp,
+        ok: bool,
+        at: Time,
+        conv_start: Option<Time>,
+    ) {
+        let counters = self.at(endpoint);
         let (counter, convergence) = match (op, ok) {
             (RouteOp::Add, true) => (&mut counters.adds, Some(&mut counters.convergence_to_up)),
             (RouteOp::Add, false) => (&mut counters.add_failures, None),
@@ -68,20 +101,20 @@ impl RouteStats {
     }
 
     /// Notes whether a managed route was in the kernel before, and whether it is now.
-    pub fn installed(&mut self, endpoint: LocalEndpoint, before: bool, after: bool) {
-        let counters = self.0.entry(endpoint).or_default();
+    pub(crate) fn installed(&mut self, endpoint: EndpointNumber, before: bool, after: bool) {
+        let counters = self.at(endpoint);
         counters.installed = counters.installed + u64::from(after) - u64::from(before);
     }
 
     /// Counts a route that another process deleted, if it has to be restored, and whether after a delay.
-    pub fn lost(&mut self, endpoint: LocalEndpoint, restores: bool, delayed: bool) {
-        let counters = self.0.entry(endpoint).or_default();
+    pub(crate) fn lost(&mut self, endpoint: EndpointNumber, restores: bool, delayed: bool) {
+        let counters = self.at(endpoint);
         counters.restored += u64::from(restores);
         counters.restores_delayed += u64::from(delayed);
     }
 
     /// All endpoints with their counters.
     pub fn iter(&self) -> impl Iterator<Item = (&LocalEndpoint, &RouteCounters)> {
-        self.0.iter()
+        self.counters.iter().map(|(endpoint, counters)| (endpoint, counters))
     }
 }

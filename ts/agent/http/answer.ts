@@ -28,7 +28,7 @@ export function json(value: object, status = 200): Answer {
 }
 
 /** JSON that was made before. */
-export function madeJson(body: string | Uint8Array): Answer {
+export function madeJson(body: Uint8Array): Answer {
   return { status: 200, type: JSON_TYPE, body };
 }
 

@@ -50,7 +50,9 @@ export class NativeEngine implements Engine {
     }
     const handle = this.#handle;
     this.arming = {
-      arm: (routes, adopted = false) => handle.arm(routeRows(routes, adopted)),
+      arm: (routes, adopted = false) => {
+        for (const some of portions(routes)) handle.arm(routeRows(some, adopted));
+      },
       disarm: (routes) => handle.disarm(routes),
       retry: (routes) => handle.retry(routes),
       setMaintenance: (sessions, active) => handle.setMaintenance(sessions ?? null, active),
@@ -71,13 +73,17 @@ export class NativeEngine implements Engine {
   }
 
   addSessions(specs: readonly SessionSpec[]): void {
-    const { rows, interfaces, auths } = sessionRows(specs);
-    this.#open().addSessions(rows, interfaces, auths);
+    for (const some of portions(specs)) {
+      const { rows, interfaces, auths } = sessionRows(some);
+      this.#open().addSessions(rows, interfaces, auths);
+    }
   }
 
   updateSessions(specs: readonly SessionSpec[]): void {
-    const { rows, interfaces, auths } = sessionRows(specs);
-    this.#open().updateSessions(rows, interfaces, auths);
+    for (const some of portions(specs)) {
+      const { rows, interfaces, auths } = sessionRows(some);
+      this.#open().updateSessions(rows, interfaces, auths);
+    }
   }
 
   removeSessions(ids: readonly SessionId[]): void {
@@ -137,4 +143,12 @@ export class NativeEngine implements Engine {
     for (const { code, message } of warnings) this.#listener.warning(code, message);
     if (fatal !== null) this.#listener.fatal(new LivenessError(fatal.code, fatal.message));
   }
+}
+
+/** So many sessions or routes go to the addon in one call: allocators keep the room that was needed at the most. */
+const PORTION = 1_024;
+
+function* portions<T>(all: readonly T[]): Iterable<readonly T[]> {
+  if (all.length <= PORTION) yield all;
+  else for (let from = 0; from < all.length; from += PORTION) yield all.slice(from, from + PORTION);
 }

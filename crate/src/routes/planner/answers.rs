@@ -2,7 +2,7 @@
 
 use crate::protocol::time::Time;
 use crate::routes::armed::{Contention, Desired, Doubt, Pending, Question, RouteRequest, Step, outcome};
-use crate::routes::kernel_route::{KernelRoute, Occupant, Presence, RouteError, Slot};
+use crate::routes::kernel_route::{KernelRoute, Occupant, Presence, RouteError};
 use crate::routes::outcome::{RouteId, RouteOp, RouteOutcome};
 use crate::routes::planner::RoutePlanner;
 use crate::routes::tables::RequestOutcome;
@@ -43,9 +43,9 @@ impl RoutePlanner {
         let ids = std::mem::take(&mut self.pending);
         ids.into_iter()
             .filter_map(|id| {
-                let entry = self.routes.get(&id)?;
+                let entry = self.routes.get(id)?;
                 let (pending, ticket) = entry.pending()?;
-                let (route, previous) = (entry.spec.route, entry.replaced());
+                let (route, previous) = (entry.route.get(), entry.replaced());
                 Some(Question { id, route, previous, ticket, of_slot: pending == Pending::Occupant })
             })
             .collect()
@@ -68,16 +68,16 @@ impl RoutePlanner {
             {
                 self.add_previous(question.id, left);
             }
-            let cause = self.routes.get_mut(&question.id)?.doubt.take();
+            let cause = self.routes.get_mut(question.id)?.doubt.take();
             return self.seen(question.id, if is_there { Presence::Present } else { Presence::Absent }, cause, now);
         }
-        if let Some(entry) = self.routes.get_mut(&question.id) {
+        if let Some(entry) = self.routes.get_mut(question.id) {
             entry.presence = Presence::Absent;
         }
         match occupant {
             Occupant::Ours(previous) if previous != question.route => {
                 self.add_previous(question.id, previous);
-                if let Some(rare) = self.routes.get_mut(&question.id).and_then(|entry| entry.rare.as_mut()) {
+                if let Some(rare) = self.routes.get_mut(question.id).and_then(|entry| entry.rare.as_mut()) {
                     rare.listed = Some(previous);
                 }
             }
@@ -97,7 +97,7 @@ impl RoutePlanner {
     }
 
     fn take_pending(&mut self, question: &Question) -> Option<Pending> {
-        let rare = self.routes.get_mut(&question.id)?.rare.as_mut()?;
+        let rare = self.routes.get_mut(question.id)?.rare.as_mut()?;
         let (pending, _) = rare.pending.take_if(|(_, ticket)| *ticket == question.ticket)?;
         Some(pending)
     }
@@ -109,9 +109,9 @@ impl RoutePlanner {
         if answer.op == RouteOp::Delete && answer.request.route.priority == 0 {
             self.doubt_namesakes(&answer.request.route, now);
         }
-        let entry = self.routes.get_mut(&answer.request.id)?;
+        let entry = self.routes.get_mut(answer.request.id)?;
         (entry.asked, entry.asked_for_route) = (false, false);
-        if entry.spec.route != answer.request.route {
+        if entry.route.get() != answer.request.route {
             return self.previous_answered(answer, now);
         }
         match answer.op {
@@ -122,7 +122,7 @@ impl RoutePlanner {
 
     /// A look at the route has its answer.
     fn looked(&mut self, request: &RouteRequest, presence: Presence, now: Time) -> Option<RouteOutcome> {
-        let entry = self.routes.get_mut(&request.id)?;
+        let entry = self.routes.get_mut(request.id)?;
         let is_doubted_again = entry.doubt.is_some();
         if is_doubted_again || presence == Presence::Unknown {
             entry.doubt = entry.doubt.max(request.cause);
@@ -139,7 +139,7 @@ impl RoutePlanner {
     fn changed(&mut self, answer: Answer<'_>, now: Time) -> Option<RouteOutcome> {
         let Answer { op, request, outcome: RequestOutcome { result, presence, .. } } = answer;
         let honor_peer_passive = self.policy.honor_peer_passive;
-        let entry = self.routes.get_mut(&request.id)?;
+        let entry = self.routes.get_mut(request.id)?;
         // A refusal changes nothing.
         if presence != Presence::Unknown || !matches!(result, Err(RouteError::System(_))) {
             entry.presence = presence;
@@ -160,7 +160,7 @@ impl RoutePlanner {
         }
         self.stats.answered(entry.endpoint, op, result.is_ok(), now, request.conv_start);
         self.update_installed(request.id);
-        let entry = self.routes.get_mut(&request.id)?;
+        let entry = self.routes.get_mut(request.id)?;
         let is_doubted = entry.doubt.is_some();
         if is_doubted {
             entry.forget_presence();
@@ -185,7 +185,7 @@ impl RoutePlanner {
     fn previous_answered(&mut self, answer: Answer<'_>, now: Time) -> Option<RouteOutcome> {
         let Answer { op, request, outcome: RequestOutcome { result, presence, .. } } = answer;
         let honor_peer_passive = self.policy.honor_peer_passive;
-        let entry = self.routes.get_mut(&request.id)?;
+        let entry = self.routes.get_mut(request.id)?;
         if presence == Presence::Absent
             && let Some(rare) = &mut entry.rare
         {
@@ -217,15 +217,15 @@ impl RoutePlanner {
     /// Notes whether a route is there, and reports it where that has changed.
     fn seen(&mut self, id: RouteId, presence: Presence, cause: Option<Doubt>, now: Time) -> Option<RouteOutcome> {
         let honor_peer_passive = self.policy.honor_peer_passive;
-        let entry = self.routes.get_mut(&id)?;
+        let entry = self.routes.get_mut(id)?;
         let was_installed = entry.counted_as_installed;
         entry.presence = presence;
         if presence == Presence::Absent && was_installed {
             self.lose(id, cause, now);
         }
         self.update_installed(id);
-        let entry = self.routes.get_mut(&id)?;
-        let is_news = entry.counted_as_installed != was_installed || entry.spec.adopted;
+        let entry = self.routes.get_mut(id)?;
+        let is_news = entry.counted_as_installed != was_installed || entry.adopted;
         let gone = entry.leaving.is_some() && entry.step(honor_peer_passive) == Step::Nothing;
         let news =
             (gone || is_news).then(|| outcome(RouteOp::None, &RouteRequest::of(entry), entry, now, Ok(()), gone));
@@ -238,7 +238,7 @@ impl RoutePlanner {
     }
 
     fn failed(&mut self, id: RouteId, op: RouteOp, error: RouteError, now: Time) -> Option<RouteOutcome> {
-        let entry = self.routes.get_mut(&id)?;
+        let entry = self.routes.get_mut(id)?;
         if op != RouteOp::None {
             self.stats.answered(entry.endpoint, op, false, now, None);
         }
@@ -249,15 +249,15 @@ impl RoutePlanner {
     fn ask(&mut self, id: RouteId, what: Pending) {
         self.last_ticket += 1;
         let ticket = self.last_ticket;
-        if let Some(entry) = self.routes.get_mut(&id) {
+        if let Some(entry) = self.routes.get_mut(id) {
             entry.rare().pending = Some((what, ticket));
             self.pending.insert(id);
         }
     }
 
     fn add_previous(&mut self, id: RouteId, previous: KernelRoute) {
-        if let Some(entry) = self.routes.get_mut(&id)
-            && previous != entry.spec.route
+        if let Some(entry) = self.routes.get_mut(id)
+            && previous != entry.route.get()
             && !entry.rare().previous.contains(&previous)
         {
             entry.rare().previous.push(previous);
@@ -267,12 +267,10 @@ impl RoutePlanner {
     /// The kernel takes a deletion without a priority for one of any priority: where the route itself was gone already, it
     /// has deleted the next one that is equal.
     fn doubt_namesakes(&mut self, deleted: &KernelRoute, now: Time) {
-        let slots = Slot { priority: 1, ..deleted.slot() }..=Slot { priority: u32::MAX, ..deleted.slot() };
-        let equals = |id: &RouteId| {
-            let route = self.routes.get(id).map(|entry| entry.spec.route);
-            route.is_some_and(|route| KernelRoute { priority: 0, ..route } == *deleted)
-        };
-        let ids: Vec<RouteId> = self.by_slot.range(slots).map(|(_, id)| *id).filter(equals).collect();
+        let slot = deleted.slot();
+        let equals = |route: KernelRoute| route.priority != 0 && KernelRoute { priority: 0, ..route } == *deleted;
+        let namesakes = self.routes.with_prefix(&slot).filter(|entry| equals(entry.route.get()));
+        let ids: Vec<RouteId> = namesakes.map(|entry| entry.id).collect();
         for id in ids {
             self.doubt(id, Doubt::Host, now);
         }
@@ -282,7 +280,7 @@ impl RoutePlanner {
     /// again.
     fn lose(&mut self, id: RouteId, cause: Option<Doubt>, now: Time) {
         let honor_peer_passive = self.policy.honor_peer_passive;
-        let Some(entry) = self.routes.get_mut(&id) else { return };
+        let Some(entry) = self.routes.get_mut(id) else { return };
         let restores = entry.desired(honor_peer_passive) == Desired::Installed;
         let endpoint = entry.endpoint;
         let mut delay_us = 0;

@@ -1,0 +1,95 @@
+//! A route as it is kept for each armed route: in 32 bytes where it is of IPv4. There may be tens of thousands.
+
+use std::net::{IpAddr, Ipv4Addr};
+
+use crate::routes::kernel_route::KernelRoute;
+
+#[derive(Clone, Debug)]
+pub(crate) enum StoredRoute {
+    V4(Ipv4Route),
+    V6(Box<KernelRoute>),
+}
+
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Ipv4Route {
+    table: u32,
+    destination: Ipv4Addr,
+    source: Ipv4Addr,
+    next_hop: Ipv4Addr,
+    interface: u32,
+    priority: u32,
+    prefix_length: u8,
+    protocol: u8,
+}
+
+impl From<KernelRoute> for StoredRoute {
+    fn from(route: KernelRoute) -> Self {
+        let KernelRoute { table, destination, prefix_length, source, next_hop, interface, protocol, priority } = route;
+        match (destination, source, next_hop) {
+            (IpAddr::V4(destination), IpAddr::V4(source), IpAddr::V4(next_hop)) => StoredRoute::V4(Ipv4Route {
+                table,
+                destination,
+                source,
+                next_hop,
+                interface,
+                priority,
+                prefix_length,
+                protocol,
+            }),
+            _ => StoredRoute::V6(Box::new(route)),
+        }
+    }
+}
+
+impl StoredRoute {
+    pub(crate) fn get(&self) -> KernelRoute {
+        match self {
+            StoredRoute::V4(route) => KernelRoute {
+                table: route.table,
+                destination: route.destination.into(),
+                prefix_length: route.prefix_length,
+                source: route.source.into(),
+                next_hop: route.next_hop.into(),
+                interface: route.interface,
+                protocol: route.protocol,
+                priority: route.priority,
+            },
+            StoredRoute::V6(route) => **route,
+        }
+    }
+
+    pub(crate) fn interface(&self) -> u32 {
+        match self {
+            StoredRoute::V4(route) => route.interface,
+            StoredRoute::V6(route) => route.interface,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::net::Ipv6Addr;
+
+    use super::*;
+
+    #[test]
+    fn a_stored_route_of_either_family_is_the_route_that_it_was_made_of() {
+        let route = KernelRoute {
+            table: 254,
+            destination: Ipv4Addr::new(10, 9, 0, 7).into(),
+            prefix_length: 32,
+            source: Ipv4Addr::new(10, 0, 0, 1).into(),
+            next_hop: Ipv4Addr::new(10, 0, 0, 2).into(),
+            interface: 7,
+            protocol: 186,
+            priority: 20,
+        };
+        let address = |last: u16| IpAddr::from(Ipv6Addr::new(0x2001, 0xdb8, 0, 0, 0, 0, 0, last));
+        let ipv6 = KernelRoute { destination: address(7), source: address(1), next_hop: address(2), ..route };
+        for route in [route, ipv6] {
+            let stored = StoredRoute::from(route);
+            assert_eq!((stored.get(), stored.interface()), (route, 7));
+        }
+        assert_eq!(size_of::<StoredRoute>(), 32);
+    }
+}
