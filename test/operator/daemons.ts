@@ -96,8 +96,8 @@ export class Daemon {
 }
 
 interface Changes {
-  /** What the manager tells its peers of itself. */
-  readonly clientVersion?: string;
+  /** More fields of the manager. */
+  readonly manager?: object;
   readonly metrics?: object;
   readonly others?: readonly object[];
 }
@@ -165,9 +165,9 @@ export class OperatorLab {
     rmSync(this.folder, { recursive: true, force: true });
   }
 
-  #start(host: Host, manager: object, { metrics = {}, others = [], ...version }: Changes): Daemon {
+  #start(host: Host, manager: object, { metrics = {}, others = [], manager: more = {} }: Changes): Daemon {
     const timers = { default: { txMin: 100, rxMin: 100, detectMult: 3 } };
-    const config = { metrics, timers, managers: [{ name: 'fabric', ...version, ...manager }, ...others] };
+    const config = { metrics, timers, managers: [{ name: 'fabric', ...manager, ...more }, ...others] };
     const daemon = new Daemon(this.lab, host, { folder: this.folder, name: host === this.lab.one ? 'control.sock' : 'other.sock', config });
     this.#daemons.push(daemon);
     return daemon;

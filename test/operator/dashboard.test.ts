@@ -102,7 +102,7 @@ describeLab('Prometheus, on an agent that saw everything', ['nft', 'prometheus']
     // Somebody else has the slot of a route.
     lab.lab.route(one, 'add', '10.9.0.200/32', 'via', two.address, 'proto', 'static');
     lab.answerer({
-      clientVersion: '1.2.3',
+      manager: { clientVersion: '1.2.3' },
       others: [{ ...bfd, bindIP: two.address, sessions: [{ iface: two.iface, localIP: two.address, peerIP: one.address }] }],
     });
     agent = lab.watcher({
