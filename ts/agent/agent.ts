@@ -176,6 +176,7 @@ export class Agent implements AgentState {
       this.#events.push({ type: 'reload', at, ok: false, added: 0, removed: 0, changed: 0, error: message });
       logger.error({ file: this.#config.file, code: codeOf(error) }, `nothing was reloaded: ${message}`);
     }
+    this.#service.forget();
     notify(`READY=1\nSTATUS=${summaryOf(this.#config)}`);
   }
 
