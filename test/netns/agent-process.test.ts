@@ -1,5 +1,5 @@
 /** The agent as a process: its file, its signals, its exit status, and the kernel's routes behind it. */
-import { spawnSync } from 'node:child_process';
+import { spawn, spawnSync } from 'node:child_process';
 import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -230,5 +230,30 @@ describeWhere('the unit file', lacking(['systemd-analyze']), () => {
     writeFileSync(path, unit.replace('/usr/local/bin/route-liveness', process.execPath));
     const { status, stderr } = spawnSync('systemd-analyze', ['verify', path], { encoding: 'utf8' });
     expect([status, stderr]).toEqual([0, '']);
+  });
+});
+
+describeWhere('systemd', lacking(['systemd-socket-activate']), () => {
+  it('is told when the agent is ready, lives, reloads and ends', async () => {
+    const folder = mkdtempSync(join(tmpdir(), 'rl-notify-'));
+    const path = join(folder, 'notify');
+    // Writes what is sent to the socket, from the first datagram on.
+    const listener = spawn('systemd-socket-activate', ['--datagram', '--listen', path, 'sh', '-c', 'exec cat <&3'], {
+      stdio: ['ignore', 'pipe', 'ignore'],
+    });
+    onTestFinished(() => {
+      listener.kill();
+      rmSync(folder, { recursive: true, force: true });
+    });
+    let heard = '';
+    listener.stdout.on('data', (chunk: Buffer) => (heard += chunk.toString()));
+    await expect.poll(() => existsSync(path), PATIENCE).toBe(true);
+    const daemon = await started(ON_LOOPBACK, undefined, { NOTIFY_SOCKET: path, WATCHDOG_USEC: '200000' });
+    await expect.poll(() => heard, PATIENCE).toMatch(/^READY=1\nSTATUS=1 manager, 1 route\n+(WATCHDOG=1\n+){2}/);
+    daemon.signal('SIGHUP');
+    await expect.poll(() => heard, PATIENCE).toMatch(/RELOADING=1\nMONOTONIC_USEC=\d+\n+READY=1\nSTATUS=1 manager, 1 route\n/);
+    daemon.signal('SIGTERM');
+    expect(await daemon.ended).toBe(0);
+    await expect.poll(() => heard, PATIENCE).toMatch(/STOPPING=1\n*$/);
   });
 });

@@ -5,7 +5,18 @@ import { readFileSync } from 'node:fs';
 import { describe } from 'vitest';
 
 export type Program =
-  'ip' | 'nft' | 'tcpdump' | 'setpriv' | 'prometheus' | 'promtool' | 'tmux' | 'chromium' | 'systemd-analyze' | 'bird' | 'bfdd';
+  | 'ip'
+  | 'nft'
+  | 'tcpdump'
+  | 'setpriv'
+  | 'prometheus'
+  | 'promtool'
+  | 'tmux'
+  | 'chromium'
+  | 'systemd-analyze'
+  | 'systemd-socket-activate'
+  | 'bird'
+  | 'bfdd';
 
 /** Programs that are not on the path. */
 const PLACES: Partial<Record<Program, string>> = { bfdd: '/usr/lib/frr/bfdd' };

@@ -33,12 +33,16 @@ export class Daemon {
   readonly log: string[] = [];
   readonly #child: ChildProcess;
 
-  constructor(lab: Lab, host: Host, { folder, name, config }: { folder: string; name: string; config: object }) {
+  constructor(
+    lab: Lab,
+    host: Host,
+    { folder, name, listen, config }: { folder: string; name: string; listen: string | undefined; config: object },
+  ) {
     this.host = host;
     this.socket = join(folder, name);
     this.client = new ControlClient({ socket: this.socket });
     const file = join(folder, `${host.name}.json`);
-    writeFileSync(file, JSON.stringify({ control: { socket: this.socket }, ...config }));
+    writeFileSync(file, JSON.stringify({ control: { socket: this.socket, listen }, ...config }));
     this.#child = lab.spawn(host, process.execPath, [CLI, 'agent', '--config', file]);
     this.#child.stdout?.setEncoding('utf8').on('data', (text: string) => this.log.push(text));
   }
@@ -99,6 +103,8 @@ interface Changes {
   /** More fields of the manager. */
   readonly manager?: object;
   readonly metrics?: object;
+  /** An address of the control API beside its socket. */
+  readonly listen?: string;
   readonly others?: readonly object[];
 }
 
@@ -165,10 +171,15 @@ export class OperatorLab {
     rmSync(this.folder, { recursive: true, force: true });
   }
 
-  #start(host: Host, manager: object, { metrics = {}, others = [], manager: more = {} }: Changes): Daemon {
+  #start(host: Host, manager: object, { metrics = {}, others = [], listen, manager: more = {} }: Changes): Daemon {
     const timers = { default: { txMin: 100, rxMin: 100, detectMult: 3 } };
     const config = { metrics, timers, managers: [{ name: 'fabric', ...manager, ...more }, ...others] };
-    const daemon = new Daemon(this.lab, host, { folder: this.folder, name: host === this.lab.one ? 'control.sock' : 'other.sock', config });
+    const daemon = new Daemon(this.lab, host, {
+      folder: this.folder,
+      name: host === this.lab.one ? 'control.sock' : 'other.sock',
+      listen,
+      config,
+    });
     this.#daemons.push(daemon);
     return daemon;
   }

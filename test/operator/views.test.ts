@@ -7,6 +7,7 @@ import { afterEach, beforeEach, expect, it } from 'vitest';
 import { type OpenPage, openPage } from './browser.js';
 import { Terminal } from './terminal.js';
 import { shortened, writeCaptures } from './captures.js';
+import { run } from '../netns/command.js';
 import { describeLab } from '../netns/lab.js';
 import { CLI, type Daemon, OperatorLab } from './daemons.js';
 
@@ -33,7 +34,7 @@ describeLab('an operator', ['nft', 'tmux', 'chromium'], () => {
     // Nobody has that address.
     const nobody = { iface: one.iface, dst: '10.9.0.99/32', src: one.address, nextHop: '10.201.0.99', peerIP: '10.201.0.99' };
     there = lab.answerer();
-    agent = lab.watcher({ extra: [nobody] });
+    agent = lab.watcher({ extra: [nobody], listen: '127.0.0.1:9810' });
     await agent.until((sessions) => sessions.filter(({ liveness_status }) => liveness_status === 'up').length === SESSIONS);
     followed = '';
     follower = spawn(process.execPath, [CLI, 'events', '--socket', agent.socket], { stdio: ['ignore', 'pipe', 'inherit'] });
@@ -85,6 +86,19 @@ describeLab('an operator', ['nft', 'tmux', 'chromium'], () => {
     expect(stdout).toContain(`${SESSIONS + 1} sessions: 1 down, 1 never up, ${SESSIONS - 1} up; 1 held\n`);
     expect(agent.ask('status', '--peer', peer(5))).toMatchObject({ code: 0 });
     expect(agent.ask('status', '--prefix', '10.9.0.4/32').stdout).toMatch(/\n1 session: 1 down\n$/);
+    const byAddress = [
+      'netns',
+      'exec',
+      agent.host.name,
+      process.execPath,
+      CLI,
+      'status',
+      '--url',
+      'http://127.0.0.1:9810',
+      '--state',
+      'up',
+    ];
+    expect(run('ip', byAddress)).toContain(`${SESSIONS - 1} sessions: ${SESSIONS - 1} up; 1 held\n`);
     const routes = agent.ask('status', '--routes', '--state', 'down');
     expect(routes).toMatchObject({ code: 1 });
     expect(routes.stdout).toMatch(/absent +down .* 10\.9\.0\.4\/32 +10\.201\.0\.14 .*\n2 routes, 0 installed\n$/s);

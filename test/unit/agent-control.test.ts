@@ -291,6 +291,14 @@ describe('a request that is not understood', () => {
   });
 });
 
+it('HEAD is answered as GET, without the body', async () => {
+  const agent = await TestAgent.start(withRoutes(1));
+  for (const path of ['/sessions', '/events', '/metrics', '/nowhere']) {
+    const { status, text } = await agent.ask(path, { method: 'HEAD' });
+    expect([status, text]).toEqual([path === '/nowhere' ? 404 : 200, '']);
+  }
+});
+
 describe('the events', () => {
   it('are described, and begin behind the one that a reader names', async () => {
     const agent = await TestAgent.start(withRoutes(1));

@@ -231,6 +231,28 @@ describe('a reload changes nothing, and says why,', () => {
   });
 });
 
+describe('a reload of which one part cannot be done', () => {
+  it('puts back the other parts, which came before', async () => {
+    const files = (timers: string): string =>
+      fileWith(
+        `    routes:\n${routeLine(1, timers)}\n${timers === '' ? routeLine(2) : routeLine(3)}\n    sessions:\n      - { iface: lo, localIP: 127.0.0.1, peerIP: 127.0.9.5${timers} }`,
+      );
+    const agent = await TestAgent.start(files(''));
+    // It shares the session, whose timers cannot change with the file's alone.
+    expect((await agent.post('/routes', routeBody(5))).status).toBe(200);
+    agent.rewrite(files(', timers: slow'));
+    await agent.agent.reload();
+    expect(lastLine(agent)).toMatch(/^nothing was reloaded: The session \(.*127\.0\.9\.5\) is shared with other registrations/);
+    expect(await routesOf(agent)).toEqual([
+      ['1', 'config'],
+      ['2', 'config'],
+      ['5', 'api'],
+    ]);
+    const { sessions } = (await agent.ask('/sessions')).json as SessionsAnswer;
+    expect(sessions.map(({ detect_time_ms }) => detect_time_ms)).toEqual([300, 300, 300]);
+  });
+});
+
 describe('a watchdog', () => {
   it('hears of the agent while all its managers answer, in half of its time', async () => {
     const agent = await TestAgent.start(withRoutes(routeLine(1)), { watchdog: 100 });

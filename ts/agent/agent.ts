@@ -176,6 +176,7 @@ export class Agent implements AgentState {
       this.#events.push({ type: 'reload', at, ok: false, added: 0, removed: 0, changed: 0, error: message });
       logger.error({ file: this.#config.file, code: codeOf(error) }, `nothing was reloaded: ${message}`);
     }
+    this.#service.forget();
     notify(`READY=1\nSTATUS=${summaryOf(this.#config)}`);
   }
 
@@ -202,15 +203,11 @@ export class Agent implements AgentState {
     const done: Step[] = [];
     try {
       for (const step of steps) {
-        await step.manager.register(step.plan);
+        await step.manager.register(step.plan, wayBack(step));
         done.push(step);
       }
     } catch (error) {
-      for (const { manager, settings } of done) {
-        const back = planReload(settings, manager.settings);
-        await manager.register(back);
-        await manager.withdraw(back.last);
-      }
+      for (const step of done) await step.manager.restore(wayBack(step));
       throw error;
     }
   }
@@ -242,6 +239,10 @@ interface Step {
   readonly manager: RunningManager;
   readonly settings: AgentConfig['managers'][number];
   readonly plan: ReloadPlan;
+}
+
+function wayBack({ manager, settings }: Step): ReloadPlan {
+  return planReload(settings, manager.settings);
 }
 
 type Totals = Pick<ReloadPlan, 'added' | 'removed' | 'changed'>;

@@ -116,7 +116,7 @@ export class ControlService {
     try {
       await act(this.#manager(request.manager), request);
     } finally {
-      this.#forget();
+      this.forget();
     }
     return request.routes.length;
   }
@@ -130,7 +130,7 @@ export class ControlService {
     try {
       for (const manager of targets) await act(manager);
     } finally {
-      this.#forget();
+      this.forget();
     }
     return targets.map((manager) => manager.name);
   }
@@ -168,7 +168,8 @@ export class ControlService {
     return { ok, version: VERSION, started: started.toISOString(), managers: healths };
   }
 
-  #forget(): void {
+  /** The next request sees what was changed just now. */
+  forget(): void {
     for (const cache of [this.#sessions, this.#routes, this.#health]) cache.clear();
   }
 }

@@ -108,17 +108,35 @@ export class RunningManager {
     }
   }
 
-  /** The part of a reload that may fail; then everything is registered as before. */
-  async register(plan: ReloadPlan): Promise<void> {
-    const undo = this.#undoOf(plan.first);
-    await this.withdraw(plan.first);
+  /**
+   * The part of a reload that may fail; then everything is registered as before.
+   *
+   * @param back the way back from what the plan leads to
+   */
+  async register(plan: ReloadPlan, back: ReloadPlan): Promise<void> {
     try {
-      await this.#registerRoutes(plan.routes, this.#sharing(plan.routes));
-      for (const { peer, options } of plan.sessions) await this.#manager.registerSession(peer, options);
+      await this.#advance(plan);
     } catch (error) {
-      await this.#registerRoutes(undo.routes, []);
-      for (const { peer, options } of undo.sessions) await this.#manager.registerSession(peer, options);
+      await this.restore(back);
       throw error;
+    }
+  }
+
+  /** Goes back to what was registered before a reload, which may have come only part of its way. */
+  async restore(back: ReloadPlan): Promise<void> {
+    // A slot that the file was to take from the API goes back to it.
+    const slots = [...back.first.routes, ...back.last.routes].map(({ route }) => formatSlot(route));
+    const taken = slots.flatMap((slot) => this.#apiRoutes.get(slot) ?? []);
+    const withoutTaken = ({ routes, sessions }: Withdrawals): Withdrawals => {
+      return { sessions, routes: routes.filter(({ route }) => !this.#apiRoutes.has(formatSlot(route))) };
+    };
+    try {
+      await this.#advance({ ...back, first: withoutTaken(back.first) });
+      await this.#manager.registerRoutes(taken);
+      await this.withdraw(withoutTaken(back.last));
+    } catch (error) {
+      const message = `what was registered before the reload could not all be restored: ${messageOf(error)}`;
+      this.#context.logger.error({ manager: this.name, err: toError(error) }, message);
     }
   }
 
@@ -289,6 +307,13 @@ export class RunningManager {
     throw new RequestError(404, 'ERR_NO_SUCH_SESSION', `The manager \`${this.name}\` has no session with ${peerIP}`);
   }
 
+  /** All of a plan but its last withdrawals. */
+  async #advance(plan: ReloadPlan): Promise<void> {
+    await this.withdraw(plan.first);
+    await this.#registerRoutes(plan.routes, this.#sharing(plan.routes));
+    for (const { peer, options } of plan.sessions) await this.#manager.registerSession(peer, options);
+  }
+
   /** Registers in one call. @throws Error that names the places in the file */
   async #registerRoutes(routes: readonly ConfiguredRoute[], sharing: readonly Registration[]): Promise<void> {
     if (routes.length === 0) return;
@@ -314,15 +339,6 @@ export class RunningManager {
       const owner = bySession.get(sessionKey(peerOfRegistration(api)));
       return owner === undefined || slots.has(slot) ? [] : [{ ...owner, route: api.route }];
     });
-  }
-
-  /** What has to be registered again where a reload fails after its first step. */
-  #undoOf({ routes, sessions }: Withdrawals): Pick<ManagerSettings, 'routes' | 'sessions'> {
-    const [slots, peers] = [new Set(routes.map(({ route }) => formatSlot(route))), new Set(sessions.map(sessionKey))];
-    return {
-      routes: this.#settings.routes.filter((route) => slots.has(slotOf(route))),
-      sessions: this.#settings.sessions.filter(({ peer }) => peers.has(sessionKey(peer))),
-    };
   }
 
   /** The options that a route of the API has where it names none: those of its session in the file, or the manager's timers. */

@@ -8,7 +8,7 @@ export type Notify = (state: string) => boolean;
 const INTERVAL_MS = 1_000;
 
 export interface SupervisorOptions {
-  readonly managers: () => readonly RunningManager[];
+  readonly managers: () => readonly Pick<RunningManager, 'checkHealth'>[];
   readonly notify: Notify;
   /** Within this time systemd wants to hear that the agent lives, in milliseconds; `undefined`: it does not. */
   readonly watchdog: number | undefined;

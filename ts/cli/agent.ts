@@ -87,6 +87,7 @@ async function run(config: AgentConfig): Promise<number> {
   const formatters = { level: (level: string) => ({ level }) };
   const lines = pino({ level: 'trace', base: { pid: process.pid }, timestamp: pino.stdTimeFunctions.isoTime, formatters });
   const logger = new AgentLogger(lines, config.logLevel);
+  const signals = new Signals(logger);
   try {
     const { Registry } = promClient();
     const agent = await Agent.start({
@@ -98,7 +99,11 @@ async function run(config: AgentConfig): Promise<number> {
       notify: systemdNotifier(logger),
       watchdog: watchdogOf(process.env),
     });
-    return await untilEnd(agent, logger);
+    signals.agent = agent;
+    const fault = await Promise.race([signals.ended, agent.failed]);
+    if (fault !== undefined) logger.error({ err: fault }, messageOf(fault));
+    await agent.close();
+    return fault === undefined ? 0 : 1;
   } catch (error) {
     // A stack tells an operator nothing where the code and the message say what is wrong.
     const code = codeOf(error);
@@ -107,25 +112,33 @@ async function run(config: AgentConfig): Promise<number> {
   }
 }
 
-/** Runs until a signal, or until an engine stops by itself. */
-async function untilEnd(agent: Agent, logger: AgentLogger): Promise<number> {
-  const onHup = (): void => void agent.reload();
-  process.on('SIGHUP', onHup);
-  const ended = new Promise<NodeJS.Signals>((resolve) => {
-    let signals = 0;
-    for (const signal of ['SIGTERM', 'SIGINT'] as const) {
-      process.on(signal, () => {
-        signals += 1;
-        if (signals > 1) endAtOnce(agent, logger, signal);
-        resolve(signal);
-      });
-    }
-  });
-  const why = await Promise.race([ended, agent.failed]);
-  if (why instanceof Error) logger.error({ err: why }, messageOf(why));
-  await agent.close();
-  process.off('SIGHUP', onHup);
-  return why instanceof Error ? 1 : 0;
+/** The signals to an agent, from before it starts: one that it does not handle would end it. */
+class Signals {
+  /** Resolves at the first SIGTERM or SIGINT. */
+  readonly ended: Promise<undefined>;
+  agent: Agent | undefined;
+  readonly #logger: AgentLogger;
+
+  constructor(logger: AgentLogger) {
+    this.#logger = logger;
+    process.on('SIGHUP', () => void this.agent?.reload());
+    this.ended = new Promise((resolve) => {
+      for (const signal of ['SIGTERM', 'SIGINT'] as const) {
+        process.once(signal, () => {
+          resolve(undefined);
+          for (const second of ['SIGTERM', 'SIGINT'] as const) process.once(second, () => this.#endAtOnce(second));
+        });
+      }
+    });
+  }
+
+  /** As if nobody handled the signal: `process.exit` would wait for the threads, which still tell their peers. */
+  #endAtOnce(signal: NodeJS.Signals): void {
+    this.#logger.warn({ signal }, 'a second signal: ending at once, routes that are installed stay in the kernel, unwatched');
+    this.agent?.abandon();
+    process.removeAllListeners(signal);
+    process.kill(process.pid, signal);
+  }
 }
 
 /** Tells systemd, and the log once if systemd waits for that and cannot be told. */
@@ -143,14 +156,6 @@ function systemdNotifier(logger: AgentLogger): (state: string) => boolean {
       return warn(messageOf(error));
     }
   };
-}
-
-/** As if nobody handled the signal: `process.exit` would wait for the threads, which still tell their peers. */
-function endAtOnce(agent: Agent, logger: AgentLogger, signal: NodeJS.Signals): void {
-  logger.warn({ signal }, 'a second signal: ending at once, routes that are installed stay in the kernel, unwatched');
-  agent.abandon();
-  process.removeAllListeners(signal);
-  process.kill(process.pid, signal);
 }
 
 function staticAnswers(): StaticAnswers {

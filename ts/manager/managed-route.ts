@@ -7,6 +7,30 @@ import type { ManagedSession, SessionRoute } from './managed-session.js';
 /** Gives a route the fields that it had before, on the session that `sessionFor` gives for its previous one. */
 export type RestoreRoute = (sessionFor: (previous: ManagedSession) => ManagedSession) => void;
 
+/** The fields in which most routes of a manager agree. */
+interface RouteKind {
+  readonly table: number;
+  readonly prefixLength: number;
+  readonly protocol: number;
+  /** `undefined` where the user gave none; as `noUninstall`. */
+  readonly priority: number | undefined;
+  readonly noUninstall: boolean | undefined;
+}
+
+let lastKind: RouteKind | undefined;
+
+/** Routes that are registered one after the other share an object. */
+function kindOf({ table, protocol, priority, noUninstall }: Readonly<Route>, prefixLength: number): RouteKind {
+  const isSame =
+    lastKind?.table === table &&
+    lastKind.prefixLength === prefixLength &&
+    lastKind.protocol === protocol &&
+    lastKind.priority === priority &&
+    lastKind.noUninstall === noUninstall;
+  if (!isSame || lastKind === undefined) lastKind = { table, prefixLength, protocol, priority, noUninstall };
+  return lastKind;
+}
+
 /**
  * A route from its registration until the backend has confirmed its withdrawal: until then it occupies its slot. Kept as
  * numbers, since there may be tens of thousands; the texts that users see are made on demand.
@@ -14,31 +38,34 @@ export type RestoreRoute = (sessionFor: (previous: ManagedSession) => ManagedSes
 export class ManagedRoute implements SessionRoute {
   readonly id: RouteId;
   session: ManagedSession;
-  readonly table: number;
   readonly destination: PackedAddress;
-  readonly prefixLength: number;
   nextHop: PackedAddress;
-  protocol: number;
   adminDown = false;
   withdrawing = false;
   /** Grows with every registration and withdrawal: a caller that waited for an earlier one sees that a later one followed. */
   revision = 0;
-  /** `undefined` where the user gave none. */
-  #priority: number | undefined;
-  #noUninstall: boolean | undefined;
+  #kind: RouteKind;
 
   /** The route is valid, and its source is the local address of the session. */
   constructor(id: RouteId, route: Readonly<Route>, session: ManagedSession) {
     const prefix = parseDestination(route.dst);
     this.id = id;
     this.session = session;
-    this.table = route.table;
     this.destination = packAddress(prefix?.address ?? '');
-    this.prefixLength = prefix?.length ?? 0;
     this.nextHop = packAddress(route.nextHop);
-    this.protocol = route.protocol;
-    this.#priority = route.priority;
-    this.#noUninstall = route.noUninstall;
+    this.#kind = kindOf(route, prefix?.length ?? 0);
+  }
+
+  get table(): number {
+    return this.#kind.table;
+  }
+
+  get prefixLength(): number {
+    return this.#kind.prefixLength;
+  }
+
+  get protocol(): number {
+    return this.#kind.protocol;
   }
 
   get iface(): string {
@@ -51,11 +78,11 @@ export class ManagedRoute implements SessionRoute {
 
   /** As the kernel lists it, since the engine looks for the route in listings: 1024 where none was given in IPv6. */
   get priority(): number {
-    return kernelPriority(typeof this.destination === 'string', this.#priority);
+    return kernelPriority(typeof this.destination === 'string', this.#kind.priority);
   }
 
   get noUninstall(): boolean {
-    return this.#noUninstall ?? false;
+    return this.#kind.noUninstall ?? false;
   }
 
   get route(): Readonly<Route> {
@@ -66,8 +93,9 @@ export class ManagedRoute implements SessionRoute {
       nextHop: addressText(this.nextHop),
       protocol: this.protocol,
     };
-    if (this.#priority !== undefined) route.priority = this.#priority;
-    if (this.#noUninstall !== undefined) route.noUninstall = this.#noUninstall;
+    const { priority, noUninstall } = this.#kind;
+    if (priority !== undefined) route.priority = priority;
+    if (noUninstall !== undefined) route.noUninstall = noUninstall;
     return Object.freeze(route);
   }
 
@@ -82,12 +110,10 @@ export class ManagedRoute implements SessionRoute {
   }
 
   /** Registers the route again: everything but its slot may have changed. Cancels a withdrawal. */
-  renew({ priority, noUninstall, nextHop, protocol }: Readonly<Route>, session: ManagedSession): void {
+  renew(route: Readonly<Route>, session: ManagedSession): void {
     this.revision += 1;
-    this.#priority = priority;
-    this.#noUninstall = noUninstall;
-    this.nextHop = packAddress(nextHop);
-    this.protocol = protocol;
+    this.nextHop = packAddress(route.nextHop);
+    this.#kind = kindOf(route, this.prefixLength);
     if (!this.withdrawing && this.session === session) return;
     if (this.withdrawing) this.adminDown = false;
     this.withdrawing = false;
@@ -97,13 +123,12 @@ export class ManagedRoute implements SessionRoute {
 
   /** Gives a function that restores the fields of now. */
   restorer(): RestoreRoute {
-    const { session: previous, nextHop, protocol, adminDown, withdrawing } = this;
-    const [priority, noUninstall] = [this.#priority, this.#noUninstall];
+    const { session: previous, nextHop, adminDown, withdrawing } = this;
+    const kind = this.#kind;
     return (sessionFor) => {
       this.revision += 1;
-      this.#priority = priority;
-      this.#noUninstall = noUninstall;
-      Object.assign(this, { nextHop, protocol, adminDown, withdrawing });
+      this.#kind = kind;
+      Object.assign(this, { nextHop, adminDown, withdrawing });
       const session = sessionFor(previous);
       if (this.session !== session) this.#moveTo(session);
     };

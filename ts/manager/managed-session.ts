@@ -14,6 +14,13 @@ export interface SessionRoute extends RegisteredRoute {
   readonly withdrawing: boolean;
 }
 
+/** What decides about routes of a called backend, beside the state. */
+interface Details {
+  lastTransition: SessionView['lastTransition'];
+  peerPassive: boolean;
+  isPeerAdminDown: boolean;
+}
+
 /** Kept as numbers: there may be tens of thousands. */
 export class ManagedSession implements SessionView, SessionSpec {
   readonly id: SessionId;
@@ -22,12 +29,11 @@ export class ManagedSession implements SessionView, SessionSpec {
   readonly address: PackedAddress;
   parameters: SessionParameters;
   up = false;
-  lastTransition: SessionView['lastTransition'] = undefined;
-  peerPassive = false;
-  isPeerAdminDown = false;
   adminDown = false;
   /** Registered by itself: the session runs although no route depends on it. */
   isRegistered = false;
+  /** Only of sessions whose routes a called backend has. */
+  #details: Details | undefined = undefined;
   /** Most sessions have one route, and need no set for it. */
   #routes: SessionRoute | Set<SessionRoute> | undefined = undefined;
 
@@ -48,6 +54,18 @@ export class ManagedSession implements SessionView, SessionSpec {
 
   get peerIP(): string {
     return addressText(this.address);
+  }
+
+  get lastTransition(): SessionView['lastTransition'] {
+    return this.#details?.lastTransition;
+  }
+
+  get peerPassive(): boolean {
+    return this.#details?.peerPassive ?? false;
+  }
+
+  get isPeerAdminDown(): boolean {
+    return this.#details?.isPeerAdminDown ?? false;
   }
 
   get peerPort(): number {
@@ -118,10 +136,11 @@ export class ManagedSession implements SessionView, SessionSpec {
   /** Takes all of a record that decides about routes of a called backend. The engine itself decides about armed routes. */
   apply(record: SessionRecord): void {
     const { count, to, reason, peerPassive, convStartUs, atUs } = record;
-    this.peerPassive = peerPassive ?? this.peerPassive;
+    const details = (this.#details ??= { lastTransition: undefined, peerPassive: false, isPeerAdminDown: false });
+    details.peerPassive = peerPassive ?? details.peerPassive;
     this.applyState(record);
     // `reason` is that of the last Down: from there to the next Up, or to a Down for another reason, it stays.
-    if (count > 0) this.isPeerAdminDown = to !== 'up' && reason === DownReason.RemoteAdmin;
-    if (count > 0 && convStartUs !== undefined) this.lastTransition = { startUs: convStartUs, atUs };
+    if (count > 0) details.isPeerAdminDown = to !== 'up' && reason === DownReason.RemoteAdmin;
+    if (count > 0 && convStartUs !== undefined) details.lastTransition = { startUs: convStartUs, atUs };
   }
 }

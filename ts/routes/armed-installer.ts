@@ -16,22 +16,27 @@ import {
 } from './installer.js';
 import { Waiters } from './waiters.js';
 
-/** The state of one armed route. What few routes need is created when it is needed. */
-class ArmedEntry implements ArmedRoute, RouteStatus {
-  readonly registered: RegisteredRoute;
-  generation = 0;
+/** What few routes need: something failed, somebody waits, or a predecessor left the route. */
+class Rare {
   /** The generation of the last adoption. */
   adoptedIn = 0;
-  installed = false;
-  withdrawing = false;
   lastError: Error | undefined = undefined;
   /** In microseconds of CLOCK_MONOTONIC. */
   restoreAtUs: number | undefined = undefined;
   /** A warning of contention was logged, and the route has not been quiet since. */
   isContended = false;
   backoff: Backoff | undefined = undefined;
-  #removals: Waiters<void> | undefined = undefined;
-  #adoptions: Waiters<boolean> | undefined = undefined;
+  removals: Waiters<void> | undefined = undefined;
+  adoptions: Waiters<boolean> | undefined = undefined;
+}
+
+/** The state of one armed route. There may be tens of thousands: what few need is an object apart, made when it is needed. */
+class ArmedEntry implements ArmedRoute, RouteStatus {
+  readonly registered: RegisteredRoute;
+  generation = 0;
+  installed = false;
+  withdrawing = false;
+  rare: Rare | undefined = undefined;
 
   constructor(registered: RegisteredRoute) {
     this.registered = registered;
@@ -61,33 +66,41 @@ class ArmedEntry implements ArmedRoute, RouteStatus {
     return this.registered.session.keepsOnPeerAdminDown;
   }
 
+  get lastError(): Error | undefined {
+    return this.rare?.lastError;
+  }
+
   get restoreAt(): Date | undefined {
-    return wallTime(this.restoreAtUs);
+    return wallTime(this.rare?.restoreAtUs);
+  }
+
+  get needed(): Rare {
+    return (this.rare ??= new Rare());
   }
 
   /** Resolves when the route is gone, or registered again. */
   removal(): Promise<void> {
-    return (this.#removals ??= new Waiters()).wait();
+    return (this.needed.removals ??= new Waiters()).wait();
   }
 
   /** Resolves with whether the route exists. */
   adoption(): Promise<boolean> {
-    return (this.#adoptions ??= new Waiters()).wait();
+    return (this.needed.adoptions ??= new Waiters()).wait();
   }
 
   removed(): void {
-    this.#removals?.resolve();
+    this.rare?.removals?.resolve();
   }
 
   resolveAdoption(): void {
-    this.#adoptions?.resolve(this.installed);
+    this.rare?.adoptions?.resolve(this.installed);
   }
 
   /** Rejects pending promises: the manager closes. */
   end(error: Error): void {
-    this.backoff?.cancel();
-    this.#removals?.reject(error);
-    this.#adoptions?.reject(error);
+    this.rare?.backoff?.cancel();
+    this.rare?.removals?.reject(error);
+    this.rare?.adoptions?.reject(error);
   }
 }
 
@@ -148,7 +161,7 @@ export class ArmedInstaller implements RouteInstaller {
     if (route.installed) return Promise.resolve(true);
     const adopted = route.adoption();
     this.#arm([route], true);
-    route.adoptedIn = route.generation;
+    route.needed.adoptedIn = route.generation;
     return adopted;
   }
 
@@ -209,30 +222,33 @@ export class ArmedInstaller implements RouteInstaller {
     this.#noteContention(route, outcome);
     // A route that an ended registration leaves in the kernel does not belong to the next registration.
     route.installed = outcome.installed && !outcome.gone;
-    if (outcome.op !== 'none' || !outcome.ok) route.lastError = error;
+    if (error !== undefined) route.needed.lastError = error;
+    else if (outcome.op !== 'none' && route.rare !== undefined) route.rare.lastError = undefined;
     if (outcome.op !== 'none') this.#report(route, outcome, error);
-    if (outcome.ok) route.backoff?.succeeded();
+    if (outcome.ok) route.rare?.backoff?.succeeded();
     this.#retrying.delete(route);
     // An answer of the adoption's generation or a later one settles the adoption.
-    if (outcome.generation >= route.adoptedIn) route.resolveAdoption();
+    if (outcome.generation >= (route.rare?.adoptedIn ?? 0)) route.resolveAdoption();
     if (outcome.gone && outcome.generation === route.generation) {
       this.#routes.delete(route.id);
-      route.backoff?.cancel();
+      route.rare?.backoff?.cancel();
       route.removed();
     } else if (!outcome.ok) {
       this.#retrying.add(route);
-      route.backoff ??= new Backoff();
-      route.backoff.retry(() => this.#retry(route, outcome));
+      route.needed.backoff ??= new Backoff();
+      route.needed.backoff.retry(() => this.#retry(route, outcome));
     }
   }
 
   /** A loss without a delay is the first one after a quiet time. */
   #noteContention(route: ArmedEntry, { op, ok, installed, restoreAtUs }: RouteOutcome): void {
     const isLoss = op === 'none' && ok && route.installed && !installed;
-    route.restoreAtUs = restoreAtUs;
+    if (restoreAtUs === undefined && route.rare === undefined) return;
+    const { needed } = route;
+    needed.restoreAtUs = restoreAtUs;
     if (!isLoss) return;
-    if (restoreAtUs !== undefined && !route.isContended) warnOfContention(this.#warn, route.registered);
-    route.isContended = restoreAtUs !== undefined;
+    if (restoreAtUs !== undefined && !needed.isContended) warnOfContention(this.#warn, route.registered);
+    needed.isContended = restoreAtUs !== undefined;
   }
 
   #retry(route: ArmedEntry, { code }: RouteOutcome): void {

@@ -35,7 +35,7 @@ export class BodyReader {
         length += chunk.byteLength;
         this.#pending += chunk.byteLength;
         if (length > MAX_BODY) throw tooLarge();
-        if (this.#pending > MAX_PENDING) throw new RequestError(503, 'ERR_BUSY', 'Too many requests send their bodies at once: try again');
+        if (this.#pending > MAX_PENDING) throw busy();
         chunks.push(chunk);
       }
       return new TextDecoder('utf-8', { fatal: true }).decode(Buffer.concat(chunks));
@@ -57,6 +57,12 @@ function requireJson({ headers }: IncomingMessage): void {
 }
 
 /** The connection ends, so that the rest of the body need not be read. */
+const END = { headers: { Connection: 'close' } };
+
 function tooLarge(): RequestError {
-  return new RequestError(413, 'ERR_BODY_TOO_LARGE', `Expected a body of at most ${MAX_BODY} bytes`, { headers: { Connection: 'close' } });
+  return new RequestError(413, 'ERR_BODY_TOO_LARGE', `Expected a body of at most ${MAX_BODY} bytes`, END);
+}
+
+function busy(): RequestError {
+  return new RequestError(503, 'ERR_BUSY', 'Too many requests send their bodies at once: try again', END);
 }

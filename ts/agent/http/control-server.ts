@@ -7,7 +7,7 @@ import type { Logger } from '../../index.js';
 import { formatListen, isLoopback, type ListenAddress } from '../config/listen-address.js';
 import type { ControlService } from '../control-service.js';
 import { RequestError } from '../request-error.js';
-import { type Answer, errorAnswer, json, send } from './answer.js';
+import { type Answer, beginStream, errorAnswer, json, send } from './answer.js';
 import { BodyReader } from './body.js';
 import { EventStream } from './event-stream.js';
 import { type Operation, type Operations, Streamed } from './operations.js';
@@ -103,7 +103,7 @@ export class ControlServer {
     response.on('error', () => undefined);
     try {
       const outcome = await this.#answer(request);
-      if (outcome instanceof Streamed) this.#stream(response, outcome);
+      if (outcome instanceof Streamed) this.#stream(request, response, outcome);
       else send(request, response, outcome);
     } catch (error) {
       this.#refuse(request, response, error);
@@ -133,7 +133,12 @@ export class ControlServer {
     throw new RequestError(405, 'ERR_METHOD_NOT_ALLOWED', message, { headers: { Allow: allowed } });
   }
 
-  #stream(response: ServerResponse, { after }: Streamed): void {
+  #stream(request: IncomingMessage, response: ServerResponse, { after }: Streamed): void {
+    if (request.method === 'HEAD') {
+      beginStream(response);
+      response.end();
+      return;
+    }
     if (this.#streams >= MAX_STREAMS) throw new RequestError(503, 'ERR_BUSY', `${MAX_STREAMS} readers of events are connected already`);
     this.#streams += 1;
     response.once('close', () => {
