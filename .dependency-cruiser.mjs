@@ -2,7 +2,7 @@
  * The floors of ts/, from the top to the bottom: a file imports only from its own floor and from those below it. Imports of
  * types count, too.
  */
-const FLOORS = ['cli', 'entry', 'sim', 'manager', 'routes', 'engine', 'protocol', 'metrics', 'base'];
+const FLOORS = ['cli', 'agent', 'entry', 'sim', 'manager', 'routes', 'engine', 'protocol', 'metrics', 'base'];
 
 /** The files of a floor. The entries are the files at the root. */
 const pathOf = (floor) => (floor === 'entry' ? '^ts/[^/]+\\.ts$' : `^ts/${floor}/`);

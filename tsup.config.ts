@@ -1,3 +1,5 @@
+import { copyFile } from 'node:fs/promises';
+
 import { defineConfig, type Options } from 'tsup';
 
 const COMMON: Options = { target: 'node20', platform: 'node', sourcemap: true, dts: false };
@@ -19,6 +21,10 @@ export default defineConfig([
     esbuildPlugins: [optionalPackages],
     // What an earlier layout left in dist is deleted, but not the addon. Declarations are made by tsc, after this.
     clean: ['!native/**', '!optional-packages.cjs*'],
+    // The agent's page is read by the command line, which lies beside it.
+    onSuccess: async () => {
+      await copyFile('ts/agent/page.html', 'dist/page.html');
+    },
   },
   {
     ...COMMON,

@@ -4,7 +4,13 @@ import { defineConfig } from 'vitest/config';
 const ON_REQUEST = process.env['CLOCK_STEP'] === '1' ? [] : ['test/netns/clock.test.ts'];
 
 /** What wants both cores, or is judged by how soon it happens: it runs by itself. */
-const ALONE = ['test/netns/flood.test.ts', 'test/netns/impaired.test.ts', 'test/netns/liveness.test.ts', 'test/netns/clock.test.ts'];
+const ALONE = [
+  'test/netns/agent-load.test.ts',
+  'test/netns/flood.test.ts',
+  'test/netns/impaired.test.ts',
+  'test/netns/liveness.test.ts',
+  'test/netns/clock.test.ts',
+];
 
 /** Between namespaces most of the time is spent waiting, for detection times to pass. */
 const NETNS = { testTimeout: 90_000, hookTimeout: 30_000 };

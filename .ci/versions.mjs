@@ -16,6 +16,7 @@ const found = {
   'crate/Cargo.toml': /^version = "(.*)"$/m.exec(read('crate/Cargo.toml'))?.[1],
   'crate/Cargo.lock': /^name = "route-liveness"\nversion = "(.*)"$/m.exec(read('crate/Cargo.lock'))?.[1],
   'ts/base/version.ts': /^export const VERSION = '(.*)';$/m.exec(read('ts/base/version.ts'))?.[1],
+  'docs/openapi.yaml': /^ {2}version: (.*)$/m.exec(read('docs/openapi.yaml'))?.[1],
   ...(values.tag === undefined ? {} : { 'the tag': values.tag.replace(/^v/, '') }),
 };
 const differing = Object.entries(found).filter(([, other]) => other !== version);

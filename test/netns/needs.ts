@@ -4,7 +4,7 @@ import { readFileSync } from 'node:fs';
 
 import { describe } from 'vitest';
 
-export type Program = 'ip' | 'nft' | 'tcpdump' | 'setpriv' | 'prometheus' | 'bird' | 'bfdd';
+export type Program = 'ip' | 'nft' | 'tcpdump' | 'setpriv' | 'prometheus' | 'bird' | 'bfdd' | 'systemd-analyze' | 'systemd-socket-activate';
 
 /** Programs that are not on the path. */
 const PLACES: Partial<Record<Program, string>> = { bfdd: '/usr/lib/frr/bfdd' };

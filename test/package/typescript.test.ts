@@ -1,4 +1,6 @@
 /** The declarations under the compilers and settings of users. */
+import { rmSync } from 'node:fs';
+
 import { afterAll, beforeAll, inject, it } from 'vitest';
 
 import { LONG } from './choice.js';
@@ -24,6 +26,8 @@ beforeAll(async () => {
     projects.set(name, project);
     for (const program of ['types.ts', 'types-bare.ts']) project.copy(program);
     await NPM.install(project, [`route-liveness@${inject('version')}`, ...packages]);
+    // npm installs what the package asks of its surroundings; other package managers may not.
+    if (name !== 'full') rmSync(project.path('node_modules', 'prom-client'), { recursive: true });
   }
 });
 

@@ -217,7 +217,23 @@ export interface ReleaseRequest {
   readonly peer_ip?: string;
 }
 
-/** Every answer with a status of 400 or more. */
+/** The answer to `POST /routes`, `DELETE /routes`, `POST /admin-down` and `POST /admin-up`: so many routes were named. */
+export interface RoutesChangedAnswer {
+  readonly routes: number;
+}
+
+/** The answer to `POST /hold` and `POST /release`: the managers that it concerned. */
+export interface HoldAnswer {
+  readonly managers: readonly string[];
+}
+
+/** `GET /readyz` (200, or 503): whether all managers run with all that the file says registered. */
+export interface ReadyAnswer {
+  readonly ok: boolean;
+  readonly error: string | null;
+}
+
+/** Every answer with a status of 400 or more but those of `/healthz` and `/readyz`. */
 export interface ErrorAnswer {
   readonly code: string;
   readonly message: string;

@@ -23,8 +23,25 @@ interface AgentEvent {
   readonly silence?: number;
 }
 
-/** Runs the demo. Returns the exit code. */
-export async function demo(): Promise<number> {
+const HELP = `route-liveness demo: a path between two hosts comes up, is cut, and heals, before your eyes (15 s)
+
+Usage:
+  route-liveness demo
+
+The demo uses two network namespaces and the kernel's routing tables where it runs as root, and two loopback addresses
+and a routing table in memory where it does not. It leaves nothing behind.
+`;
+
+/** Runs the demo. Returns the exit status. */
+export async function demo([argument]: readonly string[]): Promise<number> {
+  if (argument === '--help' || argument === '-h') {
+    process.stdout.write(HELP);
+    return 0;
+  }
+  if (argument !== undefined) {
+    process.stderr.write(`The demo takes no arguments, got \`${argument}\`.\n\n${HELP}`);
+    return 2;
+  }
   const network = createDemoNetwork();
   const run = new DemoRun(network);
   const interrupted = new Promise<number>((resolve) => {
@@ -153,7 +170,7 @@ class DemoRun {
 }
 
 /** One host of the demo: a manager with one route, until its input ends. */
-export async function agent([given = '']: readonly string[]): Promise<number> {
+export async function demoHost([given = '']: readonly string[]): Promise<number> {
   const { host, other } = JSON.parse(given) as { host: DemoHost; other: DemoHost };
   const netlinker = host.backend === 'netlink' ? new NetlinkRoutes() : new MemoryRoutes();
   const manager = await Manager.start({ netlinker, bindIP: host.address, txMin: INTERVAL_MS, rxMin: INTERVAL_MS, detectMult: DETECT_MULT });

@@ -1,44 +1,54 @@
 #!/usr/bin/env node
-/** `route-liveness`: the command line. */
-import { createRequire } from 'node:module';
+/** `route-liveness`: the command line. Each command is loaded when it is called, since what the agent needs takes a while. */
+import { didYouMean } from '../base/nearest-name.js';
+import { VERSION } from '../base/version.js';
+import type { Command } from './command.js';
 
-import { agent, demo } from './demo.js';
+const COMMANDS: readonly Command[] = [
+  {
+    name: 'demo',
+    summary: 'two hosts on this machine: a path comes up, is cut, and heals, before your eyes (15 s)',
+    run: async (args) => (await import('./demo.js')).demo(args),
+  },
+  {
+    name: 'agent',
+    summary: 'the daemon: sessions and routes of a configuration file, with a control API',
+    run: async (args) => (await import('./agent.js')).agent(args),
+  },
+];
+
+/** What the demo runs on each of its hosts. */
+const DEMO_HOST = 'demo-agent';
+
+const WIDTH = Math.max(...COMMANDS.map(({ name }) => name.length), '--version'.length);
 
 const HELP = `route-liveness: knows within milliseconds whether the path to each peer works
 
 Usage:
-  route-liveness demo       two hosts on this machine: a path comes up, is cut, and heals, before your eyes (15 s)
-  route-liveness --help     this text
-  route-liveness --version  the version of the package
-
-The demo uses two network namespaces and the kernel's routing tables where it runs as root, and two loopback addresses
-and a routing table in memory where it does not. It leaves nothing behind.
+${[
+  ...COMMANDS,
+  { name: '--help', summary: 'this text; behind a command, its own' },
+  { name: '--version', summary: 'the version of the package' },
+]
+  .map(({ name, summary }) => `  route-liveness ${name.padEnd(WIDTH)}  ${summary}`)
+  .join('\n')}
 `;
 
-async function main([command, ...rest]: readonly string[]): Promise<number> {
-  switch (command) {
-    case 'demo':
-      return demo();
-    case 'demo-agent':
-      return agent(rest);
-    case '--version':
-    case '-v':
-      process.stdout.write(`${version()}\n`);
-      return 0;
-    case '--help':
-    case '-h':
-    case undefined:
-      process.stdout.write(HELP);
-      return 0;
-    default:
-      process.stderr.write(`Unknown command \`${command}\`.\n\n${HELP}`);
-      return 2;
+async function main([name, ...args]: readonly string[]): Promise<number> {
+  if (name === '--version' || name === '-v') {
+    process.stdout.write(`${VERSION}\n`);
+    return 0;
   }
-}
-
-function version(): string {
-  // Bundled, this file lies in dist, one below the package's root.
-  return (createRequire(import.meta.url)('../package.json') as { version: string }).version;
+  if (name === undefined || name === '--help' || name === '-h') {
+    process.stdout.write(HELP);
+    return 0;
+  }
+  if (name === DEMO_HOST) return (await import('./demo.js')).demoHost(args);
+  const command = COMMANDS.find((candidate) => candidate.name === name);
+  if (command !== undefined) return command.run(args);
+  const known = COMMANDS.map((candidate) => candidate.name);
+  process.stderr.write(`Unknown command \`${name}\`${didYouMean(name, known)}.\n\n${HELP}`);
+  return 2;
 }
 
 main(process.argv.slice(2)).then(

@@ -1,0 +1,170 @@
+/** The section `managers`: each manager with its routes and sessions. */
+import * as v from 'valibot';
+
+import { ConfigError } from '../../base/errors.js';
+import { choice, field, flag, integer, object } from '../../base/fields.js';
+import { formatSlot } from '../../base/route.js';
+import { type ManagerConfig, MemoryRoutes, type ResolvedConfig, type RouteFilter, validateConfig } from '../../index.js';
+import { maxSessions } from '../../manager/registration-plan.js';
+import type { AuthGroups } from './auth-groups.js';
+import type { Issues } from './issues.js';
+import { type ConfiguredRoute, type ConfiguredSession, RegistrationReader, type RegistrationContext, sessionKey } from './registrations.js';
+import { checkedSection, listOf } from './section.js';
+import { formatPath, type PartPath } from './source-file.js';
+import { type TimerGroups, type Timers } from './timer-groups.js';
+
+/** The fields of `ManagerConfig` that a file may set as they are. */
+const PASSED = [
+  'bindIP',
+  'protocol',
+  'port',
+  'multihopPort',
+  'passiveMode',
+  'minTxFloor',
+  'maxTxCeil',
+  'backoffMax',
+  'maxEvents',
+  'clientVersion',
+  'honorPeerAdvertisedPassive',
+  'onPeerAdminDown',
+  'requireDiscriminator',
+  'minTtl',
+  'routeTimeout',
+  'onClose',
+  'engine',
+  'realtime',
+] as const satisfies readonly (keyof ManagerConfig)[];
+
+/** The options of a manager that the file decides. */
+export type PassedConfig = Omit<ManagerConfig, 'netlinker' | 'logger' | 'metricsRegistry' | 'udp'>;
+
+/** A manager as the file has it. */
+export interface ManagerSettings {
+  readonly name: string;
+  readonly backend: 'netlink' | 'memory';
+  readonly takeOver: boolean;
+  readonly config: PassedConfig;
+  readonly resolved: ResolvedConfig;
+  /** Those of what names none. */
+  readonly timers: Timers;
+  /** What is adopted at the start. */
+  readonly adopt: readonly RouteFilter[];
+  readonly routes: readonly ConfiguredRoute[];
+  readonly sessions: readonly ConfiguredSession[];
+  readonly path: PartPath;
+}
+
+/** What `validateConfig` judges. */
+const ANYTHING = v.optional(v.unknown());
+
+const SCHEMA = object({
+  name: v.optional(
+    field<string>('a name of letters, digits, `_`, `.` and `-`', (value) => typeof value === 'string' && /^[\w.-]{1,64}$/.test(value)),
+  ),
+  ...(Object.fromEntries(PASSED.map((name) => [name, ANYTHING])) as Record<(typeof PASSED)[number], typeof ANYTHING>),
+  backend: v.optional(choice(['netlink', 'memory'])),
+  takeOver: v.optional(flag),
+  timers: v.optional(v.unknown()),
+  adopt: v.optional(v.unknown()),
+  routes: v.optional(v.unknown()),
+  sessions: v.optional(v.unknown()),
+});
+
+const ADOPT_SCHEMA = object({ protocol: integer(1, 255), table: v.optional(integer(1, 0xffff_ffff)) });
+
+export interface SectionContext {
+  readonly timers: TimerGroups;
+  readonly auth: AuthGroups;
+  readonly issues: Issues;
+}
+
+export class ManagerSections {
+  readonly #context: SectionContext;
+  readonly #names = new Map<string, PartPath>();
+  /** The slots of the kernel's tables, which all managers with the backend `netlink` share. */
+  readonly #kernelSlots = new Map<string, PartPath>();
+
+  constructor(context: SectionContext) {
+    this.#context = context;
+  }
+
+  read(given: readonly unknown[]): ManagerSettings[] {
+    return given.flatMap((manager, index) => this.#manager(manager, ['managers', index]) ?? []);
+  }
+
+  #manager(given: unknown, path: PartPath): ManagerSettings | undefined {
+    const { issues, timers: groups, auth } = this.#context;
+    const section = checkedSection(SCHEMA, given, path, issues);
+    const { backend = 'netlink', takeOver = false } = section;
+    const passed = Object.fromEntries(PASSED.flatMap((name) => (section[name] === undefined ? [] : [[name, section[name]]])));
+    const name = section.name ?? (passed['protocol'] === 'bfd' ? 'bfd' : 'liveness');
+    this.#checkName(name, path);
+    const resolved = this.#resolved(passed, path);
+    if (resolved === undefined) return undefined;
+    const timers = groups.ofManager(section.timers, path, { bounds: resolved, manager: name });
+    const slots = backend === 'netlink' ? this.#kernelSlots : new Map<string, PartPath>();
+    const context = { ...this.#context, manager: name, resolved, timers, slotOf: formatSlot, slots } satisfies RegistrationContext;
+    const reader = new RegistrationReader({ ...context, groups, auth });
+    const routes = reader.routes(listOf(section.routes, [...path, 'routes'], issues), [...path, 'routes']);
+    const sessions = reader.sessions(listOf(section.sessions, [...path, 'sessions'], issues), [...path, 'sessions']);
+    this.#checkCount(routes, sessions, resolved, path);
+    const adopt = listOf(section.adopt, [...path, 'adopt'], issues).flatMap((filter, index) =>
+      this.#filter(filter, [...path, 'adopt', index]),
+    );
+    // Without timers there is a fault, and no configuration.
+    if (timers === undefined) return undefined;
+    const config = { ...passed, ...timers } as PassedConfig;
+    return { name, backend, takeOver, config, resolved, timers, adopt, routes, sessions, path };
+  }
+
+  /** The manager's options with the defaults. Wrong ones are reported, and replaced so that reading goes on. */
+  #resolved(passed: Record<string, unknown>, path: PartPath): ResolvedConfig | undefined {
+    const { issues } = this.#context;
+    const config = (fields: Record<string, unknown>): ResolvedConfig => {
+      return validateConfig({ netlinker: new MemoryRoutes(), ...timersWithin(fields), ...fields } as unknown as ManagerConfig);
+    };
+    try {
+      return config(passed);
+    } catch (error) {
+      if (!(error instanceof ConfigError)) throw error;
+      issues.addAll(path, error.issues);
+      const wrong = new Set(error.issues.map((issue) => issue.path.split('.')[0]));
+      const rest = Object.fromEntries(Object.entries(passed).filter(([name]) => !wrong.has(name)));
+      try {
+        return config({ bindIP: ['0.0.0.0', '::'], ...rest });
+      } catch {
+        // The faults are reported; without the manager's options its routes cannot be judged.
+        return undefined;
+      }
+    }
+  }
+
+  #checkName(name: string, path: PartPath): void {
+    const { issues } = this.#context;
+    const known = this.#names.get(name);
+    if (known !== undefined)
+      issues.add([...path, 'name'], `Expected \`name\` to be unique, got \`${name}\`, as ${formatPath(known)} has it`);
+    else this.#names.set(name, path);
+  }
+
+  #checkCount(routes: readonly ConfiguredRoute[], sessions: readonly ConfiguredSession[], resolved: ResolvedConfig, path: PartPath): void {
+    const count = new Set([...routes, ...sessions].map(({ peer }) => sessionKey(peer))).size;
+    const limit = maxSessions(resolved);
+    if (count <= limit) return;
+    const message = `${count} sessions are more than ${limit}, half of \`maxEvents\` (${resolved.maxEvents}): set \`maxEvents\` to at least ${count * 2}`;
+    this.#context.issues.add([...path, 'maxEvents'], message);
+  }
+
+  #filter(given: unknown, path: PartPath): RouteFilter[] {
+    const { protocol, table = 254 } = checkedSection(ADOPT_SCHEMA, given, path, this.#context.issues);
+    return protocol === undefined ? [] : [{ protocol, table }];
+  }
+}
+
+/** Timers that no bounds of a manager refuse: the groups are checked by themselves. */
+function timersWithin({ minTxFloor, maxTxCeil }: Record<string, unknown>): Timers {
+  const least = typeof minTxFloor === 'number' ? minTxFloor : undefined;
+  const most = typeof maxTxCeil === 'number' ? maxTxCeil : undefined;
+  const interval = least ?? Math.min(50, most ?? 50);
+  return { txMin: interval, rxMin: interval, detectMult: 3 };
+}
