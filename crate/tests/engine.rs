@@ -10,6 +10,7 @@ use route_liveness::protocol::liveness::packet::ControlPacket;
 use route_liveness::protocol::policy::Policy;
 use route_liveness::protocol::rules::{REFERENCE, ROBUST};
 use route_liveness::protocol::state::{DownReason, State};
+use route_liveness::protocol::time::Time;
 use route_liveness::sim::{HostId, PairId, World};
 use support::{LINK, MS, Network, SECOND, at, host, path, policy, spec, timers, transitions, up_packet, up_pair};
 
@@ -28,13 +29,26 @@ fn sessions_that_were_never_up_are_counted_until_they_are_or_end() {
     };
     let mut network = Network::pair(timers(100, 3));
     assert_eq!(never_up(&mut network, 1), 1);
+    let now = Time::from_micros(1);
+    for (down, waits) in [(true, 0), (false, 1)] {
+        let engine = &mut network.host(1).engine;
+        if down {
+            engine.admin_down(now, SessionId(1))
+        } else {
+            engine.admin_up(now, SessionId(1))
+        }
+        assert_eq!(never_up(&mut network, 1), waits, "what is out of service is not waited for");
+    }
     network.run_until(10 * SECOND, |world| world.all_up()).expect("a pair comes up");
     assert_eq!(never_up(&mut network, 1), 0);
+    let told = |network: &mut Network| -> Vec<(State, bool)> {
+        network.host(1).transitions.iter().map(|change| (change.to, change.ever_up)).collect()
+    };
+    assert!(told(&mut network).iter().all(|(to, ever_up)| *ever_up == (*to == State::Up)), "{:?}", told(&mut network));
     network.cut_both();
     network.run(2 * SECOND);
     assert_eq!((network.host(1).state(1), never_up(&mut network, 1)), (State::Down, 0), "Down is not never Up");
-    let engine = &mut network.host(1).engine;
-    engine.remove_session(SessionId(1));
+    network.host(1).engine.remove_session(SessionId(1));
     assert_eq!(never_up(&mut network, 1), 0);
 }
 

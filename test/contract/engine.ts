@@ -135,12 +135,25 @@ export function engineContract(engineOne: EngineKind, engineTwo: EngineKind, opt
       await two.event(isDelete, mark);
     });
 
+    it('tell a session whose peer was never there from one that went Down', async () => {
+      const one = await start(lab.one);
+      await registerService(lab, one);
+      expect(await one.sessions()).toMatchObject([{ state: 'down', everUp: false, flaps: 0 }]);
+      const two = await start(lab.two);
+      await registerService(lab, two);
+      expect((await one.state('up')).everUp).toBe(true);
+      const mark = one.events.length;
+      await two.kill();
+      expect((await one.state('down', mark)).everUp).toBe(true);
+      expect(await one.sessions()).toMatchObject([{ state: 'down', everUp: true, flaps: 1 }]);
+    });
+
     it('keep a route that is held through a Down, until the hold is released, and answer a ping meanwhile', async () => {
       const [one, two] = await startPair();
       await one.call('hold', { duration: 60_000 });
       const [mark, other] = [one.events.length, two.events.length];
       lab.cutBoth();
-      await one.state('down', mark);
+      expect(await one.state('down', mark)).toMatchObject({ everUp: true });
       await two.event(isDelete, other);
       await one.call('ping');
       expect(lab.has(lab.one, lab.two.service)).toBe(true);

@@ -191,6 +191,7 @@ export class FakeEngine implements Engine {
       lastDown: undefined,
       localStallUs: 0,
       peerPassive: false,
+      everUp: true,
       convStartUs: undefined,
       lastRxUs: undefined,
       longRoundTripUs: undefined,

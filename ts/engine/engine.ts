@@ -116,6 +116,8 @@ export interface SessionRecord {
   readonly localStallUs: number;
   /** `undefined` if it has not changed. */
   readonly peerPassive: boolean | undefined;
+  /** The session is Up, or was at some time. False in a record without a transition. */
+  readonly everUp: boolean;
   /** When the cause of the transition began: `convUpStart` for one to Up, `convDownStart` for one to Down. */
   readonly convStartUs: number | undefined;
   /** The arrival of the last accepted packet. */
@@ -218,7 +220,7 @@ export interface EndpointStats {
   readonly iface: string;
   readonly localIP: string;
   readonly sessions: Readonly<Record<State, number>>;
-  /** Those of the sessions that were never Up. A present value. */
+  /** Those of the sessions in service that were never Up. A present value. */
   readonly neverUp: number;
   readonly tx: number;
   /** Packets received for a session. */

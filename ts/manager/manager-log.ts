@@ -78,10 +78,12 @@ export class ManagerLog {
   }
 
   transition(transition: Transition): void {
-    const { peer, from, to, reason, cause, count, localStall, silence, localDiag, remoteDiag } = transition;
+    const { peer, from, to, reason, cause, count, everUp, localStall, silence, localDiag, remoteDiag } = transition;
     if (!this.#transitions.passes(to === 'down' ? `to down (${reason})` : `to ${to}`)) return;
-    const fields = { ...peer, from, to, reason, cause, count, localStall, ...definedOf({ silence, localDiag, remoteDiag }) };
-    if (to === 'down' && from !== 'admin_down') this.logger.warn(fields, `session went from ${from} to ${to} (${whyOf(transition)})`);
+    const fields = { ...peer, from, to, reason, cause, count, everUp, localStall, ...definedOf({ silence, localDiag, remoteDiag }) };
+    const isFailure = to === 'down' && from !== 'admin_down';
+    if (isFailure && everUp) this.logger.warn(fields, `session went from ${from} to ${to} (${whyOf(transition)})`);
+    else if (isFailure) this.logger.info(fields, `session went from ${from} to ${to} (${whyOf(transition)}); it was never up`);
     else this.logger.info(fields, `session went from ${from} to ${to}`);
   }
 

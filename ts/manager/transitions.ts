@@ -18,6 +18,8 @@ export interface Transition {
   readonly at: Date;
   /** The number of transitions in this record. */
   readonly count: number;
+  /** The session is Up, or was at some time since it was registered: what was never Up did not fail. */
+  readonly everUp: boolean;
   /** The newest transition to Down among them. */
   readonly lastDown?: { readonly at: Date; readonly reason: DownReason; readonly localStall: number };
   /**
@@ -35,7 +37,7 @@ export interface Transition {
 
 /** @param offset from `wallOffset` */
 export function toTransition(peer: Readonly<Peer>, record: SessionRecord, offset: number): Transition {
-  const { from, to, reason, cause, atUs, count, lastDown, localStallUs, lastRxUs, localDiag, remoteDiag } = record;
+  const { from, to, reason, cause, atUs, count, lastDown, localStallUs, lastRxUs, everUp, localDiag, remoteDiag } = record;
   const down = lastDown && { at: toDate(lastDown.atUs, offset), reason: lastDown.reason, localStall: lastDown.localStallUs / 1_000 };
   const localStall = localStallUs / 1_000;
   const silence = cause === 'detect_timeout' && lastRxUs !== undefined ? (atUs - lastRxUs) / 1_000 : undefined;
@@ -47,6 +49,7 @@ export function toTransition(peer: Readonly<Peer>, record: SessionRecord, offset
     cause,
     at: toDate(atUs, offset),
     count,
+    everUp,
     localStall,
     ...(down === undefined ? {} : { lastDown: down }),
     ...(silence === undefined ? {} : { silence }),

@@ -212,6 +212,7 @@ mod tests {
             at: Time::from_micros(at),
             local_stall_us: at,
             peer_passive: false,
+            ever_up: true,
             conv_start: None,
             last_rx: None,
             diagnostics: None,

@@ -108,6 +108,8 @@ pub struct Transition {
     pub local_stall_us: u64,
     /// The peer only observes.
     pub peer_passive: bool,
+    /// The session is Up, or was at some time.
+    pub ever_up: bool,
     /// When the change began to show.
     pub conv_start: Option<Time>,
     /// The arrival of the last packet that counted.

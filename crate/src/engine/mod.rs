@@ -196,7 +196,8 @@ impl<P: Protocol> Engine<P> {
             counters.queued -= u64::from(self.queue.remove(index, due));
         }
         counters.sessions[slot.session.state() as usize] -= 1;
-        counters.never_up -= u64::from(!slot.session.was_up());
+        let is_out = slot.session.state() == State::AdminDown;
+        counters.never_up -= u64::from(!slot.session.was_up() && !is_out);
         self.stats.left(slot.endpoint)
     }
 
@@ -376,8 +377,11 @@ impl<P: Protocol> Engine<P> {
         let counters = self.stats.at(slot.endpoint);
         counters.sessions[from as usize] -= 1;
         counters.sessions[to as usize] += 1;
-        // It has not left Up: it comes Up for the first time.
-        counters.never_up -= u64::from(to == State::Up && slot.session.flaps() == 0);
+        // What has not left Up comes Up for the first time. What is out of service is not waited for.
+        let is_first_up = to == State::Up && slot.session.flaps() == 0;
+        let was_never_up = is_first_up || !slot.session.was_up();
+        let [waited, waits] = [from, to].map(|state| was_never_up && !matches!(state, State::AdminDown | State::Up));
+        counters.never_up = counters.never_up + u64::from(waits) - u64::from(waited);
         counters.transitions[from as usize][to as usize][cause as usize] += 1;
         if let Some(diagnostics) = slot.session.specifics().diagnostics()
             && to <= State::Down
@@ -402,6 +406,7 @@ impl<P: Protocol> Engine<P> {
             at,
             local_stall_us,
             peer_passive: session.peer_is_passive(),
+            ever_up: session.was_up(),
             conv_start: if to == State::Up { timestamps.conv_up_start } else { timestamps.conv_down_start },
             last_rx: session.last_rx(),
             diagnostics,

@@ -83,7 +83,7 @@ impl TransitionCause {
 pub struct EndpointCounters {
     /// Sessions by state, now.
     pub sessions: [u64; State::ALL.len()],
-    /// Of them those that were never Up.
+    /// Of them those in service that were never Up.
     pub never_up: u64,
     /// Entries in the queue, now: at most two per session.
     pub queued: u64,

@@ -92,6 +92,11 @@ class Counts {
   }
 }
 
+/** Whether a session that was never Up is to come Up: not if it is out of service. */
+function isWaitedFor(state: State): boolean {
+  return state !== 'up' && state !== 'admin_down';
+}
+
 function noDiagnostics(): number[] {
   return Array.from({ length: DIAGNOSTIC_COUNT }, () => 0);
 }
@@ -147,11 +152,11 @@ export class EndpointCounters implements CoreCounters {
     this.#at(path).queued += change;
   }
 
-  transition(path: Path, from: State, to: State, cause: TransitionCause, { isFirstUp, isLocal }: TransitionKind): void {
+  transition(path: Path, from: State, to: State, cause: TransitionCause, { wasNeverUp, isLocal }: TransitionKind): void {
     const counts = this.#at(path);
     counts.sessions[from] -= 1;
     counts.sessions[to] += 1;
-    if (isFirstUp) counts.neverUp -= 1;
+    if (wasNeverUp) counts.neverUp += Number(isWaitedFor(to)) - Number(isWaitedFor(from));
     if (cause === 'detect_timeout') counts.timeouts += 1;
     if (cause === 'detect_timeout' && isLocal) counts.localTimeouts += 1;
     counts.countTransition(from, to, cause);
@@ -171,7 +176,7 @@ export class EndpointCounters implements CoreCounters {
   removed(path: Path, state: State, wasUp: boolean): void {
     const counts = this.#at(path);
     counts.sessions[state] -= 1;
-    if (!wasUp) counts.neverUp -= 1;
+    if (!wasUp && isWaitedFor(state)) counts.neverUp -= 1;
   }
 
   /** Addresses without sessions share the endpoint `0.0.0.0` of their interface: senders must not be able to grow the table. */

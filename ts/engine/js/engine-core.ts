@@ -40,6 +40,7 @@ export interface CoreTransition {
   readonly at: number;
   readonly localStallUs: number;
   readonly peerPassive: boolean;
+  readonly everUp: boolean;
   readonly convStart: number | undefined;
   readonly lastRx: number | undefined;
   readonly localDiag: number | undefined;
@@ -53,8 +54,8 @@ export type CoreEvent =
 
 /** What is counted of a transition beside its states. */
 export interface TransitionKind {
-  /** The session comes Up for the first time. */
-  readonly isFirstUp: boolean;
+  /** It was never Up before. */
+  readonly wasNeverUp: boolean;
   /** The detection time had been extended: this host may have caused the silence. */
   readonly isLocal: boolean;
 }
@@ -304,8 +305,9 @@ export class EngineCore<P extends Header = ControlPacket> implements TimelineLis
 
   /** @internal */
   changed(known: CoreSession<P>, from: State, cause: TransitionCause, at: number, localStallUs: number): void {
-    const { state, specifics, flaps } = known.session;
-    const kind = { isFirstUp: state === 'up' && flaps === 0, isLocal: known.extended };
+    const { state, specifics, flaps, timestamps } = known.session;
+    const isFirstUp = state === 'up' && flaps === 0;
+    const kind = { wasNeverUp: isFirstUp || timestamps.upSince === undefined, isLocal: known.extended };
     this.#counters.transition(known.path, from, state, cause, kind);
     if (state === 'down' || state === 'admin_down') {
       const { localDiag, remoteDiag } = specifics;
@@ -330,6 +332,7 @@ export class EngineCore<P extends Header = ControlPacket> implements TimelineLis
       at,
       localStallUs,
       peerPassive,
+      everUp: timestamps.upSince !== undefined,
       convStart,
       lastRx,
       ...diagnostics,

@@ -14,6 +14,7 @@ export function toRecord(event: CoreEvent): SessionRecord {
     lastDown: undefined,
     localStallUs: 0,
     peerPassive: undefined,
+    everUp: false,
     convStartUs: undefined,
     lastRxUs: undefined,
     longRoundTripUs: undefined,
@@ -24,9 +25,9 @@ export function toRecord(event: CoreEvent): SessionRecord {
 }
 
 function transitionRecord(event: CoreTransition): Partial<SessionRecord> {
-  const { from, to, reason, cause, at, localStallUs, peerPassive, convStart, lastRx, localDiag, remoteDiag } = event;
+  const { from, to, reason, cause, at, localStallUs, peerPassive, everUp, convStart, lastRx, localDiag, remoteDiag } = event;
   const wentDown = to === 'down' && (from === 'up' || from === 'init');
   const lastDown = wentDown ? { atUs: at, reason, localStallUs } : undefined;
   const times = { atUs: at, convStartUs: convStart, lastRxUs: lastRx };
-  return { from, to, reason, cause, count: 1, lastDown, localStallUs, peerPassive, ...times, localDiag, remoteDiag };
+  return { from, to, reason, cause, count: 1, lastDown, localStallUs, peerPassive, everUp, ...times, localDiag, remoteDiag };
 }
