@@ -69,6 +69,16 @@ export default defineConfig({
           sequence: { groupOrder: 3 },
         },
       },
+      {
+        test: {
+          ...NETNS,
+          name: 'operator',
+          // A browser wants both cores, which sessions of other tests want, too.
+          include: ['test/operator/**/*.test.ts'],
+          fileParallelism: false,
+          sequence: { groupOrder: 4 },
+        },
+      },
     ],
   },
 });

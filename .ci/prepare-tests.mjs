@@ -16,12 +16,17 @@ const EXAMPLES = ['relay', 'flood'];
 
 /** Programs that are not on the path. */
 const PLACES = { bfdd: '/usr/lib/frr/bfdd' };
+/** Programs that have only the short option for their version. */
+const SHORT = ['ip', 'tmux'];
 /** Its exit code 101 keeps the daemons of a package from being started when it is installed (invoke-rc.d(8)). */
 const POLICY = '/usr/sbin/policy-rc.d';
 
 const dryRun = process.argv.includes('--dry-run');
 const named = process.argv.slice(2).filter((it) => !it.startsWith('--'));
-const wanted = named.length > 0 ? named : ['ip', 'nft', 'tcpdump', 'setpriv', 'prometheus', 'bird', 'bfdd'];
+const wanted =
+  named.length > 0
+    ? named
+    : ['ip', 'nft', 'tcpdump', 'setpriv', 'prometheus', 'promtool', 'tmux', 'chromium', 'systemd-analyze', 'bird', 'bfdd'];
 const isRoot = process.platform === 'linux' && process.getuid() === 0;
 
 install(wanted.filter((program) => !isThere(program)));
@@ -29,7 +34,7 @@ if (named.length === 0 && !dryRun) buildExamples();
 
 function install(missing) {
   if (missing.length === 0) return;
-  const packages = missing.map((program) => PACKAGES[program] ?? program);
+  const packages = [...new Set(missing.map((program) => PACKAGES[program] ?? program))];
   const allowed = process.env.ROUTE_LIVENESS_TEST_INSTALL !== '0';
   if (isRoot && allowed && canRun('apt-get', ['--version'])) {
     say(`${missing.join(', ')} missing: ${dryRun ? 'would be installed' : 'installing'} with apt-get (${packages.join(' ')}) …`);
@@ -63,7 +68,7 @@ function buildExamples() {
 
 /** A program that is there tells its version; an empty file in its place tells nothing. */
 function isThere(program) {
-  return canRun(PLACES[program] ?? program, [program === 'ip' ? '-V' : '--version']);
+  return canRun(PLACES[program] ?? program, [SHORT.includes(program) ? '-V' : '--version']);
 }
 
 function canRun(program, args) {

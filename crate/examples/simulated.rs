@@ -2,6 +2,7 @@
 //! It uses no sockets, and clocks only to measure. Prints one line of JSON.
 //!
 //! An event is a received packet or a sent packet. The example answers each packet that the engine sends as the peer would.
+#![cfg_attr(feature = "addon", allow(dead_code, reason = "the addon has an allocator of its own"))]
 
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::net::{IpAddr, Ipv4Addr};
@@ -44,7 +45,7 @@ unsafe impl GlobalAlloc for Weighed {
     }
 }
 
-#[global_allocator]
+#[cfg_attr(not(feature = "addon"), global_allocator)]
 static ALLOCATOR: Weighed = Weighed;
 
 fn main() {

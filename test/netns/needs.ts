@@ -4,10 +4,25 @@ import { readFileSync } from 'node:fs';
 
 import { describe } from 'vitest';
 
-export type Program = 'ip' | 'nft' | 'tcpdump' | 'setpriv' | 'prometheus' | 'bird' | 'bfdd' | 'systemd-analyze' | 'systemd-socket-activate';
+export type Program =
+  | 'ip'
+  | 'nft'
+  | 'tcpdump'
+  | 'setpriv'
+  | 'prometheus'
+  | 'promtool'
+  | 'tmux'
+  | 'chromium'
+  | 'systemd-analyze'
+  | 'systemd-socket-activate'
+  | 'bird'
+  | 'bfdd';
 
 /** Programs that are not on the path. */
 const PLACES: Partial<Record<Program, string>> = { bfdd: '/usr/lib/frr/bfdd' };
+
+/** Programs that have only the short option for their version. */
+const SHORT: ReadonlySet<Program> = new Set(['ip', 'tmux']);
 
 /** The longer forms of tests, as they run nightly. */
 export const IS_LONG = process.env['LONG_TESTS'] === '1';
@@ -37,7 +52,7 @@ export function describeWhere(title: string, reason: string | undefined, suite: 
 
 /** A program that is there tells its version; an empty file in its place tells nothing. */
 function isThere(program: Program): boolean {
-  const { error, status, stdout, stderr } = spawnSync(PLACES[program] ?? program, [program === 'ip' ? '-V' : '--version'], {
+  const { error, status, stdout, stderr } = spawnSync(PLACES[program] ?? program, [SHORT.has(program) ? '-V' : '--version'], {
     encoding: 'utf8',
   });
   return error === undefined && status === 0 && stdout + stderr !== '';

@@ -1,12 +1,8 @@
 /** A real Prometheus scrapes real managers, through everything that a session and a route can go through. */
-import { type ChildProcess, spawn } from 'node:child_process';
 import { createSocket } from 'node:dgram';
 import { once } from 'node:events';
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { createServer, type Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
 import { setTimeout as pause } from 'node:timers/promises';
 
 import { Registry } from 'prom-client';
@@ -15,78 +11,11 @@ import { afterEach, beforeEach, expect, it } from 'vitest';
 import { Manager, MemoryRoutes, type Route } from '../../ts/index.js';
 import { ControlPacket } from '../../ts/protocol.js';
 import { describeWhere, lacking } from '../netns/needs.js';
+import { Prometheus, type Sample } from '../operator/prometheus.js';
 
-const PATIENCE_MS = 20_000;
 const SCOPE = { iface: 'lo', local_ip: '127.0.6.1' };
 const ROUTE: Route = { table: 254, dst: '127.0.6.2/32', src: '127.0.6.1', nextHop: '127.0.6.2', protocol: 186 };
 const BACK: Route = { ...ROUTE, dst: '127.0.6.1/32', src: '127.0.6.2', nextHop: '127.0.6.1' };
-
-type Sample = { metric: Record<string, string>; value: [number, string] };
-
-class Prometheus {
-  readonly #child: ChildProcess;
-  readonly #folder: string;
-  readonly #port: number;
-
-  private constructor(child: ChildProcess, folder: string, port: number) {
-    this.#child = child;
-    this.#folder = folder;
-    this.#port = port;
-  }
-
-  static async start(target: number): Promise<Prometheus> {
-    const folder = mkdtempSync(join(tmpdir(), 'route-liveness-prometheus-'));
-    const config = {
-      scrape_configs: [{ job_name: 'agent', scrape_interval: '200ms', static_configs: [{ targets: [`127.0.0.1:${target}`] }] }],
-    };
-    writeFileSync(join(folder, 'prometheus.yml'), JSON.stringify(config));
-    const port = await freePort();
-    const args = [
-      `--config.file=${join(folder, 'prometheus.yml')}`,
-      `--storage.tsdb.path=${join(folder, 'data')}`,
-      `--web.listen-address=127.0.0.1:${port}`,
-    ];
-    return new Prometheus(spawn('prometheus', args, { stdio: 'ignore' }), folder, port);
-  }
-
-  /** What a query gives, once it gives what is expected. */
-  async until(query: string, fits: (samples: Sample[]) => boolean): Promise<Sample[]> {
-    const deadline = Date.now() + PATIENCE_MS;
-    let last: Sample[] = [];
-    while (Date.now() < deadline) {
-      last = await this.#query(query);
-      if (fits(last)) return last;
-      await pause(100);
-    }
-    throw new Error(`${query} gave ${JSON.stringify(last)}`);
-  }
-
-  async close(): Promise<void> {
-    const gone = once(this.#child, 'exit');
-    this.#child.kill('SIGTERM');
-    await gone;
-    rmSync(this.#folder, { recursive: true, force: true });
-  }
-
-  async #query(query: string): Promise<Sample[]> {
-    try {
-      const response = await fetch(`http://127.0.0.1:${this.#port}/api/v1/query?query=${encodeURIComponent(query)}`);
-      const { data } = (await response.json()) as { data?: { result: Sample[] } };
-      return data?.result ?? [];
-    } catch {
-      // It has not come up yet: asked again until the deadline.
-      return [];
-    }
-  }
-}
-
-async function freePort(): Promise<number> {
-  const server = createServer().listen(0, '127.0.0.1');
-  await once(server, 'listening');
-  const { port } = server.address() as AddressInfo;
-  server.close();
-  return port;
-}
 
 /** A backend whose first attempts fail. */
 class Reluctant extends MemoryRoutes {
@@ -146,7 +75,7 @@ for (const engine of ['native', 'js'] as const) {
         void registry.metrics().then((text) => response.setHeader('Content-Type', registry.contentType).end(text));
       }).listen(0, '127.0.0.1');
       await once(server, 'listening');
-      prometheus = await Prometheus.start((server.address() as AddressInfo).port);
+      prometheus = await Prometheus.start(`127.0.0.1:${(server.address() as AddressInfo).port}`);
     });
 
     afterEach(async () => {
@@ -169,14 +98,16 @@ for (const engine of ['native', 'js'] as const) {
       open.push(manager);
       return manager;
     };
-    const value = (samples: Sample[], labels: Record<string, string> = {}): number | undefined => {
+    const until = (query: string, fits: (samples: readonly Sample[]) => boolean): Promise<readonly Sample[]> =>
+      prometheus.until(() => prometheus.query(query), fits);
+    const value = (samples: readonly Sample[], labels: Record<string, string> = {}): number | undefined => {
       const found = samples.find(({ metric }) => Object.entries(labels).every(([name, expected]) => metric[name] === expected));
       return found && Number(found.value[1]);
     };
-    const reaches = (metric: string, least: number, labels: Record<string, string> = {}): Promise<Sample[]> =>
-      prometheus.until(`liveness_${metric}`, (samples) => (value(samples, { ...SCOPE, ...labels }) ?? -1) >= least);
-    const is = (metric: string, wanted: number, labels: Record<string, string> = {}): Promise<Sample[]> =>
-      prometheus.until(`liveness_${metric}`, (samples) => value(samples, labels) === wanted);
+    const reaches = (metric: string, least: number, labels: Record<string, string> = {}): Promise<readonly Sample[]> =>
+      until(`liveness_${metric}`, (samples) => (value(samples, { ...SCOPE, ...labels }) ?? -1) >= least);
+    const is = (metric: string, wanted: number, labels: Record<string, string> = {}): Promise<readonly Sample[]> =>
+      until(`liveness_${metric}`, (samples) => value(samples, labels) === wanted);
 
     it('Prometheus scrapes every metric through Up, a failing backend, a flood, Down, AdminDown and the end', async () => {
       const here = await start('127.0.6.1', { netlinker: new Reluctant(), metricsRegistry: registry, enablePeerMetrics: true });
@@ -227,7 +158,7 @@ for (const engine of ['native', 'js'] as const) {
       await is('session_transitions_total', 1, { ...SCOPE, state_from: 'down', state_to: 'admin_down', reason: 'admin_down' });
 
       await here.withdrawRoute(ROUTE, 'lo');
-      await prometheus.until('liveness_peer_sessions', (samples) => samples.length === 0);
+      await until('liveness_peer_sessions', (samples) => samples.length === 0);
       for (const state of ['admin_down', 'down', 'init', 'up']) await is('sessions', 0, { ...SCOPE, state });
       await is('scheduler_total_queue_len', 0);
 
@@ -235,13 +166,13 @@ for (const engine of ['native', 'js'] as const) {
       await pause(500);
       await is('route_installs_total', 1, SCOPE);
       await reaches('control_packets_tx_total', 10);
-      const all = await prometheus.until('{__name__=~"liveness_.*"}', (samples) => samples.length > 0);
+      const all = await until('{__name__=~"liveness_.*"}', (samples) => samples.length > 0);
       const names = new Set(all.map(({ metric }) => metric['__name__']?.replace(/_(bucket|sum|count)$/, '')));
       // The three per-peer metrics went with the session.
-      expect([...names].sort()).toHaveLength(24);
-      const ofTheManager = ['scheduler_total_queue_len', 'send_buffer_bytes', 'send_buffer_full_total'].map((name) => `liveness_${name}`);
+      expect([...names].sort()).toHaveLength(31);
+      const ofTheManager = /^liveness_(scheduler_total_queue_len|send_buffer_|(worst_)?turn_delay_|socket_drops_|build_info)/;
       for (const { metric } of all) {
-        if (!ofTheManager.includes(metric['__name__'] ?? '')) expect(metric).toHaveProperty('local_ip');
+        if (!ofTheManager.test(metric['__name__'] ?? '')) expect(metric).toHaveProperty('local_ip');
       }
     });
   });

@@ -5,6 +5,7 @@ import { setTimeout as pause } from 'node:timers/promises';
 
 import { Manager, MemoryRoutes, NetlinkRoutes } from '../index.js';
 import { createDemoNetwork, type DemoNetwork, type DemoHost } from './demo-network.js';
+import { painterFor } from './paint.js';
 
 const INTERVAL_MS = 50;
 const DETECT_MULT = 3;
@@ -62,7 +63,7 @@ class DemoRun {
   readonly #agents: ChildProcess[] = [];
   readonly #events: { host: DemoHost; event: AgentEvent }[] = [];
   readonly #began = Date.now();
-  readonly #paint = painter();
+  readonly #paint = painterFor(process.stdout);
 
   constructor(network: DemoNetwork) {
     this.#network = network;
@@ -200,13 +201,4 @@ export async function demoHost([given = '']: readonly string[]): Promise<number>
 
 function print(event: AgentEvent): void {
   process.stdout.write(`${JSON.stringify(event)}\n`);
-}
-
-type Paint = 'bold' | 'dim' | 'red' | 'green';
-
-/** Colours on a terminal, unless NO_COLOR is set. */
-function painter(): (paint: Paint, text: string) => string {
-  const codes: Record<Paint, number> = { bold: 1, dim: 2, red: 31, green: 32 };
-  const hasColour = process.stdout.isTTY && (process.env['NO_COLOR'] ?? '') === '';
-  return (paint, text) => (hasColour ? `\u001b[${codes[paint]}m${text}\u001b[0m` : text);
 }

@@ -15,6 +15,21 @@ const COMMANDS: readonly Command[] = [
     summary: 'the daemon: sessions and routes of a configuration file, with a control API',
     run: async (args) => (await import('./agent.js')).agent(args),
   },
+  {
+    name: 'status',
+    summary: 'the sessions of an agent, worst first',
+    run: async (args) => (await import('./status.js')).status(args),
+  },
+  {
+    name: 'watch',
+    summary: 'the sessions of an agent in this terminal, live',
+    run: async (args) => (await import('./watch.js')).watch(args),
+  },
+  {
+    name: 'events',
+    summary: 'what happens to the sessions and routes of an agent, as it happens',
+    run: async (args) => (await import('./events.js')).events(args),
+  },
 ];
 
 /** What the demo runs on each of its hosts. */

@@ -18,6 +18,10 @@ use napi_derive::napi;
 use sd_notify::{NotifyState, notify};
 
 use crate::addon::errors::{Coded, from_io};
+use crate::system::big_blocks::BigBlocks;
+
+#[global_allocator]
+static ALLOCATOR: BigBlocks = BigBlocks;
 
 /// The version of the package that this addon was built for.
 #[napi]

@@ -1,5 +1,6 @@
 //! What every thread needs of the host: clocks, locks, scheduling, and the messages of netlink.
 
+pub mod big_blocks;
 pub mod clock;
 pub mod doorbell;
 pub(crate) mod netlink;

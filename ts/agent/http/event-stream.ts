@@ -38,8 +38,8 @@ export class EventStream {
       forget();
       clearInterval(timer);
     });
-    // The head leaves at once.
-    response.write(': events\n\n');
+    // The head leaves at once, with the number that a reader resumes after before it has heard any event.
+    response.write(`id: ${this.#last}\n\n`);
     this.#write();
   }
 
