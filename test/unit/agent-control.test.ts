@@ -92,7 +92,14 @@ describe('the control API', () => {
     ]);
     expect((await described(agent, 'DELETE', '/routes', [routeBody(2), routeBody(3)])).status).toBe(200);
     expect(((await agent.ask('/routes')).json as RoutesAnswer).routes).toHaveLength(1);
-    // Nothing to withdraw is no fault.
+    // Nothing to withdraw is no fault; by another next hop a route is none that is registered.
+    await agent.post('/routes', routeBody(4));
+    expect((await described(agent, 'DELETE', '/routes', routeBody(4, { next_hop: '127.0.9.9' }))).status).toBe(200);
+    expect((await described(agent, 'POST', '/admin-down', [routeBody(1), routeBody(4, { next_hop: '127.0.9.9' })])).status).toBe(404);
+    expect(((await agent.ask('/routes')).json as RoutesAnswer).routes.map(({ origin, admin_down }) => [origin, admin_down])).toEqual([
+      ['config', false],
+      ['api', false],
+    ]);
     expect((await described(agent, 'DELETE', '/routes', routeBody(2))).status).toBe(200);
   });
 
