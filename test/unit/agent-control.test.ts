@@ -310,6 +310,8 @@ describe('the events', () => {
   it('are described, and begin behind the one that a reader names', async () => {
     const agent = await TestAgent.start(withRoutes(1));
     await agent.post('/routes', routeBody(2));
+    // Those of the sessions, which come when they come.
+    await expect.poll(async () => (await eventsOf(agent)).length).toBe(2);
     await agent.agent.reload();
     const events = await eventsOf(agent);
     expect(events.map(({ type }) => type)).toEqual(['transition', 'transition', 'reload']);
