@@ -92,7 +92,14 @@ describe('the control API', () => {
     ]);
     expect((await described(agent, 'DELETE', '/routes', [routeBody(2), routeBody(3)])).status).toBe(200);
     expect(((await agent.ask('/routes')).json as RoutesAnswer).routes).toHaveLength(1);
-    // Nothing to withdraw is no fault.
+    // Nothing to withdraw is no fault; by another next hop a route is none that is registered.
+    await agent.post('/routes', routeBody(4));
+    expect((await described(agent, 'DELETE', '/routes', routeBody(4, { next_hop: '127.0.9.9' }))).status).toBe(200);
+    expect((await described(agent, 'POST', '/admin-down', [routeBody(1), routeBody(4, { next_hop: '127.0.9.9' })])).status).toBe(404);
+    expect(((await agent.ask('/routes')).json as RoutesAnswer).routes.map(({ origin, admin_down }) => [origin, admin_down])).toEqual([
+      ['config', false],
+      ['api', false],
+    ]);
     expect((await described(agent, 'DELETE', '/routes', routeBody(2))).status).toBe(200);
   });
 
@@ -303,6 +310,8 @@ describe('the events', () => {
   it('are described, and begin behind the one that a reader names', async () => {
     const agent = await TestAgent.start(withRoutes(1));
     await agent.post('/routes', routeBody(2));
+    // Those of the sessions, which come when they come.
+    await expect.poll(async () => (await eventsOf(agent)).length).toBe(2);
     await agent.agent.reload();
     const events = await eventsOf(agent);
     expect(events.map(({ type }) => type)).toEqual(['transition', 'transition', 'reload']);

@@ -3,7 +3,7 @@ import type { Registry } from 'prom-client';
 
 import { LivenessError, messageOf, RoutesError, toError } from '../base/errors.js';
 import { definedOf } from '../base/fields.js';
-import { formatSlot } from '../base/route.js';
+import { formatRouteKey, formatSlot, routeKey } from '../base/route.js';
 import { TIMED_OUT, within } from '../base/timeout.js';
 import {
   type Logger,
@@ -173,17 +173,18 @@ export class RunningManager {
       refs,
       'is set by the configuration file: remove it there and reload, or take it out of service with /admin-down',
     );
-    for (const { route } of refs) this.#apiRoutes.delete(formatSlot(route));
-    await this.#manager.withdrawRoutes(refs);
+    try {
+      await this.#manager.withdrawRoutes(refs);
+    } finally {
+      this.#forgetWithdrawn();
+    }
   }
 
   /** @throws RequestError 404 for a route that is not registered; nothing is changed then */
   async setAdminDown(refs: readonly RouteRef[], down: boolean): Promise<void> {
-    const known = new Set(
-      this.#manager.getSessions().flatMap(({ peer, routes }) => routes.map(({ route }) => placeKey(route, peer.iface))),
-    );
+    const known = new Set(this.#manager.getSessions().flatMap(({ peer, routes }) => routes.map(({ route }) => refKey(route, peer.iface))));
     const issues = refs.flatMap(({ route, iface }, index) => {
-      return known.has(placeKey(route, iface)) ? [] : [{ path: String(index), message: `${route.dst} is not registered on ${iface}` }];
+      return known.has(refKey(route, iface)) ? [] : [{ path: String(index), message: `${route.dst} is not registered on ${iface}` }];
     });
     if (issues.length > 0) throw new RequestError(404, 'ERR_INVALID_ROUTE', issues[0]?.message ?? '', { issues });
     for (const { route, iface } of refs) {
@@ -356,6 +357,12 @@ export class RunningManager {
     if (issues.length > 0) throw new RequestError(409, 'ERR_ROUTE_CONFLICT', issues[0]?.message ?? '', { issues });
   }
 
+  /** A request that names a route by other fields than its own withdraws nothing. */
+  #forgetWithdrawn(): void {
+    const present = new Set(this.#manager.getSessions().flatMap(({ routes }) => routes.map(({ route }) => formatSlot(route))));
+    for (const slot of this.#apiRoutes.keys()) if (!present.has(slot)) this.#apiRoutes.delete(slot);
+  }
+
   #forgetStalls(present: ReadonlySet<string>): void {
     for (const key of this.#localStalls.keys()) if (!present.has(key)) this.#localStalls.delete(key);
   }
@@ -366,6 +373,7 @@ function peerOfRegistration({ route, iface, peerIP }: Registration): Peer {
   return { iface, localIP: route.src, peerIP: peerIP ?? route.dst.replace(/\/\d+$/, '') };
 }
 
-function placeKey(route: Registration['route'], iface: string): string {
-  return `${iface} ${formatSlot(route)}`;
+/** What a manager finds a registered route by. */
+function refKey(route: Registration['route'], iface: string): string {
+  return formatRouteKey(routeKey(iface, route));
 }
