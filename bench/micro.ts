@@ -109,6 +109,7 @@ function engineOptions(): EngineOptions {
     requireDiscriminator: false,
     minTtl: undefined,
     takeOver: false,
+  withdrawOnFatal: false,
     realtime: undefined,
   };
 }

@@ -112,6 +112,31 @@ fn maintenance_concerns_its_sessions_alone_and_neither_installs_nor_keeps_what_i
 }
 
 #[test]
+fn when_nobody_watches_any_more_every_route_is_withdrawn_but_those_that_are_kept() {
+    let mut bench = Bench::installed();
+    assert!(bench.planner.withdraw_all(NOW), "it is not yet gone");
+    assert_eq!(bench.run(), ["delete"]);
+    assert!(!bench.planner.withdraw_all(NOW));
+    let mut bench = Bench::installed();
+    bench.arm(|route| route.no_uninstall = true, UP);
+    assert!(!bench.planner.withdraw_all(NOW) && bench.run().is_empty(), "what is never deleted");
+    let mut bench = Bench::installed();
+    bench.planner.set_maintenance(None, true, NOW);
+    assert!(!bench.planner.withdraw_all(NOW) && bench.run().is_empty(), "what is in maintenance");
+}
+
+#[test]
+fn a_withdrawal_that_fails_is_tried_again_as_often_as_it_is_asked_for() {
+    let mut bench = Bench::installed();
+    assert!(bench.planner.withdraw_all(NOW));
+    let deletion = bench.ask();
+    assert!(bench.planner.withdraw_all(NOW), "the answer is under way");
+    bench.answer(deletion, Err(RouteError::System(SystemError(105))), Presence::Present);
+    assert!(bench.planner.withdraw_all(NOW));
+    assert_eq!(bench.run(), ["delete"]);
+}
+
+#[test]
 fn deletes_go_before_looks_and_looks_before_adds_also_where_an_add_was_queued_first() {
     let mut planner = RoutePlanner::new(ArmingPolicy { take_over: false, honor_peer_passive: false });
     let arm = |planner: &mut RoutePlanner, id: u32, generation, session, view, adopted| {

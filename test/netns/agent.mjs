@@ -1,5 +1,6 @@
 // A process with one manager on one host of a lab. It obeys lines of JSON, `[id, method, ...arguments]`, answers
 // `{ id, result }` or `{ id, error }`, and prints every event as it comes; a standstill of JavaScript before it begins.
+import { closeSync, readdirSync, readFileSync, readlinkSync } from 'node:fs';
 import { PerformanceObserver } from 'node:perf_hooks';
 import { createInterface } from 'node:readline';
 import { Worker } from 'node:worker_threads';
@@ -42,6 +43,7 @@ const methods = {
     const netlinker = new NetlinkRoutes({ takeOver });
     manager = await Manager.start({ netlinker, logger, ...config });
     manager.on('transition', (transition) => print({ event: 'transition', at: Date.now(), ...transition }));
+    manager.on('error', (error) => print({ event: 'fatal', at: Date.now(), error: describe(error) }));
     manager.on('route', ({ error, ...operation }) => print({ event: 'route', at: Date.now(), ...operation, error: describe(error) }));
     return manager.localAddr();
   },
@@ -89,6 +91,15 @@ const methods = {
       await worker.terminate();
     }
   },
+  /** Closes the engine's socket under it: its thread cannot go on. */
+  breakSocket() {
+    const { port } = manager.localAddr();
+    const inodes = readFileSync('/proc/self/net/udp', 'utf8').match(
+      new RegExp(`:${port.toString(16).toUpperCase().padStart(4, '0')} .*`, 'g'),
+    );
+    const ours = new Set(inodes.map((line) => `socket:[${line.trim().split(/\s+/)[8]}]`));
+    for (const fd of readdirSync('/proc/self/fd')) if (ours.has(linkOf(fd))) closeSync(Number(fd));
+  },
   logged: () => logged,
   /** Bytes, and microseconds of all threads so far. */
   usage: () => {
@@ -128,6 +139,15 @@ for await (const line of createInterface({ input: process.stdin })) {
     .then(() => methods[method](...values))
     .then((result) => print({ id, result }))
     .catch((error) => print({ id, error: describe(error) }));
+}
+
+/** Of a descriptor that is closed meanwhile, nothing. */
+function linkOf(fd) {
+  try {
+    return readlinkSync(`/proc/self/fd/${fd}`);
+  } catch {
+    return undefined;
+  }
 }
 
 function note(level, fields, message) {

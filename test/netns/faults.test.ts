@@ -234,6 +234,14 @@ describeLab('the native engine between two hosts', ['nft'], () => {
     await registerService(lab, one);
   });
 
+  it.each(['keep', 'withdraw'] as const)('stops when its socket is gone, and its routes are as onFatal says: %s', async (onFatal) => {
+    const [one] = await startPair(lab, () => ({ onFatal }));
+    const mark = one.events.length;
+    await one.call('breakSocket');
+    await one.event(({ event }) => event === 'fatal', mark);
+    expect(hasRoute(lab.one)).toBe(onFatal === 'keep');
+  });
+
   it.each([
     ['armed', {}],
     ['passive', { passiveMode: true }],

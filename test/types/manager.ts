@@ -78,6 +78,7 @@ export function configuration(): void {
     | 'metricsPrefix'
     | 'clientVersion'
     | 'honorPeerAdvertisedPassive'
+    | 'onFatal'
     | 'onPeerAdminDown'
     | 'requireDiscriminator'
     | 'minTtl'

@@ -59,6 +59,7 @@ const valid: Record<keyof ManagerConfig, fc.Arbitrary<unknown>> = {
   requireDiscriminator: fc.constantFrom(undefined, true),
   minTtl: fc.constantFrom(undefined, 1, 255),
   routeTimeout: fc.constantFrom(undefined, 1, 600_000),
+  onFatal: fc.constantFrom(undefined, 'keep', 'withdraw'),
   onClose: fc.constantFrom(undefined, {}, { adminDown: false }, { withdrawRoutes: undefined }),
   engine: fc.constantFrom(undefined, 'auto', 'native', 'js'),
   realtime: fc.constantFrom(undefined, {}, { priority: 99, cpu: 0 }),

@@ -16,5 +16,6 @@ export const ENGINE_OPTIONS: EngineOptions = {
   requireDiscriminator: false,
   minTtl: undefined,
   takeOver: false,
+  withdrawOnFatal: false,
   realtime: undefined,
 };

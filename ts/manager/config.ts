@@ -103,6 +103,12 @@ export interface ManagerConfig {
   minTtl?: number | undefined;
   /** How long a route operation may take before it counts as failed, 1 to 600 000. Default: 5 000. */
   routeTimeout?: number | undefined;
+  /**
+   * What becomes of routes when the engine stops by itself, by a fault of it or of its socket: `keep` leaves them in place,
+   * unwatched; `withdraw` withdraws them, unless they are held or have `noUninstall`. In passive mode they always stay. Default:
+   * `keep`.
+   */
+  onFatal?: 'keep' | 'withdraw' | undefined;
   /** The defaults of `close()`. */
   onClose?: CloseOptions | undefined;
   /** The engine; `auto` is the native engine if the addon loads. The environment variable ROUTE_LIVENESS_ENGINE overrides it. Default: `auto`. */
@@ -140,6 +146,7 @@ const DEFAULTS = {
   honorPeerAdvertisedPassive: false,
   requireDiscriminator: false,
   routeTimeout: 5_000,
+  onFatal: 'keep',
   engine: 'auto',
 } as const;
 
@@ -182,6 +189,7 @@ const SCHEMA = object({
   requireDiscriminator: v.optional(flag),
   minTtl: v.optional(integer(1, 255)),
   routeTimeout: v.optional(duration(600_000)),
+  onFatal: v.optional(choice(['keep', 'withdraw'])),
   onClose: v.optional(object(CLOSE_ENTRIES)),
   engine: v.optional(choice(['auto', 'native', 'js'])),
   realtime: v.optional(object({ priority: v.optional(integer(1, 99)), cpu: v.optional(integer(0, 1_023)) })),

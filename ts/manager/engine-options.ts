@@ -25,6 +25,7 @@ export function toEngineOptions(config: ResolvedConfig): EngineOptions {
     requireDiscriminator: config.requireDiscriminator,
     minTtl: config.minTtl,
     takeOver: netlinker instanceof NetlinkRoutes && netlinker.takeOver,
+    withdrawOnFatal: config.onFatal === 'withdraw',
     realtime,
   };
 }

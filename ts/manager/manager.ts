@@ -525,7 +525,8 @@ export class Manager extends SafeEmitter<ManagerEvents> implements AsyncDisposab
   async #close(options: CloseOptions): Promise<void> {
     this.#metricsReader.hidePeers();
     try {
-      if (options.withdrawRoutes === true && this.#failed === undefined) await this.#routeManager.withdrawAll();
+      if (this.#failed !== undefined) await this.#withdrawAfterFailure();
+      else if (options.withdrawRoutes === true) await this.#routeManager.withdrawAll();
     } catch (error) {
       this.#log.logger.error({ err: toError(error) }, `not all routes were withdrawn: ${messageOf(error)}`);
     }
@@ -542,6 +543,13 @@ export class Manager extends SafeEmitter<ManagerEvents> implements AsyncDisposab
       this.#log.logger.info({}, 'closed');
       this.#settleClosed.resolve();
     }
+  }
+
+  /** The engine has withdrawn armed routes before it told of its end. */
+  async #withdrawAfterFailure(): Promise<void> {
+    const { onFatal, passiveMode } = this.#config;
+    if (onFatal === 'keep' || passiveMode || this.#installer instanceof ArmedInstaller) return;
+    await this.#routeManager.withdrawAll(({ id }) => this.#maintenance.heldUntil(id) === undefined);
   }
 
   #fail(error: Error): void {

@@ -155,11 +155,12 @@ export class RouteManager {
     return Promise.resolve();
   }
 
-  /** Withdraws every route within `routeTimeout`, and logs if some remain. */
-  async withdrawAll(): Promise<void> {
+  /** Withdraws every route, or those of some sessions, within `routeTimeout`, and logs if some remain. */
+  async withdrawAll(isWithdrawn: (session: ManagedSession) => boolean = () => true): Promise<void> {
     const { installer, log, config, environment } = this.#dependencies;
     const { routeTimeout } = config;
-    const removals = [...this.registry.routes()].map((managed) => installer.remove(managed));
+    const routes = [...this.registry.routes()].filter(({ session }) => isWithdrawn(session));
+    const removals = routes.map((managed) => installer.remove(managed));
     if ((await within(Promise.all(removals), routeTimeout, { environment })) !== TIMED_OUT) return;
     log.error({ routeTimeout }, 'not all routes were withdrawn in time; the remaining ones stay in the backend, unwatched');
   }

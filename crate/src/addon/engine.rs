@@ -318,6 +318,7 @@ fn driver_options<P: Protocol>(
             honor_peer_passive: options.honor_peer_advertised_passive,
         },
         realtime: options.realtime.map(Into::into).unwrap_or_default(),
+        withdraw_on_fatal: options.withdraw_on_fatal,
     })
 }
 

@@ -72,6 +72,7 @@ pub struct NativeEngineOptions {
     pub min_ttl: Option<u8>,
     pub take_over: bool,
     pub realtime: Option<NativeRealtime>,
+    pub withdraw_on_fatal: bool,
 }
 
 #[napi(object, object_to_js = false)]

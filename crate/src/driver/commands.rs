@@ -251,6 +251,7 @@ mod tests {
             max_sessions: 100,
             arming_policy: options().arming_policy,
             realtime: Realtime::default(),
+            withdraw_on_fatal: false,
         };
         Driver::new(options, Arc::new(CommandQueue::new().unwrap()), mailbox()).unwrap()
     }

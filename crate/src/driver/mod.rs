@@ -15,6 +15,7 @@ mod waiter;
 
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
+use std::time::Duration;
 
 use nix::errno::Errno;
 use rustc_hash::FxHashMap;
@@ -52,6 +53,9 @@ const TX_SLACK_US: u16 = 1_000;
 /// An AdminDown to all peers is repeated no longer than this.
 const ADMIN_DOWN_MAX_US: u64 = 3_000_000;
 
+/// So long a thread that ends by itself waits for the withdrawal of its routes.
+const WITHDRAW_WITHIN: Duration = Duration::from_secs(5);
+
 /// How often a free port is looked for that is free in both families.
 const PORT_TRIES: usize = 16;
 
@@ -71,6 +75,8 @@ pub struct DriverOptions<P: Protocol> {
     pub arming_policy: ArmingPolicy,
     /// What is asked of the scheduler.
     pub realtime: Realtime,
+    /// Whether routes are withdrawn where the thread ends by itself.
+    pub withdraw_on_fatal: bool,
 }
 
 enum Life {
@@ -117,6 +123,7 @@ pub(crate) struct Driver<P: Driven> {
     /// Started with the first route that is armed.
     route_worker: Option<RouteWorker>,
     realtime: Realtime,
+    withdraw_on_fatal: bool,
     waiter: Waiter,
     /// The deadline that the last wait was for.
     planned: Option<Time>,
@@ -139,7 +146,9 @@ impl<P: Driven> Driver<P> {
         commands: Arc<CommandQueue>,
         mailbox: Arc<Mailbox>,
     ) -> Result<Self, StartError> {
-        let DriverOptions { addresses, port, multihop_port, policy, max_sessions, arming_policy, realtime } = options;
+        let DriverOptions { addresses, port, multihop_port, policy, max_sessions, arming_policy, realtime, .. } =
+            options;
+        let withdraw_on_fatal = options.withdraw_on_fatal;
         let (sockets, outlets) = open::<P>(&addresses, port, max_sessions).map_err(StartError::Bind)?;
         let links = Links::new()?;
         let waiter = Waiter::new(&*commands, &links)?;
@@ -169,6 +178,7 @@ impl<P: Driven> Driver<P> {
             maintenance: Maintenance::default(),
             route_worker: None,
             realtime,
+            withdraw_on_fatal,
             waiter,
             planned: None,
             arrivals: Arrivals::new(clock::reading()),
@@ -214,6 +224,12 @@ impl<P: Driven> Driver<P> {
                 message: format!("the engine's thread has stopped: {}", panics::text(&*panic)),
             },
         };
+        // Before it is told, so that whoever hears of it finds the kernel's answers as well.
+        if self.withdraw_on_fatal
+            && let Some(route_worker) = &self.route_worker
+        {
+            route_worker.withdraw_all(WITHDRAW_WITHIN);
+        }
         mailbox.put_fatal(fatal);
         None
     }
@@ -324,7 +340,6 @@ fn open<P: Driven>(addresses: &[IpAddr], port: u16, sessions: usize) -> nix::Res
 pub(crate) mod tests {
     use std::net::{Ipv4Addr, UdpSocket as StdSocket};
     use std::thread;
-    use std::time::Duration;
 
     use super::*;
     use crate::driver::command_queue::SessionConfig;
@@ -357,6 +372,7 @@ pub(crate) mod tests {
             max_sessions: 5_000,
             arming_policy: ArmingPolicy { take_over: false, honor_peer_passive: false },
             realtime: Realtime::default(),
+            withdraw_on_fatal: false,
         }
     }
 

@@ -14,8 +14,8 @@ use crate::engine::SessionId;
 use crate::engine::stats::{LinkId, LocalEndpoint};
 use crate::protocol::time::Time;
 use crate::routes::armed::{
-    AffectedRoutes, ArmedRoute, ArmingPolicy, Batch, Doubt, Entry, HOLD_US, Queue, RouteRequest, SessionView, Step,
-    outcome, replace,
+    AffectedRoutes, ArmedRoute, ArmingPolicy, Batch, Desired, Doubt, Entry, HOLD_US, Queue, RouteRequest, SessionView,
+    Step, outcome, replace,
 };
 use crate::routes::kernel_route::{KernelRoute, Presence, Slot};
 use crate::routes::maintenance::Maintenance;
@@ -188,6 +188,21 @@ impl RoutePlanner {
                 self.enqueue(id, now);
             }
         }
+    }
+
+    /// Takes every session for one that is Down: nobody watches them any more. Gives whether a route of theirs is still there, or
+    /// may be, that is not to be.
+    pub fn withdraw_all(&mut self, now: Time) -> bool {
+        let ids: Vec<RouteId> = self.routes.iter().map(|entry| entry.id).collect();
+        let mut remain = false;
+        for id in ids {
+            let Some(entry) = self.routes.get_mut(id) else { continue };
+            entry.session = SessionView::default();
+            let is_unwanted = entry.desired(self.policy.honor_peer_passive) == Desired::Absent;
+            remain |= entry.asked || (is_unwanted && entry.presence != Presence::Absent);
+            self.enqueue(id, now);
+        }
+        remain
     }
 
     /// Notes that the interface of a link has another index now, or, with 0, that there is none. What was installed over

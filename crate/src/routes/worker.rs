@@ -4,6 +4,7 @@
 
 use std::sync::Arc;
 use std::thread::{self, JoinHandle};
+use std::time::{Duration, Instant};
 
 use crate::engine::SessionId;
 use crate::engine::stats::{LinkId, LocalEndpoint};
@@ -34,6 +35,9 @@ pub(crate) trait OutcomeSink: Send + Sync {
     /// Leaves the reason why a thread has stopped. Nothing follows.
     fn put_fatal(&self, fatal: Problem);
 }
+
+/// How often it is looked whether the kernel has answered, where nobody waits but a thread that ends.
+const LOOK_AGAIN: Duration = Duration::from_millis(2);
 
 /// The handle of the threads that keep armed routes in step with their sessions.
 pub(crate) struct RouteWorker {
@@ -119,6 +123,14 @@ impl RouteWorker {
     pub(crate) fn set_maintenance(&self, sessions: Option<&[SessionId]>, active: bool) {
         let now = clock::now();
         self.shared.change(|planner| planner.set_maintenance(sessions, active, now));
+    }
+
+    /// Withdraws every route as if all sessions were Down, and waits until the kernel has none of them any more, or for so long.
+    pub(crate) fn withdraw_all(&self, at_most: Duration) {
+        let until = Instant::now() + at_most;
+        while self.shared.change(|planner| planner.withdraw_all(clock::now())) && Instant::now() < until {
+            thread::sleep(LOOK_AGAIN);
+        }
     }
 
     /// Tells of links whose interface has another index now, or, with 0, is gone.
@@ -316,7 +328,6 @@ impl MonitorHandler for PlannerMonitor {
 #[cfg(all(test, not(loom)))]
 mod tests {
     use std::sync::mpsc;
-    use std::time::Duration;
 
     use super::*;
 

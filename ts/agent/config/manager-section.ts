@@ -30,6 +30,7 @@ const PASSED = [
   'requireDiscriminator',
   'minTtl',
   'routeTimeout',
+  'onFatal',
   'onClose',
   'engine',
   'realtime',
