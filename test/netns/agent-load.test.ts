@@ -120,6 +120,31 @@ describeLab('an agent with a thousand sessions', [], () => {
     expect((await agent.sessions('?state=up')).length).toBe(COUNT);
     request.destroy();
   });
+
+  it('bears clients that send garbage and long bodies or do not read, and no session changes its state', async () => {
+    const { seen, request } = agent.events();
+    const get = (path: string): string => `GET ${path} HTTP/1.1\r\nHost: x\r\n\r\n`;
+    const post = (length: number): string =>
+      `POST /routes HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: ${length}\r\n\r\n`;
+    const texts = [
+      ...['\0\0\0\0'.repeat(1_000), 'GET', get('/'.repeat(50_000)), get('/events?after=0'), get('/sessions').repeat(20)],
+      ...[post(1e9) + 'x'.repeat(2_000_000), post(1_000_000) + '['.repeat(999_999), post(500_000) + '['.repeat(500_000)],
+    ];
+    const clients = Array.from({ length: 80 }, (_, index) => {
+      const client = connect(agent.socket);
+      // Nobody reads, and a connection that the agent ends is no fault.
+      client.pause();
+      client.on('error', () => undefined);
+      client.write(texts[index % texts.length] ?? '');
+      return client;
+    });
+    await expect.poll(async () => (await agent.ask('/readyz')).status, PATIENCE).toBe(200);
+    await pause(2 * 3 * 500);
+    expect((await agent.sessions('?state=up')).length).toBe(COUNT);
+    expect(seen.filter(isTransition)).toEqual([]);
+    for (const client of clients) client.destroy();
+    request.destroy();
+  });
 });
 
 /** Sends requests on one connection, sixteen at a time, so that the agent is the one that works. Gives the statuses of the answers. */

@@ -183,6 +183,15 @@ managers:
     ]);
   });
 
+  it('may listen where others reach it, if it says so', () => {
+    const { metrics, control } = read(`metrics: { listen: '0.0.0.0:9477', allowRemote: true }
+control: { listen: '[::1]:9810' }\n${withRoutes(ROUTE)}`);
+    expect([metrics.listen, control.listen]).toEqual([
+      { host: '0.0.0.0', port: 9_477 },
+      { host: '::1', port: 9_810 },
+    ]);
+  });
+
   it('is the same in JSON', () => {
     const managers = [{ bindIP: '127.0.0.1', timers: { txMin: 100, rxMin: 100, detectMult: 3 } }];
     expect(read(JSON.stringify({ managers }), {}, 'agent.json').managers[0]).toMatchObject({ name: 'liveness', backend: 'netlink' });

@@ -2,7 +2,7 @@
 import * as v from 'valibot';
 
 import { ConfigError } from '../../base/errors.js';
-import { choice, field, flag, integer, object } from '../../base/fields.js';
+import { choice, definedOf, field, flag, integer, object } from '../../base/fields.js';
 import { formatSlot } from '../../base/route.js';
 import { type ManagerConfig, MemoryRoutes, type ResolvedConfig, type RouteFilter, validateConfig } from '../../index.js';
 import { maxSessions } from '../../manager/registration-plan.js';
@@ -13,28 +13,35 @@ import { checkedSection, listOf } from './section.js';
 import { formatPath, type PartPath } from './source-file.js';
 import { type TimerGroups, type Timers } from './timer-groups.js';
 
-/** The fields of `ManagerConfig` that a file may set as they are. */
-const PASSED = [
-  'bindIP',
-  'protocol',
-  'port',
-  'multihopPort',
-  'passiveMode',
-  'minTxFloor',
-  'maxTxCeil',
-  'backoffMax',
-  'maxEvents',
-  'clientVersion',
-  'honorPeerAdvertisedPassive',
-  'onPeerAdminDown',
-  'requireDiscriminator',
-  'minTtl',
-  'routeTimeout',
-  'onFatal',
-  'onClose',
-  'engine',
-  'realtime',
-] as const satisfies readonly (keyof ManagerConfig)[];
+/** The fields of `ManagerConfig` that are set elsewhere in the file, or that only a program can set. */
+type Elsewhere =
+  'netlinker' | 'udp' | 'logger' | 'metricsRegistry' | 'metricsPrefix' | 'enablePeerMetrics' | 'txMin' | 'rxMin' | 'detectMult';
+
+/** What `validateConfig` judges. */
+const ANYTHING = v.optional(v.unknown());
+
+/** All other fields of `ManagerConfig`: a file sets them as they are. */
+const PASSED = {
+  bindIP: ANYTHING,
+  protocol: ANYTHING,
+  port: ANYTHING,
+  multihopPort: ANYTHING,
+  passiveMode: ANYTHING,
+  minTxFloor: ANYTHING,
+  maxTxCeil: ANYTHING,
+  backoffMax: ANYTHING,
+  maxEvents: ANYTHING,
+  clientVersion: ANYTHING,
+  honorPeerAdvertisedPassive: ANYTHING,
+  onPeerAdminDown: ANYTHING,
+  requireDiscriminator: ANYTHING,
+  minTtl: ANYTHING,
+  routeTimeout: ANYTHING,
+  onClose: ANYTHING,
+  onFatal: ANYTHING,
+  engine: ANYTHING,
+  realtime: ANYTHING,
+} satisfies Record<Exclude<keyof ManagerConfig, Elsewhere>, typeof ANYTHING>;
 
 /** The options of a manager that the file decides. */
 export type PassedConfig = Omit<ManagerConfig, 'netlinker' | 'logger' | 'metricsRegistry' | 'udp'>;
@@ -55,14 +62,11 @@ export interface ManagerSettings {
   readonly path: PartPath;
 }
 
-/** What `validateConfig` judges. */
-const ANYTHING = v.optional(v.unknown());
-
 const SCHEMA = object({
   name: v.optional(
     field<string>('a name of letters, digits, `_`, `.` and `-`', (value) => typeof value === 'string' && /^[\w.-]{1,64}$/.test(value)),
   ),
-  ...(Object.fromEntries(PASSED.map((name) => [name, ANYTHING])) as Record<(typeof PASSED)[number], typeof ANYTHING>),
+  ...PASSED,
   backend: v.optional(choice(['netlink', 'memory'])),
   takeOver: v.optional(flag),
   timers: v.optional(v.unknown()),
@@ -97,7 +101,7 @@ export class ManagerSections {
     const { issues, timers: groups, auth } = this.#context;
     const section = checkedSection(SCHEMA, given, path, issues);
     const { backend = 'netlink', takeOver = false } = section;
-    const passed = Object.fromEntries(PASSED.flatMap((name) => (section[name] === undefined ? [] : [[name, section[name]]])));
+    const passed = passedOf(section);
     const name = section.name ?? (passed['protocol'] === 'bfd' ? 'bfd' : 'liveness');
     this.#checkName(name, path);
     const resolved = this.#resolved(passed, path);
@@ -160,6 +164,11 @@ export class ManagerSections {
     const { protocol, table = 254 } = checkedSection(ADOPT_SCHEMA, given, path, this.#context.issues);
     return protocol === undefined ? [] : [{ protocol, table }];
   }
+}
+
+function passedOf(section: Partial<Record<keyof typeof PASSED, unknown>>): Record<string, unknown> {
+  const names = Object.keys(PASSED) as (keyof typeof PASSED)[];
+  return definedOf(Object.fromEntries(names.map((name) => [name, section[name]])));
 }
 
 /** Timers that no bounds of a manager refuse: the groups are checked by themselves. */
