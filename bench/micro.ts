@@ -109,7 +109,7 @@ function engineOptions(): EngineOptions {
     requireDiscriminator: false,
     minTtl: undefined,
     takeOver: false,
-  withdrawOnFatal: false,
+    withdrawOnFatal: false,
     realtime: undefined,
   };
 }
