@@ -575,8 +575,8 @@ const FORMULAS = [
       'self.timestamps.conv_down_start = self.last_rx.map(|last| last.plus(self.rx_interval_us()));',
     ],
     ts: [
-      "if (from === 'up') this.timestamps.convDownStart = since;",
-      "if (from === 'up') this.timestamps.convDownStart = (this.lastRx ?? since) + this.rxIntervalUs;",
+      'this.timestamps.convDownStart = since;',
+      'this.timestamps.convDownStart = (this.lastRx ?? since) + this.rxIntervalUs;',
     ],
   },
 ];
@@ -711,6 +711,25 @@ const BFD = [
   },
 ];
 
+/** What snapshots and metrics tell of a session's life. */
+const LIFE = [
+  {
+    rule: 'flaps: counted where a session leaves Up',
+    rust: ['self.flaps = self.flaps.saturating_add(1);', 'self.flaps = self.flaps.saturating_add(2);'],
+    ts: ['this.flaps = Math.min(this.flaps + 1, MOST_COUNTED);', 'this.flaps = Math.min(this.flaps + 2, MOST_COUNTED);'],
+  },
+  {
+    rule: 'worst gap: the longest, rounded up',
+    rust: ['gap_us.div_ceil(1_000)', 'gap_us / 1_000'],
+    ts: ['Math.ceil(gapUs / 1_000)', 'Math.floor(gapUs / 1_000)'],
+  },
+  {
+    rule: 'worst gap: begins anew with each Up',
+    rust: ['                self.worst_gap_ms = 0;\n', ''],
+    ts: ['      this.worstGapMs = 0;\n', ''],
+  },
+];
+
 const FILES = {
   rustBfd: RUST_BFD,
   rustBfdTable: RUST_BFD_TABLE,
@@ -738,7 +757,7 @@ const FILES = {
 
 /** @type {{ engine: 'rust' | 'ts', file: string, rule: string, from: string, to: string }[]} */
 export const MUTATIONS = [
-  ...[...STATE_TABLE, ...RULE_SETS, ...RULE_DETAILS, ...FORMULAS, ...BFD].flatMap(({ rule, ...changes }) =>
+  ...[...STATE_TABLE, ...RULE_SETS, ...RULE_DETAILS, ...FORMULAS, ...LIFE, ...BFD].flatMap(({ rule, ...changes }) =>
     Object.entries(changes).map(([where, [from, to]]) => ({ ...FILES[where], rule, from, to })),
   ),
   ...TS_ONLY,

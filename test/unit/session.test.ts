@@ -514,6 +514,35 @@ describe('a snapshot', () => {
     });
   });
 
+  it.each(BOTH)('counts how often it left Up, and has the longest gap between packets since it came Up: $name', (rules) => {
+    const session = sessionIn(rules, 'init');
+    const seen = () => {
+      const { everUp, flaps, worstGap } = session.snapshot();
+      return [everUp, flaps, worstGap];
+    };
+    expect(seen()).toEqual([false, 0, undefined]);
+    let now = at(DETECT);
+    session.handleRx(now, packet('up', PEER, OURS));
+    expect(seen(), 'the wait for the Up itself is no gap of it').toEqual([true, 0, 0]);
+    for (const [gap, worst] of [
+      [99, 99],
+      [150.001, 151],
+      [120, 151],
+    ] as const) {
+      now += gap;
+      session.handleRx(now, packet('up', PEER, OURS));
+      expect(seen()).toEqual([true, 0, worst]);
+    }
+    now += DETECT;
+    session.expireIfDue(now);
+    expect(seen()).toEqual([true, 1, 151]);
+    for (const state of ['down', 'up'] as const) {
+      now += 400;
+      session.handleRx(now, packet(state, PEER, OURS));
+    }
+    expect([session.getState(), ...seen()]).toEqual(['up', true, 1, 0]);
+  });
+
   it('has dates of the wall clock', () => {
     const route = { table: 254, dst: '10.9.0.7/32', src: '10.0.0.1', nextHop: '10.0.0.2', protocol: 186 };
     const session = newSession(ROBUST, { route });
