@@ -574,10 +574,7 @@ const FORMULAS = [
       'self.timestamps.conv_down_start = Some(since);',
       'self.timestamps.conv_down_start = self.last_rx.map(|last| last.plus(self.rx_interval_us()));',
     ],
-    ts: [
-      'this.timestamps.convDownStart = since;',
-      'this.timestamps.convDownStart = (this.lastRx ?? since) + this.rxIntervalUs;',
-    ],
+    ts: ['this.timestamps.convDownStart = since;', 'this.timestamps.convDownStart = (this.lastRx ?? since) + this.rxIntervalUs;'],
   },
 ];
 
