@@ -18,7 +18,7 @@ const LAYERS: [(&str, &[&str]); 8] = [
 ];
 
 /// Folders and files without I/O, clocks, threads and Linux.
-const PURE: [&str; 12] = [
+const PURE: [&str; 13] = [
     "protocol",
     "engine",
     "net::arrival",
@@ -26,6 +26,7 @@ const PURE: [&str; 12] = [
     "routes::outcome",
     "routes::tables",
     "routes::armed",
+    "routes::damping",
     "routes::maintenance",
     "routes::planner",
     "routes::route_table",

@@ -8,6 +8,7 @@ use std::net::{IpAddr, Ipv4Addr};
 use planner_bench::{Bench, DOWN, DOWN_BY_PEER, DOWN_PASSIVE, NOW, ROUTE, SCOPE, UP, answered};
 use route_liveness::engine::SessionId;
 use route_liveness::routes::armed::{ArmedRoute, ArmingPolicy, SessionView};
+use route_liveness::routes::damping::Damping;
 use route_liveness::routes::kernel_route::{KernelRoute, Presence, RouteError, SystemError};
 use route_liveness::routes::outcome::{RouteId, RouteOp};
 use route_liveness::routes::planner::RoutePlanner;
@@ -136,6 +137,79 @@ fn a_withdrawal_that_fails_is_tried_again_as_often_as_it_is_asked_for() {
     assert_eq!(bench.run(), ["delete"]);
 }
 
+const HOLD_UP: Damping =
+    Damping { hold_up_ms: 300, penalty: 0, suppress_above: 0, reuse_below: 0, half_life_ms: 0, max_suppress_ms: 0 };
+
+#[test]
+fn a_route_whose_session_comes_up_again_is_installed_only_after_it_has_stayed_up_and_says_so() {
+    let mut bench = Bench::new();
+    bench.arm(|route| route.damping = HOLD_UP, UP);
+    assert_eq!(bench.run(), ["add"], "the first Up is not delayed");
+    bench.session(DOWN);
+    assert_eq!(bench.run(), ["delete"], "nor is a withdrawal");
+    bench.session(UP);
+    let (asked, outcomes) = bench.run_with(Presence::Present);
+    assert!(asked.is_empty());
+    assert_eq!(outcomes.iter().map(|told| told.suppressed_until).collect::<Vec<_>>(), [Some(NOW.plus(300_000))]);
+    bench.arm(|route| route.damping = HOLD_UP, UP);
+    bench.after(299_999);
+    assert!(bench.run().is_empty(), "also where it is registered again meanwhile");
+    bench.after(1);
+    let (asked, outcomes) = bench.run_with(Presence::Present);
+    assert_eq!(asked, ["add"]);
+    assert_eq!(outcomes.last().unwrap().suppressed_until, None);
+}
+
+#[test]
+fn a_down_ends_the_wait_of_a_route_and_the_next_up_begins_another() {
+    let mut bench = Bench::new();
+    bench.arm(|route| route.damping = HOLD_UP, UP);
+    bench.run();
+    for _ in 0..3 {
+        bench.session(DOWN);
+        bench.run();
+        bench.after(100_000);
+        bench.session(UP);
+        bench.after(200_000);
+        bench.run();
+    }
+    assert!(!bench.planner.has_work());
+    bench.session(DOWN);
+    let (asked, outcomes) = bench.run_with(Presence::Present);
+    assert!(asked.is_empty(), "it was not there");
+    assert_eq!(outcomes.iter().map(|told| told.suppressed_until).collect::<Vec<_>>(), [None]);
+    assert_eq!(bench.planner.poll_deadline(), None);
+}
+
+#[test]
+fn a_route_that_is_taken_out_of_service_or_is_damped_no_longer_waits_for_nothing() {
+    for (admin_down, damping) in [(true, HOLD_UP), (false, Damping::default())] {
+        let mut bench = Bench::new();
+        bench.arm(|route| route.damping = HOLD_UP, UP);
+        bench.session(DOWN);
+        bench.session(UP);
+        bench.arm(|route| (route.admin_down, route.damping) = (admin_down, damping), UP);
+        bench.arm(|route| route.damping = damping, UP);
+        assert_eq!(bench.run().last(), Some(&"add"));
+        assert_eq!(bench.planner.poll_deadline(), None);
+    }
+}
+
+#[test]
+fn a_route_that_is_there_stays_while_it_is_suppressed() {
+    let mut bench = Bench::new();
+    bench.arm(|route| route.damping = HOLD_UP, UP);
+    bench.run();
+    bench.planner.set_maintenance(None, true, NOW);
+    bench.session(DOWN);
+    bench.session(UP);
+    bench.run();
+    bench.planner.set_maintenance(None, false, NOW);
+    assert!(!bench.run().contains(&"delete"));
+    bench.disarm(true);
+    assert_eq!(bench.run(), ["delete"]);
+}
+
 #[test]
 fn deletes_go_before_looks_and_looks_before_adds_also_where_an_add_was_queued_first() {
     let mut planner = RoutePlanner::new(ArmingPolicy { take_over: false, honor_peer_passive: false });
@@ -150,6 +224,7 @@ fn deletes_go_before_looks_and_looks_before_adds_also_where_an_add_was_queued_fi
             no_uninstall: false,
             admin_down: false,
             keep_on_peer_admin_down: false,
+            damping: Damping::default(),
             adopted,
         };
         planner.arm(armed, SCOPE, view, NOW);

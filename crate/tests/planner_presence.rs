@@ -8,6 +8,7 @@ use std::net::{IpAddr, Ipv4Addr};
 use planner_bench::{Bench, DOWN, NOW, OTHER_HOP, ROUTE, SCOPE, SECOND, UP, answered};
 use route_liveness::engine::SessionId;
 use route_liveness::routes::armed::{AffectedRoutes, ArmedRoute, ArmingPolicy};
+use route_liveness::routes::damping::Damping;
 use route_liveness::routes::kernel_route::{KernelRoute, Occupant, Presence};
 use route_liveness::routes::outcome::{RouteId, RouteOp};
 use route_liveness::routes::planner::RoutePlanner;
@@ -133,6 +134,7 @@ fn affected_routes_are_rechecked_in_portions() {
             no_uninstall: false,
             admin_down: false,
             keep_on_peer_admin_down: false,
+            damping: Damping::default(),
             adopted: false,
         };
         planner.arm(armed, SCOPE, UP, NOW);

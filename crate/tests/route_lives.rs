@@ -9,6 +9,7 @@ use route_liveness::engine::SessionId;
 use route_liveness::engine::stats::{LinkId, LocalEndpoint};
 use route_liveness::protocol::time::Time;
 use route_liveness::routes::armed::{AffectedRoutes, ArmedRoute, ArmingPolicy, SessionView};
+use route_liveness::routes::damping::Damping;
 use route_liveness::routes::kernel_route::KernelRoute;
 use route_liveness::routes::outcome::RouteId;
 use route_liveness::routes::outcome::RouteOutcome;
@@ -197,6 +198,7 @@ impl Life {
             no_uninstall,
             admin_down: false,
             keep_on_peer_admin_down: false,
+            damping: Damping::default(),
             adopted,
         };
         // Most adopt a route that they know, or one that a previous process left.

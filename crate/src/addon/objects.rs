@@ -159,6 +159,7 @@ pub struct NativeRouteOutcome {
     pub gone: bool,
     pub installed: bool,
     pub restore_at_us: Option<f64>,
+    pub suppressed_until_us: Option<f64>,
 }
 
 impl From<RouteOutcome> for NativeRouteOutcome {
@@ -180,6 +181,7 @@ impl From<RouteOutcome> for NativeRouteOutcome {
             gone: outcome.gone,
             installed: outcome.installed,
             restore_at_us: outcome.restore_at.map(time),
+            suppressed_until_us: outcome.suppressed_until.map(time),
         }
     }
 }

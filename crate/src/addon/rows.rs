@@ -12,11 +12,12 @@ use crate::protocol::bfd::authentication::key::Key;
 use crate::protocol::bfd::options::{BfdOptions, Role};
 use crate::protocol::timers::Timers;
 use crate::routes::armed::ArmedRoute;
+use crate::routes::damping::Damping;
 use crate::routes::kernel_route::KernelRoute;
 use crate::routes::outcome::RouteId;
 
 const SESSION_COLUMNS: usize = 17;
-const ROUTE_COLUMNS: usize = 20;
+const ROUTE_COLUMNS: usize = 26;
 
 const MULTIHOP: u32 = 1;
 const PASSIVE: u32 = 2;
@@ -66,7 +67,8 @@ pub(super) fn routes(rows: &[u32]) -> Result<Vec<ArmedRoute>, Coded> {
     let (rows, rest) = rows.as_chunks::<ROUTE_COLUMNS>();
     let route = |row: &[u32; ROUTE_COLUMNS]| {
         let [id, session, generation, table, d0, d1, d2, d3, prefix_length, ..] = *row;
-        let [.., s0, s1, s2, s3, n0, n1, n2, n3, protocol, priority, flags] = *row;
+        let [.., s0, s1, s2, s3, n0, n1, n2, n3, protocol, priority, flags, _, _, _, _, _, _] = *row;
+        let [.., hold_up_ms, penalty, suppress_above, reuse_below, half_life_ms, max_suppress_ms] = *row;
         Some(ArmedRoute {
             id: RouteId(id),
             session: SessionId(session),
@@ -86,6 +88,7 @@ pub(super) fn routes(rows: &[u32]) -> Result<Vec<ArmedRoute>, Coded> {
             admin_down: flags & ADMIN_DOWN != 0,
             adopted: flags & ADOPTED != 0,
             keep_on_peer_admin_down: flags & KEEP_ON_PEER_ADMIN_DOWN != 0,
+            damping: Damping { hold_up_ms, penalty, suppress_above, reuse_below, half_life_ms, max_suppress_ms },
         })
     };
     whole(rest).and_then(|()| rows.iter().map(route).collect()).ok_or_else(malformed)

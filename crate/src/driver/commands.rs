@@ -209,7 +209,18 @@ impl<P: Driven> Driver<P> {
 /// The outcome for a route where no thread runs that could change it.
 fn unarmed(id: RouteId, generation: u32, at: Time, result: Result<(), RouteError>, gone: bool) -> RouteOutcome {
     let op = if gone { RouteOp::None } else { RouteOp::Add };
-    RouteOutcome { id, generation, op, result, at, duration_us: 0, gone, installed: false, restore_at: None }
+    RouteOutcome {
+        id,
+        generation,
+        op,
+        result,
+        at,
+        duration_us: 0,
+        gone,
+        installed: false,
+        restore_at: None,
+        suppressed_until: None,
+    }
 }
 
 #[cfg(test)]

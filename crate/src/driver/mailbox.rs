@@ -230,6 +230,7 @@ mod tests {
             gone: false,
             installed: op == RouteOp::Add,
             restore_at: None,
+            suppressed_until: None,
         }
     }
 

@@ -4,6 +4,7 @@ use std::net::IpAddr;
 
 use crate::engine::SessionId;
 use crate::protocol::time::Time;
+use crate::routes::damping::{Damping, Flaps};
 use crate::routes::kernel_route::{KernelRoute, Presence, Result};
 use crate::routes::outcome::{RouteId, RouteOp, RouteOutcome};
 use crate::routes::stats::EndpointNumber;
@@ -40,6 +41,8 @@ pub struct ArmedRoute {
     pub admin_down: bool,
     /// It stays as it is while its session is not Up because the peer said AdminDown (RFC 5882 §3.2).
     pub keep_on_peer_admin_down: bool,
+    /// When it may be installed again while its session flaps.
+    pub damping: Damping,
     /// A predecessor may have left it in the kernel: it is looked for, and held while its session begins anew.
     pub adopted: bool,
 }
@@ -206,6 +209,12 @@ pub(crate) struct Rare {
     pub(crate) contention: Option<Contention>,
     /// Until when it waits for its session.
     pub(crate) held_until: Option<Time>,
+    /// How often its session has flapped.
+    pub(crate) flaps: Flaps,
+    /// Until when it is not installed, since its session flaps, …
+    pub(crate) suppressed_until: Option<Time>,
+    /// … as it was told last.
+    pub(crate) told_suppressed_until: Option<Time>,
     /// What a listing is asked, and the number of that question.
     pub(crate) pending: Option<(Pending, u64)>,
 }
@@ -220,6 +229,8 @@ pub(crate) struct Entry {
     pub(crate) admin_down: bool,
     pub(crate) keep_on_peer_admin_down: bool,
     pub(crate) adopted: bool,
+    /// `None` for most.
+    pub(crate) damping: Option<Box<Damping>>,
     /// What it is counted in.
     pub(crate) endpoint: EndpointNumber,
     pub(crate) session: SessionView,
@@ -262,6 +273,7 @@ impl Entry {
             admin_down: spec.admin_down,
             keep_on_peer_admin_down: spec.keep_on_peer_admin_down,
             adopted: spec.adopted,
+            damping: None,
             endpoint,
             session,
             maintained: false,
@@ -280,10 +292,13 @@ impl Entry {
 
     /// Takes what is armed anew under its number.
     pub(crate) fn take(&mut self, spec: &ArmedRoute) {
-        let ArmedRoute { session, generation, route, no_uninstall, admin_down, keep_on_peer_admin_down, .. } = *spec;
+        let ArmedRoute {
+            session, generation, route, no_uninstall, admin_down, keep_on_peer_admin_down, damping, ..
+        } = *spec;
         (self.session_id, self.generation, self.route) = (session, generation, route.into());
         (self.no_uninstall, self.admin_down) = (no_uninstall, admin_down);
         self.keep_on_peer_admin_down = keep_on_peer_admin_down;
+        self.damping = (!damping.is_off()).then(|| Box::new(damping));
         // Whoever adopted it before still waits for an outcome.
         self.adopted |= spec.adopted;
     }
@@ -313,6 +328,10 @@ impl Entry {
         self.rare.as_ref()?.held_until
     }
 
+    pub(crate) fn suppressed_until(&self) -> Option<Time> {
+        self.rare.as_ref()?.suppressed_until
+    }
+
     pub(crate) fn pending(&self) -> Option<(Pending, u64)> {
         self.rare.as_ref()?.pending
     }
@@ -328,6 +347,7 @@ impl Entry {
             Some(true) => withdrawn,
             Some(false) => Desired::AsItIs,
             None if self.admin_down => withdrawn,
+            None if self.session.up && self.suppressed_until().is_some() => Desired::AsItIs,
             None if self.session.up => Desired::Installed,
             None if self.maintained => Desired::AsItIs,
             None if self.held_until().is_some() => Desired::AsItIs,
@@ -364,7 +384,10 @@ impl Entry {
     /// Whether an outcome has to be reported although nothing is to be done: an adopted route waits for its first one, and an
     /// outcome that is no longer true is corrected.
     pub(crate) fn owes_outcome(&self) -> bool {
-        self.presence != Presence::Unknown && (self.adopted || self.counted_as_installed != self.reported_as_installed)
+        let suppression_changed =
+            self.rare.as_ref().is_some_and(|rare| rare.suppressed_until != rare.told_suppressed_until);
+        let installed_changed = self.counted_as_installed != self.reported_as_installed;
+        self.presence != Presence::Unknown && (self.adopted || installed_changed || suppression_changed)
     }
 
     /// Whether it is there is not known any more. Without an interface there is no route.
@@ -447,6 +470,9 @@ pub(crate) fn outcome(
 ) -> RouteOutcome {
     entry.reported_as_installed = entry.counted_as_installed;
     entry.adopted &= entry.presence == Presence::Unknown;
+    if let Some(rare) = &mut entry.rare {
+        rare.told_suppressed_until = rare.suppressed_until;
+    }
     RouteOutcome {
         id: request.id,
         generation: entry.generation,
@@ -456,6 +482,7 @@ pub(crate) fn outcome(
         gone,
         installed: entry.counted_as_installed,
         restore_at: entry.restore_at(),
+        suppressed_until: entry.suppressed_until(),
         result,
     }
 }

@@ -5,6 +5,7 @@
 #[cfg(target_os = "linux")]
 pub mod answers;
 pub mod armed;
+pub mod damping;
 #[cfg(target_os = "linux")]
 pub mod held;
 pub mod kernel_route;

@@ -28,6 +28,8 @@ pub struct RouteOutcome {
     pub installed: bool,
     /// Until when a route that others take away again and again is not put back.
     pub restore_at: Option<Time>,
+    /// Until when a route is not installed although its session is Up, since the session flaps.
+    pub suppressed_until: Option<Time>,
 }
 
 impl RouteOutcome {

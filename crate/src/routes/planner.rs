@@ -114,6 +114,7 @@ impl RoutePlanner {
         let endpoint = self.stats.number(endpoint);
         let mut entry = self.detach(spec.id).unwrap_or_else(|| Entry::new(&spec, endpoint, session, now));
         let previous = entry.route.get();
+        let (was_up, is_of_same_session) = (entry.session.up, entry.session_id == spec.session);
         entry.take(&spec);
         (entry.endpoint, entry.session, entry.leaving) = (endpoint, session, None);
         entry.maintained = self.maintenance.covers(spec.session);
@@ -139,7 +140,15 @@ impl RoutePlanner {
         {
             rare.held_until = None;
         }
+        if (spec.admin_down || !is_of_same_session || entry.damping.is_none())
+            && let Some(rare) = &mut entry.rare
+        {
+            rare.suppressed_until = None;
+        }
         self.attach(entry);
+        if is_of_same_session {
+            self.damp(spec.id, was_up, now);
+        }
         self.enqueue(spec.id, now);
     }
 
@@ -165,10 +174,11 @@ impl RoutePlanner {
     pub fn session_changed(&mut self, session: SessionId, view: SessionView, now: Time) {
         for id in self.routes_of(session) {
             if let Some(entry) = self.routes.get_mut(id) {
-                entry.session = view;
+                let was_up = std::mem::replace(&mut entry.session, view).up;
                 if view.up {
                     self.end_hold(id);
                 }
+                self.damp(id, was_up, now);
             }
             self.enqueue(id, now);
         }
@@ -263,6 +273,7 @@ impl RoutePlanner {
             self.timers.remove(&(at, id));
             if let Some(rare) = self.routes.get_mut(id).and_then(|entry| entry.rare.as_mut()) {
                 rare.held_until = rare.held_until.filter(|until| *until > now);
+                rare.suppressed_until = rare.suppressed_until.filter(|until| *until > now);
                 if let Some(contention) = &mut rare.contention {
                     contention.restore_at = contention.restore_at.filter(|at| *at > now);
                 }
@@ -346,6 +357,23 @@ impl RoutePlanner {
         }
     }
 
+    /// Notes what the change of its session means to a route whose session flaps.
+    fn damp(&mut self, id: RouteId, was_up: bool, now: Time) {
+        let Some(entry) = self.routes.get_mut(id) else { return };
+        let is_up = entry.session.up;
+        let Some(damping) = entry.damping.as_deref().copied().filter(|_| was_up != is_up) else { return };
+        let rare = entry.rare();
+        if let Some(until) = rare.suppressed_until.take() {
+            self.timers.remove(&(until, id));
+        }
+        if is_up {
+            rare.suppressed_until = rare.flaps.up(&damping, now);
+            self.timers.extend(rare.suppressed_until.map(|until| (until, id)));
+        } else {
+            rare.flaps.down(&damping, now);
+        }
+    }
+
     fn update_installed(&mut self, id: RouteId) {
         let Some(entry) = self.routes.get_mut(id) else { return };
         let is_present = entry.is_present();
@@ -395,6 +423,7 @@ impl RoutePlanner {
         self.by_session.insert((entry.session_id, id));
         self.timers.extend(entry.held_until().map(|until| (until, id)));
         self.timers.extend(entry.restore_at().map(|at| (at, id)));
+        self.timers.extend(entry.suppressed_until().map(|until| (until, id)));
         if entry.pending().is_some() {
             self.pending.insert(id);
         }
@@ -405,7 +434,7 @@ impl RoutePlanner {
     fn detach(&mut self, id: RouteId) -> Option<Entry> {
         let entry = self.routes.remove(id)?;
         self.by_session.remove(&(entry.session_id, id));
-        for at in [entry.held_until(), entry.restore_at()].into_iter().flatten() {
+        for at in [entry.held_until(), entry.restore_at(), entry.suppressed_until()].into_iter().flatten() {
             self.timers.remove(&(at, id));
         }
         self.pending.remove(&id);

@@ -391,6 +391,7 @@ mod every_order {
             no_uninstall: false,
             admin_down: false,
             keep_on_peer_admin_down: false,
+            damping: Damping::default(),
             adopted: false,
         }
     }
@@ -439,6 +440,7 @@ mod every_order {
                         gone: false,
                         installed: false,
                         restore_at: None,
+                        suppressed_until: None,
                     }]
                 });
             };

@@ -7,6 +7,7 @@ use route_liveness::engine::SessionId;
 use route_liveness::engine::stats::{LinkId, LocalEndpoint};
 use route_liveness::protocol::time::Time;
 use route_liveness::routes::armed::{ArmedRoute, ArmingPolicy, RouteRequest, SessionView};
+use route_liveness::routes::damping::Damping;
 use route_liveness::routes::kernel_route::{KernelRoute, Presence, Result};
 use route_liveness::routes::outcome::{RouteId, RouteOp, RouteOutcome};
 use route_liveness::routes::planner::RoutePlanner;
@@ -67,6 +68,7 @@ impl Bench {
             no_uninstall: false,
             admin_down: false,
             keep_on_peer_admin_down: false,
+            damping: Damping::default(),
             adopted: false,
         };
         change(&mut armed);

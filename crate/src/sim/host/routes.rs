@@ -7,6 +7,7 @@ use crate::engine::{SessionId, SessionSpec};
 use crate::protocol::state::{DownReason, State};
 use crate::protocol::time::Time;
 use crate::routes::armed::{AffectedRoutes, ArmedRoute};
+use crate::routes::damping::Damping;
 use crate::routes::kernel_route::{KernelRoute, Occupant};
 use crate::routes::outcome::RouteId;
 use crate::sim::host::{Host, Kept, NOTICE_US, OURS, view};
@@ -38,6 +39,7 @@ impl<P: SimulatedProtocol> Host<P> {
             route,
             no_uninstall: kind.no_uninstall,
             keep_on_peer_admin_down: kind.keep_on_peer_admin_down,
+            damping: Damping::default(),
             admin_down: false,
             adopted: false,
         };
