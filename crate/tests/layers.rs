@@ -18,7 +18,7 @@ const LAYERS: [(&str, &[&str]); 8] = [
 ];
 
 /// Folders and files without I/O, clocks, threads and Linux.
-const PURE: [&str; 13] = [
+const PURE: [&str; 14] = [
     "protocol",
     "engine",
     "net::arrival",
@@ -28,6 +28,7 @@ const PURE: [&str; 13] = [
     "routes::armed",
     "routes::damping",
     "routes::maintenance",
+    "routes::mass_down",
     "routes::planner",
     "routes::route_table",
     "routes::stored_route",

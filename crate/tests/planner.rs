@@ -10,6 +10,7 @@ use route_liveness::engine::SessionId;
 use route_liveness::routes::armed::{ArmedRoute, ArmingPolicy, SessionView};
 use route_liveness::routes::damping::Damping;
 use route_liveness::routes::kernel_route::{KernelRoute, Presence, RouteError, SystemError};
+use route_liveness::routes::mass_down::{MassDown, MassDownReport};
 use route_liveness::routes::outcome::{RouteId, RouteOp};
 use route_liveness::routes::planner::RoutePlanner;
 
@@ -211,8 +212,47 @@ fn a_route_that_is_there_stays_while_it_is_suppressed() {
 }
 
 #[test]
+fn the_routes_of_a_mass_of_sessions_that_fall_wait_and_then_go_unless_their_sessions_are_up_again() {
+    let mass_down = Some(MassDown { share: 0.5, within_us: 100_000, hold_us: 1_000_000 });
+    let policy = ArmingPolicy { take_over: false, honor_peer_passive: false, mass_down };
+    let mut bench = Bench { planner: RoutePlanner::new(policy), ..Bench::new() };
+    for number in 1..=4 {
+        let number_of = |route: &mut ArmedRoute| {
+            (route.id, route.session) = (RouteId(number), SessionId(number));
+            route.route.destination = IpAddr::V4(Ipv4Addr::from(0x0A09_0000 + number));
+        };
+        bench.arm(number_of, UP);
+    }
+    bench.run();
+    let fall = |numbers: &[u32]| numbers.iter().map(|number| (SessionId(*number), DOWN)).collect::<Vec<_>>();
+    assert_eq!(bench.planner.sessions_changed(fall(&[1]), bench.now), None);
+    assert_eq!(bench.run(), ["delete"], "one of four");
+    bench.after(200_000);
+    let report = bench.planner.sessions_changed(fall(&[2, 3]), bench.now);
+    assert_eq!(report, Some(MassDownReport { fallen: 2, of: 3 }));
+    assert!(bench.run().is_empty());
+    bench.after(500_000);
+    bench.planner.sessions_changed([(SessionId(2), UP)], bench.now);
+    bench.planner.sessions_changed(fall(&[4]), bench.now);
+    assert!(bench.run().is_empty(), "what falls meanwhile waits, too");
+    bench.after(500_000);
+    assert_eq!(bench.run(), ["delete", "delete"], "those of 3 and 4");
+}
+
+#[test]
+fn sessions_that_their_peers_take_out_of_service_are_no_mass() {
+    let mass_down = Some(MassDown { share: 0.1, within_us: 100_000, hold_us: 1_000_000 });
+    let policy = ArmingPolicy { take_over: false, honor_peer_passive: false, mass_down };
+    let mut bench = Bench { planner: RoutePlanner::new(policy), ..Bench::new() };
+    bench.arm(|_| {}, UP);
+    bench.run();
+    assert_eq!(bench.planner.sessions_changed([(SessionId(1), DOWN_BY_PEER)], bench.now), None);
+    assert_eq!(bench.run(), ["delete"]);
+}
+
+#[test]
 fn deletes_go_before_looks_and_looks_before_adds_also_where_an_add_was_queued_first() {
-    let mut planner = RoutePlanner::new(ArmingPolicy { take_over: false, honor_peer_passive: false });
+    let mut planner = RoutePlanner::new(ArmingPolicy { take_over: false, honor_peer_passive: false, mass_down: None });
     let arm = |planner: &mut RoutePlanner, id: u32, generation, session, view, adopted| {
         let route = KernelRoute { destination: IpAddr::V4(Ipv4Addr::from(0x0A09_0000 + id)), ..ROUTE };
         let (id, session) = (RouteId(id), SessionId(session));

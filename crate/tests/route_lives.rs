@@ -90,7 +90,7 @@ impl Life {
         let kernel = Kernel::new(random.fork(), KernelFaults::default(), THEIRS).at_any_moment();
         let slowest_us = [0, 1_000, 50_000, 5 * SECOND][random.up_to(3) as usize];
         let leaves_routes = random.chance(250_000);
-        let policy = ArmingPolicy { take_over: false, honor_peer_passive: random.chance(500_000) };
+        let policy = ArmingPolicy { take_over: false, honor_peer_passive: random.chance(500_000), mass_down: None };
         let mut life = Self {
             random,
             planner: RoutePlanner::new(policy),

@@ -12,6 +12,7 @@ use crate::driver::mailbox::{Delivery, SessionRecord};
 use crate::net::interface_names::name_of;
 use crate::protocol::time::Time;
 use crate::routes::kernel_route::KernelRoute;
+use crate::routes::mass_down::MassDown;
 use crate::routes::outcome::{RouteId, RouteOp, RouteOutcome};
 use crate::system::problem::Problem;
 use crate::system::realtime::Realtime;
@@ -73,6 +74,20 @@ pub struct NativeEngineOptions {
     pub take_over: bool,
     pub realtime: Option<NativeRealtime>,
     pub withdraw_on_fatal: bool,
+    pub mass_down: Option<NativeMassDown>,
+}
+
+#[napi(object, object_to_js = false)]
+pub struct NativeMassDown {
+    pub share: f64,
+    pub within_us: f64,
+    pub hold_us: f64,
+}
+
+impl From<NativeMassDown> for MassDown {
+    fn from(limit: NativeMassDown) -> Self {
+        Self { share: limit.share, within_us: limit.within_us as u64, hold_us: limit.hold_us as u64 }
+    }
 }
 
 #[napi(object, object_to_js = false)]

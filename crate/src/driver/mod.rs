@@ -41,6 +41,7 @@ use crate::protocol::state::{DownReason, State};
 use crate::protocol::time::Time;
 use crate::routes::armed::{ArmingPolicy, SessionView};
 use crate::routes::maintenance::Maintenance;
+use crate::routes::mass_down::MassDownReport;
 use crate::routes::worker::{OutcomeSink, RouteWorker};
 use crate::system::clock;
 use crate::system::panics;
@@ -284,13 +285,20 @@ impl<P: Driven> Driver<P> {
         self.mailbox.put_events(events.iter().copied());
         // While the thread is closing, sessions that go AdminDown leave their routes as they are.
         if let (Some(route_worker), Life::Running) = (&self.route_worker, &self.life) {
-            route_worker.sessions_changed(
+            let mass_down = route_worker.sessions_changed(
                 now,
                 events.iter().map(|event| match *event {
                     Event::Transition(to) => (to.id, self.view(to.id, to.conv_start)),
                     Event::PeerPassive { id, .. } | Event::LongRoundTrip { id, .. } => (id, self.view(id, None)),
                 }),
             );
+            if let (Some(MassDownReport { fallen, of }), Some(limit)) = (mass_down, self.arming_policy.mass_down) {
+                let ms = limit.hold_us / 1_000;
+                let message = format!(
+                    "{fallen} of {of} sessions fell at once, which is probably this host's fault: their routes stay for {ms} ms"
+                );
+                self.mailbox.put_warning(Problem { code: "ERR_MASS_DOWN".into(), message });
+            }
         }
     }
 
@@ -370,7 +378,7 @@ pub(crate) mod tests {
                 identity: None,
             },
             max_sessions: 5_000,
-            arming_policy: ArmingPolicy { take_over: false, honor_peer_passive: false },
+            arming_policy: ArmingPolicy { take_over: false, honor_peer_passive: false, mass_down: None },
             realtime: Realtime::default(),
             withdraw_on_fatal: false,
         }

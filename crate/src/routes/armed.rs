@@ -6,6 +6,7 @@ use crate::engine::SessionId;
 use crate::protocol::time::Time;
 use crate::routes::damping::{Damping, Flaps};
 use crate::routes::kernel_route::{KernelRoute, Presence, Result};
+use crate::routes::mass_down::MassDown;
 use crate::routes::outcome::{RouteId, RouteOp, RouteOutcome};
 use crate::routes::stats::EndpointNumber;
 use crate::routes::stored_route::StoredRoute;
@@ -67,6 +68,8 @@ pub struct ArmingPolicy {
     pub take_over: bool,
     /// A session whose peer is passive keeps its route when it goes Down.
     pub honor_peer_passive: bool,
+    /// Where many sessions fall at once their routes wait.
+    pub mass_down: Option<MassDown>,
 }
 
 /// What casts doubt on routes of ours.

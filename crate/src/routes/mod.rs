@@ -12,6 +12,7 @@ pub mod kernel_route;
 #[cfg(target_os = "linux")]
 pub mod listing;
 pub mod maintenance;
+pub mod mass_down;
 #[cfg(target_os = "linux")]
 pub mod monitor;
 pub mod outcome;

@@ -19,6 +19,7 @@ use crate::routes::armed::{
 };
 use crate::routes::kernel_route::{KernelRoute, Presence, Slot};
 use crate::routes::maintenance::Maintenance;
+use crate::routes::mass_down::{MassDownReport, RecentDowns, Waiting};
 use crate::routes::outcome::{RouteId, RouteOp};
 use crate::routes::route_table::RouteTable;
 use crate::routes::stats::RouteStats;
@@ -34,6 +35,7 @@ const MOST_OTHERS: usize = 32;
 pub struct RoutePlanner {
     policy: ArmingPolicy,
     maintenance: Maintenance,
+    downs: RecentDowns,
     routes: RouteTable,
     /// Most sessions have one route: no list for each.
     by_session: BTreeSet<(SessionId, RouteId)>,
@@ -56,6 +58,7 @@ impl RoutePlanner {
         Self {
             policy,
             maintenance: Maintenance::default(),
+            downs: RecentDowns::default(),
             routes: RouteTable::default(),
             by_session: BTreeSet::new(),
             timers: BTreeSet::new(),
@@ -170,11 +173,38 @@ impl RoutePlanner {
         }
     }
 
-    /// Notes that a session changed: its routes are installed or withdrawn accordingly.
-    pub fn session_changed(&mut self, session: SessionId, view: SessionView, now: Time) {
+    /// Notes that sessions changed, as `session_changed`. Where that many fell that their routes wait, it says so.
+    pub fn sessions_changed(
+        &mut self,
+        changes: impl IntoIterator<Item = (SessionId, SessionView)>,
+        now: Time,
+    ) -> Option<MassDownReport> {
+        let mut fallen = Vec::new();
+        for (session, view) in changes {
+            if self.session_changed(session, view, now) {
+                fallen.push(session);
+            }
+        }
+        let limit = self.policy.mass_down.filter(|_| !fallen.is_empty())?;
+        let up: BTreeSet<SessionId> =
+            self.routes.iter().filter(|entry| entry.session.up).map(|entry| entry.session_id).collect();
+        let Waiting { sessions, until, report } = self.downs.fell(&limit, &fallen, up.len(), now)?;
+        let ids: Vec<RouteId> = sessions.into_iter().flat_map(|session| self.routes_of(session)).collect();
+        for id in ids {
+            self.hold_until(id, until);
+            self.enqueue(id, now);
+        }
+        report
+    }
+
+    /// Notes that a session changed: its routes are installed or withdrawn accordingly. Gives whether it fell, other than by the
+    /// word of its peer.
+    pub fn session_changed(&mut self, session: SessionId, view: SessionView, now: Time) -> bool {
+        let mut fell = false;
         for id in self.routes_of(session) {
             if let Some(entry) = self.routes.get_mut(id) {
                 let was_up = std::mem::replace(&mut entry.session, view).up;
+                fell |= was_up && !view.up && !view.peer_admin_down;
                 if view.up {
                     self.end_hold(id);
                 }
@@ -182,6 +212,7 @@ impl RoutePlanner {
             }
             self.enqueue(id, now);
         }
+        fell
     }
 
     /// Begins or ends the maintenance of these sessions, or of all: no route of theirs is withdrawn on a Down meanwhile. At its
@@ -348,6 +379,18 @@ impl RoutePlanner {
             }
             self.enqueue(id, now);
         }
+    }
+
+    /// The route stays as it is until then, unless its session comes Up before, or it waits for longer already.
+    fn hold_until(&mut self, id: RouteId, until: Time) {
+        let Some(entry) = self.routes.get_mut(id) else { return };
+        if entry.session.up || entry.held_until().is_some_and(|held| held >= until) {
+            return;
+        }
+        if let Some(sooner) = entry.rare().held_until.replace(until) {
+            self.timers.remove(&(sooner, id));
+        }
+        self.timers.insert((until, id));
     }
 
     fn end_hold(&mut self, id: RouteId) {

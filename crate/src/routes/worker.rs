@@ -12,6 +12,7 @@ use crate::protocol::time::Time;
 use crate::routes::armed::{AffectedRoutes, ArmedRoute, ArmingPolicy, Batch, Question, RouteRequest, SessionView};
 use crate::routes::kernel_route::{KernelRoute, Slot};
 use crate::routes::maintenance::Maintenance;
+use crate::routes::mass_down::MassDownReport;
 use crate::routes::monitor::{MonitorHandler, RouteMonitor, Waker};
 use crate::routes::outcome::{RouteId, RouteOp, RouteOutcome};
 use crate::routes::planner::RoutePlanner;
@@ -110,13 +111,14 @@ impl RouteWorker {
             .change(|planner| routes.into_iter().for_each(|(id, generation)| planner.retry(id, generation, now)));
     }
 
-    /// Tells of sessions that changed at `now`, from when the time that their routes take is counted.
-    pub(crate) fn sessions_changed(&self, now: Time, changes: impl IntoIterator<Item = (SessionId, SessionView)>) {
-        self.shared.change(|planner| {
-            for (session, view) in changes {
-                planner.session_changed(session, view, now);
-            }
-        });
+    /// Tells of sessions that changed at `now`, from when the time that their routes take is counted. Where that many fell that
+    /// their routes wait, it says so.
+    pub(crate) fn sessions_changed(
+        &self,
+        now: Time,
+        changes: impl IntoIterator<Item = (SessionId, SessionView)>,
+    ) -> Option<MassDownReport> {
+        self.shared.change(|planner| planner.sessions_changed(changes, now))
     }
 
     /// Begins or ends the maintenance of these sessions, or of all.
@@ -345,7 +347,7 @@ mod tests {
     fn the_end_of_a_thread_by_a_panic_is_reported_as_fatal() {
         let (ring, rung) = mpsc::channel();
         let sink = Fatal(ring);
-        let policy = ArmingPolicy { take_over: false, honor_peer_passive: false };
+        let policy = ArmingPolicy { take_over: false, honor_peer_passive: false, mass_down: None };
         let arming = RouteWorker::start(policy, Maintenance::default(), Arc::new(sink)).unwrap();
         let shared = Arc::clone(&arming.shared);
         // Whoever takes the lock after a holder that panicked panics, too.
@@ -412,7 +414,7 @@ mod every_order {
     }
 
     fn shared(sink: Arc<Newest>) -> Arc<SharedPlanner> {
-        let policy = ArmingPolicy { take_over: false, honor_peer_passive: false };
+        let policy = ArmingPolicy { take_over: false, honor_peer_passive: false, mass_down: None };
         Arc::new(SharedPlanner::new(RoutePlanner::new(policy), sink, Box::new(|| {})))
     }
 

@@ -46,7 +46,7 @@ pub(crate) struct Bench {
 
 impl Bench {
     pub(crate) fn new() -> Self {
-        let policy = ArmingPolicy { take_over: false, honor_peer_passive: true };
+        let policy = ArmingPolicy { take_over: false, honor_peer_passive: true, mass_down: None };
         Self { planner: RoutePlanner::new(policy), generation: 0, now: NOW }
     }
 
