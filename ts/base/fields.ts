@@ -22,6 +22,12 @@ export function duration(max: number) {
   return v.pipe(v.number(expected), v.minValue(0.001, expected), v.maxValue(max, expected));
 }
 
+/** A time that has a least value, such as 0. */
+export function milliseconds(min: number, max: number) {
+  const expected = `a number of milliseconds from ${min} to ${max}`;
+  return v.pipe(v.number(expected), v.minValue(min, expected), v.maxValue(max, expected));
+}
+
 export function integer(min: number, max: number) {
   const expected = `an integer from ${min} to ${max}`;
   return v.pipe(v.number(expected), v.integer(expected), v.minValue(min, expected), v.maxValue(max, expected));

@@ -141,6 +141,20 @@ export interface KernelRoute {
   readonly priority: number;
 }
 
+/** How the routes of sessions that flap are suppressed (RFC 2439). All numbers are whole. */
+export interface Damping {
+  /** What a Down from Up adds to the figure of merit. */
+  readonly penalty: number;
+  /** Above this figure suppression begins. */
+  readonly suppressAbove: number;
+  /** Below this figure it ends. */
+  readonly reuseBelow: number;
+  /** So long it takes the figure to halve. */
+  readonly halfLifeMs: number;
+  /** The figure never exceeds what decays to `reuseBelow` within this time. */
+  readonly maxSuppressMs: number;
+}
+
 /** A kernel route that the engine adds and deletes on the transitions of its session. */
 export interface ArmedRoute {
   readonly id: RouteId;
@@ -152,6 +166,9 @@ export interface ArmedRoute {
   readonly adminDown: boolean;
   /** An installed route stays while the session is not Up and the reason of its last Down is `remote_admin` (RFC 5882 §3.2). */
   readonly keepOnPeerAdminDown: boolean;
+  /** After the first Up of the session, the route is added only once the session has been Up for so long, in whole milliseconds. */
+  readonly holdUpMs: number;
+  readonly damping: Damping | undefined;
 }
 
 /** The kernel's answer to the newest operation on one armed route. It replaces an older answer that was not delivered yet. */
@@ -172,6 +189,8 @@ export interface RouteOutcome {
   readonly installed: boolean;
   /** When a contended route is put back: another program deletes it again and again. */
   readonly restoreAtUs: number | undefined;
+  /** When a route is added that is not although its session is Up: `holdUpMs`, or `damping`. An outcome tells its begin and its end. */
+  readonly suppressedUntilUs: number | undefined;
 }
 
 /** The engine's control of armed routes. */

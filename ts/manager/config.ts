@@ -13,6 +13,7 @@ import { parseClientVersion } from '../protocol/client-version.js';
 import { DEFAULT_LIVENESS_PORT } from '../protocol/liveness.js';
 import type { UDPService } from '../protocol/udp-service.js';
 import { bindIPField } from './bound-addresses.js';
+import { completeDamping, dampingField, dampingIssues, type DampingOptions, holdUpField } from './damping-options.js';
 import { foreignIssues } from './protocol-options.js';
 
 /** Real-time settings of the native engine's thread. A setting that the system refuses is a warning. */
@@ -91,6 +92,17 @@ export interface ManagerConfig {
    */
   onPeerAdminDown?: 'withdraw' | 'keep' | undefined;
   /**
+   * After a session that had been Up before comes Up again, its routes are installed only once it has stayed Up for so many
+   * milliseconds, 0 to 600 000. The first Up is not delayed, and no withdrawal is. No effect in passive mode. Registrations may
+   * differ. Default: 0.
+   */
+  holdUp?: number | undefined;
+  /**
+   * Suppress the routes of sessions that flap (RFC 2439); `true` stands for the defaults. No effect in passive mode. Registrations
+   * may differ. Default: false.
+   */
+  damping?: boolean | DampingOptions | undefined;
+  /**
    * In Up, accept only packets that carry our discriminator: forged packets without it neither take a session down nor keep it
    * up. A restart of the peer is then detected by silence, not by its first packet. Not of BFD. Default: false.
    */
@@ -145,6 +157,8 @@ const DEFAULTS = {
   enablePeerMetrics: false,
   honorPeerAdvertisedPassive: false,
   requireDiscriminator: false,
+  holdUp: 0,
+  damping: false,
   routeTimeout: 5_000,
   onFatal: 'keep',
   engine: 'auto',
@@ -187,6 +201,8 @@ const SCHEMA = object({
   honorPeerAdvertisedPassive: v.optional(flag),
   onPeerAdminDown: v.optional(choice(['withdraw', 'keep'])),
   requireDiscriminator: v.optional(flag),
+  holdUp: v.optional(holdUpField),
+  damping: v.optional(dampingField),
   minTtl: v.optional(integer(1, 255)),
   routeTimeout: v.optional(duration(600_000)),
   onFatal: v.optional(choice(['keep', 'withdraw'])),
@@ -209,10 +225,12 @@ export function validateConfig(config: ManagerConfig): ResolvedConfig {
   const filled = { ...defaultsOf(given), ...given } as Partial<ManagerConfig> & IntervalBounds;
   if (!wrong.has('protocol')) issues.push(...foreignIssues(given, filled.protocol ?? DEFAULTS.protocol, wrong));
   issues.push(...boundIssues(filled, wrong));
+  if (!wrong.has('damping')) issues.push(...dampingIssues(output.damping));
   if (issues.length > 0) throw new ConfigError(issues);
   const { adminDown = false, withdrawRoutes = false } = given.onClose ?? {};
   const { bindIP } = output;
-  return Object.freeze({ ...filled, bindIP, onClose: Object.freeze({ adminDown, withdrawRoutes }) }) as ResolvedConfig;
+  const damping = completeDamping(output.damping ?? DEFAULTS.damping);
+  return Object.freeze({ ...filled, bindIP, damping, onClose: Object.freeze({ adminDown, withdrawRoutes }) }) as ResolvedConfig;
 }
 
 function defaultsOf({ protocol, maxTxCeil = DEFAULTS.maxTxCeil }: Partial<ManagerConfig>): Partial<ManagerConfig> {

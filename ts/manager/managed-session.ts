@@ -1,7 +1,7 @@
 /** One session as the manager keeps it, with the routes that depend on it. */
 import { addressText, type PackedAddress } from '../base/address.js';
 import type { Peer } from '../base/route.js';
-import type { SessionId, SessionRecord, SessionSpec } from '../engine/engine.js';
+import type { Damping, SessionId, SessionRecord, SessionSpec } from '../engine/engine.js';
 import type { BfdSessionOptions } from '../protocol/bfd/options.js';
 import { DownReason } from '../protocol/state.js';
 import type { RegisteredRoute, SessionView } from '../routes/installer.js';
@@ -19,6 +19,7 @@ interface Details {
   lastTransition: SessionView['lastTransition'];
   peerPassive: boolean;
   isPeerAdminDown: boolean;
+  downs: number;
 }
 
 /** Kept as numbers: there may be tens of thousands. */
@@ -66,6 +67,18 @@ export class ManagedSession implements SessionView, SessionSpec {
 
   get isPeerAdminDown(): boolean {
     return this.#details?.isPeerAdminDown ?? false;
+  }
+
+  get downs(): number {
+    return this.#details?.downs ?? 0;
+  }
+
+  get holdUpMs(): number {
+    return this.parameters.holdUpMs;
+  }
+
+  get damping(): Damping | undefined {
+    return this.parameters.damping;
   }
 
   get peerPort(): number {
@@ -136,11 +149,20 @@ export class ManagedSession implements SessionView, SessionSpec {
   /** Takes all of a record that decides about routes of a called backend. The engine itself decides about armed routes. */
   apply(record: SessionRecord): void {
     const { count, to, reason, peerPassive, convStartUs, atUs } = record;
-    const details = (this.#details ??= { lastTransition: undefined, peerPassive: false, isPeerAdminDown: false });
+    const details = (this.#details ??= { lastTransition: undefined, peerPassive: false, isPeerAdminDown: false, downs: 0 });
     details.peerPassive = peerPassive ?? details.peerPassive;
     this.applyState(record);
+    details.downs += downsIn(record);
     // `reason` is that of the last Down: from there to the next Up, or to a Down for another reason, it stays.
     if (count > 0) details.isPeerAdminDown = to !== 'up' && reason === DownReason.RemoteAdmin;
     if (count > 0 && convStartUs !== undefined) details.lastTransition = { startUs: convStartUs, atUs };
   }
+}
+
+/** How often the session went Down from Up. Of several transitions in one record only the first and the last states are known. */
+function downsIn({ from, to, count, everUp }: SessionRecord): number {
+  if (count === 0 || !everUp) return 0;
+  if (from === 'up') return Math.max(1, Math.floor(count / 2));
+  // The last Up has no Down after it, and the first came perhaps by way of Init.
+  return Math.floor((to === 'up' ? count - 1 : count) / 2);
 }

@@ -6,7 +6,7 @@ import type { Environment } from '../base/environment.js';
 import { componentLogger, type Logger } from '../base/logger.js';
 import { formatPeer, formatRoute, type Peer } from '../base/route.js';
 import { Throttle } from '../base/throttle.js';
-import type { RouteOperation } from '../routes/installer.js';
+import type { RegisteredRoute, RouteOperation } from '../routes/installer.js';
 import { LineLimit } from './line-limit.js';
 import type { Transition } from './transitions.js';
 
@@ -94,6 +94,12 @@ export class ManagerLog {
     if (!this.#operations.passes(operation.ok ? done : `not ${done}`)) return;
     if (operation.ok) this.logger.info(fields, `route ${done}: ${formatRoute(route)}`);
     else this.logger.error({ ...fields, err: operation.error }, `route could not be ${done}: ${messageOf(operation.error)}`);
+  }
+
+  suppressed({ route, iface }: RegisteredRoute, until: Date): void {
+    if (!this.#operations.passes('suppressed')) return;
+    const message = `route suppressed until ${until.toISOString()}, since its session was down: ${formatRoute(route)}`;
+    this.logger.info({ ...route, iface, until }, message);
   }
 
   hold(peers: readonly Readonly<Peer>[] | undefined, until: Date | undefined, what: string): void {

@@ -11,7 +11,7 @@ import type { Capabilities, Engine, EngineListener, SessionRecord } from '../eng
 import { type EngineFactory, startEngine } from '../engine/select.js';
 import { ArmedInstaller } from '../routes/armed-installer.js';
 import { BackendInstaller } from '../routes/backend-installer.js';
-import type { RouteInstaller, RouteOperation } from '../routes/installer.js';
+import type { RouteInstaller, RouteOperation, SuppressionListener } from '../routes/installer.js';
 import { NetlinkRoutes } from '../routes/netlink-routes.js';
 import { checkedArray, checkedFilter, checkedHold, checkedPeer, checkedRefs, checkedRelease, checkedSweep } from './arguments.js';
 import { explained } from './bind-failure.js';
@@ -422,14 +422,17 @@ export class Manager extends SafeEmitter<ManagerEvents> implements AsyncDisposab
     const warn = (fields: object, message: string): void => {
       this.#log.routeWarning(fields, message);
     };
+    const suppressed: SuppressionListener = (registered, until) => {
+      this.#log.suppressed(registered, until);
+    };
     const { netlinker, passiveMode } = this.#config;
     if (!passiveMode && netlinker instanceof NetlinkRoutes && this.#engine.arming !== undefined) {
-      return new ArmedInstaller(this.#engine.arming, report, warn);
+      return new ArmedInstaller(this.#engine.arming, report, warn, suppressed);
     }
     const isMaintained = (session: number): boolean => this.#maintenance.heldUntil(session) !== undefined;
     const { honorPeerAdvertisedPassive, routeTimeout } = this.#config;
     const options = { passiveMode, honorPeerAdvertisedPassive, routeTimeout, isMaintained };
-    return new BackendInstaller(netlinker, options, report, warn, this.#environment);
+    return new BackendInstaller(netlinker, options, report, warn, this.#environment, suppressed);
   }
 
   /** @throws LivenessError `ERR_NO_SUCH_SESSION` */

@@ -56,6 +56,8 @@ export interface CountedRoutes {
   readonly retrying: number;
   /** Installed although their session is not Up, since it is held. */
   readonly held: number;
+  /** Not installed although their session is Up, since it flapped. */
+  readonly suppressed: number;
 }
 
 /** A manager in words. */
@@ -245,6 +247,7 @@ const SCALARS: Record<ScalarName, (reading: MetricsReading) => Series<number>> =
   routesDesired: ofCounted((endpoint) => endpoint.desired),
   routesRetrying: ofCounted((endpoint) => endpoint.retrying),
   routesHeld: ofCounted((endpoint) => endpoint.held),
+  routesSuppressed: ofCounted((endpoint) => endpoint.suppressed),
   sessionsNeverUp: ofEndpoints((endpoint) => endpoint.neverUp),
   sessionTimeouts: spread(LABEL_CAUSE, ({ timeouts, localTimeouts }) => ({ peer: timeouts - localTimeouts, local: localTimeouts })),
   buildInfo: ({ builds }) => buildSeries(builds),
@@ -296,7 +299,7 @@ function ended(last: MetricsReading): MetricsReading {
       queued: 0,
     })),
     routes: last.routes.map((endpoint) => ({ ...endpoint, installed: 0 })),
-    counted: last.counted.map((endpoint) => ({ ...endpoint, desired: 0, retrying: 0, held: 0 })),
+    counted: last.counted.map((endpoint) => ({ ...endpoint, desired: 0, retrying: 0, held: 0, suppressed: 0 })),
     builds: [],
     worstTurnDelay: 0,
     queueLength: 0,
@@ -314,7 +317,7 @@ function merged(readings: readonly MetricsReading[]): MetricsReading {
       routes: joined(sum.routes, reading.routes, addEndpointRoutes),
       counted: joined(sum.counted, reading.counted, (left, right) => ({
         ...left,
-        ...addedNumbers(left, right, ['desired', 'retrying', 'held']),
+        ...addedNumbers(left, right, ['desired', 'retrying', 'held', 'suppressed']),
       })),
       builds: [...sum.builds, ...reading.builds],
       turnDelay:

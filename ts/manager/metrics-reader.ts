@@ -66,7 +66,7 @@ export class MetricsReader {
     const active = [
       ...endpoints.filter(({ sessions }) => sessions.admin_down + sessions.down + sessions.init + sessions.up > 0),
       ...routes.filter(({ installed }) => installed > 0),
-      ...counted.filter(({ desired, retrying, held }) => desired + retrying + held > 0),
+      ...counted.filter(({ desired, retrying, held, suppressed }) => desired + retrying + held + suppressed > 0),
     ];
     const isShown = this.#shownEndpoints.update(active, [...endpoints, ...routes]);
     return {
@@ -106,13 +106,14 @@ export class MetricsReader {
     const counted = new Map<string, Writable<CountedRoutes>>();
     const at = ({ iface, localIP }: { iface: string; localIP: string }): Writable<CountedRoutes> => {
       const key = `${iface} ${localIP}`;
-      const known = counted.get(key) ?? { iface, localIP, desired: 0, retrying: 0, held: 0 };
+      const known = counted.get(key) ?? { iface, localIP, desired: 0, retrying: 0, held: 0, suppressed: 0 };
       counted.set(key, known);
       return known;
     };
     for (const endpoint of endpoints) if (endpoint.localIP !== UNKNOWN_PEERS) at(endpoint);
     for (const [endpoint, count] of this.#desired.counts) at(endpoint).desired = count;
     for (const { iface, source } of installer.retrying()) at({ iface, localIP: addressText(source) }).retrying += 1;
+    for (const { iface, source } of installer.suppressed()) at({ iface, localIP: addressText(source) }).suppressed += 1;
     if (maintenance.isActive) {
       for (const route of registry.routes()) {
         const isHeld = !route.session.up && maintenance.heldUntil(route.session.id) !== undefined && installer.status(route).installed;

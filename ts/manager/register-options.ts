@@ -6,6 +6,7 @@ import { choice, duration, flag, integer, object, parsed } from '../base/fields.
 import { MAX_INTERVAL, outsideIssues, type SessionTimerOptions } from '../base/intervals.js';
 import type { SessionAuth } from '../protocol/bfd/options.js';
 import type { ResolvedConfig } from './config.js';
+import { dampingField, dampingIssues, type DampingOptions, holdUpField } from './damping-options.js';
 import { foreignOptionIssues } from './protocol-options.js';
 import { type AuthOptions, parseAuth } from './session-auth.js';
 
@@ -16,6 +17,10 @@ export interface RegisterSessionOptions extends SessionTimerOptions {
    * the default port of the protocol.
    */
   port?: number | undefined;
+  /** See the field of `ManagerConfig`, which is the default. */
+  holdUp?: number | undefined;
+  /** See the field of `ManagerConfig`, which is the default. */
+  damping?: boolean | DampingOptions | undefined;
   /**
    * The peer is several hops away (RFC 5883). On the wire such a session has no interface: of one pair of addresses there is one.
    * Not with link-local addresses. Cannot be changed in place. Default: false.
@@ -56,6 +61,8 @@ const SESSION_ENTRIES = {
   txMin: v.optional(duration(MAX_INTERVAL)),
   rxMin: v.optional(duration(MAX_INTERVAL)),
   detectMult: v.optional(integer(1, 255)),
+  holdUp: v.optional(holdUpField),
+  damping: v.optional(dampingField),
   multihop: v.optional(flag),
   passive: v.optional(flag),
   minTtl: v.optional(integer(1, 255)),
@@ -82,7 +89,9 @@ export function validateSessionOptions(options: RegisterSessionOptions | undefin
 
 function validated(schema: typeof SESSION_SCHEMA | typeof REGISTER_SCHEMA, options: unknown, bounds: OptionBounds): ValidatedOptions {
   const { output, issues } = parsed(schema, options, 'options');
-  if (issues.length === 0) issues.push(...foreignOptionIssues(output, bounds.protocol), ...outsideIssues(output, bounds));
+  if (issues.length === 0) {
+    issues.push(...foreignOptionIssues(output, bounds.protocol), ...outsideIssues(output, bounds), ...dampingIssues(output.damping));
+  }
   if (output.minTtl !== undefined && output.multihop !== true && bounds.protocol === 'bfd') issues.push(MIN_TTL_ISSUE);
   const { auth: given, ...others } = output;
   if (given === undefined || bounds.protocol !== 'bfd') {

@@ -1,10 +1,12 @@
 /** The parameters of a session, on which everything that is registered for it has to agree. */
 import { toMicros } from '../base/clock.js';
+import type { Damping } from '../engine/engine.js';
 import type { BfdSessionOptions } from '../protocol/bfd/options.js';
 import { DEFAULT_BFD_MULTIHOP_PORT, DEFAULT_BFD_PORT } from '../protocol/bfd/ports.js';
 import { DEFAULT_LIVENESS_PORT } from '../protocol/liveness.js';
 import type { SessionTimers } from '../protocol/session-core.js';
 import type { ResolvedConfig } from './config.js';
+import { isSameDamping, toDamping } from './damping-options.js';
 import { NO_OPTIONS, type ValidatedOptions } from './register-options.js';
 import { isSameAuth } from './session-auth.js';
 
@@ -17,6 +19,9 @@ export interface SessionParameters extends SessionTimers {
   readonly bfd: BfdSessionOptions | undefined;
   /** A route stays installed while the peer is AdminDown (RFC 5882 §3.2). */
   readonly keepsOnPeerAdminDown: boolean;
+  /** See `ArmedRoute`, also for `damping`. */
+  readonly holdUpMs: number;
+  readonly damping: Damping | undefined;
 }
 
 /** Makes the parameters of the sessions of one manager. Most are those of the configuration, and those of one call are often equal. */
@@ -58,11 +63,14 @@ const OPTIONS: readonly (readonly [name: string, isEqual: IsEqual])[] = [
   ['minTtl', (left, right) => left.minTtl === right.minTtl],
   ['auth', (left, right) => isSameAuth(left.bfd?.auth, right.bfd?.auth)],
   ['onPeerAdminDown', (left, right) => left.keepsOnPeerAdminDown === right.keepsOnPeerAdminDown],
+  ['holdUp', (left, right) => left.holdUpMs === right.holdUpMs],
+  ['damping', (left, right) => isSameDamping(left.damping, right.damping)],
 ];
 
 function parametersOf(options: ValidatedOptions, config: ResolvedConfig): SessionParameters {
   const { txMin = config.txMin, rxMin = config.rxMin, detectMult = config.detectMult, multihop = false } = options;
   const { port = portOf(config, multihop), passive = false, minTtl, auth, onPeerAdminDown = config.onPeerAdminDown } = options;
+  const { holdUp = config.holdUp, damping = config.damping } = options;
   return {
     peerPort: port,
     txMinUs: toMicros(txMin),
@@ -72,6 +80,9 @@ function parametersOf(options: ValidatedOptions, config: ResolvedConfig): Sessio
     minTtl,
     bfd: config.protocol === 'bfd' ? { passive, auth } : undefined,
     keepsOnPeerAdminDown: onPeerAdminDown === 'keep',
+    // Rounded up: a wait that is asked for is not left out.
+    holdUpMs: Math.ceil(holdUp),
+    damping: toDamping(damping),
   };
 }
 

@@ -15,6 +15,8 @@ export interface RouteSnapshot {
   readonly lastError: Error | undefined;
   /** When a contended route is put back: another program deletes it again and again. */
   readonly restoreAt: Date | undefined;
+  /** When a route is installed that is not although its session is Up: `holdUp`, or `damping`. */
+  readonly suppressedUntil: Date | undefined;
   /** Until when the route is not withdrawn on a Down (`hold`). */
   readonly heldUntil: Date | undefined;
 }
@@ -53,8 +55,8 @@ export function toSessionSnapshot(
 
 function toRouteSnapshot(
   { route, adminDown }: SessionRoute,
-  { installed, lastError, restoreAt }: RouteStatus,
+  { installed, lastError, restoreAt, suppressedUntil }: RouteStatus,
   heldUntil: Date | undefined,
 ): RouteSnapshot {
-  return { route, installed, adminDown, lastError, restoreAt, heldUntil };
+  return { route, installed, adminDown, lastError, restoreAt, suppressedUntil, heldUntil };
 }

@@ -226,6 +226,12 @@ const FURTHER = {
     help: 'Installed routes of sessions that are not Up, which stay since the session is held',
     labels: ENDPOINT,
   },
+  routesSuppressed: {
+    kind: 'gauge',
+    suffix: 'routes_suppressed',
+    help: 'Routes that are not installed although their sessions are Up, since these were Down before',
+    labels: ENDPOINT,
+  },
   sendBufferBytes: { kind: 'gauge', suffix: 'send_buffer_bytes', help: 'The size of the socket’s send buffer', labels: [] },
   sendBufferFull: {
     kind: 'counter',

@@ -1,7 +1,7 @@
 /** Passes kernel routes to the engine, which adds and deletes them itself, and reports what the engine answers. */
-import type { ArmedRoute, KernelRoute, RouteArming, RouteId, RouteOutcome, SessionId } from '../engine/engine.js';
+import type { ArmedRoute, Damping, KernelRoute, RouteArming, RouteId, RouteOutcome, SessionId } from '../engine/engine.js';
 import { closedError, LivenessError } from '../base/errors.js';
-import { monotonicNow } from '../base/clock.js';
+import { monotonicNow, toDate } from '../base/clock.js';
 import { formatRoute } from '../base/route.js';
 import { Backoff } from './backoff.js';
 import {
@@ -10,6 +10,7 @@ import {
   type RegisteredRoute,
   type RouteInstaller,
   type RouteStatus,
+  type SuppressionListener,
   toOperation,
   warnOfContention,
   UNKNOWN,
@@ -23,6 +24,8 @@ class Rare {
   lastError: Error | undefined = undefined;
   /** In microseconds of CLOCK_MONOTONIC. */
   restoreAtUs: number | undefined = undefined;
+  /** In microseconds of CLOCK_MONOTONIC. */
+  suppressedUntilUs: number | undefined = undefined;
   /** A warning of contention was logged, and the route has not been quiet since. */
   isContended = false;
   backoff: Backoff | undefined = undefined;
@@ -66,12 +69,24 @@ class ArmedEntry implements ArmedRoute, RouteStatus {
     return this.registered.session.keepsOnPeerAdminDown;
   }
 
+  get holdUpMs(): number {
+    return this.registered.session.holdUpMs;
+  }
+
+  get damping(): Damping | undefined {
+    return this.registered.session.damping;
+  }
+
   get lastError(): Error | undefined {
     return this.rare?.lastError;
   }
 
   get restoreAt(): Date | undefined {
     return wallTime(this.rare?.restoreAtUs);
+  }
+
+  get suppressedUntil(): Date | undefined {
+    return wallTime(this.rare?.suppressedUntilUs);
   }
 
   get needed(): Rare {
@@ -114,11 +129,19 @@ export class ArmedInstaller implements RouteInstaller {
   readonly #warn: InstallerWarning;
   readonly #routes = new Map<RouteId, ArmedEntry>();
   readonly #retrying = new Set<ArmedEntry>();
+  readonly #suppressed = new Set<ArmedEntry>();
+  readonly #told: SuppressionListener;
 
-  constructor(arming: RouteArming, listener: OperationListener, warn: InstallerWarning = () => undefined) {
+  constructor(
+    arming: RouteArming,
+    listener: OperationListener,
+    warn: InstallerWarning = () => undefined,
+    suppressed: SuppressionListener = () => undefined,
+  ) {
     this.#arming = arming;
     this.#listener = listener;
     this.#warn = warn;
+    this.#told = suppressed;
   }
 
   add(registered: readonly RegisteredRoute[]): void {
@@ -182,6 +205,10 @@ export class ArmedInstaller implements RouteInstaller {
     for (const { registered } of this.#retrying) yield registered;
   }
 
+  *suppressed(): Iterable<RegisteredRoute> {
+    for (const { registered } of this.#suppressed) yield registered;
+  }
+
   stats(): [] {
     return [];
   }
@@ -190,6 +217,7 @@ export class ArmedInstaller implements RouteInstaller {
     for (const route of this.#routes.values()) route.end(closedError());
     this.#routes.clear();
     this.#retrying.clear();
+    this.#suppressed.clear();
   }
 
   /** Handles the engine's answers. */
@@ -220,6 +248,7 @@ export class ArmedInstaller implements RouteInstaller {
   #outcome(route: ArmedEntry, outcome: RouteOutcome): void {
     const error = outcome.ok ? undefined : failure(route.registered, outcome);
     this.#noteContention(route, outcome);
+    this.#noteSuppression(route, outcome);
     // A route that an ended registration leaves in the kernel does not belong to the next registration.
     route.installed = outcome.installed && !outcome.gone;
     if (error !== undefined) route.needed.lastError = error;
@@ -249,6 +278,18 @@ export class ArmedInstaller implements RouteInstaller {
     if (!isLoss) return;
     if (restoreAtUs !== undefined && !needed.isContended) warnOfContention(this.#warn, route.registered);
     needed.isContended = restoreAtUs !== undefined;
+  }
+
+  #noteSuppression(route: ArmedEntry, { suppressedUntilUs, gone }: RouteOutcome): void {
+    if (suppressedUntilUs === undefined || gone) {
+      this.#suppressed.delete(route);
+      if (route.rare !== undefined) route.rare.suppressedUntilUs = undefined;
+      return;
+    }
+    const isNew = route.rare?.suppressedUntilUs !== suppressedUntilUs;
+    route.needed.suppressedUntilUs = suppressedUntilUs;
+    this.#suppressed.add(route);
+    if (isNew) this.#told(route.registered, toDate(suppressedUntilUs));
   }
 
   #retry(route: ArmedEntry, { code }: RouteOutcome): void {

@@ -10,6 +10,7 @@ import {
   type RegisteredRoute,
   type RouteInstaller,
   type RouteStatus,
+  type SuppressionListener,
   UNKNOWN,
 } from './installer.js';
 import { Listings } from './listings.js';
@@ -40,13 +41,15 @@ export class BackendInstaller implements RouteInstaller {
     listener: OperationListener,
     warn: InstallerWarning = () => undefined,
     environment: Environment = SYSTEM,
+    suppressed: SuppressionListener = () => undefined,
   ) {
     const [listings, counters, gate] = [new Listings(backend), new RouteCounters(), new RetryGate(MAX_RETRIES)];
     const finished = (reconciler: SlotReconciler): void => {
       this.#finished(reconciler);
     };
-    const retrying = new Set<SlotReconciler>();
-    this.#dependencies = { backend, listings, options, listener, counters, gate, warn, environment, retrying, finished };
+    const [retrying, waiting] = [new Set<SlotReconciler>(), new Set<SlotReconciler>()];
+    const told = { listener, warn, suppressed, finished };
+    this.#dependencies = { backend, listings, options, counters, gate, environment, retrying, waiting, ...told };
     this.#unwatch = this.#watch(backend);
   }
 
@@ -101,6 +104,10 @@ export class BackendInstaller implements RouteInstaller {
 
   *retrying(): Iterable<RegisteredRoute> {
     for (const { registered } of this.#dependencies.retrying) yield registered;
+  }
+
+  *suppressed(): Iterable<RegisteredRoute> {
+    for (const { isSuppressed, registered } of this.#dependencies.waiting) if (isSuppressed) yield registered;
   }
 
   stats(): EndpointRouteStats[] {

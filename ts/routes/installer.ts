@@ -1,5 +1,5 @@
 /** The interface of an installer, which brings routes to their desired state: by calling a backend, or by arming the engine. */
-import type { KernelRoute, RouteId, EndpointRouteStats, SessionId } from '../engine/engine.js';
+import type { Damping, KernelRoute, RouteId, EndpointRouteStats, SessionId } from '../engine/engine.js';
 import { formatRoute, type Route } from '../base/route.js';
 
 /** The fields of a session that decide about its routes. */
@@ -11,6 +11,11 @@ export interface SessionView {
   readonly isPeerAdminDown: boolean;
   /** Installed routes stay while the peer is AdminDown (RFC 5882 §3.2). */
   readonly keepsOnPeerAdminDown: boolean;
+  /** See `ArmedRoute`, also for `damping`. */
+  readonly holdUpMs: number;
+  readonly damping: Damping | undefined;
+  /** How often it went Down from Up. Only of sessions whose routes a called backend has. */
+  readonly downs: number;
   /** The last transition to Up or from Up: when its cause began and when it happened, in microseconds of CLOCK_MONOTONIC. */
   readonly lastTransition: { readonly startUs: number; readonly atUs: number } | undefined;
 }
@@ -51,10 +56,17 @@ export interface RouteStatus {
   readonly lastError: Error | undefined;
   /** When a contended route is put back: another program deletes it again and again. */
   readonly restoreAt: Date | undefined;
+  /** When the route is installed, which it is not although its session is Up: `holdUp`, or `damping`. */
+  readonly suppressedUntil: Date | undefined;
 }
 
 /** The status of an unknown route. */
-export const UNKNOWN: RouteStatus = Object.freeze({ installed: false, lastError: undefined, restoreAt: undefined });
+export const UNKNOWN: RouteStatus = Object.freeze({
+  installed: false,
+  lastError: undefined,
+  restoreAt: undefined,
+  suppressedUntil: undefined,
+});
 
 /** How long an adopted or replaced route stays while its session is not Up, in milliseconds: as long as Init may last. */
 export const HOLD_MS = 3_300;
@@ -85,6 +97,8 @@ export interface RouteInstaller {
   setMaintenance(sessions: readonly SessionId[] | undefined, active: boolean): void;
   /** The routes whose last operation failed, and that wait for a retry. */
   retrying(): Iterable<RegisteredRoute>;
+  /** The routes that are not installed although their sessions are Up: see `RouteStatus.suppressedUntil`. */
+  suppressed(): Iterable<RegisteredRoute>;
   /** Counters of called backends; the engine counts armed routes. */
   stats(): EndpointRouteStats[];
   /** Stops; routes stay as they are. Pending promises reject with `ERR_CLOSED`. */
@@ -93,6 +107,9 @@ export interface RouteInstaller {
 
 /** Receives the ended operations. */
 export type OperationListener = (operation: RouteOperation) => void;
+
+/** Is told that a route is suppressed, and until when. */
+export type SuppressionListener = (registered: RegisteredRoute, until: Date) => void;
 
 /** Receives warnings: fields for the log, and the message. */
 export type InstallerWarning = (fields: object, message: string) => void;

@@ -20,6 +20,7 @@ import {
   type OperationListener,
   type RegisteredRoute,
   type RouteStatus,
+  type SuppressionListener,
   toOperation,
   warnOfContention,
 } from './installer.js';
@@ -30,6 +31,7 @@ import { RestoreDelay } from './restore-delay.js';
 import type { RetryGate } from './retry-gate.js';
 import type { RouteCounters, RouteEndpoint } from './route-counters.js';
 import { isSamePlace, isSameRoute, SlotContents } from './slot-contents.js';
+import { Suppression } from './suppression.js';
 import { Waiters } from './waiters.js';
 
 /** The settings that decide which state of a slot is desired. */
@@ -56,6 +58,9 @@ export interface ReconcilerDependencies {
   readonly environment: Environment;
   /** Those whose last call failed, and that wait for a retry. */
   readonly retrying: Set<SlotReconciler>;
+  /** Those whose route waits after an Up of its session, if it is not installed. */
+  readonly waiting: Set<SlotReconciler>;
+  readonly suppressed: SuppressionListener;
   /** Called when the registration has ended and the reconciler has nothing left to do. */
   readonly finished: (reconciler: SlotReconciler) => void;
 }
@@ -90,6 +95,9 @@ export class SlotReconciler {
   #restoreDelay: RestoreDelay | undefined = undefined;
   /** Runs while an adopted or replaced route is kept until its session comes Up. */
   #hold: Timer | undefined = undefined;
+  #suppression: Suppression | undefined = undefined;
+  /** The end of the suppression that was told last. */
+  #toldUntilMs: number | undefined = undefined;
   #confirmations: Waiters<void> | undefined = undefined;
   #removals: Waiters<void> | undefined = undefined;
   #adoptions: Waiters<boolean> | undefined = undefined;
@@ -117,7 +125,12 @@ export class SlotReconciler {
   }
 
   get status(): RouteStatus {
-    return { installed: this.#installed, lastError: this.lastError, restoreAt: this.#restoreDelay?.until };
+    return { installed: this.#installed, lastError: this.lastError, restoreAt: this.#restoreDelay?.until, suppressedUntil: this.#suppressedUntil };
+  }
+
+  /** The route is not installed, although its session is Up. */
+  get isSuppressed(): boolean {
+    return this.#suppression?.untilMs !== undefined && !this.#installed && !this.#registered.adminDown;
   }
 
   /** Counts, once per transition, how long the last transition of the session took to reach the route. */
@@ -130,8 +143,10 @@ export class SlotReconciler {
 
   /** Begins the next operation, unless a call is running: then this is called again when the call has ended. */
   advance(): void {
+    this.#followSession();
     if (this.#registered.session.up) this.#endHold();
     if (this.#calls.isRunning || this.#stopped) return;
+    this.#tellSuppression();
     const operation = this.#nextOperation();
     if (operation !== undefined) {
       void this.#run(operation);
@@ -213,6 +228,7 @@ export class SlotReconciler {
     this.#stopped = true;
     this.#stopRetrying();
     this.#endHold();
+    this.#suppression?.end();
     this.#restoreDelay?.cancel();
     this.#leaveGate();
     for (const waiters of [this.#removals, this.#confirmations, this.#adoptions]) waiters?.reject(closedError());
@@ -229,7 +245,7 @@ export class SlotReconciler {
     if (this.#withdrawing) return withdrawn;
     if (passiveMode) return 'installed';
     if (adminDown) return withdrawn;
-    if (session.up) return 'installed';
+    if (session.up) return this.#suppression?.untilMs === undefined ? 'installed' : 'unchanged';
     if (isMaintained(session.id)) return 'unchanged';
     if (this.#hold !== undefined) return 'unchanged';
     if (session.keepsOnPeerAdminDown && session.isPeerAdminDown && this.#holdsNoOther()) return 'unchanged';
@@ -412,6 +428,42 @@ export class SlotReconciler {
     if (!counts || this.#countedAt !== undefined) return;
     this.#countedAt = { iface, source };
     this.#dependencies.counters.installed(this.#countedAt, 1);
+  }
+
+  get #suppressedUntil(): Date | undefined {
+    const untilMs = this.#suppression?.untilMs;
+    if (untilMs === undefined || !this.isSuppressed) return undefined;
+    return new Date(untilMs + this.#dependencies.environment.wallOffset());
+  }
+
+  /** Most sessions have neither `holdUp` nor `damping`, and their routes need no suppression. */
+  #followSession(): void {
+    const { session } = this.#registered;
+    const { environment, options, waiting } = this.#dependencies;
+    if (this.#stopped) return;
+    if (this.#withdrawing || options.passiveMode || this.#suppression?.sessionId !== session.id) this.#endSuppression();
+    if (this.#withdrawing || options.passiveMode) return;
+    if (this.#suppression === undefined && session.holdUpMs === 0 && session.damping === undefined) return;
+    this.#suppression ??= new Suppression(session, environment, () => this.advance());
+    this.#suppression.follow(session);
+    if (this.#suppression.untilMs === undefined) waiting.delete(this);
+    else waiting.add(this);
+  }
+
+  #endSuppression(): void {
+    this.#suppression?.end();
+    this.#suppression = undefined;
+    this.#dependencies.waiting.delete(this);
+  }
+
+  #tellSuppression(): void {
+    const until = this.#suppressedUntil;
+    const untilMs = this.#suppression?.untilMs;
+    if (until === undefined || untilMs === this.#toldUntilMs) return;
+    this.#toldUntilMs = untilMs;
+    // The time until the release says nothing of how fast routes follow their sessions.
+    this.#convergedStartUs = this.#registered.session.lastTransition?.startUs;
+    this.#dependencies.suppressed(this.#registered, until);
   }
 
   #startHold(): void {

@@ -5,10 +5,10 @@
 import { addressWords, packAddress, type PackedAddress } from '../../base/address.js';
 import type { SessionAuth } from '../../protocol/bfd/options.js';
 import { DownReason, State } from '../../protocol/state.js';
-import type { ArmedRoute, EngineReading, SessionSpec } from '../engine.js';
+import type { ArmedRoute, Damping, EngineReading, SessionSpec } from '../engine.js';
 
 const SESSION_COLUMNS = 17;
-const ROUTE_COLUMNS = 20;
+const ROUTE_COLUMNS = 26;
 
 const MULTIHOP = 1;
 const PASSIVE = 2;
@@ -67,9 +67,16 @@ export function routeRows(routes: readonly ArmedRoute[], adopted: boolean): Uint
     rows[at + 17] = route.protocol;
     rows[at + 18] = route.priority;
     rows[at + 19] = flagsOf(armed) | (adopted ? ADOPTED : 0);
+    rows[at + 20] = armed.holdUpMs;
+    if (armed.damping !== undefined) rows.set(dampingColumns(armed.damping), at + 21);
     at += ROUTE_COLUMNS;
   }
   return rows;
+}
+
+/** A penalty of 0, which no damping has, stands for none. */
+function dampingColumns({ penalty, suppressAbove, reuseBelow, halfLifeMs, maxSuppressMs }: Damping): number[] {
+  return [penalty, suppressAbove, reuseBelow, halfLifeMs, maxSuppressMs];
 }
 
 function flagsOf({ noUninstall, adminDown, keepOnPeerAdminDown }: ArmedRoute): number {
