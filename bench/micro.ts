@@ -109,7 +109,8 @@ function engineOptions(): EngineOptions {
     requireDiscriminator: false,
     minTtl: undefined,
     takeOver: false,
-    withdrawOnFatal: false,
+    massDown: undefined,
+  withdrawOnFatal: false,
     realtime: undefined,
   };
 }

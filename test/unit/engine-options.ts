@@ -16,6 +16,7 @@ export const ENGINE_OPTIONS: EngineOptions = {
   requireDiscriminator: false,
   minTtl: undefined,
   takeOver: false,
+  massDown: undefined,
   withdrawOnFatal: false,
   realtime: undefined,
 };

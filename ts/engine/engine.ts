@@ -62,6 +62,8 @@ export interface EngineOptions {
   readonly minTtl: number | undefined;
   /** Adding an armed route replaces any occupant of its slot. */
   readonly takeOver: boolean;
+  /** Where more than a share of the sessions falls within a time, the withdrawals of armed routes wait. */
+  readonly massDown: { readonly share: number; readonly withinUs: number; readonly holdUs: number } | undefined;
   /** Armed routes are withdrawn where the engine stops by itself. */
   readonly withdrawOnFatal: boolean;
   readonly realtime: { readonly priority?: number | undefined; readonly cpu?: number | undefined } | undefined;

@@ -13,6 +13,7 @@ import { parseClientVersion } from '../protocol/client-version.js';
 import { DEFAULT_LIVENESS_PORT } from '../protocol/liveness.js';
 import type { UDPService } from '../protocol/udp-service.js';
 import { bindIPField } from './bound-addresses.js';
+import { massDownField, type MassDownOptions } from './mass-down.js';
 import { completeDamping, dampingField, dampingIssues, type DampingOptions, holdUpField } from './damping-options.js';
 import { foreignIssues } from './protocol-options.js';
 
@@ -116,6 +117,11 @@ export interface ManagerConfig {
   /** How long a route operation may take before it counts as failed, 1 to 600 000. Default: 5 000. */
   routeTimeout?: number | undefined;
   /**
+   * Where more than `share` of the sessions fall within `within`, their withdrawals wait for `hold` at most: it is probably this
+   * host. A warning says so (`ERR_MASS_DOWN`). A session that its peer takes out of service does not count. Default: none wait.
+   */
+  massDown?: MassDownOptions | undefined;
+  /**
    * What becomes of routes when the engine stops by itself, by a fault of it or of its socket: `keep` leaves them in place,
    * unwatched; `withdraw` withdraws them, unless they are held or have `noUninstall`. In passive mode they always stay. Default:
    * `keep`.
@@ -136,6 +142,7 @@ type Optional =
   | 'clientVersion'
   | 'minTtl'
   | 'realtime'
+  | 'massDown'
   // Of one protocol alone.
   | 'backoffMax'
   | 'multihopPort'
@@ -205,6 +212,7 @@ const SCHEMA = object({
   damping: v.optional(dampingField),
   minTtl: v.optional(integer(1, 255)),
   routeTimeout: v.optional(duration(600_000)),
+  massDown: v.optional(massDownField),
   onFatal: v.optional(choice(['keep', 'withdraw'])),
   onClose: v.optional(object(CLOSE_ENTRIES)),
   engine: v.optional(choice(['auto', 'native', 'js'])),

@@ -8,7 +8,18 @@ import type { ResolvedConfig } from './config.js';
 import { maxSessions } from './registration-plan.js';
 
 export function toEngineOptions(config: ResolvedConfig): EngineOptions {
-  const { protocol, port, multihopPort = 0, minTxFloor, maxTxCeil, backoffMax = maxTxCeil, clientVersion, realtime, netlinker } = config;
+  const {
+    protocol,
+    port,
+    multihopPort = 0,
+    minTxFloor,
+    maxTxCeil,
+    backoffMax = maxTxCeil,
+    clientVersion,
+    realtime,
+    massDown,
+    netlinker,
+  } = config;
   return {
     protocol,
     bindIPs: boundAddresses(config),
@@ -25,6 +36,7 @@ export function toEngineOptions(config: ResolvedConfig): EngineOptions {
     requireDiscriminator: config.requireDiscriminator,
     minTtl: config.minTtl,
     takeOver: netlinker instanceof NetlinkRoutes && netlinker.takeOver,
+    massDown: massDown && { share: massDown.share, withinUs: toMicros(massDown.within), holdUs: toMicros(massDown.hold) },
     withdrawOnFatal: config.onFatal === 'withdraw',
     realtime,
   };

@@ -11,7 +11,12 @@ import { LineLimit } from './line-limit.js';
 import type { Transition } from './transitions.js';
 
 /** Warnings that are warnings of the process where there is no logger: the manager does less than one may expect. */
-const PROCESS_WARNINGS: ReadonlySet<string> = new Set(['ERR_ENGINE_UNAVAILABLE', 'ERR_REALTIME_REFUSED', 'ERR_PASSIVE_ROLE']);
+const PROCESS_WARNINGS: ReadonlySet<string> = new Set([
+  'ERR_ENGINE_UNAVAILABLE',
+  'ERR_REALTIME_REFUSED',
+  'ERR_PASSIVE_ROLE',
+  'ERR_MASS_DOWN',
+]);
 
 /** So many lines on transitions pass in a second, and as many on routes. */
 const MOST_LINES = 100;

@@ -22,6 +22,7 @@ import type { ManagedSession } from './managed-session.js';
 import { checkRegistry, type MetricsReading, showMetrics } from './metrics-feed.js';
 import { publish } from './channels.js';
 import { Maintenance } from './maintenance.js';
+import { RecentDowns } from './mass-down.js';
 import { ManagerLog } from './manager-log.js';
 import { MetricsReader } from './metrics-reader.js';
 import { type RegisterOptions, type RegisterSessionOptions, validateRegisterOptions } from './register-options.js';
@@ -77,6 +78,7 @@ export class Manager extends SafeEmitter<ManagerEvents> implements AsyncDisposab
   readonly #engine: Engine;
   readonly #installer: RouteInstaller;
   readonly #maintenance: Maintenance;
+  readonly #recentDowns: RecentDowns | undefined;
   readonly #routeManager: RouteManager;
   readonly #streams: TransitionStreams;
   readonly #metricsReader: MetricsReader;
@@ -120,6 +122,7 @@ export class Manager extends SafeEmitter<ManagerEvents> implements AsyncDisposab
       // The failure is logged and emitted: nobody has to handle this promise.
     });
     this.#engine = engine;
+    this.#recentDowns = config.massDown && new RecentDowns(config.massDown);
     this.#maintenance = new Maintenance(environment, {
       changed: (sessions, active) => {
         this.#installer.setMaintenance(sessions, active);
@@ -481,8 +484,28 @@ export class Manager extends SafeEmitter<ManagerEvents> implements AsyncDisposab
       return session === undefined ? [] : [{ session, record }];
     });
     if (known.length > 0) this.#routeManager.registry.noteChange();
+    this.#holdMassDown(known);
     for (const { session, record } of known) this.#updateRoutes(session, record);
     for (const { session, record } of known) this.#report(session, record);
+  }
+
+  /** The native engine does this for armed routes itself. */
+  #holdMassDown(known: readonly { session: ManagedSession; record: SessionRecord }[]): void {
+    if (this.#recentDowns === undefined || this.#config.passiveMode || this.#installer instanceof ArmedInstaller) return;
+    const fallen = known
+      .filter(({ session, record }) => session.up && record.count > 0 && hasFallen(record))
+      .map(({ session }) => session.id);
+    if (fallen.length === 0) return;
+    const up = new Set([...this.#routeManager.registry.routes()].filter(({ session }) => session.up).map(({ session }) => session.id));
+    for (const id of fallen) up.delete(id);
+    const massDown = this.#recentDowns.fell(fallen, up.size, this.#environment.now());
+    if (massDown === undefined) return;
+    const { sessions, wait, report } = massDown;
+    this.#maintenance.hold(sessions, wait);
+    if (report === undefined) return;
+    const { fallen: count, of } = report;
+    const message = `${count} of ${of} sessions fell at once, which is probably this host's fault: their routes stay for ${wait} ms`;
+    this.#log.warning('ERR_MASS_DOWN', message);
   }
 
   /** Armed routes need nothing here: the engine has moved them on the transition itself. */
@@ -576,6 +599,11 @@ export class Manager extends SafeEmitter<ManagerEvents> implements AsyncDisposab
     if (this.#closing !== undefined) throw closedError();
     if (this.#failed !== undefined) throw new LivenessError('ERR_CLOSED', 'The engine has stopped', { cause: this.#failed });
   }
+}
+
+/** Whether a session has left Up, other than by the word of its peer. */
+function hasFallen({ to, reason }: SessionRecord): boolean {
+  return to !== 'up' && reason !== 'remote_admin';
 }
 
 /** Starts an engine on this host. Where its port is taken the error says by whom. */

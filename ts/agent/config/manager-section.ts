@@ -38,6 +38,7 @@ const PASSED = {
   minTtl: ANYTHING,
   routeTimeout: ANYTHING,
   onClose: ANYTHING,
+  massDown: ANYTHING,
   onFatal: ANYTHING,
   engine: ANYTHING,
   realtime: ANYTHING,
