@@ -1,6 +1,7 @@
 /** The public names of `route-liveness`. */
 export { monotonicNow } from './base/clock.js';
 export { type CloseOptions, type ManagerConfig, type RealtimeOptions, type ResolvedConfig, validateConfig } from './manager/config.js';
+export type { DampingOptions } from './manager/damping-options.js';
 export type { RegisterOptions, RegisterSessionOptions } from './manager/register-options.js';
 export type { AuthKeyOptions, AuthOptions } from './manager/session-auth.js';
 export type { AuthType, AuthVariant } from './protocol/bfd/options.js';

@@ -163,6 +163,33 @@ export function engineContract(engineOne: EngineKind, engineTwo: EngineKind, opt
       expect(lab.has(lab.one, lab.two.service)).toBe(false);
     });
 
+    it('install a route again only when its session has stayed Up for holdUp, and tell until when it waits', async () => {
+      const agents = await startPair({ holdUp: 2_000 });
+      const [one] = agents;
+      const mark = one.events.length;
+      lab.cutBoth();
+      await one.event(isDelete, mark);
+      lab.healBoth();
+      const upAt = Date.parse(String((await one.state('up', mark)).at));
+      const [session] = await one.sessions();
+      expect(session).toMatchObject({ state: 'up', routes: [{ installed: false }] });
+      expect(Date.parse(String(session?.routes[0]?.suppressedUntil)) - upAt).toBeGreaterThan(1_000);
+      const added = await one.event(isAdd, mark);
+      expect(added.at - upAt).toBeGreaterThanOrEqual(2_000 - 100);
+      expect((await one.sessions())[0]?.routes[0]).toMatchObject({ installed: true });
+    });
+
+    it('keep the routes of all sessions that fall at once for a while, and then withdraw them', async () => {
+      const [one, two] = await startPair({ massDown: { share: 0.5, within: 100, hold: 2_000 } });
+      const [mark, other] = [one.events.length, two.events.length];
+      lab.cutBoth();
+      const downAt = Date.parse(String((await one.state('down', mark)).at));
+      expect(lab.has(lab.one, lab.two.service)).toBe(true);
+      const gone = await one.event(isDelete, mark);
+      expect(gone.at - downAt).toBeGreaterThanOrEqual(2_000 - 100);
+      await two.event(isDelete, other);
+    });
+
     it('recover after an outage within the bound of the shorter backed-off interval', async () => {
       const agents = await startPair();
       lab.cutBoth();

@@ -35,7 +35,13 @@ export interface AgentSession {
   readonly detectTime: number;
   readonly lastDownReason: string;
   readonly peerMode: string;
-  readonly routes: readonly { route: Route; installed: boolean; adminDown: boolean; lastError?: { code: string; message: string } }[];
+  readonly routes: readonly {
+    route: Route;
+    installed: boolean;
+    adminDown: boolean;
+    suppressedUntil?: string;
+    lastError?: { code: string; message: string };
+  }[];
 }
 
 /** A line of the agent's log, at the default level. */

@@ -59,6 +59,7 @@ export function routeView(view: Partial<RouteJson> = {}): RouteJson {
     admin_down: false,
     last_error: null,
     restore_at: null,
+    suppressed_until: null,
     held_until: null,
     origin: 'config',
     ...view,

@@ -72,6 +72,7 @@ const LABELS: Readonly<Record<string, readonly string[]>> = {
   sessions_never_up: SCOPE,
   routes_retrying: SCOPE,
   routes_held: SCOPE,
+  routes_suppressed: SCOPE,
   turn_delay_seconds: [],
   worst_turn_delay_seconds: [],
   socket_drops_total: [],

@@ -78,8 +78,11 @@ export function configuration(): void {
     | 'metricsPrefix'
     | 'clientVersion'
     | 'honorPeerAdvertisedPassive'
+    | 'massDown'
     | 'onFatal'
     | 'onPeerAdminDown'
+    | 'holdUp'
+    | 'damping'
     | 'requireDiscriminator'
     | 'minTtl'
     | 'routeTimeout'
@@ -103,13 +106,32 @@ export async function routes(): Promise<void> {
   expectTypeOf<api.Manager['registerRoute']>().parameters.toEqualTypeOf<[api.Route, string, (api.RegisterOptions | undefined)?]>();
   expectTypeOf(manager.registerRoute(route, 'eth0')).toEqualTypeOf<Promise<void>>();
   expectTypeOf<keyof api.RegisterOptions>().toEqualTypeOf<
-    'port' | 'peerIP' | 'txMin' | 'rxMin' | 'detectMult' | 'multihop' | 'passive' | 'minTtl' | 'auth' | 'onPeerAdminDown'
+    | 'port'
+    | 'peerIP'
+    | 'txMin'
+    | 'rxMin'
+    | 'detectMult'
+    | 'holdUp'
+    | 'damping'
+    | 'multihop'
+    | 'passive'
+    | 'minTtl'
+    | 'auth'
+    | 'onPeerAdminDown'
   >();
   expectTypeOf<keyof api.RegisterSessionOptions>().toEqualTypeOf<Exclude<keyof api.RegisterOptions, 'peerIP'>>();
   expectTypeOf<NonNullable<api.RegisterOptions['auth']>>().toEqualTypeOf<{
     type: 'simple' | 'md5' | 'meticulous-md5' | 'sha1' | 'meticulous-sha1';
     keys: readonly { id: number; key: string | Uint8Array; variant?: 'rfc' | 'frr-hmac' | undefined }[];
   }>();
+  expectTypeOf<api.RegisterOptions['holdUp']>().toEqualTypeOf<number | undefined>();
+  expectTypeOf<api.RegisterOptions['damping']>().toEqualTypeOf<boolean | api.DampingOptions | undefined>();
+  expectTypeOf<api.ManagerConfig['damping']>().toEqualTypeOf<boolean | api.DampingOptions | undefined>();
+  expectTypeOf<keyof api.DampingOptions>().toEqualTypeOf<'penalty' | 'suppressAbove' | 'reuseBelow' | 'halfLife' | 'maxSuppress'>();
+  expectTypeOf<api.DampingOptions[keyof api.DampingOptions]>().toEqualTypeOf<number | undefined>();
+  await manager.registerRoute(route, 'eth0', { holdUp: 1_000, damping: { halfLife: 2_000 } });
+  // @ts-expect-error: damping has no such option.
+  await manager.registerRoute(route, 'eth0', { damping: { decay: 1 } });
   // @ts-expect-error: a key has no name of its own choice.
   await manager.registerRoute(route, 'eth0', { auth: { type: 'sha1', keys: [{ id: 1, secret: 'x' }] } });
   // @ts-expect-error: RFC 5880 has no such type.
@@ -185,6 +207,7 @@ export async function sessions(): Promise<void> {
     readonly adminDown: boolean;
     readonly lastError: Error | undefined;
     readonly restoreAt: Date | undefined;
+    readonly suppressedUntil: Date | undefined;
     readonly heldUntil: Date | undefined;
   }>();
   expectTypeOf<api.SessionSnapshot['everUp']>().toEqualTypeOf<boolean>();

@@ -58,7 +58,8 @@ const flaps = fc.array(fc.record({ after: fc.integer({ min: 0, max: 400 }), up: 
 
 async function play(backend: MoodyBackend, changes: readonly { after: number; up: boolean }[]): Promise<boolean> {
   const installer = new BackendInstaller(backend, RULES, () => undefined);
-  const session = { id: 1, up: false, peerPassive: false, isPeerAdminDown: false, keepsOnPeerAdminDown: false, lastTransition: undefined };
+  const unhindered = { holdUpMs: 0, damping: undefined, downs: 0, lastTransition: undefined };
+  const session = { id: 1, up: false, peerPassive: false, isPeerAdminDown: false, keepsOnPeerAdminDown: false, ...unhindered };
   const numbers = { destination: 1, prefixLength: 32, source: 2, nextHop: 3, priority: 0, table: ROUTE.table, protocol: ROUTE.protocol };
   const registered = { id: 1, iface: 'eth0', route: ROUTE, noUninstall: false, adminDown: false, session, ...numbers };
   installer.add([registered]);

@@ -88,10 +88,12 @@ it('a table of routes says why one is not in order', () => {
   const routes = [
     routeView({ last_error: 'EEXIST: File exists', rt_status: 'absent', restore_at: AT }),
     routeView({ table: 100, admin_down: true, origin: 'api', held_until: AT }),
+    routeView({ table: 101, rt_status: 'absent', suppressed_until: AT }),
   ];
   const text = table(routeColumns(routes, NOW), routes, plain);
   expect(text).toMatch(/absent +up .* main +10\.201\.0\.2 +EEXIST: File exists; tried again at \d\d:\d\d:\d\d\n/);
   expect(text).toMatch(/present +up .* 100 +10\.201\.0\.2 +out of service; held until \d\d:\d\d:\d\d; from the API\n/);
+  expect(text).toMatch(/absent +up .* 101 +10\.201\.0\.2 +suppressed until \d\d:\d\d:\d\d\n/);
 });
 
 it('text of others cannot move the cursor, forge a line or turn the direction of writing', () => {

@@ -57,8 +57,11 @@ const valid: Record<keyof ManagerConfig, fc.Arbitrary<unknown>> = {
   honorPeerAdvertisedPassive: fc.constantFrom(undefined, true),
   onPeerAdminDown: fc.constant(undefined),
   requireDiscriminator: fc.constantFrom(undefined, true),
+  holdUp: fc.constantFrom(undefined, 0, 0.5, 600_000),
+  damping: fc.constantFrom(undefined, true, false, {}, { penalty: 1, halfLife: 0.25e4 }, { maxSuppress: 3_600_000, halfLife: 1 }),
   minTtl: fc.constantFrom(undefined, 1, 255),
   routeTimeout: fc.constantFrom(undefined, 1, 600_000),
+  massDown: fc.constantFrom(undefined, { share: 0.5, within: 100, hold: 1_000 }),
   onFatal: fc.constantFrom(undefined, 'keep', 'withdraw'),
   onClose: fc.constantFrom(undefined, {}, { adminDown: false }, { withdrawRoutes: undefined }),
   engine: fc.constantFrom(undefined, 'auto', 'native', 'js'),
@@ -90,7 +93,7 @@ describe('a random configuration', () => {
         const { started, failure } = await outcomeOf({ ...config, metricsRegistry: registry });
         expect(failure).toBeUndefined();
         if (started !== undefined) expectWhole(started);
-        expect(registry.getMetricsAsArray()).toHaveLength(36);
+        expect(registry.getMetricsAsArray()).toHaveLength(37);
       }),
       { numRuns: 100 },
     );

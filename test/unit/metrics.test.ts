@@ -63,7 +63,7 @@ function reading(changes: Partial<MetricsReading> = {}): MetricsReading {
   return {
     endpoints: [endpoint()],
     routes: [routeStats()],
-    counted: [{ ...HERE, desired: 3, retrying: 1, held: 2 }],
+    counted: [{ ...HERE, desired: 3, retrying: 1, held: 2, suppressed: 5 }],
     builds: [{ version: '1.2.3', engine: 'native', protocol: 'bfd' }],
     turnDelay: { bounds: TURN_DELAY_BOUNDS, counts: [9, 0, 0, 0, 0, 0, 0, 0, 1], sum: 2.5 },
     worstTurnDelay: 2.25,
@@ -114,7 +114,7 @@ describe('a scrape', () => {
       [`liveness_convergence_to_down_seconds_count{${at}}`]: 0,
       [`liveness_handle_rx_duration_seconds_count{${at}}`]: 0,
     });
-    expect(registry.getMetricsAsArray()).toHaveLength(36);
+    expect(registry.getMetricsAsArray()).toHaveLength(37);
   });
 
   it('tells timeouts by whose fault they may be, sessions that were never Up, retries, holds, and how late this host was', async () => {
@@ -129,6 +129,7 @@ describe('a scrape', () => {
       [`liveness_sessions_never_up{${at}}`]: 2,
       [`liveness_routes_retrying{${at}}`]: 2,
       [`liveness_routes_held{${at}}`]: 4,
+      [`liveness_routes_suppressed{${at}}`]: 10,
       [`liveness_turn_delay_seconds_bucket{le="0.000128"}`]: 18,
       [`liveness_turn_delay_seconds_bucket{le="+Inf"}`]: 20,
       liveness_turn_delay_seconds_sum: 5,
@@ -141,6 +142,7 @@ describe('a scrape', () => {
       [`liveness_session_timeouts_total{${at},cause="peer"}`]: 4,
       [`liveness_sessions_never_up{${at}}`]: 1,
       [`liveness_routes_retrying{${at}}`]: 1,
+      [`liveness_routes_suppressed{${at}}`]: 5,
       liveness_turn_delay_seconds_count: 20,
       liveness_socket_drops_total: 16,
     });

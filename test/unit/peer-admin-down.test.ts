@@ -140,6 +140,9 @@ describe('an armed route', () => {
       peerPassive: false,
       isPeerAdminDown: false,
       keepsOnPeerAdminDown,
+      holdUpMs: 0,
+      damping: undefined,
+      downs: 0,
       lastTransition: undefined,
     };
     const kernel: KernelRoute = { table: 254, destination: 0, prefixLength: 32, source: 0, nextHop: 0, protocol: 186, priority: 0 };

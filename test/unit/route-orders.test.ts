@@ -526,7 +526,17 @@ describe('an armed route', () => {
     route: route(),
     noUninstall: false,
     adminDown: false,
-    session: { id: 1, up: true, peerPassive: false, isPeerAdminDown: false, keepsOnPeerAdminDown: false, lastTransition: undefined },
+    session: {
+      id: 1,
+      up: true,
+      peerPassive: false,
+      isPeerAdminDown: false,
+      keepsOnPeerAdminDown: false,
+      holdUpMs: 0,
+      damping: undefined,
+      downs: 0,
+      lastTransition: undefined,
+    },
     table: 254,
     destination: 0,
     prefixLength: 32,
@@ -547,6 +557,7 @@ describe('an armed route', () => {
     durationUs: 0,
     atUs: 0,
     restoreAtUs: undefined,
+    suppressedUntilUs: undefined,
     ...changes,
   });
   const start = (): { installer: ArmedInstaller; disarmed: number[] } => {

@@ -129,13 +129,14 @@ describe('the row of an armed route', () => {
   const armed = (changes: Partial<ArmedRoute> = {}, addresses = ['10.9.0.0', '10.0.0.1', '10.0.0.2']): ArmedRoute => {
     const [destination = 0, source = 0, nextHop = 0] = addresses.map(packAddress);
     const route = { table: 254, destination, prefixLength: 24, source, nextHop, protocol: 186, priority: 5 };
-    return { id: 1, sessionId: 2, generation: 3, route, noUninstall: false, adminDown: false, keepOnPeerAdminDown: false, ...changes };
+    const flags = { noUninstall: false, adminDown: false, keepOnPeerAdminDown: false };
+    return { id: 1, sessionId: 2, generation: 3, route, ...flags, holdUpMs: 0, damping: undefined, ...changes };
   };
 
   it('has all fields of the route, of either family', () => {
     const addresses = [mapped(10, 9, 0, 0), mapped(10, 0, 0, 1), mapped(10, 0, 0, 2)];
     const [destination = [], ...others] = addresses;
-    expect([...routeRows([armed()], false)]).toEqual([1, 2, 3, 254, ...destination, 24, ...others.flat(), 186, 5, 0]);
+    expect([...routeRows([armed()], false)]).toEqual([1, 2, 3, 254, ...destination, 24, ...others.flat(), 186, 5, 0, 0, 0, 0, 0, 0, 0]);
     const ipv6 = routeRows([armed({}, ['2001:db8::', '2001:db8::1', 'fe80::2'])], false);
     expect([...ipv6.slice(4, 8), ...ipv6.slice(9, 17)]).toEqual([0x2001_0db8, 0, 0, 0, 0x2001_0db8, 0, 0, 1, 0xfe80_0000, 0, 0, 2]);
   });
@@ -148,5 +149,12 @@ describe('the row of an armed route', () => {
     [{ noUninstall: true, adminDown: true, keepOnPeerAdminDown: true }, true, 15],
   ])('with %j, adopted %s, has the flags %i', (changes, adopted, flags) => {
     expect(routeRows([armed(changes)], adopted)[19]).toBe(flags);
+  });
+
+  it('says how long its session has to stay Up, and how its Downs are damped; a penalty of 0 is no damping', () => {
+    const damping = { penalty: 1, suppressAbove: 3, reuseBelow: 2, halfLifeMs: 5, maxSuppressMs: 3_600_000 };
+    const rows = routeRows([armed({ holdUpMs: 600_000, damping }), armed({ holdUpMs: 7 })], false);
+    expect([...rows.slice(20, 26)]).toEqual([600_000, 1, 3, 2, 5, 3_600_000]);
+    expect([...rows.slice(46)]).toEqual([7, 0, 0, 0, 0, 0]);
   });
 });

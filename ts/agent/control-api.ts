@@ -84,6 +84,8 @@ export interface RouteJson {
   readonly last_error: string | null;
   /** When an operation that failed, or a route that others take away, is tried again. */
   readonly restore_at: string | null;
+  /** When a route is installed that is not although its session is Up, since it was Down before (`holdUp`, `damping`). */
+  readonly suppressed_until: string | null;
   readonly held_until: string | null;
   /** `config`: from the file, a reload may remove it. `api`: from `POST /routes`, until it is deleted or the agent ends. */
   readonly origin: 'config' | 'api';

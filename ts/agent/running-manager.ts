@@ -346,8 +346,8 @@ export class RunningManager {
   #defaultsOf(registration: Registration): RegisterSessionOptions {
     const known = this.#fileOptions.get(sessionKey(peerOfRegistration(registration)));
     const own: RegisterSessionOptions = known ?? this.#settings.timers;
-    const { port, multihop, passive, minTtl, auth, onPeerAdminDown, txMin, rxMin, detectMult } = own;
-    return definedOf({ port, multihop, passive, minTtl, auth, onPeerAdminDown, txMin, rxMin, detectMult });
+    const { port, holdUp, damping, multihop, passive, minTtl, auth, onPeerAdminDown, txMin, rxMin, detectMult } = own;
+    return definedOf({ port, holdUp, damping, multihop, passive, minTtl, auth, onPeerAdminDown, txMin, rxMin, detectMult });
   }
 
   #refuseFileRoutes(refs: readonly RouteRef[], why: string): void {

@@ -66,6 +66,7 @@ export function routeView(session: SessionSnapshot, snapshot: RouteSnapshot, { m
     admin_down: snapshot.adminDown,
     last_error: snapshot.lastError?.message ?? null,
     restore_at: timeOf(snapshot.restoreAt),
+    suppressed_until: timeOf(snapshot.suppressedUntil),
     held_until: timeOf(snapshot.heldUntil),
     origin: origin(snapshot),
   };

@@ -24,12 +24,13 @@ export function routeColumns(routes: readonly RouteJson[], now: number): Column<
   ];
 }
 
-function notes({ admin_down, held_until, last_error, restore_at, origin }: RouteJson): string {
+function notes({ admin_down, held_until, last_error, restore_at, suppressed_until, origin }: RouteJson): string {
   const said = [
     ...(admin_down ? ['out of service'] : []),
     ...(held_until === null ? [] : [`held until ${clock(held_until)}`]),
     ...(last_error === null ? [] : [last_error]),
     ...(restore_at === null ? [] : [`tried again at ${clock(restore_at)}`]),
+    ...(suppressed_until === null ? [] : [`suppressed until ${clock(suppressed_until)}`]),
     ...(origin === 'api' ? ['from the API'] : []),
   ];
   return printable(said.join('; '));

@@ -153,7 +153,8 @@ export class ArmingEngine extends FakeEngine {
     const installed = this.#tables.holds(kept.placed);
     Object.assign(kept, { told: installed, announce: false });
     if (outcome.gone === true) this.#kept.delete(id);
-    const rest = { ok: true, gone: false, code: undefined, message: undefined, durationUs: 0, atUs: 0, restoreAtUs: undefined };
+    const times = { durationUs: 0, atUs: 0, restoreAtUs: undefined, suppressedUntilUs: undefined };
+    const rest = { ok: true, gone: false, code: undefined, message: undefined, ...times };
     this.listener.routes([{ id, generation, op: 'none', ...rest, installed, ...outcome }]);
     if (outcome.op !== undefined && outcome.ok !== false) this.#look(id);
   }

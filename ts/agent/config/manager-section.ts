@@ -35,6 +35,8 @@ const PASSED = {
   honorPeerAdvertisedPassive: ANYTHING,
   onPeerAdminDown: ANYTHING,
   requireDiscriminator: ANYTHING,
+  holdUp: ANYTHING,
+  damping: ANYTHING,
   minTtl: ANYTHING,
   routeTimeout: ANYTHING,
   onClose: ANYTHING,

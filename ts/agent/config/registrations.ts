@@ -7,6 +7,7 @@ import { addressField, choice, definedOf, field, flag, integer, object } from '.
 import { formatPeer, isInterfaceName, parseDestination, parseRoute, peerOf } from '../../base/route.js';
 import type { AuthOptions, Peer, RegisterOptions, RegisterSessionOptions, Registration, ResolvedConfig, Route } from '../../index.js';
 import { checkBound } from '../../manager/bound-addresses.js';
+import { dampingField, holdUpField, isSameDamping as isEqualDamping, toDamping } from '../../manager/damping-options.js';
 import { validateSessionOptions } from '../../manager/register-options.js';
 import type { AuthGroups } from './auth-groups.js';
 import type { Issues } from './issues.js';
@@ -46,6 +47,8 @@ const unicast = field<string>(
 const SESSION_ENTRIES = {
   timers: v.optional(v.unknown()),
   port: v.optional(integer(1, 65_535)),
+  holdUp: v.optional(holdUpField),
+  damping: v.optional(dampingField),
   multihop: v.optional(flag),
   passive: v.optional(flag),
   minTtl: v.optional(integer(1, 255)),
@@ -152,10 +155,10 @@ export class RegistrationReader {
   /** The options of a session, its timers always among them, so that a reload sees every change. */
   #options(section: SessionSection, path: PartPath): RegisterSessionOptions | undefined {
     const { groups, auth, resolved, timers: inherited, manager, issues } = this.#context;
-    const { port, multihop, passive, minTtl, onPeerAdminDown } = section;
+    const { port, holdUp, damping, multihop, passive, minTtl, onPeerAdminDown } = section;
     const timers = groups.of(section.timers, [...path, 'timers'], { bounds: resolved, manager, inherited });
     const keys = auth.of(section.auth, [...path, 'auth']);
-    const own = definedOf({ port, multihop, passive, minTtl, onPeerAdminDown, auth: keys });
+    const own = definedOf({ port, holdUp, damping, multihop, passive, minTtl, onPeerAdminDown, auth: keys });
     try {
       validateSessionOptions(own, resolved);
     } catch (error) {
@@ -212,12 +215,19 @@ export function sessionKey({ iface, localIP, peerIP }: Peer): string {
   return `${iface} ${localIP} ${peerIP}`;
 }
 
-const OPTIONS = ['txMin', 'rxMin', 'detectMult', 'port', 'multihop', 'passive', 'minTtl', 'onPeerAdminDown'] as const;
+const OPTIONS = ['txMin', 'rxMin', 'detectMult', 'port', 'holdUp', 'multihop', 'passive', 'minTtl', 'onPeerAdminDown'] as const;
 
 /** The names of the options that two registrations differ in. */
 export function differingOptions(left: RegisterSessionOptions, right: RegisterSessionOptions): string[] {
   const names: string[] = OPTIONS.filter((name) => left[name] !== right[name]);
+  if (!isSameDamping(left.damping, right.damping)) names.push('damping');
   return isSameAuth(left.auth, right.auth) ? names : [...names, 'auth'];
+}
+
+/** An option that is left out is the manager's, which may be another than the one that is written out. */
+function isSameDamping(left: RegisterSessionOptions['damping'], right: RegisterSessionOptions['damping']): boolean {
+  if (left === undefined || right === undefined) return left === right;
+  return isEqualDamping(toDamping(left), toDamping(right));
 }
 
 function isSameAuth(left: AuthOptions | undefined, right: AuthOptions | undefined): boolean {
