@@ -47,6 +47,22 @@ describe('a fault of a configuration file is told with its line and column, what
       'agent.yaml:6:77: managers[0].routes[0].timers: Unknown group of timers `defautl`',
     ],
     [
+      'a manager’s damping that could never begin',
+      manager('damping: { maxSuppress: 5000 }'),
+      'agent.yaml:5:16: managers[0].damping.maxSuppress: Expected `damping.maxSuppress` to be long enough',
+    ],
+    [
+      'damping of a route with an option that is none',
+      withRoutes(`${ROUTE}, damping: { halflife: 5 }`),
+      'managers[0].routes[0].damping.halflife: Unknown option `damping.halflife` (did you mean `halfLife`?)',
+    ],
+    [
+      'damping of a route that contradicts itself',
+      withRoutes(`${ROUTE}, damping: { reuseBelow: 3000 }`),
+      'managers[0].routes[0].damping.suppressAbove: Expected `damping.suppressAbove` to be above `damping.reuseBelow` (3000), got 2000',
+    ],
+    ['a wait of a route below 0', withRoutes(`${ROUTE}, holdUp: -1`), 'routes[0].holdUp: Expected `holdUp` to be a number of milliseconds'],
+    [
       'seconds in the place of milliseconds',
       manager('timers: { txMin: 0.05 }'),
       'from minTxFloor (50 ms) to maxTxCeil (1000 ms), got 0.05 ms',

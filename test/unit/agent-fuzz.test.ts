@@ -32,6 +32,7 @@ const session = {
     peerIP: fc.constantFrom('127.0.0.2', '::2', '127.0.0.1'),
     timers: fc.oneof(timers, fc.constant('fast')),
   },
+  ...{ holdUp: fc.constantFrom(0, 1_000, -1), damping: fc.constantFrom(true, false, { penalty: 2_000 }, { penalty: 0 }, 'yes') },
   ...{ multihop: fc.boolean(), auth: fc.constantFrom('keys', 'key'), minTtl: fc.constant(254), passive: fc.boolean() },
 };
 const route = objectOf({

@@ -153,6 +153,22 @@ describe('a reload', () => {
     ]);
   });
 
+  it('changes how a session is damped, which a route of the API shares, and nothing where it means the same', async () => {
+    const agent = await TestAgent.start(withRoutes(routeLine(1, ', damping: true, holdUp: 500')));
+    const shared = await agent.post('/routes', { ...routeBody(1), dst: '127.0.9.99/32', peer_ip: '127.0.9.1' });
+    expect(shared.status).toBeLessThan(300);
+    for (const [options, changed] of [
+      ['damping: { halfLife: 5000 }, holdUp: 500', 0],
+      ['damping: { halfLife: 6000 }, holdUp: 500', 1],
+      ['damping: { halfLife: 6000 }, holdUp: 600', 1],
+      ['damping: false, holdUp: 600', 1],
+    ] as const) {
+      agent.rewrite(withRoutes(routeLine(1, `, ${options}`)));
+      await agent.agent.reload();
+      expect(lastLine(agent), options).toBe(`reloaded: 0 added, 0 removed, ${changed} changed`);
+    }
+  });
+
   it('changes the level of the log', async () => {
     const agent = await TestAgent.start(withRoutes(routeLine(1)));
     agent.rewrite(`log: { level: error }\n${withRoutes(routeLine(1))}`);

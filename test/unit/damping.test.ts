@@ -211,6 +211,23 @@ describe('a suppressed route', () => {
     expect(isInstalled()).toBe(true);
   });
 
+  it('keeps the one that it has replaced no longer than its session may take to come Up', async () => {
+    const { manager, engine, become, routes } = await start(SLOW);
+    const other = { ...PEER, peerIP: '10.0.0.3' };
+    await manager.registerSession(other);
+    for (const to of ['up', 'down'] as const) engine.become(other.peerIP, to);
+    await become('up');
+    await manager.registerRoute(route({ nextHop: other.peerIP }), 'eth0', { peerIP: other.peerIP });
+    engine.become(other.peerIP, 'up');
+    const hops = (): string[] => routes.routeByProtocol(186).map(({ nextHop }) => nextHop);
+    await vi.advanceTimersByTimeAsync(3 * SECOND);
+    expect(hops()).toEqual([PEER.peerIP]);
+    await vi.advanceTimersByTimeAsync(SECOND);
+    expect(hops()).toEqual([]);
+    await vi.advanceTimersByTimeAsync(7 * SECOND);
+    expect(hops()).toEqual([other.peerIP]);
+  });
+
   it('that is adopted stays', async () => {
     const { manager, become, routes } = await start(SLOW);
     await become('up');
@@ -333,7 +350,7 @@ describe('bad values', () => {
     const refused = { code: 'ERR_CONFIG', issues: [{ path, message: expect.stringContaining(`\`${path}\``) as unknown }] };
     await expect(startFake(options)).rejects.toMatchObject(refused);
     const { manager } = await startFake();
-    const registered = manager.registerRoute(route(), 'eth0', { peerIP: PEER.peerIP, ...options } as RegisterOptions);
+    const registered = manager.registerRoute(route(), 'eth0', { peerIP: PEER.peerIP, ...options });
     await expect(registered).rejects.toMatchObject(refused);
     await expect(manager.registerSession(PEER, options)).rejects.toMatchObject(refused);
     expect(manager.getSessions()).toEqual([]);

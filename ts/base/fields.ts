@@ -23,7 +23,7 @@ export function duration(max: number) {
 }
 
 /** A time that has a least value, such as 0. */
-export function milliseconds(min: number, max: number) {
+export function timeSpan(min: number, max: number) {
   const expected = `a number of milliseconds from ${min} to ${max}`;
   return v.pipe(v.number(expected), v.minValue(min, expected), v.maxValue(max, expected));
 }

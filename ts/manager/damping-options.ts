@@ -2,7 +2,7 @@
 import * as v from 'valibot';
 
 import type { ConfigIssue } from '../base/errors.js';
-import { integer, milliseconds, object } from '../base/fields.js';
+import { integer, object, timeSpan } from '../base/fields.js';
 import type { Damping } from '../engine/engine.js';
 
 /** Damping in the manner of RFC 2439: each Down from Up adds to a figure of merit, which decays. */
@@ -25,7 +25,7 @@ export type CompleteDamping = Readonly<Required<{ [K in keyof DampingOptions]: n
 const DEFAULTS: CompleteDamping = { penalty: 1_000, suppressAbove: 2_000, reuseBelow: 1_000, halfLife: 5_000, maxSuppress: 20_000 };
 
 const figure = integer(1, 1_000_000);
-const period = milliseconds(1, 3_600_000);
+const period = timeSpan(1, 3_600_000);
 
 const OPTIONS = object({
   penalty: v.optional(figure),
@@ -37,7 +37,7 @@ const OPTIONS = object({
 const SWITCH = v.boolean(`a boolean, or an object; its options are ${Object.keys(OPTIONS.entries).join(', ')}`);
 
 export const dampingField = v.lazy((given) => (typeof given === 'object' && given !== null && !Array.isArray(given) ? OPTIONS : SWITCH));
-export const holdUpField = milliseconds(0, 600_000);
+export const holdUpField = timeSpan(0, 600_000);
 
 /** The options with their defaults, frozen; `false` where there is no damping. */
 export function completeDamping(given: boolean | DampingOptions): CompleteDamping | false {

@@ -125,12 +125,17 @@ export class SlotReconciler {
   }
 
   get status(): RouteStatus {
-    return { installed: this.#installed, lastError: this.lastError, restoreAt: this.#restoreDelay?.until, suppressedUntil: this.#suppressedUntil };
+    return {
+      installed: this.#installed,
+      lastError: this.lastError,
+      restoreAt: this.#restoreDelay?.until,
+      suppressedUntil: this.#suppressedUntil,
+    };
   }
 
   /** The route is not installed, although its session is Up. */
   get isSuppressed(): boolean {
-    return this.#suppression?.untilMs !== undefined && !this.#installed && !this.#registered.adminDown;
+    return this.#isWaiting && !this.#installed && !this.#registered.adminDown;
   }
 
   /** Counts, once per transition, how long the last transition of the session took to reach the route. */
@@ -144,7 +149,7 @@ export class SlotReconciler {
   /** Begins the next operation, unless a call is running: then this is called again when the call has ended. */
   advance(): void {
     this.#followSession();
-    if (this.#registered.session.up) this.#endHold();
+    if (this.#registered.session.up && !this.#isWaiting) this.#endHold();
     if (this.#calls.isRunning || this.#stopped) return;
     this.#tellSuppression();
     const operation = this.#nextOperation();
@@ -245,11 +250,21 @@ export class SlotReconciler {
     if (this.#withdrawing) return withdrawn;
     if (passiveMode) return 'installed';
     if (adminDown) return withdrawn;
-    if (session.up) return this.#suppression?.untilMs === undefined ? 'installed' : 'unchanged';
+    if (session.up) return this.#isWaiting ? this.#stateWhileWaiting(withdrawn) : 'installed';
     if (isMaintained(session.id)) return 'unchanged';
     if (this.#hold !== undefined) return 'unchanged';
     if (session.keepsOnPeerAdminDown && session.isPeerAdminDown && this.#holdsNoOther()) return 'unchanged';
     return honorPeerAdvertisedPassive && session.peerPassive ? 'unchanged' : withdrawn;
+  }
+
+  /** The session is Up, and the route is not to be added yet. */
+  get #isWaiting(): boolean {
+    return this.#suppression?.untilMs !== undefined;
+  }
+
+  /** A route that is there stays; another one that it has replaced stays no longer than without a suppression. */
+  #stateWhileWaiting(withdrawn: DesiredState): DesiredState {
+    return this.#hold !== undefined || this.#holdsNoOther() ? 'unchanged' : withdrawn;
   }
 
   /** Whether the slot holds the registered route or nothing: AdminDown keeps no route that another one has replaced. */
@@ -446,8 +461,8 @@ export class SlotReconciler {
     if (this.#suppression === undefined && session.holdUpMs === 0 && session.damping === undefined) return;
     this.#suppression ??= new Suppression(session, environment, () => this.advance());
     this.#suppression.follow(session);
-    if (this.#suppression.untilMs === undefined) waiting.delete(this);
-    else waiting.add(this);
+    if (this.#isWaiting) waiting.add(this);
+    else waiting.delete(this);
   }
 
   #endSuppression(): void {

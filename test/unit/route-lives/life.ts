@@ -47,6 +47,8 @@ export class Life {
   readonly #watches: boolean;
   /** Installed routes stay while their peer is AdminDown. */
   readonly #keeps: boolean;
+  /** Sessions that flap have their routes later. */
+  readonly #suppresses: boolean;
   #engine!: FakeEngine;
   #manager!: Manager;
   #closed = false;
@@ -59,6 +61,7 @@ export class Life {
     this.#tables = new Tables(this.#chance);
     this.#watches = mode === 'armed' || this.#chance.of(2);
     this.#keeps = mode !== 'passive' && this.#chance.of(2);
+    this.#suppresses = mode === 'backend' && this.#chance.of(2);
   }
 
   async live(steps: number): Promise<void> {
@@ -86,6 +89,7 @@ export class Life {
       ...CONFIG,
       bindIP: ['0.0.0.0', '::'],
       ...(this.#keeps ? ({ protocol: 'bfd', onPeerAdminDown: 'keep' } as const) : {}),
+      ...(this.#suppresses ? { holdUp: this.#chance.upTo(2_000), damping: true } : {}),
       netlinker: this.#mode === 'armed' ? asKernel(backend) : backend,
       passiveMode: this.#mode === 'passive',
       routeTimeout: ROUTE_TIMEOUT_MS,
