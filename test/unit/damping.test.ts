@@ -3,7 +3,8 @@ import { Registry } from 'prom-client';
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 
 import type { ArmedRoute, Damping, RouteArming, RouteOutcome, SessionRecord } from '../../ts/engine/engine.js';
-import { type DampingOptions, type ManagerConfig, NetlinkRoutes, type RegisterOptions, type Route } from '../../ts/index.js';
+import { type DampingOptions, type ManagerConfig, MemoryRoutes, NetlinkRoutes, type RegisterOptions, type Route } from '../../ts/index.js';
+import { SimulatedNetwork } from '../../ts/sim.js';
 import { startManager } from '../../ts/manager/manager.js';
 import type { State } from '../../ts/protocol/state.js';
 import { Damper } from '../../ts/routes/damper.js';
@@ -286,6 +287,44 @@ describe('a suppressed route', () => {
     await become('up', { convStartUs: 3 });
     await vi.advanceTimersByTimeAsync(11 * SECOND);
     expect(measured()).toEqual(first);
+  });
+});
+
+describe('on the JavaScript engine, with simulated time', () => {
+  beforeEach(() => void vi.useRealTimers());
+
+  it.each(['liveness', 'bfd'] as const)('a path that comes and goes has its route once it is stable: %s', async (protocol) => {
+    const network = new SimulatedNetwork();
+    const routes = new MemoryRoutes();
+    const timers = { txMin: 50, rxMin: 50, detectMult: 3 };
+    const quick = { holdUp: 4 * SECOND, damping: { halfLife: 30 * SECOND, maxSuppress: 90 * SECOND } };
+    const here = await network.startManager({ netlinker: routes, protocol, bindIP: PEER.localIP, ...timers, ...quick });
+    const there = await network.startManager({ netlinker: new MemoryRoutes(), protocol, bindIP: PEER.peerIP, ...timers });
+    await here.registerRoute(route(), 'eth0', { peerIP: PEER.peerIP });
+    await there.registerSession({ iface: 'eth0', localIP: PEER.peerIP, peerIP: PEER.localIP });
+    const seen = (): [string | undefined, boolean] => [here.getSession(PEER)?.state, routes.routeByProtocol(186).length > 0];
+    await network.run(3 * SECOND);
+    expect(seen()).toEqual(['up', true]);
+    const flap = async (): Promise<void> => {
+      network.cut(PEER.localIP, PEER.peerIP);
+      network.cut(PEER.peerIP, PEER.localIP);
+      await network.run(SECOND);
+      expect(seen()).toEqual(['down', false]);
+      network.heal(PEER.localIP, PEER.peerIP);
+      network.heal(PEER.peerIP, PEER.localIP);
+      await network.run(3 * SECOND);
+      expect(seen()).toEqual(['up', false]);
+    };
+    await flap();
+    await network.run(5 * SECOND);
+    expect(seen(), 'after `holdUp`').toEqual(['up', true]);
+    await flap();
+    await flap();
+    await network.run(10 * SECOND);
+    expect(seen(), 'suppressed by damping').toEqual(['up', false]);
+    await network.run(60 * SECOND);
+    expect(seen()).toEqual(['up', true]);
+    for (const manager of [here, there]) await manager.close();
   });
 });
 
