@@ -240,18 +240,25 @@ describe('a suppressed route', () => {
     expect(routes.routeByProtocol(186)).toHaveLength(1);
   });
 
-  it('is withdrawn, taken out of service and put back as any other', async () => {
+  it('that is withdrawn is never installed', async () => {
+    const { manager, become, isInstalled } = await start(SLOW);
+    for (const to of ['up', 'down', 'up'] as const) await become(to);
+    await manager.withdrawRoute(route(), 'eth0');
+    await vi.advanceTimersByTimeAsync(20 * SECOND);
+    expect(isInstalled()).toBe(false);
+  });
+
+  it('that is taken out of service and put back waits no longer', async () => {
     const { manager, become, isInstalled, wait } = await start(SLOW);
     await manager.registerSession(PEER);
     for (const to of ['up', 'down', 'up'] as const) await become(to);
     await manager.adminDownRoute(route(), 'eth0');
     expect(wait()).toBeUndefined();
-    await vi.advanceTimersByTimeAsync(5 * SECOND);
-    await manager.adminUpRoute(route(), 'eth0');
-    expect(wait()).toBeCloseTo(5 * SECOND, -2);
-    await manager.withdrawRoute(route(), 'eth0');
     await vi.advanceTimersByTimeAsync(20 * SECOND);
     expect(isInstalled()).toBe(false);
+    await manager.adminUpRoute(route(), 'eth0');
+    await settle();
+    expect(isInstalled()).toBe(true);
   });
 
   it('is logged once with the time of its release, counted as a metric, and no event', async () => {
@@ -354,6 +361,11 @@ describe('other options of a session', () => {
     await become('down');
     await become('up');
     expect(wait()).toBeCloseTo(10 * SECOND, -2);
+    await manager.registerRoute(route(), 'eth0', { peerIP: PEER.peerIP, holdUp: 20 * SECOND });
+    expect(wait()).toBeCloseTo(10 * SECOND, -2);
+    await manager.registerRoute(route(), 'eth0', { peerIP: PEER.peerIP });
+    await settle();
+    expect([isInstalled(), wait()], 'without both options nothing waits').toEqual([true, undefined]);
   });
 });
 

@@ -135,7 +135,7 @@ export class SlotReconciler {
 
   /** The route is not installed, although its session is Up. */
   get isSuppressed(): boolean {
-    return this.#isWaiting && !this.#installed && !this.#registered.adminDown;
+    return this.#isWaiting && !this.#installed;
   }
 
   /** Counts, once per transition, how long the last transition of the session took to reach the route. */
@@ -453,14 +453,19 @@ export class SlotReconciler {
 
   /** Most sessions have neither `holdUp` nor `damping`, and their routes need no suppression. */
   #followSession(): void {
-    const { session } = this.#registered;
+    const { session, adminDown } = this.#registered;
     const { environment, options, waiting } = this.#dependencies;
     if (this.#stopped) return;
-    if (this.#withdrawing || options.passiveMode || this.#suppression?.sessionId !== session.id) this.#endSuppression();
-    if (this.#withdrawing || options.passiveMode) return;
-    if (this.#suppression === undefined && session.holdUpMs === 0 && session.damping === undefined) return;
+    const isOff = session.holdUpMs === 0 && session.damping === undefined;
+    if (isOff || this.#withdrawing || options.passiveMode) {
+      this.#endSuppression();
+      return;
+    }
+    if (this.#suppression?.sessionId !== session.id) this.#endSuppression();
     this.#suppression ??= new Suppression(session, environment, () => this.advance());
     this.#suppression.follow(session);
+    // Whoever puts the route back in service wants it now.
+    if (adminDown) this.#suppression.end();
     if (this.#isWaiting) waiting.add(this);
     else waiting.delete(this);
   }
