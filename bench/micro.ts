@@ -110,7 +110,7 @@ function engineOptions(): EngineOptions {
     minTtl: undefined,
     takeOver: false,
     massDown: undefined,
-  withdrawOnFatal: false,
+    withdrawOnFatal: false,
     realtime: undefined,
   };
 }

@@ -5,7 +5,7 @@ mod planner_bench;
 
 use std::net::{IpAddr, Ipv4Addr};
 
-use planner_bench::{Bench, DOWN, DOWN_BY_PEER, DOWN_PASSIVE, NOW, ROUTE, SCOPE, UP, answered};
+use planner_bench::{Bench, DOWN, DOWN_BY_PEER, DOWN_PASSIVE, NOW, OTHER_HOP, ROUTE, SCOPE, UP, answered};
 use route_liveness::engine::SessionId;
 use route_liveness::routes::armed::{ArmedRoute, ArmingPolicy, SessionView};
 use route_liveness::routes::damping::Damping;
@@ -194,6 +194,30 @@ fn a_route_that_is_taken_out_of_service_or_is_damped_no_longer_waits_for_nothing
         assert_eq!(bench.run().last(), Some(&"add"));
         assert_eq!(bench.planner.poll_deadline(), None);
     }
+}
+
+#[test]
+fn a_route_that_is_registered_while_its_session_is_down_after_an_up_waits_as_well() {
+    let flapped = |view: SessionView| SessionView { flapped: true, ..view };
+    let mut bench = Bench::new();
+    bench.arm(|route| route.damping = HOLD_UP, flapped(DOWN));
+    bench.session(flapped(UP));
+    assert!(bench.run().is_empty());
+    bench.after(300_000);
+    assert_eq!(bench.run(), ["add"]);
+}
+
+#[test]
+fn a_route_that_is_to_be_replaced_by_a_suppressed_one_goes_since_nobody_watches_its_path() {
+    let mut bench = Bench::new();
+    bench.arm(|route| route.damping = HOLD_UP, UP);
+    bench.run();
+    bench.arm(|route| (route.damping, route.route) = (HOLD_UP, OTHER_HOP), UP);
+    bench.session(DOWN);
+    bench.session(UP);
+    assert_eq!(bench.run(), ["delete"]);
+    bench.after(300_000);
+    assert_eq!(bench.run(), ["add"]);
 }
 
 #[test]

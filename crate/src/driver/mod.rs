@@ -307,6 +307,7 @@ impl<P: Driven> Driver<P> {
             up: session.state() == State::Up,
             peer_admin_down: session.last_down_reason() == DownReason::RemoteAdmin,
             peer_passive: session.peer_is_passive(),
+            flapped: session.flaps() > 0,
             conv_start,
         })
     }

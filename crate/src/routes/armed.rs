@@ -57,6 +57,8 @@ pub struct SessionView {
     pub peer_passive: bool,
     /// The session was last taken Down by the AdminDown of its peer.
     pub peer_admin_down: bool,
+    /// The session has left Up before.
+    pub flapped: bool,
     /// When the change that led here began to show; `None` where that is of no interest any more.
     pub conv_start: Option<Time>,
 }
@@ -350,7 +352,11 @@ impl Entry {
             Some(true) => withdrawn,
             Some(false) => Desired::AsItIs,
             None if self.admin_down => withdrawn,
-            None if self.session.up && self.suppressed_until().is_some() => Desired::AsItIs,
+            // What is there stays. What it is to replace leads over a path that nobody watches any more.
+            None if self.session.up && self.suppressed_until().is_some() => match self.presence {
+                Presence::Absent => withdrawn,
+                Presence::Present | Presence::Unknown => Desired::AsItIs,
+            },
             None if self.session.up => Desired::Installed,
             None if self.maintained => Desired::AsItIs,
             None if self.held_until().is_some() => Desired::AsItIs,

@@ -52,9 +52,9 @@ impl Flaps {
         self.last_down = Some((figure, now));
     }
 
-    /// The session has come Up: when its routes may be installed, if not now.
-    pub(crate) fn up(&mut self, damping: &Damping, now: Time) -> Option<Time> {
-        let (figure, at) = self.last_down?;
+    /// The session has come Up, after it had left Up before where `again` says so: when its routes may be installed, if not now.
+    pub(crate) fn up(&mut self, damping: &Damping, again: bool, now: Time) -> Option<Time> {
+        let (figure, at) = self.last_down.or_else(|| again.then_some((0.0, now)))?;
         let held = now.plus(u64::from(damping.hold_up_ms) * 1_000);
         self.forget_suppression(damping, now);
         let mut until = held;
@@ -105,40 +105,45 @@ mod tests {
     #[test]
     fn a_first_up_is_not_delayed_and_a_later_one_by_the_time_that_it_must_last() {
         let damping = Damping { hold_up_ms: 300, ..Damping::default() };
-        assert_eq!(Flaps::default().up(&damping, at(0)), None);
-        assert_eq!(after([0], &damping).up(&damping, at(50)), Some(at(350)));
-        assert_eq!(after([0], &Damping::default()).up(&Damping::default(), at(50)), None);
+        assert_eq!(Flaps::default().up(&damping, false, at(0)), None);
+        assert_eq!(Flaps::default().up(&damping, true, at(0)), Some(at(300)), "before the route was registered");
+        assert_eq!(after([0], &damping).up(&damping, false, at(50)), Some(at(350)));
+        assert_eq!(after([0], &Damping::default()).up(&Damping::default(), false, at(50)), None);
     }
 
     #[test]
     fn the_third_down_within_a_half_life_suppresses_until_the_figure_has_decayed() {
-        assert_eq!(after([0, 100], &DAMPING).up(&DAMPING, at(200)), None, "2 000 less what has decayed");
-        let until = after([0, 0, 0], &DAMPING).up(&DAMPING, at(200)).unwrap();
+        assert_eq!(after([0, 100], &DAMPING).up(&DAMPING, false, at(200)), None, "2 000 less what has decayed");
+        let until = after([0, 0, 0], &DAMPING).up(&DAMPING, false, at(200)).unwrap();
         // From 3 000 to 1 000: log2(3) half-lives.
         assert_eq!(until.since(at(0)) / 1_000, 7_924);
-        assert_eq!(after([0, 0, 0], &DAMPING).up(&DAMPING, at(7_925)), None, "by then it has decayed");
+        assert_eq!(after([0, 0, 0], &DAMPING).up(&DAMPING, false, at(7_925)), None, "by then it has decayed");
     }
 
     #[test]
     fn a_figure_above_reuse_that_never_was_above_suppress_suppresses_nothing_and_one_that_was_does_until_it_is_below_reuse()
      {
-        assert_eq!(after([0, 0], &DAMPING).up(&DAMPING, at(1)), None);
+        assert_eq!(after([0, 0], &DAMPING).up(&DAMPING, false, at(1)), None);
         let mut flaps = after([0, 0, 0], &DAMPING);
-        assert!(flaps.up(&DAMPING, at(5_000)).is_some(), "1 500: below suppress, above reuse");
+        assert!(flaps.up(&DAMPING, false, at(5_000)).is_some(), "1 500: below suppress, above reuse");
         flaps.down(&DAMPING, at(6_000));
-        assert!(flaps.up(&DAMPING, at(6_100)).is_some());
-        assert_eq!(after([0, 0, 0, 10_000], &DAMPING).up(&DAMPING, at(10_100)), None, "forgotten, and one Down since");
+        assert!(flaps.up(&DAMPING, false, at(6_100)).is_some());
+        assert_eq!(
+            after([0, 0, 0, 10_000], &DAMPING).up(&DAMPING, false, at(10_100)),
+            None,
+            "forgotten, and one Down since"
+        );
     }
 
     #[test]
     fn however_often_a_session_flaps_the_longest_suppression_is_kept() {
-        let until = after(std::iter::repeat_n(0, 1_000), &DAMPING).up(&DAMPING, at(1)).unwrap();
+        let until = after(std::iter::repeat_n(0, 1_000), &DAMPING).up(&DAMPING, false, at(1)).unwrap();
         assert_eq!(until.since(at(0)) / 1_000, 20_000);
     }
 
     #[test]
     fn of_both_delays_the_longer_one_counts() {
         let damping = Damping { hold_up_ms: 60_000, ..DAMPING };
-        assert_eq!(after([0, 0, 0], &damping).up(&damping, at(100)), Some(at(60_100)));
+        assert_eq!(after([0, 0, 0], &damping).up(&damping, false, at(100)), Some(at(60_100)));
     }
 }

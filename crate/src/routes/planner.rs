@@ -403,14 +403,14 @@ impl RoutePlanner {
     /// Notes what the change of its session means to a route whose session flaps.
     fn damp(&mut self, id: RouteId, was_up: bool, now: Time) {
         let Some(entry) = self.routes.get_mut(id) else { return };
-        let is_up = entry.session.up;
+        let SessionView { up: is_up, flapped, .. } = entry.session;
         let Some(damping) = entry.damping.as_deref().copied().filter(|_| was_up != is_up) else { return };
         let rare = entry.rare();
         if let Some(until) = rare.suppressed_until.take() {
             self.timers.remove(&(until, id));
         }
         if is_up {
-            rare.suppressed_until = rare.flaps.up(&damping, now);
+            rare.suppressed_until = rare.flaps.up(&damping, flapped, now);
             self.timers.extend(rare.suppressed_until.map(|until| (until, id)));
         } else {
             rare.flaps.down(&damping, now);

@@ -370,7 +370,8 @@ mod every_order {
 
     use super::*;
 
-    const UP: SessionView = SessionView { up: true, peer_passive: false, peer_admin_down: false, conv_start: None };
+    const UP: SessionView =
+        SessionView { up: true, peer_passive: false, peer_admin_down: false, flapped: false, conv_start: None };
 
     fn armed(id: u32) -> ArmedRoute {
         let route = KernelRoute {

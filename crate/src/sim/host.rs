@@ -411,6 +411,7 @@ fn view<P: SimulatedProtocol>(engine: &Engine<P>, id: SessionId, conv_start: Opt
         up: session.state() == State::Up,
         peer_passive: session.peer_is_passive(),
         peer_admin_down: session.last_down_reason() == DownReason::RemoteAdmin,
+        flapped: session.flaps() > 0,
         conv_start,
     })
 }

@@ -16,13 +16,13 @@ use route_liveness::routes::tables::RequestOutcome;
 pub(crate) const NOW: Time = Time::from_micros(1);
 pub(crate) const SECOND: u64 = 1_000_000;
 pub(crate) const UP: SessionView =
-    SessionView { up: true, peer_passive: false, peer_admin_down: false, conv_start: None };
+    SessionView { up: true, peer_passive: false, peer_admin_down: false, flapped: false, conv_start: None };
 pub(crate) const DOWN: SessionView =
-    SessionView { up: false, peer_passive: false, peer_admin_down: false, conv_start: None };
+    SessionView { up: false, peer_passive: false, peer_admin_down: false, flapped: false, conv_start: None };
 pub(crate) const DOWN_PASSIVE: SessionView =
-    SessionView { up: false, peer_passive: true, peer_admin_down: false, conv_start: None };
+    SessionView { up: false, peer_passive: true, peer_admin_down: false, flapped: false, conv_start: None };
 pub(crate) const DOWN_BY_PEER: SessionView =
-    SessionView { up: false, peer_passive: false, peer_admin_down: true, conv_start: None };
+    SessionView { up: false, peer_passive: false, peer_admin_down: true, flapped: false, conv_start: None };
 pub(crate) const SCOPE: LocalEndpoint =
     LocalEndpoint { link: LinkId(1), local: IpAddr::V4(Ipv4Addr::new(10, 0, 0, 1)) };
 pub(crate) const ROUTE: KernelRoute = KernelRoute {
