@@ -128,6 +128,15 @@ fn when_nobody_watches_any_more_every_route_is_withdrawn_but_those_that_are_kept
 }
 
 #[test]
+fn when_nobody_watches_any_more_a_route_that_waits_for_its_session_is_withdrawn_at_once() {
+    let mut bench = Bench::new();
+    bench.arm(|route| route.adopted = true, DOWN);
+    bench.run();
+    assert!(bench.planner.withdraw_all(NOW));
+    assert_eq!(bench.run(), ["delete"]);
+}
+
+#[test]
 fn a_withdrawal_that_fails_is_tried_again_as_often_as_it_is_asked_for() {
     let mut bench = Bench::installed();
     assert!(bench.planner.withdraw_all(NOW));

@@ -239,6 +239,10 @@ impl RoutePlanner {
         for id in ids {
             let Some(entry) = self.routes.get_mut(id) else { continue };
             entry.session = SessionView::default();
+            // Nobody will be there to end the wait for a session.
+            if let Some(rare) = &mut entry.rare {
+                rare.held_until = None;
+            }
             let is_unwanted = entry.desired(self.policy.honor_peer_passive) == Desired::Absent;
             remain |= entry.asked || (is_unwanted && entry.presence != Presence::Absent);
             self.enqueue(id, now);
