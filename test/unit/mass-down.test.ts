@@ -46,6 +46,14 @@ describe('sessions that fall at once', () => {
     expect(await installed(), 'the route of the session that is Up again').toBe(1);
   });
 
+  it('keep the longer hold that somebody gave one of them', async () => {
+    const { manager, engine, installed } = await startFour();
+    await manager.hold({ duration: 60_000, peers: [{ iface: 'eth0', localIP: '10.0.0.1', peerIP: '10.9.0.1' }] });
+    engine.becomeAll('down');
+    await vi.advanceTimersByTimeAsync(1_000);
+    expect(await installed()).toBe(1);
+  });
+
   it('lose their routes at once if they are fewer, or fall one after the other', async () => {
     const { installed, warnings, fall } = await startFour();
     for (const [last, left] of [

@@ -1,5 +1,5 @@
 /**
- * What managers publish for whoever instruments a process (node:diagnostics_channel), without a reference to the manager: on the
+ * What managers publish for whoever instruments a process and does not have its managers (node:diagnostics_channel): on the
  * channels `route-liveness:transition`, `route-liveness:route`, `route-liveness:hold` and `route-liveness:error`. A message is
  * `{ manager, event }`, the event that listeners of the manager get.
  */

@@ -47,6 +47,15 @@ export class Maintenance {
     this.#schedule();
   }
 
+  /** Holds sessions for so many milliseconds from now at least: a hold that lasts longer stays as it is. */
+  holdAtLeast(sessions: readonly SessionId[], duration: number): void {
+    const until = this.#environment.now() + duration;
+    this.hold(
+      sessions.filter((session) => (this.#until.get(session) ?? 0) < until),
+      duration,
+    );
+  }
+
   /** Ends the hold of sessions; `undefined` ends that of all, and those of single ones. */
   release(sessions: readonly SessionId[] | undefined): void {
     const single = sessions === undefined ? [...this.#until.keys()] : sessions.filter((session) => this.#until.has(session));

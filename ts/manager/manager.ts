@@ -501,7 +501,7 @@ export class Manager extends SafeEmitter<ManagerEvents> implements AsyncDisposab
     const massDown = this.#recentDowns.fell(fallen, up.size, this.#environment.now());
     if (massDown === undefined) return;
     const { sessions, wait, report } = massDown;
-    this.#maintenance.hold(sessions, wait);
+    this.#maintenance.holdAtLeast(sessions, wait);
     if (report === undefined) return;
     const { fallen: count, of } = report;
     const message = `${count} of ${of} sessions fell at once, which is probably this host's fault: their routes stay for ${wait} ms`;
