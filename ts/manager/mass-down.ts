@@ -1,7 +1,5 @@
 /** Many sessions that fall at once: that is probably this host's fault. As the native engine's `mass_down.rs`, for called backends. */
-import * as v from 'valibot';
-
-import { duration, field, object } from '../base/fields.js';
+import { field, object, timeSpan } from '../base/fields.js';
 import type { SessionId } from '../engine/engine.js';
 
 /** When withdrawals wait, since so many sessions fall at once that it is probably this host's fault. */
@@ -14,12 +12,12 @@ export interface MassDownOptions {
   hold: number;
 }
 
-const LONGEST_MS = 60_000;
+const period = timeSpan(1, 60_000);
 
 export const massDownField = object({
   share: field<number>('a number above 0 and below 1', (value) => typeof value === 'number' && value > 0 && value < 1),
-  within: v.pipe(duration(LONGEST_MS), v.minValue(1, `a number of milliseconds from 1 to ${LONGEST_MS}`)),
-  hold: v.pipe(duration(LONGEST_MS), v.minValue(1, `a number of milliseconds from 1 to ${LONGEST_MS}`)),
+  within: period,
+  hold: period,
 });
 
 /** Sessions whose routes wait. */
