@@ -56,11 +56,9 @@ export interface ValidatedOptions extends Omit<RegisterOptions, 'auth'> {
 /** The part of a configuration that options are validated against. */
 export type OptionBounds = Pick<ResolvedConfig, 'protocol' | 'minTxFloor' | 'maxTxCeil'>;
 
-const SESSION_ENTRIES = {
+/** The options of a session beside its timers. */
+export const SESSION_OPTION_ENTRIES = {
   port: v.optional(integer(1, 65_535)),
-  txMin: v.optional(duration(MAX_INTERVAL)),
-  rxMin: v.optional(duration(MAX_INTERVAL)),
-  detectMult: v.optional(integer(1, 255)),
   holdUp: v.optional(holdUpField),
   damping: v.optional(dampingField),
   multihop: v.optional(flag),
@@ -68,6 +66,12 @@ const SESSION_ENTRIES = {
   minTtl: v.optional(integer(1, 255)),
   auth: v.optional(v.unknown()),
   onPeerAdminDown: v.optional(choice(['withdraw', 'keep'])),
+};
+const SESSION_ENTRIES = {
+  txMin: v.optional(duration(MAX_INTERVAL)),
+  rxMin: v.optional(duration(MAX_INTERVAL)),
+  detectMult: v.optional(integer(1, 255)),
+  ...SESSION_OPTION_ENTRIES,
 };
 const SESSION_SCHEMA = object(SESSION_ENTRIES);
 const REGISTER_SCHEMA = object({ ...SESSION_ENTRIES, peerIP: v.optional(v.unknown()) });

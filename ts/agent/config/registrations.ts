@@ -3,12 +3,12 @@ import * as v from 'valibot';
 
 import { familyOf, unicastAddress } from '../../base/address.js';
 import { ConfigError, expected, messageOf } from '../../base/errors.js';
-import { addressField, choice, definedOf, field, flag, integer, object } from '../../base/fields.js';
+import { addressField, definedOf, field, flag, integer, object } from '../../base/fields.js';
 import { formatPeer, isInterfaceName, parseDestination, parseRoute, peerOf } from '../../base/route.js';
 import type { AuthOptions, Peer, RegisterOptions, RegisterSessionOptions, Registration, ResolvedConfig, Route } from '../../index.js';
 import { checkBound } from '../../manager/bound-addresses.js';
-import { dampingField, holdUpField, isSameDamping as isEqualDamping, toDamping } from '../../manager/damping-options.js';
-import { validateSessionOptions } from '../../manager/register-options.js';
+import { isSameDamping as isEqualDamping, toDamping } from '../../manager/damping-options.js';
+import { SESSION_OPTION_ENTRIES, validateSessionOptions } from '../../manager/register-options.js';
 import type { AuthGroups } from './auth-groups.js';
 import type { Issues } from './issues.js';
 import { checkedSection } from './section.js';
@@ -44,17 +44,7 @@ const unicast = field<string>(
   (value) => typeof value === 'string' && unicastAddress(value) !== undefined,
 );
 
-const SESSION_ENTRIES = {
-  timers: v.optional(v.unknown()),
-  port: v.optional(integer(1, 65_535)),
-  holdUp: v.optional(holdUpField),
-  damping: v.optional(dampingField),
-  multihop: v.optional(flag),
-  passive: v.optional(flag),
-  minTtl: v.optional(integer(1, 255)),
-  auth: v.optional(v.unknown()),
-  onPeerAdminDown: v.optional(choice(['withdraw', 'keep'])),
-};
+const SESSION_ENTRIES = { timers: v.optional(v.unknown()), ...SESSION_OPTION_ENTRIES };
 
 const ROUTE_SCHEMA = object({
   iface: interfaceField,
