@@ -369,6 +369,7 @@ mod every_order {
     use loom::thread;
 
     use super::*;
+    use crate::routes::damping::Damping;
 
     const UP: SessionView =
         SessionView { up: true, peer_passive: false, peer_admin_down: false, flapped: false, conv_start: None };
