@@ -54,6 +54,10 @@ export interface Transitions {
   /** From any state but AdminDown to Down. */
   readonly toDown: number;
   readonly fromUp: number;
+  /** Of these, from silence … */
+  readonly timeouts: number;
+  /** … which this host says to have no part in. */
+  readonly unexplained: number;
   /** From the last packet's arrival to the Down, in milliseconds. */
   readonly silences: readonly number[];
   readonly lastDownAt: number;

@@ -17,14 +17,18 @@ import type { EndpointMethods, Registering, Sample } from './endpoint-methods.js
 import { grid } from './grid.js';
 
 let manager: Manager;
-let transitions = { toDown: 0, fromUp: 0 };
+let transitions = { toDown: 0, fromUp: 0, timeouts: 0, unexplained: 0 };
 let silences: number[] = [];
 let operations: { op: string; ok: boolean; duration: number; at: number }[] = [];
 let lastDownAt = 0;
 
-function heardTransition({ to, from, silence, at }: Transition): void {
+function heardTransition({ to, from, silence, at, reason, localStall }: Transition): void {
   if (to === 'down' && from !== 'admin_down') transitions.toDown += 1;
-  if (from === 'up') transitions.fromUp += 1;
+  if (from === 'up') {
+    transitions.fromUp += 1;
+    if (reason === 'timeout') transitions.timeouts += 1;
+    if (reason === 'timeout' && localStall === 0) transitions.unexplained += 1;
+  }
   if (silence !== undefined) silences.push(silence);
   lastDownAt = at.getTime();
 }
@@ -113,7 +117,7 @@ const methods: EndpointMethods = {
   },
   takeTransitions() {
     const taken = { ...transitions, silences, lastDownAt };
-    transitions = { toDown: 0, fromUp: 0 };
+    transitions = { toDown: 0, fromUp: 0, timeouts: 0, unexplained: 0 };
     silences = [];
     return taken;
   },

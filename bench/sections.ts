@@ -5,6 +5,7 @@ import { measureDaemons } from './sections/daemons.js';
 import { measureDetection, measureMass, measureWithdrawal } from './sections/detection.js';
 import { measureEndurance } from './sections/endurance.js';
 import { measureGetters } from './sections/getters.js';
+import { measureLoad } from './sections/load.js';
 import { measureGrowth, measureMemory, measureSimulated, measureStart } from './sections/growth.js';
 
 export interface Section {
@@ -34,6 +35,7 @@ export const SECTIONS: readonly Section[] = [
   { name: 'withdrawal', needsHosts: true, measure: measureWithdrawal },
   { name: 'mass', needsHosts: true, measure: measureMass },
   { name: 'endurance', needsHosts: true, measure: measureEndurance },
+  { name: 'load', needsHosts: true, isLong: true, measure: measureLoad },
   { name: 'daemons', needsHosts: true, isLong: true, measure: measureDaemons },
   { name: 'memory', needsHosts: true, isLong: true, measure: measureMemory },
 ];

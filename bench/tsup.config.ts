@@ -3,7 +3,6 @@ import { defineConfig } from 'tsup';
 export default defineConfig({
   entry: {
     main: 'bench/main.ts',
-    load: 'bench/load.ts',
     soak: 'bench/soak.ts',
     micro: 'bench/micro.ts',
     'endpoint-program': 'bench/endpoint-program.ts',

@@ -1,8 +1,9 @@
 /** What tests need of the machine, and what is said where it is not there. */
 import { spawnSync } from 'node:child_process';
-import { readFileSync } from 'node:fs';
 
 import { describe } from 'vitest';
+
+import PACKAGES from './programs.json' with { type: 'json' };
 
 export type Program =
   | 'ip'
@@ -40,8 +41,7 @@ export function lacking(programs: readonly Program[], { asRoot = false }: { asRo
 
 /** The Debian package that has a program. `.ci/prepare-tests.mjs` installs what it can. */
 export function packageOf(program: string): string {
-  const packages = JSON.parse(readFileSync(new URL('programs.json', import.meta.url), 'utf8')) as Record<string, string>;
-  return packages[program] ?? program;
+  return (PACKAGES as Record<string, string>)[program] ?? program;
 }
 
 /** The title of a suite that is skipped ends with why: `.ci/skipped.mjs` counts the tests by that. */

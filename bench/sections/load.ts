@@ -1,0 +1,115 @@
+/** Sessions of 3 × 10 ms between two hosts whose cores are kept busy by stress-ng: how many left Up although their peers lived. */
+import { type ChildProcess, spawn, spawnSync } from 'node:child_process';
+import { once } from 'node:events';
+import { readdirSync, readFileSync } from 'node:fs';
+
+import type { Context } from '../context.js';
+import { Endpoint } from '../endpoint.js';
+import { type Distribution, distribution } from '../figures.js';
+import { openLab } from '../stage.js';
+import { untilUp } from './cost.js';
+
+const SESSIONS = 1_000;
+const INTERVAL_MS = 10;
+/** Time for stress-ng to have all of its workers running. */
+const WARM_UP_MS = 2_000;
+/** Each load is held for so many times what the caller asked for: two minutes, unless told. */
+const LONGER = 24;
+
+/** What keeps the cores busy, and what is asked of the scheduler against it. */
+const LOADS: readonly { readonly stress: string; readonly priority?: number }[] = [
+  { stress: '' },
+  { stress: '--cpu 4' },
+  { stress: '--cpu 8 --switch 4 --yield 4' },
+  { stress: '--cpu 4 --timer 8 --timerfd 4' },
+  { stress: '--hrtimers 2', priority: 80 },
+];
+
+export interface LoadRow {
+  readonly stress: string;
+  readonly priority?: number;
+  readonly seconds: number;
+  /** Sessions that left Up by silence, on both sides. */
+  readonly lost: number;
+  /** Of these, those whose transition tells of no stall of this host. */
+  readonly unexplained: number;
+  readonly extensions: number;
+  readonly socketDrops: number;
+  /** By how much of what they owe the engines were short. */
+  readonly pairsPerSecond: number;
+  readonly turnLate: Distribution;
+}
+
+export async function measureLoad(context: Context): Promise<LoadRow[]> {
+  if (spawnSync('stress-ng', ['--version']).error !== undefined) {
+    context.progress('load: not measured, stress-ng cannot be run: install the package stress-ng');
+    return [];
+  }
+  const rows: LoadRow[] = [];
+  for (const load of LOADS) {
+    context.progress(`load: ${load.stress || 'idle'}${load.priority === undefined ? '' : `, realtime with priority ${load.priority}`}`);
+    const row = await hold(context, load);
+    context.progress(JSON.stringify(row));
+    rows.push(row);
+  }
+  return rows;
+}
+
+async function hold(context: Context, { stress, priority }: (typeof LOADS)[number]): Promise<LoadRow> {
+  const seconds = context.seconds * LONGER;
+  const lab = openLab(SESSIONS);
+  const timers = { txMin: INTERVAL_MS, rxMin: INTERVAL_MS, detectMult: 3, minTxFloor: INTERVAL_MS };
+  const realtime = priority === undefined ? {} : { realtime: { priority } };
+  const config = { engine: 'native' as const, ...timers, ...realtime };
+  let load: ChildProcess | undefined;
+  try {
+    // No core of their own: the scheduler has to find them room among the busy.
+    const endpoints = await Promise.all([lab.one, lab.two].map((host) => Endpoint.start(lab, host, 'memory', config)));
+    await Promise.all(endpoints.map((endpoint, index) => endpoint.register(index === 0 ? 1 : 2, SESSIONS)));
+    for (const { pid } of endpoints) {
+      // A refusal is a warning, and the run would be one without.
+      if (priority !== undefined && !hasRealtimeThread(pid)) throw new Error('the system refused realtime');
+    }
+    if (!(await untilUp(endpoints, SESSIONS))) throw new Error('not all sessions came Up before the load');
+    if (stress !== '') load = spawn('stress-ng', [...stress.split(' '), '--timeout', `${seconds + 10}s`, '--quiet'], { stdio: 'inherit' });
+    await context.pause(WARM_UP_MS);
+    for (const endpoint of endpoints) await endpoint.call('takeTransitions');
+    const before = await Promise.all(endpoints.map((endpoint) => endpoint.counts()));
+    await context.pause(seconds * 1_000);
+    const transitions = await Promise.all(endpoints.map((endpoint) => endpoint.call('takeTransitions')));
+    const after = await Promise.all(endpoints.map((endpoint) => endpoint.counts()));
+    const grown = (of: 'extensions' | 'socketDrops' | 'tx'): number =>
+      after.reduce((sum, counts, index) => sum + counts[of] - (before[index]?.[of] ?? 0), 0);
+    const late = after.map(({ turnDelays }, index) => distribution(before[index]?.turnDelays ?? [], turnDelays));
+    return {
+      stress,
+      ...(priority === undefined ? {} : { priority }),
+      seconds,
+      lost: transitions.reduce((sum, { timeouts }) => sum + timeouts, 0),
+      unexplained: transitions.reduce((sum, { unexplained }) => sum + unexplained, 0),
+      extensions: grown('extensions'),
+      socketDrops: grown('socketDrops'),
+      pairsPerSecond: grown('tx') / 2 / seconds,
+      turnLate: late.reduce((one, other) => (one.max > other.max ? one : other)),
+    };
+  } finally {
+    await end(load);
+    lab.close();
+  }
+}
+
+/** stress-ng ends its workers with itself. */
+async function end(stress: ChildProcess | undefined): Promise<void> {
+  if (stress === undefined || stress.exitCode !== null) return;
+  const gone = once(stress, 'exit');
+  stress.kill('SIGTERM');
+  await gone;
+}
+
+/** Whether SCHED_FIFO carries a thread of a process: proc(5), the policy is the 39th field behind the name. */
+function hasRealtimeThread(pid: number): boolean {
+  return readdirSync(`/proc/${pid}/task`).some((task) => {
+    const stat = readFileSync(`/proc/${pid}/task/${task}/stat`, 'utf8');
+    return stat.slice(stat.lastIndexOf(')') + 2).split(' ')[38] === '1';
+  });
+}
