@@ -204,6 +204,24 @@ fn a_late_turn_extends_the_detection_time_of_a_silent_session_by_one_interval_on
 }
 
 #[test]
+fn a_down_that_the_peer_says_after_a_late_turn_tells_of_that_delay() {
+    for (delay_ms, told_ms) in [(350, 350), (0, 0)] {
+        let mut network = up_pair();
+        let engine = &mut network.host(1).engine;
+        let session = engine.session(SessionId(1)).unwrap().0;
+        let arrival = session.last_rx().unwrap().plus(350 * MS);
+        let packet = ControlPacket { state: State::Down, ..up_packet(session.peer().discr, session.local_discr()) };
+        engine.note_scheduling_delay(arrival, delay_ms * MS);
+        let bytes = packet.marshal();
+        engine.handle_datagram(arrival, Datagram { arrival, path: path(1, 2), ttl: None, min_ttl: 0, bytes: &bytes });
+        let down = transitions(engine);
+        assert_eq!(down.len(), 1);
+        assert_eq!(down[0].reason, DownReason::RemoteDown);
+        assert_eq!(down[0].local_stall_us, told_ms * MS);
+    }
+}
+
+#[test]
 fn a_turn_that_was_hardly_late_extends_no_detection_time() {
     let mut network = up_pair();
     let engine = &mut network.host(1).engine;

@@ -142,6 +142,12 @@ export class SessionCore<P extends Header = ControlPacket> {
     return this.policy.protocol.detectMult(this.#multipliers) * this.rxIntervalUs;
   }
 
+  /** For how long the peer, as far as it has told, waits for a packet of this session in Up. */
+  get peerDetectTimeUs(): number {
+    const { own, peer } = this.#multipliers;
+    return this.policy.protocol.detectMult({ own: peer, peer: own }) * Math.max(this.timers.txMinUs, this.peer.rxMinUs);
+  }
+
   /** The least round trip of the last handshake, from our first Init to the Up that answers it. Each is returned once. */
   takeRoundTripUs(): number | undefined {
     const roundTripUs = this.#roundTripUs;

@@ -46,7 +46,10 @@ export class TimelineEntry<P extends Header = Header> {
 /** Receives packets to send and reports of what happened. */
 export interface TimelineListener<T> {
   transmit(entry: T, bytes: Uint8Array): void;
-  /** The state changed; `localStallUs` is the longest scheduling delay of this process in the session's detection window. */
+  /**
+   * The state changed; `localStallUs` is the longest scheduling delay of this process in the session's detection window, or, where
+   * the peer said Down, in the peer's.
+   */
   changed(entry: T, from: State, cause: TransitionCause, at: number, localStallUs: number): void;
   /** The detection time was extended: this host may have caused the silence. */
   extended(entry: T): void;
@@ -106,7 +109,8 @@ export class Timeline<T extends TimelineEntry> {
 
   /** To be called after every change of state: reports it, announces it to the peer, and updates the deadlines. */
   changed(now: number, entry: T, from: State, cause: TransitionCause, at: number, localStallUs = 0): void {
-    this.#listener.changed(entry, from, cause, at, localStallUs);
+    const stallUs = cause === 'handle_rx' ? this.#stallThatThePeerNoticed(entry.session, from, at) : localStallUs;
+    this.#listener.changed(entry, from, cause, at, stallUs);
     entry.extended = false;
     this.#schedule(entry.tx, entry.session.announce(now));
     this.#scheduleDetection(entry);
@@ -185,6 +189,16 @@ export class Timeline<T extends TimelineEntry> {
     if (session.expireIfDue(now)) {
       this.changed(now, entry, from, 'detect_timeout', now, entry.extended ? Math.max(stallUs, intervalUs) : stallUs);
     }
+  }
+
+  /**
+   * The longest delay of this process within the peer's detection time, where the peer has just said that a session is Down which
+   * was not: it may have missed the packets that were late.
+   */
+  #stallThatThePeerNoticed(session: SessionCore<Header>, from: State, arrival: number): number {
+    const fell = (from === 'up' || from === 'init') && session.state === 'down';
+    if (!fell || session.lastDownReason !== 'remote_down') return 0;
+    return this.#delays.longestSince(arrival - session.peerDetectTimeUs);
   }
 
   /** Keeps the detect entry of the queue no later than the session's deadline. */

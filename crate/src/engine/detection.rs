@@ -4,6 +4,7 @@ use crate::engine::Engine;
 use crate::engine::queue::Due;
 use crate::engine::stats::TransitionCause;
 use crate::protocol::Protocol;
+use crate::protocol::state::{DownReason, State};
 use crate::protocol::time::Time;
 
 impl<P: Protocol> Engine<P> {
@@ -74,6 +75,15 @@ impl<P: Protocol> Engine<P> {
             counters.local_timeouts += u64::from(extended);
             self.after_change(now, index, from, TransitionCause::DetectTimeout, now, local_stall_us);
         }
+    }
+
+    /// The worst delay of this process within the peer's detection time, where the peer has just said that a session is Down
+    /// which was not: it may have missed the packets that were late.
+    pub(super) fn stall_that_the_peer_noticed(&self, index: u32, from: State, arrival: Time) -> u64 {
+        let session = &self.sessions.get(index).session;
+        let fell = from > State::Down && session.state() == State::Down;
+        let is_by_silence = fell && session.last_down_reason() == DownReason::RemoteDown;
+        if is_by_silence { self.recent_delays.worst_since(arrival.minus(session.peer_detect_time_us())) } else { 0 }
     }
 
     /// Schedules detection no later than the session's deadline.

@@ -336,7 +336,8 @@ impl<P: Protocol> Engine<P> {
             self.events.push_back(Event::LongRoundTrip { id: slot.id, at_least_us });
         }
         if let RxOutcome::Changed(from) = heard {
-            self.after_change(now, index, from, TransitionCause::HandleRx, arrival, 0);
+            let local_stall_us = self.stall_that_the_peer_noticed(index, from, arrival);
+            self.after_change(now, index, from, TransitionCause::HandleRx, arrival, local_stall_us);
         } else {
             if slot.session.peer_is_passive() != was_passive {
                 self.events.push_back(Event::PeerPassive { id: slot.id, passive: !was_passive });

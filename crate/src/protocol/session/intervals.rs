@@ -31,6 +31,13 @@ impl<P: Protocol> Session<P> {
         u64::from(P::detect_mult(self.detect_mult, self.peer.detect_mult)) * self.rx_interval_us()
     }
 
+    /// For how long the peer, as far as it has told, waits for a packet of this session in Up.
+    #[must_use]
+    pub fn peer_detect_time_us(&self) -> u64 {
+        u64::from(P::detect_mult(self.peer.detect_mult, self.detect_mult))
+            * u64::from(self.tx_min_us.max(self.peer.rx_min_us))
+    }
+
     /// Gives the session other timers. They are advertised with the next packet. A slower transmit interval and a faster
     /// receive interval do not count before the peer has heard of them, or is gone (`Protocol::previous_timers_us`).
     pub fn set_timers(&mut self, now: Time, timers: Timers) {
