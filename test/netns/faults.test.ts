@@ -10,6 +10,9 @@ import { IS_LONG } from './needs.js';
 
 const PATIENCE_MS = 15_000;
 
+/** Drops what arrives by the loopback interface. */
+const HOLD_BACK = 'table inet hold {\n chain in {\n type filter hook input priority 0\n iif "lo" udp dport 44880 drop\n }\n}\n';
+
 describeLab('the native engine between two hosts', ['nft'], () => {
   let lab: Lab;
 
@@ -33,6 +36,10 @@ describeLab('the native engine between two hosts', ['nft'], () => {
   const restored = async (agent: Agent): Promise<number> => {
     const { routes } = await agent.call<{ routes: { endpoints: { restored: number }[] } }>('stats');
     return routes.endpoints.reduce((sum, endpoint) => sum + endpoint.restored, 0);
+  };
+  const extensions = async (agent: Agent): Promise<number> => {
+    const { endpoints } = await agent.call<{ endpoints: { extensions: number }[] }>('stats');
+    return endpoints.reduce((sum, endpoint) => sum + endpoint.extensions, 0);
   };
   const settled = async (agents: readonly Agent[]): Promise<boolean> => {
     const sessions = (await Promise.all(agents.map((agent) => agent.sessions()))).flat();
@@ -179,6 +186,27 @@ describeLab('the native engine between two hosts', ['nft'], () => {
     const down = await one.state('down', mark);
     expect(down.reason).toBe('timeout');
     expect(down.localStall).toBeGreaterThan(1_000);
+  });
+
+  it('gives a silent session one more interval while the host holds back what it sends to itself, but not for what it drops for good', async () => {
+    const agents = await startPair(lab);
+    const [one] = agents;
+    const mark = one.events.length;
+    // It stands for a receive path that gets no time: a test cannot stop the kernel's own threads.
+    run('ip', ['netns', 'exec', lab.one.name, 'nft', '-f', '-'], HOLD_BACK);
+    lab.cut(lab.two);
+    const down = await one.state('down', mark);
+    expect(down.reason).toBe('timeout');
+    expect(down.localStall).toBeGreaterThanOrEqual(50);
+    expect(await extensions(one)).toBe(1);
+
+    lab.heal(lab.two);
+    await until('both are up', () => settled(agents));
+    await pause(1_000);
+    const again = one.events.length;
+    lab.cut(lab.two);
+    expect(await one.state('down', again)).toMatchObject({ reason: 'timeout', localStall: 0 });
+    expect(await extensions(one)).toBe(1);
   });
 
   it('emits the name of the system’s error when the kernel refuses a route, and retries until the kernel accepts it', async () => {

@@ -7,6 +7,7 @@ pub mod driven;
 pub(crate) mod drop_reporter;
 pub mod handle;
 pub mod mailbox;
+mod receive_probe;
 mod receiving;
 mod sending;
 pub mod snapshot;
@@ -24,6 +25,7 @@ use crate::driver::command_queue::CommandQueue;
 use crate::driver::driven::Driven;
 use crate::driver::drop_reporter::DropReporter;
 use crate::driver::mailbox::Mailbox;
+use crate::driver::receive_probe::ReceiveProbe;
 use crate::driver::snapshot::StatsReport;
 use crate::driver::waiter::{QUIET_US, Source, Waiter};
 use crate::engine::stats::LinkId;
@@ -136,6 +138,7 @@ pub(crate) struct Driver<P: Driven> {
     looked_for_drops_at: Time,
     socket_filter: SocketFilter,
     drop_reporter: DropReporter,
+    receive_probe: ReceiveProbe,
     warned_small_buffer: bool,
     turns: u64,
     life: Life,
@@ -189,6 +192,7 @@ impl<P: Driven> Driver<P> {
             looked_for_drops_at: clock::now(),
             socket_filter: SocketFilter::default(),
             drop_reporter: DropReporter::default(),
+            receive_probe: ReceiveProbe::new(random()?),
             warned_small_buffer: false,
             turns: 0,
             life: Life::Running,
@@ -207,6 +211,8 @@ impl<P: Driven> Driver<P> {
             for warning in self.realtime.apply() {
                 self.mailbox.put_warning(warning);
             }
+            // Tells whether datagrams to ourselves come back at all.
+            self.send_probe(clock::now());
             while !matches!(self.life, Life::Over) {
                 self.turn()?;
             }
@@ -254,6 +260,7 @@ impl<P: Driven> Driver<P> {
         }
         // Read on every turn: a session whose packets wait in the socket is not silent.
         let read_until = self.read(clock::now())?;
+        let read_until = self.read_what_is_held_back(read_until)?;
         let now = clock::now();
         self.look_for_drops(now, read_until);
         self.engine.handle_timeout(now, read_until);

@@ -5,6 +5,7 @@ use std::time::Instant;
 use nix::errno::Errno;
 
 use crate::driver::driven::Driven;
+use crate::driver::receive_probe::ReceivePath;
 use crate::driver::{Driver, Receiver};
 use crate::engine::stats::LinkId;
 use crate::engine::{Datagram, Path};
@@ -19,6 +20,9 @@ pub(super) const READS_PER_TURN: usize = 16;
 
 /// How often the kernel is asked for dropped datagrams where no detection is due.
 const LOOK_FOR_DROPS_US: u64 = 100_000;
+
+/// So long a datagram to ourselves is waited for, which is little beside a detection time.
+const PROBE_PATIENCE_MS: u8 = 1;
 
 /// A socket that gives nothing but errors, so often in a row, is dead.
 pub(super) const FATAL_READ_ERRORS: u32 = 1_000;
@@ -38,6 +42,41 @@ impl<P: Driven> Driver<P> {
         }
         self.read_until = read_until.unwrap_or(began);
         Ok(self.read_until)
+    }
+
+    /// Where a session is about to be judged silent: reads again once a datagram to ourselves has come the way that its packets come.
+    /// Where that datagram is held back, so may they be. Gives the time up to which nothing is left unread.
+    pub(super) fn read_what_is_held_back(&mut self, read_until: Time) -> nix::Result<Time> {
+        let now = clock::now();
+        self.engine.put_back_detections(now.plus(1));
+        // The socket filter drops what comes from no peer.
+        if !self.engine.detection_is_due(now, read_until) || self.socket_filter.is_attached() {
+            return Ok(read_until);
+        }
+        let mut read_until = read_until;
+        if self.receive_probe.path(now) == ReceivePath::Idle && self.send_probe(now) {
+            read_until = self.read(clock::now())?;
+            // Where packets are handed to another core it is not there at once.
+            if self.receive_probe.path(now) == ReceivePath::Stalled {
+                self.receivers[0].socket.wait(PROBE_PATIENCE_MS)?;
+                read_until = self.read(clock::now())?;
+            }
+        }
+        let now = clock::now();
+        if self.receive_probe.path(now) == ReceivePath::Stalled {
+            self.engine.note_held_back(now);
+        }
+        Ok(read_until)
+    }
+
+    /// Whether a datagram to ourselves could be sent.
+    pub(super) fn send_probe(&mut self, now: Time) -> bool {
+        let bytes = self.receive_probe.begin(now);
+        let is_sent = self.receivers[0].socket.send_to_itself(&bytes).is_ok();
+        if !is_sent {
+            self.receive_probe.cancel();
+        }
+        is_sent
     }
 
     /// Reads a socket until it is empty, or until everything is read that arrived before this began, or until
@@ -68,7 +107,7 @@ impl<P: Driven> Driver<P> {
     /// Hands the batch that was just read to the engine; `reading` was taken after the read. Gives the arrival of its last
     /// datagram.
     pub(super) fn read_batch(&mut self, index: usize, reading: ClockReading) -> Time {
-        let Self { arrivals, receivers, links, engine, .. } = self;
+        let Self { arrivals, receivers, links, engine, receive_probe, .. } = self;
         let Receiver { socket, is_multihop, .. } = &receivers[index];
         // Of unknown peers several hops away any TTL is accepted: they are counted as such.
         let min_ttl = if *is_multihop { 0 } else { engine.min_ttl() };
@@ -77,6 +116,11 @@ impl<P: Driven> Driver<P> {
         let mut began = Instant::now();
         for received in socket.received() {
             last_arrival = arrivals.arrival(received.stamp_wall_us);
+            if receive_probe
+                .takes(received.bytes, reading.monotonic, |us| engine.note_receive_delay(reading.monotonic, us))
+            {
+                continue;
+            }
             // RFC 5883 §4: the interface is of no meaning to a multihop session.
             let link = if *is_multihop { LinkId::OTHER } else { links.by_index(received.ifindex) };
             let path = Path { link, local: received.local, peer: received.source.ip() };

@@ -34,7 +34,17 @@ impl<P: Protocol> Engine<P> {
 
     /// Notes that the kernel reported, at `now`, datagrams which the socket's buffer had no room for.
     pub fn note_socket_drops(&mut self, now: Time) {
-        self.last_socket_drop = Some(now);
+        self.note_held_back(now);
+    }
+
+    /// Notes that the kernel may hold packets back, at `now`.
+    pub fn note_held_back(&mut self, now: Time) {
+        self.last_held_back = Some(now);
+    }
+
+    /// Notes that the kernel has held a packet back for so long, until `now`.
+    pub fn note_receive_delay(&mut self, now: Time, delay_us: u64) {
+        self.recent_delays.note_held_back(now, delay_us);
     }
 
     /// Checks a session whose detect entry is due: the session expires if its deadline has come, else the entry is scheduled
@@ -58,9 +68,9 @@ impl<P: Protocol> Engine<P> {
         let silent_since = slot.session.last_rx().unwrap_or(now);
         let delay_us = self.recent_delays.worst_since(silent_since);
         let interval_us = slot.session.tx_interval_us();
-        let dropped = self.last_socket_drop.is_some_and(|at| at >= silent_since);
+        let held_back = self.last_held_back.is_some_and(|at| at >= silent_since);
         let late = delay_us > slot.session.detect_time_us() / 4;
-        if (dropped || late) && !slot.extended {
+        if (held_back || late) && !slot.extended {
             slot.extended = true;
             slot.session.extend_detection(now.plus(interval_us));
             self.stats.at(slot.endpoint).extensions += 1;

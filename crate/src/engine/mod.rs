@@ -60,7 +60,8 @@ pub struct Engine<P: Protocol = Liveness> {
     transmit_delays: DelayHistogram,
     /// How much earlier than it is due a packet may leave.
     tx_slack_us: u16,
-    last_socket_drop: Option<Time>,
+    /// When the kernel may have held packets back, or dropped them.
+    last_held_back: Option<Time>,
     /// No session that is added sends its first packet before this.
     pace: Time,
 }
@@ -89,7 +90,7 @@ impl<P: Protocol> Engine<P> {
             turn_delays: DelayHistogram::default(),
             transmit_delays: DelayHistogram::default(),
             tx_slack_us: 0,
-            last_socket_drop: None,
+            last_held_back: None,
             pace: Time::from_micros(0),
         }
     }

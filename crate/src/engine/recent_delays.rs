@@ -22,6 +22,11 @@ impl RecentDelays {
     /// Notes that at `now` the process was so late.
     pub(crate) fn note(&mut self, now: Time, delay_us: u64) {
         self.worst_us = self.worst_us.max(delay_us);
+        self.note_held_back(now, delay_us);
+    }
+
+    /// Notes that the kernel held a packet back for so long, until `now`: no lateness of the process.
+    pub(crate) fn note_held_back(&mut self, now: Time, delay_us: u64) {
         if delay_us < NOTEWORTHY_US {
             return;
         }
@@ -40,7 +45,7 @@ impl RecentDelays {
         self.kept.iter().find(|(at, _)| *at >= start).map_or(0, |(_, delay_us)| *delay_us)
     }
 
-    /// The worst delay of all, in microseconds.
+    /// The worst lateness of all, in microseconds.
     #[must_use]
     pub(crate) fn worst(&self) -> u64 {
         self.worst_us

@@ -6,6 +6,8 @@ use std::ptr;
 use std::sync::Arc;
 
 use nix::errno::Errno;
+use nix::poll::{PollFd, PollFlags, poll};
+use nix::sys::socket::{MsgFlags, SockaddrStorage, sendto};
 
 use crate::net::batch_calls::recvmmsg;
 use crate::net::cells::{BATCH, Cells};
@@ -78,6 +80,30 @@ impl RxSocket {
     /// None that a bound socket is known to give.
     pub fn local_addr(&self) -> nix::Result<SocketAddr> {
         local_addr(&self.fd)
+    }
+
+    /// Sends a datagram to this socket itself.
+    ///
+    /// # Errors
+    /// What the system says: `ENETUNREACH` where the loopback interface is down, `EPERM` where a firewall forbids it, …
+    pub(crate) fn send_to_itself(&self, bytes: &[u8]) -> nix::Result<()> {
+        let mut to = local_addr(&self.fd)?;
+        if to.ip().is_unspecified() {
+            to.set_ip(self.family.loopback());
+        }
+        sendto(self.fd.as_raw_fd(), bytes, &SockaddrStorage::from(to), MsgFlags::MSG_DONTWAIT).map(drop)
+    }
+
+    /// Waits until there is something to read, for so many milliseconds at most.
+    ///
+    /// # Errors
+    /// What the system says.
+    pub(crate) fn wait(&self, at_most_ms: u8) -> nix::Result<()> {
+        let mut wanted = [PollFd::new(self.fd.as_fd(), PollFlags::POLLIN)];
+        match poll(&mut wanted, at_most_ms) {
+            Ok(_) | Err(Errno::EINTR) => Ok(()),
+            Err(errno) => Err(errno),
+        }
     }
 
     /// Reads up to `BATCH` datagrams, and gives how many there were. Fewer than `BATCH` means that the socket was

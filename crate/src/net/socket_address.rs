@@ -18,6 +18,14 @@ impl Family {
         if address.is_ipv4() { Family::V4 } else { Family::V6 }
     }
 
+    /// The host itself.
+    pub(super) fn loopback(self) -> IpAddr {
+        match self {
+            Family::V4 => Ipv4Addr::LOCALHOST.into(),
+            Family::V6 => Ipv6Addr::LOCALHOST.into(),
+        }
+    }
+
     /// How long a socket address of the family is, in bytes.
     pub(super) const fn address_len(self) -> usize {
         match self {
