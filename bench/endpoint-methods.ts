@@ -54,10 +54,10 @@ export interface Transitions {
   /** From any state but AdminDown to Down. */
   readonly toDown: number;
   readonly fromUp: number;
-  /** Of these, from silence … */
-  readonly timeouts: number;
-  /** … which this host says to have no part in. */
-  readonly unexplained: number;
+  /** Of these, from silence in which this host had no part, as it says. */
+  readonly bareTimeouts: number;
+  /** Of these, those of which the transition says that this host was late. */
+  readonly ownStalls: number;
   /** From the last packet's arrival to the Down, in milliseconds. */
   readonly silences: readonly number[];
   readonly lastDownAt: number;

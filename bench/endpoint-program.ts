@@ -17,7 +17,7 @@ import type { EndpointMethods, Registering, Sample } from './endpoint-methods.js
 import { grid } from './grid.js';
 
 let manager: Manager;
-let transitions = { toDown: 0, fromUp: 0, timeouts: 0, unexplained: 0 };
+let transitions = { toDown: 0, fromUp: 0, bareTimeouts: 0, ownStalls: 0 };
 let silences: number[] = [];
 let operations: { op: string; ok: boolean; duration: number; at: number }[] = [];
 let lastDownAt = 0;
@@ -26,8 +26,8 @@ function heardTransition({ to, from, silence, at, reason, localStall }: Transiti
   if (to === 'down' && from !== 'admin_down') transitions.toDown += 1;
   if (from === 'up') {
     transitions.fromUp += 1;
-    if (reason === 'timeout') transitions.timeouts += 1;
-    if (reason === 'timeout' && localStall === 0) transitions.unexplained += 1;
+    if (localStall > 0) transitions.ownStalls += 1;
+    else if (reason === 'timeout') transitions.bareTimeouts += 1;
   }
   if (silence !== undefined) silences.push(silence);
   lastDownAt = at.getTime();
@@ -117,7 +117,7 @@ const methods: EndpointMethods = {
   },
   takeTransitions() {
     const taken = { ...transitions, silences, lastDownAt };
-    transitions = { toDown: 0, fromUp: 0, timeouts: 0, unexplained: 0 };
+    transitions = { toDown: 0, fromUp: 0, bareTimeouts: 0, ownStalls: 0 };
     silences = [];
     return taken;
   },

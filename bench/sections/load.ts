@@ -5,6 +5,7 @@ import { readdirSync, readFileSync } from 'node:fs';
 
 import type { Context } from '../context.js';
 import { Endpoint } from '../endpoint.js';
+import type { Transitions } from '../endpoint-methods.js';
 import { type Distribution, distribution } from '../figures.js';
 import { openLab } from '../stage.js';
 import { untilUp } from './cost.js';
@@ -29,9 +30,9 @@ export interface LoadRow {
   readonly stress: string;
   readonly priority?: number;
   readonly seconds: number;
-  /** Sessions that left Up by silence, on both sides. */
+  /** How often a session left Up although its peer lived, on both sides. */
   readonly lost: number;
-  /** Of these, those whose transition tells of no stall of this host. */
+  /** By silence of which neither side's transition says that its host was late. */
   readonly unexplained: number;
   readonly extensions: number;
   readonly socketDrops: number;
@@ -85,8 +86,8 @@ async function hold(context: Context, { stress, priority }: (typeof LOADS)[numbe
       stress,
       ...(priority === undefined ? {} : { priority }),
       seconds,
-      lost: transitions.reduce((sum, { timeouts }) => sum + timeouts, 0),
-      unexplained: transitions.reduce((sum, { unexplained }) => sum + unexplained, 0),
+      lost: transitions.reduce((sum, { fromUp }) => sum + fromUp, 0),
+      unexplained: unexplained(transitions),
       extensions: grown('extensions'),
       socketDrops: grown('socketDrops'),
       pairsPerSecond: grown('tx') / 2 / seconds,
@@ -96,6 +97,12 @@ async function hold(context: Context, { stress, priority }: (typeof LOADS)[numbe
     await end(load);
     lab.close();
   }
+}
+
+/** A host that was stopped is silent: its peer times out without a fault of its own, and it says so itself of the same sessions. */
+function unexplained([one, two]: readonly Transitions[]): number {
+  if (one === undefined || two === undefined) return NaN;
+  return Math.max(0, one.bareTimeouts - two.ownStalls) + Math.max(0, two.bareTimeouts - one.ownStalls);
 }
 
 /** stress-ng ends its workers with itself. */
