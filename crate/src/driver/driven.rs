@@ -21,6 +21,9 @@ pub trait Driven: Protocol {
     /// What its packets leave by.
     type Outlet: Outlet<Self::Bytes> + Send + 'static;
 
+    /// A packet leaves at most this much before it is due, together with others: that saves wake-ups.
+    const TX_SLACK_US: u16;
+
     /// What the socket filter lets through.
     const FORM: PacketForm;
 
@@ -56,6 +59,8 @@ pub struct BfdSnapshot {
 impl Driven for Liveness {
     type Outlet = TxSocket;
 
+    const TX_SLACK_US: u16 = 1_000;
+
     const FORM: PacketForm = PacketForm {
         version: liveness_packet::VERSION,
         least_len: liveness_packet::PACKET_LEN as u8,
@@ -81,6 +86,8 @@ impl Driven for Liveness {
 
 impl Driven for Bfd {
     type Outlet = SessionSockets;
+
+    const TX_SLACK_US: u16 = 3_000;
 
     const FORM: PacketForm =
         PacketForm { version: bfd_packet::VERSION, least_len: bfd_packet::PACKET_LEN as u8, most_len: u8::MAX };

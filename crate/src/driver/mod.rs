@@ -27,7 +27,7 @@ use crate::driver::drop_reporter::DropReporter;
 use crate::driver::mailbox::Mailbox;
 use crate::driver::receive_probe::ReceiveProbe;
 use crate::driver::snapshot::StatsReport;
-use crate::driver::waiter::{QUIET_US, Source, Waiter};
+use crate::driver::waiter::{Source, Waiter};
 use crate::engine::stats::LinkId;
 use crate::engine::{Engine, Event, SessionId};
 use crate::net::arrival::Arrivals;
@@ -50,8 +50,9 @@ use crate::system::panics;
 use crate::system::problem::Problem;
 use crate::system::realtime::{self, Realtime};
 
-/// A packet leaves at most this much before it is due, together with others: that saves wake-ups.
-const TX_SLACK_US: u16 = 1_000;
+/// With a deadline so near beyond the slack, packets that arrive do not wake the thread: they carry the time of their arrival, and
+/// are read on the turn of that deadline. A turn leaves nothing to be sent within the slack.
+const QUIET_BEYOND_SLACK_US: u64 = 500;
 
 /// An AdminDown to all peers is repeated no longer than this.
 const ADMIN_DOWN_MAX_US: u64 = 3_000_000;
@@ -166,7 +167,7 @@ impl<P: Driven> Driver<P> {
         let key = [random()?, random()?, random()?, random()?];
         let seed = getrandom::u32().map_err(std::io::Error::from)?;
         Ok(Self {
-            engine: Engine::of_protocol(policy, max_sessions, seed).with_slack(TX_SLACK_US).with_key(key),
+            engine: Engine::of_protocol(policy, max_sessions, seed).with_slack(P::TX_SLACK_US).with_key(key),
             addresses,
             multihop_port,
             receivers: sockets.into_iter().map(|socket| Receiver::new(socket, false)).collect(),
@@ -244,9 +245,10 @@ impl<P: Driven> Driver<P> {
     /// One turn: wait, run commands, read, decide, publish, send.
     fn turn(&mut self) -> nix::Result<()> {
         let now = clock::now();
-        self.engine.put_back_detections(now.plus(QUIET_US));
+        let quiet_us = u64::from(P::TX_SLACK_US) + QUIET_BEYOND_SLACK_US;
+        self.engine.put_back_detections(now.plus(quiet_us));
         self.planned = self.deadline();
-        let woken = self.waiter.wait(now, self.planned)?;
+        let woken = self.waiter.wait(now, self.planned, quiet_us)?;
         let woken_at = clock::now();
         self.turns += 1;
         if let Some(planned) = self.planned.filter(|planned| *planned <= woken_at) {

@@ -10,10 +10,6 @@ use nix::sys::timerfd::{ClockId, Expiration, TimerFd, TimerFlags, TimerSetTimeFl
 
 use crate::protocol::time::Time;
 
-/// With a deadline so near, packets that arrive do not wake the thread: they carry the time of their arrival, and are read
-/// on the turn of that deadline. It is little more than the slack, since a turn leaves nothing to be sent within that.
-pub(super) const QUIET_US: u64 = 1_500;
-
 /// What may wake the thread.
 #[derive(Clone, Copy)]
 #[repr(u64)]
@@ -65,14 +61,14 @@ impl Waiter {
         self.epoll.add(socket, EpollEvent::new(EpollFlags::EPOLLIN, Source::Socket as u64))
     }
 
-    /// Sleeps until an event or the deadline, and returns what woke it.
-    pub(super) fn wait(&mut self, now: Time, deadline: Option<Time>) -> nix::Result<Woken> {
+    /// Sleeps until an event or the deadline, and returns what woke it. With a deadline within `quiet_us` that is no packet.
+    pub(super) fn wait(&mut self, now: Time, deadline: Option<Time>, quiet_us: u64) -> nix::Result<Woken> {
         let left_us = deadline.map(|deadline| deadline.since(now));
         let timeout = if left_us == Some(0) { EpollTimeout::ZERO } else { EpollTimeout::NONE };
         if left_us != Some(0) {
             self.set_timer(deadline)?;
         }
-        let epoll = if left_us.is_some_and(|us| us <= QUIET_US) { &self.quiet_epoll } else { &self.epoll };
+        let epoll = if left_us.is_some_and(|us| us <= quiet_us) { &self.quiet_epoll } else { &self.epoll };
         let mut events = [EpollEvent::empty(); 8];
         let count = match epoll.wait(&mut events, timeout) {
             Err(Errno::EINTR) => 0,

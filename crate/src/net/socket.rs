@@ -77,6 +77,8 @@ fn open(family: Family, ttl: u8, tos: u8) -> nix::Result<OwnedFd> {
         Family::V4 => {
             let fd = socket(AddressFamily::Inet, SockType::Datagram, flags, None)?;
             set_option(&fd, libc::IPPROTO_IP, libc::IP_TTL, i32::from(ttl))?;
+            // What is never fragmented needs no identification (RFC 6864 §4.1), and a forged "too big" cuts nothing up.
+            set_option(&fd, libc::IPPROTO_IP, libc::IP_MTU_DISCOVER, libc::IP_PMTUDISC_PROBE)?;
             mark(&fd, family, tos)?;
             Ok(fd)
         }

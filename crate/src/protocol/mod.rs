@@ -89,6 +89,9 @@ pub trait Protocol: Copy + Debug + 'static {
     /// A peer answers a change of state at once, so that the handshake measures the round trip.
     const MEASURES_ROUND_TRIP: bool;
 
+    /// A packet may leave early by its interval divided by this, at most: little beside what the jitter leaves.
+    const SLACK_DIVISOR: u64;
+
     /// Reads a packet, and says why it is dropped where it is none that a session may see.
     ///
     /// # Errors

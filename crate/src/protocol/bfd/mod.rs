@@ -55,6 +55,9 @@ impl Protocol for Bfd {
     /// A peer may answer with its next periodic packet, a second later.
     const MEASURES_ROUND_TRIP: bool = false;
 
+    /// A quarter of what the jitter leaves: 3 ms of 50.
+    const SLACK_DIVISOR: u64 = 16;
+
     fn decode(bytes: &[u8]) -> Result<BfdPacket, DropReason> {
         BfdPacket::unmarshal(bytes)
     }

@@ -54,6 +54,8 @@ impl Protocol for Liveness {
     const FOLLOWS_SLOW_RECEIVERS: bool = false;
     const MEASURES_ROUND_TRIP: bool = true;
 
+    const SLACK_DIVISOR: u64 = 100;
+
     #[inline]
     fn decode(bytes: &[u8]) -> Result<ControlPacket, DropReason> {
         let packet = ControlPacket::unmarshal(bytes).map_err(|error| match error {

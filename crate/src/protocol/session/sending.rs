@@ -7,9 +7,6 @@ use crate::protocol::state::State;
 use crate::protocol::time::Time;
 use crate::protocol::{Header, Protocol};
 
-/// A packet leaves early by no more than this part of its interval.
-const SLACK_DIVISOR: u64 = 100;
-
 /// An interval is doubled no more often than this while Down: far beyond any ceiling, and far from overflow.
 const MOST_DOUBLINGS: u8 = 20;
 
@@ -58,7 +55,7 @@ impl<P: Protocol> Session<P> {
         self.compute_next_tx_with_slack(now, 0, random)
     }
 
-    /// As `compute_next_tx`, for a caller that may send the packet earlier, by `slack_us` or a hundredth of the interval,
+    /// As `compute_next_tx`, for a caller that may send the packet earlier, by `slack_us` or `SLACK_DIVISOR`-th of the interval,
     /// whichever is less.
     pub fn compute_next_tx_with_slack(&mut self, now: Time, slack_us: u16, random: &mut Xorshift32) -> Option<Time> {
         self.end_previous_timers(now);
@@ -67,7 +64,7 @@ impl<P: Protocol> Session<P> {
         if self.state == State::Down {
             self.doublings = (self.doublings + 1).min(MOST_DOUBLINGS);
         }
-        self.tx_slack_us = u16::try_from(interval_us / SLACK_DIVISOR).map_or(slack_us, |most| most.min(slack_us));
+        self.tx_slack_us = u16::try_from(interval_us / P::SLACK_DIVISOR).map_or(slack_us, |most| most.min(slack_us));
         let bounds_us = P::jitter_bounds_us(interval_us, self.detect_mult, self.peer.detect_mult);
         let next = now.plus(jitter::between(bounds_us, self.tx_slack_us(), random));
         self.last_tx = Some(now);
