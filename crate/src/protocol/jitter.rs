@@ -38,6 +38,7 @@ pub const fn between((least_us, most_us): (u64, u64), slack_us: u64, random: &mu
 mod tests {
     use super::*;
     use crate::protocol::Protocol;
+    use crate::protocol::bfd::Bfd;
     use crate::protocol::liveness::Liveness;
 
     fn jittered(interval_us: u64, peer_mult: u8, slack_us: u64, random: &mut Xorshift32) -> u64 {
@@ -73,5 +74,17 @@ mod tests {
         let drawn: Vec<u64> = (0..20_000).map(|_| jittered(100_000, 1, 0, &mut random)).collect();
         assert!(drawn.iter().all(|us| (75_000..=90_000).contains(us)));
         assert!(drawn.iter().any(|us| *us < 75_100) && drawn.iter().any(|us| *us > 89_900));
+    }
+
+    #[test]
+    fn a_packet_of_bfd_that_leaves_early_by_its_slack_is_within_75_and_100_percent_and_90_with_a_multiplier_of_one() {
+        let mut random = Xorshift32::new(7);
+        for (multiplier, most_us) in [(3, 100_000), (1, 90_000)] {
+            let slack_us = 100_000 / Bfd::SLACK_DIVISOR;
+            let bounds_us = Bfd::jitter_bounds_us(100_000, multiplier, 3);
+            let drawn: Vec<u64> = (0..20_000).map(|_| between(bounds_us, slack_us, &mut random)).collect();
+            assert!(drawn.iter().all(|us| *us - slack_us >= 75_000 && *us <= most_us));
+            assert!(drawn.iter().any(|us| *us - slack_us < 75_100) && drawn.iter().any(|us| *us > most_us - 100));
+        }
     }
 }

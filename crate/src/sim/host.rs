@@ -30,7 +30,7 @@ pub(super) const OURS: u8 = 186;
 pub(super) const THEIRS: u8 = 4;
 
 /// As the driver: detect entries that are due within this time are put back to the deadlines of their sessions.
-const QUIET_US: u64 = 1_500;
+const QUIET_US: u64 = 3_500;
 
 /// The most packets of sessions that are Up which wait for room in the send buffer.
 const MOST_OUT: usize = 1_024;

@@ -176,7 +176,7 @@ fn hosts(dialect: Dialect) -> impl Strategy<Value = HostSpec> {
         prop_oneof![3 => Just(1_024usize), 1 => 1usize..5],
         prop_oneof![3 => Just(1_024usize), 1 => 4usize..16],
         prop_oneof![3 => Just(0u64), 1 => 0..20 * MS],
-        prop_oneof![1 => Just(0u16), 3 => Just(1_000u16)],
+        prop_oneof![1 => Just(0u16), 2 => Just(1_000u16), 1 => Just(3_000u16)],
         prop_oneof![3 => Just(4_096usize), 1 => 512usize..1_024],
     );
     let flags = (prop::bool::weighted(is_passive), prop::bool::weighted(0.4), prop::bool::weighted(is_strict));
