@@ -12,6 +12,7 @@ import type { DaemonRow } from './sections/daemons.js';
 import type { DetectionRow } from './sections/detection.js';
 import type { HoldRow } from './sections/endurance.js';
 import type { GettersRow } from './sections/getters.js';
+import type { LoadRow } from './sections/load.js';
 import type { SimulatedRow } from './sections/growth.js';
 import { dataOf, type Target, targets } from './targets.js';
 
@@ -70,6 +71,7 @@ function moreTables(results: Readonly<Record<string, Kept>>): string {
   const daemons = dataOf<DaemonRow[]>(results, 'daemons') ?? [];
   const detection = dataOf<DetectionRow[]>(results, 'detection') ?? [];
   const endurance = dataOf<HoldRow[]>(results, 'endurance') ?? [];
+  const loads = dataOf<LoadRow[]>(results, 'load') ?? [];
   const simulated = dataOf<SimulatedRow[]>(results, 'simulated') ?? [];
   const getters = dataOf<GettersRow[]>(results, 'getters') ?? [];
   return [
@@ -124,6 +126,18 @@ function moreTables(results: Readonly<Record<string, Kept>>): string {
         show(row.lost, 0),
         show(row.socketDrops, 0),
         show(row.worstTurnDelayMs, 1),
+      ]),
+    ),
+    table(
+      ['1 000 × 10 ms under load', 's', 'left Up', 'unexplained', 'extensions', 'pairs/s', 'turn late: p50 / p99 / p99.9 / max, ms'],
+      loads.map(({ stress, priority, seconds, lost, unexplained, extensions, pairsPerSecond, turnLate: { p50, p99, p999, max } }) => [
+        `${stress || 'idle'}${priority === undefined ? '' : `, realtime ${priority}`}`,
+        seconds.toFixed(0),
+        String(lost),
+        String(unexplained),
+        String(extensions),
+        pairsPerSecond.toFixed(0),
+        [p50, p99, p999, max].map((ms) => ms.toFixed(2)).join(' / '),
       ]),
     ),
     table(

@@ -6,6 +6,7 @@ import type { DaemonRow, Speaker } from './sections/daemons.js';
 import type { DetectionRow, MassRow, WithdrawalRow } from './sections/detection.js';
 import type { HoldRow } from './sections/endurance.js';
 import type { GettersRow } from './sections/getters.js';
+import type { LoadRow } from './sections/load.js';
 import type { GrowthRow, MemoryRow, SimulatedRow, StartRow } from './sections/growth.js';
 
 export interface Target {
@@ -26,6 +27,7 @@ export function targets(results: Readonly<Record<string, Kept>>): Target[] {
     ...withdrawalTargets(dataOf<WithdrawalRow[]>(results, 'withdrawal')),
     ...massTargets(dataOf<MassRow>(results, 'mass')),
     ...getterTargets(dataOf<GettersRow[]>(results, 'getters')),
+    ...loadTargets(dataOf<LoadRow[]>(results, 'load')),
     ...daemonTargets(dataOf<DaemonRow[]>(results, 'daemons')),
     ...growthTargets(results),
   ];
@@ -126,6 +128,16 @@ function getterTargets(rows: GettersRow[] = []): Target[] {
     },
     atMost(`\`stats()\`, ${sessions} sessions`, stats, 1_000, ' µs', 0),
   ]);
+}
+
+/** Under a real-time load no promise can be kept but that every Down is explained. */
+function loadTargets(rows: LoadRow[] = []): Target[] {
+  return rows.map(({ stress, priority, seconds, lost, unexplained }) => {
+    const bad = priority === undefined ? lost : unexplained;
+    const load = `${stress === '' ? 'idle' : `\`stress-ng ${stress}\``}${priority === undefined ? '' : `, realtime ${priority}`}`;
+    const what = priority === undefined ? 'false Downs' : 'Downs that neither host explains';
+    return { what: `1 000 × 10 ms held, ${load}, ${seconds.toFixed(0)} s: ${what}`, promised: '0', measured: String(bad), met: bad === 0 };
+  });
 }
 
 /** BIRD opens a socket for each address of its own: with one address it is at its best, and it cannot meet itself so. */

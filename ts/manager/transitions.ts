@@ -23,8 +23,8 @@ export interface Transition {
   /** The newest transition to Down among them. */
   readonly lastDown?: { readonly at: Date; readonly reason: DownReason; readonly localStall: number };
   /**
-   * The longest scheduling delay of this process since the session's last packet, in milliseconds. It tells whether a timeout may
-   * be caused by this host.
+   * For how long this host was late, in milliseconds: since the session's last packet, where it is silent; within the peer's detection
+   * time, where the peer says Down. It tells whether this host may be the cause. 0 where it was late by less than a millisecond.
    */
   readonly localStall: number;
   /** From the arrival of the peer's last packet to this transition, in milliseconds; only after a timeout. */
