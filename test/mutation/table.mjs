@@ -13,6 +13,8 @@ const TS_TABLE = { engine: 'ts', file: 'ts/protocol/state-table.ts' };
 const TS_LIVENESS = { engine: 'ts', file: 'ts/protocol/liveness.ts' };
 const TS_RULES = { engine: 'ts', file: 'ts/protocol/rules.ts' };
 const TS_JITTER = { engine: 'ts', file: 'ts/protocol/jitter.ts' };
+const RUST_DETECTION = { engine: 'rust', file: 'crate/src/engine/detection.rs' };
+const TS_TIMELINE = { engine: 'ts', file: 'ts/protocol/timeline.ts' };
 const TS_INTERVALS = { engine: 'ts', file: 'ts/base/intervals.ts' };
 const TS_SESSION = { engine: 'ts', file: 'ts/protocol/session.ts' };
 
@@ -333,6 +335,11 @@ const RULE_DETAILS = [
 ];
 
 const FORMULAS = [
+  {
+    rule: 'localStall of a Down that the peer says is the delay that the peer may have noticed',
+    rustDetection: ['if is_by_silence {', 'if false {'],
+    tsTimeline: ["session.lastDownReason !== 'remote_down'", "session.lastDownReason === 'remote_down'"],
+  },
   {
     rule: 'changed timers: a slower transmit interval waits until the peer must know it',
     rustIntervals: ['previous.tx_min_us < timers.tx_min_us', 'false'],
@@ -743,6 +750,7 @@ const FILES = {
   rustIntervals: RUST_INTERVALS,
   rustRules: RUST_RULES,
   rustJitter: RUST_JITTER,
+  rustDetection: RUST_DETECTION,
   rustTable: RUST_TABLE,
   rustLiveness: RUST_LIVENESS,
   ts: TS,
@@ -750,6 +758,7 @@ const FILES = {
   tsLiveness: TS_LIVENESS,
   tsRules: TS_RULES,
   tsJitter: TS_JITTER,
+  tsTimeline: TS_TIMELINE,
 };
 
 /** @type {{ engine: 'rust' | 'ts', file: string, rule: string, from: string, to: string }[]} */
