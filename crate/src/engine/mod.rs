@@ -2,6 +2,7 @@
 //! gives something out, and time is a number that the caller brings.
 
 pub(crate) mod calendar;
+mod continuation;
 pub(crate) mod delay_histogram;
 mod detection;
 pub(crate) mod histogram;
@@ -12,6 +13,9 @@ pub mod queue;
 pub(crate) mod recent_delays;
 mod session_table;
 pub(crate) mod slot_index;
+pub mod state_header;
+pub mod state_record;
+pub mod state_slot;
 pub mod stats;
 mod transmission;
 
@@ -36,7 +40,9 @@ use crate::protocol::timers::Timers;
 use crate::protocol::transition::IgnoreReason;
 use crate::protocol::{Demultiplex, Protocol};
 
-pub use crate::engine::io::{AddError, Datagram, Event, Path, SessionId, SessionSpec, Transition, Transmit};
+pub use crate::engine::io::{
+    AddError, Continued, Datagram, Event, Path, ResumeError, SessionId, SessionSpec, Transition, Transmit,
+};
 
 /// Room for so many transmits and events is kept when all are taken.
 const MOST_KEPT: usize = 1_024;
@@ -64,6 +70,8 @@ pub struct Engine<P: Protocol = Liveness> {
     last_held_back: Option<Time>,
     /// No session that is added sends its first packet before this.
     pace: Time,
+    /// The slots in which something has changed that a successor needs to know; `None` where nobody writes it down.
+    journal: Option<Vec<u32>>,
 }
 
 impl Engine {
@@ -92,6 +100,7 @@ impl<P: Protocol> Engine<P> {
             tx_slack_us: 0,
             last_held_back: None,
             pace: Time::from_micros(0),
+            journal: None,
         }
     }
 
@@ -160,6 +169,7 @@ impl<P: Protocol> Engine<P> {
         counters.registered += 1;
         // The first transition of a session comes from AdminDown.
         self.report_change(index, State::AdminDown, TransitionCause::RegisterRoute, now, 0);
+        self.write_down(index);
         Ok(())
     }
 
@@ -170,6 +180,7 @@ impl<P: Protocol> Engine<P> {
         slot.session.set_timers(now, timers);
         slot.peer_port = peer_port;
         self.schedule_transmit(index);
+        self.write_down(index);
         true
     }
 
@@ -177,6 +188,7 @@ impl<P: Protocol> Engine<P> {
     pub fn update_min_ttl(&mut self, id: SessionId, min_ttl: Option<u8>) -> bool {
         let Some(index) = self.sessions.of_id(id) else { return false };
         self.sessions.get_mut(index).min_ttl = min_ttl.unwrap_or(self.policy.min_ttl);
+        self.write_down(index);
         true
     }
 
@@ -185,6 +197,7 @@ impl<P: Protocol> Engine<P> {
         let Some(index) = self.sessions.of_id(id) else { return false };
         self.sessions.get_mut(index).session.set_options(now, options);
         self.schedule_transmit(index);
+        self.write_down(index);
         true
     }
 
@@ -192,6 +205,7 @@ impl<P: Protocol> Engine<P> {
     pub fn remove_session(&mut self, id: SessionId) -> Option<LinkId> {
         let index = self.sessions.of_id(id)?;
         let slot = self.sessions.remove(index);
+        self.write_down(index);
         let counters = self.stats.at(slot.endpoint);
         for due in [Due::Transmit, Due::Detect] {
             counters.queued -= u64::from(self.queue.remove(index, due));
@@ -311,6 +325,7 @@ impl<P: Protocol> Engine<P> {
         let counters = self.stats.at(slot.endpoint);
         counters.rx += 1;
         let was_passive = slot.session.peer_is_passive();
+        let known = self.journal.is_some().then(|| slot.session.known());
         let next_tx = slot.session.next_tx();
         let heard = slot.session.handle_rx(arrival, packet);
         match heard {
@@ -330,6 +345,7 @@ impl<P: Protocol> Engine<P> {
             RxOutcome::Accepted | RxOutcome::Changed(_) => {}
         }
         slot.extended = false;
+        let is_news = known.is_some_and(|known| slot.session.has_news_since(&known));
         // Most packets move the deadline later, and its entry stays.
         let is_scheduled = slot.detection_is_scheduled();
         let detect_time_us = slot.session.detect_time_us();
@@ -350,6 +366,9 @@ impl<P: Protocol> Engine<P> {
                 self.schedule_detection(index);
             }
         }
+        if is_news {
+            self.write_down(index);
+        }
         if let Some(bytes) = self.sessions.get_mut(index).session.take_answer(now) {
             self.push_transmit(index, bytes);
         }
@@ -366,6 +385,7 @@ impl<P: Protocol> Engine<P> {
         local_stall_us: u64,
     ) {
         self.note_change(index, from, cause, at, local_stall_us);
+        self.write_down(index);
         let slot = self.sessions.get_mut(index);
         slot.extended = false;
         let next_tx = slot.session.announce(now);
