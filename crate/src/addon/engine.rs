@@ -222,7 +222,12 @@ impl NativeEngine {
     #[napi(ts_return_type = "Promise<NativeStats | null>")]
     pub fn close(&self, admin_down: bool, forget: bool) -> AsyncTask<Close> {
         let doorbell = self.doorbell.share();
-        AsyncTask::new(Close { driver: self.driver.borrow_mut().take(), doorbell, admin_down, forget })
+        let driver = self.driver.borrow_mut().take();
+        // At once: the pool that waits for the thread may be busy, and a successor waits for the port.
+        if let Some(driver) = &driver {
+            driver.begin_close(admin_down, forget);
+        }
+        AsyncTask::new(Close { driver, doorbell, admin_down, forget })
     }
 
     #[napi(js_name = "ref")]

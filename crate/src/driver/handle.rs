@@ -99,6 +99,11 @@ impl DriverHandle {
         self.join()
     }
 
+    /// Tells the thread to end, and does not wait: `close` does.
+    pub fn begin_close(&self, admin_down: bool, forget: bool) {
+        self.commands.put(Command::Close { admin_down, forget });
+    }
+
     fn join(&mut self) -> Option<StatsReport> {
         // A panic of the thread was already reported, by the mailbox.
         self.thread.take()?.join().ok().flatten()

@@ -40,6 +40,7 @@ const PASSED = {
   minTtl: ANYTHING,
   routeTimeout: ANYTHING,
   onClose: ANYTHING,
+  resume: ANYTHING,
   massDown: ANYTHING,
   onFatal: ANYTHING,
   engine: ANYTHING,
