@@ -64,7 +64,7 @@ async function startJs(options: EngineOptions, listener: EngineListener, udp?: U
 }
 
 /** Sessions that go on before JavaScript runs again are the native engine's. */
-export function resumeMissing({ resume }: EngineOptions): string | undefined {
+function resumeMissing({ resume }: EngineOptions): string | undefined {
   return resume === undefined ? undefined : '`resume` needs the native engine: only its thread goes on with the sessions of a predecessor.';
 }
 

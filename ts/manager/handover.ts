@@ -30,7 +30,9 @@ export class HandoverServer {
       await server.#listen();
     } catch (cause) {
       const path = handoverSocket(resume);
-      throw new LivenessError(codeOf(cause) ?? 'ERR_CONFIG', `\`resume\`: the socket ${path} cannot be made: ${messageOf(cause)}`, { cause });
+      throw new LivenessError(codeOf(cause) ?? 'ERR_CONFIG', `\`resume\`: the socket ${path} cannot be made: ${messageOf(cause)}`, {
+        cause,
+      });
     }
     return server;
   }
