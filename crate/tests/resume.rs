@@ -257,6 +257,9 @@ fn a_restart_in_the_middle_of_a_change_of_timers_causes_no_down() {
                 pair.run(10 * SECOND);
                 let state = pair.ours.session(SessionId(u32::MAX)).unwrap().0.state();
                 assert_eq!((state, pair.seen.len()), (State::Up, 0), "{other:?} after {wait_ms} ms");
+                let (session, _) = pair.ours.session(SessionId(u32::MAX)).unwrap();
+                let agreed = u64::from(other.tx_min_us.max(100_000));
+                assert_eq!(session.tx_interval_us(), agreed, "the new timers count in the end");
             }
         }
     }

@@ -107,6 +107,17 @@ impl<P: Protocol> Engine<P> {
         Some(previous)
     }
 
+    /// As `handle_packet`, and notes what the peer says anew of itself. Apart, so that an engine without a successor compares
+    /// nothing.
+    #[inline(never)]
+    pub(super) fn handle_packet_noting_news(&mut self, now: Time, arrival: Time, index: u32, packet: &P::Packet) {
+        let known = self.sessions.get(index).session.known();
+        self.handle_packet(now, arrival, index, packet);
+        if self.sessions.get(index).session.has_news_since(&known) {
+            self.write_down(index);
+        }
+    }
+
     /// Notes that a successor would find something new in a slot.
     pub(super) fn write_down(&mut self, index: u32) {
         if let Some(journal) = &mut self.journal

@@ -254,6 +254,9 @@ impl<P: Protocol> Engine<P> {
         let is_from_afar = min_ttl > 0 && ttl.is_none_or(|ttl| ttl < min_ttl);
         match (packet, slot) {
             _ if is_from_afar => self.stats.at(endpoint).rx_invalid[DropReason::Ttl as usize] += 1,
+            (Ok(packet), Some(index)) if self.journal.is_some() => {
+                self.handle_packet_noting_news(now, arrival, index, &packet);
+            }
             (Ok(packet), Some(index)) => self.handle_packet(now, arrival, index, &packet),
             (Ok(packet), None) if self.names_no_session(&packet) => {
                 self.stats.at(endpoint).rx_invalid[DropReason::ForeignDiscriminator as usize] += 1;
@@ -320,12 +323,12 @@ impl<P: Protocol> Engine<P> {
         self.queue.peek()
     }
 
+    #[inline(always)]
     fn handle_packet(&mut self, now: Time, arrival: Time, index: u32, packet: &P::Packet) {
         let slot = self.sessions.get_mut(index);
         let counters = self.stats.at(slot.endpoint);
         counters.rx += 1;
         let was_passive = slot.session.peer_is_passive();
-        let known = self.journal.is_some().then(|| slot.session.known());
         let next_tx = slot.session.next_tx();
         let heard = slot.session.handle_rx(arrival, packet);
         match heard {
@@ -345,7 +348,6 @@ impl<P: Protocol> Engine<P> {
             RxOutcome::Accepted | RxOutcome::Changed(_) => {}
         }
         slot.extended = false;
-        let is_news = known.is_some_and(|known| slot.session.has_news_since(&known));
         // Most packets move the deadline later, and its entry stays.
         let is_scheduled = slot.detection_is_scheduled();
         let detect_time_us = slot.session.detect_time_us();
@@ -365,9 +367,6 @@ impl<P: Protocol> Engine<P> {
             if !is_scheduled {
                 self.schedule_detection(index);
             }
-        }
-        if is_news {
-            self.write_down(index);
         }
         if let Some(bytes) = self.sessions.get_mut(index).session.take_answer(now) {
             self.push_transmit(index, bytes);
