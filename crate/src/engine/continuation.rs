@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use crate::engine::Engine;
 use crate::engine::io::{Continued, Path, ResumeError, SessionId, SessionSpec};
+use crate::engine::journal::Journal;
 use crate::engine::session_table::Slot;
 use crate::engine::stats::{LocalEndpoint, TransitionCause};
 use crate::protocol::Protocol;
@@ -23,12 +24,12 @@ impl<P: Protocol> Engine<P> {
     /// An engine that notes in which slots a successor would find something new (`poll_changed`).
     #[must_use]
     pub fn with_journal(self) -> Self {
-        Self { journal: Some(Vec::new()), ..self }
+        Self { journal: Some(Journal::default()), ..self }
     }
 
     /// A slot in which something has changed that a successor needs to know, if there is one.
     pub fn poll_changed(&mut self) -> Option<u32> {
-        self.journal.as_mut()?.pop()
+        self.journal.as_mut()?.poll()
     }
 
     /// The session in a slot as a successor goes on with it; `None` where there is none that could be gone on with.
@@ -107,23 +108,19 @@ impl<P: Protocol> Engine<P> {
         Some(previous)
     }
 
-    /// As `handle_packet`, and notes what the peer says anew of itself. Apart, so that an engine without a successor compares
-    /// nothing.
+    /// After a packet: notes what the peer says anew of itself. Apart, so that an engine without a successor compares nothing.
+    #[cold]
     #[inline(never)]
-    pub(super) fn handle_packet_noting_news(&mut self, now: Time, arrival: Time, index: u32, packet: &P::Packet) {
-        let known = self.sessions.get(index).session.known();
-        self.handle_packet(now, arrival, index, packet);
-        if self.sessions.get(index).session.has_news_since(&known) {
-            self.write_down(index);
+    pub(super) fn note_news(&mut self, index: u32) {
+        if let Some(journal) = &mut self.journal {
+            journal.note_news(index, &self.sessions.get(index).session);
         }
     }
 
     /// Notes that a successor would find something new in a slot.
     pub(super) fn write_down(&mut self, index: u32) {
-        if let Some(journal) = &mut self.journal
-            && journal.last() != Some(&index)
-        {
-            journal.push(index);
+        if let Some(journal) = &mut self.journal {
+            journal.note(index, self.sessions.try_get(index).map(|slot| &slot.session));
         }
     }
 

@@ -8,6 +8,7 @@ mod detection;
 pub(crate) mod histogram;
 mod inspection;
 pub(crate) mod io;
+mod journal;
 pub(crate) mod path_key;
 pub mod queue;
 pub(crate) mod recent_delays;
@@ -23,6 +24,7 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 
 use crate::engine::delay_histogram::DelayHistogram;
+use crate::engine::journal::Journal;
 use crate::engine::queue::{DeadlineQueue, Due};
 use crate::engine::recent_delays::RecentDelays;
 use crate::engine::session_table::{SessionTable, Slot};
@@ -71,7 +73,7 @@ pub struct Engine<P: Protocol = Liveness> {
     /// No session that is added sends its first packet before this.
     pace: Time,
     /// The slots in which something has changed that a successor needs to know; `None` where nobody writes it down.
-    journal: Option<Vec<u32>>,
+    journal: Option<Journal<P>>,
 }
 
 impl Engine {
@@ -254,10 +256,12 @@ impl<P: Protocol> Engine<P> {
         let is_from_afar = min_ttl > 0 && ttl.is_none_or(|ttl| ttl < min_ttl);
         match (packet, slot) {
             _ if is_from_afar => self.stats.at(endpoint).rx_invalid[DropReason::Ttl as usize] += 1,
-            (Ok(packet), Some(index)) if self.journal.is_some() => {
-                self.handle_packet_noting_news(now, arrival, index, &packet);
+            (Ok(packet), Some(index)) => {
+                self.handle_packet(now, arrival, index, &packet);
+                if self.journal.is_some() {
+                    self.note_news(index);
+                }
             }
-            (Ok(packet), Some(index)) => self.handle_packet(now, arrival, index, &packet),
             (Ok(packet), None) if self.names_no_session(&packet) => {
                 self.stats.at(endpoint).rx_invalid[DropReason::ForeignDiscriminator as usize] += 1;
             }
@@ -323,7 +327,6 @@ impl<P: Protocol> Engine<P> {
         self.queue.peek()
     }
 
-    #[inline(always)]
     fn handle_packet(&mut self, now: Time, arrival: Time, index: u32, packet: &P::Packet) {
         let slot = self.sessions.get_mut(index);
         let counters = self.stats.at(slot.endpoint);

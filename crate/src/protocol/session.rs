@@ -5,6 +5,8 @@ mod continuation;
 mod intervals;
 mod sending;
 
+pub(crate) use continuation::Known;
+
 use std::sync::Arc;
 
 use crate::protocol::drop_reason::DropReason;
