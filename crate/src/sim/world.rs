@@ -203,10 +203,10 @@ impl<P: SimulatedProtocol> World<P> {
         }
         self.host_mut(id).leave();
         for pair in self.pair_ids() {
-            if self.pair(pair).hosts.contains(&id) {
-                if let Some(checks) = &mut self.recovery_checks {
-                    checks.restarted(&self.scene, pair, id, pause_us);
-                }
+            if self.pair(pair).hosts.contains(&id)
+                && let Some(checks) = &mut self.recovery_checks
+            {
+                checks.restarted(&self.scene, pair, id, pause_us);
             }
         }
         self.starts.push(Reverse((self.scene.now.plus(pause_us), id, Start::WithState)));
