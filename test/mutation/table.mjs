@@ -741,7 +741,7 @@ const RESTARTS = [
   },
   {
     rule: 'restart: a session that the peer has given up begins anew',
-    rustResuming: ['if age_us >= session.peer_detect_time_us() {', 'if age_us > session.peer_detect_time_us() {'],
+    rustResuming: ['if age_us >= session.peer_patience_us() {', 'if age_us > session.peer_patience_us() {'],
   },
   {
     rule: 'restart: what the peer says anew is written down',

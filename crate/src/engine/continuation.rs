@@ -59,7 +59,7 @@ impl<P: Protocol> Engine<P> {
         saved: &SavedSession,
     ) -> Result<(), ResumeError> {
         let mut session = Session::resumed(Arc::clone(&self.policy), options, saved, now, now);
-        if age_us >= session.peer_detect_time_us() {
+        if age_us >= session.peer_patience_us() {
             return Err(ResumeError::TooOld);
         }
         self.sessions.reserve(spec.id, spec.path, saved.local_discr)?;

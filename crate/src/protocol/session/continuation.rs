@@ -79,9 +79,10 @@ impl<P: Protocol> Session<P> {
         self.next_tx = self.next_tx.map(|_| first_tx);
     }
 
-    /// After so much silence of ours the peer declares the session Down, in microseconds; 0 where the peer was never heard.
+    /// How long the peer waits for our next packet in the present state, in microseconds; 0 where the peer was never heard. As
+    /// `peer_detect_time_us`, with what is not agreed yet.
     #[must_use]
-    pub fn peer_detect_time_us(&self) -> u64 {
+    pub fn peer_patience_us(&self) -> u64 {
         if self.peer.detect_mult == 0 {
             return 0;
         }
