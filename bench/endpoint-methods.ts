@@ -85,5 +85,9 @@ export interface EndpointMethods {
   holdings(): { residentBytes: number; heapBytes: number };
   takeTransitions(): Transitions;
   takeOperations(): Operation[];
+  /** How many sessions of a predecessor go on. */
+  resumed(): number;
+  /** The longest time between two packets of any session since it came Up, in milliseconds. */
+  worstGap(): number;
   close(): Promise<void>;
 }

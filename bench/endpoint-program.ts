@@ -126,6 +126,8 @@ const methods: EndpointMethods = {
     operations = [];
     return taken;
   },
+  resumed: () => manager.resumed,
+  worstGap: () => Math.max(0, ...manager.getSessions().map(({ worstGap = 0 }) => worstGap)),
   async close() {
     await manager.close();
   },

@@ -46,7 +46,7 @@ for (const { name, result } of bench.tasks) {
   const figures = `${(p50 * 1_000).toFixed(1).padStart(10)} µs, p99 ${(p99 * 1_000).toFixed(1)} µs, ${samplesCount} times`;
   console.log(`${name.padEnd(30)} ${figures}`);
 }
-await drained.close(false);
+await drained.close(false, false);
 await manager.close();
 
 /** A manager of its own: what is registered has to leave again. */
@@ -111,6 +111,7 @@ function engineOptions(): EngineOptions {
     takeOver: false,
     massDown: undefined,
     withdrawOnFatal: false,
+    resume: undefined,
     realtime: undefined,
   };
 }

@@ -14,6 +14,7 @@ import type { HoldRow } from './sections/endurance.js';
 import type { GettersRow } from './sections/getters.js';
 import type { LoadRow } from './sections/load.js';
 import type { SimulatedRow } from './sections/growth.js';
+import type { RestartRow } from './sections/restarts.js';
 import { dataOf, type Target, targets } from './targets.js';
 
 export function report({ quick }: Context): void {
@@ -72,6 +73,7 @@ function moreTables(results: Readonly<Record<string, Kept>>): string {
   const detection = dataOf<DetectionRow[]>(results, 'detection') ?? [];
   const endurance = dataOf<HoldRow[]>(results, 'endurance') ?? [];
   const loads = dataOf<LoadRow[]>(results, 'load') ?? [];
+  const restarts = dataOf<RestartRow[]>(results, 'restarts') ?? [];
   const simulated = dataOf<SimulatedRow[]>(results, 'simulated') ?? [];
   const getters = dataOf<GettersRow[]>(results, 'getters') ?? [];
   return [
@@ -139,6 +141,10 @@ function moreTables(results: Readonly<Record<string, Kept>>): string {
         pairsPerSecond.toFixed(0),
         [p50, p99, p999, max].map((ms) => ms.toFixed(2)).join(' / '),
       ]),
+    ),
+    table(
+      ['restarts of one side, with `resume`', 'restarts', 'sessions that went Down, either side', 'the peer heard nothing for, ms'],
+      restarts.map((row) => [row.what, String(row.restarts), String(row.downs), row.gapMs.toFixed(0)]),
     ),
     table(
       ['core alone, sessions', 'ns per event', 'bytes per session'],

@@ -7,6 +7,7 @@ import { measureEndurance } from './sections/endurance.js';
 import { measureGetters } from './sections/getters.js';
 import { measureLoad } from './sections/load.js';
 import { measureGrowth, measureMemory, measureSimulated, measureStart } from './sections/growth.js';
+import { measureRestarts } from './sections/restarts.js';
 
 export interface Section {
   readonly name: string;
@@ -36,6 +37,7 @@ export const SECTIONS: readonly Section[] = [
   { name: 'mass', needsHosts: true, measure: measureMass },
   { name: 'endurance', needsHosts: true, measure: measureEndurance },
   { name: 'load', needsHosts: true, isLong: true, measure: measureLoad },
+  { name: 'restarts', needsHosts: true, measure: measureRestarts },
   { name: 'daemons', needsHosts: true, isLong: true, measure: measureDaemons },
   { name: 'memory', needsHosts: true, isLong: true, measure: measureMemory },
 ];

@@ -102,6 +102,8 @@ export interface Tuning {
   /** For Node. */
   readonly flags?: readonly string[];
   readonly realtime?: { priority: number };
+  /** A state file. */
+  readonly resume?: string;
 }
 
 /** An endpoint with its sessions registered. */

@@ -51,7 +51,7 @@ it('the page on the configuration has every field of it', async () => {
   const { validateConfig, MemoryRoutes } = await import('../../ts/index.js');
   const config = validateConfig({ netlinker: new MemoryRoutes(), bindIP: '10.0.0.1', txMin: 50, rxMin: 50, detectMult: 3 });
   const ofBfd = ['multihopPort', 'onPeerAdminDown'];
-  const optional = ['udp', 'logger', 'metricsRegistry', 'clientVersion', 'minTtl', 'realtime', 'massDown', ...ofBfd];
+  const optional = ['udp', 'logger', 'metricsRegistry', 'clientVersion', 'minTtl', 'realtime', 'massDown', 'resume', ...ofBfd];
   const [table = ''] = /\| field \|[\s\S]*?\n\n/.exec(page('docs/configuration.md').text) ?? [];
   const documented = table
     .split('\n')

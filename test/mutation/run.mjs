@@ -25,7 +25,20 @@ const COPIED = [
   'crate/build.rs',
 ];
 const TESTS = {
-  rust: ['cargo', 'test', '--quiet', '--locked', '--manifest-path', 'crate/Cargo.toml', '--test', 'session_table', '--test', 'conformance'],
+  rust: [
+    'cargo',
+    'test',
+    '--quiet',
+    '--locked',
+    '--manifest-path',
+    'crate/Cargo.toml',
+    '--test',
+    'session_table',
+    '--test',
+    'conformance',
+    '--test',
+    'resume',
+  ],
   ts: [
     'node',
     'node_modules/vitest/vitest.mjs',

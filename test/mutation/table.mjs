@@ -8,6 +8,8 @@ const RUST_RULES = { engine: 'rust', file: 'crate/src/protocol/rules.rs' };
 const RUST_JITTER = { engine: 'rust', file: 'crate/src/protocol/jitter.rs' };
 const RUST_TABLE = { engine: 'rust', file: 'crate/src/protocol/liveness/state_table.rs' };
 const RUST_LIVENESS = { engine: 'rust', file: 'crate/src/protocol/liveness/mod.rs' };
+const RUST_CONTINUATION = { engine: 'rust', file: 'crate/src/protocol/session/continuation.rs' };
+const RUST_RESUMING = { engine: 'rust', file: 'crate/src/engine/continuation.rs' };
 const TS = { engine: 'ts', file: 'ts/protocol/session-core.ts' };
 const TS_TABLE = { engine: 'ts', file: 'ts/protocol/state-table.ts' };
 const TS_LIVENESS = { engine: 'ts', file: 'ts/protocol/liveness.ts' };
@@ -734,7 +736,37 @@ const LIFE = [
   },
 ];
 
+/** How sessions outlive their process; only the native engine has it. */
+const RESTARTS = [
+  {
+    rule: 'restart: silence counts from the start of the successor, for the whole detection time',
+    rustContinuation: ['.map(|us| now.plus(us));', '.map(|us| now.plus(us / 2));'],
+  },
+  {
+    rule: 'restart: timers that the peer has not heard of count as before',
+    rustContinuation: ['session.previous = saved.previous.map(Box::new);', 'session.previous = None;'],
+  },
+  {
+    rule: 'restart: a session that the peer has given up begins anew',
+    rustResuming: ['if age_us >= session.peer_patience_us() {', 'if age_us > session.peer_patience_us() {'],
+  },
+  {
+    rule: 'restart: what the peer says anew is written down',
+    rustContinuation: ['!= (peer.discr, peer.tx_min_us, peer.rx_min_us)', '!= (peer.discr, self.peer.tx_min_us, peer.rx_min_us)'],
+  },
+  {
+    rule: 'restart: what is out of service is not gone on with',
+    rustContinuation: ['        if self.state == State::AdminDown {\n            return None;\n        }\n', ''],
+  },
+  {
+    rule: 'BFD: a restart begins its Poll anew',
+    rustBfdSpecifics: ['if flags & POLLING != 0 {', 'if flags & POLLING != 0 && false {'],
+  },
+];
+
 const FILES = {
+  rustContinuation: RUST_CONTINUATION,
+  rustResuming: RUST_RESUMING,
   rustBfd: RUST_BFD,
   rustBfdTable: RUST_BFD_TABLE,
   rustBfdSpecifics: RUST_BFD_SPECIFICS,
@@ -763,7 +795,7 @@ const FILES = {
 
 /** @type {{ engine: 'rust' | 'ts', file: string, rule: string, from: string, to: string }[]} */
 export const MUTATIONS = [
-  ...[...STATE_TABLE, ...RULE_SETS, ...RULE_DETAILS, ...FORMULAS, ...LIFE, ...BFD].flatMap(({ rule, ...changes }) =>
+  ...[...STATE_TABLE, ...RULE_SETS, ...RULE_DETAILS, ...FORMULAS, ...LIFE, ...BFD, ...RESTARTS].flatMap(({ rule, ...changes }) =>
     Object.entries(changes).map(([where, [from, to]]) => ({ ...FILES[where], rule, from, to })),
   ),
   ...TS_ONLY,

@@ -43,6 +43,7 @@ const methods = {
     const netlinker = new NetlinkRoutes({ takeOver });
     manager = await Manager.start({ netlinker, logger, ...config });
     manager.on('transition', (transition) => print({ event: 'transition', at: Date.now(), ...transition }));
+    manager.on('handover', () => print({ event: 'handover', at: Date.now() }));
     manager.on('error', (error) => print({ event: 'fatal', at: Date.now(), error: describe(error) }));
     manager.on('route', ({ error, ...operation }) => print({ event: 'route', at: Date.now(), ...operation, error: describe(error) }));
     return manager.localAddr();
@@ -101,6 +102,8 @@ const methods = {
     for (const fd of readdirSync('/proc/self/fd')) if (ours.has(linkOf(fd))) closeSync(Number(fd));
   },
   logged: () => logged,
+  resumed: () => manager.resumed,
+  closed: () => manager.closed,
   /** Bytes, and microseconds of all threads so far. */
   usage: () => {
     const { user, system } = process.cpuUsage();

@@ -14,7 +14,7 @@ const PATIENCE_MS = 15_000;
 
 /** What the agent prints, with the wall clock's time in milliseconds at which it did. */
 export interface AgentEvent {
-  readonly event: 'transition' | 'route' | 'standstill' | 'loss' | 'fatal';
+  readonly event: 'transition' | 'route' | 'standstill' | 'loss' | 'fatal' | 'handover';
   readonly at: number;
   readonly from?: string;
   readonly to?: string;

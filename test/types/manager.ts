@@ -87,6 +87,7 @@ export function configuration(): void {
     | 'minTtl'
     | 'routeTimeout'
     | 'onClose'
+    | 'resume'
     | 'realtime';
   expectTypeOf<keyof api.ManagerConfig>().toEqualTypeOf<Required | Optional>();
   expectTypeOf<Pick<api.ManagerConfig, Required>>().toEqualTypeOf<{

@@ -120,6 +120,17 @@ describe('a fault of a configuration file is told with its line and column, what
     );
   });
 
+  it('of two managers with one state file, whose it is already is told', () => {
+    const of = (name: string, port: number, file: string): string =>
+      `  - { name: ${name}, bindIP: 127.0.0.1, port: ${port}, resume: ${file} }\n`;
+    const text = (second: string): string => `${TIMERS}managers:\n${of('one', 1, '/run/x/state')}${of('two', 2, second)}`;
+    expect(read(text('/run/x/other')).managers.map(({ resolved }) => resolved.resume)).toEqual(['/run/x/state', '/run/x/other']);
+    expect(faults(text('/run/x/../x/state')).join('\n')).toContain(
+      'managers[1].resume: Expected `resume` to be a file of this manager alone, got `/run/x/../x/state`, as managers[0] has it',
+    );
+    expect(faults(text('state')).join('\n')).toContain('Expected `resume` to be an absolute path of at most 90 bytes, got `"state"`');
+  });
+
   it('routes to one peer with other timers have a session that cannot have both', () => {
     const other = `${ROUTE.replace('9.1/32', '9.8/32')}, peerIP: 127.0.9.1, timers: { txMin: 200 }`;
     expect(faults(withRoutes(ROUTE, other))[0]).toMatch(/is that of managers\[0\]\.routes\[0\] \(line 6\), too, which has another txMin$/);

@@ -1,4 +1,7 @@
 /** Any configuration either starts or is refused as a whole: then no engine was started and no metric registered. */
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+
 import fc from 'fast-check';
 import { Counter, Registry } from 'prom-client';
 import { describe, expect, it } from 'vitest';
@@ -64,6 +67,7 @@ const valid: Record<keyof ManagerConfig, fc.Arbitrary<unknown>> = {
   massDown: fc.constantFrom(undefined, { share: 0.5, within: 100, hold: 1_000 }),
   onFatal: fc.constantFrom(undefined, 'keep', 'withdraw'),
   onClose: fc.constantFrom(undefined, {}, { adminDown: false }, { withdrawRoutes: undefined }),
+  resume: fc.constantFrom(undefined, join(tmpdir(), `fuzz-${process.pid}.state`)),
   engine: fc.constantFrom(undefined, 'auto', 'native', 'js'),
   realtime: fc.constantFrom(undefined, {}, { priority: 99, cpu: 0 }),
 };

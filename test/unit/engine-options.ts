@@ -18,5 +18,6 @@ export const ENGINE_OPTIONS: EngineOptions = {
   takeOver: false,
   massDown: undefined,
   withdrawOnFatal: false,
+  resume: undefined,
   realtime: undefined,
 };

@@ -46,6 +46,7 @@ export class FakeEngine implements Engine {
     realtime: true,
   };
   readonly arming: RouteArming | undefined = undefined;
+  readonly resumed: number = 0;
   readonly sessions = new Map<SessionId, SessionSpec & { state: State; reason: DownReason; adminDown: boolean }>();
   readonly calls: string[] = [];
   readonly faults: { iface?: string; localIP?: string; code: PathFault['code'] }[] = [];
@@ -53,7 +54,7 @@ export class FakeEngine implements Engine {
   reading: Partial<EngineReading> = {};
   /** What opening the sockets of multihop sessions throws. */
   multihopError: Error | undefined;
-  closedWith: { adminDown: boolean } | undefined;
+  closedWith: { adminDown: boolean; forget?: boolean | undefined } | undefined;
 
   constructor(
     readonly options: EngineOptions,

@@ -120,6 +120,21 @@ describe('with an addon that loads', () => {
     await expect(serve('auto', new FakeUDP(), 255)).rejects.toMatchObject(refused);
   });
 
+  it('a state file is refused by the JavaScript engine, chosen or fallen back to', async () => {
+    const { startEngine } = await import('../../ts/engine/select.js');
+    const ignore = (): void => undefined;
+    const listener = { sessions: ignore, routes: ignore, warning: ignore, fatal: ignore };
+    const options = { ...ENGINE_OPTIONS, resume: join(folder, 'state') };
+    const refused = { code: 'ERR_ENGINE_UNAVAILABLE', message: expect.stringContaining('`resume`') as string };
+    await expect(startEngine({ choice: 'js', udp: undefined }, options, listener)).rejects.toMatchObject(refused);
+    await expect(startEngine({ choice: 'auto', udp: new FakeUDP() }, options, listener)).rejects.toMatchObject(refused);
+    vi.stubEnv('ROUTE_LIVENESS_BINDING', MISSING);
+    vi.resetModules();
+    const { startEngine: withoutAddon } = await import('../../ts/engine/select.js');
+    const both = { code: 'ERR_ENGINE_UNAVAILABLE', message: expect.stringMatching(/`resume`[^]*not found/) as string };
+    await expect(withoutAddon({ choice: 'auto', udp: undefined }, options, listener)).rejects.toMatchObject(both);
+  });
+
   it('BFD is refused by the JavaScript engine unless its TTL check is given up with a minTtl of 1 (RFC 5881 §5)', async () => {
     const { startEngine } = await import('../../ts/engine/select.js');
     const start = async (minTtl: number | undefined, udp?: FakeUDP): Promise<string> => {

@@ -31,12 +31,16 @@ export class Agent implements AgentState {
   readonly started = new Date();
   /** Resolves with the reason once the engine of a manager has stopped by itself. */
   readonly failed: Promise<Error>;
+  /** Resolves once a successor has taken over the sessions of all managers: there is nothing left to do. */
+  readonly handedOver: Promise<undefined>;
   readonly #options: AgentOptions;
   readonly #events: EventLog;
   readonly #service: ControlService;
   readonly #servers: ControlServer[] = [];
   readonly #managers: RunningManager[] = [];
+  readonly #handedOver = new Set<string>();
   #settleFailed!: (error: Error) => void;
+  #settleHandedOver!: (value: undefined) => void;
   #config: AgentConfig;
   #phase: Phase = 'starting';
   #fault: Error | undefined;
@@ -69,6 +73,9 @@ export class Agent implements AgentState {
     this.#service = new ControlService(this, this.#events, registry);
     this.failed = new Promise((resolve) => {
       this.#settleFailed = resolve;
+    });
+    this.handedOver = new Promise((resolve) => {
+      this.#settleHandedOver = resolve;
     });
   }
 
@@ -146,8 +153,12 @@ export class Agent implements AgentState {
       this.#fault ??= new Error(`the engine of the manager \`${name}\` has stopped: ${messageOf(error)}`, { cause: error });
       this.#settleFailed(this.#fault);
     };
+    const onHandover = (name: string): void => {
+      this.#handedOver.add(name);
+      if (this.#handedOver.size === this.#config.managers.length) this.#settleHandedOver(undefined);
+    };
     try {
-      return await RunningManager.start(settings, { logger, registry, metrics, events: this.#events, onFailed });
+      return await RunningManager.start(settings, { logger, registry, metrics, events: this.#events, onFailed, onHandover });
     } catch (cause) {
       const message = `The manager \`${settings.name}\` does not start: ${messageOf(cause)}`;
       throw new LivenessError(codeOf(cause) ?? 'ERR_INTERNAL', message, { cause });

@@ -34,6 +34,8 @@ export interface ManagerContext {
   readonly events: EventLog;
   /** The engine has stopped by itself. */
   readonly onFailed: (name: string, error: Error) => void;
+  /** A successor has taken over the sessions, and the manager is closing. */
+  readonly onHandover: (name: string) => void;
 }
 
 /** How long the thread of an engine may take for a turn before the manager counts as stuck, in milliseconds. */
@@ -273,7 +275,7 @@ export class RunningManager {
   }
 
   #listen(): void {
-    const { events, onFailed } = this.#context;
+    const { events, onFailed, onHandover } = this.#context;
     this.#manager.on('transition', (transition) => {
       const { to, peer, lastDown, localStall } = transition;
       if (lastDown !== undefined || to === 'down') this.#localStalls.set(sessionKey(peer), lastDown?.localStall ?? localStall);
@@ -285,6 +287,9 @@ export class RunningManager {
     this.#manager.on('hold', ({ peers, until }) => {
       const addresses = peers === undefined ? [null] : [...new Set(peers.map(({ peerIP }) => peerIP))];
       for (const address of addresses) this.#held(address, until);
+    });
+    this.#manager.on('handover', () => {
+      onHandover(this.name);
     });
     this.#manager.on('error', (error) => {
       this.#fault = messageOf(error);

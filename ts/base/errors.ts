@@ -17,6 +17,7 @@ export type LivenessErrorCode =
   | 'ERR_INVALID_ADDRESS'
   | 'ERR_NO_SUCH_INTERFACE'
   | 'ERR_NO_SUCH_SESSION'
+  | 'ERR_RESUME_BUSY'
   | (string & {});
 
 /** The base class of all errors of this package. `cause` is the underlying failure, if there is one. */

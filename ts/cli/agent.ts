@@ -100,7 +100,7 @@ async function run(config: AgentConfig): Promise<number> {
       watchdog: watchdogOf(process.env),
     });
     signals.agent = agent;
-    const fault = await Promise.race([signals.ended, agent.failed]);
+    const fault = await Promise.race([signals.ended, agent.failed, agent.handedOver]);
     if (fault !== undefined) logger.error({ err: fault }, messageOf(fault));
     await agent.close();
     return fault === undefined ? 0 : 1;

@@ -66,6 +66,8 @@ export interface EngineOptions {
   readonly massDown: { readonly share: number; readonly withinUs: number; readonly holdUs: number } | undefined;
   /** Armed routes are withdrawn where the engine stops by itself. */
   readonly withdrawOnFatal: boolean;
+  /** The file in which a successor finds the sessions; only the native engine has one. */
+  readonly resume: string | undefined;
   readonly realtime: { readonly priority?: number | undefined; readonly cpu?: number | undefined } | undefined;
 }
 
@@ -315,6 +317,8 @@ export interface Engine {
   readonly kind: 'native' | 'js';
   readonly capabilities: Capabilities;
   readonly arming: RouteArming | undefined;
+  /** How many sessions of a predecessor go on. */
+  readonly resumed: number;
   localAddr(): AddressInfo | undefined;
   /** The paths that cannot work on this host at present. */
   checkPaths(paths: readonly SessionPath[]): PathFault[];
@@ -344,9 +348,10 @@ export interface Engine {
   ping(): Promise<void>;
   /**
    * Stops threads, socket and timers. With `adminDown`, first announces AdminDown to all peers, for one detection time and 3 s
-   * at most. Idempotent. Resolves with the last counters, or `undefined` if the engine had stopped by itself.
+   * at most. With either of both a successor finds no sessions in the state file. Idempotent. Resolves with the last counters,
+   * or `undefined` if the engine had stopped by itself.
    */
-  close(options: { adminDown: boolean }): Promise<EngineStats | undefined>;
+  close(options: { adminDown: boolean; forget?: boolean | undefined }): Promise<EngineStats | undefined>;
   ref(): void;
   unref(): void;
 }

@@ -4,6 +4,7 @@ import type { UDPService } from '../protocol/udp-service.js';
 import type { Binding } from './native/binding.js';
 import type { Engine, EngineListener, EngineOptions } from './engine.js';
 import { JsEngine } from './js/js-engine.js';
+import { startAfterPredecessor } from './native/handover-request.js';
 import { loadBinding } from './native/load.js';
 import { NativeEngine } from './native/native-engine.js';
 
@@ -14,6 +15,8 @@ export interface EngineSelection {
   readonly choice: EngineChoice;
   /** The user's transport, which needs the JavaScript engine. */
   readonly udp: UDPService | undefined;
+  /** Ends the wait for a predecessor that is to hand over. */
+  readonly signal?: AbortSignal | undefined;
 }
 
 /** Starts the engine of a manager. */
@@ -25,7 +28,7 @@ export type EngineFactory = (selection: EngineSelection, options: EngineOptions,
  *
  * @throws LivenessError `ERR_ENGINE_UNAVAILABLE`, or the system's error if the address cannot be bound
  */
-export const startEngine: EngineFactory = async ({ choice, udp }, options, listener) => {
+export const startEngine: EngineFactory = async ({ choice, udp, signal }, options, listener) => {
   const chosen = overridden(choice);
   if (udp !== undefined) {
     if (chosen === 'native')
@@ -34,19 +37,35 @@ export const startEngine: EngineFactory = async ({ choice, udp }, options, liste
   }
   if (chosen === 'js') return startJs(options, listener);
   const loaded = tryLoad();
-  if (loaded.binding !== undefined) return new NativeEngine(loaded.binding, options, listener);
+  if (loaded.binding !== undefined) return startNative(loaded.binding, options, listener, signal);
   if (chosen === 'native') throw loaded.error;
   return startJs(options, listener, undefined, messageOf(loaded.error));
 };
 
+/** Where a predecessor has the state file and lives, it is asked to hand over. */
+async function startNative(
+  binding: Binding,
+  options: EngineOptions,
+  listener: EngineListener,
+  signal: AbortSignal | undefined,
+): Promise<Engine> {
+  const start = (): Engine => new NativeEngine(binding, options, listener);
+  return options.resume === undefined ? start() : startAfterPredecessor(start, options.resume, signal);
+}
+
 /** Fails if the JavaScript engine cannot enforce what the protocol or an option asks for. */
 async function startJs(options: EngineOptions, listener: EngineListener, udp?: UDPService, reason?: string): Promise<Engine> {
-  const unchecked = ttlCheckMissing(options);
+  const unchecked = resumeMissing(options) ?? ttlCheckMissing(options);
   if (unchecked !== undefined) {
     const why = reason === undefined ? '' : ` ${reason}`;
     throw new LivenessError('ERR_ENGINE_UNAVAILABLE', `${unchecked}${why}`);
   }
   return JsEngine.start(options, listener, udp, reason);
+}
+
+/** Sessions that go on before JavaScript runs again are the native engine's. */
+function resumeMissing({ resume }: EngineOptions): string | undefined {
+  return resume === undefined ? undefined : '`resume` needs the native engine: only its thread goes on with the sessions of a predecessor.';
 }
 
 function ttlCheckMissing({ protocol, minTtl }: EngineOptions): string | undefined {

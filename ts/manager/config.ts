@@ -1,4 +1,6 @@
 /** Validates a configuration: the result is complete and frozen, or an error lists every issue. */
+import { isAbsolute } from 'node:path';
+
 import * as v from 'valibot';
 
 import { ConfigError, messageOf } from '../base/errors.js';
@@ -129,6 +131,14 @@ export interface ManagerConfig {
   onFatal?: 'keep' | 'withdraw' | undefined;
   /** The defaults of `close()`. */
   onClose?: CloseOptions | undefined;
+  /**
+   * A file in which a successor finds the sessions, and in which those of a predecessor are: an absolute path of at most 90 bytes.
+   * All of them go on at once, so that a restart shorter than the detection time of the peers is not noticed; registrations take
+   * them as they are, and what is not registered within 10 s ends. A predecessor that lives is asked to hand over. The folder
+   * must be of this user alone, on a file system whose files can be mapped, and be empty after a boot, as `/run` is. Needs the
+   * native engine. Sessions with `auth` start anew. Default: none.
+   */
+  resume?: string | undefined;
   /** The engine; `auto` is the native engine if the addon loads. The environment variable ROUTE_LIVENESS_ENGINE overrides it. Default: `auto`. */
   engine?: 'auto' | 'native' | 'js' | undefined;
   /** Real-time settings of the native engine's thread. Default: none. */
@@ -143,6 +153,7 @@ type Optional =
   | 'minTtl'
   | 'realtime'
   | 'massDown'
+  | 'resume'
   // Of one protocol alone.
   | 'backoffMax'
   | 'multihopPort'
@@ -178,6 +189,9 @@ const PROTOCOL_DEFAULTS = {
 } as const;
 
 const UDP_METHODS = ['readFrom', 'writeTo', 'setReadDeadline', 'localAddr', 'close'] as const;
+
+/** The name of a unix socket has 107 bytes at most (unix(7)), and there is one beside the file. */
+const LONGEST_RESUME = 90;
 
 const CLOSE_ENTRIES = { adminDown: v.optional(flag), withdrawRoutes: v.optional(flag) };
 
@@ -215,6 +229,11 @@ const SCHEMA = object({
   massDown: v.optional(massDownField),
   onFatal: v.optional(choice(['keep', 'withdraw'])),
   onClose: v.optional(object(CLOSE_ENTRIES)),
+  resume: v.optional(
+    field<string>(`an absolute path of at most ${LONGEST_RESUME} bytes`, (value) => {
+      return typeof value === 'string' && isAbsolute(value) && !value.includes('\0') && Buffer.byteLength(value) <= LONGEST_RESUME;
+    }),
+  ),
   engine: v.optional(choice(['auto', 'native', 'js'])),
   realtime: v.optional(object({ priority: v.optional(integer(1, 99)), cpu: v.optional(integer(0, 1_023)) })),
 });

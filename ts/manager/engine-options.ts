@@ -38,6 +38,7 @@ export function toEngineOptions(config: ResolvedConfig): EngineOptions {
     takeOver: netlinker instanceof NetlinkRoutes && netlinker.takeOver,
     massDown: massDown && { share: massDown.share, withinUs: toMicros(massDown.within), holdUs: toMicros(massDown.hold) },
     withdrawOnFatal: config.onFatal === 'withdraw',
+    resume: config.resume,
     realtime,
   };
 }

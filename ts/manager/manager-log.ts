@@ -16,6 +16,8 @@ const PROCESS_WARNINGS: ReadonlySet<string> = new Set([
   'ERR_REALTIME_REFUSED',
   'ERR_PASSIVE_ROLE',
   'ERR_MASS_DOWN',
+  'ERR_RESUME_COLD',
+  'ERR_RESUME_UNCLAIMED',
 ]);
 
 /** So many lines on transitions pass in a second, and as many on routes. */

@@ -21,6 +21,7 @@ import type { RouteFilter } from './leftover-routes.js';
 import type { ManagedSession } from './managed-session.js';
 import { checkRegistry, type MetricsReading, showMetrics } from './metrics-feed.js';
 import { publish } from './channels.js';
+import { HandoverServer } from './handover.js';
 import { Maintenance } from './maintenance.js';
 import { RecentDowns } from './mass-down.js';
 import { ManagerLog } from './manager-log.js';
@@ -42,6 +43,8 @@ export interface ManagerEvents {
   route: [RouteOperation];
   /** Sessions are held, or no longer. */
   hold: [HoldChange];
+  /** A successor has taken over the sessions (`resume` in its configuration): this manager closes, and leaves its routes. */
+  handover: [];
   /**
    * The engine has stopped by itself: no session runs any more. Emitted at most once, and only if there is a listener. Without
    * a listener and without a logger, the process gets a warning with the code `ERR_ENGINE_STOPPED`.
@@ -83,6 +86,7 @@ export class Manager extends SafeEmitter<ManagerEvents> implements AsyncDisposab
   readonly #streams: TransitionStreams;
   readonly #metricsReader: MetricsReader;
   readonly #endMetrics: (last: MetricsReading) => void;
+  #handoverServer: HandoverServer | undefined;
   #settleClosed!: { resolve: () => void; reject: (error: Error) => void };
   #closing: Promise<void> | undefined;
   #failed: Error | undefined;
@@ -92,7 +96,8 @@ export class Manager extends SafeEmitter<ManagerEvents> implements AsyncDisposab
    *
    * @param options.signal aborted before this resolves: rejects with `signal.reason`; aborted later: closes the manager
    * @throws ConfigError `ERR_CONFIG`, with every issue at once
-   * @throws LivenessError `ERR_ENGINE_UNAVAILABLE`; `EADDRINUSE` (with the process that holds the port, if the system tells),
+   * @throws LivenessError `ERR_ENGINE_UNAVAILABLE`; `ERR_RESUME_BUSY` where another process has the file of `resume` and does not
+   * hand over within a second; the system's error where that file cannot be used; `EADDRINUSE` (with the process that holds the port, if the system tells),
    * `EADDRNOTAVAIL`, `EACCES` where the address cannot be bound; `EPERM` where the backend is `NetlinkRoutes` and the process lacks CAP_NET_ADMIN
    */
   static async start(config: ManagerConfig, options?: { signal?: AbortSignal | undefined }): Promise<Manager> {
@@ -171,6 +176,11 @@ export class Manager extends SafeEmitter<ManagerEvents> implements AsyncDisposab
   /** What the engine can do on this host. */
   get capabilities(): Capabilities {
     return this.#engine.capabilities;
+  }
+
+  /** How many sessions of a predecessor go on (`resume` in the configuration): those of its state file whose peers still waited. */
+  get resumed(): number {
+    return this.#engine.resumed;
   }
 
   /** The bound address, the first of two (reference name: `LocalAddr`); `undefined` once closed. */
@@ -417,6 +427,22 @@ export class Manager extends SafeEmitter<ManagerEvents> implements AsyncDisposab
     this.closed.then(remove, remove);
   }
 
+  /** @internal Answers a successor that asks for the state file, if there is one. */
+  async serveHandover(): Promise<void> {
+    const { resume } = this.#config;
+    if (resume === undefined) return;
+    this.#handoverServer = await HandoverServer.listen(resume, () => this.#handOver());
+  }
+
+  /** First the engine, since the peers wait; then the listeners. */
+  async #handOver(): Promise<void> {
+    this.#assertOpen();
+    const closing = this.close({ adminDown: false, withdrawRoutes: false });
+    this.#log.logger.info({}, 'a successor takes over the sessions');
+    this.deliver('handover');
+    await closing;
+  }
+
   #newInstaller(): RouteInstaller {
     const report = (operation: RouteOperation): void => {
       this.#log.operation(operation);
@@ -530,7 +556,7 @@ export class Manager extends SafeEmitter<ManagerEvents> implements AsyncDisposab
   }
 
   /** Tells the listeners, and whoever subscribes to the channel of this name. */
-  #publish<K extends keyof ManagerEvents>(event: K, ...values: ManagerEvents[K]): void {
+  #publish<K extends Exclude<keyof ManagerEvents, 'handover'>>(event: K, ...values: ManagerEvents[K]): void {
     publish(event, this, values[0]);
     this.deliver(event, ...values);
   }
@@ -549,6 +575,7 @@ export class Manager extends SafeEmitter<ManagerEvents> implements AsyncDisposab
   }
 
   async #close(options: CloseOptions): Promise<void> {
+    this.#handoverServer?.close();
     this.#metricsReader.hidePeers();
     try {
       if (this.#failed !== undefined) await this.#withdrawAfterFailure();
@@ -562,7 +589,8 @@ export class Manager extends SafeEmitter<ManagerEvents> implements AsyncDisposab
     this.#streams.close();
     this.#metricsReader.read();
     try {
-      const last = await this.#engine.close({ adminDown: options.adminDown ?? false });
+      const { adminDown = false, withdrawRoutes } = options;
+      const last = await this.#engine.close(withdrawRoutes === true ? { adminDown, forget: true } : { adminDown });
       this.#endMetrics(this.#metricsReader.final(last));
     } finally {
       this.#log.flush();
@@ -628,7 +656,7 @@ export async function startManager(
   if (metricsRegistry !== undefined) checkRegistry(metricsRegistry, metricsPrefix);
   if (netlinker instanceof NetlinkRoutes) netlinker.checkAccess();
   const buffered = new BufferedListener();
-  const engine = await startWith({ choice, udp }, toEngineOptions(resolved), buffered);
+  const engine = await startWith({ choice, udp, signal }, toEngineOptions(resolved), buffered);
   const manager = await createManager(resolved, engine, buffered, environment, signal);
   if (signal !== undefined) manager.closeWith(signal);
   return manager;
@@ -644,7 +672,9 @@ async function createManager(
 ): Promise<Manager> {
   try {
     throwIfAborted(signal);
-    return newManager(config, engine, buffered, environment);
+    const manager = newManager(config, engine, buffered, environment);
+    await manager.serveHandover();
+    return manager;
   } catch (error) {
     await engine.close({ adminDown: false });
     throw error;

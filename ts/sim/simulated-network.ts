@@ -68,16 +68,17 @@ export class SimulatedNetwork {
   /**
    * Starts a manager on the host with the address `bindIP`. `engine`, `minTtl` and `realtime` have no effect.
    *
-   * @throws ConfigError `ERR_CONFIG`, also for `udp`, for `NetlinkRoutes`, and for a `bindIP` that is no unicast address;
+   * @throws ConfigError `ERR_CONFIG`, also for `udp`, `resume`, for `NetlinkRoutes`, and for a `bindIP` that is no unicast address;
    * LivenessError `EADDRINUSE`
    */
   async startManager(config: ManagerConfig): Promise<Manager> {
-    const { bindIP, netlinker, udp } = validateConfig(config);
+    const { bindIP, netlinker, udp, resume } = validateConfig(config);
     const address = typeof bindIP === 'string' ? unicastAddress(bindIP) : undefined;
     if (address === undefined) throw refused('bindIP', 'the address of a host', bindIP);
     if (netlinker instanceof NetlinkRoutes)
       throw refused('netlinker', 'a backend without a kernel, such as `new MemoryRoutes()`', netlinker);
     if (udp !== undefined) throw refused('udp', 'left out: the network is simulated', udp);
+    if (resume !== undefined) throw refused('resume', 'left out: a simulated host has no files', resume);
     const host = this.#host(address);
     const manager = await startManager({ ...config, engine: 'js' }, undefined, this.#engineOn(host), host);
     // Only `run` moves time, so that nothing has to keep the process alive.

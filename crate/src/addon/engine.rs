@@ -4,6 +4,7 @@ use std::cell::RefCell;
 use std::collections::hash_map::Entry;
 use std::io::ErrorKind;
 use std::net::{IpAddr, SocketAddrV6, UdpSocket};
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::mpsc::Sender;
 
@@ -47,6 +48,7 @@ pub struct NativeEngine {
     mailbox: Arc<Mailbox>,
     batch: RefCell<DeliveryBatch>,
     doorbell: Doorbell,
+    resumed: u32,
 }
 
 #[napi]
@@ -56,12 +58,19 @@ impl NativeEngine {
         let doorbell = Doorbell::new(doorbell)?;
         let mailbox = Arc::new(Mailbox::new(doorbell.button()));
         let driver = start(options, Arc::clone(&mailbox))?;
-        Ok(Self { driver: RefCell::new(Some(driver)), mailbox, batch: RefCell::default(), doorbell })
+        let resumed = u32::try_from(driver.resumed()).unwrap_or(u32::MAX);
+        Ok(Self { driver: RefCell::new(Some(driver)), mailbox, batch: RefCell::default(), doorbell, resumed })
     }
 
     #[napi(ts_return_type = "{ address: string; port: number } | null")]
     pub fn local_addr(&self) -> Option<LocalAddr> {
         Some(self.driver.borrow().as_ref()?.local_addr().into())
+    }
+
+    /// How many sessions of a predecessor go on.
+    #[napi(getter)]
+    pub fn resumed(&self) -> u32 {
+        self.resumed
     }
 
     /// The paths that cannot work on this host now, with the reason.
@@ -208,11 +217,17 @@ impl NativeEngine {
         batch.next()
     }
 
-    /// Ends the threads and closes the socket. Resolves with the last counters when both are done.
+    /// Ends the threads and closes the socket. Resolves with the last counters when both are done. With `forget`, or
+    /// `admin_down`, a successor finds no sessions in the state file.
     #[napi(ts_return_type = "Promise<NativeStats | null>")]
-    pub fn close(&self, admin_down: bool) -> AsyncTask<Close> {
+    pub fn close(&self, admin_down: bool, forget: bool) -> AsyncTask<Close> {
         let doorbell = self.doorbell.share();
-        AsyncTask::new(Close { driver: self.driver.borrow_mut().take(), doorbell, admin_down })
+        let driver = self.driver.borrow_mut().take();
+        // At once: the pool that waits for the thread may be busy, and a successor waits for the port.
+        if let Some(driver) = &driver {
+            driver.begin_close(admin_down, forget);
+        }
+        AsyncTask::new(Close { driver, doorbell, admin_down, forget })
     }
 
     #[napi(js_name = "ref")]
@@ -254,6 +269,7 @@ pub struct Close {
     driver: Option<DriverHandle>,
     doorbell: Doorbell,
     admin_down: bool,
+    forget: bool,
 }
 
 impl Task for Close {
@@ -261,7 +277,7 @@ impl Task for Close {
     type JsValue = Either<NativeStats, Null>;
 
     fn compute(&mut self) -> Result<Self::Output> {
-        Ok(self.driver.take().and_then(|driver| driver.close(self.admin_down)))
+        Ok(self.driver.take().and_then(|driver| driver.close(self.admin_down, self.forget)))
     }
 
     fn resolve(&mut self, _: Env, last: Self::Output) -> Result<Self::JsValue> {
@@ -320,6 +336,7 @@ fn driver_options<P: Protocol>(
         },
         realtime: options.realtime.map(Into::into).unwrap_or_default(),
         withdraw_on_fatal: options.withdraw_on_fatal,
+        resume: options.resume.map(PathBuf::from),
     })
 }
 

@@ -6,6 +6,7 @@ use nix::errno::Errno;
 use crate::driver::handle::NoAnswer;
 use crate::net::start_error::StartError;
 use crate::routes::kernel_route::{RouteError, SystemError};
+use crate::system::state_file::StateFileError;
 
 /// An error whose `code` is one of our own or the system's name of the error.
 pub(super) type Coded = napi::Error<String>;
@@ -36,6 +37,11 @@ pub(super) fn code_of(error: &RouteError) -> String {
 pub(super) fn from_start(error: &StartError) -> Coded {
     match error {
         StartError::Bind(errno) | StartError::System(errno) => coded(name_of(*errno), error.to_string()),
+        StartError::ResumeBusy(_) => coded("ERR_RESUME_BUSY", error.to_string()),
+        StartError::StateFile { error: StateFileError::System { error: cause, .. }, .. } => {
+            coded(from_io(cause).status.clone(), error.to_string())
+        }
+        StartError::StateFile { .. } => coded("ERR_RESUME_BUSY", error.to_string()),
         StartError::Io(error) => from_io(error),
     }
 }

@@ -74,6 +74,7 @@ pub struct NativeEngineOptions {
     pub take_over: bool,
     pub realtime: Option<NativeRealtime>,
     pub withdraw_on_fatal: bool,
+    pub resume: Option<String>,
     pub mass_down: Option<NativeMassDown>,
 }
 

@@ -80,6 +80,8 @@ pub enum Command {
     Close {
         /// Says AdminDown to all peers first.
         admin_down: bool,
+        /// Leaves nothing in the state file; with `admin_down` nothing is left either.
+        forget: bool,
     },
     /// Has the thread panic.
     #[cfg(test)]

@@ -36,11 +36,7 @@ impl<P: Driven> Driver<P> {
                     }
                 }
                 Command::UpdateSessions(configs) => {
-                    for config in configs {
-                        self.engine.update_session(now, config.id, config.timers, config.peer_port);
-                        self.engine.update_min_ttl(config.id, config.least_ttl());
-                        self.engine.update_options(now, config.id, P::options(config.bfd, 0));
-                    }
+                    configs.into_iter().for_each(|config| self.update_session(now, config));
                     if self.socket_filter.is_attached() {
                         self.attach_filter();
                     }
@@ -76,7 +72,7 @@ impl<P: Driven> Driver<P> {
                 Command::Snapshots(wanted, answer) => drop(answer.send(SnapshotPage::of(&self.engine, &wanted))),
                 Command::OpenMultihop(answer) => drop(answer.send(self.open_multihop())),
                 Command::Stats(answer) => drop(answer.send(self.stats())),
-                Command::Close { admin_down } => self.start_closing(now, admin_down),
+                Command::Close { admin_down, forget } => self.start_closing(now, admin_down, forget),
                 #[cfg(test)]
                 Command::Panic => panic!("asked to"),
             }
@@ -96,6 +92,7 @@ impl<P: Driven> Driver<P> {
     }
 
     pub(super) fn add_session(&mut self, now: Time, config: SessionConfig) {
+        let Some(config) = self.claim(now, config) else { return };
         let min_ttl = config.least_ttl();
         let SessionConfig { id, interface, local, peer, peer_port, timers, multihop, bfd, .. } = config;
         let family = Family::of(peer);
@@ -122,7 +119,14 @@ impl<P: Driven> Driver<P> {
         }
     }
 
-    fn remove_session(&mut self, id: SessionId) {
+    pub(super) fn update_session(&mut self, now: Time, config: SessionConfig) {
+        let min_ttl = config.least_ttl();
+        self.engine.update_session(now, config.id, config.timers, config.peer_port);
+        self.engine.update_min_ttl(config.id, min_ttl);
+        self.engine.update_options(now, config.id, P::options(config.bfd, 0));
+    }
+
+    pub(super) fn remove_session(&mut self, id: SessionId) {
         let source = self.engine.source(id);
         self.multihop_links.remove(&id);
         let unused = self.engine.remove_session(id);
@@ -141,19 +145,19 @@ impl<P: Driven> Driver<P> {
         self.mailbox.put_warning(Problem { code: "ERR_SESSION_REFUSED".into(), message });
     }
 
-    fn claim_port(&mut self, family: Family) -> nix::Result<u16> {
+    pub(super) fn claim_port(&mut self, family: Family) -> nix::Result<u16> {
         let sender = self.senders.iter_mut().find(|sender| sender.outlet.serves(family));
         sender.ok_or(Errno::EAFNOSUPPORT)?.outlet.claim_port(family)
     }
 
-    fn release_port(&mut self, family: Family, port: u16) {
+    pub(super) fn release_port(&mut self, family: Family, port: u16) {
         if let Some(sender) = self.senders.iter_mut().find(|sender| sender.outlet.serves(family)) {
             sender.outlet.release_port(family, port);
         }
     }
 
     /// Opens the sockets of multihop sessions, all or none. Does nothing where they are open.
-    fn open_multihop(&mut self) -> nix::Result<()> {
+    pub(super) fn open_multihop(&mut self) -> nix::Result<()> {
         if self.receivers.iter().any(|receiver| receiver.is_multihop) {
             return Ok(());
         }
@@ -199,6 +203,7 @@ impl<P: Driven> Driver<P> {
                 let mut endpoint = self.engine.endpoint(route.session).unwrap_or(LocalEndpoint::OTHER);
                 endpoint.link = self.multihop_links.get(&route.session).copied().unwrap_or(endpoint.link);
                 route.route.interface = self.links.index(endpoint.link).unwrap_or(0);
+                route.adopted |= self.resumption.as_ref().is_some_and(|resumption| resumption.adopts(&route));
                 // A session that is Up already converged for the routes that it had then.
                 (route, endpoint, self.view(route.session, None))
             }));
@@ -263,6 +268,7 @@ mod tests {
             arming_policy: options().arming_policy,
             realtime: Realtime::default(),
             withdraw_on_fatal: false,
+            resume: None,
         };
         Driver::new(options, Arc::new(CommandQueue::new().unwrap()), mailbox()).unwrap()
     }

@@ -40,6 +40,7 @@ impl<T> Answer<T> {
 pub struct DriverHandle {
     commands: Arc<CommandQueue>,
     local_addr: SocketAddr,
+    resumed: usize,
     thread: Option<JoinHandle<Option<StatsReport>>>,
 }
 
@@ -52,14 +53,21 @@ impl DriverHandle {
         let commands = Arc::new(CommandQueue::new()?);
         let driver = Driver::new(options, Arc::clone(&commands), mailbox)?;
         let local_addr = driver.local_addr()?;
+        let resumed = driver.resumed();
         let thread = thread::Builder::new().name("liveness".into()).spawn(move || driver.run())?;
-        Ok(Self { commands, local_addr, thread: Some(thread) })
+        Ok(Self { commands, local_addr, resumed, thread: Some(thread) })
     }
 
     /// The address that the socket is bound to.
     #[must_use]
     pub fn local_addr(&self) -> SocketAddr {
         self.local_addr
+    }
+
+    /// How many sessions of a predecessor go on.
+    #[must_use]
+    pub fn resumed(&self) -> usize {
+        self.resumed
     }
 
     /// Leaves a command for the thread.
@@ -84,11 +92,16 @@ impl DriverHandle {
     }
 
     /// Ends the thread, after an AdminDown announcement to all peers where `admin_down` says so, and waits. Gives the last
-    /// counters, `None` where the thread had stopped by itself.
+    /// counters, `None` where the thread had stopped by itself. With `forget`, or `admin_down`, a successor finds no sessions.
     #[must_use]
-    pub fn close(mut self, admin_down: bool) -> Option<StatsReport> {
-        self.commands.put(Command::Close { admin_down });
+    pub fn close(mut self, admin_down: bool, forget: bool) -> Option<StatsReport> {
+        self.commands.put(Command::Close { admin_down, forget });
         self.join()
+    }
+
+    /// Tells the thread to end, and does not wait: `close` does.
+    pub fn begin_close(&self, admin_down: bool, forget: bool) {
+        self.commands.put(Command::Close { admin_down, forget });
     }
 
     fn join(&mut self) -> Option<StatsReport> {
@@ -99,7 +112,7 @@ impl DriverHandle {
 
 impl Drop for DriverHandle {
     fn drop(&mut self) {
-        self.commands.put(Command::Close { admin_down: false });
+        self.commands.put(Command::Close { admin_down: false, forget: false });
         self.join();
     }
 }
@@ -121,7 +134,7 @@ mod tests {
         assert_eq!(all.sessions.len(), 1);
         assert_eq!(handle.ask(Command::Stats).unwrap().queue_len, 1);
         let address = handle.local_addr();
-        assert!(handle.close(false).is_some());
+        assert!(handle.close(false, false).is_some());
         StdSocket::bind(address).expect("the port is free again");
     }
 
@@ -140,6 +153,6 @@ mod tests {
         let began = Instant::now();
         assert!(handle.ask(|answer| Command::Snapshots(SnapshotRequest::From(0), answer)).is_err());
         assert!(began.elapsed() < ANSWER_WITHIN);
-        assert!(handle.close(false).is_none());
+        assert!(handle.close(false, false).is_none());
     }
 }

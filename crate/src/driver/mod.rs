@@ -9,12 +9,15 @@ pub mod handle;
 pub mod mailbox;
 mod receive_probe;
 mod receiving;
+mod resuming;
+mod resumption;
 mod sending;
 pub mod snapshot;
 mod statistics;
 mod waiter;
 
 use std::net::{IpAddr, SocketAddr};
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -26,6 +29,7 @@ use crate::driver::driven::Driven;
 use crate::driver::drop_reporter::DropReporter;
 use crate::driver::mailbox::Mailbox;
 use crate::driver::receive_probe::ReceiveProbe;
+use crate::driver::resumption::{Predecessor, Resumption};
 use crate::driver::snapshot::StatsReport;
 use crate::driver::waiter::{Source, Waiter};
 use crate::engine::stats::LinkId;
@@ -81,6 +85,8 @@ pub struct DriverOptions<P: Protocol> {
     pub realtime: Realtime,
     /// Whether routes are withdrawn where the thread ends by itself.
     pub withdraw_on_fatal: bool,
+    /// The file in which a successor finds the sessions, and in which those of a predecessor are.
+    pub resume: Option<PathBuf>,
 }
 
 enum Life {
@@ -113,6 +119,8 @@ struct Sender<P: Driven> {
 pub(crate) struct Driver<P: Driven> {
     engine: Engine<P>,
     addresses: Vec<IpAddr>,
+    /// No port was asked for.
+    takes_any_port: bool,
     multihop_port: u16,
     receivers: Vec<Receiver>,
     senders: Vec<Sender<P>>,
@@ -143,6 +151,8 @@ pub(crate) struct Driver<P: Driven> {
     warned_small_buffer: bool,
     turns: u64,
     life: Life,
+    /// The last field, so that whoever waits for the lock of the state file finds the port free.
+    resumption: Option<Resumption>,
 }
 
 impl<P: Driven> Driver<P> {
@@ -154,6 +164,8 @@ impl<P: Driven> Driver<P> {
         let DriverOptions { addresses, port, multihop_port, policy, max_sessions, arming_policy, realtime, .. } =
             options;
         let withdraw_on_fatal = options.withdraw_on_fatal;
+        // First of all: where another process has the file nothing else is touched.
+        let predecessor = options.resume.as_deref().map(Predecessor::lock).transpose()?;
         let (sockets, outlets) = open::<P>(&addresses, port, max_sessions).map_err(StartError::Bind)?;
         let links = Links::new()?;
         let waiter = Waiter::new(&*commands, &links)?;
@@ -166,9 +178,11 @@ impl<P: Driven> Driver<P> {
         let random = || getrandom::u64().map_err(std::io::Error::from);
         let key = [random()?, random()?, random()?, random()?];
         let seed = getrandom::u32().map_err(std::io::Error::from)?;
-        Ok(Self {
-            engine: Engine::of_protocol(policy, max_sessions, seed).with_slack(P::TX_SLACK_US).with_key(key),
+        let engine = Engine::of_protocol(policy, max_sessions, seed).with_slack(P::TX_SLACK_US).with_key(key);
+        let mut driver = Self {
+            engine: if predecessor.is_some() { engine.with_journal() } else { engine },
             addresses,
+            takes_any_port: port == 0,
             multihop_port,
             receivers: sockets.into_iter().map(|socket| Receiver::new(socket, false)).collect(),
             senders: outlets
@@ -197,7 +211,17 @@ impl<P: Driven> Driver<P> {
             warned_small_buffer: false,
             turns: 0,
             life: Life::Running,
-        })
+            resumption: None,
+        };
+        if let Some(predecessor) = predecessor {
+            driver.resume(predecessor)?;
+        }
+        Ok(driver)
+    }
+
+    /// How many sessions of a predecessor go on.
+    pub(crate) fn resumed(&self) -> usize {
+        self.resumption.as_ref().map_or(0, Resumption::resumed)
     }
 
     /// Where the first socket is bound.
@@ -251,6 +275,7 @@ impl<P: Driven> Driver<P> {
         let woken = self.waiter.wait(now, self.planned, quiet_us)?;
         let woken_at = clock::now();
         self.turns += 1;
+        self.end_unclaimed(woken_at);
         if let Some(planned) = self.planned.filter(|planned| *planned <= woken_at) {
             self.engine.note_scheduling_delay(woken_at, woken_at.since(planned));
         }
@@ -269,6 +294,8 @@ impl<P: Driven> Driver<P> {
         self.engine.transmit_ahead(now);
         // Events go before packets: each moment that a route stays costs traffic into a path that is known not to work.
         self.publish_events(now);
+        // Before the packets: a successor must not know less than the peers.
+        self.write_state(now);
         self.send(now);
         if let Life::Closing(until) = self.life
             && now >= until
@@ -281,7 +308,8 @@ impl<P: Driven> Driver<P> {
     fn deadline(&self) -> Option<Time> {
         let leave_at = if let Life::Closing(until) = self.life { Some(until) } else { None };
         let retry_at = self.senders.iter().filter_map(|sender| sender.queue.retry_at()).min();
-        [self.engine.poll_deadline(), retry_at, leave_at].into_iter().flatten().min()
+        let claim_until = self.resumption.as_ref().and_then(Resumption::claim_until);
+        [self.engine.poll_deadline(), retry_at, leave_at, claim_until].into_iter().flatten().min()
     }
 
     /// Leaves the changes of sessions in the mailbox, then hands them to the route worker. In this order, so that JavaScript
@@ -321,8 +349,11 @@ impl<P: Driven> Driver<P> {
         })
     }
 
-    fn start_closing(&mut self, now: Time, admin_down: bool) {
+    fn start_closing(&mut self, now: Time, admin_down: bool, forget: bool) {
         let mut announce_us = 0;
+        if admin_down || forget {
+            self.forget_state();
+        }
         if admin_down {
             let ids: Vec<SessionId> = self.engine.session_ids().collect();
             for id in ids {
@@ -391,6 +422,7 @@ pub(crate) mod tests {
             arming_policy: ArmingPolicy { take_over: false, honor_peer_passive: false, mass_down: None },
             realtime: Realtime::default(),
             withdraw_on_fatal: false,
+            resume: None,
         }
     }
 

@@ -8,6 +8,7 @@ use crate::engine::stats::{EndpointId, LinkId, TransitionCause};
 use crate::protocol::Protocol;
 use crate::protocol::diagnostic::Diagnostics;
 use crate::protocol::liveness::Liveness;
+use crate::protocol::saved_session::SavedSession;
 use crate::protocol::state::{DownReason, State};
 use crate::protocol::time::Time;
 use crate::protocol::timers::Timers;
@@ -54,6 +55,34 @@ pub enum AddError {
     /// Another session has the discriminator.
     #[error("the discriminator is taken")]
     DiscriminatorTaken,
+}
+
+/// A session of the table, as a successor goes on with it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Continued {
+    /// The number that the caller has picked.
+    pub id: SessionId,
+    /// What the session is keyed by.
+    pub path: Path,
+    /// The UDP port that packets are sent to.
+    pub peer_port: u16,
+    /// The UDP port that packets leave from, where the session has one of its own; 0 else.
+    pub source_port: u16,
+    /// The least TTL that a packet of the peer must have.
+    pub min_ttl: u8,
+    /// The session itself.
+    pub saved: SavedSession,
+}
+
+/// Why a session of a predecessor cannot go on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
+pub enum ResumeError {
+    /// The peer has declared it Down meanwhile, or never heard of it.
+    #[error("the peer does not wait for it any more")]
+    TooOld,
+    /// As when a session is added.
+    #[error(transparent)]
+    Add(#[from] AddError),
 }
 
 /// A datagram, and how it came.

@@ -2,16 +2,21 @@
 //! gives something out, and time is a number that the caller brings.
 
 pub(crate) mod calendar;
+mod continuation;
 pub(crate) mod delay_histogram;
 mod detection;
 pub(crate) mod histogram;
 mod inspection;
 pub(crate) mod io;
+mod journal;
 pub(crate) mod path_key;
 pub mod queue;
 pub(crate) mod recent_delays;
 mod session_table;
 pub(crate) mod slot_index;
+pub mod state_header;
+pub mod state_record;
+pub mod state_slot;
 pub mod stats;
 mod transmission;
 
@@ -19,6 +24,7 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 
 use crate::engine::delay_histogram::DelayHistogram;
+use crate::engine::journal::Journal;
 use crate::engine::queue::{DeadlineQueue, Due};
 use crate::engine::recent_delays::RecentDelays;
 use crate::engine::session_table::{SessionTable, Slot};
@@ -36,7 +42,9 @@ use crate::protocol::timers::Timers;
 use crate::protocol::transition::IgnoreReason;
 use crate::protocol::{Demultiplex, Protocol};
 
-pub use crate::engine::io::{AddError, Datagram, Event, Path, SessionId, SessionSpec, Transition, Transmit};
+pub use crate::engine::io::{
+    AddError, Continued, Datagram, Event, Path, ResumeError, SessionId, SessionSpec, Transition, Transmit,
+};
 
 /// Room for so many transmits and events is kept when all are taken.
 const MOST_KEPT: usize = 1_024;
@@ -64,6 +72,8 @@ pub struct Engine<P: Protocol = Liveness> {
     last_held_back: Option<Time>,
     /// No session that is added sends its first packet before this.
     pace: Time,
+    /// The slots in which something has changed that a successor needs to know; `None` where nobody writes it down.
+    journal: Option<Journal<P>>,
 }
 
 impl Engine {
@@ -92,6 +102,7 @@ impl<P: Protocol> Engine<P> {
             tx_slack_us: 0,
             last_held_back: None,
             pace: Time::from_micros(0),
+            journal: None,
         }
     }
 
@@ -160,6 +171,7 @@ impl<P: Protocol> Engine<P> {
         counters.registered += 1;
         // The first transition of a session comes from AdminDown.
         self.report_change(index, State::AdminDown, TransitionCause::RegisterRoute, now, 0);
+        self.write_down(index);
         Ok(())
     }
 
@@ -170,6 +182,7 @@ impl<P: Protocol> Engine<P> {
         slot.session.set_timers(now, timers);
         slot.peer_port = peer_port;
         self.schedule_transmit(index);
+        self.write_down(index);
         true
     }
 
@@ -177,6 +190,7 @@ impl<P: Protocol> Engine<P> {
     pub fn update_min_ttl(&mut self, id: SessionId, min_ttl: Option<u8>) -> bool {
         let Some(index) = self.sessions.of_id(id) else { return false };
         self.sessions.get_mut(index).min_ttl = min_ttl.unwrap_or(self.policy.min_ttl);
+        self.write_down(index);
         true
     }
 
@@ -185,6 +199,7 @@ impl<P: Protocol> Engine<P> {
         let Some(index) = self.sessions.of_id(id) else { return false };
         self.sessions.get_mut(index).session.set_options(now, options);
         self.schedule_transmit(index);
+        self.write_down(index);
         true
     }
 
@@ -192,6 +207,7 @@ impl<P: Protocol> Engine<P> {
     pub fn remove_session(&mut self, id: SessionId) -> Option<LinkId> {
         let index = self.sessions.of_id(id)?;
         let slot = self.sessions.remove(index);
+        self.write_down(index);
         let counters = self.stats.at(slot.endpoint);
         for due in [Due::Transmit, Due::Detect] {
             counters.queued -= u64::from(self.queue.remove(index, due));
@@ -240,7 +256,12 @@ impl<P: Protocol> Engine<P> {
         let is_from_afar = min_ttl > 0 && ttl.is_none_or(|ttl| ttl < min_ttl);
         match (packet, slot) {
             _ if is_from_afar => self.stats.at(endpoint).rx_invalid[DropReason::Ttl as usize] += 1,
-            (Ok(packet), Some(index)) => self.handle_packet(now, arrival, index, &packet),
+            (Ok(packet), Some(index)) => {
+                self.handle_packet(now, arrival, index, &packet);
+                if self.journal.is_some() {
+                    self.note_news(index);
+                }
+            }
             (Ok(packet), None) if self.names_no_session(&packet) => {
                 self.stats.at(endpoint).rx_invalid[DropReason::ForeignDiscriminator as usize] += 1;
             }
@@ -366,6 +387,7 @@ impl<P: Protocol> Engine<P> {
         local_stall_us: u64,
     ) {
         self.note_change(index, from, cause, at, local_stall_us);
+        self.write_down(index);
         let slot = self.sessions.get_mut(index);
         slot.extended = false;
         let next_tx = slot.session.announce(now);

@@ -149,6 +149,19 @@ impl<P: Protocol> SessionTable<P> {
         slot
     }
 
+    /// Gives a session another id, which none has.
+    pub(crate) fn rename(&mut self, index: u32, id: SessionId) {
+        let previous = self.get(index).id;
+        self.by_id.remove(index, &previous);
+        self.get_mut(index).id = id;
+        self.by_id.insert(index, |index| occupied(&self.slots, index).id);
+    }
+
+    /// The slot of an index, where it is occupied.
+    pub(crate) fn try_get(&self, index: u32) -> Option<&Slot<P>> {
+        self.slots.get(index as usize)?.as_ref()
+    }
+
     pub(crate) fn get(&self, index: u32) -> &Slot<P> {
         occupied(&self.slots, index)
     }

@@ -15,6 +15,12 @@ pub trait Outlet<Bytes>: Wire<Bytes> {
     /// What the system says where there is none to be had.
     fn claim_port(&mut self, family: Family) -> nix::Result<u16>;
 
+    /// The source port of a session that goes on: this one where it is to be had, else another.
+    ///
+    /// # Errors
+    /// As `claim_port`.
+    fn claim_port_again(&mut self, family: Family, port: u16) -> nix::Result<u16>;
+
     /// Takes back the source port of a session that has ended.
     fn release_port(&mut self, family: Family, port: u16);
 
@@ -29,6 +35,10 @@ impl<Bytes: AsRef<[u8]>> Outlet<Bytes> for TxSocket {
     }
 
     fn claim_port(&mut self, _: Family) -> nix::Result<u16> {
+        Ok(0)
+    }
+
+    fn claim_port_again(&mut self, _: Family, _: u16) -> nix::Result<u16> {
         Ok(0)
     }
 
@@ -47,6 +57,10 @@ impl<Bytes: AsRef<[u8]>> Outlet<Bytes> for SessionSockets {
 
     fn claim_port(&mut self, family: Family) -> nix::Result<u16> {
         self.claim(family)
+    }
+
+    fn claim_port_again(&mut self, family: Family, port: u16) -> nix::Result<u16> {
+        self.claim_again(family, port)
     }
 
     fn release_port(&mut self, family: Family, port: u16) {

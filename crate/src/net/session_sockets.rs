@@ -74,10 +74,26 @@ impl SessionSockets {
         let sockets = self.families[family as usize].as_mut().ok_or(Errno::EAFNOSUPPORT)?;
         let opened = if may_open { sockets.open_next(ttl, tos) } else { Err(Errno::EMFILE) };
         let index = opened.or_else(|errno| sockets.least_used().ok_or(errno))?;
-        if let Some(socket) = &mut sockets.by_port[index] {
-            socket.sessions += 1;
+        Ok(sockets.take(index))
+    }
+
+    /// This port for a session that had it before, where nobody else has it: RFC 5881 §4 has it constant. Otherwise as `claim`.
+    ///
+    /// # Errors
+    /// As `claim`.
+    pub fn claim_again(&mut self, family: Family, port: u16) -> nix::Result<u16> {
+        let may_open = self.open() < self.most;
+        let (ttl, tos) = (self.ttl, self.tos);
+        let sockets = self.families[family as usize].as_mut().ok_or(Errno::EAFNOSUPPORT)?;
+        if port < FIRST_PORT {
+            return self.claim(family);
         }
-        Ok(LAST_PORT - index as u16)
+        let index = usize::from(LAST_PORT - port);
+        let is_open = sockets.by_port.get(index).is_some_and(Option::is_some);
+        if is_open || may_open && sockets.open(index, ttl, tos).is_ok() {
+            return Ok(sockets.take(index));
+        }
+        self.claim(family)
     }
 
     /// Takes back the port of a session that has ended.
@@ -115,20 +131,31 @@ impl Sockets {
             if self.by_port.get(index).is_some_and(Option::is_some) {
                 continue;
             }
-            match bind_sender(SocketAddr::new(self.bound_to, LAST_PORT - index as u16), TX_BUFFER, ttl, tos) {
-                Ok(fd) => {
-                    if self.by_port.len() <= index {
-                        self.by_port.resize_with(index + 1, || None);
-                    }
-                    self.by_port[index] = Some(SessionSocket { fd, sessions: 0 });
-                    self.open += 1;
-                    return Ok(index);
-                }
+            match self.open(index, ttl, tos) {
+                Ok(()) => return Ok(index),
                 Err(Errno::EADDRINUSE) => {}
                 Err(errno) => return Err(errno),
             }
         }
         Err(Errno::EADDRINUSE)
+    }
+
+    fn open(&mut self, index: usize, ttl: u8, tos: u8) -> nix::Result<()> {
+        let fd = bind_sender(SocketAddr::new(self.bound_to, LAST_PORT - index as u16), TX_BUFFER, ttl, tos)?;
+        if self.by_port.len() <= index {
+            self.by_port.resize_with(index + 1, || None);
+        }
+        self.by_port[index] = Some(SessionSocket { fd, sessions: 0 });
+        self.open += 1;
+        Ok(())
+    }
+
+    /// Counts a session of an open socket, and gives its port.
+    fn take(&mut self, index: usize) -> u16 {
+        if let Some(socket) = &mut self.by_port[index] {
+            socket.sessions += 1;
+        }
+        LAST_PORT - index as u16
     }
 
     fn least_used(&self) -> Option<usize> {

@@ -15,6 +15,7 @@ pub mod liveness;
 pub(crate) mod peer_view;
 pub mod policy;
 pub mod rules;
+pub mod saved_session;
 pub mod session;
 pub mod specifics;
 pub mod state;
@@ -26,7 +27,7 @@ use std::fmt::Debug;
 
 use crate::protocol::drop_reason::DropReason;
 use crate::protocol::rules::Rules;
-use crate::protocol::specifics::Specifics;
+use crate::protocol::specifics::{DETAILS_LEN, Specifics};
 use crate::protocol::state::State;
 use crate::protocol::time::Time;
 use crate::protocol::transition::{Situation, Verdict};
@@ -114,6 +115,12 @@ pub trait Protocol: Copy + Debug + 'static {
 
     /// What the packet says beyond the header.
     fn peer_details(packet: &Self::Packet) -> Self::PeerDetails;
+
+    /// What the peer says beyond the header, for a successor of this process.
+    fn save_details(details: &Self::PeerDetails) -> [u8; DETAILS_LEN];
+
+    /// Takes what `save_details` gave.
+    fn load_details(saved: [u8; DETAILS_LEN]) -> Self::PeerDetails;
 
     /// Whether the peer only observes: its routes do not follow the session.
     fn is_passive(details: &Self::PeerDetails) -> bool;

@@ -1,8 +1,11 @@
 //! One session: the state table, the intervals, the deadlines. Pure: time comes in as a number, and nothing goes
 //! out but return values.
 
+mod continuation;
 mod intervals;
 mod sending;
+
+pub(crate) use continuation::Known;
 
 use std::sync::Arc;
 
@@ -32,7 +35,7 @@ pub enum RxOutcome {
 }
 
 /// When the session changed; each is `None` until then.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Timestamps {
     /// The first valid packet of the Down that we are in, or came Up from.
     pub conv_up_start: Option<Time>,
@@ -168,6 +171,11 @@ impl<P: Protocol> Session<P> {
     /// Our discriminator.
     pub fn local_discr(&self) -> u32 {
         self.local_discr
+    }
+
+    /// What we want of the session: intervals and detection multiplier.
+    pub fn timers(&self) -> Timers {
+        Timers { tx_min_us: self.tx_min_us, rx_min_us: self.rx_min_us, detect_mult: self.detect_mult }
     }
 
     /// What the peer said of itself.

@@ -7,6 +7,12 @@ use crate::protocol::drop_reason::DropReason;
 use crate::protocol::state::{DownReason, State};
 use crate::protocol::time::Time;
 
+/// Bytes of what the peer says beyond the header, as it is saved.
+pub const DETAILS_LEN: usize = 5;
+
+/// Bytes of what a session keeps for its protocol alone, as it is saved.
+pub const SPECIFICS_LEN: usize = 4;
+
 /// What a session may send.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Sending {
@@ -55,6 +61,15 @@ pub trait Specifics<Packet, Options>: Debug {
     /// Our intervals have changed.
     #[inline]
     fn intervals_changed(&mut self, _state: State) {}
+
+    /// The part of the session that a successor of this process takes over; `None` where it cannot, since something of it is
+    /// kept nowhere but in memory.
+    fn save(&self) -> Option<[u8; SPECIFICS_LEN]> {
+        Some([0; SPECIFICS_LEN])
+    }
+
+    /// Takes what `save` gave, in a session that goes on in this state.
+    fn load(&mut self, _saved: [u8; SPECIFICS_LEN], _state: State) {}
 
     /// The UDP port that packets leave from, where each session has one of its own.
     #[inline]

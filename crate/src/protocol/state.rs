@@ -58,6 +58,15 @@ pub enum DownReason {
 }
 
 impl DownReason {
+    /// All reasons, in the order of their numbers.
+    pub const ALL: [DownReason; 5] = [
+        DownReason::None,
+        DownReason::Timeout,
+        DownReason::RemoteAdmin,
+        DownReason::LocalAdmin,
+        DownReason::RemoteDown,
+    ];
+
     /// The name that logs, events and the TypeScript side use.
     #[must_use]
     pub const fn name(self) -> &'static str {

@@ -15,7 +15,7 @@ pub struct Timers {
 
 /// Timers that still count after they were replaced, until the peer has heard of the new ones (RFC 5880 §6.8.3): of both, the
 /// shorter transmit interval and the longer receive interval count.
-#[derive(Debug)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct PreviousTimers {
     pub(crate) tx_min_us: u32,
     pub(crate) rx_min_us: u32,

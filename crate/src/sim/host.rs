@@ -1,10 +1,12 @@
 //! One host: an engine, the socket before it, the routes behind it, and a thread whose turns come late.
 
+mod restart;
 mod routes;
 
 use std::collections::VecDeque;
 use std::net::SocketAddr;
 
+use crate::engine::stats::TransitionCause;
 use crate::engine::{Datagram, Engine, Event, Path, SessionId, SessionSpec, Transition, Transmit};
 use crate::net::send_queue::SendQueue;
 use crate::net::tx_socket::Outgoing;
@@ -22,6 +24,7 @@ use crate::sim::kernel::{Kernel, Notice};
 use crate::sim::network::{Flight, HostId, Waiting};
 use crate::sim::random::Random;
 use crate::sim::simulated_protocol::SimulatedProtocol;
+use crate::sim::state_file::StateFile;
 use crate::sim::violation::Violation;
 use crate::sim::wire::SimulatedWire;
 
@@ -91,6 +94,7 @@ pub struct Host<P: SimulatedProtocol = Liveness> {
     /// Notices that the monitor has not heard yet, each with the time when it hears.
     notices: VecDeque<(Time, Notice)>,
     checker: InvariantChecker,
+    state_file: StateFile,
     random: Random,
 }
 
@@ -127,6 +131,7 @@ impl<P: SimulatedProtocol> Host<P> {
             kernel,
             notices: VecDeque::new(),
             checker: InvariantChecker::default(),
+            state_file: StateFile::default(),
             random,
         }
     }
@@ -205,6 +210,7 @@ impl<P: SimulatedProtocol> Host<P> {
             self.kernel.sweep(OURS);
         }
         self.engine = new_engine(&self.spec, &mut self.random);
+        self.state_file = StateFile::default();
         self.planner = RoutePlanner::new(arming(&self.spec));
         self.checker = InvariantChecker::default();
         for (spec, options) in self.sessions.clone().into_iter().zip(self.options.clone()) {
@@ -276,6 +282,7 @@ impl<P: SimulatedProtocol> Host<P> {
         self.engine.handle_timeout(local, read_until);
         self.engine.transmit_ahead(local);
         let changed = self.take_events(local, lateness_us)?;
+        self.write_state(local);
         while let Some(transmit) = self.engine.poll_transmit() {
             self.checker.transmitted(&self.engine, local, &transmit)?;
             if let Some(id) = self.checker.session_of(&transmit.path) {
@@ -354,7 +361,10 @@ impl<P: SimulatedProtocol> Host<P> {
                     changed = true;
                     self.transition_count += 1;
                     self.touched.push(transition.id);
-                    self.changed.push(transition.id);
+                    // A session that goes on after a restart has not changed its state.
+                    if transition.cause != TransitionCause::RegisterRoute || transition.to == State::Down {
+                        self.changed.push(transition.id);
+                    }
                     let path = self.path(transition.id);
                     let strict = self.spec.require_discriminator;
                     let turn = Turn { lateness_us, read: &self.read, unread: &self.socket, strict };
@@ -427,7 +437,10 @@ fn new_engine<P: SimulatedProtocol>(spec: &HostSpec, random: &mut Random) -> Eng
         identity: P::identity(spec),
     };
     let key = std::array::from_fn(|_| random.next_u64());
-    Engine::of_protocol(policy, 1_000, random.next_u64() as u32).with_slack(spec.tx_slack_us).with_key(key)
+    Engine::of_protocol(policy, 1_000, random.next_u64() as u32)
+        .with_slack(spec.tx_slack_us)
+        .with_key(key)
+        .with_journal()
 }
 
 fn arming(spec: &HostSpec) -> ArmingPolicy {

@@ -26,6 +26,8 @@ pub struct InvariantChecker {
 #[derive(Debug)]
 struct Seen {
     path: Path,
+    /// It goes on after a restart: its first event reports any state.
+    goes_on: bool,
     state: State,
     last_tx: Option<Time>,
     /// The least transmit interval that held at any time since the last transmit.
@@ -37,10 +39,19 @@ struct Seen {
 impl InvariantChecker {
     /// A session was added. It counts as AdminDown until its first event, which reports Down.
     pub fn added<P: Protocol>(&mut self, engine: &Engine<P>, id: SessionId, path: Path) {
+        self.insert(engine, id, path, false);
+    }
+
+    /// A session goes on after a restart. It counts as AdminDown until its first event, which reports its state.
+    pub fn resumed<P: Protocol>(&mut self, engine: &Engine<P>, id: SessionId, path: Path) {
+        self.insert(engine, id, path, true);
+    }
+
+    fn insert<P: Protocol>(&mut self, engine: &Engine<P>, id: SessionId, path: Path, goes_on: bool) {
         let least_interval_us = engine.session(id).map_or(0, |(session, _)| session.tx_interval_us());
         let noted_interval_us = least_interval_us;
-        self.sessions
-            .insert(id, Seen { path, state: State::AdminDown, last_tx: None, least_interval_us, noted_interval_us });
+        let state = State::AdminDown;
+        self.sessions.insert(id, Seen { path, goes_on, state, last_tx: None, least_interval_us, noted_interval_us });
         self.by_path.insert(path, id);
         self.in_and_out[State::AdminDown as usize] += 1;
     }
@@ -130,7 +141,9 @@ impl InvariantChecker {
                 format!("{:?} was {:?}, but the reported transition leaves {:?}", to.id, seen.state, to.from),
             ));
         }
-        if !is_in_the_state_table(to) {
+        let goes_on = std::mem::take(&mut seen.goes_on)
+            && (to.from, to.cause) == (State::AdminDown, TransitionCause::RegisterRoute);
+        if !goes_on && !is_in_the_state_table(to) {
             return Err(Violation::new(now, format!("the state table does not have {to:?}")));
         }
         seen.state = to.to;

@@ -15,6 +15,7 @@ mod recovery_checks;
 mod scenario;
 mod scene;
 mod simulated_protocol;
+mod state_file;
 mod tables;
 mod violation;
 mod wire;

@@ -125,6 +125,39 @@ impl RecoveryChecks {
         }
     }
 
+    /// The process of a host ends, and a successor goes on after a pause with its state file. Where the pause is shorter than the
+    /// detection time of the peer, that is no reason for a change of state.
+    pub(super) fn restarted<P: SimulatedProtocol>(
+        &mut self,
+        scene: &Scene<P>,
+        id: PairId,
+        host: HostId,
+        pause_us: u64,
+    ) {
+        let was_stable = self.pairs.get(id.0 as usize - 1).is_some_and(|pair| pair.expects == Expects::Stable);
+        let was_polling = is_polling(scene, id);
+        self.disturbed(scene, id);
+        let pair = scene.pair(id);
+        let side = usize::from(pair.hosts[1] == host);
+        let terms = Terms::of(scene, id);
+        let tx_us = terms.tx_us[side];
+        // The last packet left an interval ago, with its jitter, and the first one leaves within a tenth of one.
+        let silence_us = with_slack(pause_us + tx_us + tx_us / 5 + terms.round_trip_us, &terms);
+        let is_first = scene.host(host).resumed_at().is_none_or(|at| scene.now.since(at) > 2 * terms.detect_us[side]);
+        let has_no_keys = pair.bfd.iter().all(|options| options.keys.is_empty());
+        let is_short = silence_us < terms.detect_us[1 - side];
+        if was_stable && terms.is_stable && !was_polling && is_first && has_no_keys && is_short {
+            self.pairs[id.0 as usize - 1].expects = Expects::Stable;
+        }
+    }
+
+    /// The successor of a process has gone on with its state file.
+    pub(super) fn resumed<P: SimulatedProtocol>(&mut self, scene: &Scene<P>, id: PairId) {
+        if self.pairs.get(id.0 as usize - 1).is_none_or(|pair| pair.expects != Expects::Stable) {
+            self.disturbed(scene, id);
+        }
+    }
+
     /// Checks the sessions of a host that changed their states in its last turn.
     pub(super) fn changed<P: SimulatedProtocol>(
         &mut self,

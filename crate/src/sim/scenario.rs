@@ -100,6 +100,13 @@ pub enum Fault {
         /// The new process adopts the routes that the previous one left; otherwise it deletes them.
         adopts: bool,
     },
+    /// The process of a host ends at any moment, and another goes on with its state file.
+    RestartWithState {
+        /// The host.
+        host: usize,
+        /// How long after the end of the first process the second starts, in microseconds.
+        pause_us: u64,
+    },
     /// The thread of a host does not run.
     Stall {
         /// The host.
@@ -255,6 +262,7 @@ impl Scenario {
             Fault::Partition { part } => part.iter().try_for_each(|host| self.validate_host(*host)),
             Fault::HealAll => Ok(()),
             Fault::Restart { host, .. }
+            | Fault::RestartWithState { host, .. }
             | Fault::Stall { host, .. }
             | Fault::AdminRoute { host, .. }
             | Fault::Route { host, .. }
@@ -348,6 +356,7 @@ impl Fault {
             Fault::HealAll => world.heal_all(),
             Fault::Quality { from, to, quality } => world.set_quality(host_id(from), host_id(to), quality),
             Fault::Restart { host, pause_us, adopts } => world.restart(host_id(host), pause_us, adopts),
+            Fault::RestartWithState { host, pause_us } => world.restart_with_state(host_id(host), pause_us),
             Fault::Route { host, route, change } => world.change_route(host_id(host), route, change),
             Fault::Flush { host, link } => world.flush(host_id(host), link),
             Fault::Stall { host, us } => world.stall(host_id(host), us),

@@ -23,11 +23,20 @@ use crate::sim::wire::path_of;
 /// The clock of the world starts at one second, so that earlier times can be subtracted from it.
 const BEGINNING: Time = Time::from_micros(1_000_000);
 
+/// How a process starts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Start {
+    /// With new discriminators. It adopts the routes in the kernel if `adopts` is set, and deletes them otherwise.
+    Anew { adopts: bool },
+    /// It goes on with the sessions of the state file.
+    WithState,
+}
+
 /// A simulated world.
 pub struct World<P: SimulatedProtocol = Liveness> {
     scene: Scene<P>,
     random: Random,
-    starts: BinaryHeap<Reverse<(Time, HostId, bool)>>,
+    starts: BinaryHeap<Reverse<(Time, HostId, Start)>>,
     recovery_checks: Option<RecoveryChecks>,
     steps: u64,
 }
@@ -180,17 +189,49 @@ impl<P: SimulatedProtocol> World<P> {
     pub fn restart(&mut self, id: HostId, pause_us: u64, adopts: bool) {
         self.kill(id);
         if pause_us == 0 {
-            self.start(id, adopts);
+            self.start(id, Start::Anew { adopts });
         } else {
-            self.starts.push(Reverse((self.scene.now.plus(pause_us), id, adopts)));
+            self.starts.push(Reverse((self.scene.now.plus(pause_us), id, Start::Anew { adopts })));
         }
     }
 
-    fn start(&mut self, id: HostId, adopts: bool) {
+    /// Ends the process of a host at any moment, and starts another after a pause, which goes on with the sessions of its state
+    /// file and adopts the routes.
+    pub fn restart_with_state(&mut self, id: HostId, pause_us: u64) {
         if !self.host(id).alive {
-            let now = self.scene.now;
-            self.host_mut(id).start(now, adopts);
-            self.disturbed_at(id);
+            return;
+        }
+        self.host_mut(id).leave();
+        for pair in self.pair_ids() {
+            if self.pair(pair).hosts.contains(&id)
+                && let Some(checks) = &mut self.recovery_checks
+            {
+                checks.restarted(&self.scene, pair, id, pause_us);
+            }
+        }
+        self.starts.push(Reverse((self.scene.now.plus(pause_us), id, Start::WithState)));
+    }
+
+    fn start(&mut self, id: HostId, how: Start) {
+        if self.host(id).alive {
+            return;
+        }
+        let now = self.scene.now;
+        match how {
+            Start::Anew { adopts } => {
+                self.host_mut(id).start(now, adopts);
+                self.disturbed_at(id);
+            }
+            Start::WithState => {
+                self.host_mut(id).resume(now);
+                for pair in self.pair_ids() {
+                    if self.pair(pair).hosts.contains(&id)
+                        && let Some(checks) = &mut self.recovery_checks
+                    {
+                        checks.resumed(&self.scene, pair);
+                    }
+                }
+            }
         }
     }
 

@@ -7,4 +7,5 @@ pub(crate) mod netlink;
 pub(crate) mod panics;
 pub mod problem;
 pub mod realtime;
+pub mod state_file;
 pub(crate) mod sync;

@@ -321,6 +321,8 @@ fn faults(hosts: usize, pairs: usize) -> impl Strategy<Value = Fault> {
         2 => (two(), qualities()).prop_map(|([from, to], quality)| Fault::Quality { from, to, quality }),
         3 => (host(), prop_oneof![Just(0), 0..2 * SECOND, 0..90 * SECOND], any::<bool>())
             .prop_map(|(host, pause_us, adopts)| Fault::Restart { host, pause_us, adopts }),
+        3 => (host(), prop_oneof![0..SECOND / 4, 0..SECOND, 0..20 * SECOND])
+            .prop_map(|(host, pause_us)| Fault::RestartWithState { host, pause_us }),
         1 => (host(), 0u32..4).prop_map(|(host, link)| Fault::Flush { host, link }),
         3 => (host(), 0usize..4, rival_acts())
             .prop_map(|(host, route, change)| Fault::Route { host, route, change }),

@@ -1,4 +1,6 @@
 /** The section `managers`: each manager with its routes and sessions. */
+import { normalize } from 'node:path';
+
 import * as v from 'valibot';
 
 import { ConfigError } from '../../base/errors.js';
@@ -40,6 +42,7 @@ const PASSED = {
   minTtl: ANYTHING,
   routeTimeout: ANYTHING,
   onClose: ANYTHING,
+  resume: ANYTHING,
   massDown: ANYTHING,
   onFatal: ANYTHING,
   engine: ANYTHING,
@@ -89,6 +92,8 @@ export interface SectionContext {
 export class ManagerSections {
   readonly #context: SectionContext;
   readonly #names = new Map<string, PartPath>();
+  /** The state files: two managers that share one would take the sessions away from each other. */
+  readonly #stateFiles = new Map<string, PartPath>();
   /** The slots of the kernel's tables, which all managers with the backend `netlink` share. */
   readonly #kernelSlots = new Map<string, PartPath>();
 
@@ -109,6 +114,7 @@ export class ManagerSections {
     this.#checkName(name, path);
     const resolved = this.#resolved(passed, path);
     if (resolved === undefined) return undefined;
+    this.#checkStateFile(resolved.resume, path);
     const timers = groups.ofManager(section.timers, path, { bounds: resolved, manager: name });
     const slots = backend === 'netlink' ? this.#kernelSlots : new Map<string, PartPath>();
     const context = { ...this.#context, manager: name, resolved, timers, slotOf: formatSlot, slots } satisfies RegistrationContext;
@@ -153,6 +159,17 @@ export class ManagerSections {
     if (known !== undefined)
       issues.add([...path, 'name'], `Expected \`name\` to be unique, got \`${name}\`, as ${formatPath(known)} has it`);
     else this.#names.set(name, path);
+  }
+
+  #checkStateFile(resume: string | undefined, path: PartPath): void {
+    if (resume === undefined) return;
+    const file = normalize(resume);
+    const known = this.#stateFiles.get(file);
+    if (known === undefined) this.#stateFiles.set(file, path);
+    else {
+      const message = `Expected \`resume\` to be a file of this manager alone, got \`${resume}\`, as ${formatPath(known)} has it`;
+      this.#context.issues.add([...path, 'resume'], message);
+    }
   }
 
   #checkCount(routes: readonly ConfiguredRoute[], sessions: readonly ConfiguredSession[], resolved: ResolvedConfig, path: PartPath): void {

@@ -61,6 +61,7 @@ export class JsEngine implements Engine {
   readonly kind = 'js';
   readonly capabilities: Capabilities;
   readonly arming = undefined;
+  readonly resumed = 0;
   readonly #core: EngineCore<Header>;
   readonly #counters = new EndpointCounters();
   readonly #listener: EngineListener;

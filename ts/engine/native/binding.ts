@@ -14,6 +14,8 @@ export interface Delivery {
 }
 
 export interface NativeEngineHandle {
+  /** How many sessions of a predecessor go on. */
+  readonly resumed: number;
   localAddr(): { address: string; port: number } | null;
   checkPaths(paths: readonly SessionPath[]): PathFault[];
   openMultihop(): void;
@@ -34,7 +36,7 @@ export interface NativeEngineHandle {
   /** Takes the pending deliveries, in batches while there is `more`. The doorbell rings again only for later ones. */
   drain(): Delivery;
   /** Resolves with the last counters, or with `null` if the thread had stopped by itself. */
-  close(adminDown: boolean): Promise<EngineStats | null>;
+  close(adminDown: boolean, forget: boolean): Promise<EngineStats | null>;
   ref(): void;
   unref(): void;
 }

@@ -59,6 +59,10 @@ export class NativeEngine implements Engine {
     };
   }
 
+  get resumed(): number {
+    return this.#handle.resumed;
+  }
+
   localAddr(): AddressInfo | undefined {
     const bound = this.#handle.localAddr();
     return bound === null ? undefined : { ...bound, family: familyOf(bound.address) };
@@ -106,8 +110,8 @@ export class NativeEngine implements Engine {
     if (!(await this.#open().ping())) throw new LivenessError('ERR_ENGINE_STOPPED', 'The engine’s thread does not answer');
   }
 
-  close(options: { adminDown: boolean }): Promise<EngineStats | undefined> {
-    this.#closing ??= this.#handle.close(options.adminDown).then((last) => {
+  close(options: { adminDown: boolean; forget?: boolean | undefined }): Promise<EngineStats | undefined> {
+    this.#closing ??= this.#handle.close(options.adminDown, options.forget ?? false).then((last) => {
       // Delivers what the threads have left in their last turn.
       this.#deliver();
       return last ?? undefined;

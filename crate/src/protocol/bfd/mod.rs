@@ -16,6 +16,7 @@ use crate::protocol::bfd::packet::{BfdBytes, BfdPacket};
 use crate::protocol::bfd::specifics::BfdSpecifics;
 use crate::protocol::drop_reason::DropReason;
 use crate::protocol::rules::Rules;
+use crate::protocol::specifics::DETAILS_LEN;
 use crate::protocol::state::State;
 use crate::protocol::time::Time;
 use crate::protocol::transition::{Situation, Verdict};
@@ -85,6 +86,12 @@ impl Protocol for Bfd {
     }
 
     fn peer_details(_: &BfdPacket) {}
+
+    fn save_details((): &()) -> [u8; DETAILS_LEN] {
+        [0; DETAILS_LEN]
+    }
+
+    fn load_details(_: [u8; DETAILS_LEN]) {}
 
     fn is_passive((): &()) -> bool {
         false

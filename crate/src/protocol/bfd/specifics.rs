@@ -7,9 +7,15 @@ use crate::protocol::bfd::packet::{BfdBytes, BfdPacket};
 use crate::protocol::bfd::poll::Poll;
 use crate::protocol::diagnostic::{Diagnostic, Diagnostics};
 use crate::protocol::drop_reason::DropReason;
-use crate::protocol::specifics::{Sending, Specifics};
+use crate::protocol::specifics::{SPECIFICS_LEN, Sending, Specifics};
 use crate::protocol::state::{DownReason, State};
 use crate::protocol::time::Time;
+
+/// The flags of a session that is saved.
+const PASSIVE: u8 = 1;
+const REMOTE_DEMAND: u8 = 2;
+const REMOTE_RECEIVES_NOTHING: u8 = 4;
+const POLLING: u8 = 8;
 
 /// What is specific to a BFD session.
 #[derive(Debug)]
@@ -151,6 +157,34 @@ impl Specifics<BfdPacket, BfdOptions> for BfdSpecifics {
     fn intervals_changed(&mut self, state: State) {
         if matches!(state, State::Init | State::Up) {
             self.poll.begin();
+        }
+    }
+
+    /// A session with keys cannot be taken over: keys and sequence numbers are in no file.
+    fn save(&self) -> Option<[u8; SPECIFICS_LEN]> {
+        if self.authentication.is_some() {
+            return None;
+        }
+        let flags = [
+            (self.role == Role::Passive, PASSIVE),
+            (self.remote_demand, REMOTE_DEMAND),
+            (self.remote_receives_nothing, REMOTE_RECEIVES_NOTHING),
+            (self.poll.is_active(), POLLING),
+        ];
+        let flags = flags.into_iter().fold(0, |all, (is_set, flag)| if is_set { all | flag } else { all });
+        Some([flags, self.local_diag as u8, self.remote_diag as u8, self.remote_state as u8])
+    }
+
+    /// A Poll that was in progress begins anew: its Final may have gone to the predecessor.
+    fn load(&mut self, [flags, local_diag, remote_diag, remote_state]: [u8; SPECIFICS_LEN], state: State) {
+        self.role = if flags & PASSIVE == 0 { Role::Active } else { Role::Passive };
+        self.remote_demand = flags & REMOTE_DEMAND != 0;
+        self.remote_receives_nothing = flags & REMOTE_RECEIVES_NOTHING != 0;
+        self.local_diag = Diagnostic::from_bits(local_diag);
+        self.remote_diag = Diagnostic::from_bits(remote_diag);
+        self.remote_state = State::ALL.get(usize::from(remote_state)).copied().unwrap_or(State::Down);
+        if flags & POLLING != 0 {
+            self.intervals_changed(state);
         }
     }
 

@@ -6,6 +6,7 @@ pub mod state_table;
 use crate::protocol::drop_reason::DropReason;
 use crate::protocol::liveness::packet::{ControlPacket, DecodeError, PACKET_LEN};
 use crate::protocol::rules::Rules;
+use crate::protocol::specifics::DETAILS_LEN;
 use crate::protocol::state::State;
 use crate::protocol::time::Time;
 use crate::protocol::transition::{Situation, Verdict};
@@ -104,6 +105,15 @@ impl Protocol for Liveness {
     #[inline]
     fn peer_details(packet: &ControlPacket) -> PeerDetails {
         PeerDetails { passive: packet.passive, version: packet.client_version }
+    }
+
+    fn save_details(details: &PeerDetails) -> [u8; DETAILS_LEN] {
+        let [major, minor, patch, channel] = details.version;
+        [u8::from(details.passive), major, minor, patch, channel]
+    }
+
+    fn load_details([passive, version @ ..]: [u8; DETAILS_LEN]) -> PeerDetails {
+        PeerDetails { passive: passive != 0, version }
     }
 
     #[inline]
