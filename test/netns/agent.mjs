@@ -1,6 +1,6 @@
 // A process with one manager on one host of a lab. It obeys lines of JSON, `[id, method, ...arguments]`, answers
 // `{ id, result }` or `{ id, error }`, and prints every event as it comes; a standstill of JavaScript before it begins.
-import { closeSync, readdirSync, readFileSync, readlinkSync } from 'node:fs';
+import { closeSync, existsSync, readdirSync, readFileSync, readlinkSync } from 'node:fs';
 import { PerformanceObserver } from 'node:perf_hooks';
 import { createInterface } from 'node:readline';
 import { Worker } from 'node:worker_threads';
@@ -63,6 +63,13 @@ const methods = {
     print({ event: 'standstill' });
     const until = Date.now() + milliseconds;
     while (Date.now() < until);
+  },
+  /** As `block`, until a file is there. */
+  blockUntil(file) {
+    print({ event: 'standstill' });
+    const until = Date.now() + 30_000;
+    const asleep = new Int32Array(new SharedArrayBuffer(4));
+    while (!existsSync(file) && Date.now() < until) Atomics.wait(asleep, 0, 0, 5);
   },
   /** Makes garbage, so that the collector has to run again and again. Gives how often it ran. */
   async litter(milliseconds) {

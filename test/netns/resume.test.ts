@@ -1,5 +1,5 @@
 /** Restarts that no peer notices: after a crash, after a close, and while the predecessor lives. */
-import { mkdtempSync, readdirSync, readFileSync, rmSync, statSync } from 'node:fs';
+import { mkdtempSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 
@@ -123,10 +123,13 @@ describeLab('a restart with a state file', [], () => {
     const from = peer.events.length;
     const next = new Agent(lab, lab.one);
     const standstill = ours.event(({ event }) => event === 'standstill');
-    const blocked = ours.call('block', 1_600);
+    const end = join(folder, 'end-of-standstill');
+    const blocked = ours.call('blockUntil', end);
     await standstill;
     await expect(start(next)).rejects.toMatchObject({ code: 'ERR_RESUME_BUSY' });
+    writeFileSync(end, '');
     await blocked;
+    rmSync(end);
     await pause(200);
     expect(await ours.sessions()).toMatchObject([{ state: 'up', routes: [{ installed: true }] }]);
     expect(ours.events.some(({ event }) => event === 'handover')).toBe(false);
