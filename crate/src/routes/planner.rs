@@ -107,6 +107,12 @@ impl RoutePlanner {
         self.routes.get(id)?.restore_at()
     }
 
+    /// Until when a route is not installed since its session flaps.
+    #[must_use]
+    pub fn suppressed_until(&self, id: RouteId) -> Option<Time> {
+        self.routes.get(id)?.suppressed_until()
+    }
+
     /// Arms a route, or replaces what is known of it: an older generation changes nothing. Where the route itself is
     /// another than before, that one goes when the new one is there, or when none is to be.
     pub fn arm(&mut self, spec: ArmedRoute, endpoint: LocalEndpoint, session: SessionView, now: Time) {
@@ -114,6 +120,7 @@ impl RoutePlanner {
         if known.is_some_and(|entry| entry.generation >= spec.generation) {
             return;
         }
+        let is_new = known.is_none();
         let endpoint = self.stats.number(endpoint);
         let mut entry = self.detach(spec.id).unwrap_or_else(|| Entry::new(&spec, endpoint, session, now));
         let previous = entry.route.get();
@@ -150,7 +157,8 @@ impl RoutePlanner {
         }
         self.attach(entry);
         if is_of_same_session {
-            self.damp(spec.id, was_up, now);
+            // Of a session that goes on after a restart it is not known for how long it has been Up.
+            self.damp(spec.id, was_up && !(is_new && spec.adopted), now);
         }
         self.enqueue(spec.id, now);
     }

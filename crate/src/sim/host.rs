@@ -50,6 +50,10 @@ struct Kept {
     /// A previous process left the route. Until this time it may stay while its session is Down, unless its session comes Up or
     /// another process deletes it.
     adopted_until: Option<Time>,
+    /// When its session was last told to be Up, …
+    up_at: Option<Time>,
+    /// … and whether, after a flap, no route was in the kernel then, nor on its way there.
+    is_damped: bool,
 }
 
 /// A simulated host.
@@ -370,8 +374,7 @@ impl<P: SimulatedProtocol> Host<P> {
                     let turn = Turn { lateness_us, read: &self.read, unread: &self.socket, strict };
                     explanations::explain(&self.engine, path, &transition, &turn)?;
                     if transition.to == State::Up {
-                        let kept = self.routes.iter_mut().filter(|kept| kept.armed.session == transition.id);
-                        kept.for_each(|kept| kept.adopted_until = None);
+                        self.note_up(transition.id, local);
                     }
                     if self.record {
                         self.transitions.push(transition);

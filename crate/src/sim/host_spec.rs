@@ -1,6 +1,7 @@
 //! The settings of a simulated host.
 
 use crate::protocol::rules::{ROBUST, Rules};
+use crate::routes::damping::Damping;
 use crate::sim::kernel::KernelFaults;
 
 /// The settings of a host.
@@ -20,6 +21,8 @@ pub struct HostSpec {
     pub honor_peer_passive: bool,
     /// A session that is Up accepts only packets that name its discriminator.
     pub require_discriminator: bool,
+    /// When routes of sessions that flap are installed again.
+    pub damping: Damping,
     /// How much its clock gains, in millionths.
     pub clock_ppm: i32,
     /// How late a turn of its thread may come, in microseconds.
@@ -46,6 +49,7 @@ impl Default for HostSpec {
             passive: false,
             honor_peer_passive: false,
             require_discriminator: false,
+            damping: Damping::default(),
             clock_ppm: 0,
             lateness_us: 0,
             tx_slack_us: 0,

@@ -9,6 +9,7 @@ use route_liveness::protocol::bfd::options::{BfdOptions, Role};
 use route_liveness::protocol::bfd::rules::RFC5880;
 use route_liveness::protocol::rules::{REFERENCE, ROBUST};
 use route_liveness::protocol::timers::Timers;
+use route_liveness::routes::damping::Damping;
 use route_liveness::sim::{
     Fault, HostSpec, KernelFaults, PairSpec, Quality, RivalAct, RouteKind, RunError, Scenario, Timed, Totals, Violation,
 };
@@ -126,11 +127,12 @@ fn without_pair(scenario: &Scenario, at: usize) -> Option<Scenario> {
 }
 
 /// Simpler variants of a scenario.
-const PLAINER: [fn(&mut Scenario); 11] = [
+const PLAINER: [fn(&mut Scenario); 12] = [
     |scenario| scenario.duration_us = scenario.faults.iter().map(|timed| timed.at_us).max().unwrap_or(0),
     |scenario| scenario.quality = Quality { delay_us: MS, ..Quality::default() },
     |scenario| scenario.pairs.iter_mut().for_each(|pair| pair.routes = [Vec::new(), Vec::new()]),
     |scenario| scenario.hosts.iter_mut().for_each(|host| host.kernel = KernelFaults::default()),
+    |scenario| scenario.hosts.iter_mut().for_each(|host| host.damping = Damping::default()),
     |scenario| scenario.hosts.iter_mut().for_each(|host| host.clock_ppm = 0),
     |scenario| scenario.hosts.iter_mut().for_each(|host| (host.lateness_us, host.tx_slack_us) = (0, 0)),
     |scenario| scenario.hosts.iter_mut().for_each(|host| (host.socket_room, host.read_budget) = (1_024, 1_024)),
@@ -180,8 +182,8 @@ fn hosts(dialect: Dialect) -> impl Strategy<Value = HostSpec> {
         prop_oneof![3 => Just(4_096usize), 1 => 512usize..1_024],
     );
     let flags = (prop::bool::weighted(is_passive), prop::bool::weighted(0.4), prop::bool::weighted(is_strict));
-    (rules, ceil_us, backoff_us, flags, -200i32..=200, socket, kernels()).prop_map(
-        |(rules, max_tx_ceil_us, backoff_max_us, flags, clock_ppm, socket, kernel)| HostSpec {
+    (rules, ceil_us, backoff_us, flags, -200i32..=200, socket, kernels(), dampings()).prop_map(
+        |(rules, max_tx_ceil_us, backoff_max_us, flags, clock_ppm, socket, kernel, damping)| HostSpec {
             rules,
             min_tx_floor_us: 10_000,
             max_tx_ceil_us,
@@ -189,6 +191,7 @@ fn hosts(dialect: Dialect) -> impl Strategy<Value = HostSpec> {
             passive: flags.0,
             honor_peer_passive: flags.1,
             require_discriminator: flags.2,
+            damping,
             clock_ppm,
             lateness_us: socket.2,
             tx_slack_us: socket.3,
@@ -198,6 +201,24 @@ fn hosts(dialect: Dialect) -> impl Strategy<Value = HostSpec> {
             kernel,
         },
     )
+}
+
+fn dampings() -> impl Strategy<Value = Damping> {
+    let rfc2439 = Damping {
+        penalty: 1_000,
+        suppress_above: 2_000,
+        reuse_below: 750,
+        half_life_ms: 5_000,
+        max_suppress_ms: 20_000,
+        ..Damping::default()
+    };
+    let hold_ups = || 1u32..10_000;
+    prop_oneof![
+        4 => Just(Damping::default()),
+        1 => hold_ups().prop_map(|hold_up_ms| Damping { hold_up_ms, ..Damping::default() }),
+        1 => Just(rfc2439),
+        1 => hold_ups().prop_map(move |hold_up_ms| Damping { hold_up_ms, ..rfc2439 }),
+    ]
 }
 
 fn kernels() -> impl Strategy<Value = KernelFaults> {

@@ -37,6 +37,11 @@ impl<P: SimulatedProtocol> Host<P> {
         record.encode()
     }
 
+    /// Whether its process runs.
+    pub(in crate::sim) fn is_alive(&self) -> bool {
+        self.alive
+    }
+
     /// When a successor last went on with the state file of this host, by the clock of the world.
     pub(in crate::sim) fn resumed_at(&self) -> Option<Time> {
         self.state_file.resumed_at
@@ -91,7 +96,9 @@ impl<P: SimulatedProtocol> Host<P> {
             let hold_end = local.plus(HOLD_US);
             let kept = &mut self.routes[at];
             let found = self.kernel.tables().holds(&kept.armed.route);
-            (kept.armed.admin_down, kept.armed.adopted, kept.held) = (false, found, found);
+            // As the driver: a route of a session that goes on may have been left by the predecessor.
+            let is_claimed = self.engine.session(kept.armed.session).is_some_and(|(session, _)| session.was_up());
+            (kept.armed.admin_down, kept.armed.adopted, kept.held) = (false, found || is_claimed, found);
             kept.adopted_until = found.then_some(hold_end);
             self.arm(at, now);
         }

@@ -39,14 +39,14 @@ impl<P: SimulatedProtocol> Host<P> {
             route,
             no_uninstall: kind.no_uninstall,
             keep_on_peer_admin_down: kind.keep_on_peer_admin_down,
-            damping: Damping::default(),
+            damping: self.spec.damping,
             admin_down: false,
             adopted: false,
         };
         if kind.conflict {
             self.kernel.act(&route, RivalAct::Occupy);
         }
-        self.routes.push(Kept { armed, held: false, adopted_until: None });
+        self.routes.push(Kept { armed, held: false, adopted_until: None, up_at: None, is_damped: false });
         self.arm(number as usize, now);
     }
 
@@ -64,6 +64,16 @@ impl<P: SimulatedProtocol> Host<P> {
         kept.adopted_until = kept.adopted_until.filter(|_| !down);
         kept.armed.generation += 1;
         self.arm(at, now);
+    }
+
+    /// Notes that a session was told to be Up.
+    pub(super) fn note_up(&mut self, id: SessionId, local: Time) {
+        let has_flapped = self.engine.session(id).is_some_and(|(session, _)| session.flaps() > 0);
+        let is_settled = self.kernel.is_settled(&self.planner);
+        for kept in self.routes.iter_mut().filter(|kept| kept.armed.session == id) {
+            (kept.adopted_until, kept.up_at) = (None, Some(local));
+            kept.is_damped = has_flapped && is_settled && !self.kernel.tables().holds(&kept.armed.route);
+        }
     }
 
     pub(in crate::sim) fn set_kernel_faults(&mut self, faults: KernelFaults) {
@@ -161,8 +171,13 @@ impl<P: SimulatedProtocol> Host<P> {
             let follows_peer = (self.spec.honor_peer_passive && session.peer_is_passive())
                 || (keep_on_peer_admin_down && session.last_down_reason() == DownReason::RemoteAdmin);
             let stays = no_uninstall || (follows_peer && !admin_down);
+            let is_suppressed = self.planner.suppressed_until(kept.armed.id).is_some();
             let wanted = if up {
-                held || is_foreign
+                let Damping { hold_up_ms, max_suppress_ms, .. } = self.spec.damping;
+                let up_us = kept.up_at.map_or(u64::MAX, |since| local.since(since));
+                let waits = is_suppressed && up_us <= u64::from(hold_up_ms.max(max_suppress_ms)) * 1_000;
+                let is_early = held && kept.is_damped && up_us < u64::from(hold_up_ms) * 1_000;
+                (held || is_foreign || waits) && !is_early
             } else if adopted {
                 held
             } else if stays {
