@@ -66,7 +66,11 @@ impl<P: SimulatedProtocol> Scene<P> {
     /// The states of a pair's sessions; `None` for a host whose process does not run.
     #[must_use]
     pub fn states(&self, id: PairId) -> [Option<State>; 2] {
-        self.pair(id).hosts.map(|host| self.host(host).engine.session(id.session()).map(|(session, _)| session.state()))
+        self.pair(id).hosts.map(|host| {
+            let host = self.host(host);
+            let (session, _) = host.engine.session(id.session()).filter(|_| host.alive)?;
+            Some(session.state())
+        })
     }
 
     /// Whether both sessions of a pair are Up.
