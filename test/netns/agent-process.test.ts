@@ -2,7 +2,7 @@
 import { spawn, spawnSync } from 'node:child_process';
 import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 
 import { describe, expect, it, onTestFinished } from 'vitest';
@@ -99,6 +99,17 @@ describe('the command line of the agent', () => {
 });
 
 describe('an agent', () => {
+  it('whose managers have all been handed over to another agent ends with 0', async () => {
+    const state = join(mkdtempSync(join(tmpdir(), 'rl-state-')), 'state');
+    onTestFinished(() => rmSync(dirname(state), { recursive: true, force: true }));
+    const text = ON_LOOPBACK.replace('backend: memory', `backend: memory\n    resume: ${state}`);
+    const first = await started(text);
+    const second = await started(text);
+    expect(await first.ended).toBe(0);
+    expect(first.log).toContain('a successor takes over the sessions');
+    expect((await second.ask('/healthz')).status).toBe(200);
+  });
+
   it('whose file has vanished goes on as before, and says why', async () => {
     const daemon = await started(ON_LOOPBACK);
     rmSync(daemon.file);
@@ -197,7 +208,7 @@ describeLab('the example of a configuration', [], () => {
     return { lab, host: lab.one };
   }
 
-  const example = readFileSync(join(EXAMPLES, 'agent.yaml'), 'utf8').replace('/run/route-liveness/control.sock', 'FOLDER/control.sock');
+  const example = readFileSync(join(EXAMPLES, 'agent.yaml'), 'utf8').replaceAll('/run/route-liveness/', 'FOLDER/');
 
   it('runs as it is', async () => {
     const daemon = await started(example, hostOfExample());

@@ -4,11 +4,15 @@ import { connect, createServer, type Server, type Socket } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 
+import { Registry } from 'prom-client';
 import { afterEach, beforeEach, expect, it } from 'vitest';
 
 import { LivenessError } from '../../ts/base/errors.js';
 import { handoverSocket, handoverTicket, startAfterPredecessor } from '../../ts/engine/native/handover-request.js';
+import { MemoryRoutes } from '../../ts/index.js';
 import { HandoverServer } from '../../ts/manager/handover.js';
+import { startManager } from '../../ts/manager/manager.js';
+import { FakeEngine } from './fake-engine.js';
 
 const NAME = '0123456789abcdef'.repeat(2);
 
@@ -77,6 +81,27 @@ it('a successor starts once its predecessor has let go, and nothing of the conve
   await expect(startAfterPredecessor(start, resume, undefined)).resolves.toBe('started');
   expect(asked()).toBe(1);
   expect(readdirSync(folder)).toEqual([]);
+});
+
+it('a manager that cannot listen beside its state file is closed again, with its engine and its metrics', async () => {
+  const metricsRegistry = new Registry();
+  let engine: FakeEngine | undefined;
+  const start = startManager(
+    {
+      netlinker: new MemoryRoutes(),
+      bindIP: '10.0.0.1',
+      txMin: 50,
+      rxMin: 50,
+      detectMult: 3,
+      metricsRegistry,
+      resume: join(folder, 'no', 'folder'),
+    },
+    undefined,
+    (_, options, events) => Promise.resolve((engine = new FakeEngine(options, events))),
+  );
+  await expect(start).rejects.toThrow('no/folder.sock');
+  expect(engine?.closedWith).toEqual({ adminDown: false });
+  expect(await metricsRegistry.metrics()).not.toContain('sessions{');
 });
 
 it('a file that nobody has needs no conversation, and an error of another kind is told as it is', async () => {

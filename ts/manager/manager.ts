@@ -165,6 +165,7 @@ export class Manager extends SafeEmitter<ManagerEvents> implements AsyncDisposab
     this.#endMetrics =
       metricsRegistry === undefined ? () => undefined : showMetrics(metricsRegistry, metricsPrefix, () => this.#metricsReader.read());
     buffered.attach(this.#listener());
+    if (engine.resumed > 0) log.logger.info({ resumed: engine.resumed }, `${engine.resumed} sessions of a predecessor go on`);
     if (config.detectMult === 1) log.logger.warn({ detectMult: 1 }, 'detectMult 1: a single lost packet takes a session down');
   }
 
@@ -670,13 +671,14 @@ async function createManager(
   environment: Environment,
   signal: AbortSignal | undefined,
 ): Promise<Manager> {
+  let manager: Manager | undefined;
   try {
     throwIfAborted(signal);
-    const manager = newManager(config, engine, buffered, environment);
+    manager = newManager(config, engine, buffered, environment);
     await manager.serveHandover();
     return manager;
   } catch (error) {
-    await engine.close({ adminDown: false });
+    await (manager?.close({ adminDown: false, withdrawRoutes: false }) ?? engine.close({ adminDown: false }));
     throw error;
   }
 }

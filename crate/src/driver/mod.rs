@@ -164,7 +164,11 @@ impl<P: Driven> Driver<P> {
         let DriverOptions { addresses, port, multihop_port, policy, max_sessions, arming_policy, realtime, .. } =
             options;
         let withdraw_on_fatal = options.withdraw_on_fatal;
-        // First of all: where another process has the file nothing else is touched.
+        // First of all: where another process has the file nothing else is touched. Addresses that cannot be bound are told before
+        // that: a predecessor that lives would hand over for nothing.
+        if options.resume.is_some() {
+            open::<P>(&addresses, 0, 1).map_err(StartError::Bind)?;
+        }
         let predecessor = options.resume.as_deref().map(Predecessor::lock).transpose()?;
         let (sockets, outlets) = open::<P>(&addresses, port, max_sessions).map_err(StartError::Bind)?;
         let links = Links::new()?;

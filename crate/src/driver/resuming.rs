@@ -18,6 +18,7 @@ use crate::net::outlet::Outlet as _;
 use crate::net::socket_address::Family;
 use crate::net::start_error::StartError;
 use crate::protocol::bfd::options::BfdOptions;
+use crate::protocol::state::State;
 use crate::protocol::time::Time;
 use crate::system::clock;
 use crate::system::problem::Problem;
@@ -112,7 +113,8 @@ impl<P: Driven> Driver<P> {
                 SlotContents::Occupied(record) => {
                     match self.resume_session(now, age_us, SessionId(LAST_ID - number), &record) {
                         Ok(()) => tally.resumed += 1,
-                        Err(ResumeError::TooOld) => tally.too_old += 1,
+                        // What was not Up loses nothing by a start anew.
+                        Err(ResumeError::TooOld) => tally.too_old += usize::from(record.saved.state == State::Up),
                         Err(ResumeError::Add(_)) => tally.refused += 1,
                     }
                 }
@@ -267,7 +269,6 @@ mod tests {
     use crate::engine::state_header::ALIVE_AT;
     use crate::protocol::liveness::Liveness;
     use crate::protocol::liveness::packet::ControlPacket;
-    use crate::protocol::state::State;
     use crate::protocol::timers::Timers;
 
     /// A folder for the state file of a test.
@@ -376,6 +377,31 @@ mod tests {
         assert_eq!(next.resumed(), 1);
         next.turn().unwrap();
         hear_up(&peer);
+    }
+
+    #[test]
+    fn a_start_that_must_fail_leaves_a_predecessor_that_lives_alone() {
+        let folder = Folder::new("must-fail");
+        let (driver, ..) = up(&folder);
+        let addresses = vec![Ipv4Addr::new(192, 0, 2, 77).into()];
+        let options = DriverOptions { resume: Some(folder.path()), addresses, ..options() };
+        let started = Driver::<Liveness>::new(options, Arc::new(CommandQueue::new().unwrap()), mailbox());
+        assert!(
+            matches!(started.map(drop), Err(StartError::Bind(_))),
+            "not Busy, upon which it would ask for the sessions"
+        );
+        drop(driver);
+    }
+
+    #[test]
+    fn a_session_that_was_never_up_begins_anew_and_is_nothing_to_tell() {
+        let folder = Folder::new("never-up");
+        let mut driver = folder.start(0).unwrap();
+        driver.add_session(clock::now(), config(9, "lo"));
+        driver.turn().unwrap();
+        drop(driver);
+        let next = folder.start(0).unwrap();
+        assert_eq!((next.resumed(), told(&next).len()), (0, 0));
     }
 
     #[test]

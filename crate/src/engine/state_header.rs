@@ -65,7 +65,7 @@ impl NoState {
             NoState::Damaged => Some("it is damaged"),
             NoState::Version => Some("another version wrote it"),
             NoState::Boot => Some("the machine was booted since"),
-            NoState::User => Some("it is of another user"),
+            NoState::User => Some("it is of another user, or others than its owner may use it"),
             NoState::Protocol => Some("it is of another protocol"),
             NoState::Port => Some("it is of another port"),
             NoState::Future => Some("it was written by another clock"),

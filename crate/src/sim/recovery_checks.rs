@@ -145,9 +145,9 @@ impl RecoveryChecks {
         let silence_us = with_slack(pause_us + tx_us + tx_us / 5 + terms.round_trip_us, &terms);
         let is_first = scene.host(host).resumed_at().is_none_or(|at| scene.now.since(at) > 2 * terms.detect_us[side]);
         let has_no_keys = pair.bfd.iter().all(|options| options.keys.is_empty());
-        // A successor knows what the peer has told, which is no more than the peer waits.
-        let told_us =
-            scene.host(host).engine.session(id.session()).map_or(0, |(session, _)| session.peer_patience_us());
+        // A peer may wait for longer than it has told: its ceiling limits what it tells.
+        let [ours, theirs] = [side, 1 - side].map(|side| pair.timers[side].detect_mult);
+        let told_us = u64::from(P::detect_mult(theirs, ours)) * tx_us;
         let is_short = silence_us < terms.detect_us[1 - side].min(told_us);
         if was_stable && terms.is_stable && !was_polling && is_first && has_no_keys && is_short {
             self.pairs[id.0 as usize - 1].expects = Expects::Stable;

@@ -67,9 +67,9 @@ impl<P: SimulatedProtocol> Scene<P> {
     #[must_use]
     pub fn states(&self, id: PairId) -> [Option<State>; 2] {
         self.pair(id).hosts.map(|host| {
-            // Between a process and its successor the engine is there as it was.
-            let host = Some(self.host(host)).filter(|host| host.is_alive())?;
-            host.engine.session(id.session()).map(|(session, _)| session.state())
+            let host = self.host(host);
+            let (session, _) = host.engine.session(id.session()).filter(|_| host.alive)?;
+            Some(session.state())
         })
     }
 

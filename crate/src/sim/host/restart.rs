@@ -37,11 +37,6 @@ impl<P: SimulatedProtocol> Host<P> {
         record.encode()
     }
 
-    /// Whether its process runs.
-    pub(in crate::sim) fn is_alive(&self) -> bool {
-        self.alive
-    }
-
     /// When a successor last went on with the state file of this host, by the clock of the world.
     pub(in crate::sim) fn resumed_at(&self) -> Option<Time> {
         self.state_file.resumed_at
