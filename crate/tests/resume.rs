@@ -11,6 +11,7 @@ use route_liveness::protocol::bfd::rules::RFC5880;
 use route_liveness::protocol::liveness::Liveness;
 use route_liveness::protocol::policy::Policy;
 use route_liveness::protocol::rules::ROBUST;
+use route_liveness::protocol::saved_session::SavedSession;
 use route_liveness::protocol::state::{DownReason, State};
 use route_liveness::protocol::time::Time;
 use route_liveness::protocol::timers::Timers;
@@ -134,10 +135,14 @@ impl<P: Protocol> Pair<P> {
     /// Our process ends, and a successor goes on after so long.
     fn restart(&mut self, pause_us: u64) -> Result<(), ResumeError> {
         let saved = self.record().saved;
+        self.resume(pause_us, &saved)
+    }
+
+    fn resume(&mut self, pause_us: u64, saved: &SavedSession) -> Result<(), ResumeError> {
         self.run_peer_alone(pause_us);
         self.ours = Engine::of_protocol((self.rules)(), 10, 3).with_journal();
         let spec = of_path::<P>(u32::MAX, path(1, 2), saved.timers);
-        self.ours.resume_session(self.now, pause_us, spec, P::Options::default(), &saved)
+        self.ours.resume_session(self.now, pause_us, spec, P::Options::default(), saved)
     }
 
     fn claim(&mut self) -> Option<SessionId> {
@@ -265,6 +270,19 @@ fn a_restart_in_the_middle_of_a_change_of_timers_causes_no_down() {
     }
     change::<Liveness>(liveness_policy);
     change::<Bfd>(bfd_policy);
+}
+
+#[test]
+fn timers_that_were_changed_long_before_the_restart_decide_for_how_long_the_peer_waits() {
+    let mut pair = Pair::<Liveness>::up(liveness_policy, timers(100, 3));
+    pair.ours.update_session(pair.now, SessionId(1), timers(1_000, 3), Liveness::PORT);
+    // Nothing has changed since, so nothing was written down.
+    let saved = pair.record().saved;
+    pair.run(20 * SECOND);
+    pair.resume(1_500 * MS, &saved).expect("the peer waits for three seconds");
+    pair.run(20 * SECOND);
+    assert_eq!(pair.ours.session(SessionId(u32::MAX)).unwrap().0.state(), State::Up);
+    assert_eq!(pair.seen, []);
 }
 
 #[test]

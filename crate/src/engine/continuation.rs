@@ -58,7 +58,10 @@ impl<P: Protocol> Engine<P> {
         options: P::Options,
         saved: &SavedSession,
     ) -> Result<(), ResumeError> {
-        let mut session = Session::resumed(Arc::clone(&self.policy), options, saved, now, now);
+        // Timers that had ended before the predecessor did count no more: that is not written down.
+        let previous = saved.previous.filter(|previous| previous.until > now.minus(age_us));
+        let saved = SavedSession { previous, ..*saved };
+        let mut session = Session::resumed(Arc::clone(&self.policy), options, &saved, now, now);
         if age_us >= session.peer_patience_us() {
             return Err(ResumeError::TooOld);
         }

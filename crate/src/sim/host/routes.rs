@@ -62,6 +62,8 @@ impl<P: SimulatedProtocol> Host<P> {
         let Some(kept) = self.routes.get_mut(at) else { return };
         (kept.armed.admin_down, kept.armed.adopted) = (down, false);
         kept.adopted_until = kept.adopted_until.filter(|_| !down);
+        // What an operator puts back in service waits for nothing.
+        kept.is_damped = false;
         kept.armed.generation += 1;
         self.arm(at, now);
     }
