@@ -1,11 +1,11 @@
 /** What a predecessor and a successor say to each other beside a state file, and what neither may do to the other. */
 import { existsSync, mkdtempSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
-import { connect, createServer, type Server, type Socket } from 'node:net';
+import { connect, createServer, Server, type Socket } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 
 import { Registry } from 'prom-client';
-import { afterEach, beforeEach, expect, it } from 'vitest';
+import { afterEach, beforeEach, expect, it, vi } from 'vitest';
 
 import { LivenessError } from '../../ts/base/errors.js';
 import { handoverSocket, handoverTicket, startAfterPredecessor } from '../../ts/engine/native/handover-request.js';
@@ -171,6 +171,19 @@ it('a request that is not followed by a go, or is no request, lets go of nothing
   });
   expect(asked()).toBe(0);
   expect(existsSync(handoverTicket(resume, NAME))).toBe(true);
+});
+
+it('an error of the listening socket, such as too few descriptors, ends nothing', async () => {
+  const servers: Server[] = [];
+  const listen = vi.spyOn(Server.prototype, 'listen').mockImplementation(function (this: Server, ...given: unknown[]): Server {
+    servers.push(this);
+    listen.mockRestore();
+    return (this.listen as (...them: unknown[]) => Server)(...given);
+  });
+  const { start } = await predecessor();
+  expect(() => servers[0]?.emit('error', new Error('EMFILE'))).not.toThrow();
+  expect(() => servers[0]?.emit('error', new Error('EMFILE'))).not.toThrow();
+  await expect(startAfterPredecessor(start, resume, undefined)).resolves.toBe('started');
 });
 
 it('a predecessor that has decided to let go is waited for, although its letting go fails to be told', async () => {

@@ -8,6 +8,8 @@ import { handoverSocket, handoverTicket, removeTicket } from '../engine/native/h
 /** A request has two lines, of 41 and 2 characters. */
 const LONGEST_REQUEST = 64;
 
+const LONGEST_CONVERSATION_MS = 5_000;
+
 const REQUEST = /^handover ([0-9a-f]{32})\n/;
 
 /** Lets go of port and state file. Resolves when both are free. */
@@ -43,6 +45,8 @@ export class HandoverServer {
     this.#server = createServer((socket) => {
       this.#serve(socket);
     });
+    // A connection that cannot be accepted, for want of descriptors say: whoever asks gives up after a second.
+    this.#server.on('error', () => undefined);
   }
 
   /** Removes the socket. To be called while the state file is ours: a successor makes a socket of the same name. */
@@ -67,6 +71,8 @@ export class HandoverServer {
     let said = '';
     let hasAnswered = false;
     socket.unref();
+    // Nobody who asks waits for longer.
+    socket.setTimeout(LONGEST_CONVERSATION_MS, () => socket.destroy());
     socket.setEncoding('utf8');
     socket.on('error', () => socket.destroy());
     socket.on('data', (text: string) => {
@@ -95,6 +101,8 @@ export class HandoverServer {
       socket.destroy();
       return;
     }
+    // The end of it may take as long as it takes.
+    socket.setTimeout(0);
     const left = (): void => {
       socket.end('left\n');
     };
