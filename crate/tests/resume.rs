@@ -26,6 +26,8 @@ struct Pair<P: Protocol> {
     /// What the peer's session went through.
     seen: Vec<Transition>,
     sent_by_us: Vec<Time>,
+    /// What we send is lost.
+    is_cut: bool,
 }
 
 fn of_path<P: Protocol>(id: u32, path: Path, timers: Timers) -> SessionSpec {
@@ -52,6 +54,11 @@ fn bfd_policy() -> Policy<Bfd> {
 impl<P: Protocol> Pair<P> {
     /// A pair that is Up.
     fn up(rules: fn() -> Policy<P>, timers: Timers) -> Self {
+        Self::up_with(rules, [timers; 2])
+    }
+
+    /// A pair that is Up, with our timers and those of the peer.
+    fn up_with(rules: fn() -> Policy<P>, [timers, theirs]: [Timers; 2]) -> Self {
         let engine = |seed| Engine::of_protocol(rules(), 10, seed).with_journal();
         let mut pair = Self {
             rules,
@@ -60,9 +67,10 @@ impl<P: Protocol> Pair<P> {
             peers: engine(2),
             seen: Vec::new(),
             sent_by_us: Vec::new(),
+            is_cut: false,
         };
         pair.ours.add_session(pair.now, of_path::<P>(1, path(1, 2), timers), 11).unwrap();
-        pair.peers.add_session(pair.now, of_path::<P>(1, path(2, 1), timers), 22).unwrap();
+        pair.peers.add_session(pair.now, of_path::<P>(1, path(2, 1), theirs), 22).unwrap();
         pair.run(5 * SECOND);
         assert_eq!(pair.states(), [State::Up, State::Up]);
         pair.seen.clear();
@@ -107,7 +115,9 @@ impl<P: Protocol> Pair<P> {
             while let Some(transmit) = self.ours.poll_transmit() {
                 is_quiet = false;
                 self.sent_by_us.push(now);
-                hand_over(&mut self.peers, now, path(2, 1), transmit.bytes.as_ref());
+                if !self.is_cut {
+                    hand_over(&mut self.peers, now, path(2, 1), transmit.bytes.as_ref());
+                }
             }
             if is_quiet {
                 break;
@@ -286,6 +296,30 @@ fn timers_that_were_changed_long_before_the_restart_decide_for_how_long_the_peer
 }
 
 #[test]
+fn timers_that_the_peer_has_not_heard_of_count_as_before_after_a_restart_too() {
+    fn change<P: Protocol>(rules: fn() -> Policy<P>) {
+        let [ours, theirs] = [Timers { rx_min_us: 1_000_000, ..timers(100, 10) }, timers(50, 10)];
+        let mut pair = Pair::up_with(rules, [ours, Timers { rx_min_us: 100_000, ..theirs }]);
+        // The peer sends once a second, and has just done so.
+        while pair.ours.session(SessionId(1)).unwrap().0.last_rx() != Some(pair.now) {
+            pair.run(MS);
+        }
+        pair.ours.update_session(pair.now, SessionId(1), Timers { rx_min_us: 50_000, ..ours }, P::PORT);
+        pair.is_cut = true;
+        pair.restart(20 * MS).unwrap();
+        // By the new timers 500 ms of silence are too long.
+        pair.run(600 * MS);
+        pair.is_cut = false;
+        pair.run(15 * SECOND);
+        let (session, _) = pair.ours.session(SessionId(u32::MAX)).unwrap();
+        assert_eq!((session.state(), session.flaps(), pair.seen.len()), (State::Up, 0, 0));
+        assert_eq!(session.rx_interval_us(), 50_000, "they count once the peer has heard of them");
+    }
+    change::<Liveness>(liveness_policy);
+    change::<Bfd>(bfd_policy);
+}
+
+#[test]
 fn the_journal_names_a_slot_where_something_changed_and_no_slot_for_a_packet_that_says_nothing_new() {
     let mut pair = Pair::<Liveness>::up(liveness_policy, timers(100, 3));
     let changed = |pair: &mut Pair<Liveness>| {
@@ -296,7 +330,7 @@ fn the_journal_names_a_slot_where_something_changed_and_no_slot_for_a_packet_tha
     assert_eq!(changed(&mut pair), [0]);
     pair.run(10 * SECOND);
     assert_eq!(changed(&mut pair), [], "a hundred packets that say the same");
-    pair.peers.update_session(pair.now, SessionId(1), timers(200, 3), 1);
+    pair.peers.update_session(pair.now, SessionId(1), Timers { tx_min_us: 200_000, ..timers(100, 3) }, 1);
     pair.run(SECOND);
     assert_eq!(changed(&mut pair), [0], "the peer has other intervals");
     assert_eq!(pair.record().saved.peer_tx_min_us, 200_000);
