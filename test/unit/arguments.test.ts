@@ -350,7 +350,7 @@ describe('an options object', () => {
     expect(new api.Metrics({ prefix: undefined }).all()[0]).toMatchObject({ name: 'liveness_sessions' });
     await manager.close({ withdrawRoutes: undefined, adminDown: undefined });
     expect(routes.routeByProtocol(186)).toEqual([]);
-    expect(engine.closedWith).toEqual({ adminDown: true });
+    expect(engine.closedWith, 'nothing is left to a successor').toEqual({ adminDown: true, forget: true });
   });
 });
 
