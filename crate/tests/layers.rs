@@ -18,7 +18,7 @@ const LAYERS: [(&str, &[&str]); 8] = [
 ];
 
 /// Folders and files without I/O, clocks, threads and Linux.
-const PURE: [&str; 14] = [
+const PURE: [&str; 18] = [
     "protocol",
     "engine",
     "net::arrival",
@@ -26,7 +26,11 @@ const PURE: [&str; 14] = [
     "routes::outcome",
     "routes::tables",
     "routes::armed",
+    "routes::affected",
+    "routes::contention",
     "routes::damping",
+    "routes::entry",
+    "routes::legs",
     "routes::maintenance",
     "routes::mass_down",
     "routes::planner",

@@ -7,7 +7,8 @@ use std::net::{IpAddr, Ipv4Addr};
 
 use planner_bench::{Bench, DOWN, NOW, OTHER_HOP, ROUTE, SCOPE, SECOND, UP, answered};
 use route_liveness::engine::SessionId;
-use route_liveness::routes::armed::{AffectedRoutes, ArmedRoute, ArmingPolicy};
+use route_liveness::routes::affected::AffectedRoutes;
+use route_liveness::routes::armed::{ArmedRoute, ArmingPolicy};
 use route_liveness::routes::damping::Damping;
 use route_liveness::routes::kernel_route::{KernelRoute, Occupant, Presence};
 use route_liveness::routes::outcome::{RouteId, RouteOp};
@@ -136,6 +137,7 @@ fn affected_routes_are_rechecked_in_portions() {
             keep_on_peer_admin_down: false,
             damping: Damping::default(),
             adopted: false,
+            backup: None,
         };
         planner.arm(armed, SCOPE, UP, NOW);
     }

@@ -184,8 +184,8 @@ impl NativeEngine {
     }
 
     #[napi]
-    pub fn arm(&self, rows: &[u32]) -> std::result::Result<(), Coded> {
-        self.send(Command::Arm(rows::routes(rows)?))
+    pub fn arm(&self, rows: &[u32], interfaces: Vec<String>) -> std::result::Result<(), Coded> {
+        self.send(Command::Arm(rows::routes(rows, interfaces)?))
     }
 
     #[napi]

@@ -12,6 +12,7 @@ use crate::driver::mailbox::{Delivery, SessionRecord};
 use crate::net::interface_names::name_of;
 use crate::protocol::time::Time;
 use crate::routes::kernel_route::KernelRoute;
+use crate::routes::legs::Leg;
 use crate::routes::mass_down::MassDown;
 use crate::routes::outcome::{RouteId, RouteOp, RouteOutcome};
 use crate::system::problem::Problem;
@@ -175,6 +176,7 @@ pub struct NativeRouteOutcome {
     pub installed: bool,
     pub restore_at_us: Option<f64>,
     pub suppressed_until_us: Option<f64>,
+    pub leg: &'static str,
 }
 
 impl From<RouteOutcome> for NativeRouteOutcome {
@@ -197,6 +199,7 @@ impl From<RouteOutcome> for NativeRouteOutcome {
             installed: outcome.installed,
             restore_at_us: outcome.restore_at.map(time),
             suppressed_until_us: outcome.suppressed_until.map(time),
+            leg: if outcome.leg == Leg::Primary { "primary" } else { "backup" },
         }
     }
 }

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use crate::protocol::time::Time;
-use crate::routes::armed::AffectedRoutes;
+use crate::routes::affected::AffectedRoutes;
 use crate::routes::kernel_route::{KernelRoute, Presence, Slot};
 use crate::routes::monitor::MonitorHandler;
 use crate::routes::socket::RouteSocket;

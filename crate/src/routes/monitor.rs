@@ -16,7 +16,7 @@ use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::eventfd::{EfdFlags, EventFd};
 
 use crate::protocol::time::Time;
-use crate::routes::armed::AffectedRoutes;
+use crate::routes::affected::AffectedRoutes;
 use crate::routes::kernel_route::{KernelRoute, Slot};
 use crate::routes::listing::{from_message, has_siblings, slot_of};
 use crate::system::clock;

@@ -7,19 +7,21 @@
 //! finds out.
 
 mod answers;
+mod sessions;
+mod waits;
 
 use std::collections::{BTreeSet, VecDeque};
 
 use crate::engine::SessionId;
-use crate::engine::stats::{LinkId, LocalEndpoint};
+use crate::engine::stats::LocalEndpoint;
 use crate::protocol::time::Time;
-use crate::routes::armed::{
-    AffectedRoutes, ArmedRoute, ArmingPolicy, Batch, Desired, Doubt, Entry, HOLD_US, Queue, RouteRequest, SessionView,
-    Step, outcome, replace,
-};
+use crate::routes::affected::AffectedRoutes;
+use crate::routes::armed::{ArmedRoute, ArmingPolicy, Batch, Doubt, HOLD_US, RouteRequest, SessionView, Step};
+use crate::routes::entry::{Entry, Queue, outcome, replace};
 use crate::routes::kernel_route::{KernelRoute, Presence, Slot};
+use crate::routes::legs::Leg;
 use crate::routes::maintenance::Maintenance;
-use crate::routes::mass_down::{MassDownReport, RecentDowns, Waiting};
+use crate::routes::mass_down::RecentDowns;
 use crate::routes::outcome::{RouteId, RouteOp};
 use crate::routes::route_table::RouteTable;
 use crate::routes::stats::RouteStats;
@@ -114,14 +116,19 @@ impl RoutePlanner {
         if known.is_some_and(|entry| entry.generation >= spec.generation) {
             return;
         }
+        let is_new = known.is_none();
         let endpoint = self.stats.number(endpoint);
         let mut entry = self.detach(spec.id).unwrap_or_else(|| Entry::new(&spec, endpoint, session, now));
         let previous = entry.route.get();
         let (was_up, is_of_same_session) = (entry.session.up, entry.session_id == spec.session);
         entry.take(&spec);
         (entry.endpoint, entry.session, entry.leaving) = (endpoint, session, None);
-        entry.maintained = self.maintenance.covers(spec.session);
-        if previous != spec.route {
+        entry.note_maintenance(&self.maintenance);
+        if is_new && spec.backup.is_some() {
+            // The primary is tried first.
+            entry.rare().held_until = Some(now.plus(HOLD_US));
+        }
+        if previous != entry.route.get() {
             if entry.is_present() && !session.up {
                 // The path that it leads over worked a moment ago: it stays while the new session begins.
                 entry.rare().held_until = Some(now.plus(HOLD_US));
@@ -137,6 +144,7 @@ impl RoutePlanner {
                 entry.forget_presence();
             }
             entry.rare().held_until = Some(now.plus(HOLD_US));
+            entry.suspect_other_leg();
         }
         if (session.up || spec.admin_down)
             && let Some(rare) = &mut entry.rare
@@ -170,100 +178,6 @@ impl RoutePlanner {
     pub fn retry(&mut self, id: RouteId, generation: u32, now: Time) {
         if self.routes.get(id).is_some_and(|entry| entry.generation == generation) {
             self.enqueue(id, now);
-        }
-    }
-
-    /// Notes that sessions changed, as `session_changed`. Where that many fell that their routes wait, it says so.
-    pub fn sessions_changed(
-        &mut self,
-        changes: impl IntoIterator<Item = (SessionId, SessionView)>,
-        now: Time,
-    ) -> Option<MassDownReport> {
-        let mut fallen = Vec::new();
-        for (session, view) in changes {
-            if self.session_changed(session, view, now) {
-                fallen.push(session);
-            }
-        }
-        let limit = self.policy.mass_down.filter(|_| !fallen.is_empty())?;
-        let up: BTreeSet<SessionId> =
-            self.routes.iter().filter(|entry| entry.session.up).map(|entry| entry.session_id).collect();
-        let Waiting { sessions, until, report } = self.downs.fell(&limit, &fallen, up.len(), now)?;
-        let ids: Vec<RouteId> = sessions.into_iter().flat_map(|session| self.routes_of(session)).collect();
-        for id in ids {
-            self.hold_until(id, until);
-            self.enqueue(id, now);
-        }
-        report
-    }
-
-    /// Notes that a session changed: its routes are installed or withdrawn accordingly. Gives whether it fell, other than by the
-    /// word of its peer.
-    pub fn session_changed(&mut self, session: SessionId, view: SessionView, now: Time) -> bool {
-        let mut fell = false;
-        for id in self.routes_of(session) {
-            if let Some(entry) = self.routes.get_mut(id) {
-                let was_up = std::mem::replace(&mut entry.session, view).up;
-                fell |= was_up && !view.up && !view.peer_admin_down;
-                if view.up {
-                    self.end_hold(id);
-                }
-                self.damp(id, was_up, now);
-            }
-            self.enqueue(id, now);
-        }
-        fell
-    }
-
-    /// Begins or ends the maintenance of these sessions, or of all: no route of theirs is withdrawn on a Down meanwhile. At its
-    /// end the routes of those that are not Up are withdrawn.
-    pub fn set_maintenance(&mut self, sessions: Option<&[SessionId]>, active: bool, now: Time) {
-        self.maintenance.set(sessions, active);
-        let ids: Vec<RouteId> = match sessions {
-            None => self.routes.iter().map(|entry| entry.id).collect(),
-            Some(sessions) => sessions.iter().flat_map(|session| self.routes_of(*session)).collect(),
-        };
-        for id in ids {
-            if let Some(entry) = self.routes.get_mut(id) {
-                entry.maintained = self.maintenance.covers(entry.session_id);
-                self.enqueue(id, now);
-            }
-        }
-    }
-
-    /// Takes every session for one that is Down: nobody watches them any more. Gives whether a route of theirs is still there, or
-    /// may be, that is not to be.
-    pub fn withdraw_all(&mut self, now: Time) -> bool {
-        let ids: Vec<RouteId> = self.routes.iter().map(|entry| entry.id).collect();
-        let mut remain = false;
-        for id in ids {
-            let Some(entry) = self.routes.get_mut(id) else { continue };
-            entry.session = SessionView::default();
-            // Nobody will be there to end the wait for a session.
-            if let Some(rare) = &mut entry.rare {
-                rare.held_until = None;
-            }
-            let is_unwanted = entry.desired(self.policy.honor_peer_passive) == Desired::Absent;
-            remain |= entry.asked || (is_unwanted && entry.presence != Presence::Absent);
-            self.enqueue(id, now);
-        }
-        remain
-    }
-
-    /// Notes that the interface of a link has another index now, or, with 0, that there is none. What was installed over
-    /// the previous one is deleted if it is still there.
-    pub fn link_changed(&mut self, link: LinkId, interface: u32, now: Time) {
-        let is_over = |entry: &Entry| self.stats.endpoint(entry.endpoint).link == link;
-        let differs = |entry: &Entry| is_over(entry) && entry.route.interface() != interface;
-        let ids: Vec<RouteId> = self.routes.iter().filter(|entry| differs(entry)).map(|entry| entry.id).collect();
-        for id in ids {
-            if let Some(entry) = self.routes.get_mut(id) {
-                let previous = entry.route.get();
-                entry.route = KernelRoute { interface, ..previous }.into();
-                replace(entry, previous);
-                self.update_installed(id);
-                self.enqueue(id, now);
-            }
         }
     }
 
@@ -338,7 +252,8 @@ impl RoutePlanner {
             let (replaces, was_listed) = (listed.or_else(|| entry.replaced()), listed.is_some());
             let replaces = replaces.filter(|_| step == Step::Add);
             let cause = if step == Step::Look { entry.doubt.take() } else { None };
-            let conv_start = entry.conv_start(op);
+            // What leaves the backup does so for its own session.
+            let conv_start = entry.conv_start(op).filter(|_| entry.leg() == Leg::Primary || route != entry.route.get());
             let request = RouteRequest { route, replaces, was_listed, conv_start, cause, ..RouteRequest::of(entry) };
             match step {
                 Step::Add => batch.adds.push(request),
@@ -385,42 +300,6 @@ impl RoutePlanner {
         }
     }
 
-    /// The route stays as it is until then, unless its session comes Up before, or it waits for longer already.
-    fn hold_until(&mut self, id: RouteId, until: Time) {
-        let Some(entry) = self.routes.get_mut(id) else { return };
-        if entry.session.up || entry.held_until().is_some_and(|held| held >= until) {
-            return;
-        }
-        if let Some(sooner) = entry.rare().held_until.replace(until) {
-            self.timers.remove(&(sooner, id));
-        }
-        self.timers.insert((until, id));
-    }
-
-    fn end_hold(&mut self, id: RouteId) {
-        let Some(rare) = self.routes.get_mut(id).and_then(|entry| entry.rare.as_mut()) else { return };
-        if let Some(until) = rare.held_until.take() {
-            self.timers.remove(&(until, id));
-        }
-    }
-
-    /// Notes what the change of its session means to a route whose session flaps.
-    fn damp(&mut self, id: RouteId, was_up: bool, now: Time) {
-        let Some(entry) = self.routes.get_mut(id) else { return };
-        let SessionView { up: is_up, flapped, .. } = entry.session;
-        let Some(damping) = entry.damping.as_deref().copied().filter(|_| was_up != is_up) else { return };
-        let rare = entry.rare();
-        if let Some(until) = rare.suppressed_until.take() {
-            self.timers.remove(&(until, id));
-        }
-        if is_up {
-            rare.suppressed_until = rare.flaps.up(&damping, flapped, now);
-            self.timers.extend(rare.suppressed_until.map(|until| (until, id)));
-        } else {
-            rare.flaps.down(&damping, now);
-        }
-    }
-
     fn update_installed(&mut self, id: RouteId) {
         let Some(entry) = self.routes.get_mut(id) else { return };
         let is_present = entry.is_present();
@@ -428,7 +307,17 @@ impl RoutePlanner {
         entry.counted_as_installed = is_present;
     }
 
+    /// Has a route run on the leg that it is to run on now.
+    fn settle_leg(&mut self, id: RouteId) {
+        let Some(entry) = self.routes.get_mut(id).filter(|entry| entry.legs.is_some()) else { return };
+        if let Some(leg) = entry.next_leg(self.policy.honor_peer_passive) {
+            entry.move_to(leg);
+            self.update_installed(id);
+        }
+    }
+
     fn enqueue(&mut self, id: RouteId, now: Time) {
+        self.settle_leg(id);
         let Some(entry) = self.routes.get_mut(id) else { return };
         if entry.asked {
             return;
@@ -456,11 +345,6 @@ impl RoutePlanner {
         .push_back(id);
     }
 
-    fn routes_of(&self, session: SessionId) -> Vec<RouteId> {
-        let of_session = (session, RouteId(0))..=(session, RouteId(u32::MAX));
-        self.by_session.range(of_session).map(|(_, id)| *id).collect()
-    }
-
     fn next(&mut self) -> Option<RouteId> {
         self.deletes.pop_front().or_else(|| self.looks.pop_front()).or_else(|| self.adds.pop_front())
     }
@@ -468,6 +352,7 @@ impl RoutePlanner {
     fn attach(&mut self, entry: Entry) {
         let id = entry.id;
         self.by_session.insert((entry.session_id, id));
+        self.by_session.extend(entry.backup_session().map(|session| (session, id)));
         self.timers.extend(entry.held_until().map(|until| (until, id)));
         self.timers.extend(entry.restore_at().map(|at| (at, id)));
         self.timers.extend(entry.suppressed_until().map(|until| (until, id)));
@@ -480,7 +365,9 @@ impl RoutePlanner {
 
     fn detach(&mut self, id: RouteId) -> Option<Entry> {
         let entry = self.routes.remove(id)?;
-        self.by_session.remove(&(entry.session_id, id));
+        for session in [Some(entry.session_id), entry.backup_session()].into_iter().flatten() {
+            self.by_session.remove(&(session, id));
+        }
         for at in [entry.held_until(), entry.restore_at(), entry.suppressed_until()].into_iter().flatten() {
             self.timers.remove(&(at, id));
         }

@@ -9,7 +9,8 @@ use std::time::{Duration, Instant};
 use crate::engine::SessionId;
 use crate::engine::stats::{LinkId, LocalEndpoint};
 use crate::protocol::time::Time;
-use crate::routes::armed::{AffectedRoutes, ArmedRoute, ArmingPolicy, Batch, Question, RouteRequest, SessionView};
+use crate::routes::affected::AffectedRoutes;
+use crate::routes::armed::{ArmedRoute, ArmingPolicy, Batch, Question, RouteRequest, SessionView};
 use crate::routes::kernel_route::{KernelRoute, Slot};
 use crate::routes::maintenance::Maintenance;
 use crate::routes::mass_down::MassDownReport;
@@ -370,6 +371,7 @@ mod every_order {
 
     use super::*;
     use crate::routes::damping::Damping;
+    use crate::routes::legs::Leg;
 
     const UP: SessionView =
         SessionView { up: true, peer_passive: false, peer_admin_down: false, flapped: false, conv_start: None };
@@ -397,6 +399,7 @@ mod every_order {
             keep_on_peer_admin_down: false,
             damping: Damping::default(),
             adopted: false,
+            backup: None,
         }
     }
 
@@ -445,6 +448,7 @@ mod every_order {
                         installed: false,
                         restore_at: None,
                         suppressed_until: None,
+                        leg: Leg::Primary,
                     }]
                 });
             };

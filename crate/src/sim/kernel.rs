@@ -6,7 +6,8 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use rustc_hash::FxHashMap;
 
 use crate::protocol::time::Time;
-use crate::routes::armed::{AffectedRoutes, Batch, Question, RouteRequest};
+use crate::routes::affected::AffectedRoutes;
+use crate::routes::armed::{Batch, Question, RouteRequest};
 use crate::routes::kernel_route::{KernelRoute, Occupant, Presence, Result, RouteError, Slot, SystemError};
 use crate::routes::outcome::{RouteId, RouteOp, RouteOutcome};
 use crate::routes::planner::RoutePlanner;

@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 use std::net::IpAddr;
 
-use crate::routes::armed::AffectedRoutes;
+use crate::routes::affected::AffectedRoutes;
 use crate::routes::kernel_route::{
     KernelRoute, Occupant, Presence, Result, RouteError, Slot, SystemError, unspecified,
 };

@@ -70,6 +70,7 @@ impl Bench {
             keep_on_peer_admin_down: false,
             damping: Damping::default(),
             adopted: false,
+            backup: None,
         };
         change(&mut armed);
         self.planner.arm(armed, SCOPE, session, self.now);

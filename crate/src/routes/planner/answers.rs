@@ -1,8 +1,11 @@
 //! What the planner learns from answers: of the kernel to its requests, and of listings to its questions.
 
 use crate::protocol::time::Time;
-use crate::routes::armed::{Contention, Desired, Doubt, Pending, Question, RouteRequest, Step, outcome};
+use crate::routes::armed::{Desired, Doubt, Pending, Question, RouteRequest, Step};
+use crate::routes::contention::Contention;
+use crate::routes::entry::outcome;
 use crate::routes::kernel_route::{KernelRoute, Occupant, Presence, RouteError};
+use crate::routes::legs::Leg;
 use crate::routes::outcome::{RouteId, RouteOp, RouteOutcome};
 use crate::routes::planner::RoutePlanner;
 use crate::routes::tables::RequestOutcome;
@@ -192,7 +195,9 @@ impl RoutePlanner {
             rare.previous.retain(|previous| *previous != request.route);
         }
         if op != RouteOp::None {
-            self.stats.answered(entry.endpoint, op, result.is_ok(), now, None);
+            // With the route that was on the primary, traffic leaves a path that has failed.
+            let conv_start = request.conv_start.filter(|_| op == RouteOp::Delete && entry.leg() == Leg::Backup);
+            self.stats.answered(entry.endpoint, op, result.is_ok(), now, conv_start);
         }
         if op == RouteOp::Delete && request.route.is_ipv6() && entry.is_present() {
             // Behind the deleted sibling the kernel did not show whether the route still has its source.
@@ -220,6 +225,13 @@ impl RoutePlanner {
         let entry = self.routes.get_mut(id)?;
         let was_installed = entry.counted_as_installed;
         entry.presence = presence;
+        if let Some(leg) = entry.adopted_elsewhere() {
+            // Where neither leg has it, it is back on this one.
+            entry.move_to(leg);
+            self.update_installed(id);
+            self.enqueue(id, now);
+            return None;
+        }
         if presence == Presence::Absent && was_installed {
             self.lose(id, cause, now);
         }

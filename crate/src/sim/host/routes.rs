@@ -6,7 +6,8 @@ use crate::engine::stats::LocalEndpoint;
 use crate::engine::{SessionId, SessionSpec};
 use crate::protocol::state::{DownReason, State};
 use crate::protocol::time::Time;
-use crate::routes::armed::{AffectedRoutes, ArmedRoute};
+use crate::routes::affected::AffectedRoutes;
+use crate::routes::armed::ArmedRoute;
 use crate::routes::damping::Damping;
 use crate::routes::kernel_route::{KernelRoute, Occupant};
 use crate::routes::outcome::RouteId;
@@ -42,6 +43,7 @@ impl<P: SimulatedProtocol> Host<P> {
             damping: Damping::default(),
             admin_down: false,
             adopted: false,
+            backup: None,
         };
         if kind.conflict {
             self.kernel.act(&route, RivalAct::Occupy);
