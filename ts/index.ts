@@ -2,6 +2,7 @@
 export { monotonicNow } from './base/clock.js';
 export { type CloseOptions, type ManagerConfig, type RealtimeOptions, type ResolvedConfig, validateConfig } from './manager/config.js';
 export type { DampingOptions } from './manager/damping-options.js';
+export type { BackupOptions } from './manager/backup-options.js';
 export type { RegisterOptions, RegisterSessionOptions } from './manager/register-options.js';
 export type { AuthKeyOptions, AuthOptions } from './manager/session-auth.js';
 export type { AuthType, AuthVariant } from './protocol/bfd/options.js';

@@ -157,7 +157,7 @@ impl Life {
             0..=24 => self.flap(),
             25..=44 => self.arm(slot, false),
             45..=56 => {
-                let removes = !self.leaves_routes || self.random.chance(800_000);
+                let removes = self.has_backups || !self.leaves_routes || self.random.chance(800_000);
                 self.disarm(slot, removes);
             }
             57..=61 => self.retry(slot),

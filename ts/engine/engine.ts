@@ -157,6 +157,17 @@ export interface Damping {
   readonly maxSuppressMs: number;
 }
 
+/** What a route runs on: the next hop that it was registered with, or its backup. */
+export type Leg = 'primary' | 'backup';
+
+/** Where an armed route runs while its session is not Up. */
+export interface ArmedBackup {
+  readonly iface: string;
+  readonly nextHop: PackedAddress;
+  /** The session that watches it: it is used only while that is Up. `undefined`: it counts as working. */
+  readonly sessionId: SessionId | undefined;
+}
+
 /** A kernel route that the engine adds and deletes on the transitions of its session. */
 export interface ArmedRoute {
   readonly id: RouteId;
@@ -171,6 +182,7 @@ export interface ArmedRoute {
   /** After the first Up of the session, the route is added only once the session has been Up for so long, in whole milliseconds. */
   readonly holdUpMs: number;
   readonly damping: Damping | undefined;
+  readonly backup?: ArmedBackup | undefined;
 }
 
 /** The kernel's answer to the newest operation on one armed route. It replaces an older answer that was not delivered yet. */
@@ -193,6 +205,8 @@ export interface RouteOutcome {
   readonly restoreAtUs: number | undefined;
   /** When a route is added that is not although its session is Up: `holdUpMs`, or `damping`. An outcome tells its begin and its end. */
   readonly suppressedUntilUs: number | undefined;
+  /** What the route runs on, or is to run on. */
+  readonly leg: Leg;
 }
 
 /** The engine's control of armed routes. */

@@ -20,6 +20,9 @@ pub(crate) struct Rare {
     /// Routes that were ours in this slot and may be there still: to be deleted when the route itself is there, or when
     /// none is to be.
     pub(crate) previous: Vec<KernelRoute>,
+    /// The route is put in place of the first of them, whether the kernel takes it beside the others or not: the last attempt
+    /// did not, and met a conflict.
+    pub(crate) takes_first: bool,
     /// The one of them that a listing has just shown in the slot.
     pub(crate) listed: Option<KernelRoute>,
     pub(crate) contention: Option<Contention>,
@@ -136,8 +139,9 @@ impl Entry {
 
     /// What an addition replaces: first of all a route beside which the kernel does not take the new one.
     pub(crate) fn replaced(&self) -> Option<KernelRoute> {
-        let mut previous = self.rare.as_ref()?.previous.iter();
-        previous.find(|previous| previous.excludes(&self.route.get())).copied().or_else(|| self.previous())
+        let rare = self.rare.as_ref()?;
+        let excludes = |previous: &&KernelRoute| !rare.takes_first && previous.excludes(&self.route.get());
+        rare.previous.iter().find(excludes).copied().or_else(|| self.previous())
     }
 
     /// What is to be deleted when the route is there. What cannot be there with it is gone, and a deletion of it would delete

@@ -25,7 +25,7 @@ export interface NativeEngineHandle {
   /** `rows.ts` reads the rows. */
   snapshots(ids: readonly number[] | null): Float64Array;
   stats(): EngineStats;
-  arm(rows: Uint32Array): void;
+  arm(rows: Uint32Array, interfaces: string[]): void;
   disarm(routes: readonly { id: number; generation: number; remove: boolean }[]): void;
   retry(routes: readonly { id: number; generation: number }[]): void;
   setMaintenance(ids: readonly number[] | null, active: boolean): void;

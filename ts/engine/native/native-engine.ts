@@ -51,7 +51,10 @@ export class NativeEngine implements Engine {
     const handle = this.#handle;
     this.arming = {
       arm: (routes, adopted = false) => {
-        for (const some of portions(routes)) handle.arm(routeRows(some, adopted));
+        for (const some of portions(routes)) {
+          const { rows, interfaces } = routeRows(some, adopted);
+          handle.arm(rows, interfaces);
+        }
       },
       disarm: (routes) => handle.disarm(routes),
       retry: (routes) => handle.retry(routes),

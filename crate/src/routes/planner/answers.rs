@@ -157,6 +157,7 @@ impl RoutePlanner {
         {
             // The next attempt is in place of the next route that was ours.
             rare.previous.rotate_left(1);
+            rare.takes_first = !rare.takes_first;
         }
         if result.is_ok() && entry.session.conv_start == request.conv_start {
             entry.session.conv_start = None;
