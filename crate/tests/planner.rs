@@ -299,6 +299,7 @@ fn deletes_go_before_looks_and_looks_before_adds_also_where_an_add_was_queued_fi
             keep_on_peer_admin_down: false,
             damping: Damping::default(),
             adopted,
+            backup: None,
         };
         planner.arm(armed, SCOPE, view, NOW);
     };

@@ -278,7 +278,8 @@ impl Entry {
     pub(crate) fn adopted_elsewhere(&self) -> Option<Leg> {
         let legs = self.legs.as_ref().filter(|_| self.adopted && self.presence == Presence::Absent)?;
         let is_suspected = self.rare.as_ref()?.previous.contains(&legs.route(legs.other()));
-        is_suspected.then(|| legs.other())
+        // The primary is the one to begin with where neither has it.
+        (is_suspected || legs.leg == Leg::Backup).then(|| legs.other())
     }
 
     /// Runs on a leg from now on. What was there on the other one goes when the route is there.

@@ -227,7 +227,6 @@ impl RoutePlanner {
         let was_installed = entry.counted_as_installed;
         entry.presence = presence;
         if let Some(leg) = entry.adopted_elsewhere() {
-            // Where neither leg has it, it is back on this one.
             entry.move_to(leg);
             self.update_installed(id);
             self.enqueue(id, now);
