@@ -30,7 +30,7 @@ export {
 } from './metrics/metrics.js';
 export type { CounterMetric, GaugeMetric, HistogramMetric, MetricsRegistry } from './metrics/prom-client.js';
 export { newRouteReaderWriter, type RouteRegistrar } from './manager/route-reader-writer.js';
-export type { BackendOptions } from './routes/backend-options.js';
+export type { BackendOptions, NetlinkRoutesOptions, ObjectRange } from './routes/backend-options.js';
 export { MemoryRoutes } from './routes/memory-routes.js';
 export { NetlinkRoutes } from './routes/netlink-routes.js';
 export { type PlacedRoute, type RouteLoss, type RouteReaderWriter, type RouteWatcher } from './routes/reader-writer.js';

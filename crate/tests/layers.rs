@@ -18,7 +18,7 @@ const LAYERS: [(&str, &[&str]); 8] = [
 ];
 
 /// Folders and files without I/O, clocks, threads and Linux.
-const PURE: [&str; 18] = [
+const PURE: [&str; 19] = [
     "protocol",
     "engine",
     "net::arrival",
@@ -33,6 +33,7 @@ const PURE: [&str; 18] = [
     "routes::legs",
     "routes::maintenance",
     "routes::mass_down",
+    "routes::next_hop",
     "routes::planner",
     "routes::route_table",
     "routes::stored_route",

@@ -24,6 +24,7 @@ const ROUTE: KernelRoute = KernelRoute {
     next_hop: address(2),
     interface: 7,
     protocol: 186,
+    object: 0,
     priority: 1024,
 };
 const OTHER_SOURCE: KernelRoute = KernelRoute { source: address(0x11), ..ROUTE };

@@ -123,7 +123,8 @@ fn routes_that_a_link_takes_along_are_restored_at_once_however_often() {
 
 #[test]
 fn affected_routes_are_rechecked_in_portions() {
-    let mut planner = RoutePlanner::new(ArmingPolicy { take_over: false, honor_peer_passive: false, mass_down: None });
+    let mut planner =
+        RoutePlanner::new(ArmingPolicy { take_over: false, honor_peer_passive: false, mass_down: None, objects: None });
     for id in 0..10 {
         let route = KernelRoute { destination: IpAddr::V4(Ipv4Addr::from(0x0A09_0000 + id)), ..ROUTE };
         let (id, session) = (RouteId(id), SessionId(id));

@@ -13,6 +13,7 @@ use route_liveness::routes::armed::{ArmedRoute, ArmingPolicy, SessionView};
 use route_liveness::routes::damping::Damping;
 use route_liveness::routes::kernel_route::KernelRoute;
 use route_liveness::routes::legs::Backup;
+use route_liveness::routes::next_hop::ObjectRange;
 use route_liveness::routes::outcome::RouteId;
 use route_liveness::routes::outcome::RouteOutcome;
 use route_liveness::routes::planner::RoutePlanner;
@@ -95,7 +96,9 @@ impl Life {
         let slowest_us = [0, 1_000, 50_000, 5 * SECOND][random.up_to(3) as usize];
         let leaves_routes = random.chance(250_000);
         let has_backups = random.chance(400_000);
-        let policy = ArmingPolicy { take_over: false, honor_peer_passive: random.chance(500_000), mass_down: None };
+        let objects = random.chance(400_000).then_some(ObjectRange { first: 10, last: 99 });
+        let policy =
+            ArmingPolicy { take_over: false, honor_peer_passive: random.chance(500_000), mass_down: None, objects };
         let mut life = Self {
             random,
             planner: RoutePlanner::new(policy),
@@ -164,7 +167,8 @@ impl Life {
             62..=66 => self.arm(slot, true),
             67..=71 => self.change(slot),
             72..=86 => self.rival(slot),
-            87..=92 => self.change_link(),
+            87..=88 => self.kernel.delete_object(slot),
+            89..=92 => self.change_link(),
             93..=96 => self.flush(),
             _ => self.lose_notices(),
         }
@@ -414,6 +418,7 @@ impl Life {
             match notice {
                 Notice::Gone(route) => self.planner.lost(&route, self.now),
                 Notice::Taken(slot) => self.planner.taken(&slot, self.now),
+                Notice::ObjectGone(object, by_rival) => self.planner.object_lost(object, by_rival),
                 Notice::AffectedRoutes(affected) => {
                     let mut from = Some((SessionId(0), RouteId(0)));
                     while let Some(start) = from {
@@ -461,8 +466,10 @@ impl Life {
             // as any other, but is not always found out.
             let is_left = |leg: &KernelRoute, held: &KernelRoute| held.source.is_unspecified() && held.excludes(leg);
             let tables = self.kernel.tables();
+            let leads_so = |leg: &KernelRoute, held: &KernelRoute| held.object != 0 && tables.resolved(held) == *leg;
+            let is_as = |leg: &KernelRoute, held: &KernelRoute| is_left(leg, held) || leads_so(leg, held);
             let holds =
-                |leg: &KernelRoute| tables.holds(leg) || tables.slot(&leg.slot()).iter().any(|held| is_left(leg, held));
+                |leg: &KernelRoute| tables.holds(leg) || tables.slot(&leg.slot()).iter().any(|held| is_as(leg, held));
             let is_of_predecessor = self.predecessor.is_some_and(|left| match legs.contains(&left) {
                 true => !known.adopted,
                 // With another source it is no route of ours, until ours takes its place.
@@ -502,6 +509,9 @@ impl Life {
         if let Some(at) = self.planner.poll_deadline() {
             return Err(format!("a timer is left, at {at:?}"));
         }
+        if let Some(object) = self.kernel.tables().objects().next() {
+            return Err(format!("the object {object} is left"));
+        }
         self.check_left()?;
         self.check_gauge(0)
     }
@@ -523,7 +533,8 @@ impl Life {
             let mut ours = self.slots.iter().flatten().flat_map(|known| legs(&known.armed));
             ours.any(|ours| ours == *route || (route.source.is_unspecified() && route.excludes(&ours)))
         };
-        for route in self.kernel.tables().routes() {
+        for held in self.kernel.tables().routes() {
+            let route = &self.kernel.tables().resolved(held);
             let slot = SLOTS.iter().position(|(destination, _, priority)| {
                 (*destination, *priority) == (route.destination, route.priority)
             });
@@ -560,6 +571,7 @@ impl Life {
             interface: self.interfaces[link],
             protocol: OURS,
             priority,
+            object: 0,
         };
         (route, SessionId((link * 4 + source * 2 + hop) as u32))
     }

@@ -37,6 +37,8 @@ export interface Capabilities {
   readonly independentOfEventLoop: boolean;
   /** `realtime` in the configuration has an effect. */
   readonly realtime: boolean;
+  /** `nextHopObjects` of `NetlinkRoutes` has an effect: the engine adds routes itself, and the kernel has such objects (Linux 5.3). */
+  readonly nextHopObjects: boolean;
 }
 
 /** The part of the configuration that an engine needs. */
@@ -64,6 +66,8 @@ export interface EngineOptions {
   readonly takeOver: boolean;
   /** Where more than a share of the sessions falls within a time, the withdrawals of armed routes wait. */
   readonly massDown: { readonly share: number; readonly withinUs: number; readonly holdUs: number } | undefined;
+  /** Armed routes hang on next-hop objects with these numbers. */
+  readonly nextHopObjects?: { readonly firstId: number; readonly lastId: number } | undefined;
   /** Armed routes are withdrawn where the engine stops by itself. */
   readonly withdrawOnFatal: boolean;
   readonly realtime: { readonly priority?: number | undefined; readonly cpu?: number | undefined } | undefined;

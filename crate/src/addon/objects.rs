@@ -14,6 +14,7 @@ use crate::protocol::time::Time;
 use crate::routes::kernel_route::KernelRoute;
 use crate::routes::legs::Leg;
 use crate::routes::mass_down::MassDown;
+use crate::routes::next_hop::ObjectRange;
 use crate::routes::outcome::{RouteId, RouteOp, RouteOutcome};
 use crate::system::problem::Problem;
 use crate::system::realtime::Realtime;
@@ -76,6 +77,19 @@ pub struct NativeEngineOptions {
     pub realtime: Option<NativeRealtime>,
     pub withdraw_on_fatal: bool,
     pub mass_down: Option<NativeMassDown>,
+    pub next_hop_objects: Option<NativeObjectRange>,
+}
+
+#[napi(object, object_to_js = false)]
+pub struct NativeObjectRange {
+    pub first_id: u32,
+    pub last_id: u32,
+}
+
+impl From<NativeObjectRange> for ObjectRange {
+    fn from(range: NativeObjectRange) -> Self {
+        Self { first: range.first_id, last: range.last_id }
+    }
 }
 
 #[napi(object, object_to_js = false)]
@@ -283,6 +297,7 @@ impl TryFrom<NativeRoute> for KernelRoute {
             interface: 0,
             protocol: route.protocol,
             priority: route.priority,
+            object: 0,
         })
     }
 }

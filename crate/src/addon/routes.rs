@@ -42,6 +42,12 @@ impl NativeRoutes {
         })
     }
 
+    /// Whether the kernel has next-hop objects.
+    #[napi]
+    pub fn has_objects(&self) -> std::result::Result<bool, Coded> {
+        lock(&self.socket).has_objects().map_err(|error| from_route(&error))
+    }
+
     /// Fails with EPERM without CAP_NET_ADMIN.
     #[napi]
     pub fn check_access(&self) -> std::result::Result<(), Coded> {
@@ -137,6 +143,12 @@ impl NativeRoutes {
     }
 }
 
+/// Whether the kernel has next-hop objects; false where it cannot be asked.
+#[napi]
+pub(super) fn has_next_hop_objects() -> bool {
+    RouteSocket::new().is_ok_and(|mut socket| socket.has_objects().unwrap_or(false))
+}
+
 #[napi(object, object_from_js = false)]
 pub struct NativeRouteNews {
     pub taken: Vec<NativeRoute>,
@@ -193,7 +205,7 @@ impl Change {
             }
             Op::Delete => self.target.resolve(&socket)?.map_or(Ok(()), |route| {
                 self.held.release(&route);
-                let answer = socket.remove(&route.of_any_source());
+                let answer = socket.remove_anyway(&route.of_any_source());
                 if route.priority == 0 {
                     self.restore(&mut socket, &self.held.namesakes(&route));
                 }

@@ -94,6 +94,7 @@ pub(super) fn routes(rows: &[u32], interfaces: Vec<String>) -> Result<Vec<ArmOrd
                 interface: 0,
                 protocol: protocol.try_into().ok()?,
                 priority,
+                object: 0,
             },
             no_uninstall: flags & NO_UNINSTALL != 0,
             admin_down: flags & ADMIN_DOWN != 0,

@@ -383,7 +383,7 @@ pub(crate) mod tests {
                 identity: None,
             },
             max_sessions: 5_000,
-            arming_policy: ArmingPolicy { take_over: false, honor_peer_passive: false, mass_down: None },
+            arming_policy: ArmingPolicy { take_over: false, honor_peer_passive: false, mass_down: None, objects: None },
             realtime: Realtime::default(),
             withdraw_on_fatal: false,
         }

@@ -6,6 +6,7 @@ use crate::routes::damping::Damping;
 use crate::routes::kernel_route::KernelRoute;
 use crate::routes::legs::Backup;
 use crate::routes::mass_down::MassDown;
+use crate::routes::next_hop::{ObjectRange, ObjectRequest};
 use crate::routes::outcome::{RouteId, RouteOutcome};
 use crate::routes::tables::DesiredRoute;
 
@@ -62,6 +63,8 @@ pub struct ArmingPolicy {
     pub honor_peer_passive: bool,
     /// Where many sessions fall at once their routes wait.
     pub mass_down: Option<MassDown>,
+    /// Routes hang on next-hop objects with these numbers.
+    pub objects: Option<ObjectRange>,
 }
 
 /// One request to the kernel, as it was decided.
@@ -92,6 +95,8 @@ impl RouteRequest {
 /// Up to one message of each kind, and the outcomes that need no request.
 #[derive(Debug, Default)]
 pub struct Batch {
+    /// What is asked about next-hop objects, before anything else.
+    pub objects: Vec<ObjectRequest>,
     /// Routes to delete.
     pub deletes: Vec<RouteRequest>,
     /// Routes to add.
@@ -136,7 +141,7 @@ pub(crate) enum Step {
 
 /// Why what is known of a route is in doubt.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(crate) enum Doubt {
+pub enum Doubt {
     /// A link, an address, or a notice that was lost.
     Host,
     /// Somebody else changed its slot.

@@ -126,6 +126,9 @@ impl MonitorHandler for HeldRouteMonitor {
         self.report(lost, HeldRouteEvent::Taken);
     }
 
+    /// Held routes hang on none.
+    fn objects_lost(&mut self, _: &[(u32, bool)]) {}
+
     fn recheck(&mut self, affected: &AffectedRoutes) {
         let routes = self.held.concerned(affected);
         let lost = self.lost(&routes);

@@ -48,6 +48,8 @@ pub(crate) struct Legs {
     pub(crate) leg: Leg,
     pub(crate) primary: KernelRoute,
     pub(crate) backup: Backup,
+    /// The number of the next-hop object of the backup; `primary` has its own.
+    pub(crate) backup_object: u32,
     /// The session of the backup is in maintenance.
     pub(crate) is_maintained: bool,
     /// Nobody watches the sessions any more, nor moves the route back.
@@ -56,7 +58,7 @@ pub(crate) struct Legs {
 
 impl Legs {
     pub(crate) fn new(primary: KernelRoute, backup: Backup, leg: Leg) -> Self {
-        Self { leg, primary, backup, is_maintained: false, is_abandoned: false }
+        Self { leg, primary, backup, backup_object: 0, is_maintained: false, is_abandoned: false }
     }
 
     /// The route as it is in the kernel on a leg.
@@ -64,7 +66,7 @@ impl Legs {
         let Backup { next_hop, interface, .. } = self.backup;
         match leg {
             Leg::Primary => self.primary,
-            Leg::Backup => KernelRoute { next_hop, interface, ..self.primary },
+            Leg::Backup => KernelRoute { next_hop, interface, object: self.backup_object, ..self.primary },
         }
     }
 

@@ -12,6 +12,7 @@ use rustc_hash::FxHashMap;
 
 use crate::routes::answers::errno_of;
 use crate::routes::kernel_route::{KernelRoute, Occupant, Result, RouteError, Slot, unspecified};
+use crate::routes::next_hop::ObjectRange;
 use crate::system::netlink::each_message;
 
 /// One dump of the routing tables, as it comes in.
@@ -95,6 +96,8 @@ impl ListedRoute {
     #[must_use]
     pub fn as_occupant(&self, route: &KernelRoute) -> Occupant {
         match self.first {
+            // A route on an object of another program is that program's.
+            Some(first) if first.object != 0 && !is_ours(first.object, route) => Occupant::Foreign(self.protocol),
             Some(first) if first.protocol == route.protocol && (self.siblings.is_empty() || first.excludes(route)) => {
                 Occupant::Ours(first)
             }
@@ -102,6 +105,10 @@ impl ListedRoute {
             _ => Occupant::Foreign(self.protocol),
         }
     }
+}
+
+fn is_ours(object: u32, route: &KernelRoute) -> bool {
+    object == route.object || ObjectRange::DEFAULT.contains(object)
 }
 
 /// What a listing of tables holds.
@@ -120,6 +127,17 @@ impl ListedTables {
     #[must_use]
     pub fn holds(&self, route: &KernelRoute) -> bool {
         self.0.get(&route.slot()).is_some_and(|held| held.iter().any(|held| held.includes(route)))
+    }
+
+    /// The route in the slot of this one that leads the same way by a next-hop object of ours.
+    #[must_use]
+    pub fn on_object(&self, route: &KernelRoute) -> Option<KernelRoute> {
+        let firsts = self.0.get(&route.slot())?.iter().filter_map(|held| held.first);
+        let mut on_objects = firsts.filter(|held| ObjectRange::DEFAULT.contains(held.object));
+        on_objects.find(|held| {
+            let leads_so = held.next_hop == route.next_hop && [0, held.interface].contains(&route.interface);
+            held.protocol == route.protocol && leads_so
+        })
     }
 
     /// The first route in the slot of this one.
@@ -208,12 +226,13 @@ pub fn has_siblings(message: &RouteMessage) -> bool {
 pub fn from_message(message: &RouteMessage) -> Option<KernelRoute> {
     let Slot { table, destination, prefix_length, priority } = slot_of(message)?;
     let none = unspecified(destination);
-    let (mut source, mut next_hop, mut interface) = (none, none, 0);
+    let (mut source, mut next_hop, mut interface, mut object) = (none, none, 0, 0);
     for attribute in &message.attributes {
         match attribute {
             RouteAttribute::PrefSource(address) => source = ip(address)?,
             RouteAttribute::Gateway(address) => next_hop = ip(address)?,
             RouteAttribute::Oif(index) => interface = *index,
+            RouteAttribute::NhId(id) => object = *id,
             RouteAttribute::MultiPath(_) => (next_hop, interface) = gateway_of(siblings_of(message).first()?)?,
             // A route that is about to expire is not of our making.
             RouteAttribute::CacheInfo(info) if info.expires == 0 => {}
@@ -228,7 +247,8 @@ pub fn from_message(message: &RouteMessage) -> Option<KernelRoute> {
     let is_plain = header.kind == RouteType::Unicast && !header.flags.contains(RouteFlags::Onlink);
     let is_mapped = matches!(destination, IpAddr::V6(address) if address.to_ipv4_mapped().is_some());
     let is_of_one_family = [source, next_hop].iter().all(|address| address.is_ipv4() == destination.is_ipv4());
-    let leads_somewhere = !next_hop.is_unspecified() && interface != 0;
+    // With `net.ipv4.nexthop_compat_mode` 0 the kernel lists the object alone.
+    let leads_somewhere = object != 0 || (!next_hop.is_unspecified() && interface != 0);
     (is_plain && !is_mapped && is_of_one_family && leads_somewhere).then_some(KernelRoute {
         table,
         destination,
@@ -238,6 +258,7 @@ pub fn from_message(message: &RouteMessage) -> Option<KernelRoute> {
         interface,
         protocol: header.protocol.into(),
         priority,
+        object,
     })
 }
 
@@ -306,6 +327,7 @@ mod tests {
             interface: route.interface,
             protocol: 186,
             priority: 1024,
+            object: 0,
         };
         assert_eq!(route, expected);
         assert_ne!(route.interface, 0);

@@ -1,5 +1,5 @@
 //! Routes in the kernel's tables. `kernel_route`, `stored_route`, `tables`, `armed`, `entry`, `affected`, `legs`,
-//! `contention`, `route_table`, `maintenance`, `planner` and `stats` are pure and decide; `socket`,
+//! `contention`, `next_hop`, `route_table`, `maintenance`, `planner` and `stats` are pure and decide; `socket`,
 //! `worker`, `monitor` and `held` talk to the kernel over rtnetlink.
 
 pub mod affected;
@@ -19,6 +19,9 @@ pub mod maintenance;
 pub mod mass_down;
 #[cfg(target_os = "linux")]
 pub mod monitor;
+pub mod next_hop;
+#[cfg(target_os = "linux")]
+pub mod next_hop_request;
 pub mod outcome;
 pub mod planner;
 #[cfg(target_os = "linux")]

@@ -7,6 +7,7 @@
 //! finds out.
 
 mod answers;
+mod objects;
 mod sessions;
 mod waits;
 
@@ -22,7 +23,9 @@ use crate::routes::kernel_route::{KernelRoute, Presence, Slot};
 use crate::routes::legs::Leg;
 use crate::routes::maintenance::Maintenance;
 use crate::routes::mass_down::RecentDowns;
+use crate::routes::next_hop::{NextHops, ObjectState};
 use crate::routes::outcome::{RouteId, RouteOp};
+use crate::routes::planner::objects::sessions_of;
 use crate::routes::route_table::RouteTable;
 use crate::routes::stats::RouteStats;
 
@@ -45,6 +48,7 @@ pub struct RoutePlanner {
     timers: BTreeSet<(Time, RouteId)>,
     /// What only a listing can find out.
     pending: BTreeSet<RouteId>,
+    next_hops: NextHops,
     deletes: VecDeque<RouteId>,
     looks: VecDeque<RouteId>,
     adds: VecDeque<RouteId>,
@@ -65,6 +69,7 @@ impl RoutePlanner {
             by_session: BTreeSet::new(),
             timers: BTreeSet::new(),
             pending: BTreeSet::new(),
+            next_hops: NextHops::new(policy.objects),
             deletes: VecDeque::new(),
             looks: VecDeque::new(),
             adds: VecDeque::new(),
@@ -88,7 +93,8 @@ impl RoutePlanner {
     /// Whether there is something to `pick`.
     #[must_use]
     pub fn has_work(&self) -> bool {
-        !self.deletes.is_empty() || !self.looks.is_empty() || !self.adds.is_empty()
+        let has_requests = !self.deletes.is_empty() || !self.looks.is_empty() || !self.adds.is_empty();
+        has_requests || self.next_hops.has_work() || self.next_hops.has_unused()
     }
 
     /// Whether there are `questions`.
@@ -122,6 +128,7 @@ impl RoutePlanner {
         let previous = entry.route.get();
         let (was_up, is_of_same_session) = (entry.session.up, entry.session_id == spec.session);
         entry.take(&spec);
+        self.equip(&mut entry);
         (entry.endpoint, entry.session, entry.leaving) = (endpoint, session, None);
         entry.note_maintenance(&self.maintenance);
         if is_new && spec.backup.is_some() {
@@ -176,7 +183,10 @@ impl RoutePlanner {
 
     /// Tries again what failed, unless the generation is no longer the newest.
     pub fn retry(&mut self, id: RouteId, generation: u32, now: Time) {
-        if self.routes.get(id).is_some_and(|entry| entry.generation == generation) {
+        if let Some(entry) = self.routes.get(id).filter(|entry| entry.generation == generation) {
+            if entry.is_present() {
+                self.next_hops.retry_move(entry.route.object(), id);
+            }
             self.enqueue(id, now);
         }
     }
@@ -218,6 +228,7 @@ impl RoutePlanner {
 
     /// Ends the holds and the delays that are over.
     pub fn handle_timeout(&mut self, now: Time) {
+        let mut ended = Vec::new();
         while let Some((at, id)) = self.timers.first().copied().filter(|(at, _)| *at <= now) {
             self.timers.remove(&(at, id));
             if let Some(rare) = self.routes.get_mut(id).and_then(|entry| entry.rare.as_mut()) {
@@ -227,15 +238,33 @@ impl RoutePlanner {
                     contention.restore_at = contention.restore_at.filter(|at| *at > now);
                 }
             }
-            self.enqueue(id, now);
+            ended.push(id);
+        }
+        if self.policy.objects.is_none() {
+            ended.into_iter().for_each(|id| self.enqueue(id, now));
+            return;
+        }
+        // What waited together goes and moves together.
+        for session in sessions_of(ended.iter().filter_map(|id| self.routes.get(*id))) {
+            let ids = self.whole_sessions(&self.routes_of(session));
+            self.settle(&ids, now);
         }
     }
 
     /// Takes up to one message of each kind of what has to be asked of the kernel.
     pub fn pick(&mut self, now: Time) -> Batch {
-        let mut batch = Batch::default();
+        let mut batch = Batch { objects: self.next_hops.pick(MOST_OTHERS), ..Batch::default() };
+        // Routes can be added only when the object is there, and need not be deleted when it goes.
+        if !batch.objects.is_empty() {
+            return batch;
+        }
         while batch.deletes.len() < MOST_DELETES && batch.looks.len() + batch.adds.len() < MOST_OTHERS {
-            let Some(id) = self.next() else { break };
+            let Some(id) = self.next() else {
+                if batch.deletes.is_empty() && batch.looks.is_empty() && batch.adds.is_empty() {
+                    batch.objects = self.next_hops.pick_unused(MOST_OTHERS);
+                }
+                break;
+            };
             let Some(entry) = self.routes.get_mut(id) else { continue };
             // It stood in two queues and was picked before, or its request is on its way.
             if entry.queued.take().is_none() || entry.asked {
@@ -256,7 +285,20 @@ impl RoutePlanner {
             let conv_start = entry.conv_start(op).filter(|_| entry.leg() == Leg::Primary || route != entry.route.get());
             let request = RouteRequest { route, replaces, was_listed, conv_start, cause, ..RouteRequest::of(entry) };
             match step {
-                Step::Add => batch.adds.push(request),
+                Step::Add => match self.next_hops.state(route.object) {
+                    None | Some(ObjectState::Present) => batch.adds.push(request),
+                    Some(ObjectState::Refused(error)) => {
+                        self.stats.answered(entry.endpoint, RouteOp::Add, false, now, None);
+                        batch.idle.push(outcome(RouteOp::Add, &request, entry, now, Err(error), false));
+                        continue;
+                    }
+                    Some(_) => {
+                        entry.queued = Some(Queue::Adds);
+                        self.adds.push_front(id);
+                        self.next_hops.want(route.object);
+                        break;
+                    }
+                },
                 Step::Delete(_) => batch.deletes.push(request),
                 Step::Look => batch.looks.push(request),
                 Step::Nothing if entry.leaving.is_some() => {
@@ -322,7 +364,13 @@ impl RoutePlanner {
         if entry.asked {
             return;
         }
-        let queue = match entry.step(self.policy.honor_peer_passive) {
+        let step = entry.step(self.policy.honor_peer_passive);
+        match (entry.route.object(), step) {
+            (0, _) | (_, Step::Delete(_)) => {}
+            (object, Step::Add) => self.next_hops.want(object),
+            (object, _) => self.next_hops.keep(object),
+        }
+        let queue = match step {
             Step::Delete(_) => Queue::Deletes,
             Step::Nothing if entry.leaving.is_some() => Queue::Deletes,
             Step::Nothing | Step::Wait if entry.queued.is_none() && !entry.owes_outcome() => return,
@@ -365,6 +413,7 @@ impl RoutePlanner {
 
     fn detach(&mut self, id: RouteId) -> Option<Entry> {
         let entry = self.routes.remove(id)?;
+        self.unequip(&entry);
         for session in [Some(entry.session_id), entry.backup_session()].into_iter().flatten() {
             self.by_session.remove(&(session, id));
         }

@@ -18,13 +18,15 @@ pub(crate) struct Ipv4Route {
     next_hop: Ipv4Addr,
     interface: u32,
     priority: u32,
+    object: u32,
     prefix_length: u8,
     protocol: u8,
 }
 
 impl From<KernelRoute> for StoredRoute {
     fn from(route: KernelRoute) -> Self {
-        let KernelRoute { table, destination, prefix_length, source, next_hop, interface, protocol, priority } = route;
+        let KernelRoute { table, destination, prefix_length, source, next_hop, interface, protocol, priority, object } =
+            route;
         match (destination, source, next_hop) {
             (IpAddr::V4(destination), IpAddr::V4(source), IpAddr::V4(next_hop)) => StoredRoute::V4(Ipv4Route {
                 table,
@@ -33,6 +35,7 @@ impl From<KernelRoute> for StoredRoute {
                 next_hop,
                 interface,
                 priority,
+                object,
                 prefix_length,
                 protocol,
             }),
@@ -53,8 +56,16 @@ impl StoredRoute {
                 interface: route.interface,
                 protocol: route.protocol,
                 priority: route.priority,
+                object: route.object,
             },
             StoredRoute::V6(route) => **route,
+        }
+    }
+
+    pub(crate) fn object(&self) -> u32 {
+        match self {
+            StoredRoute::V4(route) => route.object,
+            StoredRoute::V6(route) => route.object,
         }
     }
 
@@ -83,6 +94,7 @@ mod tests {
             interface: 7,
             protocol: 186,
             priority: 20,
+            object: 9,
         };
         let address = |last: u16| IpAddr::from(Ipv6Addr::new(0x2001, 0xdb8, 0, 0, 0, 0, 0, last));
         let ipv6 = KernelRoute { destination: address(7), source: address(1), next_hop: address(2), ..route };

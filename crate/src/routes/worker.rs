@@ -15,6 +15,7 @@ use crate::routes::kernel_route::{KernelRoute, Slot};
 use crate::routes::maintenance::Maintenance;
 use crate::routes::mass_down::MassDownReport;
 use crate::routes::monitor::{MonitorHandler, RouteMonitor, Waker};
+use crate::routes::next_hop::ObjectRequest;
 use crate::routes::outcome::{RouteId, RouteOp, RouteOutcome};
 use crate::routes::planner::RoutePlanner;
 use crate::routes::socket::RouteSocket;
@@ -239,13 +240,25 @@ struct Worker {
 impl Worker {
     fn run(&mut self) {
         realtime::ask_to_run_soon();
-        while let Some(Batch { deletes, adds, looks, .. }) = self.shared.pick() {
+        while let Some(Batch { objects, deletes, adds, looks, .. }) = self.shared.pick() {
+            self.change_objects(&objects);
             let answers = remove(&mut self.socket, &routes_of(&deletes));
             self.report(RouteOp::Delete, &deletes, answers);
             let answers = self.socket.look(&routes_of(&looks)).into_iter().map(RequestOutcome::seen).collect();
             self.report(RouteOp::None, &looks, answers);
             let answers = self.add(&adds);
             self.report(RouteOp::Add, &adds, answers);
+        }
+    }
+
+    fn change_objects(&mut self, requests: &[ObjectRequest]) {
+        for (request, answer) in requests.iter().zip(self.socket.change_objects(requests)) {
+            let concerned = self.shared.change(|planner| planner.object_answered(request, answer, clock::now()));
+            for some in concerned.portions(RECHECKS_AT_ONCE) {
+                let report =
+                    |planner: &mut RoutePlanner| planner.object_routes_answered(request, answer, some, clock::now());
+                self.shared.change_and_report(report);
+            }
         }
     }
 
@@ -295,6 +308,12 @@ impl PlannerMonitor {
 }
 
 impl MonitorHandler for PlannerMonitor {
+    fn objects_lost(&mut self, objects: &[(u32, bool)]) {
+        self.shared.change(|planner| {
+            objects.iter().for_each(|(object, by_rival)| planner.object_lost(*object, *by_rival));
+        });
+    }
+
     fn routes_changed(&mut self, gone: &[KernelRoute], taken: &[Slot]) {
         let now = clock::now();
         self.shared.change(|planner| {
@@ -348,7 +367,7 @@ mod tests {
     fn the_end_of_a_thread_by_a_panic_is_reported_as_fatal() {
         let (ring, rung) = mpsc::channel();
         let sink = Fatal(ring);
-        let policy = ArmingPolicy { take_over: false, honor_peer_passive: false, mass_down: None };
+        let policy = ArmingPolicy { take_over: false, honor_peer_passive: false, mass_down: None, objects: None };
         let arming = RouteWorker::start(policy, Maintenance::default(), Arc::new(sink)).unwrap();
         let shared = Arc::clone(&arming.shared);
         // Whoever takes the lock after a holder that panicked panics, too.
@@ -386,6 +405,7 @@ mod every_order {
             interface: 1,
             protocol: 186,
             priority: 0,
+            object: 0,
         };
         let id = RouteId(id);
         let (session, generation) = (SessionId(1), 1);
@@ -419,7 +439,7 @@ mod every_order {
     }
 
     fn shared(sink: Arc<Newest>) -> Arc<SharedPlanner> {
-        let policy = ArmingPolicy { take_over: false, honor_peer_passive: false, mass_down: None };
+        let policy = ArmingPolicy { take_over: false, honor_peer_passive: false, mass_down: None, objects: None };
         Arc::new(SharedPlanner::new(RoutePlanner::new(policy), sink, Box::new(|| {})))
     }
 

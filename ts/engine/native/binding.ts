@@ -55,6 +55,7 @@ export interface NativeRoute {
 export interface NativeRoutesHandle {
   /** Throws EPERM if the process lacks CAP_NET_ADMIN in this network namespace. */
   checkAccess(): void;
+  hasObjects(): boolean;
   add(route: NativeRoute, takeOver: boolean): Promise<void>;
   /** Adds a route, then deletes the one that it replaces. */
   replace(previous: NativeRoute, route: NativeRoute, takeOver: boolean): Promise<void>;
@@ -102,6 +103,7 @@ export interface NativeSimulationHandle {
 }
 
 export interface Binding {
+  hasNextHopObjects(): boolean;
   /** The version of the package that the addon was built for. */
   version(): string;
   /** Tells the service manager a state, such as `READY=1`. False if this process is no service that is to tell. */

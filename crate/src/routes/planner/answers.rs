@@ -221,7 +221,13 @@ impl RoutePlanner {
     }
 
     /// Notes whether a route is there, and reports it where that has changed.
-    fn seen(&mut self, id: RouteId, presence: Presence, cause: Option<Doubt>, now: Time) -> Option<RouteOutcome> {
+    pub(super) fn seen(
+        &mut self,
+        id: RouteId,
+        presence: Presence,
+        cause: Option<Doubt>,
+        now: Time,
+    ) -> Option<RouteOutcome> {
         let honor_peer_passive = self.policy.honor_peer_passive;
         let entry = self.routes.get_mut(id)?;
         let was_installed = entry.counted_as_installed;

@@ -6,7 +6,7 @@ use crate::engine::SessionId;
 use crate::engine::stats::LinkId;
 use crate::protocol::time::Time;
 use crate::routes::armed::{Desired, SessionView};
-use crate::routes::entry::Entry;
+use crate::routes::entry::{Entry, replace};
 use crate::routes::kernel_route::Presence;
 use crate::routes::mass_down::{MassDownReport, Waiting};
 use crate::routes::outcome::RouteId;
@@ -39,10 +39,12 @@ impl RoutePlanner {
     /// Notes that a session changed: its routes, and those that it watches the backup of, are installed, moved or withdrawn
     /// accordingly. Gives whether it fell, other than by the word of its peer.
     pub fn session_changed(&mut self, session: SessionId, view: SessionView, now: Time) -> bool {
-        let mut fell = false;
-        for id in self.routes_of(session) {
+        let (mut fell, mut is_whole) = (false, true);
+        let ids = self.routes_of(session);
+        for id in ids.iter().copied() {
             let Some(entry) = self.routes.get_mut(id) else { continue };
             let is_primary = entry.session_id == session;
+            is_whole &= is_primary;
             let was_up = entry.note_session(session, view);
             fell |= was_up && !view.up && !view.peer_admin_down;
             if is_primary && view.up {
@@ -51,7 +53,12 @@ impl RoutePlanner {
             if is_primary {
                 self.damp(id, was_up, now);
             }
-            self.enqueue(id, now);
+        }
+        if is_whole {
+            self.settle(&ids, now);
+        } else {
+            let ids = self.whole_sessions(&ids);
+            self.settle(&ids, now);
         }
         fell
     }
@@ -64,12 +71,13 @@ impl RoutePlanner {
             None => self.routes.iter().map(|entry| entry.id).collect(),
             Some(sessions) => sessions.iter().flat_map(|session| self.routes_of(*session)).collect(),
         };
-        for id in ids {
-            if let Some(entry) = self.routes.get_mut(id) {
+        for id in &ids {
+            if let Some(entry) = self.routes.get_mut(*id) {
                 entry.note_maintenance(&self.maintenance);
-                self.enqueue(id, now);
             }
         }
+        let ids = if self.policy.objects.is_some() { self.whole_sessions(&ids) } else { ids };
+        self.settle(&ids, now);
     }
 
     /// Takes every session for one that is Down: nobody watches them any more. Gives whether a route of theirs is still there, or
@@ -105,17 +113,20 @@ impl RoutePlanner {
         let concerned = self.routes.iter().filter(|entry| is_concerned(entry)).map(|entry| (entry.id, links(entry).0));
         let ids: Vec<(RouteId, LinkId)> = concerned.collect();
         for (id, primary) in ids {
-            let Some(entry) = self.routes.get_mut(id) else { continue };
-            let route = entry.relinked(primary, link, interface);
-            if entry.route.get() != route {
-                entry.lead_over(route);
-                self.update_installed(id);
+            let Some(mut entry) = self.detach(id) else { continue };
+            let previous = entry.route.get();
+            entry.route = entry.relinked(primary, link, interface).into();
+            self.equip(&mut entry);
+            if entry.route.get() != previous {
+                replace(&mut entry, previous);
+                entry.counted_as_installed = entry.is_present();
             }
+            self.attach(entry);
             self.enqueue(id, now);
         }
     }
 
-    fn routes_of(&self, session: SessionId) -> Vec<RouteId> {
+    pub(super) fn routes_of(&self, session: SessionId) -> Vec<RouteId> {
         let of_session = (session, RouteId(0))..=(session, RouteId(u32::MAX));
         self.by_session.range(of_session).map(|(_, id)| *id).collect()
     }

@@ -32,6 +32,7 @@ impl<P: SimulatedProtocol> Host<P> {
             interface: session.path.link.0,
             protocol: OURS,
             priority: 0,
+            object: 0,
         };
         let armed = ArmedRoute {
             id: RouteId(number),
@@ -116,6 +117,7 @@ impl<P: SimulatedProtocol> Host<P> {
             match notice {
                 Notice::Gone(route) => self.planner.lost(&route, local),
                 Notice::Taken(slot) => self.planner.taken(&slot, local),
+                Notice::ObjectGone(object, by_rival) => self.planner.object_lost(object, by_rival),
                 Notice::AffectedRoutes(affected) => {
                     let mut from = Some((SessionId(0), RouteId(0)));
                     while let Some(start) = from {
