@@ -129,6 +129,8 @@ impl SystemError {
     pub const NO_SUCH_ROUTE: Self = Self(3);
     /// EEXIST: the slot is occupied.
     pub const EXISTS: Self = Self(17);
+    /// EINVAL: among others, there is no next-hop object of that number.
+    pub const INVALID: Self = Self(22);
     /// EOPNOTSUPP: the kernel does not know the question.
     pub const NOT_SUPPORTED: Self = Self(95);
     /// ENODEV: there is no such interface.

@@ -10,6 +10,7 @@ use std::net::IpAddr;
 use rustc_hash::FxHashMap;
 
 use crate::engine::SessionId;
+use crate::protocol::time::Time;
 use crate::routes::kernel_route::{KernelRoute, RouteError, SystemError};
 use crate::routes::outcome::RouteId;
 
@@ -81,6 +82,9 @@ pub enum ObjectAnswer {
     Failed(RouteError),
 }
 
+/// So long after a failure an object that no route needs is deleted again.
+const RETRY_US: u64 = 10_000_000;
+
 /// Stands for the object of a route for which no number was left.
 const NO_NUMBER: u32 = u32::MAX;
 
@@ -110,6 +114,12 @@ struct Object {
     key: Key,
     users: u32,
     state: ObjectState,
+    /// Nothing says that the kernel does not have it.
+    may_be_there: bool,
+    /// A request is on its way to the kernel, or its answer from there …
+    asked: bool,
+    /// … and meanwhile somebody deleted the object.
+    doubted: Option<bool>,
     /// The routes that go with it, where its deletion is to be asked for; that move with it, where that is.
     routes: Option<Vec<RouteId>>,
 }
@@ -124,6 +134,10 @@ pub(crate) struct NextHops {
     last: u32,
     queue: VecDeque<(ObjectOp, u32)>,
     unused: BTreeSet<u32>,
+    /// Objects that no route needs and that the kernel did not delete, …
+    undeleted: BTreeSet<u32>,
+    /// … and when that is tried again.
+    retry_at: Option<Time>,
 }
 
 impl NextHops {
@@ -143,6 +157,7 @@ impl NextHops {
         if let Some(object) = self.objects.get_mut(&id) {
             object.users += 1;
             self.unused.remove(&id);
+            self.undeleted.remove(&id);
         }
         id
     }
@@ -153,7 +168,18 @@ impl NextHops {
         let Some(id) = (from..=range.last).chain(range.first..from).find(is_free) else { return NO_NUMBER };
         self.last = id;
         self.ids.insert(key, id);
-        self.objects.insert(id, Object { key, users: 0, state: ObjectState::Absent, routes: None });
+        self.objects.insert(
+            id,
+            Object {
+                key,
+                users: 0,
+                state: ObjectState::Absent,
+                may_be_there: false,
+                asked: false,
+                doubted: None,
+                routes: None,
+            },
+        );
         id
     }
 
@@ -227,12 +253,26 @@ impl NextHops {
     /// Somebody else deleted it, or the kernel did.
     pub(crate) fn doubt(&mut self, id: u32, by_rival: bool) -> bool {
         let Some(object) = self.objects.get_mut(&id) else { return false };
+        if object.asked {
+            object.doubted = object.doubted.max(Some(by_rival));
+            return false;
+        }
         if matches!(object.state, ObjectState::Absent | ObjectState::Refused(_)) {
             return false;
         }
         object.state = ObjectState::Doubtful { by_rival };
         object.routes = None;
         object.users > 0
+    }
+
+    /// Notices were lost.
+    pub(crate) fn doubt_all(&mut self) {
+        let ids: Vec<u32> = self.objects.keys().copied().collect();
+        for id in ids {
+            if self.doubt(id, false) {
+                self.want(id);
+            }
+        }
     }
 
     /// Whose routes hang on it.
@@ -247,6 +287,18 @@ impl NextHops {
         };
         object.routes.get_or_insert_default().push(route);
         self.ask(ObjectOp::Move, id);
+    }
+
+    /// When `handle_timeout` has something to do.
+    pub(crate) fn poll_deadline(&self) -> Option<Time> {
+        self.retry_at
+    }
+
+    pub(crate) fn handle_timeout(&mut self, now: Time) {
+        if self.retry_at.is_some_and(|at| at <= now) {
+            self.retry_at = None;
+            self.unused.append(&mut self.undeleted);
+        }
     }
 
     pub(crate) fn has_work(&self) -> bool {
@@ -271,6 +323,7 @@ impl NextHops {
                 ObjectOp::Add => !matches!(object.state, ObjectState::Present | ObjectState::Elsewhere),
             };
             if is_due {
+                object.asked = true;
                 requests.push(ObjectRequest {
                     op,
                     id,
@@ -288,12 +341,13 @@ impl NextHops {
         while requests.len() < most
             && let Some(id) = self.unused.pop_first()
         {
-            let Some(object) = self.objects.get(&id) else { continue };
+            let Some(object) = self.objects.get_mut(&id) else { continue };
             let hop = object.key.hop;
-            if matches!(object.state, ObjectState::Absent | ObjectState::Refused(_)) {
-                self.forget(id);
-            } else {
+            if object.may_be_there {
+                object.asked = true;
                 requests.push(ObjectRequest { op: ObjectOp::Delete, id, hop, routes: Vec::new() });
+            } else {
+                self.forget(id);
             }
         }
         requests
@@ -312,9 +366,14 @@ impl NextHops {
     }
 
     /// Notes the answer to a request. Gives the session whose routes are to hang on another object, where the number is another's.
-    pub(crate) fn answered(&mut self, request: &ObjectRequest, answer: ObjectAnswer) -> Option<SessionId> {
+    pub(crate) fn answered(&mut self, request: &ObjectRequest, answer: ObjectAnswer, now: Time) -> Option<SessionId> {
         let object = self.objects.get_mut(&request.id)?;
         let is_as_asked = object.key.hop == request.hop;
+        object.may_be_there = match answer {
+            ObjectAnswer::Done => request.op != ObjectOp::Delete,
+            ObjectAnswer::WasThere | ObjectAnswer::Failed(RouteError::Unanswered) => true,
+            ObjectAnswer::Taken | ObjectAnswer::Failed(_) => object.may_be_there,
+        };
         object.state = match (request.op, answer) {
             (ObjectOp::Delete, ObjectAnswer::Done) => ObjectState::Absent,
             (ObjectOp::Delete, _) => ObjectState::Doubtful { by_rival: false },
@@ -332,8 +391,16 @@ impl NextHops {
                 return Some(session);
             }
         };
-        if object.users == 0 && object.state == ObjectState::Absent {
+        object.asked = false;
+        if let Some(by_rival) = object.doubted.take().filter(|_| object.state == ObjectState::Present) {
+            object.state = ObjectState::Doubtful { by_rival };
+        }
+        let is_unused = object.users == 0;
+        if is_unused && object.state == ObjectState::Absent {
             self.forget(request.id);
+        } else if is_unused && !self.unused.contains(&request.id) {
+            self.undeleted.insert(request.id);
+            self.retry_at.get_or_insert(now.plus(RETRY_US));
         }
         None
     }

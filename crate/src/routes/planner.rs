@@ -106,7 +106,8 @@ impl RoutePlanner {
     /// When `handle_timeout` has something to do.
     #[must_use]
     pub fn poll_deadline(&self) -> Option<Time> {
-        self.timers.first().map(|(at, _)| *at)
+        let next = self.timers.first().map(|(at, _)| *at);
+        next.into_iter().chain(self.next_hops.poll_deadline()).min()
     }
 
     /// Until when a route that others take away again and again is not put back.
@@ -217,6 +218,9 @@ impl RoutePlanner {
         most: usize,
         now: Time,
     ) -> Option<(SessionId, RouteId)> {
+        if affected.all && from == (SessionId(0), RouteId(0)) {
+            self.next_hops.doubt_all();
+        }
         let some: Vec<(SessionId, RouteId)> = self.by_session.range(from..).take(most + 1).copied().collect();
         for (_, id) in some.iter().take(most) {
             if self.routes.get(*id).is_some_and(|entry| affected.includes(&entry.route.get())) {
@@ -228,6 +232,7 @@ impl RoutePlanner {
 
     /// Ends the holds and the delays that are over.
     pub fn handle_timeout(&mut self, now: Time) {
+        self.next_hops.handle_timeout(now);
         let mut ended = Vec::new();
         while let Some((at, id)) = self.timers.first().copied().filter(|(at, _)| *at <= now) {
             self.timers.remove(&(at, id));

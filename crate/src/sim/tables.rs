@@ -45,7 +45,7 @@ impl SimTables {
     /// As `put`.
     pub fn put_tos(&mut self, route: &KernelRoute, tos: u8, how: Put) -> Result<()> {
         if route.object != 0 && !self.1.contains_key(&route.object) {
-            return Err(RouteError::System(SystemError(22)));
+            return Err(RouteError::System(SystemError::INVALID));
         }
         let tos = if route.is_ipv6() { 0 } else { tos };
         let held = self.0.entry(key(&route.slot(), tos)).or_default();

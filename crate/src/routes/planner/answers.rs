@@ -4,7 +4,7 @@ use crate::protocol::time::Time;
 use crate::routes::armed::{Desired, Doubt, Pending, Question, RouteRequest, Step};
 use crate::routes::contention::Contention;
 use crate::routes::entry::outcome;
-use crate::routes::kernel_route::{KernelRoute, Occupant, Presence, RouteError};
+use crate::routes::kernel_route::{KernelRoute, Occupant, Presence, RouteError, SystemError};
 use crate::routes::legs::Leg;
 use crate::routes::outcome::{RouteId, RouteOp, RouteOutcome};
 use crate::routes::planner::RoutePlanner;
@@ -146,6 +146,10 @@ impl RoutePlanner {
         // A refusal changes nothing.
         if presence != Presence::Unknown || !matches!(result, Err(RouteError::System(_))) {
             entry.presence = presence;
+        }
+        if result == Err(RouteError::System(SystemError::INVALID)) && op == RouteOp::Add {
+            // The object may have gone without a notice.
+            self.next_hops.doubt(request.route.object, false);
         }
         if result == Err(RouteError::Occupied) {
             self.ask(request.id, Pending::Occupant);

@@ -161,16 +161,24 @@ impl RoutePlanner {
     pub fn object_answered(&mut self, request: &ObjectRequest, answer: ObjectAnswer, now: Time) -> ConcernedRoutes {
         let before = self.next_hops.state(request.id);
         let session = self.next_hops.session(request.id);
-        let is_anothers = self.next_hops.answered(request, answer).is_some();
-        if request.op == ObjectOp::Move
-            && matches!(self.next_hops.state(request.id), Some(ObjectState::Doubtful { .. }))
-        {
+        let is_anothers = self.next_hops.answered(request, answer, now).is_some();
+        let is_doubtful = matches!(self.next_hops.state(request.id), Some(ObjectState::Doubtful { .. }));
+        if is_doubtful && request.op != ObjectOp::Delete {
             self.next_hops.want(request.id);
         }
         let cause = match before {
             Some(ObjectState::Doubtful { by_rival: true }) => Doubt::Rival,
             _ => Doubt::Host,
         };
+        if let (Some(ObjectState::Doubtful { .. }), ObjectAnswer::Failed(_), Some(session)) = (before, answer, session)
+        {
+            // Whether its routes are there, they are asked themselves.
+            for id in self.routes_of(session) {
+                if self.routes.get(id).is_some_and(|entry| entry.route.object() == request.id) {
+                    self.doubt(id, cause, now);
+                }
+            }
+        }
         let was_gone = request.op == ObjectOp::Add && answer == ObjectAnswer::Done;
         let routes = match session {
             Some(session) if is_anothers || was_gone => self.routes_of(session),
@@ -271,7 +279,12 @@ impl RoutePlanner {
     /// The object had to be made anew: the route went with it.
     fn lost_with(&mut self, id: RouteId, object: u32, cause: Doubt, now: Time) -> Option<RouteOutcome> {
         let entry = self.routes.get(id).filter(|entry| entry.route.object() == object)?;
-        if entry.asked || entry.presence == Presence::Absent {
+        if entry.asked {
+            // The answer may be older.
+            self.doubt(id, cause, now);
+            return None;
+        }
+        if entry.presence == Presence::Absent {
             return None;
         }
         self.seen(id, Presence::Absent, Some(cause), now)
