@@ -32,7 +32,7 @@ export class NetlinkRoutes implements RouteReaderWriter {
     const { takeOver, objects } = netlinkOptions(options);
     this.takeOver = takeOver;
     this.nextHopObjects = objects;
-    this.#native = openRoutes();
+    this.#native = openRoutes(objects);
     if (objects === undefined || this.#native.hasObjects()) return;
     const message = '`nextHopObjects` needs a kernel that has them: Linux 5.3 or later';
     throw new ConfigError([{ path: 'nextHopObjects', message }]);
@@ -115,9 +115,9 @@ export class NetlinkRoutes implements RouteReaderWriter {
   }
 }
 
-function openRoutes(): NativeRoutesHandle {
+function openRoutes(objects: ObjectRange | undefined): NativeRoutesHandle {
   try {
-    return new (loadBinding().NativeRoutes)();
+    return new (loadBinding().NativeRoutes)(objects);
   } catch (cause) {
     const message = `NetlinkRoutes needs the native addon: ${messageOf(cause)}`;
     throw new LivenessError('ERR_NETLINK_UNAVAILABLE', message, { cause });

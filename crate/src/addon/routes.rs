@@ -10,7 +10,7 @@ use netlink_sys::{Socket, protocols::NETLINK_ROUTE};
 
 use crate::addon::doorbell::Doorbell;
 use crate::addon::errors::{Coded, coded, from_route, rejection};
-use crate::addon::objects::NativeRoute;
+use crate::addon::objects::{NativeObjectRange, NativeRoute};
 use crate::net::interface_names::index_of;
 use crate::routes::held::{HeldRouteEvent, HeldRouteMonitor, HeldRoutes};
 use crate::routes::kernel_route::{KernelRoute, Presence, RouteError, SystemError};
@@ -31,10 +31,11 @@ pub struct NativeRoutes {
 #[napi]
 impl NativeRoutes {
     #[napi(constructor)]
-    pub fn new() -> std::result::Result<Self, Coded> {
+    pub fn new(objects: Option<NativeObjectRange>) -> std::result::Result<Self, Coded> {
+        let objects = objects.map(Into::into).unwrap_or_default();
         let unavailable = |error: std::io::Error| coded("ERR_NETLINK_UNAVAILABLE", error.to_string());
         Ok(Self {
-            socket: Arc::new(Mutex::new(RouteSocket::new().map_err(unavailable)?)),
+            socket: Arc::new(Mutex::new(RouteSocket::new().map_err(unavailable)?.with_objects(objects))),
             held: HeldRoutes::default(),
             news: Arc::default(),
             watch: RefCell::default(),
@@ -141,12 +142,6 @@ impl NativeRoutes {
         let (socket, held, news) = (Arc::clone(&self.socket), self.held.clone(), Arc::clone(&self.news));
         Ok(AsyncTask::new(Change { socket, held, news, target: Target::new(route)?, op }))
     }
-}
-
-/// Whether the kernel has next-hop objects; false where it cannot be asked.
-#[napi]
-pub(super) fn has_next_hop_objects() -> bool {
-    RouteSocket::new().is_ok_and(|mut socket| socket.has_objects().unwrap_or(false))
 }
 
 #[napi(object, object_from_js = false)]

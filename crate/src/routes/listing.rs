@@ -96,8 +96,6 @@ impl ListedRoute {
     #[must_use]
     pub fn as_occupant(&self, route: &KernelRoute) -> Occupant {
         match self.first {
-            // A route on an object of another program is that program's.
-            Some(first) if first.object != 0 && !is_ours(first.object, route) => Occupant::Foreign(self.protocol),
             Some(first) if first.protocol == route.protocol && (self.siblings.is_empty() || first.excludes(route)) => {
                 Occupant::Ours(first)
             }
@@ -107,19 +105,21 @@ impl ListedRoute {
     }
 }
 
-fn is_ours(object: u32, route: &KernelRoute) -> bool {
-    object == route.object || ObjectRange::DEFAULT.contains(object)
-}
-
 /// What a listing of tables holds.
 #[derive(Debug, Default)]
-pub struct ListedTables(FxHashMap<Slot, Vec<ListedRoute>>);
+pub struct ListedTables(FxHashMap<Slot, Vec<ListedRoute>>, ObjectRange);
 
 impl ListedTables {
+    /// Empty; with the numbers that our next-hop objects have.
+    #[must_use]
+    pub fn new(objects: ObjectRange) -> Self {
+        Self(FxHashMap::default(), objects)
+    }
+
     /// Adds a listed route.
     pub fn take_in(&mut self, message: &RouteMessage) {
         if let Some(slot) = slot_of(message) {
-            self.0.entry(slot).or_default().push(listed_route(message));
+            self.0.entry(slot).or_default().push(listed_route(message, self.1));
         }
     }
 
@@ -133,7 +133,7 @@ impl ListedTables {
     #[must_use]
     pub fn on_object(&self, route: &KernelRoute) -> Option<KernelRoute> {
         let firsts = self.0.get(&route.slot())?.iter().filter_map(|held| held.first);
-        let mut on_objects = firsts.filter(|held| ObjectRange::DEFAULT.contains(held.object));
+        let mut on_objects = firsts.filter(|held| held.object != 0);
         on_objects.find(|held| {
             let leads_so = held.next_hop == route.next_hop && [0, held.interface].contains(&route.interface);
             held.protocol == route.protocol && leads_so
@@ -189,11 +189,12 @@ fn ip(address: &RouteAddress) -> Option<IpAddr> {
     }
 }
 
-/// A listed route of any kind.
+/// A listed route of any kind. One on an object that has none of these numbers is another program's, whatever its protocol number.
 #[must_use]
-pub fn listed_route(message: &RouteMessage) -> ListedRoute {
+pub fn listed_route(message: &RouteMessage, objects: ObjectRange) -> ListedRoute {
     let siblings = siblings_of(message).iter().skip(1).filter_map(gateway_of).collect();
-    ListedRoute { protocol: message.header.protocol.into(), first: from_message(message), siblings }
+    let first = from_message(message).filter(|route| route.object == 0 || objects.contains(route.object));
+    ListedRoute { protocol: message.header.protocol.into(), first, siblings }
 }
 
 /// The siblings that are listed as one route of IPv6, the first one included. In IPv4 a route of several next hops is one route.

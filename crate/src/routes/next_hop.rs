@@ -34,6 +34,12 @@ impl ObjectRange {
     }
 }
 
+impl Default for ObjectRange {
+    fn default() -> Self {
+        Self::DEFAULT
+    }
+}
+
 /// What an object leads over.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct NextHop {

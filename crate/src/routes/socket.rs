@@ -36,6 +36,8 @@ pub struct RouteSocket {
     /// What the kernel calls the sender of our requests.
     port: u32,
     next_sequence: u32,
+    /// The numbers that our next-hop objects have.
+    objects: ObjectRange,
 }
 
 impl AsFd for RouteSocket {
@@ -58,7 +60,13 @@ impl RouteSocket {
         socket.set_cap_ack(true)?;
         socket.set_netlink_get_strict_chk(true)?;
         enlarge_receive_buffer(&socket)?;
-        Ok(Self { socket, port, next_sequence: 1 })
+        Ok(Self { socket, port, next_sequence: 1, objects: ObjectRange::DEFAULT })
+    }
+
+    /// As this one, with other numbers for our next-hop objects.
+    #[must_use]
+    pub fn with_objects(self, objects: ObjectRange) -> Self {
+        Self { objects, ..self }
     }
 
     /// What the kernel calls the sender of our requests, also in what it tells others of them.
@@ -162,9 +170,9 @@ impl RouteSocket {
     pub fn list(&mut self, protocol: u8) -> Result<Vec<KernelRoute>> {
         let mut routes = Vec::new();
         // A route on an object of another program is that program's, whatever its protocol number.
-        let is_ours = |route: &KernelRoute| {
-            route.protocol == protocol && (route.object == 0 || ObjectRange::DEFAULT.contains(route.object))
-        };
+        let objects = self.objects;
+        let is_ours =
+            |route: &KernelRoute| route.protocol == protocol && (route.object == 0 || objects.contains(route.object));
         for family in [AddressFamily::Inet, AddressFamily::Inet6] {
             let listed = self.dump(&RouteHeader { protocol: protocol.into(), ..list_header(family) }, &[])?;
             routes.extend(listed.iter().filter_map(from_message).filter(is_ours));
@@ -180,7 +188,7 @@ impl RouteSocket {
         let mut tables: Vec<(bool, u32)> = of.iter().map(|route| (route.is_ipv6(), route.table)).collect();
         tables.sort_unstable();
         tables.dedup();
-        let mut listed = ListedTables::default();
+        let mut listed = ListedTables::new(self.objects);
         for (is_ipv6, table) in tables {
             let family = if is_ipv6 { AddressFamily::Inet6 } else { AddressFamily::Inet };
             for message in self.dump(&list_header(family), &[RouteAttribute::Table(table)])? {
@@ -299,7 +307,7 @@ impl RouteSocket {
     /// What a packet to the destination of a route would take, if that is in the slot of the route.
     fn matched(&mut self, route: &KernelRoute) -> Option<ListedRoute> {
         let matched = self.best_match(route.destination).ok()?;
-        (slot_of(&matched) == Some(route.slot())).then(|| listed_route(&matched))
+        (slot_of(&matched) == Some(route.slot())).then(|| listed_route(&matched, self.objects))
     }
 
     fn look_ipv6(&mut self, route: &KernelRoute) -> Presence {

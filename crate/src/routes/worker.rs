@@ -60,7 +60,8 @@ impl RouteWorker {
         maintenance: Maintenance,
         sink: Arc<dyn OutcomeSink>,
     ) -> std::io::Result<Self> {
-        let socket = RouteSocket::new()?;
+        let objects = policy.objects.unwrap_or_default();
+        let socket = RouteSocket::new()?.with_objects(objects);
         let waker = Waker::new()?;
         let wake = waker.clone();
         let shared = Arc::new(SharedPlanner::new(
@@ -68,7 +69,7 @@ impl RouteWorker {
             sink,
             Box::new(move || wake.wake()),
         ));
-        let keeper = PlannerMonitor { shared: Arc::clone(&shared), socket: RouteSocket::new()? };
+        let keeper = PlannerMonitor { shared: Arc::clone(&shared), socket: RouteSocket::new()?.with_objects(objects) };
         let watch = RouteMonitor::start(socket.port(), waker, Box::new(keeper))?;
         let mut worker = Worker { shared: Arc::clone(&shared), take_over: policy.take_over, socket };
         let thread = thread::Builder::new().name("liveness-routes".into()).spawn(move || {

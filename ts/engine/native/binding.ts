@@ -109,7 +109,7 @@ export interface Binding {
   /** Tells the service manager a state, such as `READY=1`. False if this process is no service that is to tell. */
   notifySystemd(state: string): boolean;
   NativeEngine: new (options: EngineOptions, doorbell: () => void) => NativeEngineHandle;
-  NativeRoutes: new () => NativeRoutesHandle;
+  NativeRoutes: new (objects: { readonly firstId: number; readonly lastId: number } | undefined) => NativeRoutesHandle;
   NativeSimulation: new (seed: number, quality: LinkQuality) => NativeSimulationHandle;
   NativeUdp: {
     new (bindIP: string, port: number, doorbell: () => void): NativeUdpHandle;
