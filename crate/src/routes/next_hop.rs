@@ -263,7 +263,7 @@ impl NextHops {
             object.doubted = object.doubted.max(Some(by_rival));
             return false;
         }
-        if matches!(object.state, ObjectState::Absent | ObjectState::Refused(_)) {
+        if !object.may_be_there {
             return false;
         }
         object.state = ObjectState::Doubtful { by_rival };

@@ -253,12 +253,13 @@ impl Worker {
     }
 
     fn change_objects(&mut self, requests: &[ObjectRequest]) {
-        for (request, answer) in requests.iter().zip(self.socket.change_objects(requests)) {
-            let concerned = self.shared.change(|planner| planner.object_answered(request, answer, clock::now()));
+        let answers = self.socket.change_objects(requests);
+        // That of the kernel's answer for all routes, though they are reported in portions.
+        let now = clock::now();
+        for (request, answer) in requests.iter().zip(answers) {
+            let concerned = self.shared.change(|planner| planner.object_answered(request, answer, now));
             for some in concerned.portions(RECHECKS_AT_ONCE) {
-                let report =
-                    |planner: &mut RoutePlanner| planner.object_routes_answered(request, answer, some, clock::now());
-                self.shared.change_and_report(report);
+                self.shared.change_and_report(|planner| planner.object_routes_answered(request, answer, some, now));
             }
         }
     }

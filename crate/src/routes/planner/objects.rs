@@ -179,6 +179,10 @@ impl RoutePlanner {
                 }
             }
         }
+        if request.op == ObjectOp::Delete && answer != ObjectAnswer::Done {
+            // The answer may have been lost.
+            request.routes.iter().for_each(|id| self.doubt(*id, Doubt::Host, now));
+        }
         let was_gone = request.op == ObjectOp::Add && answer == ObjectAnswer::Done;
         let routes = match session {
             Some(session) if is_anothers || was_gone => self.routes_of(session),
