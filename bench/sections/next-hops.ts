@@ -7,6 +7,8 @@ import { untilUp } from './cost.js';
 
 const LIVING = 500;
 const PORT = 44_881;
+/** Where the endpoint that has the routes listens. */
+const OTHERS_PORT = 44_880;
 
 export interface NextHopsRow {
   readonly routes: number;
@@ -56,7 +58,7 @@ async function measureOnce(
     await one.register(1, size, { from: 1, count: LIVING });
     await two.register(2, size, { from: 1, count: LIVING });
     await one.register(1, size, { count: routes, shared: true, table: 101, port: PORT, backup: what !== 'withdrawn' });
-    await third.register(2, size, { count: 1 });
+    await third.register(2, size, { count: 1, port: OTHERS_PORT });
     await untilUp([one], LIVING + 1);
     await context.pause(3_000);
     await one.call('takeOperations');

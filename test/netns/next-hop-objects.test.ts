@@ -28,8 +28,7 @@ for (const addressing of ['IPv4', 'IPv6'] as const) {
     const gateways = (): string[] => [...new Set(lab.routes(lab.one).map(({ gateway }) => gateway ?? ''))];
 
     /** Several routes through the other host, with one session. */
-    const routes = (): Route[] =>
-      Array.from({ length: COUNT }, (_, index) => serviceRoute(lab, lab.one, { priority: 100 + index }));
+    const routes = (): Route[] => Array.from({ length: COUNT }, (_, index) => serviceRoute(lab, lab.one, { priority: 100 + index }));
     const all = async (fits: (event: AgentEvent) => boolean, from: number): Promise<void> => {
       await expect.poll(() => one.events.slice(from).filter(fits).length, { timeout: 10_000 }).toBeGreaterThanOrEqual(COUNT);
     };

@@ -5,8 +5,6 @@ import { addressText, canonicalAddress, familyOf, packAddress, type PackedAddres
 import { ConfigError, expected } from '../base/errors.js';
 import { addressField, object } from '../base/fields.js';
 import { parseInterface, type Peer, type Route } from '../base/route.js';
-import type { RegisteredBackup } from '../routes/installer.js';
-import type { ManagedSession } from './managed-session.js';
 
 /** Where a route runs while its session is not Up. */
 export interface BackupOptions {
@@ -35,11 +33,6 @@ export const backupField = object({
   peerIP: v.optional(addressField),
   localIP: v.optional(addressField),
 });
-
-/** A backup whose session was found, or made. */
-export interface ManagedBackup extends RegisteredBackup {
-  readonly session: ManagedSession | undefined;
-}
 
 /** A valid backup of one route. */
 export interface ParsedBackup {
@@ -71,7 +64,8 @@ export function parseBackup(backup: BackupOptions, route: Readonly<Route>, prima
   }
   const localIP = canonicalAddress(backup.localIP ?? route.src) ?? route.src;
   if (backup.peerIP === undefined) {
-    if (backup.localIP !== undefined) throw fault('localIP', 'absent without `peerIP`: it is the local address of its session', backup.localIP);
+    if (backup.localIP !== undefined)
+      throw fault('localIP', 'absent without `peerIP`: it is the local address of its session', backup.localIP);
     return { iface, nextHop, peer: undefined, localIP };
   }
   const peerIP = addressText(packAddress(backup.peerIP));

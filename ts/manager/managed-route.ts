@@ -2,7 +2,7 @@
 import { addressText, packAddress, type PackedAddress } from '../base/address.js';
 import { formatRouteKey, kernelPriority, parseDestination, type Route, routeKey } from '../base/route.js';
 import type { RouteId } from '../engine/engine.js';
-import type { ManagedBackup } from './backup-options.js';
+import type { ManagedBackup } from './managed-backup.js';
 import type { ManagedSession, SessionRoute } from './managed-session.js';
 
 /** Gives a route the fields that it had before, on the session that `sessionFor` gives for its previous one. */

@@ -3,7 +3,8 @@ import { familyOf, isLinkLocal, packAddress, unicastAddress } from '../base/addr
 import { codeOf, ConfigError, expected, LivenessError, messageOf, type RouteIssue } from '../base/errors.js';
 import { formatPeer, formatRoute, formatSlot, parseInterface, parseRoute, type Peer, peerOf, type Route } from '../base/route.js';
 import type { Engine, PathFault, RouteId, SessionPath } from '../engine/engine.js';
-import { type ManagedBackup, parseBackup, type ParsedBackup } from './backup-options.js';
+import { parseBackup, type ParsedBackup } from './backup-options.js';
+import type { ManagedBackup } from './managed-backup.js';
 import { checkBound } from './bound-addresses.js';
 import type { ResolvedConfig } from './config.js';
 import type { ManagedRoute, RestoreRoute } from './managed-route.js';

@@ -260,7 +260,8 @@ export class RouteManager {
 
   /** A session is AdminDown when all its routes are, unless it is registered by itself. */
   #updateAdminState(session: ManagedSession): void {
-    const down = !session.isRegistered && [...session.routes, ...session.watched].every(({ withdrawing, adminDown }) => withdrawing || adminDown);
+    const down =
+      !session.isRegistered && [...session.routes, ...session.watched].every(({ withdrawing, adminDown }) => withdrawing || adminDown);
     if (session.adminDown === down) return;
     session.adminDown = down;
     this.#dependencies.engine.setAdminDown([session.id], down);

@@ -17,7 +17,9 @@ const BACKEND_SCHEMA = object({ takeOver: v.optional(flag) });
 
 const NETLINK_SCHEMA = object({
   takeOver: v.optional(flag),
-  nextHopObjects: v.optional(v.union([flag, object({ firstId: v.optional(integer(1, MAX_ID)), lastId: v.optional(integer(1, MAX_ID)) })], OBJECTS)),
+  nextHopObjects: v.optional(
+    v.union([flag, object({ firstId: v.optional(integer(1, MAX_ID)), lastId: v.optional(integer(1, MAX_ID)) })], OBJECTS),
+  ),
 });
 
 /** Numbers of next-hop objects, both included. */

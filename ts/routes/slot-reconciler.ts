@@ -275,7 +275,8 @@ export class SlotReconciler {
       return isThere ? 'kept' : 'unusable';
     }
     const isKeptByPeer =
-      (honorPeerAdvertisedPassive && session.peerPassive) || (session.keepsOnPeerAdminDown && session.isPeerAdminDown && this.#holdsNoOther());
+      (honorPeerAdvertisedPassive && session.peerPassive) ||
+      (session.keepsOnPeerAdminDown && session.isPeerAdminDown && this.#holdsNoOther());
     const isKept = isMaintained(session.id) || this.#hold !== undefined || (isThere && isKeptByPeer);
     return isKept ? 'kept' : 'unusable';
   }

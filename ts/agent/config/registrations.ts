@@ -5,7 +5,16 @@ import { familyOf, unicastAddress } from '../../base/address.js';
 import { ConfigError, expected, messageOf } from '../../base/errors.js';
 import { addressField, definedOf, field, flag, integer, object } from '../../base/fields.js';
 import { formatPeer, isInterfaceName, parseDestination, parseRoute, peerOf } from '../../base/route.js';
-import type { AuthOptions, BackupOptions, Peer, RegisterOptions, RegisterSessionOptions, Registration, ResolvedConfig, Route } from '../../index.js';
+import type {
+  AuthOptions,
+  BackupOptions,
+  Peer,
+  RegisterOptions,
+  RegisterSessionOptions,
+  Registration,
+  ResolvedConfig,
+  Route,
+} from '../../index.js';
 import { backupField, parseBackup, PASSIVE_BACKUP } from '../../manager/backup-options.js';
 import { checkBound } from '../../manager/bound-addresses.js';
 import { isSameDamping as isEqualDamping, toDamping } from '../../manager/damping-options.js';
@@ -106,7 +115,18 @@ export class RegistrationReader {
   #route(given: unknown, path: PartPath): ConfiguredRoute | undefined {
     const { issues } = this.#context;
     const section = checkedSection(ROUTE_SCHEMA, given, path, issues);
-    const { iface, dst, src, nextHop, table = DEFAULT_TABLE, protocol = DEFAULT_ROUTE_PROTOCOL, priority, noUninstall, peerIP, backup } = section;
+    const {
+      iface,
+      dst,
+      src,
+      nextHop,
+      table = DEFAULT_TABLE,
+      protocol = DEFAULT_ROUTE_PROTOCOL,
+      priority,
+      noUninstall,
+      peerIP,
+      backup,
+    } = section;
     const options = this.#options(section, path);
     if (iface === undefined || dst === undefined || src === undefined || nextHop === undefined || options === undefined) return undefined;
     try {
@@ -117,7 +137,12 @@ export class RegistrationReader {
       if (backup !== undefined) this.#checkBackup(backup, route, peer, path);
       this.#checkSlot(route, path);
       this.#checkShared(peer, options, path);
-      return { registration: { route, iface, peerIP: peer.peerIP, ...definedOf({ backup }), ...options }, peer, path, place: issues.placeOf(path) };
+      return {
+        registration: { route, iface, peerIP: peer.peerIP, ...definedOf({ backup }), ...options },
+        peer,
+        path,
+        place: issues.placeOf(path),
+      };
     } catch (error) {
       // A fault of several fields together.
       issues.add(path, messageOf(error));

@@ -80,7 +80,7 @@ impl RoutePlanner {
         let moving = if has_legs { self.moving(ids) } else { Together::default() };
         for (object, to, moved) in moving.whole() {
             if self.next_hops.exchange(object, to, moved) {
-                self.exchange_legs(ids, object, to);
+                self.exchange_legs(ids, object, to, now);
             }
         }
         ids.iter().for_each(|id| self.enqueue(*id, now));
@@ -135,7 +135,7 @@ impl RoutePlanner {
     }
 
     /// The two objects have exchanged what they lead over: routes on the first are on their other leg by that.
-    fn exchange_legs(&mut self, ids: &[RouteId], object: u32, to: u32) {
+    fn exchange_legs(&mut self, ids: &[RouteId], object: u32, to: u32, now: Time) {
         for id in ids {
             let Some(entry) = self.routes.get_mut(*id) else { continue };
             let Some(legs) = &mut entry.legs else { continue };
@@ -145,6 +145,7 @@ impl RoutePlanner {
             std::mem::swap(&mut legs.primary.object, &mut legs.backup_object);
             if entry.presence != Presence::Absent && entry.route.object() == object {
                 legs.leg = legs.other();
+                entry.desired_at = now;
             }
             entry.route = legs.route(legs.leg).into();
         }
