@@ -68,7 +68,7 @@ async function measureOnce(
     const after = await one.counts();
     const op = what === 'withdrawn' ? 'delete' : 'add';
     const done = (await one.call('takeOperations')).filter((operation) => operation.op === op && operation.ok);
-    if (done.length !== routes) throw new Error(`${done.length} of ${routes} routes were ${what}`);
+    if (done.length < routes) throw new Error(`${done.length} of ${routes} routes were ${what}`);
     return {
       answered: Math.max(...done.map(({ duration }) => duration)),
       worstTransmit: distribution(before.transmitDelays, after.transmitDelays).max,
