@@ -404,3 +404,11 @@ pub(crate) fn outcome(
         result,
     }
 }
+
+/// The sessions of some routes, each once.
+pub(crate) fn sessions_of<'a>(entries: impl Iterator<Item = &'a Entry>) -> Vec<SessionId> {
+    let mut sessions: Vec<SessionId> = entries.map(|entry| entry.session_id).collect();
+    sessions.sort_unstable();
+    sessions.dedup();
+    sessions
+}

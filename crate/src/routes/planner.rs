@@ -18,14 +18,13 @@ use crate::engine::stats::LocalEndpoint;
 use crate::protocol::time::Time;
 use crate::routes::affected::AffectedRoutes;
 use crate::routes::armed::{ArmedRoute, ArmingPolicy, Batch, Doubt, HOLD_US, RouteRequest, SessionView, Step};
-use crate::routes::entry::{Entry, Queue, outcome, replace};
+use crate::routes::entry::{Entry, Queue, outcome, replace, sessions_of};
 use crate::routes::kernel_route::{KernelRoute, Presence, Slot};
 use crate::routes::legs::Leg;
 use crate::routes::maintenance::Maintenance;
 use crate::routes::mass_down::RecentDowns;
 use crate::routes::next_hop::{NextHops, ObjectState};
 use crate::routes::outcome::{RouteId, RouteOp};
-use crate::routes::planner::objects::sessions_of;
 use crate::routes::route_table::RouteTable;
 use crate::routes::stats::RouteStats;
 

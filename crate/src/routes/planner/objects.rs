@@ -1,9 +1,8 @@
 //! Routes on next-hop objects: what goes and moves as a whole, and what the kernel's answers about objects mean to routes.
 
-use crate::engine::SessionId;
 use crate::protocol::time::Time;
 use crate::routes::armed::{Doubt, RouteRequest, Step};
-use crate::routes::entry::{Entry, Queue, outcome, replace};
+use crate::routes::entry::{Entry, Queue, outcome, replace, sessions_of};
 use crate::routes::kernel_route::{Presence, RouteError};
 use crate::routes::legs::Leg;
 use crate::routes::next_hop::{ObjectAnswer, ObjectOp, ObjectRequest, ObjectState};
@@ -310,12 +309,4 @@ impl ConcernedRoutes {
     pub fn portions(&self, most: usize) -> impl Iterator<Item = (&[RouteId], Doubt)> {
         self.routes.chunks(most).map(|some| (some, self.cause))
     }
-}
-
-/// The sessions of some routes, each once.
-pub(super) fn sessions_of<'a>(entries: impl Iterator<Item = &'a Entry>) -> Vec<SessionId> {
-    let mut sessions: Vec<SessionId> = entries.map(|entry| entry.session_id).collect();
-    sessions.sort_unstable();
-    sessions.dedup();
-    sessions
 }
