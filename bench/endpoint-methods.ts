@@ -41,12 +41,15 @@ export interface Registering {
   readonly port?: number;
   /** All routes depend on the first session. */
   readonly shared?: boolean;
+  /** All routes have a backup. */
+  readonly backup?: boolean;
   /** Answers when each session has sent its first packet. */
   readonly waitForTx?: boolean;
 }
 
 export interface Starting {
-  readonly routes: 'kernel' | 'memory';
+  /** `objects`: in the kernel, on next-hop objects. */
+  readonly routes: 'kernel' | 'objects' | 'memory';
   readonly config: Omit<ManagerConfig, 'netlinker'>;
 }
 

@@ -37,13 +37,14 @@ function heardOperation({ op, ok, duration }: RouteOperation): void {
   operations.push({ op, ok, duration, at: monotonicNow() });
 }
 
-function registrations({ side, gridSize, from, count, iface, table, port, shared }: Registering): Registration[] {
+function registrations({ side, gridSize, from, count, iface, table, port, shared, backup }: Registering): Registration[] {
   const list = grid(side, gridSize).slice(from, from + count);
   const first = list[0];
   return list.map((session) => {
     const { localIP, peerIP } = shared === true && first !== undefined ? first : session;
     const route = { table, dst: session.dst, src: localIP, nextHop: gatewayOf(side), protocol: 186 };
-    return { route, iface, peerIP, ...(port === undefined ? {} : { port }) };
+    const more = backup === true ? { backup: { nextHop: '10.201.0.77', iface } } : {};
+    return { route, iface, peerIP, ...more, ...(port === undefined ? {} : { port }) };
   });
 }
 
@@ -79,7 +80,7 @@ function sample(): Sample {
 
 const methods: EndpointMethods = {
   async start({ routes, config }) {
-    const netlinker = routes === 'kernel' ? new NetlinkRoutes() : new MemoryRoutes();
+    const netlinker = routes === 'memory' ? new MemoryRoutes() : new NetlinkRoutes({ nextHopObjects: routes === 'objects' });
     manager = await Manager.start({ ...config, netlinker });
     manager.on('transition', heardTransition);
     manager.on('route', heardOperation);

@@ -33,7 +33,7 @@ export class Endpoint implements Countable {
   static async start(
     lab: Lab,
     host: Host,
-    routes: 'kernel' | 'memory',
+    routes: Starting['routes'],
     config: Omit<Starting['config'], 'bindIP'>,
     { core, flags = [] }: { core?: number | undefined; flags?: readonly string[] } = {},
   ): Promise<Endpoint> {

@@ -4,6 +4,7 @@ import { type Load, measureCost } from './sections/cost.js';
 import { measureDaemons } from './sections/daemons.js';
 import { measureDetection, measureMass, measureWithdrawal } from './sections/detection.js';
 import { measureEndurance } from './sections/endurance.js';
+import { measureNextHops } from './sections/next-hops.js';
 import { measureGetters } from './sections/getters.js';
 import { measureLoad } from './sections/load.js';
 import { measureGrowth, measureMemory, measureSimulated, measureStart } from './sections/growth.js';
@@ -35,6 +36,7 @@ export const SECTIONS: readonly Section[] = [
   { name: 'detection', needsHosts: true, measure: measureDetection },
   { name: 'withdrawal', needsHosts: true, measure: measureWithdrawal },
   { name: 'mass', needsHosts: true, measure: measureMass },
+  { name: 'nexthops', needsHosts: true, measure: measureNextHops },
   { name: 'endurance', needsHosts: true, measure: measureEndurance },
   { name: 'load', needsHosts: true, isLong: true, measure: measureLoad },
   { name: 'restarts', needsHosts: true, measure: measureRestarts },

@@ -2,6 +2,7 @@
 export { monotonicNow } from './base/clock.js';
 export { type CloseOptions, type ManagerConfig, type RealtimeOptions, type ResolvedConfig, validateConfig } from './manager/config.js';
 export type { DampingOptions } from './manager/damping-options.js';
+export type { BackupOptions } from './manager/backup-options.js';
 export type { RegisterOptions, RegisterSessionOptions } from './manager/register-options.js';
 export type { AuthKeyOptions, AuthOptions } from './manager/session-auth.js';
 export type { AuthType, AuthVariant } from './protocol/bfd/options.js';
@@ -29,7 +30,7 @@ export {
 } from './metrics/metrics.js';
 export type { CounterMetric, GaugeMetric, HistogramMetric, MetricsRegistry } from './metrics/prom-client.js';
 export { newRouteReaderWriter, type RouteRegistrar } from './manager/route-reader-writer.js';
-export type { BackendOptions } from './routes/backend-options.js';
+export type { BackendOptions, NetlinkRoutesOptions, ObjectRange } from './routes/backend-options.js';
 export { MemoryRoutes } from './routes/memory-routes.js';
 export { NetlinkRoutes } from './routes/netlink-routes.js';
 export { type PlacedRoute, type RouteLoss, type RouteReaderWriter, type RouteWatcher } from './routes/reader-writer.js';

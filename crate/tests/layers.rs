@@ -18,7 +18,7 @@ const LAYERS: [(&str, &[&str]); 8] = [
 ];
 
 /// Folders and files without I/O, clocks, threads and Linux.
-const PURE: [&str; 14] = [
+const PURE: [&str; 19] = [
     "protocol",
     "engine",
     "net::arrival",
@@ -26,9 +26,14 @@ const PURE: [&str; 14] = [
     "routes::outcome",
     "routes::tables",
     "routes::armed",
+    "routes::affected",
+    "routes::contention",
     "routes::damping",
+    "routes::entry",
+    "routes::legs",
     "routes::maintenance",
     "routes::mass_down",
+    "routes::next_hop",
     "routes::planner",
     "routes::route_table",
     "routes::stored_route",

@@ -247,7 +247,7 @@ fn a_route_that_is_there_stays_while_it_is_suppressed() {
 #[test]
 fn the_routes_of_a_mass_of_sessions_that_fall_wait_and_then_go_unless_their_sessions_are_up_again() {
     let mass_down = Some(MassDown { share: 0.5, within_us: 100_000, hold_us: 1_000_000 });
-    let policy = ArmingPolicy { take_over: false, honor_peer_passive: false, mass_down };
+    let policy = ArmingPolicy { take_over: false, honor_peer_passive: false, mass_down, objects: None };
     let mut bench = Bench { planner: RoutePlanner::new(policy), ..Bench::new() };
     for number in 1..=4 {
         let number_of = |route: &mut ArmedRoute| {
@@ -275,7 +275,7 @@ fn the_routes_of_a_mass_of_sessions_that_fall_wait_and_then_go_unless_their_sess
 #[test]
 fn sessions_that_their_peers_take_out_of_service_are_no_mass() {
     let mass_down = Some(MassDown { share: 0.1, within_us: 100_000, hold_us: 1_000_000 });
-    let policy = ArmingPolicy { take_over: false, honor_peer_passive: false, mass_down };
+    let policy = ArmingPolicy { take_over: false, honor_peer_passive: false, mass_down, objects: None };
     let mut bench = Bench { planner: RoutePlanner::new(policy), ..Bench::new() };
     bench.arm(|_| {}, UP);
     bench.run();
@@ -285,7 +285,8 @@ fn sessions_that_their_peers_take_out_of_service_are_no_mass() {
 
 #[test]
 fn deletes_go_before_looks_and_looks_before_adds_also_where_an_add_was_queued_first() {
-    let mut planner = RoutePlanner::new(ArmingPolicy { take_over: false, honor_peer_passive: false, mass_down: None });
+    let mut planner =
+        RoutePlanner::new(ArmingPolicy { take_over: false, honor_peer_passive: false, mass_down: None, objects: None });
     let arm = |planner: &mut RoutePlanner, id: u32, generation, session, view, adopted| {
         let route = KernelRoute { destination: IpAddr::V4(Ipv4Addr::from(0x0A09_0000 + id)), ..ROUTE };
         let (id, session) = (RouteId(id), SessionId(session));
@@ -299,6 +300,7 @@ fn deletes_go_before_looks_and_looks_before_adds_also_where_an_add_was_queued_fi
             keep_on_peer_admin_down: false,
             damping: Damping::default(),
             adopted,
+            backup: None,
         };
         planner.arm(armed, SCOPE, view, NOW);
     };

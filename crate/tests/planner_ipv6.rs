@@ -8,7 +8,7 @@ use std::net::{IpAddr, Ipv6Addr};
 
 use planner_bench::{Bench, DOWN, NOW, UP};
 use route_liveness::engine::SessionId;
-use route_liveness::routes::armed::AffectedRoutes;
+use route_liveness::routes::affected::AffectedRoutes;
 use route_liveness::routes::kernel_route::{KernelRoute, Occupant, Presence, RouteError};
 use route_liveness::routes::outcome::{RouteId, RouteOp};
 
@@ -24,6 +24,7 @@ const ROUTE: KernelRoute = KernelRoute {
     next_hop: address(2),
     interface: 7,
     protocol: 186,
+    object: 0,
     priority: 1024,
 };
 const OTHER_SOURCE: KernelRoute = KernelRoute { source: address(0x11), ..ROUTE };

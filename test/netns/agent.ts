@@ -23,6 +23,7 @@ export interface AgentEvent {
   readonly everUp?: boolean;
   readonly count?: number;
   readonly op?: 'add' | 'delete';
+  readonly leg?: 'primary' | 'backup';
   /** Of a loss. */
   readonly how?: 'taken' | 'dropped';
   readonly ok?: boolean;

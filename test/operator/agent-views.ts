@@ -51,6 +51,7 @@ export function routeView(view: Partial<RouteJson> = {}): RouteJson {
     priority: null,
     local_ip: '10.201.0.1',
     peer_ip: '10.201.0.2',
+    leg: 'primary',
     rt_status: 'present',
     liveness_status: 'up',
     liveness_last_updated: '2026-11-26T11:00:00.000Z',

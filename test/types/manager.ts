@@ -109,6 +109,7 @@ export async function routes(): Promise<void> {
   expectTypeOf<keyof api.RegisterOptions>().toEqualTypeOf<
     | 'port'
     | 'peerIP'
+    | 'backup'
     | 'txMin'
     | 'rxMin'
     | 'detectMult'
@@ -120,7 +121,14 @@ export async function routes(): Promise<void> {
     | 'auth'
     | 'onPeerAdminDown'
   >();
-  expectTypeOf<keyof api.RegisterSessionOptions>().toEqualTypeOf<Exclude<keyof api.RegisterOptions, 'peerIP'>>();
+  expectTypeOf<keyof api.RegisterSessionOptions>().toEqualTypeOf<Exclude<keyof api.RegisterOptions, 'peerIP' | 'backup'>>();
+  expectTypeOf<api.BackupOptions>().toEqualTypeOf<{
+    nextHop: string;
+    iface: string;
+    peerIP?: string | undefined;
+    localIP?: string | undefined;
+  }>();
+  expectTypeOf<api.RouteOperation['leg']>().toEqualTypeOf<'primary' | 'backup'>();
   expectTypeOf<NonNullable<api.RegisterOptions['auth']>>().toEqualTypeOf<{
     type: 'simple' | 'md5' | 'meticulous-md5' | 'sha1' | 'meticulous-sha1';
     keys: readonly { id: number; key: string | Uint8Array; variant?: 'rfc' | 'frr-hmac' | undefined }[];
@@ -205,6 +213,7 @@ export async function sessions(): Promise<void> {
   expectTypeOf<api.RouteSnapshot>().toEqualTypeOf<{
     readonly route: Readonly<api.Route>;
     readonly installed: boolean;
+    readonly leg: 'primary' | 'backup' | 'none';
     readonly adminDown: boolean;
     readonly lastError: Error | undefined;
     readonly restoreAt: Date | undefined;

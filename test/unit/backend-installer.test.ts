@@ -69,7 +69,7 @@ async function play(backend: MoodyBackend, changes: readonly { after: number; up
     installer.changed(registered);
   }
   await vi.advanceTimersByTimeAsync(300_000);
-  expect(installer.status(registered)).toEqual({ installed: session.up, lastError: undefined });
+  expect(installer.status(registered)).toEqual({ installed: session.up, leg: 'primary', lastError: undefined });
   installer.close();
   return session.up;
 }

@@ -475,7 +475,15 @@ class Arming extends FakeEngine {
 
   answer(changes: Partial<RouteOutcome>): void {
     const { id = 0, generation = 0 } = this.armed.at(-1) ?? {};
-    const nothing = { code: undefined, message: undefined, durationUs: 0, atUs: 0, restoreAtUs: undefined, suppressedUntilUs: undefined };
+    const nothing = {
+      code: undefined,
+      message: undefined,
+      durationUs: 0,
+      atUs: 0,
+      restoreAtUs: undefined,
+      suppressedUntilUs: undefined,
+      leg: 'primary',
+    } as const;
     this.listener.routes([{ id, generation, op: 'none', ok: true, gone: false, installed: false, ...nothing, ...changes }]);
   }
 }

@@ -44,6 +44,7 @@ export class FakeEngine implements Engine {
     armedRoutes: true,
     independentOfEventLoop: true,
     realtime: true,
+    nextHopObjects: true,
   };
   readonly arming: RouteArming | undefined = undefined;
   readonly resumed: number = 0;

@@ -63,7 +63,7 @@ function reading(changes: Partial<MetricsReading> = {}): MetricsReading {
   return {
     endpoints: [endpoint()],
     routes: [routeStats()],
-    counted: [{ ...HERE, desired: 3, retrying: 1, held: 2, suppressed: 5 }],
+    counted: [{ ...HERE, desired: 3, retrying: 1, held: 2, suppressed: 5, onPrimary: 4, onBackup: 6, onNone: 7 }],
     builds: [{ version: '1.2.3', engine: 'native', protocol: 'bfd' }],
     turnDelay: { bounds: TURN_DELAY_BOUNDS, counts: [9, 0, 0, 0, 0, 0, 0, 0, 1], sum: 2.5 },
     worstTurnDelay: 2.25,
@@ -114,7 +114,7 @@ describe('a scrape', () => {
       [`liveness_convergence_to_down_seconds_count{${at}}`]: 0,
       [`liveness_handle_rx_duration_seconds_count{${at}}`]: 0,
     });
-    expect(registry.getMetricsAsArray()).toHaveLength(37);
+    expect(registry.getMetricsAsArray()).toHaveLength(38);
   });
 
   it('tells timeouts by whose fault they may be, sessions that were never Up, retries, holds, and how late this host was', async () => {
@@ -130,6 +130,9 @@ describe('a scrape', () => {
       [`liveness_routes_retrying{${at}}`]: 2,
       [`liveness_routes_held{${at}}`]: 4,
       [`liveness_routes_suppressed{${at}}`]: 10,
+      [`liveness_route_legs{${at},leg="primary"}`]: 8,
+      [`liveness_route_legs{${at},leg="backup"}`]: 12,
+      [`liveness_route_legs{${at},leg="none"}`]: 14,
       [`liveness_turn_delay_seconds_bucket{le="0.000128"}`]: 18,
       [`liveness_turn_delay_seconds_bucket{le="+Inf"}`]: 20,
       liveness_turn_delay_seconds_sum: 5,
@@ -143,6 +146,7 @@ describe('a scrape', () => {
       [`liveness_sessions_never_up{${at}}`]: 1,
       [`liveness_routes_retrying{${at}}`]: 1,
       [`liveness_routes_suppressed{${at}}`]: 5,
+      [`liveness_route_legs{${at},leg="backup"}`]: 6,
       liveness_turn_delay_seconds_count: 20,
       liveness_socket_drops_total: 16,
     });

@@ -549,6 +549,7 @@ describe('an armed route', () => {
     id: 1,
     generation,
     op: 'none',
+    leg: 'primary',
     ok: true,
     installed: false,
     gone: false,

@@ -136,8 +136,10 @@ describe('the row of an armed route', () => {
   it('has all fields of the route, of either family', () => {
     const addresses = [mapped(10, 9, 0, 0), mapped(10, 0, 0, 1), mapped(10, 0, 0, 2)];
     const [destination = [], ...others] = addresses;
-    expect([...routeRows([armed()], false)]).toEqual([1, 2, 3, 254, ...destination, 24, ...others.flat(), 186, 5, 0, 0, 0, 0, 0, 0, 0]);
-    const ipv6 = routeRows([armed({}, ['2001:db8::', '2001:db8::1', 'fe80::2'])], false);
+    const none = [0, 0, 0, 0, 0, 0];
+    const expected = [1, 2, 3, 254, ...destination, 24, ...others.flat(), 186, 5, 0, 0, 0, 0, 0, 0, 0, ...none];
+    expect([...routeRows([armed()], false).rows]).toEqual(expected);
+    const { rows: ipv6 } = routeRows([armed({}, ['2001:db8::', '2001:db8::1', 'fe80::2'])], false);
     expect([...ipv6.slice(4, 8), ...ipv6.slice(9, 17)]).toEqual([0x2001_0db8, 0, 0, 0, 0x2001_0db8, 0, 0, 1, 0xfe80_0000, 0, 0, 2]);
   });
 
@@ -148,13 +150,28 @@ describe('the row of an armed route', () => {
     [{ keepOnPeerAdminDown: true }, false, 8],
     [{ noUninstall: true, adminDown: true, keepOnPeerAdminDown: true }, true, 15],
   ])('with %j, adopted %s, has the flags %i', (changes, adopted, flags) => {
-    expect(routeRows([armed(changes)], adopted)[19]).toBe(flags);
+    expect(routeRows([armed(changes)], adopted).rows[19]).toBe(flags);
   });
 
   it('says how long its session has to stay Up, and how its Downs are damped; a penalty of 0 is no damping', () => {
     const damping = { penalty: 1, suppressAbove: 3, reuseBelow: 2, halfLifeMs: 5, maxSuppressMs: 3_600_000 };
-    const rows = routeRows([armed({ holdUpMs: 600_000, damping }), armed({ holdUpMs: 7 })], false);
+    const { rows } = routeRows([armed({ holdUpMs: 600_000, damping }), armed({ holdUpMs: 7 })], false);
     expect([...rows.slice(20, 26)]).toEqual([600_000, 1, 3, 2, 5, 3_600_000]);
-    expect([...rows.slice(46)]).toEqual([7, 0, 0, 0, 0, 0]);
+    expect([...rows.slice(52, 58)]).toEqual([7, 0, 0, 0, 0, 0]);
+  });
+
+  it('names the interface of its backup by the position after it, with next hop and session', () => {
+    const backup = (iface: string, sessionId?: number) => ({ iface, nextHop: packAddress('10.0.1.2'), sessionId });
+    const routes = [armed(), armed({ backup: backup('eth1', 7) }), armed({ backup: backup('eth2') }), armed({ backup: backup('eth1') })];
+    const { rows, interfaces } = routeRows(routes, false);
+    const columns = routes.map((_, index) => [...rows.slice(index * 32 + 26, index * 32 + 32)]);
+    const hop = mapped(10, 0, 1, 2);
+    expect(columns).toEqual([
+      [0, 0, 0, 0, 0, 0],
+      [1, ...hop, 7],
+      [2, ...hop, 0],
+      [1, ...hop, 0],
+    ]);
+    expect(interfaces).toEqual(['eth1', 'eth2']);
   });
 });

@@ -88,7 +88,9 @@ describe('with an addon that loads', () => {
     const { engine, warnings } = await serve('js');
     expect(engine).toBe('js');
     expect(warnings).toHaveLength(1);
-    expect(warnings[0]).toMatch(/It lacks pktinfo, interfaceBinding, arrivalTime, armedRoutes, independentOfEventLoop, realtime/);
+    expect(warnings[0]).toMatch(
+      /It lacks pktinfo, interfaceBinding, arrivalTime, armedRoutes, independentOfEventLoop, realtime, nextHopObjects/,
+    );
   });
 
   it.each(['auto', 'native', 'js'] as const)('the environment overrides the configuration: %s', async (override) => {

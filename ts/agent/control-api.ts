@@ -75,6 +75,8 @@ export interface RouteJson {
   readonly peer_ip: string;
   /** Whether the backend has it. */
   readonly rt_status: 'present' | 'absent';
+  /** What it runs on. */
+  readonly leg: 'primary' | 'backup' | 'none';
   readonly liveness_status: State;
   readonly liveness_last_updated: string | null;
   readonly reason: DownReason;
@@ -127,6 +129,8 @@ export interface RouteEvent extends EventBase {
   readonly dst: string;
   readonly next_hop: string;
   readonly op: 'add' | 'delete';
+  /** What the route runs on, or was to run on, by the operation. */
+  readonly leg: 'primary' | 'backup';
   readonly ok: boolean;
   readonly error: string | null;
   readonly duration_ms: number;

@@ -102,6 +102,8 @@ function isSameRoute({ registration: left, peer }: ConfiguredRoute, { registrati
   const [one, two] = [left.route, right.route];
   const names = ['nextHop', 'src', 'protocol', 'priority', 'noUninstall'] as const;
   if (names.some((name) => one[name] !== two[name])) return false;
+  const legs = ['nextHop', 'iface', 'peerIP', 'localIP'] as const;
+  if (legs.some((name) => left.backup?.[name] !== right.backup?.[name])) return false;
   return sessionKey(peer) === sessionKey(other) && differingOptions(left, right).length === 0;
 }
 

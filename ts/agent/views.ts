@@ -59,6 +59,7 @@ export function routeView(session: SessionSnapshot, snapshot: RouteSnapshot, { m
     local_ip: peer.localIP,
     peer_ip: peer.peerIP,
     rt_status: snapshot.installed ? 'present' : 'absent',
+    leg: snapshot.leg,
     liveness_status: session.state,
     liveness_last_updated: timeOf(session.lastUpdated),
     reason: session.lastDownReason,
@@ -93,10 +94,11 @@ export function transitionEvent(manager: string, transition: Transition): Transi
   };
 }
 
-export function routeEvent(manager: string, { route, iface, op, ok, error, duration }: RouteOperation): RouteEvent {
+export function routeEvent(manager: string, { route, iface, op, leg, ok, error, duration }: RouteOperation): RouteEvent {
   const at = new Date().toISOString();
   const { dst, nextHop } = route;
-  return { type: 'route', at, manager, iface, dst, next_hop: nextHop, op, ok, error: error?.message ?? null, duration_ms: duration };
+  const message = error?.message ?? null;
+  return { type: 'route', at, manager, iface, dst, next_hop: nextHop, op, leg, ok, error: message, duration_ms: duration };
 }
 
 export function timeOf(date: Date | undefined): string | null {

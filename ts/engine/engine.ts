@@ -37,6 +37,8 @@ export interface Capabilities {
   readonly independentOfEventLoop: boolean;
   /** `realtime` in the configuration has an effect. */
   readonly realtime: boolean;
+  /** `nextHopObjects` of `NetlinkRoutes` has an effect: the engine adds routes itself, and the kernel has such objects (Linux 5.3). */
+  readonly nextHopObjects: boolean;
 }
 
 /** The part of the configuration that an engine needs. */
@@ -64,6 +66,8 @@ export interface EngineOptions {
   readonly takeOver: boolean;
   /** Where more than a share of the sessions falls within a time, the withdrawals of armed routes wait. */
   readonly massDown: { readonly share: number; readonly withinUs: number; readonly holdUs: number } | undefined;
+  /** Armed routes hang on next-hop objects with these numbers. */
+  readonly nextHopObjects?: { readonly firstId: number; readonly lastId: number } | undefined;
   /** Armed routes are withdrawn where the engine stops by itself. */
   readonly withdrawOnFatal: boolean;
   /** The file in which a successor finds the sessions; only the native engine has one. */
@@ -159,6 +163,17 @@ export interface Damping {
   readonly maxSuppressMs: number;
 }
 
+/** What a route runs on: the next hop that it was registered with, or its backup. */
+export type Leg = 'primary' | 'backup';
+
+/** Where an armed route runs while its session is not Up. */
+export interface ArmedBackup {
+  readonly iface: string;
+  readonly nextHop: PackedAddress;
+  /** The session that watches it: it is used only while that is Up. `undefined`: it counts as working. */
+  readonly sessionId: SessionId | undefined;
+}
+
 /** A kernel route that the engine adds and deletes on the transitions of its session. */
 export interface ArmedRoute {
   readonly id: RouteId;
@@ -173,6 +188,7 @@ export interface ArmedRoute {
   /** After the first Up of the session, the route is added only once the session has been Up for so long, in whole milliseconds. */
   readonly holdUpMs: number;
   readonly damping: Damping | undefined;
+  readonly backup?: ArmedBackup | undefined;
 }
 
 /** The kernel's answer to the newest operation on one armed route. It replaces an older answer that was not delivered yet. */
@@ -195,6 +211,8 @@ export interface RouteOutcome {
   readonly restoreAtUs: number | undefined;
   /** When a route is added that is not although its session is Up: `holdUpMs`, or `damping`. An outcome tells its begin and its end. */
   readonly suppressedUntilUs: number | undefined;
+  /** What the route runs on, or is to run on. */
+  readonly leg: Leg;
 }
 
 /** The engine's control of armed routes. */

@@ -36,6 +36,7 @@ export function toEngineOptions(config: ResolvedConfig): EngineOptions {
     requireDiscriminator: config.requireDiscriminator,
     minTtl: config.minTtl,
     takeOver: netlinker instanceof NetlinkRoutes && netlinker.takeOver,
+    nextHopObjects: netlinker instanceof NetlinkRoutes ? netlinker.nextHopObjects : undefined,
     massDown: massDown && { share: massDown.share, withinUs: toMicros(massDown.within), holdUs: toMicros(massDown.hold) },
     withdrawOnFatal: config.onFatal === 'withdraw',
     resume: config.resume,

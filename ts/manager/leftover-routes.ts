@@ -4,9 +4,10 @@ import { codeOf, ConfigError, expected, messageOf, RoutesError } from '../base/e
 import { readGuarded } from '../base/guard.js';
 import type { Logger } from '../base/logger.js';
 import { formatRoute, isIntegerIn, parseDestination, parseListedRoute, type Route } from '../base/route.js';
-import type { RouteInstaller } from '../routes/installer.js';
+import type { Leg, RouteInstaller } from '../routes/installer.js';
 import { listRoutes } from '../routes/listings.js';
 import type { PlacedRoute, RouteReaderWriter } from '../routes/reader-writer.js';
+import { placedOn } from '../routes/route-legs.js';
 import { isSameRoute } from '../routes/slot-contents.js';
 import type { BackendCalls } from './backend-calls.js';
 import type { ManagedRoute } from './managed-route.js';
@@ -46,8 +47,8 @@ export class LeftoverRoutes {
     const adopted = await calls.untilClosed(
       Promise.all(
         listed.map(async ({ route, iface }) => {
-          const managed = this.#registered(route, iface);
-          return managed !== undefined && (await installer.adopt(managed)) ? [route] : [];
+          const { managed, leg } = this.#registered(route, iface) ?? {};
+          return managed !== undefined && leg !== undefined && (await installer.adopt(managed, leg)) ? [route] : [];
         }),
       ),
     );
@@ -110,10 +111,14 @@ export class LeftoverRoutes {
   }
 
   /** The registration that a route of the backend belongs to. */
-  #registered(route: Route, iface: string | undefined): ManagedRoute | undefined {
+  #registered(route: Route, iface: string | undefined): { managed: ManagedRoute; leg: Leg } | undefined {
     const managed = this.#dependencies.registry.occupant(comparable(route));
-    if (managed === undefined || managed.withdrawing || (iface !== undefined && iface !== managed.iface)) return undefined;
-    return isSameRoute(managed.route, route) ? managed : undefined;
+    if (managed === undefined || managed.withdrawing) return undefined;
+    for (const leg of managed.backup === undefined ? (['primary'] as const) : (['primary', 'backup'] as const)) {
+      const placed = placedOn(managed, leg);
+      if ((iface === undefined || iface === placed.iface) && isSameRoute(placed.route, route)) return { managed, leg };
+    }
+    return undefined;
   }
 
   /** Whether a route of the backend is registered, or its slot belongs to a route that is being withdrawn. */

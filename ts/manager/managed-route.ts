@@ -2,6 +2,7 @@
 import { addressText, packAddress, type PackedAddress } from '../base/address.js';
 import { formatRouteKey, kernelPriority, parseDestination, type Route, routeKey } from '../base/route.js';
 import type { RouteId } from '../engine/engine.js';
+import type { ManagedBackup } from './managed-backup.js';
 import type { ManagedSession, SessionRoute } from './managed-session.js';
 
 /** Gives a route the fields that it had before, on the session that `sessionFor` gives for its previous one. */
@@ -45,6 +46,7 @@ export class ManagedRoute implements SessionRoute {
   /** Grows with every registration and withdrawal: a caller that waited for an earlier one sees that a later one followed. */
   revision = 0;
   #kind: RouteKind;
+  #backup: ManagedBackup | undefined = undefined;
 
   /** The route is valid, and its source is the local address of the session. */
   constructor(id: RouteId, route: Readonly<Route>, session: ManagedSession) {
@@ -85,6 +87,23 @@ export class ManagedRoute implements SessionRoute {
     return this.#kind.noUninstall ?? false;
   }
 
+  get backup(): ManagedBackup | undefined {
+    return this.#backup;
+  }
+
+  /** The sessions that the route depends on. */
+  get sessions(): readonly ManagedSession[] {
+    const watcher = this.#backup?.session;
+    return watcher === undefined ? [this.session] : [this.session, watcher];
+  }
+
+  /** Gives the route a backup, or takes it away. */
+  setBackup(backup: ManagedBackup | undefined): void {
+    this.#backup?.session?.unwatch(this);
+    this.#backup = backup;
+    backup?.session?.watch(this);
+  }
+
   get route(): Readonly<Route> {
     const route: Route = {
       table: this.table,
@@ -110,8 +129,9 @@ export class ManagedRoute implements SessionRoute {
   }
 
   /** Registers the route again: everything but its slot may have changed. Cancels a withdrawal. */
-  renew(route: Readonly<Route>, session: ManagedSession): void {
+  renew(route: Readonly<Route>, session: ManagedSession, backup: ManagedBackup | undefined): void {
     this.revision += 1;
+    this.setBackup(backup);
     this.nextHop = packAddress(route.nextHop);
     this.#kind = kindOf(route, this.prefixLength);
     if (!this.withdrawing && this.session === session) return;
@@ -124,10 +144,11 @@ export class ManagedRoute implements SessionRoute {
   /** Gives a function that restores the fields of now. */
   restorer(): RestoreRoute {
     const { session: previous, nextHop, adminDown, withdrawing } = this;
-    const kind = this.#kind;
+    const [kind, backup] = [this.#kind, this.#backup];
     return (sessionFor) => {
       this.revision += 1;
       this.#kind = kind;
+      this.setBackup(backup?.session && { ...backup, session: sessionFor(backup.session) });
       Object.assign(this, { nextHop, adminDown, withdrawing });
       const session = sessionFor(previous);
       if (this.session !== session) this.#moveTo(session);

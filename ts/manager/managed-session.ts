@@ -37,6 +37,8 @@ export class ManagedSession implements SessionView, SessionSpec {
   #details: Details | undefined = undefined;
   /** Most sessions have one route, and need no set for it. */
   #routes: SessionRoute | Set<SessionRoute> | undefined = undefined;
+  /** The routes whose backup it watches. */
+  #watched: Set<SessionRoute> | undefined = undefined;
 
   constructor(id: SessionId, endpoint: LocalEndpoint<ManagedSession>, address: PackedAddress, parameters: SessionParameters) {
     this.id = id;
@@ -127,7 +129,26 @@ export class ManagedSession implements SessionView, SessionSpec {
   get isUsed(): boolean {
     if (this.isRegistered) return true;
     for (const { withdrawing } of this.routes) if (!withdrawing) return true;
+    return this.isWatching;
+  }
+
+  /** Whether it watches the backup of a registered route. */
+  get isWatching(): boolean {
+    for (const { withdrawing } of this.watched) if (!withdrawing) return true;
     return false;
+  }
+
+  get watched(): Iterable<SessionRoute> {
+    return this.#watched ?? [];
+  }
+
+  watch(route: SessionRoute): void {
+    (this.#watched ??= new Set()).add(route);
+  }
+
+  unwatch(route: SessionRoute): void {
+    this.#watched?.delete(route);
+    if (this.#watched?.size === 0) this.#watched = undefined;
   }
 
   addRoute(route: SessionRoute): void {

@@ -543,6 +543,7 @@ export class Manager extends SafeEmitter<ManagerEvents> implements AsyncDisposab
     }
     session.apply(record);
     for (const route of session.routes) this.#installer.changed(route);
+    for (const route of session.watched) this.#installer.changed(route);
   }
 
   #report(session: ManagedSession, record: SessionRecord): void {

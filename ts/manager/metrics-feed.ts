@@ -10,6 +10,7 @@ import type { HistogramStats } from '../metrics/duration-histogram.js';
 import {
   type HistogramName,
   LABEL_CAUSE,
+  LABEL_LEG,
   LABEL_DIAGNOSTIC,
   LABEL_DIRECTION,
   LABEL_ENGINE,
@@ -58,7 +59,16 @@ export interface CountedRoutes {
   readonly held: number;
   /** Not installed although their session is Up, since it flapped. */
   readonly suppressed: number;
+  /** All of them by what they run on. */
+  readonly onPrimary: number;
+  readonly onBackup: number;
+  readonly onNone: number;
 }
+
+const COUNTS_OF_ROUTES = ['desired', 'retrying', 'held', 'suppressed', 'onPrimary', 'onBackup', 'onNone'] as const;
+
+/** The counts of an endpoint without routes. */
+export const NO_ROUTES = Object.freeze({ desired: 0, retrying: 0, held: 0, suppressed: 0, onPrimary: 0, onBackup: 0, onNone: 0 });
 
 /** A manager in words. */
 export interface BuildInfo {
@@ -248,6 +258,11 @@ const SCALARS: Record<ScalarName, (reading: MetricsReading) => Series<number>> =
   routesRetrying: ofCounted((endpoint) => endpoint.retrying),
   routesHeld: ofCounted((endpoint) => endpoint.held),
   routesSuppressed: ofCounted((endpoint) => endpoint.suppressed),
+  routeLegs: ({ counted }) =>
+    counted.flatMap((endpoint) => {
+      const legs = { primary: endpoint.onPrimary, backup: endpoint.onBackup, none: endpoint.onNone };
+      return Object.entries(legs).map(([leg, count]) => [{ ...endpointLabels(endpoint), [LABEL_LEG]: leg }, count] as const);
+    }),
   sessionsNeverUp: ofEndpoints((endpoint) => endpoint.neverUp),
   sessionTimeouts: spread(LABEL_CAUSE, ({ timeouts, localTimeouts }) => ({ peer: timeouts - localTimeouts, local: localTimeouts })),
   buildInfo: ({ builds }) => buildSeries(builds),
@@ -299,7 +314,7 @@ function ended(last: MetricsReading): MetricsReading {
       queued: 0,
     })),
     routes: last.routes.map((endpoint) => ({ ...endpoint, installed: 0 })),
-    counted: last.counted.map((endpoint) => ({ ...endpoint, desired: 0, retrying: 0, held: 0, suppressed: 0 })),
+    counted: last.counted.map((endpoint) => ({ ...endpoint, ...NO_ROUTES })),
     builds: [],
     worstTurnDelay: 0,
     queueLength: 0,
@@ -317,7 +332,7 @@ function merged(readings: readonly MetricsReading[]): MetricsReading {
       routes: joined(sum.routes, reading.routes, addEndpointRoutes),
       counted: joined(sum.counted, reading.counted, (left, right) => ({
         ...left,
-        ...addedNumbers(left, right, ['desired', 'retrying', 'held', 'suppressed']),
+        ...addedNumbers(left, right, COUNTS_OF_ROUTES),
       })),
       builds: [...sum.builds, ...reading.builds],
       turnDelay:

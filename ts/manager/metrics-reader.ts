@@ -2,7 +2,7 @@
 import { addressText } from '../base/address.js';
 import type { Environment } from '../base/environment.js';
 import { VERSION } from '../base/version.js';
-import type { Engine, EngineStats } from '../engine/engine.js';
+import type { EndpointRouteStats, Engine, EngineStats } from '../engine/engine.js';
 import { type HistogramStats, TURN_DELAY_BOUNDS } from '../metrics/duration-histogram.js';
 import { modeOf, versionOf } from '../protocol/session-status.js';
 import type { RouteInstaller } from '../routes/installer.js';
@@ -11,7 +11,7 @@ import type { ResolvedConfig } from './config.js';
 import type { LocalEndpoint } from './local-endpoint.js';
 import type { Maintenance } from './maintenance.js';
 import type { ManagedSession } from './managed-session.js';
-import { type CountedRoutes, type MetricsReading, NOTHING, type PeerReading } from './metrics-feed.js';
+import { type CountedRoutes, type MetricsReading, NO_ROUTES, NOTHING, type PeerReading } from './metrics-feed.js';
 import type { RouteRegistry } from './route-registry.js';
 import { ShownEndpoints, UNKNOWN_PEERS } from './shown-endpoints.js';
 
@@ -30,7 +30,7 @@ export class MetricsReader {
   #last: MetricsReading | undefined;
   #showsPeers: boolean;
   /** What was desired at a revision of the registry. */
-  #desired: { readonly revision: number; readonly counts: Map<LocalEndpoint<ManagedSession>, number> } | undefined;
+  #desired: { readonly revision: number; readonly counts: Map<LocalEndpoint<ManagedSession>, DesiredRoutes> } | undefined;
 
   constructor(dependencies: MetricsReaderDependencies) {
     this.#dependencies = dependencies;
@@ -62,11 +62,11 @@ export class MetricsReader {
     const { endpoints, queueLength, sendBufferBytes, sendBufferFull, readErrors } = stats;
     const { engine, installer, config } = this.#dependencies;
     const routes = [...stats.routes, ...installer.stats()];
-    const counted = this.#countedRoutes(endpoints);
+    const counted = this.#countedRoutes(endpoints, routes);
     const active = [
       ...endpoints.filter(({ sessions }) => sessions.admin_down + sessions.down + sessions.init + sessions.up > 0),
       ...routes.filter(({ installed }) => installed > 0),
-      ...counted.filter(({ desired, retrying, held, suppressed }) => desired + retrying + held + suppressed > 0),
+      ...counted.filter(({ desired, retrying, held, suppressed, onNone }) => desired + retrying + held + suppressed + onNone > 0),
     ];
     const isShown = this.#shownEndpoints.update(active, [...endpoints, ...routes]);
     return {
@@ -100,18 +100,29 @@ export class MetricsReader {
    * By local endpoint; zeros for an endpoint that has sessions and no routes. A scrape must not cost more the more routes there
    * are: what is desired is counted anew only after something has changed.
    */
-  #countedRoutes(endpoints: EngineStats['endpoints']): CountedRoutes[] {
+  #countedRoutes(endpoints: EngineStats['endpoints'], routes: readonly EndpointRouteStats[]): CountedRoutes[] {
     const { registry, installer, maintenance } = this.#dependencies;
     if (this.#desired?.revision !== registry.revision) this.#desired = { revision: registry.revision, counts: this.#countDesired() };
     const counted = new Map<string, Writable<CountedRoutes>>();
     const at = ({ iface, localIP }: { iface: string; localIP: string }): Writable<CountedRoutes> => {
       const key = `${iface} ${localIP}`;
-      const known = counted.get(key) ?? { iface, localIP, desired: 0, retrying: 0, held: 0, suppressed: 0 };
+      const known = counted.get(key) ?? { iface, localIP, ...NO_ROUTES };
       counted.set(key, known);
       return known;
     };
     for (const endpoint of endpoints) if (endpoint.localIP !== UNKNOWN_PEERS) at(endpoint);
-    for (const [endpoint, count] of this.#desired.counts) at(endpoint).desired = count;
+    for (const [endpoint, { desired, registered }] of this.#desired.counts) Object.assign(at(endpoint), { desired, onNone: registered });
+    for (const { installed, ...endpoint } of routes) {
+      if (installed === 0) continue;
+      const counts = at(endpoint);
+      counts.onPrimary += installed;
+      counts.onNone = Math.max(counts.onNone - installed, 0);
+    }
+    for (const { iface, source } of installer.onBackup()) {
+      const counts = at({ iface, localIP: addressText(source) });
+      counts.onBackup += 1;
+      counts.onPrimary = Math.max(counts.onPrimary - 1, 0);
+    }
     for (const { iface, source } of installer.retrying()) at({ iface, localIP: addressText(source) }).retrying += 1;
     for (const { iface, source } of installer.suppressed()) at({ iface, localIP: addressText(source) }).suppressed += 1;
     if (maintenance.isActive) {
@@ -123,15 +134,24 @@ export class MetricsReader {
     return [...counted.values()];
   }
 
-  #countDesired(): Map<LocalEndpoint<ManagedSession>, number> {
+  #countDesired(): Map<LocalEndpoint<ManagedSession>, DesiredRoutes> {
     const { registry, config } = this.#dependencies;
-    const counts = new Map<LocalEndpoint<ManagedSession>, number>();
-    for (const { session, adminDown, withdrawing } of registry.routes()) {
-      const isDesired = !withdrawing && (config.passiveMode || (session.up && !adminDown));
-      counts.set(session.endpoint, (counts.get(session.endpoint) ?? 0) + Number(isDesired));
+    const counts = new Map<LocalEndpoint<ManagedSession>, DesiredRoutes>();
+    for (const { session, backup, adminDown, withdrawing } of registry.routes()) {
+      const hasPath = session.up || (backup !== undefined && (backup.session?.up ?? true));
+      const isDesired = !withdrawing && (config.passiveMode || (hasPath && !adminDown));
+      const known = counts.get(session.endpoint) ?? { desired: 0, registered: 0 };
+      counts.set(session.endpoint, known);
+      known.desired += Number(isDesired);
+      known.registered += Number(!withdrawing);
     }
     return counts;
   }
+}
+
+interface DesiredRoutes {
+  desired: number;
+  registered: number;
 }
 
 type Writable<T> = { -readonly [K in keyof T]: T[K] };

@@ -5,6 +5,7 @@ import { ConfigError } from '../base/errors.js';
 import { choice, duration, flag, integer, object, parsed } from '../base/fields.js';
 import { MAX_INTERVAL, outsideIssues, type SessionTimerOptions } from '../base/intervals.js';
 import type { SessionAuth } from '../protocol/bfd/options.js';
+import { backupField, type BackupOptions, PASSIVE_BACKUP } from './backup-options.js';
 import type { ResolvedConfig } from './config.js';
 import { dampingField, dampingIssues, type DampingOptions, holdUpField } from './damping-options.js';
 import { foreignOptionIssues } from './protocol-options.js';
@@ -46,15 +47,21 @@ export interface RegisterSessionOptions extends SessionTimerOptions {
 export interface RegisterOptions extends RegisterSessionOptions {
   /** The peer's address, of the route's family. Default: the destination of the route, which must be a /32, or a /128 of IPv6. */
   peerIP?: string | undefined;
+  /**
+   * Where the route runs while its session is not Up. Not in passive mode. Default: nowhere, it is withdrawn.
+   */
+  backup?: BackupOptions | undefined;
 }
 
 /** Options that have been validated: the keys are copied. */
-export interface ValidatedOptions extends Omit<RegisterOptions, 'auth'> {
+export interface ValidatedOptions extends Omit<RegisterOptions, 'auth' | 'peerIP'> {
   readonly auth?: SessionAuth | undefined;
+  /** Validated with the route. */
+  readonly peerIP?: unknown;
 }
 
 /** The part of a configuration that options are validated against. */
-export type OptionBounds = Pick<ResolvedConfig, 'protocol' | 'minTxFloor' | 'maxTxCeil'>;
+export type OptionBounds = Pick<ResolvedConfig, 'protocol' | 'minTxFloor' | 'maxTxCeil' | 'passiveMode'>;
 
 /** The options of a session beside its timers. */
 export const SESSION_OPTION_ENTRIES = {
@@ -74,7 +81,7 @@ const SESSION_ENTRIES = {
   ...SESSION_OPTION_ENTRIES,
 };
 const SESSION_SCHEMA = object(SESSION_ENTRIES);
-const REGISTER_SCHEMA = object({ ...SESSION_ENTRIES, peerIP: v.optional(v.unknown()) });
+const REGISTER_SCHEMA = object({ ...SESSION_ENTRIES, peerIP: v.optional(v.unknown()), backup: v.optional(backupField) });
 
 /** The options of a registration without options. */
 export const NO_OPTIONS: ValidatedOptions = Object.freeze({});
@@ -88,15 +95,17 @@ export function validateRegisterOptions(options: RegisterOptions | ValidatedOpti
 
 /** @throws ConfigError `ERR_CONFIG`, with every issue at once */
 export function validateSessionOptions(options: RegisterSessionOptions | undefined, bounds: OptionBounds): ValidatedOptions {
-  return options === undefined ? NO_OPTIONS : validated(SESSION_SCHEMA, options, bounds);
+  // What only a route has is an unknown name there.
+  return options === undefined ? NO_OPTIONS : validated(SESSION_SCHEMA as unknown as typeof REGISTER_SCHEMA, options, bounds);
 }
 
-function validated(schema: typeof SESSION_SCHEMA | typeof REGISTER_SCHEMA, options: unknown, bounds: OptionBounds): ValidatedOptions {
+function validated(schema: typeof REGISTER_SCHEMA, options: unknown, bounds: OptionBounds): ValidatedOptions {
   const { output, issues } = parsed(schema, options, 'options');
   if (issues.length === 0) {
     issues.push(...foreignOptionIssues(output, bounds.protocol), ...outsideIssues(output, bounds), ...dampingIssues(output.damping));
   }
   if (output.minTtl !== undefined && output.multihop !== true && bounds.protocol === 'bfd') issues.push(MIN_TTL_ISSUE);
+  if ('backup' in output && bounds.passiveMode) issues.push(PASSIVE_BACKUP_ISSUE);
   const { auth: given, ...others } = output;
   if (given === undefined || bounds.protocol !== 'bfd') {
     if (issues.length > 0) throw new ConfigError(issues);
@@ -107,6 +116,8 @@ function validated(schema: typeof SESSION_SCHEMA | typeof REGISTER_SCHEMA, optio
   if (issues.length > 0) throw new ConfigError(issues);
   return { ...others, auth };
 }
+
+const PASSIVE_BACKUP_ISSUE = { path: 'backup', message: PASSIVE_BACKUP };
 
 const MIN_TTL_ISSUE = {
   path: 'minTtl',

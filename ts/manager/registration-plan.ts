@@ -2,7 +2,9 @@
 import { familyOf, isLinkLocal, packAddress, unicastAddress } from '../base/address.js';
 import { codeOf, ConfigError, expected, LivenessError, messageOf, type RouteIssue } from '../base/errors.js';
 import { formatPeer, formatRoute, formatSlot, parseInterface, parseRoute, type Peer, peerOf, type Route } from '../base/route.js';
-import type { Engine, PathFault, RouteId } from '../engine/engine.js';
+import type { Engine, PathFault, RouteId, SessionPath } from '../engine/engine.js';
+import { parseBackup, type ParsedBackup } from './backup-options.js';
+import type { ManagedBackup } from './managed-backup.js';
 import { checkBound } from './bound-addresses.js';
 import type { ResolvedConfig } from './config.js';
 import type { ManagedRoute, RestoreRoute } from './managed-route.js';
@@ -84,6 +86,7 @@ function planAll<T>(
       errors.set(index, error);
     }
   });
+  for (const [index, error] of planner.backupErrors()) errors.set(index, error);
   for (const [index, error] of planner.sharingErrors()) errors.set(index, error);
   for (const [index, error] of planner.engineErrors()) errors.set(index, error);
   // The sockets are not opened for a call that changes nothing.
@@ -99,6 +102,14 @@ interface Renewal {
   readonly managed: ManagedRoute;
   readonly route: Readonly<Route>;
   readonly session: ManagedSession;
+  backup: ManagedBackup | undefined;
+}
+
+/** The backup that a registration names. */
+interface NamedBackup {
+  readonly index: number;
+  readonly managed: ManagedRoute;
+  readonly backup: ParsedBackup;
 }
 
 /** Adds new routes and sessions to the registry at once, and delays all other changes until every registration is valid. */
@@ -117,8 +128,9 @@ class RegistrationPlanner {
   readonly #renewals = new Map<RouteId, Renewal>();
   /** The sessions that this call names, each with the index of the first registration that does. */
   readonly #named = new Map<ManagedSession, number>();
-  /** By index: the new session that the registration uses. */
-  readonly #newSessions: (ManagedSession | undefined)[] = [];
+  /** The new sessions, each with the index of the registration that uses it, and the path of its local address there. */
+  readonly #newSessions: { index: number; session: ManagedSession; path: string }[] = [];
+  readonly #backups: NamedBackup[] = [];
 
   constructor({ registry, config, parameters, engine }: PlanContext) {
     this.#registry = registry;
@@ -144,9 +156,40 @@ class RegistrationPlanner {
     checkBound('route.src', route.src, this.#config);
     const occupant = this.#registry.occupant(route);
     if (occupant !== undefined) this.#checkOccupant(occupant, route, peer);
+    const backup = validated.backup && parseBackup(validated.backup, route, peer);
     const session = this.#session(peer, validated, index);
-    if (this.addedSessions.has(session)) this.#newSessions[index] = session;
-    this.routes.push(this.#route(occupant, route, session));
+    if (this.addedSessions.has(session)) this.#newSessions.push({ index, session, path: 'route.src' });
+    const managed = this.#route(occupant, route, session);
+    this.routes.push(managed);
+    if (backup !== undefined) this.#backups.push({ index, managed, backup });
+  }
+
+  /** Finds the sessions of backups, after those of routes: a route has its say about the parameters of its session, a backup has none. */
+  *backupErrors(): Iterable<[number, unknown]> {
+    for (const { index, managed, backup } of this.#backups) {
+      try {
+        const session = backup.peer && this.#backupSession(backup.peer, index);
+        const found = { iface: backup.iface, nextHop: backup.nextHop, session };
+        const renewal = this.#renewals.get(managed.id);
+        if (renewal === undefined) managed.setBackup(found);
+        else renewal.backup = found;
+      } catch (error) {
+        yield [index, error];
+      }
+    }
+  }
+
+  #backupSession(peer: Peer, index: number): ManagedSession {
+    checkBound('backup.localIP', peer.localIP, this.#config);
+    const endpoint = this.#registry.endpoint(peer.iface, peer.localIP);
+    const address = packAddress(peer.peerIP);
+    const known = endpoint.sessions.get(address);
+    if (known !== undefined) return known;
+    this.#checkLimit();
+    const added = this.#registry.addSession(endpoint, address, this.#parameters.for(NO_OPTIONS));
+    this.addedSessions.add(added);
+    this.#newSessions.push({ index, session: added, path: 'backup.localIP' });
+    return added;
   }
 
   /** @throws LivenessError the first fault of the session by itself, or against what is registered */
@@ -163,29 +206,33 @@ class RegistrationPlanner {
     }
     checkBound('peer.localIP', peer.localIP, this.#config);
     const session = this.#session(peer, options, 0);
-    if (this.addedSessions.has(session)) this.#newSessions[0] = session;
+    if (this.addedSessions.has(session)) this.#newSessions.push({ index: 0, session, path: 'peer.localIP' });
     this.registeredSessions.add(session);
   }
 
   /** Faults that only the engine can tell. The paths of sessions that are not new were checked when those were registered. */
   *engineErrors(): Iterable<[number, LivenessError]> {
     const added = [...this.addedSessions];
-    const endpoints = [...new Set(added.map(({ endpoint }) => endpoint))];
+    const unwatched = this.#backups.filter(({ backup }) => backup.peer === undefined);
+    const endpoints: SessionPath[] = [...new Set(added.map(({ endpoint }) => endpoint)), ...unwatched.map(({ backup }) => backup)];
     const faults = new Map(this.#engine.checkPaths(endpoints).map((fault) => [endpoints[fault.index], fault]));
     const indistinct = new Set((this.#engine.indistinct?.(added) ?? []).map((index) => added[index]));
     if (faults.size === 0 && indistinct.size === 0) return;
-    for (const [index, session] of this.#newSessions.entries()) {
-      if (session === undefined) continue;
+    for (const { index, session, path } of this.#newSessions) {
       const fault = faults.get(session.endpoint);
       if (indistinct.has(session)) yield [index, indistinctError(session)];
-      else if (fault !== undefined)
-        yield [index, pathError(session, fault, this.registeredSessions.has(session) ? 'peer.localIP' : 'route.src')];
+      else if (fault !== undefined) yield [index, pathError(session, fault, path)];
+    }
+    for (const { index, backup } of unwatched) {
+      // Only a session needs the local address there.
+      const fault = faults.get(backup);
+      if (fault?.code === 'ERR_NO_SUCH_INTERFACE') yield [index, pathError(backup, fault, 'backup.localIP')];
     }
   }
 
   /** Opens the sockets of multihop sessions before the first of them is added. */
   *multihopErrors(): Iterable<[number, unknown]> {
-    const indexes = [...this.#newSessions.entries()].filter(([, session]) => session?.multihop === true).map(([index]) => index);
+    const indexes = this.#newSessions.filter(({ session }) => session.multihop).map(({ index }) => index);
     if (indexes.length === 0) return;
     try {
       this.#engine.openMultihop();
@@ -218,10 +265,11 @@ class RegistrationPlanner {
   }
 
   renew(): void {
-    for (const { managed, route, session } of this.#renewals.values()) {
+    for (const { managed, route, session, backup } of this.#renewals.values()) {
       this.renewedRoutes.set(managed, managed.restorer());
-      if (managed.session !== session) this.leftSessions.add(managed.session);
-      managed.renew(route, session);
+      const previous = managed.sessions;
+      managed.renew(route, session, backup);
+      for (const left of previous) if (!managed.sessions.includes(left)) this.leftSessions.add(left);
     }
   }
 
@@ -231,7 +279,7 @@ class RegistrationPlanner {
       this.#addedRoutes.set(managed.id, managed);
       return managed;
     }
-    this.#renewals.set(occupant.id, { managed: occupant, route, session });
+    this.#renewals.set(occupant.id, { managed: occupant, route, session, backup: undefined });
     return occupant;
   }
 
@@ -336,10 +384,10 @@ function multihopError(message: string): ConfigError {
   return new ConfigError([{ path: 'multihop', message }]);
 }
 
-function pathError({ iface, localIP }: ManagedSession, fault: PathFault, path: string): LivenessError {
+function pathError({ iface, localIP }: SessionPath, fault: PathFault, path: string): LivenessError {
   if (fault.code === 'ERR_NO_SUCH_INTERFACE') {
     const what = fault.realName === undefined ? 'the name of an interface of this host' : `the interface's own name, \`${fault.realName}\``;
-    return new LivenessError('ERR_NO_SUCH_INTERFACE', expected('iface', what, iface));
+    return new LivenessError('ERR_NO_SUCH_INTERFACE', expected(path === 'backup.localIP' ? 'backup.iface' : 'iface', what, iface));
   }
   return new LivenessError(fault.code, expected(path, 'an address of this host', localIP));
 }

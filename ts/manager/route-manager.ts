@@ -151,7 +151,7 @@ export class RouteManager {
     managed.adminDown = down;
     this.registry.noteChange();
     this.#dependencies.installer.changed(managed);
-    this.#updateAdminState(managed.session);
+    for (const session of managed.sessions) this.#updateAdminState(session);
     return Promise.resolve();
   }
 
@@ -182,7 +182,7 @@ export class RouteManager {
       session.isRegistered = true;
       this.#updateAdminState(session);
     }
-    for (const { session } of routes) this.#updateAdminState(session);
+    for (const { sessions } of routes) for (const session of sessions) this.#updateAdminState(session);
     installer.add(routes);
     for (const { bfd } of [...addedSessions, ...changedSessions.keys()]) if (bfd?.passive === true) onPassive();
   }
@@ -200,7 +200,7 @@ export class RouteManager {
     routes.forEach((managed, index) => {
       // A later registration or withdrawal of the same route takes precedence.
       if (managed.revision !== revisions[index]) return;
-      touched.add(managed.session);
+      for (const session of managed.sessions) touched.add(session);
       const restore = renewedRoutes.get(managed);
       if (restore === undefined) {
         this.#abandon(managed);
@@ -237,9 +237,9 @@ export class RouteManager {
     managed.withdrawing = true;
     managed.revision += 1;
     this.registry.noteChange();
-    const { revision, session } = managed;
+    const { revision, sessions } = managed;
     const removed = this.#dependencies.installer.remove(managed);
-    this.#endUnusedSessions([session]);
+    this.#endUnusedSessions(sessions);
     await removed;
     if (managed.revision === revision) this.registry.removeRoute(managed);
   }
@@ -260,7 +260,8 @@ export class RouteManager {
 
   /** A session is AdminDown when all its routes are, unless it is registered by itself. */
   #updateAdminState(session: ManagedSession): void {
-    const down = !session.isRegistered && [...session.routes].every(({ withdrawing, adminDown }) => withdrawing || adminDown);
+    const down =
+      !session.isRegistered && [...session.routes, ...session.watched].every(({ withdrawing, adminDown }) => withdrawing || adminDown);
     if (session.adminDown === down) return;
     session.adminDown = down;
     this.#dependencies.engine.setAdminDown([session.id], down);

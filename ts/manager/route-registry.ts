@@ -106,6 +106,7 @@ export class RouteRegistry {
     if (routes?.get(managed.destination) === managed) routes.delete(managed.destination);
     if (routes?.size === 0) this.#slots.delete(group);
     managed.session.removeRoute(managed);
+    managed.setBackup(undefined);
   }
 }
 

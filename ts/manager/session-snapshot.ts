@@ -1,6 +1,6 @@
 /** What users see of a session and its routes. */
 import type { Route } from '../base/route.js';
-import type { EngineReading } from '../engine/engine.js';
+import type { EngineReading, Leg } from '../engine/engine.js';
 import { type SessionStatus, statusWith } from '../protocol/session-status.js';
 import type { RouteStatus } from '../routes/installer.js';
 import type { ManagedSession, SessionRoute } from './managed-session.js';
@@ -10,6 +10,8 @@ export interface RouteSnapshot {
   readonly route: Readonly<Route>;
   /** The backend has confirmed the route and has not reported its loss. */
   readonly installed: boolean;
+  /** What the route runs on: `none` while it is not installed. */
+  readonly leg: Leg | 'none';
   readonly adminDown: boolean;
   /** The error of the last operation, if it failed. */
   readonly lastError: Error | undefined;
@@ -49,14 +51,14 @@ export function toSessionSnapshot(
   for (const route of session.routes) {
     if (!route.withdrawing) routes.push(toRouteSnapshot(route, status(route), heldUntil));
   }
-  if (routes.length === 0 && !session.isRegistered) return undefined;
+  if (routes.length === 0 && !session.isRegistered && !session.isWatching) return undefined;
   return statusWith(session.peer, reading, offset, routes[0]?.route, routes, session.multihop, heldUntil);
 }
 
 function toRouteSnapshot(
   { route, adminDown }: SessionRoute,
-  { installed, lastError, restoreAt, suppressedUntil }: RouteStatus,
+  { installed, leg, lastError, restoreAt, suppressedUntil }: RouteStatus,
   heldUntil: Date | undefined,
 ): RouteSnapshot {
-  return { route, installed, adminDown, lastError, restoreAt, suppressedUntil, heldUntil };
+  return { route, installed, leg: installed ? leg : 'none', adminDown, lastError, restoreAt, suppressedUntil, heldUntil };
 }

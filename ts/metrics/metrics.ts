@@ -38,6 +38,7 @@ export const LABEL_VERSION = 'version';
 export const LABEL_DIRECTION = 'direction';
 /** Who may be the cause of a timeout: `peer`, or `local` where this host was late itself. */
 export const LABEL_CAUSE = 'cause';
+export const LABEL_LEG = 'leg';
 /** The engine of a manager. */
 export const LABEL_ENGINE = 'engine';
 /** The protocol of a manager. */
@@ -231,6 +232,12 @@ const FURTHER = {
     suffix: 'routes_suppressed',
     help: 'Routes that are not installed although their sessions are Up, since these were Down before',
     labels: ENDPOINT,
+  },
+  routeLegs: {
+    kind: 'gauge',
+    suffix: 'route_legs',
+    help: 'Registered routes by what they run on: their primary next hop, their backup, or none',
+    labels: [...ENDPOINT, LABEL_LEG],
   },
   sendBufferBytes: { kind: 'gauge', suffix: 'send_buffer_bytes', help: 'The size of the socket’s send buffer', labels: [] },
   sendBufferFull: {

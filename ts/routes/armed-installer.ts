@@ -1,11 +1,12 @@
 /** Passes kernel routes to the engine, which adds and deletes them itself, and reports what the engine answers. */
-import type { ArmedRoute, Damping, KernelRoute, RouteArming, RouteId, RouteOutcome, SessionId } from '../engine/engine.js';
+import type { ArmedBackup, ArmedRoute, Damping, KernelRoute, RouteArming, RouteId, RouteOutcome, SessionId } from '../engine/engine.js';
 import { closedError, LivenessError } from '../base/errors.js';
 import { monotonicNow, toDate } from '../base/clock.js';
 import { formatRoute } from '../base/route.js';
 import { Backoff } from './backoff.js';
 import {
   type InstallerWarning,
+  type Leg,
   type OperationListener,
   type RegisteredRoute,
   type RouteInstaller,
@@ -28,6 +29,7 @@ class Rare {
   suppressedUntilUs: number | undefined = undefined;
   /** A warning of contention was logged, and the route has not been quiet since. */
   isContended = false;
+  leg: Leg = 'primary';
   backoff: Backoff | undefined = undefined;
   removals: Waiters<void> | undefined = undefined;
   adoptions: Waiters<boolean> | undefined = undefined;
@@ -75,6 +77,15 @@ class ArmedEntry implements ArmedRoute, RouteStatus {
 
   get damping(): Damping | undefined {
     return this.registered.session.damping;
+  }
+
+  get backup(): ArmedBackup | undefined {
+    const { backup } = this.registered;
+    return backup && { iface: backup.iface, nextHop: backup.nextHop, sessionId: backup.session?.id };
+  }
+
+  get leg(): Leg {
+    return this.rare?.leg ?? 'primary';
   }
 
   get lastError(): Error | undefined {
@@ -130,6 +141,7 @@ export class ArmedInstaller implements RouteInstaller {
   readonly #routes = new Map<RouteId, ArmedEntry>();
   readonly #retrying = new Set<ArmedEntry>();
   readonly #suppressed = new Set<ArmedEntry>();
+  readonly #onBackup = new Set<ArmedEntry>();
   readonly #told: SuppressionListener;
 
   constructor(
@@ -209,6 +221,10 @@ export class ArmedInstaller implements RouteInstaller {
     for (const { registered } of this.#suppressed) yield registered;
   }
 
+  *onBackup(): Iterable<RegisteredRoute> {
+    for (const { registered } of this.#onBackup) yield registered;
+  }
+
   stats(): [] {
     return [];
   }
@@ -218,6 +234,7 @@ export class ArmedInstaller implements RouteInstaller {
     this.#routes.clear();
     this.#retrying.clear();
     this.#suppressed.clear();
+    this.#onBackup.clear();
   }
 
   /** Handles the engine's answers. */
@@ -251,6 +268,7 @@ export class ArmedInstaller implements RouteInstaller {
     this.#noteSuppression(route, outcome);
     // A route that an ended registration leaves in the kernel does not belong to the next registration.
     route.installed = outcome.installed && !outcome.gone;
+    this.#noteLeg(route, outcome.leg);
     if (error !== undefined) route.needed.lastError = error;
     else if (outcome.op !== 'none' && route.rare !== undefined) route.rare.lastError = undefined;
     if (outcome.op !== 'none') this.#report(route, outcome, error);
@@ -292,6 +310,12 @@ export class ArmedInstaller implements RouteInstaller {
     if (isNew) this.#told(route.registered, toDate(suppressedUntilUs));
   }
 
+  #noteLeg(route: ArmedEntry, leg: Leg): void {
+    if (route.leg !== leg) route.needed.leg = leg;
+    if (leg === 'backup' && route.installed) this.#onBackup.add(route);
+    else this.#onBackup.delete(route);
+  }
+
   #retry(route: ArmedEntry, { code }: RouteOutcome): void {
     this.#retrying.delete(route);
     // The route thread could not be started, so the order was lost: arm again.
@@ -302,7 +326,7 @@ export class ArmedInstaller implements RouteInstaller {
   #report({ registered }: ArmedEntry, outcome: RouteOutcome, error: Error | undefined): void {
     const { route, iface } = registered;
     const op = outcome.op === 'add' ? 'add' : 'delete';
-    this.#listener(toOperation({ route, iface, op, duration: outcome.durationUs / 1_000 }, error));
+    this.#listener(toOperation({ route, iface, op, leg: outcome.leg, duration: outcome.durationUs / 1_000 }, error));
   }
 }
 

@@ -6,6 +6,7 @@ import { formatSlot, type Route } from '../base/route.js';
 import type { RouteId, EndpointRouteStats, SessionId } from '../engine/engine.js';
 import {
   type InstallerWarning,
+  type Leg,
   type OperationListener,
   type RegisteredRoute,
   type RouteInstaller,
@@ -47,9 +48,9 @@ export class BackendInstaller implements RouteInstaller {
     const finished = (reconciler: SlotReconciler): void => {
       this.#finished(reconciler);
     };
-    const [retrying, waiting] = [new Set<SlotReconciler>(), new Set<SlotReconciler>()];
+    const [retrying, waiting, onBackup] = [new Set<SlotReconciler>(), new Set<SlotReconciler>(), new Set<SlotReconciler>()];
     const told = { listener, warn, suppressed, finished };
-    this.#dependencies = { backend, listings, options, counters, gate, environment, retrying, waiting, ...told };
+    this.#dependencies = { backend, listings, options, counters, gate, environment, retrying, waiting, onBackup, ...told };
     this.#unwatch = this.#watch(backend);
   }
 
@@ -83,8 +84,8 @@ export class BackendInstaller implements RouteInstaller {
     reconciler.remove().catch(() => undefined);
   }
 
-  adopt(registered: RegisteredRoute): Promise<boolean> {
-    return this.#reconcilers.get(registered.id)?.adopt() ?? Promise.resolve(false);
+  adopt(registered: RegisteredRoute, leg: Leg): Promise<boolean> {
+    return this.#reconcilers.get(registered.id)?.adopt(leg) ?? Promise.resolve(false);
   }
 
   disturbed(registered: RegisteredRoute): void {
@@ -98,7 +99,9 @@ export class BackendInstaller implements RouteInstaller {
   setMaintenance(sessions: readonly SessionId[] | undefined): void {
     const concerned = sessions === undefined ? undefined : new Set(sessions);
     for (const reconciler of this.#reconcilers.values()) {
-      if (concerned?.has(reconciler.registered.session.id) !== false) reconciler.advance();
+      const { session, backup } = reconciler.registered;
+      const isConcerned = concerned === undefined || concerned.has(session.id) || (backup?.session && concerned.has(backup.session.id));
+      if (isConcerned === true) reconciler.advance();
     }
   }
 
@@ -108,6 +111,10 @@ export class BackendInstaller implements RouteInstaller {
 
   *suppressed(): Iterable<RegisteredRoute> {
     for (const { isSuppressed, registered } of this.#dependencies.waiting) if (isSuppressed) yield registered;
+  }
+
+  *onBackup(): Iterable<RegisteredRoute> {
+    for (const { registered } of this.#dependencies.onBackup) yield registered;
   }
 
   stats(): EndpointRouteStats[] {

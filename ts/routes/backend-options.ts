@@ -2,10 +2,55 @@
 import * as v from 'valibot';
 
 import { ConfigError, expected } from '../base/errors.js';
-import { flag, object, optionsOf } from '../base/fields.js';
+import { flag, integer, object, optionsOf } from '../base/fields.js';
 import { isIntegerIn } from '../base/route.js';
 
+/** The greatest number stands for none. */
+const MAX_ID = 0xffff_fffe;
+
+/** As in `crate/src/routes/next_hop.rs`. */
+const DEFAULT_IDS: ObjectRange = { firstId: 1_862_000_000, lastId: 1_862_999_999 };
+
+const OBJECTS = 'a boolean, or an object with `firstId` and `lastId`';
+
 const BACKEND_SCHEMA = object({ takeOver: v.optional(flag) });
+
+const NETLINK_SCHEMA = object({
+  takeOver: v.optional(flag),
+  nextHopObjects: v.optional(
+    v.union([flag, object({ firstId: v.optional(integer(1, MAX_ID)), lastId: v.optional(integer(1, MAX_ID)) })], OBJECTS),
+  ),
+});
+
+/** Numbers of next-hop objects, both included. */
+export interface ObjectRange {
+  readonly firstId: number;
+  readonly lastId: number;
+}
+
+/** How `NetlinkRoutes` treats routes. */
+export interface NetlinkRoutesOptions extends BackendOptions {
+  /**
+   * Routes through one peer hang on one next-hop object of ours, so that a Down takes one message to the kernel and not one for each
+   * route. With the native engine, not in passive mode. The numbers of the objects are 1 862 000 000 to 1 862 999 999 unless others
+   * are given, 1 to 4 294 967 294: one for each session, and one more for each backup. Default: false.
+   */
+  nextHopObjects?: boolean | { firstId?: number | undefined; lastId?: number | undefined } | undefined;
+}
+
+/** @throws ConfigError `ERR_CONFIG` */
+export function netlinkOptions(options: NetlinkRoutesOptions | undefined): { takeOver: boolean; objects: ObjectRange | undefined } {
+  const { takeOver = false, nextHopObjects = false } = optionsOf(NETLINK_SCHEMA, options);
+  if (nextHopObjects === false) return { takeOver, objects: undefined };
+  const given = nextHopObjects === true ? {} : nextHopObjects;
+  const firstId = given.firstId ?? Math.min(DEFAULT_IDS.firstId, given.lastId ?? MAX_ID);
+  const objects = Object.freeze({ firstId, lastId: given.lastId ?? Math.max(DEFAULT_IDS.lastId, firstId) });
+  if (objects.firstId > objects.lastId) {
+    const what = `an integer up to \`nextHopObjects.lastId\` (${objects.lastId})`;
+    throw new ConfigError([{ path: 'nextHopObjects.firstId', message: expected('nextHopObjects.firstId', what, objects.firstId) }]);
+  }
+  return { takeOver, objects };
+}
 
 /** How a backend treats routes of other programs. */
 export interface BackendOptions {

@@ -1,5 +1,6 @@
 /** The interface of an installer, which brings routes to their desired state: by calling a backend, or by arming the engine. */
-import type { Damping, KernelRoute, RouteId, EndpointRouteStats, SessionId } from '../engine/engine.js';
+import type { PackedAddress } from '../base/address.js';
+import type { Damping, KernelRoute, Leg, RouteId, EndpointRouteStats, SessionId } from '../engine/engine.js';
 import { formatRoute, type Route } from '../base/route.js';
 
 /** The fields of a session that decide about its routes. */
@@ -20,6 +21,16 @@ export interface SessionView {
   readonly lastTransition: { readonly startUs: number; readonly atUs: number } | undefined;
 }
 
+export type { Leg };
+
+/** Where a route runs while its session is not Up. */
+export interface RegisteredBackup {
+  readonly iface: string;
+  readonly nextHop: PackedAddress;
+  /** The session that watches it; without one it counts as working. */
+  readonly session: SessionView | undefined;
+}
+
 /** A registered route. The installer reads it; only the manager changes it. */
 export interface RegisteredRoute extends KernelRoute {
   readonly id: RouteId;
@@ -29,6 +40,7 @@ export interface RegisteredRoute extends KernelRoute {
   readonly noUninstall: boolean;
   readonly adminDown: boolean;
   readonly session: SessionView;
+  readonly backup?: RegisteredBackup | undefined;
 }
 
 /** An operation on the backend that has ended: with success, or with an error. */
@@ -40,6 +52,8 @@ export interface EndedOperation {
   readonly route: Readonly<Route>;
   readonly iface: string;
   readonly op: 'add' | 'delete';
+  /** What the route runs on, or was to run on, by this operation; of a deletion, what it ran on. `primary` without a backup. */
+  readonly leg: Leg;
   /** From the request to the backend's answer, in milliseconds. */
   readonly duration: number;
 }
@@ -52,6 +66,8 @@ export function toOperation(ended: EndedOperation, error: Error | undefined): Ro
 export interface RouteStatus {
   /** The backend has confirmed the route and has not reported its loss. */
   readonly installed: boolean;
+  /** What the route runs on, or is to run on. */
+  readonly leg: Leg;
   /** The error of the last operation; `undefined` after a success. */
   readonly lastError: Error | undefined;
   /** When a contended route is put back: another program deletes it again and again. */
@@ -63,6 +79,7 @@ export interface RouteStatus {
 /** The status of an unknown route. */
 export const UNKNOWN: RouteStatus = Object.freeze({
   installed: false,
+  leg: 'primary',
   lastError: undefined,
   restoreAt: undefined,
   suppressedUntil: undefined,
@@ -86,10 +103,10 @@ export interface RouteInstaller {
   /** As `remove`, without a result: the slot may be registered again at once. */
   abandon(registered: RegisteredRoute): void;
   /**
-   * Adopts a route of a previous process. Resolves with whether the route exists; then it stays while its session comes Up.
-   * Rejects with `ERR_CLOSED`.
+   * Adopts a route of a previous process, which was listed on this leg. Resolves with whether the route exists; then it stays while
+   * its session comes Up. Rejects with `ERR_CLOSED`.
    */
-  adopt(registered: RegisteredRoute): Promise<boolean>;
+  adopt(registered: RegisteredRoute, leg: Leg): Promise<boolean>;
   /** The slot may have been changed through the same backend by another caller: the state of the route is unknown. */
   disturbed(registered: RegisteredRoute): void;
   status(registered: RegisteredRoute): RouteStatus;
@@ -99,6 +116,8 @@ export interface RouteInstaller {
   retrying(): Iterable<RegisteredRoute>;
   /** The routes that are not installed although their sessions are Up: see `RouteStatus.suppressedUntil`. */
   suppressed(): Iterable<RegisteredRoute>;
+  /** The routes that are installed on their backups. */
+  onBackup(): Iterable<RegisteredRoute>;
   /** Counters of called backends; the engine counts armed routes. */
   stats(): EndpointRouteStats[];
   /** Stops; routes stay as they are. Pending promises reject with `ERR_CLOSED`. */

@@ -1,9 +1,9 @@
 /** The Linux routing tables. */
 import type { NativeRoute, NativeRoutesHandle } from '../engine/native/binding.js';
 import { loadBinding } from '../engine/native/load.js';
-import { codeOf, LivenessError, messageOf } from '../base/errors.js';
+import { codeOf, ConfigError, LivenessError, messageOf } from '../base/errors.js';
 import { formatSlot, parseDestination, parseListedRoute, parseRoute, priorityOf, type Route } from '../base/route.js';
-import { type BackendOptions, checkProtocol, takesOver } from './backend-options.js';
+import { checkProtocol, netlinkOptions, type NetlinkRoutesOptions, type ObjectRange } from './backend-options.js';
 import type { PlacedRoute, RouteReaderWriter, RouteWatcher } from './reader-writer.js';
 
 /**
@@ -18,16 +18,24 @@ import type { PlacedRoute, RouteReaderWriter, RouteWatcher } from './reader-writ
 export class NetlinkRoutes implements RouteReaderWriter {
   /** Whether adding replaces any occupant of a slot. */
   readonly takeOver: boolean;
+  /** The numbers of next-hop objects; `undefined` where routes hang on none. */
+  readonly nextHopObjects: ObjectRange | undefined;
   readonly #native: NativeRoutesHandle;
   readonly #watchers = new Set<RouteWatcher>();
 
   /**
    * @param options.takeOver replace any occupant of a slot, as the reference does. Default: false
-   * @throws ConfigError `ERR_CONFIG`; LivenessError `ERR_NETLINK_UNAVAILABLE` without the addon
+   * @param options.nextHopObjects see `NetlinkRoutesOptions`
+   * @throws ConfigError `ERR_CONFIG`, also where the kernel has no next-hop objects; LivenessError `ERR_NETLINK_UNAVAILABLE` without the addon
    */
-  constructor(options?: BackendOptions) {
-    this.takeOver = takesOver(options);
-    this.#native = openRoutes();
+  constructor(options?: NetlinkRoutesOptions) {
+    const { takeOver, objects } = netlinkOptions(options);
+    this.takeOver = takeOver;
+    this.nextHopObjects = objects;
+    this.#native = openRoutes(objects);
+    if (objects === undefined || this.#native.hasObjects()) return;
+    const message = '`nextHopObjects` needs a kernel that has them: Linux 5.3 or later';
+    throw new ConfigError([{ path: 'nextHopObjects', message }]);
   }
 
   /** @throws LivenessError `EPERM` without CAP_NET_ADMIN in this network namespace */
@@ -107,9 +115,9 @@ export class NetlinkRoutes implements RouteReaderWriter {
   }
 }
 
-function openRoutes(): NativeRoutesHandle {
+function openRoutes(objects: ObjectRange | undefined): NativeRoutesHandle {
   try {
-    return new (loadBinding().NativeRoutes)();
+    return new (loadBinding().NativeRoutes)(objects);
   } catch (cause) {
     const message = `NetlinkRoutes needs the native addon: ${messageOf(cause)}`;
     throw new LivenessError('ERR_NETLINK_UNAVAILABLE', message, { cause });

@@ -17,6 +17,7 @@ import { Backoff } from './backoff.js';
 import {
   HOLD_MS,
   type InstallerWarning,
+  type Leg,
   type OperationListener,
   type RegisteredRoute,
   type RouteStatus,
@@ -27,6 +28,7 @@ import {
 import type { Listings } from './listings.js';
 import { PendingCalls } from './pending-calls.js';
 import type { PlacedRoute, RouteLoss, RouteReaderWriter } from './reader-writer.js';
+import { isBackupUsable, legOf, placedOn, type PrimaryUse, wantedLeg } from './route-legs.js';
 import { RestoreDelay } from './restore-delay.js';
 import type { RetryGate } from './retry-gate.js';
 import type { RouteCounters, RouteEndpoint } from './route-counters.js';
@@ -60,6 +62,8 @@ export interface ReconcilerDependencies {
   readonly retrying: Set<SlotReconciler>;
   /** Those whose route waits after an Up of its session, if it is not installed. */
   readonly waiting: Set<SlotReconciler>;
+  /** Those whose route is installed on its backup. */
+  readonly onBackup: Set<SlotReconciler>;
   readonly suppressed: SuppressionListener;
   /** Called when the registration has ended and the reconciler has nothing left to do. */
   readonly finished: (reconciler: SlotReconciler) => void;
@@ -78,6 +82,7 @@ const WAIT_FOR_LATE_MS = 10_000;
 export class SlotReconciler {
   lastError: Error | undefined = undefined;
   #registered: RegisteredRoute;
+  #leg: Leg = 'primary';
   #target: PlacedRoute;
   readonly #dependencies: ReconcilerDependencies;
   readonly #contents = new SlotContents();
@@ -104,8 +109,10 @@ export class SlotReconciler {
 
   constructor(registered: RegisteredRoute, dependencies: ReconcilerDependencies) {
     this.#registered = registered;
-    this.#target = targetOf(registered);
+    this.#target = placedOn(registered, 'primary');
     this.#dependencies = dependencies;
+    // The primary is tried first.
+    if (registered.backup !== undefined && !registered.session.up) this.#startHold();
     // The convergence of a session that is Up already was counted for its routes of that time.
     this.#convergedStartUs = registered.session.lastTransition?.startUs;
   }
@@ -127,6 +134,7 @@ export class SlotReconciler {
   get status(): RouteStatus {
     return {
       installed: this.#installed,
+      leg: this.#leg,
       lastError: this.lastError,
       restoreAt: this.#restoreDelay?.until,
       suppressedUntil: this.#suppressedUntil,
@@ -150,6 +158,7 @@ export class SlotReconciler {
   advance(): void {
     this.#followSession();
     if (this.#registered.session.up && !this.#isWaiting) this.#endHold();
+    this.#settleLeg();
     if (this.#calls.isRunning || this.#stopped) return;
     this.#tellSuppression();
     const operation = this.#nextOperation();
@@ -169,7 +178,8 @@ export class SlotReconciler {
   /** The slot is registered, or registered again, possibly with another route. */
   keep(registered: RegisteredRoute): void {
     this.#registered = registered;
-    const target = targetOf(registered);
+    if (registered.backup === undefined) this.#leg = 'primary';
+    const target = placedOn(registered, this.#leg);
     if (!isSamePlace(target, this.#target)) {
       // The path of the previous route worked a moment ago: the route stays until the new session has come Up.
       if (this.#installed && !this.#withdrawing) this.#startHold();
@@ -197,11 +207,14 @@ export class SlotReconciler {
   }
 
   /** Adopts a route of a previous process. Resolves with whether it exists; then it stays until the session has come Up. */
-  adopt(): Promise<boolean> {
+  adopt(leg: Leg): Promise<boolean> {
+    // A predecessor that ended while it moved the route has left it on both legs.
+    if (leg !== this.#leg && this.#adoptions !== undefined) this.#contents.notePossible(placedOn(this.#registered, leg));
     if (this.#calls.isRunning || this.#stopped || this.#withdrawing || this.#contents.possible.length > 0) {
       return Promise.resolve(this.#installed);
     }
     this.#startHold();
+    this.#moveTo(leg);
     const adopted = (this.#adoptions ??= new Waiters()).wait();
     void this.#run({ kind: 'look', placed: this.#target });
     return adopted;
@@ -239,6 +252,43 @@ export class SlotReconciler {
     for (const waiters of [this.#removals, this.#confirmations, this.#adoptions]) waiters?.reject(closedError());
   }
 
+  /** Has the route run on the leg that it is to run on now. */
+  #settleLeg(): void {
+    const { backup, adminDown } = this.#registered;
+    if (backup === undefined || this.#withdrawing || this.#stopped || adminDown) return;
+    this.#moveTo(wantedLeg(this.#leg, this.#primaryUse(), isBackupUsable(this.#registered)));
+  }
+
+  #moveTo(leg: Leg): void {
+    if (leg === this.#leg) return;
+    this.#leg = leg;
+    this.#target = placedOn(this.#registered, leg);
+    this.#updateGauge();
+  }
+
+  #primaryUse(): PrimaryUse {
+    const { session } = this.#registered;
+    const { honorPeerAdvertisedPassive, isMaintained } = this.#dependencies.options;
+    const isThere = this.#contents.isPossible(this.#target);
+    if (session.up) {
+      if (!this.#isWaiting) return 'usable';
+      return isThere ? 'kept' : 'unusable';
+    }
+    const isKeptByPeer =
+      (honorPeerAdvertisedPassive && session.peerPassive) ||
+      (session.keepsOnPeerAdminDown && session.isPeerAdminDown && this.#holdsNoOther());
+    const isKept = isMaintained(session.id) || this.#hold !== undefined || (isThere && isKeptByPeer);
+    return isKept ? 'kept' : 'unusable';
+  }
+
+  #stateOnBackup(withdrawn: DesiredState): DesiredState {
+    const { session, backup } = this.#registered;
+    const { isMaintained } = this.#dependencies.options;
+    if (isBackupUsable(this.#registered)) return 'installed';
+    const stays = isMaintained(session.id) || (backup?.session !== undefined && isMaintained(backup.session.id));
+    return stays || this.#hold !== undefined ? 'unchanged' : withdrawn;
+  }
+
   get #installed(): boolean {
     return this.#contents.isConfirmed(this.#target);
   }
@@ -250,6 +300,7 @@ export class SlotReconciler {
     if (this.#withdrawing) return withdrawn;
     if (passiveMode) return 'installed';
     if (adminDown) return withdrawn;
+    if (this.#leg === 'backup') return this.#stateOnBackup(withdrawn);
     if (session.up) return this.#isWaiting ? this.#stateWhileWaiting(withdrawn) : 'installed';
     if (isMaintained(session.id)) return 'unchanged';
     if (this.#hold !== undefined) return 'unchanged';
@@ -350,9 +401,10 @@ export class SlotReconciler {
     if (error === undefined && this.#followsTransition(op)) this.noteConvergence(this.#dependencies.environment.now() * 1_000);
     if (error !== undefined) this.#confirmations?.reject(error);
     else if (this.#installed) this.#confirmations?.resolve();
-    const { route } = placed;
+    const leg = legOf(this.#registered, placed);
+    const route = leg === undefined ? placed.route : this.#registered.route;
     const { iface } = this.#registered;
-    this.#dependencies.listener(toOperation({ route, iface, op, duration }, error));
+    this.#dependencies.listener(toOperation({ route, iface, op, leg: leg ?? 'primary', duration }, error));
   }
 
   #continueAfter(operation: BackendOperation, error: Error | undefined): void {
@@ -435,6 +487,8 @@ export class SlotReconciler {
   /** Counts an installed route at the endpoint of its registration. */
   #updateGauge(): void {
     const counts = this.#installed && !this.#gone;
+    if (counts && this.#leg === 'backup') this.#dependencies.onBackup.add(this);
+    else this.#dependencies.onBackup.delete(this);
     const { iface, source } = this.#registered;
     if (this.#countedAt !== undefined && !(counts && this.#countedAt.iface === iface && this.#countedAt.source === source)) {
       this.#dependencies.counters.installed(this.#countedAt, -1);
@@ -513,8 +567,4 @@ export class SlotReconciler {
     this.#updateGauge();
     this.#removals?.resolve();
   }
-}
-
-function targetOf({ route, iface }: RegisteredRoute): PlacedRoute {
-  return { route, iface };
 }

@@ -193,8 +193,8 @@ impl NativeEngine {
     }
 
     #[napi]
-    pub fn arm(&self, rows: &[u32]) -> std::result::Result<(), Coded> {
-        self.send(Command::Arm(rows::routes(rows)?))
+    pub fn arm(&self, rows: &[u32], interfaces: Vec<String>) -> std::result::Result<(), Coded> {
+        self.send(Command::Arm(rows::routes(rows, interfaces)?))
     }
 
     #[napi]
@@ -333,6 +333,7 @@ fn driver_options<P: Protocol>(
             take_over: options.take_over,
             honor_peer_passive: options.honor_peer_advertised_passive,
             mass_down: options.mass_down.map(Into::into),
+            objects: options.next_hop_objects.map(Into::into),
         },
         realtime: options.realtime.map(Into::into).unwrap_or_default(),
         withdraw_on_fatal: options.withdraw_on_fatal,

@@ -31,6 +31,7 @@ pub(super) fn code_of(error: &RouteError) -> String {
         RouteError::CannotStart(_) => "ERR_NETLINK_UNAVAILABLE".into(),
         RouteError::Occupied => "EEXIST".into(),
         RouteError::Unanswered => "ENOBUFS".into(),
+        RouteError::NoNumber => "ERR_ROUTE_BACKEND".into(),
     }
 }
 

@@ -40,3 +40,9 @@ pub fn notify_systemd(state: String) -> std::result::Result<bool, Coded> {
     notify(&[NotifyState::Custom(&state)]).map_err(|error| from_io(&error))?;
     Ok(true)
 }
+
+/// Whether the kernel has next-hop objects; false where it cannot be asked.
+#[napi]
+pub fn has_next_hop_objects() -> bool {
+    crate::routes::socket::RouteSocket::new().is_ok_and(|mut socket| socket.has_objects().unwrap_or(false))
+}

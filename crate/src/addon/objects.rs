@@ -12,7 +12,9 @@ use crate::driver::mailbox::{Delivery, SessionRecord};
 use crate::net::interface_names::name_of;
 use crate::protocol::time::Time;
 use crate::routes::kernel_route::KernelRoute;
+use crate::routes::legs::Leg;
 use crate::routes::mass_down::MassDown;
+use crate::routes::next_hop::ObjectRange;
 use crate::routes::outcome::{RouteId, RouteOp, RouteOutcome};
 use crate::system::problem::Problem;
 use crate::system::realtime::Realtime;
@@ -76,6 +78,19 @@ pub struct NativeEngineOptions {
     pub withdraw_on_fatal: bool,
     pub resume: Option<String>,
     pub mass_down: Option<NativeMassDown>,
+    pub next_hop_objects: Option<NativeObjectRange>,
+}
+
+#[napi(object, object_to_js = false)]
+pub struct NativeObjectRange {
+    pub first_id: u32,
+    pub last_id: u32,
+}
+
+impl From<NativeObjectRange> for ObjectRange {
+    fn from(range: NativeObjectRange) -> Self {
+        Self { first: range.first_id, last: range.last_id }
+    }
 }
 
 #[napi(object, object_to_js = false)]
@@ -176,6 +191,7 @@ pub struct NativeRouteOutcome {
     pub installed: bool,
     pub restore_at_us: Option<f64>,
     pub suppressed_until_us: Option<f64>,
+    pub leg: &'static str,
 }
 
 impl From<RouteOutcome> for NativeRouteOutcome {
@@ -198,6 +214,7 @@ impl From<RouteOutcome> for NativeRouteOutcome {
             installed: outcome.installed,
             restore_at_us: outcome.restore_at.map(time),
             suppressed_until_us: outcome.suppressed_until.map(time),
+            leg: if outcome.leg == Leg::Primary { "primary" } else { "backup" },
         }
     }
 }
@@ -281,6 +298,7 @@ impl TryFrom<NativeRoute> for KernelRoute {
             interface: 0,
             protocol: route.protocol,
             priority: route.priority,
+            object: 0,
         })
     }
 }

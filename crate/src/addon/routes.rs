@@ -10,7 +10,7 @@ use netlink_sys::{Socket, protocols::NETLINK_ROUTE};
 
 use crate::addon::doorbell::Doorbell;
 use crate::addon::errors::{Coded, coded, from_route, rejection};
-use crate::addon::objects::NativeRoute;
+use crate::addon::objects::{NativeObjectRange, NativeRoute};
 use crate::net::interface_names::index_of;
 use crate::routes::held::{HeldRouteEvent, HeldRouteMonitor, HeldRoutes};
 use crate::routes::kernel_route::{KernelRoute, Presence, RouteError, SystemError};
@@ -31,15 +31,22 @@ pub struct NativeRoutes {
 #[napi]
 impl NativeRoutes {
     #[napi(constructor)]
-    pub fn new() -> std::result::Result<Self, Coded> {
+    pub fn new(objects: Option<NativeObjectRange>) -> std::result::Result<Self, Coded> {
+        let objects = objects.map(Into::into).unwrap_or_default();
         let unavailable = |error: std::io::Error| coded("ERR_NETLINK_UNAVAILABLE", error.to_string());
         Ok(Self {
-            socket: Arc::new(Mutex::new(RouteSocket::new().map_err(unavailable)?)),
+            socket: Arc::new(Mutex::new(RouteSocket::new().map_err(unavailable)?.with_objects(objects))),
             held: HeldRoutes::default(),
             news: Arc::default(),
             watch: RefCell::default(),
             names: Socket::new(NETLINK_ROUTE).map_err(unavailable)?,
         })
+    }
+
+    /// Whether the kernel has next-hop objects.
+    #[napi]
+    pub fn has_objects(&self) -> std::result::Result<bool, Coded> {
+        lock(&self.socket).has_objects().map_err(|error| from_route(&error))
     }
 
     /// Fails with EPERM without CAP_NET_ADMIN.
@@ -193,7 +200,7 @@ impl Change {
             }
             Op::Delete => self.target.resolve(&socket)?.map_or(Ok(()), |route| {
                 self.held.release(&route);
-                let answer = socket.remove(&route.of_any_source());
+                let answer = socket.remove_anyway(&route.of_any_source());
                 if route.priority == 0 {
                     self.restore(&mut socket, &self.held.namesakes(&route));
                 }

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use crate::addon::auth::NativeAuth;
 use crate::addon::errors::{Coded, coded};
-use crate::driver::command_queue::SessionConfig;
+use crate::driver::command_queue::{ArmOrder, BackupOrder, SessionConfig};
 use crate::engine::SessionId;
 use crate::protocol::bfd::authentication::key::Key;
 use crate::protocol::bfd::options::{BfdOptions, Role};
@@ -17,7 +17,7 @@ use crate::routes::kernel_route::KernelRoute;
 use crate::routes::outcome::RouteId;
 
 const SESSION_COLUMNS: usize = 17;
-const ROUTE_COLUMNS: usize = 26;
+const ROUTE_COLUMNS: usize = 32;
 
 const MULTIHOP: u32 = 1;
 const PASSIVE: u32 = 2;
@@ -62,14 +62,25 @@ pub(super) fn sessions(
     whole(rest).and_then(|()| rows.iter().map(order).collect()).ok_or_else(malformed)
 }
 
-/// Reads routes to arm.
-pub(super) fn routes(rows: &[u32]) -> Result<Vec<ArmedRoute>, Coded> {
+/// Reads routes to arm. Their rows name the interfaces of backups by the position after it: 0 is no backup.
+pub(super) fn routes(rows: &[u32], interfaces: Vec<String>) -> Result<Vec<ArmOrder>, Coded> {
+    let interfaces: Vec<Arc<str>> = interfaces.into_iter().map(Into::into).collect();
     let (rows, rest) = rows.as_chunks::<ROUTE_COLUMNS>();
     let route = |row: &[u32; ROUTE_COLUMNS]| {
         let [id, session, generation, table, d0, d1, d2, d3, prefix_length, ..] = *row;
-        let [.., s0, s1, s2, s3, n0, n1, n2, n3, protocol, priority, flags, _, _, _, _, _, _] = *row;
-        let [.., hold_up_ms, penalty, suppress_above, reuse_below, half_life_ms, max_suppress_ms] = *row;
-        Some(ArmedRoute {
+        let [_, _, _, _, _, _, _, _, _, s0, s1, s2, s3, n0, n1, n2, n3, protocol, priority, flags, ..] = *row;
+        let [.., hold_up_ms, penalty, suppress_above, reuse_below, half_life_ms, max_suppress_ms, _, _, _, _, _, _] =
+            *row;
+        let [.., backup, b0, b1, b2, b3, backup_session] = *row;
+        let backup = match backup.checked_sub(1) {
+            None => None,
+            Some(position) => Some(BackupOrder {
+                next_hop: address([b0, b1, b2, b3]),
+                interface: Arc::clone(interfaces.get(position as usize)?),
+                session: Some(SessionId(backup_session)).filter(|session| session.0 != 0),
+            }),
+        };
+        let route = ArmedRoute {
             id: RouteId(id),
             session: SessionId(session),
             generation,
@@ -83,13 +94,17 @@ pub(super) fn routes(rows: &[u32]) -> Result<Vec<ArmedRoute>, Coded> {
                 interface: 0,
                 protocol: protocol.try_into().ok()?,
                 priority,
+                object: 0,
             },
             no_uninstall: flags & NO_UNINSTALL != 0,
             admin_down: flags & ADMIN_DOWN != 0,
             adopted: flags & ADOPTED != 0,
             keep_on_peer_admin_down: flags & KEEP_ON_PEER_ADMIN_DOWN != 0,
             damping: Damping { hold_up_ms, penalty, suppress_above, reuse_below, half_life_ms, max_suppress_ms },
-        })
+            // The driver takes it from the order.
+            backup: None,
+        };
+        Some(ArmOrder { route, backup })
     };
     whole(rest).and_then(|()| rows.iter().map(route).collect()).ok_or_else(malformed)
 }

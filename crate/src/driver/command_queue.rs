@@ -61,7 +61,7 @@ pub enum Command {
     /// Puts sessions back in service.
     AdminUp(Vec<SessionId>),
     /// Arms routes, or replaces what is known of them.
-    Arm(Vec<ArmedRoute>),
+    Arm(Vec<ArmOrder>),
     /// Lets armed routes go.
     Disarm(Vec<Disarm>),
     /// Tries again what failed for these routes, if the generation is still the newest.
@@ -86,6 +86,26 @@ pub enum Command {
     /// Has the thread panic.
     #[cfg(test)]
     Panic,
+}
+
+/// A route to arm. The driver finds the interfaces of the route and of its backup.
+#[derive(Clone, Debug)]
+pub struct ArmOrder {
+    /// The route, without its interface and without a backup.
+    pub route: ArmedRoute,
+    /// Its backup.
+    pub backup: Option<BackupOrder>,
+}
+
+/// The backup of a route to arm.
+#[derive(Clone, Debug)]
+pub struct BackupOrder {
+    /// The gateway.
+    pub next_hop: IpAddr,
+    /// The name of the output interface.
+    pub interface: Arc<str>,
+    /// The session that watches the backup.
+    pub session: Option<SessionId>,
 }
 
 /// An armed route that is let go.

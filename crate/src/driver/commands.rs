@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use nix::errno::Errno;
 
-use crate::driver::command_queue::{Command, SessionConfig};
+use crate::driver::command_queue::{ArmOrder, BackupOrder, Command, SessionConfig};
 use crate::driver::driven::Driven;
 use crate::driver::snapshot::SnapshotPage;
 use crate::driver::{Driver, Receiver};
@@ -17,6 +17,7 @@ use crate::net::socket_address::Family;
 use crate::protocol::time::Time;
 use crate::routes::armed::ArmedRoute;
 use crate::routes::kernel_route::{RouteError, SystemError};
+use crate::routes::legs::{Backup, Leg};
 use crate::routes::outcome::{RouteId, RouteOp, RouteOutcome};
 use crate::routes::worker::{OutcomeSink, RouteWorker};
 use crate::system::clock;
@@ -48,6 +49,10 @@ impl<P: Driven> Driver<P> {
                 Command::AdminUp(ids) => ids.into_iter().for_each(|id| self.engine.admin_up(now, id)),
                 Command::Arm(routes) => self.arm(now, routes),
                 Command::Disarm(routes) => {
+                    for disarm in &routes {
+                        let unused = self.backup_links.set(disarm.id, None);
+                        unused.into_iter().for_each(|link| self.forget_unused(link));
+                    }
                     if let Some(route_worker) = &self.route_worker {
                         route_worker.disarm(routes.iter().map(|disarm| (disarm.id, disarm.generation, disarm.remove)));
                     } else {
@@ -133,10 +138,8 @@ impl<P: Driven> Driver<P> {
         if let Some((address, port)) = source {
             self.release_port(Family::of(address), port);
         }
-        if let Some(link) = unused
-            && !self.multihop_links.values().any(|used| *used == link)
-        {
-            self.links.forget(link);
+        if let Some(link) = unused {
+            self.forget_unused(link);
         }
     }
 
@@ -178,7 +181,7 @@ impl<P: Driven> Driver<P> {
         Ok(())
     }
 
-    fn arm(&mut self, now: Time, routes: Vec<ArmedRoute>) {
+    fn arm(&mut self, now: Time, orders: Vec<ArmOrder>) {
         if self.route_worker.is_none() {
             // Threads that are started from here run where the process may, not where this one is pinned to.
             match realtime::unpinned(|| {
@@ -192,14 +195,16 @@ impl<P: Driven> Driver<P> {
                 Err(error) => {
                     let cannot_start =
                         RouteError::CannotStart(SystemError(error.raw_os_error().unwrap_or(Errno::EAGAIN as i32)));
-                    let failed = |route: ArmedRoute| unarmed(route.id, route.generation, now, Err(cannot_start), false);
-                    self.mailbox.put_outcomes(routes.into_iter().map(failed).collect());
+                    let failed =
+                        |ArmOrder { route, .. }| unarmed(route.id, route.generation, now, Err(cannot_start), false);
+                    self.mailbox.put_outcomes(orders.into_iter().map(failed).collect());
                     return;
                 }
             }
         }
+        let armed: Vec<ArmedRoute> = orders.into_iter().map(|order| self.with_backup(order)).collect();
         if let Some(route_worker) = &self.route_worker {
-            route_worker.arm(routes.into_iter().map(|mut route| {
+            route_worker.arm(armed.into_iter().map(|mut route| {
                 let mut endpoint = self.engine.endpoint(route.session).unwrap_or(LocalEndpoint::OTHER);
                 endpoint.link = self.multihop_links.get(&route.session).copied().unwrap_or(endpoint.link);
                 route.route.interface = self.links.index(endpoint.link).unwrap_or(0);
@@ -207,6 +212,30 @@ impl<P: Driven> Driver<P> {
                 // A session that is Up already converged for the routes that it had then.
                 (route, endpoint, self.view(route.session, None))
             }));
+        }
+    }
+
+    /// The route with its backup, whose interface is known by its number from now on.
+    fn with_backup(&mut self, order: ArmOrder) -> ArmedRoute {
+        let ArmOrder { route, backup } = order;
+        let link = backup.as_ref().map(|backup| self.links.intern(&backup.interface));
+        let unused = self.backup_links.set(route.id, link);
+        let backup = backup.zip(link).map(|(BackupOrder { next_hop, session, .. }, link)| {
+            let interface = self.links.index(link).unwrap_or(0);
+            let is_up = session.is_some_and(|session| self.view(session, None).up);
+            Backup { next_hop, interface, link, session, is_up }
+        });
+        unused.into_iter().for_each(|link| self.forget_unused(link));
+        ArmedRoute { backup, ..route }
+    }
+
+    /// Forgets the name of an interface that no session and no backup uses.
+    fn forget_unused(&mut self, link: LinkId) {
+        let is_used = self.backup_links.uses(link)
+            || self.engine.stats().iter().any(|(endpoint, _)| endpoint.link == link)
+            || self.multihop_links.values().any(|used| *used == link);
+        if !is_used {
+            self.links.forget(link);
         }
     }
 }
@@ -225,6 +254,7 @@ fn unarmed(id: RouteId, generation: u32, at: Time, result: Result<(), RouteError
         installed: false,
         restore_at: None,
         suppressed_until: None,
+        leg: Leg::Primary,
     }
 }
 

@@ -191,6 +191,7 @@ mod tests {
     use super::*;
     use crate::engine::stats::TransitionCause;
     use crate::routes::kernel_route::RouteError;
+    use crate::routes::legs::Leg;
     use crate::routes::outcome::RouteOp;
 
     fn mailbox() -> (Mailbox, Arc<AtomicUsize>) {
@@ -231,6 +232,7 @@ mod tests {
             installed: op == RouteOp::Add,
             restore_at: None,
             suppressed_until: None,
+            leg: Leg::Primary,
         }
     }
 

@@ -1,6 +1,7 @@
 //! The thread of an engine. A turn waits for the socket and the next deadline, reads everything that arrived, lets the engine
 //! decide, leaves events in the mailbox, and sends what is due in batches.
 
+mod backup_links;
 pub mod command_queue;
 mod commands;
 pub mod driven;
@@ -24,6 +25,7 @@ use std::time::Duration;
 use nix::errno::Errno;
 use rustc_hash::FxHashMap;
 
+use crate::driver::backup_links::BackupLinks;
 use crate::driver::command_queue::CommandQueue;
 use crate::driver::driven::Driven;
 use crate::driver::drop_reporter::DropReporter;
@@ -127,6 +129,7 @@ pub(crate) struct Driver<P: Driven> {
     links: Links,
     /// The interfaces of multihop sessions: their routes lead over them, their packets have none.
     multihop_links: FxHashMap<SessionId, LinkId>,
+    backup_links: BackupLinks,
     commands: Arc<CommandQueue>,
     mailbox: Arc<Mailbox>,
     arming_policy: ArmingPolicy,
@@ -195,6 +198,7 @@ impl<P: Driven> Driver<P> {
                 .collect(),
             links,
             multihop_links: FxHashMap::default(),
+            backup_links: BackupLinks::default(),
             commands,
             mailbox,
             arming_policy,
@@ -423,7 +427,7 @@ pub(crate) mod tests {
                 identity: None,
             },
             max_sessions: 5_000,
-            arming_policy: ArmingPolicy { take_over: false, honor_peer_passive: false, mass_down: None },
+            arming_policy: ArmingPolicy { take_over: false, honor_peer_passive: false, mass_down: None, objects: None },
             realtime: Realtime::default(),
             withdraw_on_fatal: false,
             resume: None,

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use crate::protocol::time::Time;
-use crate::routes::armed::AffectedRoutes;
+use crate::routes::affected::AffectedRoutes;
 use crate::routes::kernel_route::{KernelRoute, Presence, Slot};
 use crate::routes::monitor::MonitorHandler;
 use crate::routes::socket::RouteSocket;
@@ -125,6 +125,9 @@ impl MonitorHandler for HeldRouteMonitor {
         let lost = self.lost(&routes);
         self.report(lost, HeldRouteEvent::Taken);
     }
+
+    /// Held routes hang on none.
+    fn objects_lost(&mut self, _: &[(u32, bool)]) {}
 
     fn recheck(&mut self, affected: &AffectedRoutes) {
         let routes = self.held.concerned(affected);

@@ -1,6 +1,7 @@
 //! A route as the kernel's tables hold it, and what can be known of it there.
 
 use std::fmt;
+use std::hash::{Hash, Hasher};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use thiserror::Error;
@@ -16,7 +17,7 @@ pub fn unspecified(family_of: IpAddr) -> IpAddr {
 }
 
 /// One route as this component makes it: unicast, TOS 0, no metrics, through one gateway. Its addresses are of one family.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug)]
 pub struct KernelRoute {
     /// The number of the table.
     pub table: u32,
@@ -35,7 +36,27 @@ pub struct KernelRoute {
     pub protocol: u8,
     /// The metric. 0 is the kernel's default in IPv4; in IPv6 no route has it, since the kernel gives 1024 in its place.
     pub priority: u32,
+    /// The number of the next-hop object that the route hangs on; 0 for none. What that leads over may change: two routes on one
+    /// object are the same whatever their gateways and interfaces are.
+    pub object: u32,
 }
+
+impl PartialEq for KernelRoute {
+    fn eq(&self, other: &Self) -> bool {
+        self.named() == other.named()
+    }
+}
+
+impl Eq for KernelRoute {}
+
+impl Hash for KernelRoute {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        self.named().hash(state);
+    }
+}
+
+/// What tells routes apart.
+type Named = (Slot, IpAddr, u8, u32, Option<(IpAddr, u32)>);
 
 /// What a route occupies in the kernel: the routes of TOS 0 with this table, destination and priority. Those of one prefix
 /// are neighbours in the order of slots.
@@ -59,6 +80,11 @@ impl KernelRoute {
         Slot { table, destination, prefix_length, priority }
     }
 
+    fn named(&self) -> Named {
+        let way = (self.object == 0).then_some((self.next_hop, self.interface));
+        (self.slot(), self.source, self.protocol, self.object, way)
+    }
+
     /// The route as a deletion names it that is to fit whatever its source is.
     #[must_use]
     pub fn of_any_source(&self) -> Self {
@@ -75,7 +101,11 @@ impl KernelRoute {
     /// its source is, and a deletion of the one deletes the other.
     #[must_use]
     pub fn excludes(&self, other: &Self) -> bool {
-        let is_over_same = self.interface == other.interface || self.interface == 0 || other.interface == 0;
+        if self.object != other.object {
+            return false;
+        }
+        let is_over_same =
+            self.object != 0 || self.interface == other.interface || self.interface == 0 || other.interface == 0;
         let without_interface = |route: &Self| Self { interface: 0, ..route.of_any_source() };
         self.is_ipv6() && is_over_same && without_interface(self) == without_interface(other)
     }
@@ -99,6 +129,10 @@ impl SystemError {
     pub const NO_SUCH_ROUTE: Self = Self(3);
     /// EEXIST: the slot is occupied.
     pub const EXISTS: Self = Self(17);
+    /// EINVAL: among others, there is no next-hop object of that number.
+    pub const INVALID: Self = Self(22);
+    /// EOPNOTSUPP: the kernel does not know the question.
+    pub const NOT_SUPPORTED: Self = Self(95);
     /// ENODEV: there is no such interface.
     pub const NO_DEVICE: Self = Self(19);
 }
@@ -129,6 +163,9 @@ pub enum RouteError {
     /// The kernel's answer was lost.
     #[error("the kernel's answer was lost")]
     Unanswered,
+    /// Every number of the range is that of a next-hop object already.
+    #[error("no number is left for a next-hop object: give `nextHopObjects` a wider range")]
+    NoNumber,
 }
 
 /// The answer of the kernel.

@@ -12,6 +12,7 @@ use rustc_hash::FxHashMap;
 
 use crate::routes::answers::errno_of;
 use crate::routes::kernel_route::{KernelRoute, Occupant, Result, RouteError, Slot, unspecified};
+use crate::routes::next_hop::ObjectRange;
 use crate::system::netlink::each_message;
 
 /// One dump of the routing tables, as it comes in.
@@ -106,13 +107,19 @@ impl ListedRoute {
 
 /// What a listing of tables holds.
 #[derive(Debug, Default)]
-pub struct ListedTables(FxHashMap<Slot, Vec<ListedRoute>>);
+pub struct ListedTables(FxHashMap<Slot, Vec<ListedRoute>>, ObjectRange);
 
 impl ListedTables {
+    /// Empty; with the numbers that our next-hop objects have.
+    #[must_use]
+    pub fn new(objects: ObjectRange) -> Self {
+        Self(FxHashMap::default(), objects)
+    }
+
     /// Adds a listed route.
     pub fn take_in(&mut self, message: &RouteMessage) {
         if let Some(slot) = slot_of(message) {
-            self.0.entry(slot).or_default().push(listed_route(message));
+            self.0.entry(slot).or_default().push(listed_route(message, self.1));
         }
     }
 
@@ -120,6 +127,17 @@ impl ListedTables {
     #[must_use]
     pub fn holds(&self, route: &KernelRoute) -> bool {
         self.0.get(&route.slot()).is_some_and(|held| held.iter().any(|held| held.includes(route)))
+    }
+
+    /// The route in the slot of this one that leads the same way by a next-hop object of ours.
+    #[must_use]
+    pub fn on_object(&self, route: &KernelRoute) -> Option<KernelRoute> {
+        let firsts = self.0.get(&route.slot())?.iter().filter_map(|held| held.first);
+        let mut on_objects = firsts.filter(|held| held.object != 0);
+        on_objects.find(|held| {
+            let leads_so = held.next_hop == route.next_hop && [0, held.interface].contains(&route.interface);
+            held.protocol == route.protocol && leads_so
+        })
     }
 
     /// The first route in the slot of this one.
@@ -171,11 +189,12 @@ fn ip(address: &RouteAddress) -> Option<IpAddr> {
     }
 }
 
-/// A listed route of any kind.
+/// A listed route of any kind. One on an object that has none of these numbers is another program's, whatever its protocol number.
 #[must_use]
-pub fn listed_route(message: &RouteMessage) -> ListedRoute {
+pub fn listed_route(message: &RouteMessage, objects: ObjectRange) -> ListedRoute {
     let siblings = siblings_of(message).iter().skip(1).filter_map(gateway_of).collect();
-    ListedRoute { protocol: message.header.protocol.into(), first: from_message(message), siblings }
+    let first = from_message(message).filter(|route| route.object == 0 || objects.contains(route.object));
+    ListedRoute { protocol: message.header.protocol.into(), first, siblings }
 }
 
 /// The siblings that are listed as one route of IPv6, the first one included. In IPv4 a route of several next hops is one route.
@@ -208,12 +227,13 @@ pub fn has_siblings(message: &RouteMessage) -> bool {
 pub fn from_message(message: &RouteMessage) -> Option<KernelRoute> {
     let Slot { table, destination, prefix_length, priority } = slot_of(message)?;
     let none = unspecified(destination);
-    let (mut source, mut next_hop, mut interface) = (none, none, 0);
+    let (mut source, mut next_hop, mut interface, mut object) = (none, none, 0, 0);
     for attribute in &message.attributes {
         match attribute {
             RouteAttribute::PrefSource(address) => source = ip(address)?,
             RouteAttribute::Gateway(address) => next_hop = ip(address)?,
             RouteAttribute::Oif(index) => interface = *index,
+            RouteAttribute::NhId(id) => object = *id,
             RouteAttribute::MultiPath(_) => (next_hop, interface) = gateway_of(siblings_of(message).first()?)?,
             // A route that is about to expire is not of our making.
             RouteAttribute::CacheInfo(info) if info.expires == 0 => {}
@@ -228,7 +248,8 @@ pub fn from_message(message: &RouteMessage) -> Option<KernelRoute> {
     let is_plain = header.kind == RouteType::Unicast && !header.flags.contains(RouteFlags::Onlink);
     let is_mapped = matches!(destination, IpAddr::V6(address) if address.to_ipv4_mapped().is_some());
     let is_of_one_family = [source, next_hop].iter().all(|address| address.is_ipv4() == destination.is_ipv4());
-    let leads_somewhere = !next_hop.is_unspecified() && interface != 0;
+    // With `net.ipv4.nexthop_compat_mode` 0 the kernel lists the object alone.
+    let leads_somewhere = object != 0 || (!next_hop.is_unspecified() && interface != 0);
     (is_plain && !is_mapped && is_of_one_family && leads_somewhere).then_some(KernelRoute {
         table,
         destination,
@@ -238,6 +259,7 @@ pub fn from_message(message: &RouteMessage) -> Option<KernelRoute> {
         interface,
         protocol: header.protocol.into(),
         priority,
+        object,
     })
 }
 
@@ -306,6 +328,7 @@ mod tests {
             interface: route.interface,
             protocol: 186,
             priority: 1024,
+            object: 0,
         };
         assert_eq!(route, expected);
         assert_ne!(route.interface, 0);

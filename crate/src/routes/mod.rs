@@ -1,20 +1,27 @@
-//! Routes in the kernel's tables. `kernel_route`, `stored_route`, `tables`, `armed`, `route_table`,
-//! `maintenance`, `planner` and `stats` are pure and decide; `socket`,
+//! Routes in the kernel's tables. `kernel_route`, `stored_route`, `tables`, `armed`, `entry`, `affected`, `legs`,
+//! `contention`, `next_hop`, `route_table`, `maintenance`, `planner` and `stats` are pure and decide; `socket`,
 //! `worker`, `monitor` and `held` talk to the kernel over rtnetlink.
 
+pub mod affected;
 #[cfg(target_os = "linux")]
 pub mod answers;
 pub mod armed;
+pub(crate) mod contention;
 pub mod damping;
+pub(crate) mod entry;
 #[cfg(target_os = "linux")]
 pub mod held;
 pub mod kernel_route;
+pub mod legs;
 #[cfg(target_os = "linux")]
 pub mod listing;
 pub mod maintenance;
 pub mod mass_down;
 #[cfg(target_os = "linux")]
 pub mod monitor;
+pub mod next_hop;
+#[cfg(target_os = "linux")]
+pub mod next_hop_request;
 pub mod outcome;
 pub mod planner;
 #[cfg(target_os = "linux")]

@@ -16,14 +16,16 @@ use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::eventfd::{EfdFlags, EventFd};
 
 use crate::protocol::time::Time;
-use crate::routes::armed::AffectedRoutes;
+use crate::routes::affected::AffectedRoutes;
 use crate::routes::kernel_route::{KernelRoute, Slot};
 use crate::routes::listing::{from_message, has_siblings, slot_of};
+use crate::routes::next_hop_request::take_objects;
 use crate::system::clock;
 use crate::system::netlink::{each_message, enlarge_receive_buffer};
 
 /// linux/rtnetlink.h: RTMGRP_LINK, and RTMGRP_IPV4_IFADDR, RTMGRP_IPV4_ROUTE, RTMGRP_IPV6_IFADDR and RTMGRP_IPV6_ROUTE.
-const GROUPS: u32 = 0x1 | 0x10 | 0x40 | 0x100 | 0x400;
+/// And RTNLGRP_NEXTHOP, the 32nd.
+const GROUPS: u32 = 0x1 | 0x10 | 0x40 | 0x100 | 0x400 | 1 << 31;
 
 /// The sender of notices of what the kernel did by itself.
 const KERNEL_PORT: u32 = 0;
@@ -44,12 +46,19 @@ pub struct Notices {
     pub taken: Vec<Slot>,
     /// What changes of links and addresses cast doubt on.
     pub affected: AffectedRoutes,
+    /// Next-hop objects that were deleted or changed, and whether another process did it: the kernel deletes them with their link.
+    pub objects: Vec<(u32, bool)>,
 }
 
 impl Notices {
     /// Reads notifications; changes that `own_port` asked for are skipped.
     pub fn read(&mut self, bytes: &[u8], own_port: u32) {
-        let is_complete = each_message(bytes, |message| {
+        let bytes = take_objects(bytes, |told, port| {
+            if port != own_port {
+                self.objects.push((told.id, port != KERNEL_PORT));
+            }
+        });
+        let is_complete = each_message(&bytes, |message| {
             let (flags, port) = (message.header.flags, message.header.port_number);
             let is_own = port == own_port;
             let NetlinkPayload::InnerMessage(told) = message.payload else { return };
@@ -80,6 +89,8 @@ impl Notices {
     fn add_deleted(&mut self, message: &RouteMessage, by_kernel: bool) {
         let route = from_message(message);
         match route {
+            // It goes with its object, of which the kernel tells as well.
+            Some(route) if by_kernel && route.object != 0 => {}
             // The kernel tells of each IPv6 route that it deletes with a link or an address, before it tells of those.
             Some(route) if by_kernel && route.is_ipv6() => self.add_interface(route.interface),
             // Of siblings, only the slot is told for certain.
@@ -112,6 +123,9 @@ fn local_address(message: &AddressMessage) -> Option<IpAddr> {
 pub trait MonitorHandler: Send {
     /// Another process deleted routes, or put routes into slots.
     fn routes_changed(&mut self, gone: &[KernelRoute], taken: &[Slot]);
+
+    /// Next-hop objects were deleted or changed, by another process where it says so.
+    fn objects_lost(&mut self, objects: &[(u32, bool)]);
 
     /// Links or addresses changed, or notices were lost.
     fn recheck(&mut self, affected: &AffectedRoutes);
@@ -257,7 +271,10 @@ impl Listener {
                 },
             }
         }
-        let Notices { gone, taken, affected } = routes_changed;
+        let Notices { gone, taken, affected, objects } = routes_changed;
+        if !objects.is_empty() {
+            self.watcher.objects_lost(&objects);
+        }
         if !gone.is_empty() || !taken.is_empty() {
             self.watcher.routes_changed(&gone, &taken);
         }

@@ -2,6 +2,7 @@
 
 use crate::protocol::time::Time;
 use crate::routes::kernel_route::RouteError;
+use crate::routes::legs::Leg;
 
 /// Names an armed route. The caller picks the number and uses none twice.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -30,6 +31,8 @@ pub struct RouteOutcome {
     pub restore_at: Option<Time>,
     /// Until when a route is not installed although its session is Up, since the session flaps.
     pub suppressed_until: Option<Time>,
+    /// What it runs on, or is to run on.
+    pub leg: Leg,
 }
 
 impl RouteOutcome {

@@ -7,19 +7,23 @@
 //! finds out.
 
 mod answers;
+mod objects;
+mod sessions;
+mod waits;
 
 use std::collections::{BTreeSet, VecDeque};
 
 use crate::engine::SessionId;
-use crate::engine::stats::{LinkId, LocalEndpoint};
+use crate::engine::stats::LocalEndpoint;
 use crate::protocol::time::Time;
-use crate::routes::armed::{
-    AffectedRoutes, ArmedRoute, ArmingPolicy, Batch, Desired, Doubt, Entry, HOLD_US, Queue, RouteRequest, SessionView,
-    Step, outcome, replace,
-};
+use crate::routes::affected::AffectedRoutes;
+use crate::routes::armed::{ArmedRoute, ArmingPolicy, Batch, Doubt, HOLD_US, RouteRequest, SessionView, Step};
+use crate::routes::entry::{Entry, Queue, outcome, replace, sessions_of};
 use crate::routes::kernel_route::{KernelRoute, Presence, Slot};
+use crate::routes::legs::Leg;
 use crate::routes::maintenance::Maintenance;
-use crate::routes::mass_down::{MassDownReport, RecentDowns, Waiting};
+use crate::routes::mass_down::RecentDowns;
+use crate::routes::next_hop::{NextHops, ObjectState};
 use crate::routes::outcome::{RouteId, RouteOp};
 use crate::routes::route_table::RouteTable;
 use crate::routes::stats::RouteStats;
@@ -43,6 +47,7 @@ pub struct RoutePlanner {
     timers: BTreeSet<(Time, RouteId)>,
     /// What only a listing can find out.
     pending: BTreeSet<RouteId>,
+    next_hops: NextHops,
     deletes: VecDeque<RouteId>,
     looks: VecDeque<RouteId>,
     adds: VecDeque<RouteId>,
@@ -63,6 +68,7 @@ impl RoutePlanner {
             by_session: BTreeSet::new(),
             timers: BTreeSet::new(),
             pending: BTreeSet::new(),
+            next_hops: NextHops::new(policy.objects),
             deletes: VecDeque::new(),
             looks: VecDeque::new(),
             adds: VecDeque::new(),
@@ -86,7 +92,8 @@ impl RoutePlanner {
     /// Whether there is something to `pick`.
     #[must_use]
     pub fn has_work(&self) -> bool {
-        !self.deletes.is_empty() || !self.looks.is_empty() || !self.adds.is_empty()
+        let has_requests = !self.deletes.is_empty() || !self.looks.is_empty() || !self.adds.is_empty();
+        has_requests || self.next_hops.has_work() || self.next_hops.has_unused()
     }
 
     /// Whether there are `questions`.
@@ -98,7 +105,8 @@ impl RoutePlanner {
     /// When `handle_timeout` has something to do.
     #[must_use]
     pub fn poll_deadline(&self) -> Option<Time> {
-        self.timers.first().map(|(at, _)| *at)
+        let next = self.timers.first().map(|(at, _)| *at);
+        next.into_iter().chain(self.next_hops.poll_deadline()).min()
     }
 
     /// Until when a route that others take away again and again is not put back.
@@ -126,9 +134,14 @@ impl RoutePlanner {
         let previous = entry.route.get();
         let (was_up, is_of_same_session) = (entry.session.up, entry.session_id == spec.session);
         entry.take(&spec);
+        self.equip(&mut entry);
         (entry.endpoint, entry.session, entry.leaving) = (endpoint, session, None);
-        entry.maintained = self.maintenance.covers(spec.session);
-        if previous != spec.route {
+        entry.note_maintenance(&self.maintenance);
+        if is_new && spec.backup.is_some() {
+            // The primary is tried first.
+            entry.rare().held_until = Some(now.plus(HOLD_US));
+        }
+        if previous != entry.route.get() {
             if entry.is_present() && !session.up {
                 // The path that it leads over worked a moment ago: it stays while the new session begins.
                 entry.rare().held_until = Some(now.plus(HOLD_US));
@@ -144,6 +157,7 @@ impl RoutePlanner {
                 entry.forget_presence();
             }
             entry.rare().held_until = Some(now.plus(HOLD_US));
+            entry.suspect_other_leg();
         }
         if (session.up || spec.admin_down)
             && let Some(rare) = &mut entry.rare
@@ -176,102 +190,11 @@ impl RoutePlanner {
 
     /// Tries again what failed, unless the generation is no longer the newest.
     pub fn retry(&mut self, id: RouteId, generation: u32, now: Time) {
-        if self.routes.get(id).is_some_and(|entry| entry.generation == generation) {
-            self.enqueue(id, now);
-        }
-    }
-
-    /// Notes that sessions changed, as `session_changed`. Where that many fell that their routes wait, it says so.
-    pub fn sessions_changed(
-        &mut self,
-        changes: impl IntoIterator<Item = (SessionId, SessionView)>,
-        now: Time,
-    ) -> Option<MassDownReport> {
-        let mut fallen = Vec::new();
-        for (session, view) in changes {
-            if self.session_changed(session, view, now) {
-                fallen.push(session);
-            }
-        }
-        let limit = self.policy.mass_down.filter(|_| !fallen.is_empty())?;
-        let up: BTreeSet<SessionId> =
-            self.routes.iter().filter(|entry| entry.session.up).map(|entry| entry.session_id).collect();
-        let Waiting { sessions, until, report } = self.downs.fell(&limit, &fallen, up.len(), now)?;
-        let ids: Vec<RouteId> = sessions.into_iter().flat_map(|session| self.routes_of(session)).collect();
-        for id in ids {
-            self.hold_until(id, until);
-            self.enqueue(id, now);
-        }
-        report
-    }
-
-    /// Notes that a session changed: its routes are installed or withdrawn accordingly. Gives whether it fell, other than by the
-    /// word of its peer.
-    pub fn session_changed(&mut self, session: SessionId, view: SessionView, now: Time) -> bool {
-        let mut fell = false;
-        for id in self.routes_of(session) {
-            if let Some(entry) = self.routes.get_mut(id) {
-                let was_up = std::mem::replace(&mut entry.session, view).up;
-                fell |= was_up && !view.up && !view.peer_admin_down;
-                if view.up {
-                    self.end_hold(id);
-                }
-                self.damp(id, was_up, now);
+        if let Some(entry) = self.routes.get(id).filter(|entry| entry.generation == generation) {
+            if entry.is_present() {
+                self.next_hops.retry_move(entry.route.object(), id);
             }
             self.enqueue(id, now);
-        }
-        fell
-    }
-
-    /// Begins or ends the maintenance of these sessions, or of all: no route of theirs is withdrawn on a Down meanwhile. At its
-    /// end the routes of those that are not Up are withdrawn.
-    pub fn set_maintenance(&mut self, sessions: Option<&[SessionId]>, active: bool, now: Time) {
-        self.maintenance.set(sessions, active);
-        let ids: Vec<RouteId> = match sessions {
-            None => self.routes.iter().map(|entry| entry.id).collect(),
-            Some(sessions) => sessions.iter().flat_map(|session| self.routes_of(*session)).collect(),
-        };
-        for id in ids {
-            if let Some(entry) = self.routes.get_mut(id) {
-                entry.maintained = self.maintenance.covers(entry.session_id);
-                self.enqueue(id, now);
-            }
-        }
-    }
-
-    /// Takes every session for one that is Down: nobody watches them any more. Gives whether a route of theirs is still there, or
-    /// may be, that is not to be.
-    pub fn withdraw_all(&mut self, now: Time) -> bool {
-        let ids: Vec<RouteId> = self.routes.iter().map(|entry| entry.id).collect();
-        let mut remain = false;
-        for id in ids {
-            let Some(entry) = self.routes.get_mut(id) else { continue };
-            entry.session = SessionView::default();
-            // Nobody will be there to end the wait for a session.
-            if let Some(rare) = &mut entry.rare {
-                rare.held_until = None;
-            }
-            let is_unwanted = entry.desired(self.policy.honor_peer_passive) == Desired::Absent;
-            remain |= entry.asked || (is_unwanted && entry.presence != Presence::Absent);
-            self.enqueue(id, now);
-        }
-        remain
-    }
-
-    /// Notes that the interface of a link has another index now, or, with 0, that there is none. What was installed over
-    /// the previous one is deleted if it is still there.
-    pub fn link_changed(&mut self, link: LinkId, interface: u32, now: Time) {
-        let is_over = |entry: &Entry| self.stats.endpoint(entry.endpoint).link == link;
-        let differs = |entry: &Entry| is_over(entry) && entry.route.interface() != interface;
-        let ids: Vec<RouteId> = self.routes.iter().filter(|entry| differs(entry)).map(|entry| entry.id).collect();
-        for id in ids {
-            if let Some(entry) = self.routes.get_mut(id) {
-                let previous = entry.route.get();
-                entry.route = KernelRoute { interface, ..previous }.into();
-                replace(entry, previous);
-                self.update_installed(id);
-                self.enqueue(id, now);
-            }
         }
     }
 
@@ -301,6 +224,9 @@ impl RoutePlanner {
         most: usize,
         now: Time,
     ) -> Option<(SessionId, RouteId)> {
+        if affected.all && from == (SessionId(0), RouteId(0)) {
+            self.next_hops.doubt_all();
+        }
         let some: Vec<(SessionId, RouteId)> = self.by_session.range(from..).take(most + 1).copied().collect();
         for (_, id) in some.iter().take(most) {
             if self.routes.get(*id).is_some_and(|entry| affected.includes(&entry.route.get())) {
@@ -312,6 +238,8 @@ impl RoutePlanner {
 
     /// Ends the holds and the delays that are over.
     pub fn handle_timeout(&mut self, now: Time) {
+        self.next_hops.handle_timeout(now);
+        let mut ended = Vec::new();
         while let Some((at, id)) = self.timers.first().copied().filter(|(at, _)| *at <= now) {
             self.timers.remove(&(at, id));
             if let Some(rare) = self.routes.get_mut(id).and_then(|entry| entry.rare.as_mut()) {
@@ -321,15 +249,33 @@ impl RoutePlanner {
                     contention.restore_at = contention.restore_at.filter(|at| *at > now);
                 }
             }
-            self.enqueue(id, now);
+            ended.push(id);
+        }
+        if self.policy.objects.is_none() {
+            ended.into_iter().for_each(|id| self.enqueue(id, now));
+            return;
+        }
+        // What waited together goes and moves together.
+        for session in sessions_of(ended.iter().filter_map(|id| self.routes.get(*id))) {
+            let ids = self.whole_sessions(&self.routes_of(session));
+            self.settle(&ids, now);
         }
     }
 
     /// Takes up to one message of each kind of what has to be asked of the kernel.
     pub fn pick(&mut self, now: Time) -> Batch {
-        let mut batch = Batch::default();
+        let mut batch = Batch { objects: self.next_hops.pick(MOST_OTHERS), ..Batch::default() };
+        // Routes can be added only when the object is there, and need not be deleted when it goes.
+        if !batch.objects.is_empty() {
+            return batch;
+        }
         while batch.deletes.len() < MOST_DELETES && batch.looks.len() + batch.adds.len() < MOST_OTHERS {
-            let Some(id) = self.next() else { break };
+            let Some(id) = self.next() else {
+                if batch.deletes.is_empty() && batch.looks.is_empty() && batch.adds.is_empty() {
+                    batch.objects = self.next_hops.pick_unused(MOST_OTHERS);
+                }
+                break;
+            };
             let Some(entry) = self.routes.get_mut(id) else { continue };
             // It stood in two queues and was picked before, or its request is on its way.
             if entry.queued.take().is_none() || entry.asked {
@@ -346,10 +292,24 @@ impl RoutePlanner {
             let (replaces, was_listed) = (listed.or_else(|| entry.replaced()), listed.is_some());
             let replaces = replaces.filter(|_| step == Step::Add);
             let cause = if step == Step::Look { entry.doubt.take() } else { None };
-            let conv_start = entry.conv_start(op);
+            // What leaves the backup does so for its own session.
+            let conv_start = entry.conv_start(op).filter(|_| entry.leg() == Leg::Primary || route != entry.route.get());
             let request = RouteRequest { route, replaces, was_listed, conv_start, cause, ..RouteRequest::of(entry) };
             match step {
-                Step::Add => batch.adds.push(request),
+                Step::Add => match self.next_hops.state(route.object) {
+                    None | Some(ObjectState::Present) => batch.adds.push(request),
+                    Some(ObjectState::Refused(error)) => {
+                        self.stats.answered(entry.endpoint, RouteOp::Add, false, now, None);
+                        batch.idle.push(outcome(RouteOp::Add, &request, entry, now, Err(error), false));
+                        continue;
+                    }
+                    Some(_) => {
+                        entry.queued = Some(Queue::Adds);
+                        self.adds.push_front(id);
+                        self.next_hops.want(route.object);
+                        break;
+                    }
+                },
                 Step::Delete(_) => batch.deletes.push(request),
                 Step::Look => batch.looks.push(request),
                 Step::Nothing if entry.leaving.is_some() => {
@@ -393,42 +353,6 @@ impl RoutePlanner {
         }
     }
 
-    /// The route stays as it is until then, unless its session comes Up before, or it waits for longer already.
-    fn hold_until(&mut self, id: RouteId, until: Time) {
-        let Some(entry) = self.routes.get_mut(id) else { return };
-        if entry.session.up || entry.held_until().is_some_and(|held| held >= until) {
-            return;
-        }
-        if let Some(sooner) = entry.rare().held_until.replace(until) {
-            self.timers.remove(&(sooner, id));
-        }
-        self.timers.insert((until, id));
-    }
-
-    fn end_hold(&mut self, id: RouteId) {
-        let Some(rare) = self.routes.get_mut(id).and_then(|entry| entry.rare.as_mut()) else { return };
-        if let Some(until) = rare.held_until.take() {
-            self.timers.remove(&(until, id));
-        }
-    }
-
-    /// Notes what the change of its session means to a route whose session flaps.
-    fn damp(&mut self, id: RouteId, was_up: bool, now: Time) {
-        let Some(entry) = self.routes.get_mut(id) else { return };
-        let SessionView { up: is_up, flapped, .. } = entry.session;
-        let Some(damping) = entry.damping.as_deref().copied().filter(|_| was_up != is_up) else { return };
-        let rare = entry.rare();
-        if let Some(until) = rare.suppressed_until.take() {
-            self.timers.remove(&(until, id));
-        }
-        if is_up {
-            rare.suppressed_until = rare.flaps.up(&damping, flapped, now);
-            self.timers.extend(rare.suppressed_until.map(|until| (until, id)));
-        } else {
-            rare.flaps.down(&damping, now);
-        }
-    }
-
     fn update_installed(&mut self, id: RouteId) {
         let Some(entry) = self.routes.get_mut(id) else { return };
         let is_present = entry.is_present();
@@ -436,12 +360,28 @@ impl RoutePlanner {
         entry.counted_as_installed = is_present;
     }
 
+    /// Has a route run on the leg that it is to run on now.
+    fn settle_leg(&mut self, id: RouteId) {
+        let Some(entry) = self.routes.get_mut(id).filter(|entry| entry.legs.is_some()) else { return };
+        if let Some(leg) = entry.next_leg(self.policy.honor_peer_passive) {
+            entry.move_to(leg);
+            self.update_installed(id);
+        }
+    }
+
     fn enqueue(&mut self, id: RouteId, now: Time) {
+        self.settle_leg(id);
         let Some(entry) = self.routes.get_mut(id) else { return };
         if entry.asked {
             return;
         }
-        let queue = match entry.step(self.policy.honor_peer_passive) {
+        let step = entry.step(self.policy.honor_peer_passive);
+        match (entry.route.object(), step) {
+            (0, _) | (_, Step::Delete(_)) => {}
+            (object, Step::Add) => self.next_hops.want(object),
+            (object, _) => self.next_hops.keep(object),
+        }
+        let queue = match step {
             Step::Delete(_) => Queue::Deletes,
             Step::Nothing if entry.leaving.is_some() => Queue::Deletes,
             Step::Nothing | Step::Wait if entry.queued.is_none() && !entry.owes_outcome() => return,
@@ -464,11 +404,6 @@ impl RoutePlanner {
         .push_back(id);
     }
 
-    fn routes_of(&self, session: SessionId) -> Vec<RouteId> {
-        let of_session = (session, RouteId(0))..=(session, RouteId(u32::MAX));
-        self.by_session.range(of_session).map(|(_, id)| *id).collect()
-    }
-
     fn next(&mut self) -> Option<RouteId> {
         self.deletes.pop_front().or_else(|| self.looks.pop_front()).or_else(|| self.adds.pop_front())
     }
@@ -476,6 +411,7 @@ impl RoutePlanner {
     fn attach(&mut self, entry: Entry) {
         let id = entry.id;
         self.by_session.insert((entry.session_id, id));
+        self.by_session.extend(entry.backup_session().map(|session| (session, id)));
         self.timers.extend(entry.held_until().map(|until| (until, id)));
         self.timers.extend(entry.restore_at().map(|at| (at, id)));
         self.timers.extend(entry.suppressed_until().map(|until| (until, id)));
@@ -488,7 +424,10 @@ impl RoutePlanner {
 
     fn detach(&mut self, id: RouteId) -> Option<Entry> {
         let entry = self.routes.remove(id)?;
-        self.by_session.remove(&(entry.session_id, id));
+        self.unequip(&entry);
+        for session in [Some(entry.session_id), entry.backup_session()].into_iter().flatten() {
+            self.by_session.remove(&(session, id));
+        }
         for at in [entry.held_until(), entry.restore_at(), entry.suppressed_until()].into_iter().flatten() {
             self.timers.remove(&(at, id));
         }

@@ -75,12 +75,14 @@ fn message(route: &KernelRoute, scope: RouteScope) -> RouteMessage {
         kind: RouteType::Unicast,
         ..list_header(family_of(route.destination))
     };
-    message.attributes = vec![
-        RouteAttribute::Table(route.table),
-        RouteAttribute::Destination(route.destination.into()),
-        RouteAttribute::Gateway(route.next_hop.into()),
-    ];
-    if route.interface != 0 {
+    message.attributes =
+        vec![RouteAttribute::Table(route.table), RouteAttribute::Destination(route.destination.into())];
+    if route.object != 0 {
+        message.attributes.push(RouteAttribute::NhId(route.object));
+    } else {
+        message.attributes.push(RouteAttribute::Gateway(route.next_hop.into()));
+    }
+    if route.object == 0 && route.interface != 0 {
         message.attributes.push(RouteAttribute::Oif(route.interface));
     }
     if !route.source.is_unspecified() {

@@ -4,7 +4,7 @@
 use std::net::IpAddr;
 
 use crate::engine::slot_index::SlotIndex;
-use crate::routes::armed::Entry;
+use crate::routes::entry::Entry;
 use crate::routes::kernel_route::{KernelRoute, Slot};
 use crate::routes::outcome::RouteId;
 

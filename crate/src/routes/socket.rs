@@ -18,6 +18,8 @@ use netlink_sys::{Socket, SocketAddr, protocols::NETLINK_ROUTE};
 use crate::routes::answers::Answers;
 use crate::routes::kernel_route::{KernelRoute, Occupant, Presence, Result, RouteError, SystemError};
 use crate::routes::listing::{ListedRoute, ListedTables, Listing, from_message, listed_route, slot_of};
+use crate::routes::next_hop::{ObjectAnswer, ObjectOp, ObjectRange, ObjectRequest};
+use crate::routes::next_hop_request::{self, ToldObject};
 use crate::routes::request::{Request, list_header};
 use crate::routes::tables::{DesiredRoute, RequestOutcome, Tables, install};
 use crate::system::netlink::enlarge_receive_buffer;
@@ -34,6 +36,8 @@ pub struct RouteSocket {
     /// What the kernel calls the sender of our requests.
     port: u32,
     next_sequence: u32,
+    /// The numbers that our next-hop objects have.
+    objects: ObjectRange,
 }
 
 impl AsFd for RouteSocket {
@@ -56,7 +60,13 @@ impl RouteSocket {
         socket.set_cap_ack(true)?;
         socket.set_netlink_get_strict_chk(true)?;
         enlarge_receive_buffer(&socket)?;
-        Ok(Self { socket, port, next_sequence: 1 })
+        Ok(Self { socket, port, next_sequence: 1, objects: ObjectRange::DEFAULT })
+    }
+
+    /// As this one, with other numbers for our next-hop objects.
+    #[must_use]
+    pub fn with_objects(self, objects: ObjectRange) -> Self {
+        Self { objects, ..self }
     }
 
     /// What the kernel calls the sender of our requests, also in what it tells others of them.
@@ -80,6 +90,7 @@ impl RouteSocket {
             interface: 0,
             protocol: u8::MAX,
             priority: u32::MAX,
+            object: 0,
         };
         self.remove(&nowhere)
     }
@@ -124,6 +135,20 @@ impl RouteSocket {
         }
     }
 
+    /// As `remove`, also where the route hangs on a next-hop object of ours.
+    ///
+    /// # Errors
+    /// As `remove`, and as `list`.
+    pub fn remove_anyway(&mut self, route: &KernelRoute) -> Result<()> {
+        match self.delete(std::slice::from_ref(route)).remove(0) {
+            Err(RouteError::System(SystemError::NO_SUCH_ROUTE)) => {
+                let held = self.tables(std::slice::from_ref(route))?.on_object(route);
+                held.map_or(Ok(()), |held| self.remove(&held))
+            }
+            answer => answer,
+        }
+    }
+
     /// Whether exactly this route is there, its source included; asks for a listing where nothing less tells.
     ///
     /// # Errors
@@ -144,9 +169,13 @@ impl RouteSocket {
     /// `Unanswered` or what the system says.
     pub fn list(&mut self, protocol: u8) -> Result<Vec<KernelRoute>> {
         let mut routes = Vec::new();
+        // A route on an object of another program is that program's, whatever its protocol number.
+        let objects = self.objects;
+        let is_ours =
+            |route: &KernelRoute| route.protocol == protocol && (route.object == 0 || objects.contains(route.object));
         for family in [AddressFamily::Inet, AddressFamily::Inet6] {
             let listed = self.dump(&RouteHeader { protocol: protocol.into(), ..list_header(family) }, &[])?;
-            routes.extend(listed.iter().filter_map(from_message).filter(|route| route.protocol == protocol));
+            routes.extend(listed.iter().filter_map(from_message).filter(is_ours));
         }
         Ok(routes)
     }
@@ -159,7 +188,7 @@ impl RouteSocket {
         let mut tables: Vec<(bool, u32)> = of.iter().map(|route| (route.is_ipv6(), route.table)).collect();
         tables.sort_unstable();
         tables.dedup();
-        let mut listed = ListedTables::default();
+        let mut listed = ListedTables::new(self.objects);
         for (is_ipv6, table) in tables {
             let family = if is_ipv6 { AddressFamily::Inet6 } else { AddressFamily::Inet };
             for message in self.dump(&list_header(family), &[RouteAttribute::Table(table)])? {
@@ -184,6 +213,55 @@ impl RouteSocket {
             }
         }
         answers
+    }
+
+    fn change_object(&mut self, request: &ObjectRequest) -> ObjectAnswer {
+        let sequence = self.sequence();
+        let mut buffer = Vec::new();
+        next_hop_request::append(request, sequence, &mut buffer);
+        if let Err(error) = self.socket.send(&buffer, 0) {
+            return ObjectAnswer::Failed(error.into());
+        }
+        let answer = self.acknowledgements(sequence, 1).remove(0);
+        match (request.op, answer) {
+            (_, Ok(())) | (ObjectOp::Delete, Err(RouteError::System(SystemError::NO_ENTRY))) => ObjectAnswer::Done,
+            (ObjectOp::Add, Err(RouteError::System(SystemError::EXISTS))) => match self.object(request.id) {
+                Some(told) if told.hop == Some(request.hop) => ObjectAnswer::WasThere,
+                _ => ObjectAnswer::Taken,
+            },
+            (_, Err(error)) => ObjectAnswer::Failed(error),
+        }
+    }
+
+    /// The next-hop object with a number, if there is one.
+    fn object(&mut self, id: u32) -> Option<ToldObject> {
+        let sequence = self.sequence();
+        let mut buffer = Vec::new();
+        next_hop_request::append_question(id, sequence, &mut buffer);
+        self.socket.send(&buffer, 0).ok()?;
+        let mut buffer = Vec::with_capacity(4096);
+        self.socket.recv(&mut buffer, 0).ok()?;
+        let mut found = None;
+        next_hop_request::take_objects(&buffer, |told, _| found = Some(told).filter(|told| told.id == id));
+        found
+    }
+
+    /// Whether the kernel has next-hop objects (Linux 5.3).
+    ///
+    /// # Errors
+    /// What the system says about netlink.
+    pub fn has_objects(&mut self) -> Result<bool> {
+        let sequence = self.sequence();
+        let mut buffer = Vec::new();
+        next_hop_request::append_question(ObjectRange::DEFAULT.last, sequence, &mut buffer);
+        self.socket.send(&buffer, 0)?;
+        // There is none of that number, or there is: a kernel without objects does not know the question.
+        let mut buffer = Vec::with_capacity(4096);
+        self.socket.recv(&mut buffer, 0)?;
+        let mut answers = Answers::new(sequence, 1);
+        let rest = next_hop_request::take_objects(&buffer, |_, _| {});
+        answers.take_in(&rest);
+        Ok(!matches!(answers.into_results()[..], [Err(RouteError::System(SystemError::NOT_SUPPORTED))]))
     }
 
     fn sequence(&mut self) -> u32 {
@@ -229,7 +307,7 @@ impl RouteSocket {
     /// What a packet to the destination of a route would take, if that is in the slot of the route.
     fn matched(&mut self, route: &KernelRoute) -> Option<ListedRoute> {
         let matched = self.best_match(route.destination).ok()?;
-        (slot_of(&matched) == Some(route.slot())).then(|| listed_route(&matched))
+        (slot_of(&matched) == Some(route.slot())).then(|| listed_route(&matched, self.objects))
     }
 
     fn look_ipv6(&mut self, route: &KernelRoute) -> Presence {
@@ -303,6 +381,10 @@ impl Tables for RouteSocket {
             }
         };
         routes.iter().map(&mut look).collect()
+    }
+
+    fn change_objects(&mut self, requests: &[ObjectRequest]) -> Vec<ObjectAnswer> {
+        requests.iter().map(|request| self.change_object(request)).collect()
     }
 
     /// Asks for the route that a packet to the destination would take (RTM_F_FIB_MATCH). That tells who occupies the slot

@@ -4,38 +4,38 @@ use std::net::{IpAddr, Ipv4Addr};
 
 use crate::routes::kernel_route::KernelRoute;
 
+/// The fields stand in the variant itself, where its tag fits beside the smallest of them.
 #[derive(Clone, Debug)]
 pub(crate) enum StoredRoute {
-    V4(Ipv4Route),
+    V4 {
+        table: u32,
+        destination: Ipv4Addr,
+        source: Ipv4Addr,
+        next_hop: Ipv4Addr,
+        interface: u32,
+        priority: u32,
+        object: u32,
+        prefix_length: u8,
+        protocol: u8,
+    },
     V6(Box<KernelRoute>),
-}
-
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Ipv4Route {
-    table: u32,
-    destination: Ipv4Addr,
-    source: Ipv4Addr,
-    next_hop: Ipv4Addr,
-    interface: u32,
-    priority: u32,
-    prefix_length: u8,
-    protocol: u8,
 }
 
 impl From<KernelRoute> for StoredRoute {
     fn from(route: KernelRoute) -> Self {
-        let KernelRoute { table, destination, prefix_length, source, next_hop, interface, protocol, priority } = route;
-        match (destination, source, next_hop) {
-            (IpAddr::V4(destination), IpAddr::V4(source), IpAddr::V4(next_hop)) => StoredRoute::V4(Ipv4Route {
+        let KernelRoute { table, prefix_length, interface, protocol, priority, object, .. } = route;
+        match (route.destination, route.source, route.next_hop) {
+            (IpAddr::V4(destination), IpAddr::V4(source), IpAddr::V4(next_hop)) => StoredRoute::V4 {
                 table,
                 destination,
                 source,
                 next_hop,
                 interface,
                 priority,
+                object,
                 prefix_length,
                 protocol,
-            }),
+            },
             _ => StoredRoute::V6(Box::new(route)),
         }
     }
@@ -43,24 +43,42 @@ impl From<KernelRoute> for StoredRoute {
 
 impl StoredRoute {
     pub(crate) fn get(&self) -> KernelRoute {
-        match self {
-            StoredRoute::V4(route) => KernelRoute {
-                table: route.table,
-                destination: route.destination.into(),
-                prefix_length: route.prefix_length,
-                source: route.source.into(),
-                next_hop: route.next_hop.into(),
-                interface: route.interface,
-                protocol: route.protocol,
-                priority: route.priority,
+        match *self {
+            StoredRoute::V4 {
+                table,
+                destination,
+                source,
+                next_hop,
+                interface,
+                priority,
+                object,
+                prefix_length,
+                protocol,
+            } => KernelRoute {
+                table,
+                destination: destination.into(),
+                prefix_length,
+                source: source.into(),
+                next_hop: next_hop.into(),
+                interface,
+                protocol,
+                priority,
+                object,
             },
-            StoredRoute::V6(route) => **route,
+            StoredRoute::V6(ref route) => **route,
+        }
+    }
+
+    pub(crate) fn object(&self) -> u32 {
+        match self {
+            StoredRoute::V4 { object, .. } => *object,
+            StoredRoute::V6(route) => route.object,
         }
     }
 
     pub(crate) fn interface(&self) -> u32 {
         match self {
-            StoredRoute::V4(route) => route.interface,
+            StoredRoute::V4 { interface, .. } => *interface,
             StoredRoute::V6(route) => route.interface,
         }
     }
@@ -83,6 +101,7 @@ mod tests {
             interface: 7,
             protocol: 186,
             priority: 20,
+            object: 9,
         };
         let address = |last: u16| IpAddr::from(Ipv6Addr::new(0x2001, 0xdb8, 0, 0, 0, 0, 0, last));
         let ipv6 = KernelRoute { destination: address(7), source: address(1), next_hop: address(2), ..route };

@@ -10,6 +10,7 @@
 //! old route is deleted first. NLM_F_REPLACE would leave no gap, but it deletes every route through a gateway in the slot.
 
 use crate::routes::kernel_route::{KernelRoute, Occupant, Presence, Result, RouteError, SystemError};
+use crate::routes::next_hop::{ObjectAnswer, ObjectRequest};
 
 /// What the kernel's tables can be asked for. Answers come in the order of the routes.
 pub trait Tables {
@@ -28,6 +29,9 @@ pub trait Tables {
     /// Whether exactly these routes are there, their sources included. `Unknown` where the kernel cannot tell without a
     /// listing.
     fn look(&mut self, routes: &[KernelRoute]) -> Vec<Presence>;
+
+    /// Makes, moves and deletes next-hop objects.
+    fn change_objects(&mut self, requests: &[ObjectRequest]) -> Vec<ObjectAnswer>;
 
     /// The first route in the slot of this one, without a listing.
     fn occupant(&mut self, route: &KernelRoute) -> Occupant;
@@ -220,6 +224,7 @@ mod tests {
         interface: 3,
         protocol: 186,
         priority: 0,
+        object: 0,
     };
 
     const IPV6: KernelRoute = KernelRoute {
@@ -280,6 +285,10 @@ mod tests {
         fn look(&mut self, routes: &[KernelRoute]) -> Vec<Presence> {
             let is_there = |route| !self.is_opaque && self.held.contains(route);
             routes.iter().map(|route| if is_there(route) { Presence::Present } else { Presence::Unknown }).collect()
+        }
+
+        fn change_objects(&mut self, _: &[ObjectRequest]) -> Vec<ObjectAnswer> {
+            panic!("no route hangs on an object here")
         }
 
         fn occupant(&mut self, _: &KernelRoute) -> Occupant {
@@ -357,6 +366,10 @@ mod tests {
 
         fn look(&mut self, routes: &[KernelRoute]) -> Vec<Presence> {
             vec![self.look; routes.len()]
+        }
+
+        fn change_objects(&mut self, _: &[ObjectRequest]) -> Vec<ObjectAnswer> {
+            panic!("no route hangs on an object here")
         }
 
         fn occupant(&mut self, _: &KernelRoute) -> Occupant {

@@ -9,11 +9,13 @@ use std::time::{Duration, Instant};
 use crate::engine::SessionId;
 use crate::engine::stats::{LinkId, LocalEndpoint};
 use crate::protocol::time::Time;
-use crate::routes::armed::{AffectedRoutes, ArmedRoute, ArmingPolicy, Batch, Question, RouteRequest, SessionView};
+use crate::routes::affected::AffectedRoutes;
+use crate::routes::armed::{ArmedRoute, ArmingPolicy, Batch, Question, RouteRequest, SessionView};
 use crate::routes::kernel_route::{KernelRoute, Slot};
 use crate::routes::maintenance::Maintenance;
 use crate::routes::mass_down::MassDownReport;
 use crate::routes::monitor::{MonitorHandler, RouteMonitor, Waker};
+use crate::routes::next_hop::ObjectRequest;
 use crate::routes::outcome::{RouteId, RouteOp, RouteOutcome};
 use crate::routes::planner::RoutePlanner;
 use crate::routes::socket::RouteSocket;
@@ -58,7 +60,8 @@ impl RouteWorker {
         maintenance: Maintenance,
         sink: Arc<dyn OutcomeSink>,
     ) -> std::io::Result<Self> {
-        let socket = RouteSocket::new()?;
+        let objects = policy.objects.unwrap_or_default();
+        let socket = RouteSocket::new()?.with_objects(objects);
         let waker = Waker::new()?;
         let wake = waker.clone();
         let shared = Arc::new(SharedPlanner::new(
@@ -66,7 +69,7 @@ impl RouteWorker {
             sink,
             Box::new(move || wake.wake()),
         ));
-        let keeper = PlannerMonitor { shared: Arc::clone(&shared), socket: RouteSocket::new()? };
+        let keeper = PlannerMonitor { shared: Arc::clone(&shared), socket: RouteSocket::new()?.with_objects(objects) };
         let watch = RouteMonitor::start(socket.port(), waker, Box::new(keeper))?;
         let mut worker = Worker { shared: Arc::clone(&shared), take_over: policy.take_over, socket };
         let thread = thread::Builder::new().name("liveness-routes".into()).spawn(move || {
@@ -238,13 +241,26 @@ struct Worker {
 impl Worker {
     fn run(&mut self) {
         realtime::ask_to_run_soon();
-        while let Some(Batch { deletes, adds, looks, .. }) = self.shared.pick() {
+        while let Some(Batch { objects, deletes, adds, looks, .. }) = self.shared.pick() {
+            self.change_objects(&objects);
             let answers = remove(&mut self.socket, &routes_of(&deletes));
             self.report(RouteOp::Delete, &deletes, answers);
             let answers = self.socket.look(&routes_of(&looks)).into_iter().map(RequestOutcome::seen).collect();
             self.report(RouteOp::None, &looks, answers);
             let answers = self.add(&adds);
             self.report(RouteOp::Add, &adds, answers);
+        }
+    }
+
+    fn change_objects(&mut self, requests: &[ObjectRequest]) {
+        let answers = self.socket.change_objects(requests);
+        // That of the kernel's answer for all routes, though they are reported in portions.
+        let now = clock::now();
+        for (request, answer) in requests.iter().zip(answers) {
+            let concerned = self.shared.change(|planner| planner.object_answered(request, answer, now));
+            for some in concerned.portions(RECHECKS_AT_ONCE) {
+                self.shared.change_and_report(|planner| planner.object_routes_answered(request, answer, some, now));
+            }
         }
     }
 
@@ -294,6 +310,12 @@ impl PlannerMonitor {
 }
 
 impl MonitorHandler for PlannerMonitor {
+    fn objects_lost(&mut self, objects: &[(u32, bool)]) {
+        self.shared.change(|planner| {
+            objects.iter().for_each(|(object, by_rival)| planner.object_lost(*object, *by_rival));
+        });
+    }
+
     fn routes_changed(&mut self, gone: &[KernelRoute], taken: &[Slot]) {
         let now = clock::now();
         self.shared.change(|planner| {
@@ -347,7 +369,7 @@ mod tests {
     fn the_end_of_a_thread_by_a_panic_is_reported_as_fatal() {
         let (ring, rung) = mpsc::channel();
         let sink = Fatal(ring);
-        let policy = ArmingPolicy { take_over: false, honor_peer_passive: false, mass_down: None };
+        let policy = ArmingPolicy { take_over: false, honor_peer_passive: false, mass_down: None, objects: None };
         let arming = RouteWorker::start(policy, Maintenance::default(), Arc::new(sink)).unwrap();
         let shared = Arc::clone(&arming.shared);
         // Whoever takes the lock after a holder that panicked panics, too.
@@ -370,6 +392,7 @@ mod every_order {
 
     use super::*;
     use crate::routes::damping::Damping;
+    use crate::routes::legs::Leg;
 
     const UP: SessionView =
         SessionView { up: true, peer_passive: false, peer_admin_down: false, flapped: false, conv_start: None };
@@ -384,6 +407,7 @@ mod every_order {
             interface: 1,
             protocol: 186,
             priority: 0,
+            object: 0,
         };
         let id = RouteId(id);
         let (session, generation) = (SessionId(1), 1);
@@ -397,6 +421,7 @@ mod every_order {
             keep_on_peer_admin_down: false,
             damping: Damping::default(),
             adopted: false,
+            backup: None,
         }
     }
 
@@ -416,7 +441,7 @@ mod every_order {
     }
 
     fn shared(sink: Arc<Newest>) -> Arc<SharedPlanner> {
-        let policy = ArmingPolicy { take_over: false, honor_peer_passive: false, mass_down: None };
+        let policy = ArmingPolicy { take_over: false, honor_peer_passive: false, mass_down: None, objects: None };
         Arc::new(SharedPlanner::new(RoutePlanner::new(policy), sink, Box::new(|| {})))
     }
 
@@ -445,6 +470,7 @@ mod every_order {
                         installed: false,
                         restore_at: None,
                         suppressed_until: None,
+                        leg: Leg::Primary,
                     }]
                 });
             };

@@ -447,5 +447,5 @@ fn new_engine<P: SimulatedProtocol>(spec: &HostSpec, random: &mut Random) -> Eng
 }
 
 fn arming(spec: &HostSpec) -> ArmingPolicy {
-    ArmingPolicy { take_over: false, honor_peer_passive: spec.honor_peer_passive, mass_down: None }
+    ArmingPolicy { take_over: false, honor_peer_passive: spec.honor_peer_passive, mass_down: None, objects: None }
 }

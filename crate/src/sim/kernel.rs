@@ -6,8 +6,10 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use rustc_hash::FxHashMap;
 
 use crate::protocol::time::Time;
-use crate::routes::armed::{AffectedRoutes, Batch, Question, RouteRequest};
+use crate::routes::affected::AffectedRoutes;
+use crate::routes::armed::{Batch, Question, RouteRequest};
 use crate::routes::kernel_route::{KernelRoute, Occupant, Presence, Result, RouteError, Slot, SystemError};
+use crate::routes::next_hop::{ObjectAnswer, ObjectRequest};
 use crate::routes::outcome::{RouteId, RouteOp, RouteOutcome};
 use crate::routes::planner::RoutePlanner;
 use crate::routes::tables::{DesiredRoute, RequestOutcome, Tables, install_over_interfaces, remove};
@@ -78,6 +80,8 @@ pub enum Notice {
     Taken(Slot),
     /// Links or addresses changed.
     AffectedRoutes(AffectedRoutes),
+    /// A next-hop object was deleted, by another process where it says so.
+    ObjectGone(u32, bool),
 }
 
 /// One message on its way through the kernel.
@@ -91,6 +95,7 @@ struct Message {
 
 #[derive(Debug)]
 struct Answers {
+    objects: Vec<ObjectAnswer>,
     deletes: Vec<RequestOutcome>,
     looks: Vec<RequestOutcome>,
     adds: Vec<RequestOutcome>,
@@ -185,8 +190,19 @@ impl Kernel {
 
     /// A link or an address goes away and comes back: the kernel drops routes and does not report which.
     pub fn flush(&mut self, affected: AffectedRoutes) {
-        self.held.tables.flush(&affected);
+        let gone = self.held.tables.flush(&affected);
+        self.held.notices.extend(gone.into_iter().map(|object| Notice::ObjectGone(object, false)));
         self.held.notices.push(Notice::AffectedRoutes(affected));
+    }
+
+    /// A rival deletes one of the next-hop objects, and the kernel all routes on it.
+    pub fn delete_object(&mut self, at: usize) {
+        let object = self.held.tables.objects().nth(at);
+        if let Some(object) = object
+            && self.held.tables.delete_object(object)
+        {
+            self.held.notices.push(Notice::ObjectGone(object, true));
+        }
     }
 
     /// The notices since the previous call.
@@ -253,7 +269,11 @@ impl Kernel {
         while self.message.is_none() && planner.has_work() {
             let mut batch = planner.pick(now);
             outcomes.append(&mut batch.idle);
-            if !batch.deletes.is_empty() || !batch.adds.is_empty() || !batch.looks.is_empty() {
+            if !batch.objects.is_empty()
+                || !batch.deletes.is_empty()
+                || !batch.adds.is_empty()
+                || !batch.looks.is_empty()
+            {
                 self.message = Some(self.ask(batch, now));
             }
         }
@@ -299,6 +319,7 @@ impl Kernel {
         let acts_late = self.at_any_moment && self.held.random.chance(500_000);
         let held = &mut self.held;
         let answers = (!acts_late).then(|| Answers {
+            objects: held.change_objects(&batch.objects),
             deletes: held.delete_all(&batch.deletes),
             looks: held.look_for(&batch.looks),
             adds: held.install(&batch.adds),
@@ -315,17 +336,37 @@ impl Kernel {
 
     /// As the route worker: the answers to one kind of request are reported before the next kind is requested.
     fn answer(&mut self, planner: &mut RoutePlanner, message: Message, now: Time) -> Vec<RouteOutcome> {
-        let Message { batch: Batch { deletes, looks, adds, .. }, answers, .. } = message;
-        let (deleted, seen, added) = match answers {
-            Some(answers) => (Some(answers.deletes), Some(answers.looks), Some(answers.adds)),
-            None => (None, None, None),
+        let Message { batch: Batch { objects, deletes, looks, adds, .. }, answers, .. } = message;
+        let (changed, deleted, seen, added) = match answers {
+            Some(answers) => (Some(answers.objects), Some(answers.deletes), Some(answers.looks), Some(answers.adds)),
+            None => (None, None, None, None),
         };
+        let mut outcomes = self.answer_objects(planner, &objects, changed, now);
         let answers = deleted.unwrap_or_else(|| self.held.delete_all(&deletes));
-        let mut outcomes = self.report(planner, RouteOp::Delete, &deletes, answers, now);
+        outcomes.extend(self.report(planner, RouteOp::Delete, &deletes, answers, now));
         let answers = seen.unwrap_or_else(|| self.held.look_for(&looks));
         outcomes.extend(self.report(planner, RouteOp::None, &looks, answers, now));
         let answers = added.unwrap_or_else(|| self.held.install(&adds));
         outcomes.extend(self.report(planner, RouteOp::Add, &adds, answers, now));
+        outcomes
+    }
+
+    fn answer_objects(
+        &mut self,
+        planner: &mut RoutePlanner,
+        requests: &[ObjectRequest],
+        answers: Option<Vec<ObjectAnswer>>,
+        now: Time,
+    ) -> Vec<RouteOutcome> {
+        let answers = answers.unwrap_or_else(|| self.held.change_objects(requests));
+        let mut outcomes = Vec::new();
+        for (request, answer) in requests.iter().zip(answers) {
+            let concerned = planner.object_answered(request, answer, now);
+            for some in concerned.portions(2) {
+                outcomes.extend(planner.object_routes_answered(request, answer, some, now));
+            }
+        }
+        self.tried(&outcomes, &[], now);
         outcomes
     }
 
@@ -382,6 +423,18 @@ impl Held {
             (self.tables.holds(&question.route), occupant)
         };
         questions.iter().map(tell).collect()
+    }
+
+    fn change_object(&mut self, request: &ObjectRequest) -> ObjectAnswer {
+        if self.random.chance(self.faults.fail_ppm) {
+            return ObjectAnswer::Failed(RouteError::System(SystemError(1)));
+        }
+        let lost = self.random.chance(self.faults.lose_ppm);
+        if lost && self.random.chance(500_000) {
+            return ObjectAnswer::Failed(RouteError::Unanswered);
+        }
+        let answer = self.tables.change_object(request);
+        if lost { ObjectAnswer::Failed(RouteError::Unanswered) } else { answer }
     }
 
     fn request(&mut self, route: &KernelRoute, request: impl FnOnce(&mut SimTables) -> Result<()>) -> Result<()> {
@@ -462,6 +515,10 @@ impl Tables for Held {
             if seen.is_err() || self.random.chance(self.faults.fail_ppm) { Presence::Unknown } else { presence }
         };
         routes.iter().map(see).collect()
+    }
+
+    fn change_objects(&mut self, requests: &[ObjectRequest]) -> Vec<ObjectAnswer> {
+        requests.iter().map(|request| self.change_object(request)).collect()
     }
 
     fn occupant(&mut self, route: &KernelRoute) -> Occupant {

@@ -4,10 +4,11 @@
 use std::collections::BTreeMap;
 use std::net::IpAddr;
 
-use crate::routes::armed::AffectedRoutes;
+use crate::routes::affected::AffectedRoutes;
 use crate::routes::kernel_route::{
     KernelRoute, Occupant, Presence, Result, RouteError, Slot, SystemError, unspecified,
 };
+use crate::routes::next_hop::{NextHop, ObjectAnswer, ObjectOp, ObjectRequest};
 
 /// Table, destination, prefix length, TOS, priority: the kernel sorts routes to one destination by TOS and priority.
 type Key = (u32, IpAddr, u8, u8, u32);
@@ -27,7 +28,7 @@ pub enum Put {
 
 /// The routing tables of one host.
 #[derive(Clone, Debug, Default)]
-pub struct SimTables(BTreeMap<Key, Vec<KernelRoute>>);
+pub struct SimTables(BTreeMap<Key, Vec<KernelRoute>>, BTreeMap<u32, NextHop>);
 
 impl SimTables {
     /// Adds a route with TOS 0.
@@ -43,6 +44,9 @@ impl SimTables {
     /// # Errors
     /// As `put`.
     pub fn put_tos(&mut self, route: &KernelRoute, tos: u8, how: Put) -> Result<()> {
+        if route.object != 0 && !self.1.contains_key(&route.object) {
+            return Err(RouteError::System(SystemError::INVALID));
+        }
         let tos = if route.is_ipv6() { 0 } else { tos };
         let held = self.0.entry(key(&route.slot(), tos)).or_default();
         let excludes = |held: &KernelRoute| KernelRoute { protocol: route.protocol, ..*held }.excludes(route);
@@ -71,8 +75,9 @@ impl SimTables {
         let fits = |held: &KernelRoute| {
             (route.priority == 0 || route.priority == held.priority)
                 && (route.is_ipv6() || route.source.is_unspecified() || route.source == held.source)
-                && (route.interface == 0 || route.interface == held.interface)
-                && (route.protocol, route.next_hop) == (held.protocol, held.next_hop)
+                && (route.protocol, route.object) == (held.protocol, held.object)
+                && (route.object != 0 || route.interface == 0 || route.interface == held.interface)
+                && (route.object != 0 || route.next_hop == held.next_hop)
         };
         for held in self.0.range_mut(from..=to).map(|(_, held)| held) {
             if let Some(at) = held.iter().position(fits) {
@@ -84,7 +89,14 @@ impl SimTables {
 
     /// Drops every affected route without a notice, as the kernel does when a link goes down. Of the IPv6 routes with a source
     /// that is affected only the source goes.
-    pub fn flush(&mut self, affected: &AffectedRoutes) {
+    ///
+    /// Next-hop objects go with their interfaces; gives their numbers.
+    pub fn flush(&mut self, affected: &AffectedRoutes) -> Vec<u32> {
+        let is_gone = |hop: &NextHop| affected.all || affected.interfaces.contains(&hop.interface);
+        let gone: Vec<u32> = self.1.iter().filter(|(_, hop)| is_gone(hop)).map(|(id, _)| *id).collect();
+        for id in &gone {
+            self.delete_object(*id);
+        }
         for held in self.0.values_mut() {
             held.retain(|route| {
                 let loses_source = route.is_ipv6() && !affected.all && !affected.interfaces.contains(&route.interface);
@@ -93,6 +105,45 @@ impl SimTables {
             for route in held.iter_mut().filter(|route| route.is_ipv6() && affected.sources.contains(&route.source)) {
                 route.source = unspecified(route.source);
             }
+        }
+        gone
+    }
+
+    /// The numbers of the next-hop objects.
+    pub fn objects(&self) -> impl Iterator<Item = u32> {
+        self.1.keys().copied()
+    }
+
+    /// Deletes an object with all routes on it. Gives whether there was one.
+    pub fn delete_object(&mut self, id: u32) -> bool {
+        for held in self.0.values_mut() {
+            held.retain(|route| route.object != id);
+        }
+        self.1.remove(&id).is_some()
+    }
+
+    /// As the kernel answers.
+    pub fn change_object(&mut self, request: &ObjectRequest) -> ObjectAnswer {
+        match (request.op, self.1.get(&request.id).copied()) {
+            (ObjectOp::Add, Some(hop)) if hop == request.hop => return ObjectAnswer::WasThere,
+            (ObjectOp::Add, Some(_)) => return ObjectAnswer::Taken,
+            (ObjectOp::Move, None) => return ObjectAnswer::Failed(RouteError::System(SystemError::NO_ENTRY)),
+            (ObjectOp::Delete, _) => {
+                self.delete_object(request.id);
+            }
+            (ObjectOp::Add | ObjectOp::Move, _) => {
+                self.1.insert(request.id, request.hop);
+            }
+        }
+        ObjectAnswer::Done
+    }
+
+    /// A route as it leads now, without its object.
+    #[must_use]
+    pub fn resolved(&self, route: &KernelRoute) -> KernelRoute {
+        match self.1.get(&route.object) {
+            Some(hop) => KernelRoute { next_hop: hop.address, interface: hop.interface, object: 0, ..*route },
+            None => *route,
         }
     }
 
@@ -124,7 +175,8 @@ impl SimTables {
     #[must_use]
     pub fn holds(&self, route: &KernelRoute) -> bool {
         let held = self.slot(&route.slot());
-        let shows = |held: &KernelRoute| (held.next_hop, held.interface) == (route.next_hop, route.interface);
+        let shows =
+            |held: &KernelRoute| KernelRoute { source: route.source, protocol: route.protocol, ..*held } == *route;
         let is_sibling = route.is_ipv6() && held.iter().skip(1).any(shows);
         if route.is_ipv6() { held.first() == Some(route) || is_sibling } else { held.contains(route) }
     }

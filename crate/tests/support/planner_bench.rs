@@ -34,6 +34,7 @@ pub(crate) const ROUTE: KernelRoute = KernelRoute {
     interface: 7,
     protocol: 186,
     priority: 0,
+    object: 0,
 };
 pub(crate) const OTHER_HOP: KernelRoute = KernelRoute { next_hop: IpAddr::V4(Ipv4Addr::new(10, 0, 0, 3)), ..ROUTE };
 
@@ -46,7 +47,7 @@ pub(crate) struct Bench {
 
 impl Bench {
     pub(crate) fn new() -> Self {
-        let policy = ArmingPolicy { take_over: false, honor_peer_passive: true, mass_down: None };
+        let policy = ArmingPolicy { take_over: false, honor_peer_passive: true, mass_down: None, objects: None };
         Self { planner: RoutePlanner::new(policy), generation: 0, now: NOW }
     }
 
@@ -70,6 +71,7 @@ impl Bench {
             keep_on_peer_admin_down: false,
             damping: Damping::default(),
             adopted: false,
+            backup: None,
         };
         change(&mut armed);
         self.planner.arm(armed, SCOPE, session, self.now);

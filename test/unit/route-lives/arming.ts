@@ -154,7 +154,7 @@ export class ArmingEngine extends FakeEngine {
     Object.assign(kept, { told: installed, announce: false });
     if (outcome.gone === true) this.#kept.delete(id);
     const times = { durationUs: 0, atUs: 0, restoreAtUs: undefined, suppressedUntilUs: undefined };
-    const rest = { ok: true, gone: false, code: undefined, message: undefined, ...times };
+    const rest = { leg: 'primary' as const, ok: true, gone: false, code: undefined, message: undefined, ...times };
     this.listener.routes([{ id, generation, op: 'none', ...rest, installed, ...outcome }]);
     if (outcome.op !== undefined && outcome.ok !== false) this.#look(id);
   }

@@ -5,7 +5,17 @@ import { familyOf, unicastAddress } from '../../base/address.js';
 import { ConfigError, expected, messageOf } from '../../base/errors.js';
 import { addressField, definedOf, field, flag, integer, object } from '../../base/fields.js';
 import { formatPeer, isInterfaceName, parseDestination, parseRoute, peerOf } from '../../base/route.js';
-import type { AuthOptions, Peer, RegisterOptions, RegisterSessionOptions, Registration, ResolvedConfig, Route } from '../../index.js';
+import type {
+  AuthOptions,
+  BackupOptions,
+  Peer,
+  RegisterOptions,
+  RegisterSessionOptions,
+  Registration,
+  ResolvedConfig,
+  Route,
+} from '../../index.js';
+import { backupField, parseBackup, PASSIVE_BACKUP } from '../../manager/backup-options.js';
 import { checkBound } from '../../manager/bound-addresses.js';
 import { isSameDamping as isEqualDamping, toDamping } from '../../manager/damping-options.js';
 import { SESSION_OPTION_ENTRIES, validateSessionOptions } from '../../manager/register-options.js';
@@ -58,6 +68,7 @@ const ROUTE_SCHEMA = object({
   priority: v.optional(integer(0, 0xffff_ffff)),
   noUninstall: v.optional(flag),
   peerIP: v.optional(unicast),
+  backup: v.optional(backupField),
   ...SESSION_ENTRIES,
 });
 
@@ -104,7 +115,18 @@ export class RegistrationReader {
   #route(given: unknown, path: PartPath): ConfiguredRoute | undefined {
     const { issues } = this.#context;
     const section = checkedSection(ROUTE_SCHEMA, given, path, issues);
-    const { iface, dst, src, nextHop, table = DEFAULT_TABLE, protocol = DEFAULT_ROUTE_PROTOCOL, priority, noUninstall, peerIP } = section;
+    const {
+      iface,
+      dst,
+      src,
+      nextHop,
+      table = DEFAULT_TABLE,
+      protocol = DEFAULT_ROUTE_PROTOCOL,
+      priority,
+      noUninstall,
+      peerIP,
+      backup,
+    } = section;
     const options = this.#options(section, path);
     if (iface === undefined || dst === undefined || src === undefined || nextHop === undefined || options === undefined) return undefined;
     try {
@@ -112,9 +134,15 @@ export class RegistrationReader {
       const peer = { iface, localIP: route.src, peerIP: peerOf(route, peerIP) };
       if (peer.localIP === peer.peerIP) issues.add([...path, 'src'], expected('src', 'another address than the peer', src));
       this.#checkBound('src', route.src, path);
+      if (backup !== undefined) this.#checkBackup(backup, route, peer, path);
       this.#checkSlot(route, path);
       this.#checkShared(peer, options, path);
-      return { registration: { route, iface, peerIP: peer.peerIP, ...options }, peer, path, place: issues.placeOf(path) };
+      return {
+        registration: { route, iface, peerIP: peer.peerIP, ...definedOf({ backup }), ...options },
+        peer,
+        path,
+        place: issues.placeOf(path),
+      };
     } catch (error) {
       // A fault of several fields together.
       issues.add(path, messageOf(error));
@@ -167,6 +195,17 @@ export class RegistrationReader {
     }
   }
 
+  #checkBackup(backup: BackupOptions, route: Route, peer: Peer, path: PartPath): void {
+    const { issues, resolved } = this.#context;
+    if (resolved.passiveMode) issues.add([...path, 'backup'], PASSIVE_BACKUP);
+    try {
+      const { peer: watcher } = parseBackup(backup, route, peer);
+      if (watcher !== undefined) this.#checkBound('backup.localIP', watcher.localIP, path);
+    } catch (error) {
+      issues.add([...path, 'backup'], messageOf(error));
+    }
+  }
+
   #checkSlot(route: Route, path: PartPath): void {
     const { slots, slotOf, issues } = this.#context;
     const slot = slotOf(route);
@@ -195,7 +234,7 @@ export class RegistrationReader {
   }
 }
 
-interface SessionSection extends Omit<RegisterOptions, 'auth' | 'peerIP'> {
+interface SessionSection extends Omit<RegisterOptions, 'auth' | 'peerIP' | 'backup'> {
   readonly timers?: unknown;
   readonly auth?: unknown;
 }

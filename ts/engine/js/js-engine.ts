@@ -101,6 +101,7 @@ export class JsEngine implements Engine {
       armedRoutes: false,
       independentOfEventLoop: false,
       realtime: false,
+      nextHopObjects: false,
     });
   }
 

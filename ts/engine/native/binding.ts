@@ -27,7 +27,7 @@ export interface NativeEngineHandle {
   /** `rows.ts` reads the rows. */
   snapshots(ids: readonly number[] | null): Float64Array;
   stats(): EngineStats;
-  arm(rows: Uint32Array): void;
+  arm(rows: Uint32Array, interfaces: string[]): void;
   disarm(routes: readonly { id: number; generation: number; remove: boolean }[]): void;
   retry(routes: readonly { id: number; generation: number }[]): void;
   setMaintenance(ids: readonly number[] | null, active: boolean): void;
@@ -57,6 +57,7 @@ export interface NativeRoute {
 export interface NativeRoutesHandle {
   /** Throws EPERM if the process lacks CAP_NET_ADMIN in this network namespace. */
   checkAccess(): void;
+  hasObjects(): boolean;
   add(route: NativeRoute, takeOver: boolean): Promise<void>;
   /** Adds a route, then deletes the one that it replaces. */
   replace(previous: NativeRoute, route: NativeRoute, takeOver: boolean): Promise<void>;
@@ -104,12 +105,13 @@ export interface NativeSimulationHandle {
 }
 
 export interface Binding {
+  hasNextHopObjects(): boolean;
   /** The version of the package that the addon was built for. */
   version(): string;
   /** Tells the service manager a state, such as `READY=1`. False if this process is no service that is to tell. */
   notifySystemd(state: string): boolean;
   NativeEngine: new (options: EngineOptions, doorbell: () => void) => NativeEngineHandle;
-  NativeRoutes: new () => NativeRoutesHandle;
+  NativeRoutes: new (objects: { readonly firstId: number; readonly lastId: number } | undefined) => NativeRoutesHandle;
   NativeSimulation: new (seed: number, quality: LinkQuality) => NativeSimulationHandle;
   NativeUdp: {
     new (bindIP: string, port: number, doorbell: () => void): NativeUdpHandle;

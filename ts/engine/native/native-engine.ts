@@ -19,7 +19,7 @@ import type {
 } from '../engine.js';
 import { routeRows, sessionRows, snapshotsOf } from './rows.js';
 
-const CAPABILITIES: Capabilities = Object.freeze({
+const CAPABILITIES: Omit<Capabilities, 'nextHopObjects'> = Object.freeze({
   pktinfo: true,
   interfaceBinding: true,
   arrivalTime: true,
@@ -30,7 +30,7 @@ const CAPABILITIES: Capabilities = Object.freeze({
 
 export class NativeEngine implements Engine {
   readonly kind = 'native';
-  readonly capabilities = CAPABILITIES;
+  readonly capabilities: Capabilities;
   readonly arming: RouteArming;
   readonly #handle: NativeEngineHandle;
   readonly #listener: EngineListener;
@@ -48,10 +48,14 @@ export class NativeEngine implements Engine {
       const where = `${options.bindIPs.join(' and ')}, port ${options.port}`;
       throw new LivenessError(codeOf(cause) ?? 'ERR_ENGINE_UNAVAILABLE', `Cannot start on ${where}: ${messageOf(cause)}`, { cause });
     }
+    this.capabilities = Object.freeze({ ...CAPABILITIES, nextHopObjects: binding.hasNextHopObjects() });
     const handle = this.#handle;
     this.arming = {
       arm: (routes, adopted = false) => {
-        for (const some of portions(routes)) handle.arm(routeRows(some, adopted));
+        for (const some of portions(routes)) {
+          const { rows, interfaces } = routeRows(some, adopted);
+          handle.arm(rows, interfaces);
+        }
       },
       disarm: (routes) => handle.disarm(routes),
       retry: (routes) => handle.retry(routes),

@@ -8,7 +8,7 @@ import { DownReason, State } from '../../protocol/state.js';
 import type { ArmedRoute, Damping, EngineReading, SessionSpec } from '../engine.js';
 
 const SESSION_COLUMNS = 17;
-const ROUTE_COLUMNS = 26;
+const ROUTE_COLUMNS = 32;
 
 const MULTIHOP = 1;
 const PASSIVE = 2;
@@ -50,8 +50,15 @@ export function sessionRows(specs: readonly SessionSpec[]): SessionRows {
   return { rows, interfaces: [...interfaces.keys()], auths };
 }
 
+/** Routes, with the names of the interfaces of backups that their rows refer to by the position after it. */
+export interface RouteRows {
+  readonly rows: Uint32Array;
+  readonly interfaces: string[];
+}
+
 /** Routes to arm. */
-export function routeRows(routes: readonly ArmedRoute[], adopted: boolean): Uint32Array {
+export function routeRows(routes: readonly ArmedRoute[], adopted: boolean): RouteRows {
+  const interfaces = new Map<string, number>();
   const rows = new Uint32Array(routes.length * ROUTE_COLUMNS);
   let at = 0;
   for (const armed of routes) {
@@ -69,9 +76,17 @@ export function routeRows(routes: readonly ArmedRoute[], adopted: boolean): Uint
     rows[at + 19] = flagsOf(armed) | (adopted ? ADOPTED : 0);
     rows[at + 20] = armed.holdUpMs;
     if (armed.damping !== undefined) rows.set(dampingColumns(armed.damping), at + 21);
+    const { backup } = armed;
+    if (backup !== undefined) {
+      const number = interfaces.get(backup.iface) ?? interfaces.size + 1;
+      interfaces.set(backup.iface, number);
+      rows[at + 26] = number;
+      writeAddress(rows, at + 27, backup.nextHop);
+      rows[at + 31] = backup.sessionId ?? 0;
+    }
     at += ROUTE_COLUMNS;
   }
-  return rows;
+  return { rows, interfaces: [...interfaces.keys()] };
 }
 
 /** A penalty of 0, which no damping has, stands for none. */

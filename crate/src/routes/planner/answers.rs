@@ -1,8 +1,11 @@
 //! What the planner learns from answers: of the kernel to its requests, and of listings to its questions.
 
 use crate::protocol::time::Time;
-use crate::routes::armed::{Contention, Desired, Doubt, Pending, Question, RouteRequest, Step, outcome};
-use crate::routes::kernel_route::{KernelRoute, Occupant, Presence, RouteError};
+use crate::routes::armed::{Desired, Doubt, Pending, Question, RouteRequest, Step};
+use crate::routes::contention::Contention;
+use crate::routes::entry::outcome;
+use crate::routes::kernel_route::{KernelRoute, Occupant, Presence, RouteError, SystemError};
+use crate::routes::legs::Leg;
 use crate::routes::outcome::{RouteId, RouteOp, RouteOutcome};
 use crate::routes::planner::RoutePlanner;
 use crate::routes::tables::RequestOutcome;
@@ -144,6 +147,10 @@ impl RoutePlanner {
         if presence != Presence::Unknown || !matches!(result, Err(RouteError::System(_))) {
             entry.presence = presence;
         }
+        if result == Err(RouteError::System(SystemError::INVALID)) && op == RouteOp::Add {
+            // The object may have gone without a notice.
+            self.next_hops.doubt(request.route.object, false);
+        }
         if result == Err(RouteError::Occupied) {
             self.ask(request.id, Pending::Occupant);
             return None;
@@ -154,6 +161,7 @@ impl RoutePlanner {
         {
             // The next attempt is in place of the next route that was ours.
             rare.previous.rotate_left(1);
+            rare.takes_first = !rare.takes_first;
         }
         if result.is_ok() && entry.session.conv_start == request.conv_start {
             entry.session.conv_start = None;
@@ -192,7 +200,9 @@ impl RoutePlanner {
             rare.previous.retain(|previous| *previous != request.route);
         }
         if op != RouteOp::None {
-            self.stats.answered(entry.endpoint, op, result.is_ok(), now, None);
+            // With the route that was on the primary, traffic leaves a path that has failed.
+            let conv_start = request.conv_start.filter(|_| op == RouteOp::Delete && entry.leg() == Leg::Backup);
+            self.stats.answered(entry.endpoint, op, result.is_ok(), now, conv_start);
         }
         if op == RouteOp::Delete && request.route.is_ipv6() && entry.is_present() {
             // Behind the deleted sibling the kernel did not show whether the route still has its source.
@@ -215,11 +225,23 @@ impl RoutePlanner {
     }
 
     /// Notes whether a route is there, and reports it where that has changed.
-    fn seen(&mut self, id: RouteId, presence: Presence, cause: Option<Doubt>, now: Time) -> Option<RouteOutcome> {
+    pub(super) fn seen(
+        &mut self,
+        id: RouteId,
+        presence: Presence,
+        cause: Option<Doubt>,
+        now: Time,
+    ) -> Option<RouteOutcome> {
         let honor_peer_passive = self.policy.honor_peer_passive;
         let entry = self.routes.get_mut(id)?;
         let was_installed = entry.counted_as_installed;
         entry.presence = presence;
+        if let Some(leg) = entry.adopted_elsewhere() {
+            entry.move_to(leg);
+            self.update_installed(id);
+            self.enqueue(id, now);
+            return None;
+        }
         if presence == Presence::Absent && was_installed {
             self.lose(id, cause, now);
         }

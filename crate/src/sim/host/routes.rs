@@ -6,7 +6,8 @@ use crate::engine::stats::LocalEndpoint;
 use crate::engine::{SessionId, SessionSpec};
 use crate::protocol::state::{DownReason, State};
 use crate::protocol::time::Time;
-use crate::routes::armed::{AffectedRoutes, ArmedRoute};
+use crate::routes::affected::AffectedRoutes;
+use crate::routes::armed::ArmedRoute;
 use crate::routes::damping::Damping;
 use crate::routes::kernel_route::{KernelRoute, Occupant};
 use crate::routes::outcome::RouteId;
@@ -31,6 +32,7 @@ impl<P: SimulatedProtocol> Host<P> {
             interface: session.path.link.0,
             protocol: OURS,
             priority: 0,
+            object: 0,
         };
         let armed = ArmedRoute {
             id: RouteId(number),
@@ -42,6 +44,7 @@ impl<P: SimulatedProtocol> Host<P> {
             damping: self.spec.damping,
             admin_down: false,
             adopted: false,
+            backup: None,
         };
         if kind.conflict {
             self.kernel.act(&route, RivalAct::Occupy);
@@ -126,6 +129,7 @@ impl<P: SimulatedProtocol> Host<P> {
             match notice {
                 Notice::Gone(route) => self.planner.lost(&route, local),
                 Notice::Taken(slot) => self.planner.taken(&slot, local),
+                Notice::ObjectGone(object, by_rival) => self.planner.object_lost(object, by_rival),
                 Notice::AffectedRoutes(affected) => {
                     let mut from = Some((SessionId(0), RouteId(0)));
                     while let Some(start) = from {

@@ -1,0 +1,413 @@
+//! Next-hop objects: which routes hang on which, under which numbers, and what is to be asked of the kernel about them. Pure.
+//!
+//! An object belongs to one session and one next hop. Its number is chosen when the first route needs it, and it is made before the
+//! first route is added. When all routes on it are to go, or to move to their backup, the object is deleted, or made to lead over
+//! the other next hop, in one request.
+
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::net::IpAddr;
+
+use rustc_hash::FxHashMap;
+
+use crate::engine::SessionId;
+use crate::protocol::time::Time;
+use crate::routes::kernel_route::{KernelRoute, RouteError, SystemError};
+use crate::routes::outcome::RouteId;
+
+/// The numbers that objects may have.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ObjectRange {
+    /// The first one, above 0.
+    pub first: u32,
+    /// The last one, below `u32::MAX`.
+    pub last: u32,
+}
+
+impl ObjectRange {
+    /// Where nobody has chosen others: above what routing daemons use, which count from 1.
+    pub const DEFAULT: Self = Self { first: 1_862_000_000, last: 1_862_999_999 };
+
+    /// Whether a number is one of them.
+    #[must_use]
+    pub fn contains(&self, id: u32) -> bool {
+        (self.first..=self.last).contains(&id)
+    }
+}
+
+impl Default for ObjectRange {
+    fn default() -> Self {
+        Self::DEFAULT
+    }
+}
+
+/// What an object leads over.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct NextHop {
+    /// The gateway.
+    pub address: IpAddr,
+    /// The index of the output interface.
+    pub interface: u32,
+    /// The number that says who has made the object.
+    pub protocol: u8,
+}
+
+/// What is asked of the kernel for an object.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ObjectOp {
+    /// Make it, under a number that nobody has.
+    Add,
+    /// Have it lead over another next hop, with all routes on it.
+    Move,
+    /// Delete it, with all routes on it.
+    Delete,
+}
+
+/// One request to the kernel about an object.
+#[derive(Clone, Debug)]
+pub struct ObjectRequest {
+    /// What is asked.
+    pub op: ObjectOp,
+    /// The number of the object.
+    pub id: u32,
+    /// What it is to lead over.
+    pub hop: NextHop,
+    /// The routes that go or move with it.
+    pub routes: Vec<RouteId>,
+}
+
+/// The kernel's answer to a request about an object.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ObjectAnswer {
+    /// It was done. What was to be deleted may have been gone.
+    Done,
+    /// Of an addition: exactly this object was there.
+    WasThere,
+    /// Of an addition: the number is that of another object.
+    Taken,
+    /// It was refused, or the answer was lost.
+    Failed(RouteError),
+}
+
+/// So long after a failure an object that no route needs is deleted again.
+const RETRY_US: u64 = 10_000_000;
+
+/// Stands for the object of a route for which no number was left.
+const NO_NUMBER: u32 = u32::MAX;
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(crate) struct Key {
+    pub(crate) session: SessionId,
+    pub(crate) hop: NextHop,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum ObjectState {
+    /// The kernel does not have it.
+    Absent,
+    /// Whether the kernel has it has to be asked: somebody deleted it, or the kernel did.
+    Doubtful {
+        by_rival: bool,
+    },
+    Present,
+    /// The kernel has it, with another next hop.
+    Elsewhere,
+    /// The kernel does not have it, and has refused it.
+    Refused(RouteError),
+}
+
+#[derive(Debug)]
+struct Object {
+    key: Key,
+    users: u32,
+    state: ObjectState,
+    /// Nothing says that the kernel does not have it.
+    may_be_there: bool,
+    /// A request is on its way to the kernel, or its answer from there …
+    asked: bool,
+    /// … and meanwhile somebody deleted the object.
+    doubted: Option<bool>,
+    /// The routes that go with it, where its deletion is to be asked for; that move with it, where that is.
+    routes: Option<Vec<RouteId>>,
+}
+
+#[derive(Debug, Default)]
+pub(crate) struct NextHops {
+    range: Option<ObjectRange>,
+    ids: FxHashMap<Key, u32>,
+    objects: BTreeMap<u32, Object>,
+    /// Numbers that others hold.
+    taken: BTreeSet<u32>,
+    last: u32,
+    queue: VecDeque<(ObjectOp, u32)>,
+    unused: BTreeSet<u32>,
+    /// Objects that no route needs and that the kernel did not delete, …
+    undeleted: BTreeSet<u32>,
+    /// … and when that is tried again.
+    retry_at: Option<Time>,
+}
+
+impl NextHops {
+    pub(crate) fn new(range: Option<ObjectRange>) -> Self {
+        Self { range, ..Self::default() }
+    }
+
+    /// The number of the object that a route is to hang on; 0 where routes have none.
+    pub(crate) fn acquire(&mut self, session: SessionId, route: &KernelRoute) -> u32 {
+        let Some(range) = self.range.filter(|_| route.interface != 0) else { return 0 };
+        let hop = NextHop { address: route.next_hop, interface: route.interface, protocol: route.protocol };
+        let key = Key { session, hop };
+        let id = match self.ids.get(&key) {
+            Some(id) => *id,
+            None => self.number(range, key),
+        };
+        if let Some(object) = self.objects.get_mut(&id) {
+            object.users += 1;
+            self.unused.remove(&id);
+            self.undeleted.remove(&id);
+        }
+        id
+    }
+
+    fn number(&mut self, range: ObjectRange, key: Key) -> u32 {
+        let from = if range.contains(self.last) && self.last < range.last { self.last + 1 } else { range.first };
+        let is_free = |id: &u32| !self.objects.contains_key(id) && !self.taken.contains(id);
+        let Some(id) = (from..=range.last).chain(range.first..from).find(is_free) else { return NO_NUMBER };
+        self.last = id;
+        self.ids.insert(key, id);
+        self.objects.insert(
+            id,
+            Object {
+                key,
+                users: 0,
+                state: ObjectState::Absent,
+                may_be_there: false,
+                asked: false,
+                doubted: None,
+                routes: None,
+            },
+        );
+        id
+    }
+
+    /// A route that was given this number does not need it any more.
+    pub(crate) fn release(&mut self, id: u32) {
+        let Some(object) = self.objects.get_mut(&id) else { return };
+        object.users -= 1;
+        if object.users == 0 {
+            self.unused.insert(id);
+        }
+    }
+
+    /// `None` for no object.
+    pub(crate) fn state(&self, id: u32) -> Option<ObjectState> {
+        match id {
+            0 => None,
+            NO_NUMBER => Some(ObjectState::Refused(RouteError::NoNumber)),
+            id => self.objects.get(&id).map(|object| object.state),
+        }
+    }
+
+    /// A route on it is to be added.
+    pub(crate) fn want(&mut self, id: u32) {
+        let Some(object) = self.objects.get_mut(&id) else { return };
+        let op = match object.state {
+            ObjectState::Present => return,
+            ObjectState::Elsewhere => ObjectOp::Move,
+            ObjectState::Absent | ObjectState::Doubtful { .. } | ObjectState::Refused(_) => ObjectOp::Add,
+        };
+        self.ask(op, id);
+    }
+
+    /// All routes on it are to go: these.
+    pub(crate) fn drop_with(&mut self, id: u32, routes: Vec<RouteId>) {
+        if let Some(object) = self.objects.get_mut(&id).filter(|object| object.state == ObjectState::Present) {
+            object.routes = Some(routes);
+            self.ask(ObjectOp::Delete, id);
+        }
+    }
+
+    /// One of the routes on it is not to go.
+    pub(crate) fn keep(&mut self, id: u32) {
+        if let Some(object) = self.objects.get_mut(&id).filter(|object| object.state == ObjectState::Present) {
+            object.routes = None;
+        }
+    }
+
+    /// Exchanges the next hops of two objects, of which the second has no route in the kernel. These routes move.
+    pub(crate) fn exchange(&mut self, id: u32, other: u32, routes: Vec<RouteId>) -> bool {
+        let keys = self.objects.get(&id).zip(self.objects.get(&other)).map(|(one, two)| (one.key, two.key));
+        let Some((key, other_key)) = keys else { return false };
+        if !matches!(self.state(id), Some(ObjectState::Present | ObjectState::Elsewhere)) {
+            return false;
+        }
+        for (id, key) in [(id, other_key), (other, key)] {
+            self.ids.insert(key, id);
+            let Some(object) = self.objects.get_mut(&id) else { continue };
+            object.key = key;
+            object.routes = None;
+            if matches!(object.state, ObjectState::Present | ObjectState::Doubtful { .. }) {
+                object.state = ObjectState::Elsewhere;
+            }
+        }
+        if let Some(object) = self.objects.get_mut(&id) {
+            object.routes = Some(routes);
+        }
+        self.ask(ObjectOp::Move, id);
+        true
+    }
+
+    /// Somebody else deleted it, or the kernel did.
+    pub(crate) fn doubt(&mut self, id: u32, by_rival: bool) -> bool {
+        let Some(object) = self.objects.get_mut(&id) else { return false };
+        if object.asked {
+            object.doubted = object.doubted.max(Some(by_rival));
+            return false;
+        }
+        if !object.may_be_there {
+            return false;
+        }
+        object.state = ObjectState::Doubtful { by_rival };
+        object.routes = None;
+        object.users > 0
+    }
+
+    /// Notices were lost.
+    pub(crate) fn doubt_all(&mut self) {
+        let ids: Vec<u32> = self.objects.keys().copied().collect();
+        for id in ids {
+            if self.doubt(id, false) {
+                self.want(id);
+            }
+        }
+    }
+
+    /// Whose routes hang on it.
+    pub(crate) fn session(&self, id: u32) -> Option<SessionId> {
+        Some(self.objects.get(&id)?.key.session)
+    }
+
+    /// A route on it was refused where it is to lead, and is tried again.
+    pub(crate) fn retry_move(&mut self, id: u32, route: RouteId) {
+        let Some(object) = self.objects.get_mut(&id).filter(|object| object.state == ObjectState::Elsewhere) else {
+            return;
+        };
+        object.routes.get_or_insert_default().push(route);
+        self.ask(ObjectOp::Move, id);
+    }
+
+    /// When `handle_timeout` has something to do.
+    pub(crate) fn poll_deadline(&self) -> Option<Time> {
+        self.retry_at
+    }
+
+    pub(crate) fn handle_timeout(&mut self, now: Time) {
+        if self.retry_at.is_some_and(|at| at <= now) {
+            self.retry_at = None;
+            self.unused.append(&mut self.undeleted);
+        }
+    }
+
+    pub(crate) fn has_work(&self) -> bool {
+        !self.queue.is_empty()
+    }
+
+    fn ask(&mut self, op: ObjectOp, id: u32) {
+        if !self.queue.contains(&(op, id)) {
+            self.queue.push_back((op, id));
+        }
+    }
+
+    /// Takes what has to be asked of the kernel, deletions first.
+    pub(crate) fn pick(&mut self, most: usize) -> Vec<ObjectRequest> {
+        let mut requests = Vec::new();
+        while requests.len() < most {
+            let Some((op, id)) = self.queue.pop_front() else { break };
+            let Some(object) = self.objects.get_mut(&id) else { continue };
+            let is_due = match op {
+                ObjectOp::Delete => object.routes.is_some() && object.state == ObjectState::Present,
+                ObjectOp::Move => object.state == ObjectState::Elsewhere,
+                ObjectOp::Add => !matches!(object.state, ObjectState::Present | ObjectState::Elsewhere),
+            };
+            if is_due {
+                object.asked = true;
+                requests.push(ObjectRequest {
+                    op,
+                    id,
+                    hop: object.key.hop,
+                    routes: object.routes.take().unwrap_or_default(),
+                });
+            }
+        }
+        requests
+    }
+
+    /// Takes the objects that no route needs, to be deleted.
+    pub(crate) fn pick_unused(&mut self, most: usize) -> Vec<ObjectRequest> {
+        let mut requests = Vec::new();
+        while requests.len() < most
+            && let Some(id) = self.unused.pop_first()
+        {
+            let Some(object) = self.objects.get_mut(&id) else { continue };
+            let hop = object.key.hop;
+            if object.may_be_there {
+                object.asked = true;
+                requests.push(ObjectRequest { op: ObjectOp::Delete, id, hop, routes: Vec::new() });
+            } else {
+                self.forget(id);
+            }
+        }
+        requests
+    }
+
+    pub(crate) fn has_unused(&self) -> bool {
+        !self.unused.is_empty()
+    }
+
+    fn forget(&mut self, id: u32) {
+        if let Some(object) = self.objects.remove(&id)
+            && self.ids.get(&object.key) == Some(&id)
+        {
+            self.ids.remove(&object.key);
+        }
+    }
+
+    /// Notes the answer to a request. Gives the session whose routes are to hang on another object, where the number is another's.
+    pub(crate) fn answered(&mut self, request: &ObjectRequest, answer: ObjectAnswer, now: Time) -> Option<SessionId> {
+        let object = self.objects.get_mut(&request.id)?;
+        let is_as_asked = object.key.hop == request.hop;
+        object.may_be_there = match answer {
+            ObjectAnswer::Done => request.op != ObjectOp::Delete,
+            ObjectAnswer::WasThere | ObjectAnswer::Failed(RouteError::Unanswered) => true,
+            ObjectAnswer::Taken | ObjectAnswer::Failed(_) => object.may_be_there,
+        };
+        object.state = match (request.op, answer) {
+            (ObjectOp::Delete, ObjectAnswer::Done) => ObjectState::Absent,
+            (ObjectOp::Delete, _) => ObjectState::Doubtful { by_rival: false },
+            (_, ObjectAnswer::Done | ObjectAnswer::WasThere) if is_as_asked => ObjectState::Present,
+            (_, ObjectAnswer::Done | ObjectAnswer::WasThere) => ObjectState::Elsewhere,
+            (ObjectOp::Move, ObjectAnswer::Failed(RouteError::System(SystemError::NO_ENTRY))) => {
+                ObjectState::Doubtful { by_rival: true }
+            }
+            (ObjectOp::Move, _) => ObjectState::Elsewhere,
+            (ObjectOp::Add, ObjectAnswer::Failed(error)) => ObjectState::Refused(error),
+            (ObjectOp::Add, ObjectAnswer::Taken) => {
+                let session = object.key.session;
+                self.taken.insert(request.id);
+                self.forget(request.id);
+                return Some(session);
+            }
+        };
+        object.asked = false;
+        if let Some(by_rival) = object.doubted.take().filter(|_| object.state == ObjectState::Present) {
+            object.state = ObjectState::Doubtful { by_rival };
+        }
+        let is_unused = object.users == 0;
+        if is_unused && object.state == ObjectState::Absent {
+            self.forget(request.id);
+        } else if is_unused && !self.unused.contains(&request.id) {
+            self.undeleted.insert(request.id);
+            self.retry_at.get_or_insert(now.plus(RETRY_US));
+        }
+        None
+    }
+}

@@ -1,0 +1,184 @@
+//! Messages about next-hop objects (linux/nexthop.h), which `netlink-packet-route` does not have.
+
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+
+use netlink_packet_core::{NLM_F_ACK, NLM_F_CREATE, NLM_F_EXCL, NLM_F_REPLACE, NLM_F_REQUEST};
+
+use crate::routes::next_hop::{NextHop, ObjectOp, ObjectRequest};
+use crate::system::netlink::NETLINK_HEADER_LEN;
+
+/// linux/rtnetlink.h: RTM_NEWNEXTHOP, RTM_DELNEXTHOP, RTM_GETNEXTHOP.
+const NEW: u16 = 104;
+const DELETE: u16 = 105;
+const GET: u16 = 106;
+
+/// linux/nexthop.h: `struct nhmsg`, and NHA_ID, NHA_OIF, NHA_GATEWAY.
+const HEADER_LEN: usize = 8;
+const ID: u16 = 1;
+const OUTPUT: u16 = 5;
+const GATEWAY: u16 = 6;
+
+/// Above the type of an attribute stand two flags.
+const TYPE_MASK: u16 = 0x3fff;
+
+/// Appends a request to others of one message.
+pub(super) fn append(request: &ObjectRequest, sequence: u32, buffer: &mut Vec<u8>) {
+    let ObjectRequest { op, id, hop, .. } = request;
+    let (kind, flags) = match op {
+        ObjectOp::Add => (NEW, NLM_F_CREATE | NLM_F_EXCL),
+        ObjectOp::Move => (NEW, NLM_F_REPLACE),
+        ObjectOp::Delete => (DELETE, 0),
+    };
+    let mut body = Vec::with_capacity(44);
+    if *op == ObjectOp::Delete {
+        body.extend([0; HEADER_LEN]);
+        attribute(&mut body, ID, &id.to_ne_bytes());
+    } else {
+        let family = if hop.address.is_ipv4() { libc::AF_INET } else { libc::AF_INET6 };
+        body.extend([family as u8, 0, hop.protocol, 0, 0, 0, 0, 0]);
+        attribute(&mut body, ID, &id.to_ne_bytes());
+        attribute(&mut body, OUTPUT, &hop.interface.to_ne_bytes());
+        match hop.address {
+            IpAddr::V4(address) => attribute(&mut body, GATEWAY, &address.octets()),
+            IpAddr::V6(address) => attribute(&mut body, GATEWAY, &address.octets()),
+        }
+    }
+    message(kind, NLM_F_ACK | flags, sequence, &body, buffer);
+}
+
+/// Asks for the object with a number.
+pub(super) fn append_question(id: u32, sequence: u32, buffer: &mut Vec<u8>) {
+    let mut body = vec![0; HEADER_LEN];
+    attribute(&mut body, ID, &id.to_ne_bytes());
+    message(GET, 0, sequence, &body, buffer);
+}
+
+fn message(kind: u16, flags: u16, sequence: u32, body: &[u8], buffer: &mut Vec<u8>) {
+    let length = (NETLINK_HEADER_LEN + body.len()) as u32;
+    buffer.extend(length.to_ne_bytes());
+    buffer.extend(kind.to_ne_bytes());
+    buffer.extend((NLM_F_REQUEST | flags).to_ne_bytes());
+    buffer.extend(sequence.to_ne_bytes());
+    // The kernel fills in the sender.
+    buffer.extend(0u32.to_ne_bytes());
+    buffer.extend(body);
+    buffer.resize(buffer.len().next_multiple_of(4), 0);
+}
+
+fn attribute(body: &mut Vec<u8>, kind: u16, value: &[u8]) {
+    body.extend((4 + value.len() as u16).to_ne_bytes());
+    body.extend(kind.to_ne_bytes());
+    body.extend(value);
+    body.resize(body.len().next_multiple_of(4), 0);
+}
+
+/// What the kernel tells of an object.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ToldObject {
+    /// Its number.
+    pub id: u32,
+    /// What it leads over; `None` where it is of another kind than ours, such as a group.
+    pub hop: Option<NextHop>,
+    /// It was deleted.
+    pub is_gone: bool,
+}
+
+/// Splits a datagram: messages about objects, each with the port of whoever asked for the change, are shown and left out of the rest.
+pub(super) fn take_objects(datagram: &[u8], mut show: impl FnMut(ToldObject, u32)) -> Vec<u8> {
+    let mut rest = Vec::with_capacity(datagram.len());
+    let mut left = datagram;
+    while let Some((header, _)) = left.split_first_chunk::<NETLINK_HEADER_LEN>() {
+        let length = u32::from_ne_bytes([header[0], header[1], header[2], header[3]]) as usize;
+        let kind = u16::from_ne_bytes([header[4], header[5]]);
+        let port = u32::from_ne_bytes([header[12], header[13], header[14], header[15]]);
+        if length < NETLINK_HEADER_LEN || length > left.len() {
+            break;
+        }
+        if kind == NEW || kind == DELETE {
+            if let Some(told) = read(&left[NETLINK_HEADER_LEN..length], kind == DELETE) {
+                show(told, port);
+            }
+        } else {
+            rest.extend(&left[..length]);
+            rest.resize(rest.len().next_multiple_of(4), 0);
+        }
+        left = &left[length.next_multiple_of(4).min(left.len())..];
+    }
+    // Whatever could not be split is left to whoever reads the rest.
+    rest.extend(left);
+    rest
+}
+
+fn read(body: &[u8], is_gone: bool) -> Option<ToldObject> {
+    let (header, mut rest) = body.split_first_chunk::<HEADER_LEN>()?;
+    let protocol = header[2];
+    let (mut id, mut interface, mut address, mut is_plain) = (None, None, None, true);
+    while let Some((head, _)) = rest.split_first_chunk::<4>() {
+        let length = usize::from(u16::from_ne_bytes([head[0], head[1]]));
+        let value = rest.get(4..length)?;
+        match u16::from_ne_bytes([head[2], head[3]]) & TYPE_MASK {
+            ID => id = Some(u32::from_ne_bytes(value.try_into().ok()?)),
+            OUTPUT => interface = Some(u32::from_ne_bytes(value.try_into().ok()?)),
+            GATEWAY => address = gateway(value),
+            _ => is_plain = false,
+        }
+        rest = rest.get(length.next_multiple_of(4)..).unwrap_or_default();
+    }
+    let hop = address.zip(interface).filter(|_| is_plain);
+    let hop = hop.map(|(address, interface)| NextHop { address, interface, protocol });
+    Some(ToldObject { id: id?, hop, is_gone })
+}
+
+fn gateway(value: &[u8]) -> Option<IpAddr> {
+    match value.len() {
+        4 => Some(Ipv4Addr::from(<[u8; 4]>::try_from(value).ok()?).into()),
+        16 => Some(Ipv6Addr::from(<[u8; 16]>::try_from(value).ok()?).into()),
+        _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn request(op: ObjectOp, address: IpAddr) -> ObjectRequest {
+        ObjectRequest { op, id: 7, hop: NextHop { address, interface: 3, protocol: 186 }, routes: Vec::new() }
+    }
+
+    #[test]
+    fn what_is_asked_for_an_object_is_read_as_it_was_written() {
+        for address in [IpAddr::from([10, 0, 0, 2]), "2001:db8::2".parse().unwrap()] {
+            let request = request(ObjectOp::Add, address);
+            let mut bytes = Vec::new();
+            append(&request, 5, &mut bytes);
+            assert_eq!(bytes.len() % 4, 0);
+            let mut told = Vec::new();
+            let rest = take_objects(&bytes, |object, port| told.push((object, port)));
+            assert_eq!(rest, []);
+            assert_eq!(told, [(ToldObject { id: 7, hop: Some(request.hop), is_gone: false }, 0)]);
+        }
+    }
+
+    #[test]
+    fn a_deletion_names_the_number_alone_and_what_is_about_routes_stays_for_others() {
+        let mut bytes = Vec::new();
+        append(&request(ObjectOp::Delete, IpAddr::from([10, 0, 0, 2])), 5, &mut bytes);
+        let other = crate::system::netlink::captured::bytes(crate::system::netlink::captured::ROUTE_ADDED);
+        let mut told = Vec::new();
+        let rest = take_objects(&[&bytes[..], &other].concat(), |object, _| told.push(object));
+        assert_eq!((told, rest), (vec![ToldObject { id: 7, hop: None, is_gone: true }], other));
+    }
+
+    #[test]
+    fn what_is_cut_off_is_left_in_the_rest_and_what_is_damaged_is_not_shown() {
+        let mut bytes = Vec::new();
+        append(&request(ObjectOp::Add, IpAddr::from([10, 0, 0, 2])), 5, &mut bytes);
+        for length in 0..bytes.len() {
+            let rest = take_objects(&bytes[..length], |_, _| panic!("{length} bytes are no message"));
+            assert_eq!(rest.len(), length);
+        }
+        // An attribute that is longer than the message.
+        bytes[NETLINK_HEADER_LEN + HEADER_LEN] = 200;
+        take_objects(&bytes, |_, _| panic!("it cannot be read"));
+    }
+}

@@ -1,0 +1,312 @@
+//! Routes on next-hop objects: what goes and moves as a whole, and what the kernel's answers about objects mean to routes.
+
+use crate::protocol::time::Time;
+use crate::routes::armed::{Doubt, RouteRequest, Step};
+use crate::routes::entry::{Entry, Queue, outcome, replace, sessions_of};
+use crate::routes::kernel_route::{Presence, RouteError};
+use crate::routes::legs::Leg;
+use crate::routes::next_hop::{ObjectAnswer, ObjectOp, ObjectRequest, ObjectState};
+use crate::routes::outcome::{RouteId, RouteOp, RouteOutcome};
+use crate::routes::planner::RoutePlanner;
+
+/// Routes of one session that are on the same object, and whether all of those that may be in the kernel are meant.
+#[derive(Default)]
+struct Together {
+    /// The object, the one that they move to, and the routes.
+    groups: Vec<(u32, u32, Vec<RouteId>)>,
+    /// Objects with a route that stays.
+    staying: Vec<u32>,
+}
+
+impl Together {
+    fn add(&mut self, object: u32, to: u32, id: RouteId) {
+        match self.groups.iter_mut().find(|(of, other, _)| (*of, *other) == (object, to)) {
+            Some((_, _, ids)) => ids.push(id),
+            None => self.groups.push((object, to, vec![id])),
+        }
+    }
+
+    fn stays(&mut self, object: u32) {
+        if !self.staying.contains(&object) {
+            self.staying.push(object);
+        }
+    }
+
+    /// The groups of several routes that nothing keeps from going together.
+    fn whole(self) -> impl Iterator<Item = (u32, u32, Vec<RouteId>)> {
+        let Self { groups, staying } = self;
+        let of: Vec<u32> = groups.iter().map(|(object, _, _)| *object).collect();
+        groups.into_iter().filter(move |(object, to, ids)| {
+            let is_split = of.iter().filter(|other| *other == object).count() > 1;
+            let is_free = *to == 0 || (!staying.contains(to) && !of.contains(to));
+            *object != 0 && ids.len() > 1 && !is_split && is_free && !staying.contains(object)
+        })
+    }
+}
+
+impl RoutePlanner {
+    /// Gives the legs of a route the objects that they hang on.
+    pub(super) fn equip(&mut self, entry: &mut Entry) {
+        let session = entry.session_id;
+        if let Some(legs) = &mut entry.legs {
+            legs.primary.object = self.next_hops.acquire(session, &legs.route(Leg::Primary));
+            legs.backup_object = self.next_hops.acquire(session, &legs.route(Leg::Backup));
+            entry.route = legs.route(legs.leg).into();
+            return;
+        }
+        let mut route = entry.route.get();
+        route.object = self.next_hops.acquire(session, &route);
+        entry.route = route.into();
+    }
+
+    pub(super) fn unequip(&mut self, entry: &Entry) {
+        match &entry.legs {
+            Some(legs) => {
+                [legs.primary.object, legs.backup_object].into_iter().for_each(|id| self.next_hops.release(id))
+            }
+            None => self.next_hops.release(entry.route.get().object),
+        }
+    }
+
+    /// Settles all routes of a session whose state, or the wait for it, has changed: those that go or move together do so with their
+    /// object.
+    pub(super) fn settle(&mut self, ids: &[RouteId], now: Time) {
+        if self.policy.objects.is_none() {
+            ids.iter().for_each(|id| self.enqueue(*id, now));
+            return;
+        }
+        let has_legs = ids.iter().filter_map(|id| self.routes.get(*id)).any(|entry| entry.legs.is_some());
+        let moving = if has_legs { self.moving(ids) } else { Together::default() };
+        for (object, to, moved) in moving.whole() {
+            if self.next_hops.exchange(object, to, moved) {
+                self.exchange_legs(ids, object, to, now);
+            }
+        }
+        ids.iter().for_each(|id| self.enqueue(*id, now));
+        for (object, _, gone) in self.going(ids).whole() {
+            self.next_hops.drop_with(object, gone);
+        }
+    }
+
+    /// All routes of the sessions that these routes follow.
+    pub(super) fn whole_sessions(&self, ids: &[RouteId]) -> Vec<RouteId> {
+        let sessions = sessions_of(ids.iter().filter_map(|id| self.routes.get(*id)));
+        let mut all: Vec<RouteId> = sessions.into_iter().flat_map(|session| self.routes_of(session)).collect();
+        all.sort_unstable();
+        all.dedup();
+        all
+    }
+
+    fn moving(&self, ids: &[RouteId]) -> Together {
+        let mut together = Together::default();
+        for entry in ids.iter().filter_map(|id| self.routes.get(*id)) {
+            let object = entry.route.object();
+            if entry.presence == Presence::Absent && !entry.asked {
+                continue;
+            }
+            let to = entry.next_leg(self.policy.honor_peer_passive).and_then(|leg| {
+                let is_plain = entry.is_present() && !entry.asked && entry.previous().is_none();
+                entry.legs.as_ref().filter(|_| is_plain).map(|legs| legs.route(leg).object)
+            });
+            match to.filter(|to| *to != 0) {
+                Some(to) => together.add(object, to, entry.id),
+                None => together.stays(object),
+            }
+        }
+        together
+    }
+
+    fn going(&self, ids: &[RouteId]) -> Together {
+        let mut together = Together::default();
+        for entry in ids.iter().filter_map(|id| self.routes.get(*id)) {
+            let object = entry.route.object();
+            if entry.presence == Presence::Absent && !entry.asked {
+                continue;
+            }
+            let goes = entry.queued == Some(Queue::Deletes) && !entry.asked && entry.leaving.is_none();
+            if goes && entry.step(self.policy.honor_peer_passive) == Step::Delete(entry.route.get()) {
+                together.add(object, 0, entry.id);
+            } else {
+                together.stays(object);
+            }
+        }
+        together
+    }
+
+    /// The two objects have exchanged what they lead over: routes on the first are on their other leg by that.
+    fn exchange_legs(&mut self, ids: &[RouteId], object: u32, to: u32, now: Time) {
+        for id in ids {
+            let Some(entry) = self.routes.get_mut(*id) else { continue };
+            let Some(legs) = &mut entry.legs else { continue };
+            if ![(object, to), (to, object)].contains(&(legs.primary.object, legs.backup_object)) {
+                continue;
+            }
+            std::mem::swap(&mut legs.primary.object, &mut legs.backup_object);
+            if entry.presence != Presence::Absent && entry.route.object() == object {
+                legs.leg = legs.other();
+                entry.desired_at = now;
+            }
+            entry.route = legs.route(legs.leg).into();
+        }
+    }
+
+    /// Notes that somebody deleted an object, or the kernel did: whether it is there, and its routes with it, is asked.
+    pub fn object_lost(&mut self, object: u32, by_rival: bool) {
+        if self.next_hops.doubt(object, by_rival) {
+            self.next_hops.want(object);
+        }
+    }
+
+    /// Notes the kernel's answer to a request about an object. Gives the routes that it concerns, for `object_routes_answered`.
+    pub fn object_answered(&mut self, request: &ObjectRequest, answer: ObjectAnswer, now: Time) -> ConcernedRoutes {
+        let before = self.next_hops.state(request.id);
+        let session = self.next_hops.session(request.id);
+        let is_anothers = self.next_hops.answered(request, answer, now).is_some();
+        let is_doubtful = matches!(self.next_hops.state(request.id), Some(ObjectState::Doubtful { .. }));
+        if is_doubtful && request.op != ObjectOp::Delete {
+            self.next_hops.want(request.id);
+        }
+        let cause = match before {
+            Some(ObjectState::Doubtful { by_rival: true }) => Doubt::Rival,
+            _ => Doubt::Host,
+        };
+        if let (Some(ObjectState::Doubtful { .. }), ObjectAnswer::Failed(_), Some(session)) = (before, answer, session)
+        {
+            // Whether its routes are there, they are asked themselves.
+            for id in self.routes_of(session) {
+                if self.routes.get(id).is_some_and(|entry| entry.route.object() == request.id) {
+                    self.doubt(id, cause, now);
+                }
+            }
+        }
+        if request.op == ObjectOp::Delete && answer != ObjectAnswer::Done {
+            // The answer may have been lost.
+            request.routes.iter().for_each(|id| self.doubt(*id, Doubt::Host, now));
+        }
+        let was_gone = request.op == ObjectOp::Add && answer == ObjectAnswer::Done;
+        let routes = match session {
+            Some(session) if is_anothers || was_gone => self.routes_of(session),
+            _ => request.routes.clone(),
+        };
+        if is_anothers {
+            routes.iter().for_each(|id| self.renumber(*id, request.id, now));
+            return ConcernedRoutes { routes: Vec::new(), cause };
+        }
+        ConcernedRoutes { routes, cause }
+    }
+
+    /// Notes what the answer to a request about an object means to some routes on it.
+    pub fn object_routes_answered(
+        &mut self,
+        request: &ObjectRequest,
+        answer: ObjectAnswer,
+        (routes, cause): (&[RouteId], Doubt),
+        now: Time,
+    ) -> Vec<RouteOutcome> {
+        let ids = routes.iter();
+        match (request.op, answer) {
+            (ObjectOp::Delete, ObjectAnswer::Done) => {
+                ids.filter_map(|id| self.gone_with(*id, request.id, now)).collect()
+            }
+            (ObjectOp::Delete, _) => Vec::new(),
+            (ObjectOp::Move, _) => {
+                let result = if let ObjectAnswer::Failed(error) = answer { Err(error) } else { Ok(()) };
+                ids.filter_map(|id| self.moved_with(*id, request.id, result, now)).collect()
+            }
+            (ObjectOp::Add, ObjectAnswer::Done) => {
+                ids.filter_map(|id| self.lost_with(*id, request.id, cause, now)).collect()
+            }
+            (ObjectOp::Add, _) => Vec::new(),
+        }
+    }
+
+    /// Its object has a number that is another's: the route gets another.
+    fn renumber(&mut self, id: RouteId, object: u32, now: Time) {
+        let uses = |entry: &Entry| {
+            let legs = entry.legs.as_ref().map(|legs| [legs.primary.object, legs.backup_object]);
+            legs.unwrap_or([entry.route.object(), 0]).contains(&object)
+        };
+        if !self.routes.get(id).is_some_and(uses) {
+            return;
+        }
+        let Some(mut entry) = self.detach(id) else { return };
+        let previous = entry.route.get();
+        self.equip(&mut entry);
+        if previous != entry.route.get() {
+            // Nothing of ours was ever on the number of another.
+            (entry.presence, entry.asked_for_route) = (Presence::Absent, false);
+            replace(&mut entry, previous);
+            entry.counted_as_installed = false;
+        }
+        self.attach(entry);
+        self.enqueue(id, now);
+    }
+
+    fn gone_with(&mut self, id: RouteId, object: u32, now: Time) -> Option<RouteOutcome> {
+        let entry = self.routes.get_mut(id).filter(|entry| entry.route.object() == object)?;
+        if entry.asked || entry.queued != Some(Queue::Deletes) {
+            return None;
+        }
+        entry.queued = None;
+        entry.presence = Presence::Absent;
+        let conv_start = entry.conv_start(RouteOp::Delete).filter(|_| entry.leg() == Leg::Primary);
+        entry.session.conv_start = entry.session.conv_start.filter(|_| conv_start.is_none());
+        self.stats.answered(entry.endpoint, RouteOp::Delete, true, now, conv_start);
+        self.update_installed(id);
+        let entry = self.routes.get_mut(id)?;
+        let news = outcome(RouteOp::Delete, &RouteRequest::of(entry), entry, now, Ok(()), false);
+        self.enqueue(id, now);
+        Some(news)
+    }
+
+    fn moved_with(
+        &mut self,
+        id: RouteId,
+        object: u32,
+        result: Result<(), RouteError>,
+        now: Time,
+    ) -> Option<RouteOutcome> {
+        let entry = self.routes.get_mut(id).filter(|entry| entry.route.object() == object)?;
+        let conv_start = entry.session.conv_start.filter(|_| result.is_ok());
+        let to_backup = entry.leg() == Leg::Backup;
+        if result.is_ok() {
+            entry.session.conv_start = None;
+            let (up, down) = if to_backup { (None, conv_start) } else { (conv_start, None) };
+            self.stats.answered(entry.endpoint, RouteOp::Add, true, now, up);
+            self.stats.answered(entry.endpoint, RouteOp::Delete, true, now, down);
+        } else {
+            self.stats.answered(entry.endpoint, RouteOp::Add, false, now, None);
+        }
+        Some(outcome(RouteOp::Add, &RouteRequest::of(entry), entry, now, result, false))
+    }
+
+    /// The object had to be made anew: the route went with it.
+    fn lost_with(&mut self, id: RouteId, object: u32, cause: Doubt, now: Time) -> Option<RouteOutcome> {
+        let entry = self.routes.get(id).filter(|entry| entry.route.object() == object)?;
+        if entry.asked {
+            // The answer may be older.
+            self.doubt(id, cause, now);
+            return None;
+        }
+        if entry.presence == Presence::Absent {
+            return None;
+        }
+        self.seen(id, Presence::Absent, Some(cause), now)
+    }
+}
+
+/// The routes that an answer about an object concerns.
+#[derive(Clone, Debug)]
+pub struct ConcernedRoutes {
+    /// The routes.
+    pub routes: Vec<RouteId>,
+    /// Why they went, if they did.
+    pub(crate) cause: Doubt,
+}
+
+impl ConcernedRoutes {
+    /// In portions, so that a caller who shares the planner can let other threads use it in between.
+    pub fn portions(&self, most: usize) -> impl Iterator<Item = (&[RouteId], Doubt)> {
+        self.routes.chunks(most).map(|some| (some, self.cause))
+    }
+}

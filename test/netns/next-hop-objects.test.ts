@@ -1,0 +1,123 @@
+/** Routes that hang on next-hop objects, in the tables of a real kernel. */
+import { afterEach, beforeEach, expect, it } from 'vitest';
+
+import type { Route } from '../../ts/index.js';
+import { Agent, type AgentEvent, isAdd, isDelete, pause, serviceRoute } from './agent.js';
+import { run } from './command.js';
+import { describeLab, Lab } from './lab.js';
+
+const FIRST = 7_000;
+const OBJECTS = { firstId: FIRST, lastId: FIRST + 99 };
+const COUNT = 20;
+
+interface ListedObject {
+  readonly id: number;
+  readonly gateway?: string;
+}
+
+for (const addressing of ['IPv4', 'IPv6'] as const) {
+  describeLab(`routes of ${addressing} on next-hop objects`, [], () => {
+    let lab: Lab;
+    let one: Agent;
+    let two: Agent;
+    const elsewhere = (): string => `${lab.two.address}7`;
+
+    const ip = (...args: string[]): string => run('ip', ['-n', lab.one.name, ...args]);
+    const objects = (): ListedObject[] => JSON.parse(ip('-j', 'nexthop', 'show') || '[]') as ListedObject[];
+    const idOf = (gateway: string): number | undefined => objects().find((object) => object.gateway === gateway)?.id;
+    const gateways = (): string[] => [...new Set(lab.routes(lab.one).map(({ gateway }) => gateway ?? ''))];
+
+    /** Several routes through the other host, with one session. */
+    const routes = (): Route[] => Array.from({ length: COUNT }, (_, index) => serviceRoute(lab, lab.one, { priority: 100 + index }));
+    const all = async (fits: (event: AgentEvent) => boolean, from: number): Promise<void> => {
+      await expect.poll(() => one.events.slice(from).filter(fits).length, { timeout: 10_000 }).toBeGreaterThanOrEqual(COUNT);
+    };
+    const start = async (options: Record<string, unknown> = {}): Promise<void> => {
+      one = await Agent.start(lab, lab.one, { nextHopObjects: OBJECTS });
+      two = await Agent.start(lab, lab.two);
+      const registrations = routes().map((route) => ({ route, iface: lab.one.iface, peerIP: lab.two.address, ...options }));
+      await one.call('registerRoutes', registrations);
+      await two.register(serviceRoute(lab, lab.two), { peerIP: lab.one.address });
+      await all(isAdd, 0);
+    };
+
+    beforeEach(() => {
+      lab = new Lab({ addressing });
+    });
+
+    afterEach(() => {
+      lab.close();
+    });
+
+    it('go with one object when their session goes Down, come back with it, and leave no object behind', async () => {
+      await start();
+      expect(objects()).toMatchObject([{ id: FIRST, gateway: lab.two.address }]);
+      expect(lab.routes(lab.one)).toHaveLength(COUNT);
+      const monitor = lab.spawn(lab.one, 'ip', ['monitor', 'nexthop']);
+      let told = '';
+      monitor.stdout?.on('data', (text: Buffer) => (told += text.toString()));
+      await pause(300);
+      let mark = one.events.length;
+      lab.cutBoth();
+      await all(isDelete, mark);
+      expect([lab.routes(lab.one), objects()]).toEqual([[], []]);
+      await expect.poll(() => told.match(/Deleted id/g)).toHaveLength(1);
+      mark = one.events.length;
+      lab.healBoth();
+      await all(isAdd, mark);
+      expect(lab.routes(lab.one)).toHaveLength(COUNT);
+      for (const route of routes()) await one.call('withdrawRoute', route, lab.one.iface);
+      await expect.poll(objects).toEqual([]);
+    });
+
+    it('move to their backup and back with one change of the object', async () => {
+      await start({ backup: { nextHop: elsewhere(), iface: lab.one.iface } });
+      const id = idOf(lab.two.address);
+      let mark = one.events.length;
+      lab.cutBoth();
+      await all((event) => isAdd(event) && event.leg === 'backup', mark);
+      expect(gateways()).toEqual([elsewhere()]);
+      expect(idOf(elsewhere())).toBe(id);
+      mark = one.events.length;
+      lab.healBoth();
+      await all((event) => isAdd(event) && event.leg === 'primary', mark);
+      expect(gateways()).toEqual([lab.two.address]);
+      expect(idOf(lab.two.address)).toBe(id);
+      expect(lab.routes(lab.one)).toHaveLength(COUNT);
+    });
+
+    // What follows is the same in both families.
+    if (addressing === 'IPv6') return;
+
+    it('skip the numbers that others hold, and leave those objects as they are', async () => {
+      ip('nexthop', 'add', 'id', String(FIRST), 'via', elsewhere(), 'dev', lab.one.iface, 'proto', '42');
+      await start();
+      expect(idOf(lab.two.address)).toBe(FIRST + 1);
+      expect(lab.routes(lab.one)).toHaveLength(COUNT);
+      const mark = one.events.length;
+      lab.cutBoth();
+      await all(isDelete, mark);
+      expect(objects()).toMatchObject([{ id: FIRST, gateway: elsewhere() }]);
+    });
+
+    it('are put back with their object when somebody deletes it', async () => {
+      await start();
+      ip('nexthop', 'del', 'id', String(FIRST));
+      await expect.poll(() => lab.routes(lab.one).length, { timeout: 10_000 }).toBe(COUNT);
+      expect(idOf(lab.two.address)).toBe(FIRST);
+    });
+
+    it('are taken over, and swept, when a process has left them', async () => {
+      await start();
+      await one.kill();
+      expect(lab.routes(lab.one)).toHaveLength(COUNT);
+      one = await Agent.start(lab, lab.one, { nextHopObjects: OBJECTS });
+      const [kept] = routes();
+      if (kept === undefined) return;
+      await one.register(kept, { peerIP: lab.two.address });
+      await one.event(isAdd);
+      await one.call('sweepRoutes', { protocol: 186, table: 254 });
+      expect(lab.routes(lab.one)).toHaveLength(1);
+    });
+  });
+}
