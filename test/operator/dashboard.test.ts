@@ -73,7 +73,7 @@ const LABELS: Readonly<Record<string, readonly string[]>> = {
   routes_retrying: SCOPE,
   routes_held: SCOPE,
   routes_suppressed: SCOPE,
-  route_legs: [...SCOPE, 'leg'],
+  route_legs: ['iface', 'leg', 'local_ip'],
   turn_delay_seconds: [],
   worst_turn_delay_seconds: [],
   socket_drops_total: [],
