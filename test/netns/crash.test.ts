@@ -13,7 +13,7 @@ import { Agent, pause, registerService } from './agent.js';
 import { describeLab, Lab } from './lab.js';
 
 const CRASHES = Number(process.env['CRASHES'] ?? 6);
-/** With a state file each restart finds the sessions as they were: fewer show the same. */
+/** With a state file each restart finds the session as it was, within a detection time that no process exceeds: fewer show the same. */
 const WITH_STATE = Number(process.env['CRASHES'] ?? 3);
 const LEFT = { protocol: 186, table: 254 };
 const PATIENCE_MS = 15_000;
