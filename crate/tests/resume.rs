@@ -28,6 +28,8 @@ struct Pair<P: Protocol> {
     sent_by_us: Vec<Time>,
     /// What we send is lost.
     is_cut: bool,
+    /// What the peer sends is lost.
+    hears_nothing: bool,
 }
 
 fn of_path<P: Protocol>(id: u32, path: Path, timers: Timers) -> SessionSpec {
@@ -68,6 +70,7 @@ impl<P: Protocol> Pair<P> {
             seen: Vec::new(),
             sent_by_us: Vec::new(),
             is_cut: false,
+            hears_nothing: false,
         };
         pair.ours.add_session(pair.now, of_path::<P>(1, path(1, 2), timers), 11).unwrap();
         pair.peers.add_session(pair.now, of_path::<P>(1, path(2, 1), theirs), 22).unwrap();
@@ -108,7 +111,7 @@ impl<P: Protocol> Pair<P> {
             let mut is_quiet = true;
             while let Some(transmit) = self.peers.poll_transmit() {
                 is_quiet = false;
-                if we_run {
+                if we_run && !self.hears_nothing {
                     hand_over(&mut self.ours, now, path(1, 2), transmit.bytes.as_ref());
                 }
             }
@@ -240,6 +243,29 @@ fn a_session_whose_peer_waits_no_longer_does_not_go_on() {
     let mut next = Engine::new(policy(&ROBUST), 10, 1);
     let refused = next.resume_session(at(SECOND), 0, support::spec(9, path(1, 2), timers(100, 3)), (), &saved);
     assert_eq!(refused, Err(ResumeError::TooOld), "no peer was ever heard");
+}
+
+#[test]
+fn a_session_that_was_down_for_long_comes_up_with_the_first_packet_of_its_successor_although_the_peer_has_restarted() {
+    fn change<P: Protocol>(rules: fn() -> Policy<P>) {
+        let mut pair = Pair::<P>::up(rules, timers(100, 3));
+        pair.is_cut = true;
+        pair.hears_nothing = true;
+        pair.run(400 * MS);
+        let saved = pair.record().saved;
+        assert_eq!((saved.state, saved.peer_discr), (State::Down, 22));
+        // Our session forgets the peer's discriminator, which is not written down, and the peer has another one.
+        pair.run(10 * SECOND);
+        pair.peers = Engine::of_protocol(rules(), 10, 4);
+        pair.peers.add_session(pair.now, of_path::<P>(1, path(2, 1), timers(100, 3)), 33).unwrap();
+        pair.resume(20 * MS, &saved).expect("a session in Down goes on");
+        (pair.is_cut, pair.hears_nothing) = (false, false);
+        pair.claim().unwrap();
+        pair.run(2 * MS);
+        assert_eq!(pair.peers.session(SessionId(1)).unwrap().0.state(), State::Init, "it has heard us");
+    }
+    change::<Liveness>(liveness_policy);
+    change::<Bfd>(bfd_policy);
 }
 
 #[test]

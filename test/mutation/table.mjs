@@ -759,6 +759,10 @@ const RESTARTS = [
     rustContinuation: ['        if self.state == State::AdminDown {\n            return None;\n        }\n', ''],
   },
   {
+    rule: 'restart: a discriminator that was forgotten is not named again',
+    rustContinuation: ['session.forget_at = Some(heard_at.plus(', 'session.forget_at = Some(now.plus('],
+  },
+  {
     rule: 'BFD: a restart begins its Poll anew',
     rustBfdSpecifics: ['if flags & POLLING != 0 {', 'if flags & POLLING != 0 && false {'],
   },

@@ -35,7 +35,7 @@ use crate::driver::resumption::{Predecessor, Resumption};
 use crate::driver::snapshot::StatsReport;
 use crate::driver::waiter::{Source, Waiter};
 use crate::engine::stats::LinkId;
-use crate::engine::{Engine, Event, SessionId};
+use crate::engine::{Engine, Event, SessionId, Transition};
 use crate::net::arrival::Arrivals;
 use crate::net::cells::BATCH;
 use crate::net::links::Links;
@@ -333,7 +333,7 @@ impl<P: Driven> Driver<P> {
             let mass_down = route_worker.sessions_changed(
                 now,
                 events.iter().map(|event| match *event {
-                    Event::Transition(to) => (to.id, self.view(to.id, to.conv_start)),
+                    Event::Transition(change) => (change.id, self.view_after(&change)),
                     Event::PeerPassive { id, .. } | Event::LongRoundTrip { id, .. } => (id, self.view(id, None)),
                 }),
             );
@@ -345,6 +345,12 @@ impl<P: Driven> Driver<P> {
                 self.mailbox.put_warning(Problem { code: "ERR_MASS_DOWN".into(), message });
             }
         }
+    }
+
+    /// A session after a transition. That it has left Up is told although it is Up again: damping counts it.
+    fn view_after(&self, change: &Transition) -> SessionView {
+        let view = self.view(change.id, change.conv_start);
+        SessionView { up: view.up && change.from != State::Up, ..view }
     }
 
     fn view(&self, id: SessionId, conv_start: Option<Time>) -> SessionView {

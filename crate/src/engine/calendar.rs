@@ -46,6 +46,9 @@ const MOST_REWOUND: usize = 32;
 /// Emptied buckets whose memory is kept for the next.
 const MOST_SPARE: usize = 64;
 
+/// A new bucket has room for so many slots: most need no more, and growing costs more than the room.
+const FIRST_ROOM: usize = 8;
+
 /// What is known of one slot.
 #[derive(Clone, Copy, Debug, Default)]
 struct Record {
@@ -165,7 +168,7 @@ impl Calendar {
     fn push_far(&mut self, entry: Entry) {
         let bucket = &mut self.far[place_of(bucket_of(entry.at))];
         if bucket.capacity() == 0 {
-            *bucket = self.spare.pop().unwrap_or_default();
+            *bucket = self.spare.pop().unwrap_or_else(|| Vec::with_capacity(FIRST_ROOM));
         }
         // Slots are u32, and so is any place.
         let place = bucket.len() as u32;

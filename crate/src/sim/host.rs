@@ -360,7 +360,7 @@ impl<P: SimulatedProtocol> Host<P> {
         let mut changed = false;
         while let Some(event) = self.engine.poll_event() {
             self.checker.reported(local, &event)?;
-            let (id, conv_start) = match event {
+            let (id, view) = match event {
                 Event::Transition(transition) => {
                     changed = true;
                     self.transition_count += 1;
@@ -379,17 +379,19 @@ impl<P: SimulatedProtocol> Host<P> {
                     if self.record {
                         self.transitions.push(transition);
                     }
-                    (transition.id, transition.conv_start)
+                    // As the driver: that it has left Up is told although it is Up again.
+                    let view = view(&self.engine, transition.id, transition.conv_start);
+                    (transition.id, SessionView { up: view.up && transition.from != State::Up, ..view })
                 }
                 Event::LongRoundTrip { id, at_least_us } => {
                     if self.record {
                         self.long_round_trips_us.push(at_least_us);
                     }
-                    (id, None)
+                    (id, view(&self.engine, id, None))
                 }
-                Event::PeerPassive { id, .. } => (id, None),
+                Event::PeerPassive { id, .. } => (id, view(&self.engine, id, None)),
             };
-            self.planner.session_changed(id, view(&self.engine, id, conv_start), local);
+            self.planner.session_changed(id, view, local);
         }
         Ok(changed)
     }

@@ -68,7 +68,11 @@ impl<P: Protocol> Session<P> {
         session.timestamps = saved.timestamps;
         session.detect_deadline = session.silence_allowed_us().map(|us| now.plus(us));
         if saved.state == State::Down && session.policy.rules.forgets_after_silence {
-            session.forget_at = Some(now.plus(session.detect_time_us()));
+            // Forgetting is not written down. A peer that was silent for so long may have restarted, and refuses packets that
+            // name its previous discriminator; one that was not accepts a Down that names none.
+            let heard_at = saved.last_rx.max(saved.timestamps.last_updated).unwrap_or(now);
+            session.forget_at = Some(heard_at.plus(session.detect_time_us()));
+            session.forget_if_silent(now);
         }
         session.next_tx = (session.sending() != Sending::Nothing).then_some(first_tx);
         session
