@@ -304,7 +304,9 @@ impl Entry {
             _ if self.leaving == Some(false) => Step::Nothing,
             (Desired::Absent, Presence::Present) => Step::Delete(self.route.get()),
             // The kernel takes a deletion without a priority for one of any priority: only what is there is deleted so.
-            (Desired::Absent, Presence::Unknown) if self.route.get().priority != 0 => Step::Delete(self.route.get()),
+            (Desired::Absent, Presence::Unknown) if self.route.get().priority != 0 && !self.may_hang_elsewhere() => {
+                Step::Delete(self.route.get())
+            }
             (Desired::Installed, Presence::Absent) if self.restore_at().is_some() => Step::Wait,
             (Desired::Installed, Presence::Absent) if self.pending().is_some() => Step::Wait,
             (Desired::Installed, Presence::Absent) => Step::Add,
@@ -313,6 +315,11 @@ impl Entry {
             (Desired::AsItIs, Presence::Absent) => Step::Nothing,
             (_, Presence::Unknown) => look,
         }
+    }
+
+    /// A predecessor may have left it on another object or on none: only a listing tells.
+    pub(crate) fn may_hang_elsewhere(&self) -> bool {
+        self.adopted && self.route.object() != 0
     }
 
     /// When the session's change began to show, if that is what asks for the operation.

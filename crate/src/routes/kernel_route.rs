@@ -110,6 +110,13 @@ impl KernelRoute {
         self.is_ipv6() && is_over_same && without_interface(self) == without_interface(other)
     }
 
+    /// Whether both are the same route to whoever sends packets, on another next-hop object or without one.
+    #[must_use]
+    pub fn differs_in_object(&self, other: &Self) -> bool {
+        let without_object = |route: &Self| Self { object: 0, ..*route };
+        self.object != other.object && without_object(self) == without_object(other)
+    }
+
     /// Whether a route of the kernel is this one. In IPv6 one without an interface fits any, as the kernel itself has it in IPv4.
     #[must_use]
     pub fn is_held_as(&self, held: &Self) -> bool {

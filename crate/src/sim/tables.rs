@@ -197,6 +197,13 @@ impl SimTables {
         self.0.get(&key(slot, 0)).map_or(&[], Vec::as_slice)
     }
 
+    /// A route as it is in its slot on another next-hop object, or on none.
+    #[must_use]
+    pub fn elsewhere(&self, route: &KernelRoute) -> Option<KernelRoute> {
+        let mut held = self.slot(&route.slot()).iter().filter(|_| route.object != 0);
+        held.find(|held| held.differs_in_object(route)).copied()
+    }
+
     /// The first route in the slot of a route.
     #[must_use]
     pub fn occupant(&self, route: &KernelRoute) -> Occupant {

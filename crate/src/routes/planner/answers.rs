@@ -67,7 +67,7 @@ impl RoutePlanner {
         if pending == Pending::Presence || is_there {
             if !is_there
                 && let Occupant::Ours(left) = occupant
-                && is_left_of(&left, &question.route)
+                && (is_left_of(&left, &question.route) || left.differs_in_object(&question.route))
             {
                 self.add_previous(question.id, left);
             }
@@ -127,7 +127,12 @@ impl RoutePlanner {
     fn looked(&mut self, request: &RouteRequest, presence: Presence, now: Time) -> Option<RouteOutcome> {
         let entry = self.routes.get_mut(request.id)?;
         let is_doubted_again = entry.doubt.is_some();
-        if is_doubted_again || presence == Presence::Unknown {
+        let is_open = match presence {
+            Presence::Unknown => true,
+            Presence::Absent => entry.may_hang_elsewhere(),
+            Presence::Present => false,
+        };
+        if is_doubted_again || is_open {
             entry.doubt = entry.doubt.max(request.cause);
             if !is_doubted_again {
                 self.ask(request.id, Pending::Presence);
