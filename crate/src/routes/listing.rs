@@ -156,7 +156,7 @@ impl ListedTables {
 
     fn elsewhere(&self, route: &KernelRoute) -> Option<KernelRoute> {
         let held = self.0.get(&route.slot()).filter(|_| route.object != 0)?;
-        held.iter().filter_map(|held| held.first).find(|held| held.differs_in_object(route))
+        held.iter().filter_map(|held| held.first).find(|held| held.is_elsewhere(route))
     }
 }
 

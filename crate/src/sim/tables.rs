@@ -201,7 +201,7 @@ impl SimTables {
     #[must_use]
     pub fn elsewhere(&self, route: &KernelRoute) -> Option<KernelRoute> {
         let mut held = self.slot(&route.slot()).iter().filter(|_| route.object != 0);
-        held.find(|held| held.differs_in_object(route)).copied()
+        held.find(|held| held.is_elsewhere(route)).copied()
     }
 
     /// The first route in the slot of a route.

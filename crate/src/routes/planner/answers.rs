@@ -67,7 +67,7 @@ impl RoutePlanner {
         if pending == Pending::Presence || is_there {
             if !is_there
                 && let Occupant::Ours(left) = occupant
-                && (is_left_of(&left, &question.route) || left.differs_in_object(&question.route))
+                && (is_left_of(&left, &question.route) || left.is_elsewhere(&question.route))
             {
                 self.add_previous(question.id, left);
             }
