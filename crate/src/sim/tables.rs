@@ -133,6 +133,10 @@ impl SimTables {
             }
             (ObjectOp::Add | ObjectOp::Move, _) => {
                 self.1.insert(request.id, request.hop);
+                let NextHop { address, interface, .. } = request.hop;
+                for route in self.0.values_mut().flatten().filter(|route| route.object == request.id) {
+                    (route.next_hop, route.interface) = (address, interface);
+                }
             }
         }
         ObjectAnswer::Done
