@@ -511,7 +511,8 @@ impl Life {
         if let Some(at) = self.planner.poll_deadline() {
             return Err(format!("a timer is left, at {at:?}"));
         }
-        if let Some(object) = self.kernel.tables().objects().next() {
+        // A route that stays keeps its object.
+        if let Some(object) = self.kernel.tables().objects().find(|_| !self.may_stay.contains(&true)) {
             return Err(format!("the object {object} is left"));
         }
         self.check_left()?;

@@ -137,6 +137,11 @@ impl Entry {
         self.rare.as_ref()?.previous.first().copied()
     }
 
+    /// Routes that were ours in the slot and may be there still.
+    pub(crate) fn previous_routes(&self) -> impl Iterator<Item = &KernelRoute> {
+        self.rare.iter().flat_map(|rare| &rare.previous)
+    }
+
     /// What an addition replaces: first of all a route beside which the kernel does not take the new one.
     pub(crate) fn replaced(&self) -> Option<KernelRoute> {
         let rare = self.rare.as_ref()?;

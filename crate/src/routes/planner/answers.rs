@@ -187,7 +187,7 @@ impl RoutePlanner {
             (Desired::Installed, RouteOp::Add) | (Desired::Absent, RouteOp::Delete)
         );
         if gone {
-            self.detach(request.id);
+            self.let_go(request.id);
         } else if result.is_ok() || is_doubted || !is_still_wanted {
             self.enqueue(request.id, now);
         }
@@ -222,7 +222,7 @@ impl RoutePlanner {
         let is_news = gone || failed || withdraws;
         let news = is_news.then(|| outcome(op, request, entry, now, result, gone));
         if gone {
-            self.detach(request.id);
+            self.let_go(request.id);
         } else if !failed {
             self.enqueue(request.id, now);
         }
@@ -257,7 +257,7 @@ impl RoutePlanner {
         let news =
             (gone || is_news).then(|| outcome(RouteOp::None, &RouteRequest::of(entry), entry, now, Ok(()), gone));
         if gone {
-            self.detach(id);
+            self.let_go(id);
         } else {
             self.enqueue(id, now);
         }
