@@ -279,6 +279,19 @@ describe('an options object', () => {
     }
   });
 
+  it.each([
+    ['a number of next-hop objects below the first', { firstId: 0 }, 'nextHopObjects.firstId'],
+    ['a number of next-hop objects beyond 32 bits', { lastId: 0x1_0000_0000 }, 'nextHopObjects.lastId'],
+    ['the number of next-hop objects that stands for none', { lastId: 0xffff_ffff }, 'nextHopObjects.lastId'],
+    ['a number of next-hop objects that is not whole', { firstId: 1.5 }, 'nextHopObjects.firstId'],
+    ['a range of next-hop objects that ends before it begins', { firstId: 20, lastId: 19 }, 'nextHopObjects.firstId'],
+    ['an unknown field of the range of next-hop objects', { first: 20 }, 'nextHopObjects.first'],
+    ['another value in place of the range of next-hop objects', 20, 'nextHopObjects'],
+  ])('of the backend is refused: %s', (_, nextHopObjects, path) => {
+    const refused = { code: 'ERR_CONFIG', issues: [expect.objectContaining({ path }) as object] };
+    expect(() => new api.NetlinkRoutes({ nextHopObjects } as never)).toThrow(expect.objectContaining(refused));
+  });
+
   it('that is a route refuses unknown fields, with the nearest name', async () => {
     const { manager } = await startFake();
     const misspelt = { ...ROUTE, nexthop: '10.0.0.2' };

@@ -15,10 +15,13 @@ const OBJECTS = 'a boolean, or an object with `firstId` and `lastId`';
 
 const BACKEND_SCHEMA = object({ takeOver: v.optional(flag) });
 
+const RANGE = object({ firstId: v.optional(integer(1, MAX_ID)), lastId: v.optional(integer(1, MAX_ID)) });
+
 const NETLINK_SCHEMA = object({
   takeOver: v.optional(flag),
+  // Not a union: it would not say which field of the object is wrong.
   nextHopObjects: v.optional(
-    v.union([flag, object({ firstId: v.optional(integer(1, MAX_ID)), lastId: v.optional(integer(1, MAX_ID)) })], OBJECTS),
+    v.lazy((given) => (typeof given === 'object' && given !== null && !Array.isArray(given) ? RANGE : v.boolean(OBJECTS))),
   ),
 });
 

@@ -137,6 +137,11 @@ impl Entry {
         self.rare.as_ref()?.previous.first().copied()
     }
 
+    /// Routes that were ours in the slot and may be there still.
+    pub(crate) fn previous_routes(&self) -> impl Iterator<Item = &KernelRoute> {
+        self.rare.iter().flat_map(|rare| &rare.previous)
+    }
+
     /// What an addition replaces: first of all a route beside which the kernel does not take the new one.
     pub(crate) fn replaced(&self) -> Option<KernelRoute> {
         let rare = self.rare.as_ref()?;
@@ -304,7 +309,9 @@ impl Entry {
             _ if self.leaving == Some(false) => Step::Nothing,
             (Desired::Absent, Presence::Present) => Step::Delete(self.route.get()),
             // The kernel takes a deletion without a priority for one of any priority: only what is there is deleted so.
-            (Desired::Absent, Presence::Unknown) if self.route.get().priority != 0 => Step::Delete(self.route.get()),
+            (Desired::Absent, Presence::Unknown) if self.route.get().priority != 0 && !self.may_hang_elsewhere() => {
+                Step::Delete(self.route.get())
+            }
             (Desired::Installed, Presence::Absent) if self.restore_at().is_some() => Step::Wait,
             (Desired::Installed, Presence::Absent) if self.pending().is_some() => Step::Wait,
             (Desired::Installed, Presence::Absent) => Step::Add,
@@ -313,6 +320,11 @@ impl Entry {
             (Desired::AsItIs, Presence::Absent) => Step::Nothing,
             (_, Presence::Unknown) => look,
         }
+    }
+
+    /// A predecessor may have left it on another object or on none: only a listing tells.
+    pub(crate) fn may_hang_elsewhere(&self) -> bool {
+        self.adopted && self.route.object() != 0
     }
 
     /// When the session's change began to show, if that is what asks for the operation.

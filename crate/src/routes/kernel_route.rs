@@ -110,6 +110,15 @@ impl KernelRoute {
         self.is_ipv6() && is_over_same && without_interface(self) == without_interface(other)
     }
 
+    /// Whether this is the other route on another next-hop object, or on none. From one of IPv6 the kernel takes its source when the
+    /// host loses that address.
+    #[must_use]
+    pub fn is_elsewhere(&self, other: &Self) -> bool {
+        let (here, there) = (Self { object: 0, ..*self }, Self { object: 0, ..*other });
+        let has_lost_source = here.source.is_unspecified() && here.excludes(&there);
+        self.object != other.object && (here == there || has_lost_source)
+    }
+
     /// Whether a route of the kernel is this one. In IPv6 one without an interface fits any, as the kernel itself has it in IPv4.
     #[must_use]
     pub fn is_held_as(&self, held: &Self) -> bool {

@@ -147,10 +147,16 @@ impl ListedTables {
         first.map_or(Occupant::Nobody, |held| held.as_occupant(route))
     }
 
-    /// As `occupant`, unless the slot holds a route that is known to be ours.
+    /// As `occupant`, unless the slot holds a route that is known to be ours, or ours on another next-hop object.
     #[must_use]
     pub fn occupant_or(&self, route: &KernelRoute, ours: Option<KernelRoute>) -> Occupant {
-        ours.filter(|ours| self.holds(ours)).map_or_else(|| self.occupant(route), Occupant::Ours)
+        let known = ours.filter(|ours| self.holds(ours)).or_else(|| self.elsewhere(route));
+        known.map_or_else(|| self.occupant(route), Occupant::Ours)
+    }
+
+    fn elsewhere(&self, route: &KernelRoute) -> Option<KernelRoute> {
+        let held = self.0.get(&route.slot()).filter(|_| route.object != 0)?;
+        held.iter().filter_map(|held| held.first).find(|held| held.is_elsewhere(route))
     }
 }
 

@@ -122,6 +122,8 @@ struct Object {
     state: ObjectState,
     /// Nothing says that the kernel does not have it.
     may_be_there: bool,
+    /// A route on it was let go that is to stay in the kernel: it is never deleted nor moved again.
+    is_left: bool,
     /// A request is on its way to the kernel, or its answer from there …
     asked: bool,
     /// … and meanwhile somebody deleted the object.
@@ -181,6 +183,7 @@ impl NextHops {
                 users: 0,
                 state: ObjectState::Absent,
                 may_be_there: false,
+                is_left: false,
                 asked: false,
                 doubted: None,
                 routes: None,
@@ -195,6 +198,13 @@ impl NextHops {
         object.users -= 1;
         if object.users == 0 {
             self.unused.insert(id);
+        }
+    }
+
+    /// A route on it is forgotten, and stays in the kernel.
+    pub(crate) fn leave(&mut self, id: u32) {
+        if let Some(object) = self.objects.get_mut(&id) {
+            object.is_left = true;
         }
     }
 
@@ -220,7 +230,8 @@ impl NextHops {
 
     /// All routes on it are to go: these.
     pub(crate) fn drop_with(&mut self, id: u32, routes: Vec<RouteId>) {
-        if let Some(object) = self.objects.get_mut(&id).filter(|object| object.state == ObjectState::Present) {
+        let is_free = |object: &&mut Object| object.state == ObjectState::Present && !object.is_left;
+        if let Some(object) = self.objects.get_mut(&id).filter(is_free) {
             object.routes = Some(routes);
             self.ask(ObjectOp::Delete, id);
         }
@@ -237,7 +248,11 @@ impl NextHops {
     pub(crate) fn exchange(&mut self, id: u32, other: u32, routes: Vec<RouteId>) -> bool {
         let keys = self.objects.get(&id).zip(self.objects.get(&other)).map(|(one, two)| (one.key, two.key));
         let Some((key, other_key)) = keys else { return false };
-        if !matches!(self.state(id), Some(ObjectState::Present | ObjectState::Elsewhere)) {
+        let is_left = |id: u32| self.objects.get(&id).is_some_and(|object| object.is_left);
+        if is_left(id)
+            || is_left(other)
+            || !matches!(self.state(id), Some(ObjectState::Present | ObjectState::Elsewhere))
+        {
             return false;
         }
         for (id, key) in [(id, other_key), (other, key)] {
@@ -341,15 +356,18 @@ impl NextHops {
         requests
     }
 
-    /// Takes the objects that no route needs, to be deleted.
-    pub(crate) fn pick_unused(&mut self, most: usize) -> Vec<ObjectRequest> {
+    /// Takes the objects that no route needs, to be deleted. On those in use a replaced route hangs still: they are looked at later.
+    pub(crate) fn pick_unused(&mut self, most: usize, in_use: &BTreeSet<u32>, now: Time) -> Vec<ObjectRequest> {
         let mut requests = Vec::new();
         while requests.len() < most
             && let Some(id) = self.unused.pop_first()
         {
             let Some(object) = self.objects.get_mut(&id) else { continue };
             let hop = object.key.hop;
-            if object.may_be_there {
+            if in_use.contains(&id) {
+                self.undeleted.insert(id);
+                self.retry_at.get_or_insert(now.plus(RETRY_US));
+            } else if object.may_be_there && !object.is_left {
                 object.asked = true;
                 requests.push(ObjectRequest { op: ObjectOp::Delete, id, hop, routes: Vec::new() });
             } else {

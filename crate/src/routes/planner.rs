@@ -272,7 +272,8 @@ impl RoutePlanner {
         while batch.deletes.len() < MOST_DELETES && batch.looks.len() + batch.adds.len() < MOST_OTHERS {
             let Some(id) = self.next() else {
                 if batch.deletes.is_empty() && batch.looks.is_empty() && batch.adds.is_empty() {
-                    batch.objects = self.next_hops.pick_unused(MOST_OTHERS);
+                    let in_use = self.objects_of_replaced();
+                    batch.objects = self.next_hops.pick_unused(MOST_OTHERS, &in_use, now);
                 }
                 break;
             };
@@ -314,7 +315,7 @@ impl RoutePlanner {
                 Step::Look => batch.looks.push(request),
                 Step::Nothing if entry.leaving.is_some() => {
                     let gone = outcome(RouteOp::None, &request, entry, now, Ok(()), true);
-                    self.detach(id);
+                    self.let_go(id);
                     batch.idle.push(gone);
                 }
                 Step::Nothing | Step::Wait if entry.owes_outcome() => {

@@ -133,6 +133,10 @@ impl SimTables {
             }
             (ObjectOp::Add | ObjectOp::Move, _) => {
                 self.1.insert(request.id, request.hop);
+                let NextHop { address, interface, .. } = request.hop;
+                for route in self.0.values_mut().flatten().filter(|route| route.object == request.id) {
+                    (route.next_hop, route.interface) = (address, interface);
+                }
             }
         }
         ObjectAnswer::Done
@@ -195,6 +199,13 @@ impl SimTables {
     #[must_use]
     pub fn slot(&self, slot: &Slot) -> &[KernelRoute] {
         self.0.get(&key(slot, 0)).map_or(&[], Vec::as_slice)
+    }
+
+    /// A route as it is in its slot on another next-hop object, or on none.
+    #[must_use]
+    pub fn elsewhere(&self, route: &KernelRoute) -> Option<KernelRoute> {
+        let mut held = self.slot(&route.slot()).iter().filter(|_| route.object != 0);
+        held.find(|held| held.is_elsewhere(route)).copied()
     }
 
     /// The first route in the slot of a route.

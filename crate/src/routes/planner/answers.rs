@@ -67,7 +67,7 @@ impl RoutePlanner {
         if pending == Pending::Presence || is_there {
             if !is_there
                 && let Occupant::Ours(left) = occupant
-                && is_left_of(&left, &question.route)
+                && (is_left_of(&left, &question.route) || left.is_elsewhere(&question.route))
             {
                 self.add_previous(question.id, left);
             }
@@ -127,7 +127,12 @@ impl RoutePlanner {
     fn looked(&mut self, request: &RouteRequest, presence: Presence, now: Time) -> Option<RouteOutcome> {
         let entry = self.routes.get_mut(request.id)?;
         let is_doubted_again = entry.doubt.is_some();
-        if is_doubted_again || presence == Presence::Unknown {
+        let is_open = match presence {
+            Presence::Unknown => true,
+            Presence::Absent => entry.may_hang_elsewhere(),
+            Presence::Present => false,
+        };
+        if is_doubted_again || is_open {
             entry.doubt = entry.doubt.max(request.cause);
             if !is_doubted_again {
                 self.ask(request.id, Pending::Presence);
@@ -182,7 +187,7 @@ impl RoutePlanner {
             (Desired::Installed, RouteOp::Add) | (Desired::Absent, RouteOp::Delete)
         );
         if gone {
-            self.detach(request.id);
+            self.let_go(request.id);
         } else if result.is_ok() || is_doubted || !is_still_wanted {
             self.enqueue(request.id, now);
         }
@@ -217,7 +222,7 @@ impl RoutePlanner {
         let is_news = gone || failed || withdraws;
         let news = is_news.then(|| outcome(op, request, entry, now, result, gone));
         if gone {
-            self.detach(request.id);
+            self.let_go(request.id);
         } else if !failed {
             self.enqueue(request.id, now);
         }
@@ -252,7 +257,7 @@ impl RoutePlanner {
         let news =
             (gone || is_news).then(|| outcome(RouteOp::None, &RouteRequest::of(entry), entry, now, Ok(()), gone));
         if gone {
-            self.detach(id);
+            self.let_go(id);
         } else {
             self.enqueue(id, now);
         }

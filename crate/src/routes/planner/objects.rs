@@ -1,5 +1,7 @@
 //! Routes on next-hop objects: what goes and moves as a whole, and what the kernel's answers about objects mean to routes.
 
+use std::collections::BTreeSet;
+
 use crate::protocol::time::Time;
 use crate::routes::armed::{Doubt, RouteRequest, Step};
 use crate::routes::entry::{Entry, Queue, outcome, replace, sessions_of};
@@ -66,6 +68,21 @@ impl RoutePlanner {
             }
             None => self.next_hops.release(entry.route.get().object),
         }
+    }
+
+    /// Forgets a route that leaves. Where it stays in the kernel, its object does.
+    pub(super) fn let_go(&mut self, id: RouteId) {
+        let Some(entry) = self.detach(id) else { return };
+        if entry.presence != Presence::Absent {
+            self.next_hops.leave(entry.route.object());
+        }
+        entry.previous_routes().for_each(|previous| self.next_hops.leave(previous.object));
+    }
+
+    /// The objects that replaced routes may still hang on, where some object is of no other use.
+    pub(super) fn objects_of_replaced(&self) -> BTreeSet<u32> {
+        let entries = self.routes.iter().filter(|_| self.next_hops.has_unused());
+        entries.flat_map(Entry::previous_routes).map(|route| route.object).filter(|object| *object != 0).collect()
     }
 
     /// Settles all routes of a session whose state, or the wait for it, has changed: those that go or move together do so with their
