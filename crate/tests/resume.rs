@@ -132,16 +132,7 @@ impl<P: Protocol> Pair<P> {
     /// What the state file says of our session.
     fn record(&self) -> StateRecord {
         let continued = self.ours.continued(0).expect("a session that can be continued");
-        let record = StateRecord {
-            interface: "eth0".into(),
-            local: continued.path.local,
-            peer: continued.path.peer,
-            peer_port: continued.peer_port,
-            source_port: continued.source_port,
-            multihop: false,
-            min_ttl: continued.min_ttl,
-            saved: continued.saved,
-        };
+        let record = StateRecord::new(continued, "eth0".into(), false);
         StateRecord::decode(&record.encode().unwrap()).unwrap()
     }
 

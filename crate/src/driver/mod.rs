@@ -229,7 +229,7 @@ impl<P: Driven> Driver<P> {
 
     /// How many sessions of a predecessor go on.
     pub(crate) fn resumed(&self) -> usize {
-        self.resumption.as_ref().map_or(0, Resumption::resumed)
+        self.resumption.as_ref().map_or(0, |resumption| resumption.resumed)
     }
 
     /// Where the first socket is bound.
@@ -316,7 +316,7 @@ impl<P: Driven> Driver<P> {
     fn deadline(&self) -> Option<Time> {
         let leave_at = if let Life::Closing(until) = self.life { Some(until) } else { None };
         let retry_at = self.senders.iter().filter_map(|sender| sender.queue.retry_at()).min();
-        let claim_until = self.resumption.as_ref().and_then(Resumption::claim_until);
+        let claim_until = self.resumption.as_ref().and_then(|resumption| resumption.claim_until);
         [self.engine.poll_deadline(), retry_at, leave_at, claim_until].into_iter().flatten().min()
     }
 

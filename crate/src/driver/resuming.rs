@@ -242,16 +242,8 @@ impl<P: Driven> Driver<P> {
     fn record(&self, slot: u32) -> Option<StateRecord> {
         let continued = self.engine.continued(slot)?;
         let multihop_link = self.multihop_links.get(&continued.id).copied();
-        Some(StateRecord {
-            interface: self.links.name(multihop_link.unwrap_or(continued.path.link)).to_owned(),
-            local: continued.path.local,
-            peer: continued.path.peer,
-            peer_port: continued.peer_port,
-            source_port: continued.source_port,
-            multihop: multihop_link.is_some(),
-            min_ttl: continued.min_ttl,
-            saved: continued.saved,
-        })
+        let interface = self.links.name(multihop_link.unwrap_or(continued.path.link)).to_owned();
+        Some(StateRecord::new(continued, interface, multihop_link.is_some()))
     }
 }
 
@@ -409,7 +401,7 @@ mod tests {
         let folder = Folder::new("unclaimed");
         drop(up(&folder));
         let mut next = folder.start(0).unwrap();
-        let until = next.resumption.as_ref().unwrap().claim_until().unwrap();
+        let until = next.resumption.as_ref().unwrap().claim_until.unwrap();
         next.end_unclaimed(until.minus(1));
         assert_eq!(next.engine.session_count(), 1);
         next.end_unclaimed(until);

@@ -57,23 +57,17 @@ pub(super) fn start_error(path: &Path, error: StateFileError) -> StartError {
 pub(super) struct Resumption {
     /// `None` once there is nothing to leave.
     pub(super) file: Option<StateFile>,
+    /// How many sessions went on.
     pub(super) resumed: usize,
     /// Sessions that nobody has registered yet.
     pub(super) unclaimed: FxHashSet<SessionId>,
     /// Sessions that were registered: their routes are in the kernel.
     pub(super) claimed: FxHashSet<SessionId>,
+    /// When those that nobody has registered end.
     pub(super) claim_until: Option<Time>,
 }
 
 impl Resumption {
-    pub(super) fn resumed(&self) -> usize {
-        self.resumed
-    }
-
-    pub(super) fn claim_until(&self) -> Option<Time> {
-        self.claim_until
-    }
-
     /// Whether a predecessor may have left a route in the kernel: the first time that it is armed.
     pub(super) fn adopts(&self, route: &ArmedRoute) -> bool {
         route.generation == 1 && self.claimed.contains(&route.session)

@@ -6,7 +6,7 @@ use crate::engine::Engine;
 use crate::engine::io::{Continued, Path, ResumeError, SessionId, SessionSpec};
 use crate::engine::journal::Journal;
 use crate::engine::session_table::Slot;
-use crate::engine::stats::{LocalEndpoint, TransitionCause};
+use crate::engine::stats::TransitionCause;
 use crate::protocol::Protocol;
 use crate::protocol::saved_session::SavedSession;
 use crate::protocol::session::Session;
@@ -67,22 +67,11 @@ impl<P: Protocol> Engine<P> {
         }
         self.sessions.reserve(spec.id, spec.path, saved.local_discr)?;
         session.send_first_at(self.resume_at(now, session.tx_interval_us()));
-        let endpoint = self.stats.endpoint(LocalEndpoint { link: spec.path.link, local: spec.path.local });
-        let path = self.sessions.make_key(spec.path);
         let (state, was_up) = (session.state(), session.was_up());
-        let index = self.sessions.insert(Slot {
-            id: spec.id,
-            path,
-            endpoint,
-            peer_port: spec.peer_port,
-            min_ttl: spec.min_ttl.unwrap_or(self.policy.min_ttl),
-            extended: false,
-            detect_scheduled: None,
-            session,
-        });
+        let index = self.insert(&spec, session);
         self.schedule_transmit(index);
         self.schedule_detection(index);
-        let counters = self.stats.at(endpoint);
+        let counters = self.stats.at(self.sessions.get(index).endpoint);
         counters.sessions[state as usize] += 1;
         counters.never_up += u64::from(!was_up);
         self.write_down(index);

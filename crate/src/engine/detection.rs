@@ -44,7 +44,7 @@ impl<P: Protocol> Engine<P> {
 
     /// Notes that the kernel has held a packet back for so long, until `now`.
     pub fn note_receive_delay(&mut self, now: Time, delay_us: u64) {
-        self.recent_delays.note_held_back(now, delay_us);
+        self.recent_delays.note_receive_delay(now, delay_us);
     }
 
     /// Checks a session whose detect entry is due: the session expires if its deadline has come, else the entry is scheduled

@@ -147,12 +147,25 @@ impl<P: Protocol> Engine<P> {
     ) -> Result<(), AddError> {
         self.sessions.reserve(spec.id, spec.path, local_discr)?;
         let first_tx = self.paced(now);
-        let endpoint = self.stats.endpoint(LocalEndpoint { link: spec.path.link, local: spec.path.local });
-        let path = self.sessions.make_key(spec.path);
         let policy = Arc::clone(&self.policy);
         let session = Session::with_options(policy, spec.timers, options, local_discr, now, first_tx);
-        let next_tx = session.next_tx();
-        let index = self.sessions.insert(Slot {
+        let index = self.insert(&spec, session);
+        self.schedule_transmit(index);
+        let counters = self.stats.at(self.sessions.get(index).endpoint);
+        counters.sessions[State::Down as usize] += 1;
+        counters.never_up += 1;
+        counters.registered += 1;
+        // The first transition of a session comes from AdminDown.
+        self.report_change(index, State::AdminDown, TransitionCause::RegisterRoute, now, 0);
+        self.write_down(index);
+        Ok(())
+    }
+
+    /// Puts a session into a slot, for which there is room.
+    fn insert(&mut self, spec: &SessionSpec, session: Session<P>) -> u32 {
+        let endpoint = self.stats.endpoint(LocalEndpoint { link: spec.path.link, local: spec.path.local });
+        let path = self.sessions.make_key(spec.path);
+        self.sessions.insert(Slot {
             id: spec.id,
             path,
             endpoint,
@@ -161,18 +174,7 @@ impl<P: Protocol> Engine<P> {
             extended: false,
             detect_scheduled: None,
             session,
-        });
-        if let Some(first_tx) = next_tx {
-            self.schedule(index, Due::Transmit, first_tx);
-        }
-        let counters = self.stats.at(endpoint);
-        counters.sessions[State::Down as usize] += 1;
-        counters.never_up += 1;
-        counters.registered += 1;
-        // The first transition of a session comes from AdminDown.
-        self.report_change(index, State::AdminDown, TransitionCause::RegisterRoute, now, 0);
-        self.write_down(index);
-        Ok(())
+        })
     }
 
     /// Gives a session other timers and another peer port; false where there is none of that id.

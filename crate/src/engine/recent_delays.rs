@@ -22,11 +22,11 @@ impl RecentDelays {
     /// Notes that at `now` the process was so late.
     pub(crate) fn note(&mut self, now: Time, delay_us: u64) {
         self.worst_us = self.worst_us.max(delay_us);
-        self.note_held_back(now, delay_us);
+        self.note_receive_delay(now, delay_us);
     }
 
     /// Notes that the kernel held a packet back for so long, until `now`: no lateness of the process.
-    pub(crate) fn note_held_back(&mut self, now: Time, delay_us: u64) {
+    pub(crate) fn note_receive_delay(&mut self, now: Time, delay_us: u64) {
         if delay_us < NOTEWORTHY_US {
             return;
         }

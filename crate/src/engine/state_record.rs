@@ -2,6 +2,7 @@
 
 use std::net::{IpAddr, Ipv6Addr};
 
+use crate::engine::io::{Continued, Path};
 use crate::protocol::saved_session::SavedSession;
 use crate::protocol::session::Timestamps;
 use crate::protocol::state::{DownReason, State};
@@ -40,6 +41,14 @@ pub struct StateRecord {
 }
 
 impl StateRecord {
+    /// A session of the table, over an interface of this name.
+    #[must_use]
+    pub fn new(continued: Continued, interface: String, multihop: bool) -> Self {
+        let Continued { path, peer_port, source_port, min_ttl, saved, .. } = continued;
+        let Path { local, peer, .. } = path;
+        Self { interface, local, peer, peer_port, source_port, multihop, min_ttl, saved }
+    }
+
     /// The record as bytes; `None` where the name of the interface is longer than Linux allows.
     #[must_use]
     pub fn encode(&self) -> Option<[u8; RECORD_LEN]> {

@@ -193,10 +193,15 @@ impl<P: SimulatedProtocol> Host<P> {
 
     /// The process ends without an announcement.
     pub(super) fn kill(&mut self) {
-        self.alive = false;
         for spec in &self.sessions {
             self.engine.remove_session(spec.id);
         }
+        self.lose_memory();
+    }
+
+    /// What a process that ends takes with it, beside its engine.
+    fn lose_memory(&mut self) {
+        self.alive = false;
         self.socket.clear();
         self.send_queue = SendQueue::new(MOST_OUT);
         self.unsent.clear();
@@ -209,25 +214,33 @@ impl<P: SimulatedProtocol> Host<P> {
     /// Starts a new process with new discriminators. It adopts the routes in the kernel if `adopts` is set, and deletes them
     /// otherwise.
     pub(super) fn start(&mut self, now: Time, adopts: bool) {
-        self.alive = true;
         if !adopts {
             self.kernel.sweep(OURS);
         }
-        self.engine = new_engine(&self.spec, &mut self.random);
         self.state_file = StateFile::default();
-        self.planner = RoutePlanner::new(arming(&self.spec));
-        self.checker = InvariantChecker::default();
+        self.begin();
         for (spec, options) in self.sessions.clone().into_iter().zip(self.options.clone()) {
             self.start_session(spec, options, now);
         }
-        for at in 0..self.routes.len() {
-            let hold_end = self.clock.local(now).plus(HOLD_US);
-            let kept = &mut self.routes[at];
-            let found = self.kernel.tables().holds(&kept.armed.route);
-            (kept.armed.admin_down, kept.armed.adopted, kept.held) = (false, found, found);
-            kept.adopted_until = found.then_some(hold_end);
-            self.arm(at, now);
-        }
+        (0..self.routes.len()).for_each(|at| self.find_route(at, false, now));
+    }
+
+    /// A process begins, without sessions and routes.
+    fn begin(&mut self) {
+        self.alive = true;
+        self.engine = new_engine(&self.spec, &mut self.random);
+        self.planner = RoutePlanner::new(arming(&self.spec));
+        self.checker = InvariantChecker::default();
+    }
+
+    /// Arms a route that a previous process may have left: it is adopted where it is there, or `may_be_there` says so.
+    fn find_route(&mut self, at: usize, may_be_there: bool, now: Time) {
+        let hold_end = self.clock.local(now).plus(HOLD_US);
+        let kept = &mut self.routes[at];
+        let found = self.kernel.tables().holds(&kept.armed.route);
+        (kept.armed.admin_down, kept.armed.adopted, kept.held) = (false, found || may_be_there, found);
+        kept.adopted_until = found.then_some(hold_end);
+        self.arm(at, now);
     }
 
     /// A datagram reached the socket.

@@ -4,12 +4,8 @@ use crate::engine::state_record::{RECORD_LEN, StateRecord};
 use crate::engine::state_slot::{self, SLOT_LEN, SlotContents};
 use crate::engine::stats::LinkId;
 use crate::engine::{Path, SessionId, SessionSpec};
-use crate::net::send_queue::SendQueue;
 use crate::protocol::time::Time;
-use crate::routes::armed::HOLD_US;
-use crate::routes::planner::RoutePlanner;
-use crate::sim::host::{Host, MOST_OUT, arming, new_engine};
-use crate::sim::invariant_checker::InvariantChecker;
+use crate::sim::host::Host;
 use crate::sim::simulated_protocol::SimulatedProtocol;
 
 impl<P: SimulatedProtocol> Host<P> {
@@ -24,17 +20,8 @@ impl<P: SimulatedProtocol> Host<P> {
 
     fn state_record(&self, slot: u32) -> Option<[u8; RECORD_LEN]> {
         let continued = self.engine.continued(slot)?;
-        let record = StateRecord {
-            interface: name_of(continued.path.link),
-            local: continued.path.local,
-            peer: continued.path.peer,
-            peer_port: continued.peer_port,
-            source_port: continued.source_port,
-            multihop: false,
-            min_ttl: continued.min_ttl,
-            saved: continued.saved,
-        };
-        record.encode()
+        let interface = name_of(continued.path.link);
+        StateRecord::new(continued, interface, false).encode()
     }
 
     /// When a successor last went on with the state file of this host, by the clock of the world.
@@ -44,7 +31,6 @@ impl<P: SimulatedProtocol> Host<P> {
 
     /// The process ends, perhaps in the middle of a write. The engine stays as it was until there is a successor.
     pub(in crate::sim) fn leave(&mut self) {
-        self.alive = false;
         let slots = (self.state_file.places.len() / SLOT_LEN) as u64;
         if slots > 0 {
             let slot = self.random.up_to(slots - 1) as u32;
@@ -54,13 +40,7 @@ impl<P: SimulatedProtocol> Host<P> {
             state_slot::write(&mut whole, record.as_ref());
             self.state_file.place(slot)[..cut].copy_from_slice(&whole[..cut]);
         }
-        self.socket.clear();
-        self.send_queue = SendQueue::new(MOST_OUT);
-        self.unsent.clear();
-        self.dropped = false;
-        self.kernel.abandon();
-        self.notices.clear();
-        (self.wake_at, self.kernel_at, self.stalled_until) = (None, None, None);
+        self.lose_memory();
     }
 
     /// A successor goes on with the sessions of the state file, and adopts the routes.
@@ -68,11 +48,8 @@ impl<P: SimulatedProtocol> Host<P> {
         let local = self.clock.local(now);
         let age_us = local.since(self.state_file.alive);
         let places = std::mem::take(&mut self.state_file.places);
-        self.alive = true;
         self.state_file.resumed_at = Some(now);
-        self.engine = new_engine(&self.spec, &mut self.random);
-        self.planner = RoutePlanner::new(arming(&self.spec));
-        self.checker = InvariantChecker::default();
+        self.begin();
         for (place, number) in places.chunks_exact(SLOT_LEN).zip(0u32..) {
             if let SlotContents::Occupied(record) = state_slot::read(place) {
                 self.resume_session(local, age_us, SessionId(u32::MAX - number), &record);
@@ -88,14 +65,10 @@ impl<P: SimulatedProtocol> Host<P> {
             }
         }
         for at in 0..self.routes.len() {
-            let hold_end = local.plus(HOLD_US);
-            let kept = &mut self.routes[at];
-            let found = self.kernel.tables().holds(&kept.armed.route);
             // As the driver: a route of a session that goes on may have been left by the predecessor.
-            let is_claimed = self.engine.session(kept.armed.session).is_some_and(|(session, _)| session.was_up());
-            (kept.armed.admin_down, kept.armed.adopted, kept.held) = (false, found || is_claimed, found);
-            kept.adopted_until = found.then_some(hold_end);
-            self.arm(at, now);
+            let session = self.engine.session(self.routes[at].armed.session);
+            let is_claimed = session.is_some_and(|(session, _)| session.was_up());
+            self.find_route(at, is_claimed, now);
         }
         self.wake_at = Some(now);
     }
