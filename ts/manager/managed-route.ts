@@ -141,14 +141,13 @@ export class ManagedRoute implements SessionRoute {
     this.#moveTo(session);
   }
 
-  /** Gives a function that restores the fields of now. */
+  /** Gives a function that restores the fields of now. Passive mode alone uses it, in which no route has a backup. */
   restorer(): RestoreRoute {
     const { session: previous, nextHop, adminDown, withdrawing } = this;
-    const [kind, backup] = [this.#kind, this.#backup];
+    const kind = this.#kind;
     return (sessionFor) => {
       this.revision += 1;
       this.#kind = kind;
-      this.setBackup(backup?.session && { ...backup, session: sessionFor(backup.session) });
       Object.assign(this, { nextHop, adminDown, withdrawing });
       const session = sessionFor(previous);
       if (this.session !== session) this.#moveTo(session);

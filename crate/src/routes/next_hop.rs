@@ -7,7 +7,7 @@
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::net::IpAddr;
 
-use rustc_hash::FxHashMap;
+use rustc_hash::{FxHashMap, FxHashSet};
 
 use crate::engine::SessionId;
 use crate::protocol::time::Time;
@@ -52,7 +52,7 @@ pub struct NextHop {
 }
 
 /// What is asked of the kernel for an object.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum ObjectOp {
     /// Make it, under a number that nobody has.
     Add,
@@ -141,6 +141,8 @@ pub(crate) struct NextHops {
     taken: BTreeSet<u32>,
     last: u32,
     queue: VecDeque<(ObjectOp, u32)>,
+    /// What stands in the queue.
+    queued: FxHashSet<(ObjectOp, u32)>,
     unused: BTreeSet<u32>,
     /// Objects that no route needs and that the kernel did not delete, …
     undeleted: BTreeSet<u32>,
@@ -326,17 +328,23 @@ impl NextHops {
         !self.queue.is_empty()
     }
 
+    /// What takes routes from a path that does not work goes before what adds some.
     fn ask(&mut self, op: ObjectOp, id: u32) {
-        if !self.queue.contains(&(op, id)) {
-            self.queue.push_back((op, id));
+        if !self.queued.insert((op, id)) {
+            return;
+        }
+        match op {
+            ObjectOp::Delete | ObjectOp::Move => self.queue.push_front((op, id)),
+            ObjectOp::Add => self.queue.push_back((op, id)),
         }
     }
 
-    /// Takes what has to be asked of the kernel, deletions first.
+    /// Takes what has to be asked of the kernel, additions last.
     pub(crate) fn pick(&mut self, most: usize) -> Vec<ObjectRequest> {
         let mut requests = Vec::new();
         while requests.len() < most {
             let Some((op, id)) = self.queue.pop_front() else { break };
+            self.queued.remove(&(op, id));
             let Some(object) = self.objects.get_mut(&id) else { continue };
             let is_due = match op {
                 ObjectOp::Delete => object.routes.is_some() && object.state == ObjectState::Present,

@@ -81,8 +81,11 @@ impl RoutePlanner {
 
     /// The objects that replaced routes may still hang on, where some object is of no other use.
     pub(super) fn objects_of_replaced(&self) -> BTreeSet<u32> {
-        let entries = self.routes.iter().filter(|_| self.next_hops.has_unused());
-        entries.flat_map(Entry::previous_routes).map(|route| route.object).filter(|object| *object != 0).collect()
+        if !self.next_hops.has_unused() {
+            return BTreeSet::new();
+        }
+        let replaced = self.routes.iter().flat_map(Entry::previous_routes);
+        replaced.map(|route| route.object).filter(|object| *object != 0).collect()
     }
 
     /// Settles all routes of a session whose state, or the wait for it, has changed: those that go or move together do so with their

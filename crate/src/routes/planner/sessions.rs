@@ -54,12 +54,8 @@ impl RoutePlanner {
                 self.damp(id, was_up, now);
             }
         }
-        if is_whole {
-            self.settle(&ids, now);
-        } else {
-            let ids = self.whole_sessions(&ids);
-            self.settle(&ids, now);
-        }
+        let ids = if is_whole || self.policy.objects.is_none() { ids } else { self.whole_sessions(&ids) };
+        self.settle(&ids, now);
         fell
     }
 
