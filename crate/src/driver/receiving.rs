@@ -189,8 +189,8 @@ impl<P: Driven> Driver<P> {
             // Only multihop sessions have a least TTL of their own.
             let min_ttl = if *is_multihop { lowest } else { self.engine.min_ttl() };
             let filter = PacketFilter { form: P::FORM, family: socket.family(), min_ttl };
-            if socket.filter(&mut filter.by_peer(self.engine.peers())).is_err() {
-                let _ = socket.filter(&mut filter.by_form());
+            if socket.filter(&filter.by_peer(self.engine.peers())).is_err() {
+                let _ = socket.filter(&filter.by_form());
             }
         }
     }
