@@ -274,6 +274,10 @@ export interface EndpointStats {
   readonly timeouts: number;
   /** Those of them after an extension: this host may have caused the silence. */
   readonly localTimeouts: number;
+  /** Sessions that went Down since their peer said so: it heard nothing, or has restarted. */
+  readonly remoteDowns: number;
+  /** Those of them that may be this host's fault: it was late by more than a quarter of the peer's detection time. */
+  readonly localRemoteDowns: number;
   /** How often a detection time was extended, since this host may have caused the silence. */
   readonly extensions: number;
   /** Entries in the scheduler's queue: at most two per session. */
