@@ -12,8 +12,6 @@ import { untilUp } from './cost.js';
 
 const SESSIONS = 1_000;
 const INTERVAL_MS = 10;
-/** Time for stress-ng to have all of its workers running. */
-const WARM_UP_MS = 2_000;
 /** Each load is held for so many times what the caller asked for: two minutes, unless told. */
 const LONGER = 24;
 
@@ -72,10 +70,11 @@ async function hold(context: Context, { stress, priority }: (typeof LOADS)[numbe
       if (priority !== undefined && !hasRealtimeThread(pid)) throw new Error('the system refused realtime');
     }
     if (!(await untilUp(endpoints, SESSIONS))) throw new Error('not all sessions came Up before the load');
-    if (stress !== '') load = spawn('stress-ng', [...stress.split(' '), '--timeout', `${seconds + 10}s`, '--quiet'], { stdio: 'inherit' });
-    await context.pause(WARM_UP_MS);
+    // Before the load and after it: while it runs, JavaScript may not be heard for seconds.
     const before = await Promise.all(endpoints.map((endpoint) => endpoint.counts()));
+    if (stress !== '') load = spawn('stress-ng', [...stress.split(' '), '--timeout', `${seconds + 10}s`, '--quiet'], { stdio: 'inherit' });
     await context.pause(seconds * 1_000);
+    await end(load);
     const after = await Promise.all(endpoints.map((endpoint) => endpoint.counts()));
     const changes = after.map((counts, index) => grownOf(before[index], counts));
     const grown = (of: keyof Grown): number => changes.reduce((sum, counts) => sum + counts[of], 0);
@@ -88,7 +87,7 @@ async function hold(context: Context, { stress, priority }: (typeof LOADS)[numbe
       unexplained: unexplained(changes),
       extensions: grown('extensions'),
       socketDrops: grown('socketDrops'),
-      pairsPerSecond: grown('tx') / 2 / seconds,
+      pairsPerSecond: grown('tx') / (grown('nowUs') / 1_000_000),
       turnLate: late.reduce((one, other) => (one.max > other.max ? one : other)),
     };
   } finally {
@@ -97,7 +96,7 @@ async function hold(context: Context, { stress, priority }: (typeof LOADS)[numbe
   }
 }
 
-const GROWING = ['leftUp', 'timeouts', 'localTimeouts', 'localRemoteDowns', 'extensions', 'socketDrops', 'tx'] as const;
+const GROWING = ['leftUp', 'timeouts', 'localTimeouts', 'localRemoteDowns', 'extensions', 'socketDrops', 'tx', 'nowUs'] as const;
 
 type Grown = Record<(typeof GROWING)[number], number>;
 
