@@ -107,6 +107,9 @@ impl<P: Driven> Driver<P> {
     /// Hands the batch that was just read to the engine; `reading` was taken after the read. Gives the arrival of its last
     /// datagram.
     pub(super) fn read_batch(&mut self, index: usize, reading: ClockReading) -> Time {
+        // A thread that was stopped since its turn began has sent nothing meanwhile, and what its peers say of that is in this batch.
+        let late_us = self.planned.map_or(0, |planned| reading.monotonic.since(planned));
+        self.engine.note_receive_delay(reading.monotonic, late_us);
         let Self { arrivals, receivers, links, engine, receive_probe, .. } = self;
         let Receiver { socket, is_multihop, .. } = &receivers[index];
         // Of unknown peers several hops away any TTL is accepted: they are counted as such.

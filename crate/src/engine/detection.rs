@@ -42,7 +42,7 @@ impl<P: Protocol> Engine<P> {
         self.last_held_back = Some(now);
     }
 
-    /// Notes that the kernel has held a packet back for so long, until `now`.
+    /// Notes that packets were handed over by the kernel, or read by this process, so late, until `now`.
     pub fn note_receive_delay(&mut self, now: Time, delay_us: u64) {
         self.recent_delays.note_receive_delay(now, delay_us);
     }
