@@ -231,6 +231,11 @@ export class EngineCore<P extends Header = ControlPacket> implements TimelineLis
     this.#timeline.noteTurnDelay(now, delayUs);
   }
 
+  /** Notes that packets were read so late, until `now`. */
+  noteReceiveDelay(now: number, delayUs: number): void {
+    this.#timeline.noteReceiveDelay(now, delayUs);
+  }
+
   /** Notes that a full socket buffer dropped datagrams. */
   noteSocketDrops(now: number): void {
     this.#timeline.noteSocketDrops(now);
