@@ -268,6 +268,7 @@ impl Kernel {
         }
         while self.message.is_none() && planner.has_work() {
             let mut batch = planner.pick(now);
+            self.tried(&batch.idle, &[], now);
             outcomes.append(&mut batch.idle);
             if !batch.objects.is_empty()
                 || !batch.deletes.is_empty()
@@ -419,7 +420,10 @@ impl Held {
     fn list(&self, questions: &[Question]) -> Vec<(bool, Occupant)> {
         let tell = |question: &Question| {
             let ours = question.previous.filter(|previous| self.tables.holds(previous));
-            let occupant = ours.or_else(|| self.tables.elsewhere(&question.route));
+            let first = self.tables.slot(&question.route.slot()).first().copied();
+            let excluding = first.filter(|first| first.excludes(&question.route));
+            let occupant = excluding.or(ours).or_else(|| self.tables.elsewhere(&question.route));
+            let occupant = occupant.or_else(|| self.tables.elsewhere(&question.previous?));
             let occupant = occupant.map_or_else(|| self.tables.occupant(&question.route), Occupant::Ours);
             (self.tables.holds(&question.route), occupant)
         };
