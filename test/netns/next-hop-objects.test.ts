@@ -107,6 +107,34 @@ for (const addressing of ['IPv4', 'IPv6'] as const) {
       expect(idOf(lab.two.address)).toBe(FIRST);
     });
 
+    it('move, go, come back and are taken over where the kernel lists routes with their object alone', async () => {
+      run('ip', ['netns', 'exec', lab.one.name, 'sysctl', '-qw', 'net.ipv4.nexthop_compat_mode=0']);
+      const backup = { nextHop: elsewhere(), iface: lab.one.iface };
+      await start({ backup });
+      let mark = one.events.length;
+      lab.cutBoth();
+      await all((event) => isAdd(event) && event.leg === 'backup', mark);
+      expect(idOf(elsewhere())).toBe(FIRST);
+      mark = one.events.length;
+      lab.healBoth();
+      await all((event) => isAdd(event) && event.leg === 'primary', mark);
+      expect([lab.routes(lab.one).length, idOf(lab.two.address)]).toEqual([COUNT, FIRST]);
+      await one.kill();
+      one = await Agent.start(lab, lab.one, { nextHopObjects: OBJECTS });
+      const [kept] = routes();
+      if (kept === undefined) return;
+      await one.register(kept, { peerIP: lab.two.address });
+      expect(await one.call('adoptRoutes', { protocol: 186, table: 254 })).toHaveLength(1);
+      await expect.poll(async () => ((await one.call('sessions')) as AgentSession[])[0]?.state).toBe('up');
+      await one.call('sweepRoutes', { protocol: 186, table: 254 });
+      expect([lab.routes(lab.one).length, idOf(lab.two.address)]).toEqual([1, FIRST]);
+      mark = one.events.length;
+      lab.cutBoth();
+      await one.event(isDelete, mark);
+      expect(lab.routes(lab.one)).toEqual([]);
+      await expect.poll(objects).toEqual([]);
+    });
+
     it('are taken over, and swept, when a process has left them', async () => {
       await start();
       await one.kill();
