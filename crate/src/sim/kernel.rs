@@ -419,7 +419,9 @@ impl Held {
     fn list(&self, questions: &[Question]) -> Vec<(bool, Occupant)> {
         let tell = |question: &Question| {
             let ours = question.previous.filter(|previous| self.tables.holds(previous));
-            let occupant = ours.or_else(|| self.tables.elsewhere(&question.route));
+            let first = self.tables.slot(&question.route.slot()).first().copied();
+            let excluding = first.filter(|first| first.excludes(&question.route));
+            let occupant = excluding.or(ours).or_else(|| self.tables.elsewhere(&question.route));
             let occupant = occupant.map_or_else(|| self.tables.occupant(&question.route), Occupant::Ours);
             (self.tables.holds(&question.route), occupant)
         };
