@@ -78,3 +78,20 @@ fn a_route_that_a_predecessor_left_on_no_object_is_found_and_goes_when_its_sessi
     run(&mut bench, &mut kernel);
     assert_eq!(held(&kernel), []);
 }
+
+#[test]
+fn numbers_that_are_reserved_for_a_sweep_are_those_that_no_route_has_and_no_route_gets_one_until_they_are_free() {
+    let (mut bench, mut kernel) = bench();
+    bench.arm(|_| {}, UP);
+    run(&mut bench, &mut kernel);
+    assert_eq!(kernel.tables().objects().collect::<Vec<_>>(), [10]);
+    let reserved: Vec<u32> = (10..=98).collect();
+    assert_eq!(bench.planner.reserve_objects(&reserved), reserved[1..]);
+    bench.arm(|route| route.route = OTHER_HOP, UP);
+    run(&mut bench, &mut kernel);
+    assert_eq!(kernel.tables().objects().collect::<Vec<_>>(), [99]);
+    bench.planner.unreserve_objects(&reserved[1..]);
+    bench.arm(|_| {}, UP);
+    run(&mut bench, &mut kernel);
+    assert_eq!((held(&kernel), kernel.tables().objects().count()), (vec![ROUTE], 1));
+}

@@ -172,6 +172,18 @@ impl NextHops {
         id
     }
 
+    /// Those of some numbers that no route has; no object gets one of them until they are given free.
+    pub(crate) fn reserve(&mut self, ids: &[u32]) -> Vec<u32> {
+        let free: Vec<u32> = ids.iter().filter(|id| !self.objects.contains_key(id)).copied().collect();
+        self.taken.extend(&free);
+        free
+    }
+
+    /// Gives numbers free that were reserved.
+    pub(crate) fn unreserve(&mut self, ids: &[u32]) {
+        self.taken.retain(|id| !ids.contains(id));
+    }
+
     fn number(&mut self, range: ObjectRange, key: Key) -> u32 {
         let from = if range.contains(self.last) && self.last < range.last { self.last + 1 } else { range.first };
         let is_free = |id: &u32| !self.objects.contains_key(id) && !self.taken.contains(id);

@@ -79,6 +79,16 @@ impl RoutePlanner {
         entry.previous_routes().for_each(|previous| self.next_hops.leave(previous.object));
     }
 
+    /// Those of some numbers that no route of ours needs. None will until `unreserve_objects` is called.
+    pub fn reserve_objects(&mut self, ids: &[u32]) -> Vec<u32> {
+        self.next_hops.reserve(ids)
+    }
+
+    /// Gives numbers free that were reserved.
+    pub fn unreserve_objects(&mut self, ids: &[u32]) {
+        self.next_hops.unreserve(ids);
+    }
+
     /// The objects that replaced routes may still hang on, where some object is of no other use.
     pub(super) fn objects_of_replaced(&self) -> BTreeSet<u32> {
         if !self.next_hops.has_unused() {
