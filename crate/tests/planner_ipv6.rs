@@ -187,3 +187,20 @@ fn a_route_that_lost_its_source_on_its_backup_gets_it_back_there_when_it_turns_b
     assert_eq!(held(&kernel), [OTHER_HOP]);
     assert!(kernel.is_settled(&bench.planner));
 }
+
+#[test]
+fn a_route_that_must_stay_and_is_withdrawn_before_it_is_there_leaves_one_route_and_none_beside_it() {
+    let (mut bench, mut kernel) = (Bench::new(), Kernel::new(Random::new(1), KernelFaults::default(), 4));
+    kernel.leave(&OTHER_HOP);
+    bench.arm(|armed| armed.route = ROUTE, UP);
+    kernel.run(&mut bench.planner, bench.now);
+    assert_eq!(held(&kernel), [OTHER_HOP, ROUTE], "the addition has no answer yet");
+    let third = KernelRoute { next_hop: address(4), ..ROUTE };
+    bench.arm(|armed| (armed.route, armed.no_uninstall) = (third, true), DOWN);
+    bench.disarm(true);
+    run_for_a_minute(&mut bench, &mut kernel);
+    assert_eq!(held(&kernel).len(), 1);
+    bench.arm(|armed| (armed.id, armed.route) = (RouteId(2), third), UP);
+    run_for_a_minute(&mut bench, &mut kernel);
+    assert_eq!(held(&kernel), [third], "two would have been a conflict");
+}

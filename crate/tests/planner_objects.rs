@@ -3,10 +3,15 @@
 #[path = "support/planner_bench.rs"]
 mod planner_bench;
 
+use std::net::IpAddr;
+
 use planner_bench::{Bench, DOWN, OTHER_HOP, ROUTE, UP};
-use route_liveness::routes::armed::ArmingPolicy;
+use route_liveness::engine::stats::LinkId;
+use route_liveness::routes::armed::{ArmedRoute, ArmingPolicy};
 use route_liveness::routes::kernel_route::KernelRoute;
+use route_liveness::routes::legs::Backup;
 use route_liveness::routes::next_hop::ObjectRange;
+use route_liveness::routes::outcome::RouteId;
 use route_liveness::routes::planner::RoutePlanner;
 use route_liveness::sim::{Kernel, KernelFaults, Random};
 
@@ -77,6 +82,40 @@ fn a_route_that_a_predecessor_left_on_no_object_is_found_and_goes_when_its_sessi
     assert_eq!(held(&kernel), [ROUTE]);
     run(&mut bench, &mut kernel);
     assert_eq!(held(&kernel), []);
+}
+
+#[test]
+fn a_route_that_is_not_there_keeps_to_its_next_hop_when_others_of_its_session_move_with_their_object() {
+    let (mut bench, mut kernel) = bench();
+    let hop = |last| IpAddr::from([10, 0, 0, last]);
+    let backup = |last| Backup { next_hop: hop(last), interface: 7, link: LinkId(1), session: None, is_up: false };
+    // Two are out of service: one with another backup, and one with none.
+    for (id, last, admin_down) in [(1, Some(8), false), (2, Some(8), false), (3, Some(9), true), (4, None, true)] {
+        let priority = 100 + id;
+        let change = |route: &mut ArmedRoute| {
+            (route.id, route.route) = (RouteId(id), KernelRoute { priority, ..ROUTE });
+            (route.admin_down, route.backup) = (admin_down, last.map(backup));
+        };
+        bench.arm(change, UP);
+    }
+    run(&mut bench, &mut kernel);
+    bench.session(DOWN);
+    run(&mut bench, &mut kernel);
+    assert!(held(&kernel).iter().all(|route| route.next_hop == hop(8)), "two have moved: {:?}", held(&kernel));
+    for (id, last) in [(3, Some(9)), (4, None)] {
+        let route = KernelRoute { priority: 100 + id, ..ROUTE };
+        bench.arm(|armed| (armed.id, armed.route, armed.backup) = (RouteId(id), route, last.map(backup)), DOWN);
+    }
+    bench.session(UP);
+    run(&mut bench, &mut kernel);
+    let expected: Vec<KernelRoute> = (101..=104).map(|priority| KernelRoute { priority, ..ROUTE }).collect();
+    assert_eq!(held(&kernel), expected);
+    for id in 1..=4 {
+        bench.generation += 1;
+        bench.planner.disarm(RouteId(id), bench.generation, true, bench.now);
+    }
+    run(&mut bench, &mut kernel);
+    assert_eq!((held(&kernel), kernel.tables().objects().count()), (vec![], 0));
 }
 
 #[test]

@@ -616,6 +616,7 @@ fn every_life_of_armed_routes_ends_as_sessions_and_registrations_say() {
     for life in lives {
         let mut one = Life::new(seed * 1_000_003 + life, is_shown);
         if let Err(fault) = one.live(5 + life % 60) {
+            one.show(|| format!("{:#?}\n{:#?}", one.kernel.tables(), one.planner));
             panic!("life {life} of seed {seed}: {fault}");
         }
     }

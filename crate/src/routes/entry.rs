@@ -156,6 +156,13 @@ impl Entry {
         previous.find(|previous| !previous.excludes(&self.route.get())).copied()
     }
 
+    /// A route that leaves, and is never deleted, but was not installed yet: of what it was to replace one may stay, as it would have
+    /// without it. What stands beside that was on its way, and as a sibling would keep anybody's next route from the slot.
+    fn previous_to_leave(&self) -> Option<KernelRoute> {
+        let previous = &self.rare.as_ref().filter(|_| self.leaving.is_some())?.previous;
+        previous.last().filter(|_| previous.len() > 1).copied()
+    }
+
     pub(crate) fn held_until(&self) -> Option<Time> {
         self.rare.as_ref()?.held_until
     }
@@ -270,6 +277,31 @@ impl Entry {
         }
     }
 
+    /// The numbers of the objects that its legs hang on; 0 for none.
+    pub(crate) fn objects(&self) -> [u32; 2] {
+        let of_legs = self.legs.as_ref().map(|legs| [legs.primary.object, legs.backup_object]);
+        of_legs.unwrap_or([self.route.object(), 0])
+    }
+
+    /// Gives the legs other objects, which lead over the same next hops.
+    pub(crate) fn renumber(&mut self, number: impl Fn(u32) -> u32) {
+        let Some(legs) = &mut self.legs else {
+            let route = self.route.get();
+            self.route = KernelRoute { object: number(route.object), ..route }.into();
+            return;
+        };
+        legs.primary.object = number(legs.primary.object);
+        legs.backup_object = number(legs.backup_object);
+        self.route = legs.route(legs.leg).into();
+    }
+
+    /// The route has moved with its object.
+    pub(crate) fn change_leg(&mut self) {
+        let Some(legs) = &mut self.legs else { return };
+        legs.leg = legs.other();
+        self.route = legs.route(legs.leg).into();
+    }
+
     /// A predecessor may have left the route on its other leg.
     pub(crate) fn suspect_other_leg(&mut self) {
         let Some(legs) = &self.legs else { return };
@@ -306,7 +338,7 @@ impl Entry {
         let desired = self.desired(honor_peer_passive);
         let look = if self.pending().is_some() { Step::Wait } else { Step::Look };
         match (desired, self.presence) {
-            _ if self.leaving == Some(false) => Step::Nothing,
+            _ if self.leaving == Some(false) && self.previous().is_none() => Step::Nothing,
             (Desired::Absent, Presence::Present) => Step::Delete(self.route.get()),
             // The kernel takes a deletion without a priority for one of any priority: only what is there is deleted so.
             (Desired::Absent, Presence::Unknown) if self.route.get().priority != 0 && !self.may_hang_elsewhere() => {
@@ -317,7 +349,7 @@ impl Entry {
             (Desired::Installed, Presence::Absent) => Step::Add,
             (Desired::Absent, Presence::Absent) => self.previous().map_or(Step::Nothing, Step::Delete),
             (_, Presence::Present) => self.previous_beside().map_or(Step::Nothing, Step::Delete),
-            (Desired::AsItIs, Presence::Absent) => Step::Nothing,
+            (Desired::AsItIs, Presence::Absent) => self.previous_to_leave().map_or(Step::Nothing, Step::Delete),
             (_, Presence::Unknown) => look,
         }
     }

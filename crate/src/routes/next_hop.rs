@@ -215,6 +215,16 @@ impl NextHops {
         }
     }
 
+    /// A route that was given the one number has the other now.
+    pub(crate) fn transfer(&mut self, from: u32, to: u32) {
+        if let Some(object) = self.objects.get_mut(&from) {
+            object.users -= 1;
+        }
+        if let Some(object) = self.objects.get_mut(&to) {
+            object.users += 1;
+        }
+    }
+
     /// A route on it is forgotten, and stays in the kernel.
     pub(crate) fn leave(&mut self, id: u32) {
         if let Some(object) = self.objects.get_mut(&id) {

@@ -109,7 +109,7 @@ impl RoutePlanner {
         let moving = if has_legs { self.moving(ids) } else { Together::default() };
         for (object, to, moved) in moving.whole() {
             if self.next_hops.exchange(object, to, moved) {
-                self.exchange_legs(ids, object, to, now);
+                self.exchange_legs(object, to, now);
             }
         }
         ids.iter().for_each(|id| self.enqueue(*id, now));
@@ -163,20 +163,30 @@ impl RoutePlanner {
         together
     }
 
-    /// The two objects have exchanged what they lead over: routes on the first are on their other leg by that.
-    fn exchange_legs(&mut self, ids: &[RouteId], object: u32, to: u32, now: Time) {
-        for id in ids {
-            let Some(entry) = self.routes.get_mut(*id) else { continue };
-            let Some(legs) = &mut entry.legs else { continue };
-            if ![(object, to), (to, object)].contains(&(legs.primary.object, legs.backup_object)) {
+    /// The two objects have exchanged what they lead over. Routes on the first are on their other leg by that; all others of the
+    /// session keep to their next hops, which are those of the other object now.
+    fn exchange_legs(&mut self, object: u32, to: u32, now: Time) {
+        let Some(session) = self.next_hops.session(object) else { return };
+        let exchanged = |id| if id == object { to } else { object };
+        for id in self.routes_of(session) {
+            let Some(entry) = self.routes.get_mut(id).filter(|entry| entry.session_id == session) else { continue };
+            let (former, uses) = (entry.route.get(), entry.objects().map(|id| [object, to].contains(&id)));
+            if !uses.contains(&true) {
                 continue;
             }
-            std::mem::swap(&mut legs.primary.object, &mut legs.backup_object);
-            if entry.presence != Presence::Absent && entry.route.object() == object {
-                legs.leg = legs.other();
+            for (id, _) in entry.objects().into_iter().zip(uses).filter(|(_, is_exchanged)| *is_exchanged) {
+                self.next_hops.transfer(id, exchanged(id));
+            }
+            entry.renumber(|id| if [object, to].contains(&id) { exchanged(id) } else { id });
+            if entry.presence == Presence::Absent {
+                // On the other object it may be there still.
+                if entry.route.get() != former {
+                    replace(entry, former);
+                }
+            } else if former.object == object {
+                entry.change_leg();
                 entry.desired_at = now;
             }
-            entry.route = legs.route(legs.leg).into();
         }
     }
 
@@ -252,11 +262,7 @@ impl RoutePlanner {
 
     /// Its object has a number that is another's: the route gets another.
     fn renumber(&mut self, id: RouteId, object: u32, now: Time) {
-        let uses = |entry: &Entry| {
-            let legs = entry.legs.as_ref().map(|legs| [legs.primary.object, legs.backup_object]);
-            legs.unwrap_or([entry.route.object(), 0]).contains(&object)
-        };
-        if !self.routes.get(id).is_some_and(uses) {
+        if !self.routes.get(id).is_some_and(|entry| entry.objects().contains(&object)) {
             return;
         }
         let Some(mut entry) = self.detach(id) else { return };
