@@ -334,6 +334,14 @@ impl NextHops {
         self.ask(ObjectOp::Move, id);
     }
 
+    /// A route on it was found in the kernel. Where the object still leads elsewhere, that is mended, unless somebody is at it.
+    pub(crate) fn found(&mut self, id: u32, route: RouteId) {
+        let is_asked = self.objects.get(&id).is_none_or(|object| object.asked);
+        if !is_asked && !self.queued.contains(&(ObjectOp::Move, id)) {
+            self.retry_move(id, route);
+        }
+    }
+
     /// When `handle_timeout` has something to do.
     pub(crate) fn poll_deadline(&self) -> Option<Time> {
         self.retry_at

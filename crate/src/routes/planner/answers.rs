@@ -249,6 +249,9 @@ impl RoutePlanner {
         }
         if presence == Presence::Absent && was_installed {
             self.lose(id, cause, now);
+        } else if presence == Presence::Present {
+            // What is told now ends the wait for another attempt, where its object could not be moved.
+            self.next_hops.found(entry.route.object(), id);
         }
         self.update_installed(id);
         let entry = self.routes.get_mut(id)?;
