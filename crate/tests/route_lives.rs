@@ -256,7 +256,7 @@ impl Life {
         let installed = known.as_ref().is_some_and(|known| known.installed);
         let known_awaited = known.as_ref().and_then(|known| known.awaited);
         let awaited = if armed.adopted { Some(armed.generation) } else { known_awaited };
-        let is_same = |known: &Registered| known.armed.route == armed.route;
+        let is_same = |known: &Registered| legs(&known.armed) == legs(&armed);
         let adopted = armed.adopted || known.is_some_and(|known| known.adopted && is_same(&known));
         self.slots[slot] = Some(Registered { armed, link, leaving: false, installed, adopted, awaited });
     }

@@ -23,6 +23,8 @@ pub(crate) struct Rare {
     /// The route is put in place of the first of them, whether the kernel takes it beside the others or not: the last attempt
     /// did not, and met a conflict.
     pub(crate) takes_first: bool,
+    /// The one of them that is the route itself, left by a predecessor on another next-hop object or on none: a listing has shown it.
+    pub(crate) elsewhere: Option<KernelRoute>,
     /// The one of them that a listing has just shown in the slot.
     pub(crate) listed: Option<KernelRoute>,
     pub(crate) contention: Option<Contention>,
@@ -313,7 +315,8 @@ impl Entry {
 
     /// A predecessor may have left the route on the other leg, and has not on this one.
     pub(crate) fn adopted_elsewhere(&self) -> Option<Leg> {
-        let legs = self.legs.as_ref().filter(|_| self.adopted && self.presence == Presence::Absent)?;
+        let is_absent = self.presence == Presence::Absent && self.elsewhere().is_none();
+        let legs = self.legs.as_ref().filter(|_| self.adopted && is_absent)?;
         let is_suspected = self.rare.as_ref()?.previous.contains(&legs.route(legs.other()));
         // The primary is the one to begin with where neither has it.
         (is_suspected || legs.leg == Leg::Backup).then(|| legs.other())
@@ -337,6 +340,7 @@ impl Entry {
     pub(crate) fn step(&self, honor_peer_passive: bool) -> Step {
         let desired = self.desired(honor_peer_passive);
         let look = if self.pending().is_some() { Step::Wait } else { Step::Look };
+        let is_wanted = self.is_wanted(honor_peer_passive);
         match (desired, self.presence) {
             _ if self.leaving == Some(false) && self.previous().is_none() => Step::Nothing,
             (Desired::Absent, Presence::Present) => Step::Delete(self.route.get()),
@@ -344,14 +348,35 @@ impl Entry {
             (Desired::Absent, Presence::Unknown) if self.route.get().priority != 0 && !self.may_hang_elsewhere() => {
                 Step::Delete(self.route.get())
             }
-            (Desired::Installed, Presence::Absent) if self.restore_at().is_some() => Step::Wait,
-            (Desired::Installed, Presence::Absent) if self.pending().is_some() => Step::Wait,
-            (Desired::Installed, Presence::Absent) => Step::Add,
+            (_, Presence::Absent) if is_wanted && (self.restore_at().is_some() || self.pending().is_some()) => {
+                Step::Wait
+            }
+            (_, Presence::Absent) if is_wanted => Step::Add,
             (Desired::Absent, Presence::Absent) => self.previous().map_or(Step::Nothing, Step::Delete),
             (_, Presence::Present) => self.previous_beside().map_or(Step::Nothing, Step::Delete),
-            (Desired::AsItIs, Presence::Absent) => self.previous_to_leave().map_or(Step::Nothing, Step::Delete),
+            (Desired::Installed | Desired::AsItIs, Presence::Absent) => {
+                self.previous_to_leave().map_or(Step::Nothing, Step::Delete)
+            }
             (_, Presence::Unknown) => look,
         }
+    }
+
+    /// Whether it is to be added where it is absent. One that is to stay as it is, and is there on another object, moves to ours.
+    pub(crate) fn is_wanted(&self, honor_peer_passive: bool) -> bool {
+        match self.desired(honor_peer_passive) {
+            Desired::Installed => true,
+            Desired::AsItIs => self.leaving.is_none() && self.elsewhere().is_some(),
+            Desired::Absent => false,
+        }
+    }
+
+    fn elsewhere(&self) -> Option<KernelRoute> {
+        self.rare.as_ref()?.elsewhere
+    }
+
+    /// Whether the kernel has it, on whatever object.
+    pub(crate) fn is_there(&self) -> bool {
+        self.is_present() || self.elsewhere().is_some()
     }
 
     /// A predecessor may have left it on another object or on none: only a listing tells.
@@ -376,6 +401,8 @@ impl Entry {
 
     /// Whether it is there is not known any more. Without an interface there is no route.
     pub(crate) fn forget_presence(&mut self) {
+        // On another object only a listing shows it.
+        self.adopted |= self.rare.as_mut().is_some_and(|rare| rare.elsewhere.take().is_some());
         self.presence = if self.route.interface() == 0 { Presence::Absent } else { Presence::Unknown };
     }
 
@@ -408,7 +435,7 @@ pub(crate) fn replace(entry: &mut Entry, previous: KernelRoute) {
     if may_be_there && previous.interface != 0 && !rare.previous.contains(&previous) {
         rare.previous.push(previous);
     }
-    (rare.pending, rare.listed) = (None, None);
+    (rare.pending, rare.listed, rare.elsewhere) = (None, None, None);
     let may_be_there = rare.previous.contains(&route);
     rare.previous.retain(|previous| *previous != route);
     entry.presence = Presence::Absent;

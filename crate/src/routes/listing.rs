@@ -151,8 +151,9 @@ impl ListedTables {
     /// the kernel does not take the route comes first.
     #[must_use]
     pub fn occupant_or(&self, route: &KernelRoute, ours: Option<KernelRoute>) -> Occupant {
-        let ours = ours.filter(|ours| self.holds(ours));
-        let known = self.excluding(route).or(ours).or_else(|| self.elsewhere(route));
+        let held = ours.filter(|ours| self.holds(ours));
+        let known = self.excluding(route).or(held).or_else(|| self.elsewhere(route));
+        let known = known.or_else(|| self.elsewhere(&ours?));
         known.map_or_else(|| self.occupant(route), Occupant::Ours)
     }
 

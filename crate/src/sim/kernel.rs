@@ -422,6 +422,7 @@ impl Held {
             let first = self.tables.slot(&question.route.slot()).first().copied();
             let excluding = first.filter(|first| first.excludes(&question.route));
             let occupant = excluding.or(ours).or_else(|| self.tables.elsewhere(&question.route));
+            let occupant = occupant.or_else(|| self.tables.elsewhere(&question.previous?));
             let occupant = occupant.map_or_else(|| self.tables.occupant(&question.route), Occupant::Ours);
             (self.tables.holds(&question.route), occupant)
         };

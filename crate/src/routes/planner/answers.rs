@@ -65,11 +65,8 @@ impl RoutePlanner {
     ) -> Option<RouteOutcome> {
         let pending = self.take_pending(question)?;
         if pending == Pending::Presence || is_there {
-            if !is_there
-                && let Occupant::Ours(left) = occupant
-                && (is_left_of(&left, &question.route) || left.is_elsewhere(&question.route))
-            {
-                self.add_previous(question.id, left);
+            if !is_there && let Occupant::Ours(left) = occupant {
+                self.note_left(question, left);
             }
             let cause = self.routes.get_mut(question.id)?.doubt.take();
             return self.seen(question.id, if is_there { Presence::Present } else { Presence::Absent }, cause, now);
@@ -91,6 +88,22 @@ impl RoutePlanner {
         }
         self.enqueue(question.id, now);
         None
+    }
+
+    /// A listing has shown what is left of the route without its source, or what a predecessor left of it, or of its other leg, on
+    /// another object.
+    fn note_left(&mut self, question: &Question, left: KernelRoute) {
+        let is_elsewhere = left.is_elsewhere(&question.route);
+        let is_on_other_leg = question.previous.is_some_and(|previous| left.is_elsewhere(&previous));
+        if !is_elsewhere && !is_on_other_leg && !is_left_of(&left, &question.route) {
+            return;
+        }
+        self.add_previous(question.id, left);
+        // Without its source it is not the route.
+        let is_whole = is_elsewhere && left.source == question.route.source;
+        if is_whole && let Some(entry) = self.routes.get_mut(question.id) {
+            entry.rare().elsewhere = Some(left);
+        }
     }
 
     /// Notes that no listing is to be had. Whoever retries has it asked for again.
@@ -182,10 +195,11 @@ impl RoutePlanner {
         let gone = entry.leaving.is_some() && step == Step::Nothing;
         let news = outcome(op, request, entry, now, result, gone);
         // After a failure, the receiver of the outcome says when to retry.
-        let is_still_wanted = matches!(
-            (entry.desired(honor_peer_passive), op),
-            (Desired::Installed, RouteOp::Add) | (Desired::Absent, RouteOp::Delete)
-        );
+        let is_still_wanted = match op {
+            RouteOp::Add => entry.is_wanted(honor_peer_passive),
+            RouteOp::Delete => entry.desired(honor_peer_passive) == Desired::Absent,
+            RouteOp::None => false,
+        };
         if gone {
             self.let_go(request.id);
         } else if result.is_ok() || is_doubted || !is_still_wanted {
@@ -203,7 +217,10 @@ impl RoutePlanner {
             && let Some(rare) = &mut entry.rare
         {
             rare.previous.retain(|previous| *previous != request.route);
+            rare.elsewhere = rare.elsewhere.filter(|elsewhere| *elsewhere != request.route);
+            self.update_installed(request.id);
         }
+        let entry = self.routes.get_mut(request.id)?;
         if op != RouteOp::None {
             // With the route that was on the primary, traffic leaves a path that has failed.
             let conv_start = request.conv_start.filter(|_| op == RouteOp::Delete && entry.leg() == Leg::Backup);
@@ -247,7 +264,7 @@ impl RoutePlanner {
             self.enqueue(id, now);
             return None;
         }
-        if presence == Presence::Absent && was_installed {
+        if !entry.is_there() && was_installed {
             self.lose(id, cause, now);
         } else if presence == Presence::Present {
             // What is told now ends the wait for another attempt, where its object could not be moved.
