@@ -85,6 +85,49 @@ fn a_route_that_a_predecessor_left_on_no_object_is_found_and_goes_when_its_sessi
 }
 
 #[test]
+fn an_adopted_route_on_no_object_is_told_as_installed_and_is_on_ours_before_its_session_is_up() {
+    let (mut bench, mut kernel) = bench();
+    kernel.leave(&ROUTE);
+    bench.arm(|route| route.adopted = true, DOWN);
+    let mut told = Vec::new();
+    for _ in 0..10 {
+        told.extend(kernel.run(&mut bench.planner, bench.now));
+        told.extend(kernel.list(&mut bench.planner, bench.now));
+        assert!(held(&kernel).contains(&ROUTE), "there is no moment without it");
+    }
+    assert!(!told.is_empty() && told.iter().all(|outcome| outcome.installed && outcome.result.is_ok()), "{told:?}");
+    let held: Vec<KernelRoute> = kernel.tables().routes().copied().collect();
+    assert_eq!(held, [KernelRoute { object: 10, ..ROUTE }]);
+    run(&mut bench, &mut kernel);
+    assert_eq!(kernel.tables().routes().count(), 0, "its session did not come Up");
+    assert_eq!(bench.count(|counters| counters.installed), 0);
+}
+
+#[test]
+fn an_adopted_route_that_cannot_move_to_our_object_yet_is_told_as_installed_where_it_is_and_moves_when_it_can() {
+    let (mut bench, mut kernel) = bench();
+    kernel.leave(&ROUTE);
+    kernel.set_faults(KernelFaults { fail_ppm: 1_000_000, ..KernelFaults::default() });
+    bench.arm(|route| route.adopted = true, UP);
+    let mut told = Vec::new();
+    let mut turn = |bench: &mut Bench, kernel: &mut Kernel| {
+        told.extend(kernel.run(&mut bench.planner, bench.now));
+        kernel.set_faults(KernelFaults::default());
+        told.extend(kernel.list(&mut bench.planner, bench.now));
+        kernel.set_faults(KernelFaults { fail_ppm: 1_000_000, ..KernelFaults::default() });
+        bench.now = bench.now.plus(1_000);
+    };
+    (0..20).for_each(|_| turn(&mut bench, &mut kernel));
+    let failed: Vec<_> = told.iter().filter(|outcome| outcome.result.is_err()).collect();
+    assert!(!failed.is_empty() && failed.iter().all(|outcome| outcome.installed), "{told:?}");
+    assert_eq!(held(&kernel), [ROUTE]);
+    kernel.set_faults(KernelFaults::default());
+    run(&mut bench, &mut kernel);
+    let held: Vec<KernelRoute> = kernel.tables().routes().copied().collect();
+    assert_eq!(held, [KernelRoute { object: 10, ..ROUTE }]);
+}
+
+#[test]
 fn a_route_that_is_not_there_keeps_to_its_next_hop_when_others_of_its_session_move_with_their_object() {
     let (mut bench, mut kernel) = bench();
     let hop = |last| IpAddr::from([10, 0, 0, last]);

@@ -268,6 +268,7 @@ impl Kernel {
         }
         while self.message.is_none() && planner.has_work() {
             let mut batch = planner.pick(now);
+            self.tried(&batch.idle, &[], now);
             outcomes.append(&mut batch.idle);
             if !batch.objects.is_empty()
                 || !batch.deletes.is_empty()

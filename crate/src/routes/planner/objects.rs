@@ -324,7 +324,9 @@ impl RoutePlanner {
             self.doubt(id, cause, now);
             return None;
         }
-        if entry.presence == Presence::Absent {
+        // What a predecessor left elsewhere is looked for by a listing.
+        let is_open = entry.presence == Presence::Unknown && entry.may_hang_elsewhere();
+        if entry.presence == Presence::Absent || is_open {
             return None;
         }
         self.seen(id, Presence::Absent, Some(cause), now)
