@@ -2,7 +2,7 @@
 import { afterEach, beforeEach, expect, it } from 'vitest';
 
 import type { Route } from '../../ts/index.js';
-import { Agent, type AgentEvent, isAdd, isDelete, pause, serviceRoute } from './agent.js';
+import { Agent, type AgentEvent, type AgentSession, isAdd, isDelete, pause, serviceRoute } from './agent.js';
 import { run } from './command.js';
 import { describeLab, Lab } from './lab.js';
 
@@ -118,6 +118,26 @@ for (const addressing of ['IPv4', 'IPv6'] as const) {
       await one.event(isAdd);
       await one.call('sweepRoutes', { protocol: 186, table: 254 });
       expect(lab.routes(lab.one)).toHaveLength(1);
+    });
+
+    it('take over routes that a process left on none, tell them as installed, and have them before their session is Up', async () => {
+      const route = serviceRoute(lab, lab.one);
+      one = await Agent.start(lab, lab.one);
+      two = await Agent.start(lab, lab.two);
+      await one.register(route, { peerIP: lab.two.address });
+      await two.register(serviceRoute(lab, lab.two), { peerIP: lab.one.address });
+      await one.event(isAdd);
+      await one.kill();
+      lab.cutBoth();
+      one = await Agent.start(lab, lab.one, { nextHopObjects: OBJECTS });
+      await one.register(route, { peerIP: lab.two.address });
+      expect(await one.call('adoptRoutes', { protocol: 186, table: 254 })).toHaveLength(1);
+      const [session] = (await one.call('sessions')) as AgentSession[];
+      expect([session?.state === 'up', session?.routes[0]?.installed]).toEqual([false, true]);
+      const listed = (): string => ip('route', 'show', 'proto', '186');
+      await expect.poll(() => [listed().includes(`nhid ${FIRST}`), listed().trim().split('\n').length]).toEqual([true, 1]);
+      // The session does not come Up.
+      await expect.poll(listed, { timeout: 10_000 }).toBe('');
     });
 
     for (const engine of ['native', 'js'] as const) {
