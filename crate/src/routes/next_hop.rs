@@ -284,7 +284,8 @@ impl NextHops {
             let Some(object) = self.objects.get_mut(&id) else { continue };
             object.key = key;
             object.routes = None;
-            if matches!(object.state, ObjectState::Present | ObjectState::Doubtful { .. }) {
+            // An addition whose answer was lost may have made it, too.
+            if object.may_be_there {
                 object.state = ObjectState::Elsewhere;
             }
         }
@@ -305,8 +306,11 @@ impl NextHops {
         if !object.may_be_there {
             return false;
         }
-        object.state = ObjectState::Doubtful { by_rival };
-        object.routes = None;
+        // One that is to be moved is asked for by that.
+        if object.state != ObjectState::Elsewhere {
+            object.state = ObjectState::Doubtful { by_rival };
+            object.routes = None;
+        }
         object.users > 0
     }
 
@@ -445,6 +449,8 @@ impl NextHops {
                 ObjectState::Doubtful { by_rival: true }
             }
             (ObjectOp::Move, _) => ObjectState::Elsewhere,
+            // It may have been made, to lead where it was to lead before.
+            (ObjectOp::Add, ObjectAnswer::Failed(RouteError::Unanswered)) if !is_as_asked => ObjectState::Elsewhere,
             (ObjectOp::Add, ObjectAnswer::Failed(error)) => ObjectState::Refused(error),
             (ObjectOp::Add, ObjectAnswer::Taken) => {
                 let session = object.key.session;
