@@ -170,6 +170,10 @@ impl RoutePlanner {
             self.next_hops.doubt(request.route.object, false);
         }
         if result == Err(RouteError::Occupied) {
+            if entry.is_present() {
+                // The occupant may be one that a look does not tell apart.
+                entry.forget_presence();
+            }
             self.ask(request.id, Pending::Occupant);
             return None;
         }

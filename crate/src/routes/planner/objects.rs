@@ -324,9 +324,12 @@ impl RoutePlanner {
             self.doubt(id, cause, now);
             return None;
         }
-        // What a predecessor left elsewhere is looked for by a listing.
-        let is_open = entry.presence == Presence::Unknown && entry.may_hang_elsewhere();
-        if entry.presence == Presence::Absent || is_open {
+        if entry.presence == Presence::Absent {
+            return None;
+        }
+        if entry.may_hang_elsewhere() {
+            // What a predecessor left is looked for by a listing, one that begins now.
+            self.doubt(id, cause, now);
             return None;
         }
         self.seen(id, Presence::Absent, Some(cause), now)
