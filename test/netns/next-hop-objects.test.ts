@@ -2,7 +2,7 @@
 import { afterEach, beforeEach, expect, it } from 'vitest';
 
 import type { Route } from '../../ts/index.js';
-import { Agent, type AgentEvent, type AgentSession, isAdd, isDelete, pause, serviceRoute } from './agent.js';
+import { Agent, type AgentEvent, isAdd, isDelete, pause, serviceRoute } from './agent.js';
 import { run } from './command.js';
 import { describeLab, Lab } from './lab.js';
 
@@ -132,7 +132,7 @@ for (const addressing of ['IPv4', 'IPv6'] as const) {
       one = await Agent.start(lab, lab.one, { nextHopObjects: OBJECTS });
       await one.register(route, { peerIP: lab.two.address });
       expect(await one.call('adoptRoutes', { protocol: 186, table: 254 })).toHaveLength(1);
-      const [session] = (await one.call('sessions')) as AgentSession[];
+      const [session] = await one.sessions();
       expect([session?.state === 'up', session?.routes[0]?.installed]).toEqual([false, true]);
       const listed = (): string => ip('route', 'show', 'proto', '186');
       await expect.poll(() => [listed().includes(`nhid ${FIRST}`), listed().trim().split('\n').length]).toEqual([true, 1]);
