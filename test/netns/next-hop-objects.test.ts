@@ -125,7 +125,7 @@ for (const addressing of ['IPv4', 'IPv6'] as const) {
       if (kept === undefined) return;
       await one.register(kept, { peerIP: lab.two.address });
       expect(await one.call('adoptRoutes', { protocol: 186, table: 254 })).toHaveLength(1);
-      await expect.poll(async () => ((await one.call('sessions')) as AgentSession[])[0]?.state).toBe('up');
+      await expect.poll(async () => (await one.sessions())[0]?.state).toBe('up');
       await one.call('sweepRoutes', { protocol: 186, table: 254 });
       expect([lab.routes(lab.one).length, idOf(lab.two.address)]).toEqual([1, FIRST]);
       mark = one.events.length;
@@ -159,7 +159,7 @@ for (const addressing of ['IPv4', 'IPv6'] as const) {
       one = await Agent.start(lab, lab.one, { nextHopObjects: OBJECTS });
       await one.register(route, { peerIP: lab.two.address });
       expect(await one.call('adoptRoutes', { protocol: 186, table: 254 })).toHaveLength(1);
-      const [session] = (await one.call('sessions')) as AgentSession[];
+      const [session] = await one.sessions();
       expect([session?.state === 'up', session?.routes[0]?.installed]).toEqual([false, true]);
       const listed = (): string => ip('route', 'show', 'proto', '186');
       await expect.poll(() => [listed().includes(`nhid ${FIRST}`), listed().trim().split('\n').length]).toEqual([true, 1]);
