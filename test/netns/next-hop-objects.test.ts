@@ -2,7 +2,7 @@
 import { afterEach, beforeEach, expect, it } from 'vitest';
 
 import type { Route } from '../../ts/index.js';
-import { Agent, type AgentEvent, type AgentSession, isAdd, isDelete, pause, serviceRoute } from './agent.js';
+import { Agent, type AgentEvent, isAdd, isDelete, pause, serviceRoute } from './agent.js';
 import { run } from './command.js';
 import { describeLab, Lab } from './lab.js';
 
