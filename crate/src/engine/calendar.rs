@@ -155,9 +155,9 @@ impl Calendar {
     }
 
     /// Puts back what is at hand, and begins at an earlier bucket: else everything that is set from now
-    /// on would be late until the bucket at hand has come.
+    /// on would be late until the bucket at hand has come. What is late already, since more was at hand then, may be earlier yet.
     fn rewind(&mut self, bucket: u64) {
-        self.horizon = bucket;
+        self.horizon = self.first().map_or(bucket, |first| bucket.min(bucket_of(first.at)));
         let mut near = std::mem::take(&mut self.near);
         for entry in near.drain(..).chain(std::mem::take(&mut self.late)) {
             self.push_far(entry);
@@ -283,6 +283,25 @@ mod tests {
             calendar.set(entry(slot, us));
         }
         assert_eq!(drain(&mut calendar), [2, 4, 0, 3, 1]);
+    }
+
+    #[test]
+    fn what_is_late_while_much_is_at_hand_keeps_its_place_when_less_is() {
+        const SPAN: u64 = 1 << BUCKET_BITS;
+        let mut calendar = Calendar::default();
+        let many = 2..3 + MOST_REWOUND as u32;
+        for slot in many.clone() {
+            calendar.set(entry(slot, 1_000 * SPAN + u64::from(slot)));
+        }
+        calendar.set(entry(0, 700 * SPAN));
+        for slot in many.clone().skip(2) {
+            calendar.remove(slot);
+        }
+        // Little is at hand now, and this is early: but not as early as what is late already.
+        calendar.set(entry(1, 800 * SPAN));
+        assert!(calendar.remove(0), "it has a deadline");
+        assert_eq!(calendar.len(), 3);
+        assert_eq!(drain(&mut calendar), [1, 2, 3]);
     }
 
     #[test]

@@ -145,10 +145,20 @@ mod tests {
         assert_eq!(out, [4, 2, 8, 6]);
     }
 
+    /// Of many at one time some are removed, and others come before them: soon, or long before.
+    fn deadlines() -> impl Strategy<Value = Option<u64>> {
+        let unit = prop_oneof![Just(1u64), Just(1_000), Just(100_000), Just(1_000_000)];
+        prop_oneof![
+            12 => (1u64..50).prop_map(|us| Some(5_000_000 + us)),
+            1 => (1u64..50, unit).prop_map(|(at, unit)| Some(at * unit)),
+            7 => Just(None),
+        ]
+    }
+
     proptest! {
         #[test]
         fn the_queue_agrees_with_a_sorted_list(
-            steps in proptest::collection::vec((0u32..20, any::<bool>(), prop_oneof![3 => (1u64..50, prop_oneof![Just(1u64), Just(1_000), Just(1_000_000)]).prop_map(|(at, unit)| Some(at * unit)), 1 => Just(None)]), 1..300),
+            steps in proptest::collection::vec((0u32..50, any::<bool>(), deadlines()), 1..600),
         ) {
             let mut queue = DeadlineQueue::new();
             let mut model: HashMap<(u32, Due), (Time, u64)> = HashMap::new();
