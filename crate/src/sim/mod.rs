@@ -5,13 +5,16 @@
 
 mod clock;
 mod explanations;
+mod faulty_tables;
 mod host;
 mod host_spec;
 mod invariant_checker;
 mod kernel;
 mod network;
+mod notice;
 mod random;
 mod recovery_checks;
+mod rival;
 mod scenario;
 mod scene;
 mod simulated_protocol;
@@ -21,12 +24,15 @@ mod violation;
 mod wire;
 mod world;
 
-pub use host::Host;
-pub use host_spec::{HostSpec, RouteKind};
+pub use faulty_tables::KernelFaults;
+pub use host::{Host, RouteCounts};
+pub use host_spec::{BackupKind, HostSpec, RouteKind};
 pub use invariant_checker::InvariantChecker;
-pub use kernel::{Kernel, KernelFaults, Notice, RivalAct, rival_hop};
+pub use kernel::Kernel;
 pub use network::{HostId, Network, Quality};
+pub use notice::Notice;
 pub use random::Random;
+pub use rival::{ObjectAct, RivalAct, rival_hop};
 pub use scenario::{Fault, PairSpec, RunError, Scenario, ScenarioError, Timed, Totals};
 pub use scene::{Pair, PairId, Scene};
 pub use simulated_protocol::SimulatedProtocol;

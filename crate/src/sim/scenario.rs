@@ -5,9 +5,12 @@ use thiserror::Error;
 use crate::protocol::bfd::options::BfdOptions;
 use crate::protocol::liveness::Liveness;
 use crate::protocol::timers::Timers;
-use crate::sim::host_spec::{HostSpec, RouteKind};
-use crate::sim::kernel::{KernelFaults, RivalAct};
+use crate::routes::next_hop::ObjectRange;
+use crate::sim::faulty_tables::KernelFaults;
+use crate::sim::host::RouteCounts;
+use crate::sim::host_spec::{BackupKind, HostSpec, RouteKind};
 use crate::sim::network::{HostId, Quality};
+use crate::sim::rival::{ObjectAct, RivalAct};
 use crate::sim::scene::PairId;
 use crate::sim::simulated_protocol::SimulatedProtocol;
 use crate::sim::violation::Violation;
@@ -20,6 +23,9 @@ const PEACE_US: u64 = 60 * SECOND_US;
 
 /// Within this time after `PEACE_US` every route follows its session, however often its requests failed before.
 const SETTLE_US: u64 = 200 * SECOND_US;
+
+/// So long after the withdrawal of all routes nothing of them is left: an object that could not be deleted is deleted again.
+const WITHDRAWAL_US: u64 = 30 * SECOND_US;
 
 /// A run: the hosts, the network between them, and what is done to them.
 #[derive(Clone, Debug, PartialEq)]
@@ -153,6 +159,24 @@ pub enum Fault {
         /// The number of the link, which is that of the pair, from 1.
         link: u32,
     },
+    /// Another process does something to the number of a next-hop object of a host. Without objects, nothing happens.
+    Object {
+        /// The host.
+        host: usize,
+        /// The position of the number in the range of the host.
+        object: u32,
+        /// What the other process does.
+        act: ObjectAct,
+    },
+    /// A link of a host is removed, or comes back. With it go its routes and next-hop objects.
+    Link {
+        /// The host.
+        host: usize,
+        /// The number of the link, which is that of the pair, from 1, or of no pair.
+        link: u32,
+        /// Whether it is there from now on.
+        is_there: bool,
+    },
     /// A session gets other timers.
     Timers {
         /// The pair.
@@ -201,6 +225,8 @@ pub struct Totals {
     pub transitions: u64,
     /// The steps of the world: how many times its clock moved.
     pub steps: u64,
+    /// What has happened to routes.
+    pub routes: RouteCounts,
 }
 
 impl Scenario {
@@ -215,7 +241,7 @@ impl Scenario {
         }
         self.quality.validate().map_err(|error| error.inside("quality"))?;
         for (at, pair) in self.pairs.iter().enumerate() {
-            self.validate_pair(pair).map_err(|error| error.inside(&format!("pairs[{at}]")))?;
+            self.validate_pair(at, pair).map_err(|error| error.inside(&format!("pairs[{at}]")))?;
         }
         for (at, Timed { at_us, fault }) in self.faults.iter().enumerate() {
             let here = format!("faults[{at}]");
@@ -225,14 +251,28 @@ impl Scenario {
         within("duration_us", self.duration_us, 0, 1 << 50)
     }
 
-    fn validate_pair(&self, pair: &PairSpec) -> Result<(), ScenarioError> {
+    fn validate_pair(&self, at: usize, pair: &PairSpec) -> Result<(), ScenarioError> {
         for host in pair.hosts {
             self.validate_host(host)?;
         }
         if pair.hosts[0] == pair.hosts[1] {
             return Err(ScenarioError::new("hosts", "names one host twice"));
         }
+        for (side, kinds) in pair.routes.iter().enumerate() {
+            let backups = kinds.iter().filter_map(|kind| kind.backup);
+            backups.into_iter().try_for_each(|backup| self.validate_backup(at, pair.hosts[side], &backup))?;
+        }
         pair.timers.iter().try_for_each(validate_timers)
+    }
+
+    fn validate_backup(&self, pair: usize, host: usize, backup: &BackupKind) -> Result<(), ScenarioError> {
+        within("backup.link", backup.link.into(), 1, 999)?;
+        let watcher = (backup.link as usize - 1 != pair).then(|| self.pairs.get(backup.link as usize - 1)).flatten();
+        let has_session = watcher.is_some_and(|watcher| watcher.hosts.contains(&host));
+        if backup.is_watched && !has_session {
+            return Err(ScenarioError::new("backup.link", "is that of no other session of the host"));
+        }
+        Ok(())
     }
 
     fn validate_host(&self, host: usize) -> Result<(), ScenarioError> {
@@ -266,6 +306,8 @@ impl Scenario {
             | Fault::Stall { host, .. }
             | Fault::AdminRoute { host, .. }
             | Fault::Route { host, .. }
+            | Fault::Object { host, .. }
+            | Fault::Link { host, .. }
             | Fault::Flush { host, .. } => self.validate_host(*host),
             Fault::AdminDown { pair, side } | Fault::AdminUp { pair, side } => pair_and_side(*pair, *side),
             Fault::Timers { pair, side, timers } => {
@@ -317,6 +359,7 @@ impl Scenario {
             session_us: world.now.since(began) * sessions,
             transitions: world.transition_count(),
             steps: world.steps(),
+            routes: world.route_counts(),
         })
     }
 
@@ -325,7 +368,8 @@ impl Scenario {
         let ids: Vec<HostId> = (0..self.hosts.len()).map(host_id).collect();
         for &from in &ids {
             world.set_kernel_faults(from, KernelFaults::default());
-            world.vacate(from);
+            world.remove_rivals(from);
+            world.restore_links(from);
             for &to in ids.iter().filter(|to| **to != from) {
                 let quality = world.network.quality(from, to);
                 world.set_quality(from, to, Quality { loss_ppm: 0, corrupt_ppm: 0, ..quality });
@@ -340,7 +384,13 @@ impl Scenario {
         if world.run_until(SETTLE_US, World::<P>::is_settled)?.is_none() {
             return Err(Violation::new(world.now, "the routes did not settle"));
         }
-        world.check()
+        world.check()?;
+        world.withdraw_routes();
+        world.run(WITHDRAWAL_US)?;
+        if world.run_until(SETTLE_US, World::<P>::is_settled)?.is_none() {
+            return Err(Violation::new(world.now, "the withdrawn routes did not settle"));
+        }
+        world.check_withdrawn()
     }
 }
 
@@ -359,6 +409,9 @@ impl Fault {
             Fault::RestartWithState { host, pause_us } => world.restart_with_state(host_id(host), pause_us),
             Fault::Route { host, route, change } => world.change_route(host_id(host), route, change),
             Fault::Flush { host, link } => world.flush(host_id(host), link),
+            Fault::Object { host, object, act } => world.change_object(host_id(host), object, act),
+            Fault::Link { host, link, is_there: false } => world.remove_link(host_id(host), link),
+            Fault::Link { host, link, is_there: true } => world.restore_link(host_id(host), link),
             Fault::Stall { host, us } => world.stall(host_id(host), us),
             Fault::AdminDown { pair, side } => world.admin(pair_id(pair), side, true),
             Fault::AdminUp { pair, side } => world.admin(pair_id(pair), side, false),
@@ -379,6 +432,9 @@ impl HostSpec {
         within("backoff_max_us", self.backoff_max_us.into(), self.min_tx_floor_us.into(), 3_600_000_000)?;
         within("clock_ppm", self.clock_ppm.unsigned_abs().into(), 0, 500)?;
         within("read_budget", self.read_budget as u64, 1, 1 << 20)?;
+        if let Some(ObjectRange { first, last }) = self.objects {
+            within("objects.first", first.into(), 1, last.into())?;
+        }
         within("socket_room", self.socket_room as u64, 1, 1 << 20)?;
         within("send_room", self.send_room as u64, 2, 1 << 20)?;
         self.kernel.validate().map_err(|error| error.inside("kernel"))
