@@ -3,18 +3,49 @@
 #[path = "support/planner_bench.rs"]
 mod planner_bench;
 
+use std::net::IpAddr;
+
 use planner_bench::{Bench, DOWN, OTHER_HOP, ROUTE, UP};
-use route_liveness::routes::armed::ArmingPolicy;
+use route_liveness::engine::stats::LinkId;
+use route_liveness::routes::armed::{ArmedRoute, ArmingPolicy, SessionView};
 use route_liveness::routes::kernel_route::KernelRoute;
+use route_liveness::routes::legs::Backup;
 use route_liveness::routes::next_hop::ObjectRange;
+use route_liveness::routes::outcome::RouteId;
 use route_liveness::routes::planner::RoutePlanner;
-use route_liveness::sim::{Kernel, KernelFaults, Random};
+use route_liveness::sim::{Kernel, KernelFaults, Notice, ObjectAct, Random};
 
 fn bench() -> (Bench, Kernel) {
     let objects = Some(ObjectRange { first: 10, last: 99 });
     let policy = ArmingPolicy { take_over: false, honor_peer_passive: true, mass_down: None, objects };
     let bench = Bench { planner: RoutePlanner::new(policy), ..Bench::new() };
     (bench, Kernel::new(Random::new(1), KernelFaults::default(), 4))
+}
+
+fn with_backup(route: &mut ArmedRoute) {
+    let next_hop = OTHER_HOP.next_hop;
+    route.backup = Some(Backup { next_hop, interface: 8, link: LinkId(2), session: None, is_up: false });
+}
+
+/// Arms a route of this number, to a destination of its own.
+fn arm(bench: &mut Bench, number: u8, change: impl FnOnce(&mut ArmedRoute), session: SessionView) {
+    let numbered = |route: &mut ArmedRoute| {
+        (route.id, route.route.destination) = (RouteId(number.into()), IpAddr::from([10, 9, 0, number]));
+        change(route);
+    };
+    bench.arm(numbered, session);
+}
+
+fn on_primary(kernel: &Kernel) -> usize {
+    held(kernel).iter().filter(|route| route.next_hop == ROUTE.next_hop).count()
+}
+
+/// The planner hears what others have done to objects.
+fn hear(bench: &mut Bench, kernel: &mut Kernel) {
+    for notice in kernel.notices() {
+        let Notice::ObjectGone(object, by_rival) = notice else { panic!("{notice:?}") };
+        bench.planner.object_lost(object, by_rival);
+    }
 }
 
 /// Answers everything that the planner asks within a minute.
@@ -77,4 +108,82 @@ fn a_route_that_a_predecessor_left_on_no_object_is_found_and_goes_when_its_sessi
     assert_eq!(held(&kernel), [ROUTE]);
     run(&mut bench, &mut kernel);
     assert_eq!(held(&kernel), []);
+}
+
+#[test]
+fn a_route_without_a_backup_leads_its_own_way_after_the_objects_of_others_of_its_session_have_exchanged_theirs() {
+    let (mut bench, mut kernel) = bench();
+    arm(&mut bench, 1, |_| {}, UP);
+    (2..=3).for_each(|number| arm(&mut bench, number, with_backup, UP));
+    run(&mut bench, &mut kernel);
+    assert_eq!((held(&kernel).len(), on_primary(&kernel)), (3, 3));
+    bench.session(DOWN);
+    run(&mut bench, &mut kernel);
+    assert_eq!((held(&kernel).len(), on_primary(&kernel)), (2, 0), "one has no backup");
+    bench.session(UP);
+    run(&mut bench, &mut kernel);
+    assert_eq!((held(&kernel).len(), on_primary(&kernel)), (3, 3));
+    (1..=3).for_each(|number| {
+        bench.generation += 1;
+        bench.planner.disarm(RouteId(number), bench.generation, true, bench.now);
+    });
+    run(&mut bench, &mut kernel);
+    assert_eq!((held(&kernel), kernel.tables().objects().count()), (vec![], 0));
+}
+
+#[test]
+fn a_successor_finds_out_what_the_objects_of_its_predecessor_lead_over() {
+    let (mut predecessor, mut kernel) = bench();
+    (1..=2).for_each(|number| arm(&mut predecessor, number, with_backup, UP));
+    run(&mut predecessor, &mut kernel);
+    // They move as one, by an exchange of what two objects lead over.
+    predecessor.session(DOWN);
+    run(&mut predecessor, &mut kernel);
+    assert_eq!((held(&kernel).len(), on_primary(&kernel)), (2, 0));
+    let (mut successor, _) = bench();
+    let adopted = |route: &mut ArmedRoute| {
+        with_backup(route);
+        route.adopted = true;
+    };
+    (1..=2).for_each(|number| arm(&mut successor, number, adopted, UP));
+    run(&mut successor, &mut kernel);
+    assert_eq!((held(&kernel).len(), on_primary(&kernel)), (2, 2), "its numbers are the same, and lead elsewhere");
+}
+
+#[test]
+fn an_object_that_somebody_else_makes_his_own_keeps_no_route_of_ours() {
+    let (mut bench, mut kernel) = bench();
+    bench.arm(|_| {}, UP);
+    run(&mut bench, &mut kernel);
+    let object = kernel.tables().objects().next().unwrap();
+    kernel.act_on_object(object, ObjectAct::Replace);
+    assert_ne!(held(&kernel), [ROUTE]);
+    hear(&mut bench, &mut kernel);
+    bench.session(DOWN);
+    run(&mut bench, &mut kernel);
+    assert_eq!((held(&kernel), kernel.harmed()), (vec![], 0));
+    bench.session(UP);
+    run(&mut bench, &mut kernel);
+    assert_eq!((held(&kernel), kernel.harmed()), (vec![ROUTE], 0));
+}
+
+#[test]
+fn a_route_that_is_left_on_a_higher_number_is_found_whether_the_lower_one_is_taken_or_free() {
+    for is_free in [false, true] {
+        let (mut predecessor, mut kernel) = bench();
+        predecessor.arm(|_| {}, UP);
+        run(&mut predecessor, &mut kernel);
+        let object = kernel.tables().objects().next().unwrap();
+        kernel.act_on_object(object, ObjectAct::Replace);
+        hear(&mut predecessor, &mut kernel);
+        run(&mut predecessor, &mut kernel);
+        assert_eq!((held(&kernel), kernel.tables().objects().count()), (vec![ROUTE], 2));
+        if is_free {
+            kernel.act_on_object(object, ObjectAct::Delete);
+        }
+        let (mut successor, _) = bench();
+        successor.arm(|route| route.adopted = true, DOWN);
+        run(&mut successor, &mut kernel);
+        assert_eq!((held(&kernel), kernel.harmed()), (vec![], 0), "its session has not come Up: {is_free}");
+    }
 }

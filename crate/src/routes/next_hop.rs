@@ -203,6 +203,16 @@ impl NextHops {
         }
     }
 
+    /// A route that was given this number needs another one in its place.
+    pub(crate) fn reassign(&mut self, id: u32, other: u32) {
+        if let Some(object) = self.objects.get_mut(&other) {
+            object.users += 1;
+            self.unused.remove(&other);
+            self.undeleted.remove(&other);
+        }
+        self.release(id);
+    }
+
     /// A route on it is forgotten, and stays in the kernel.
     pub(crate) fn leave(&mut self, id: u32) {
         if let Some(object) = self.objects.get_mut(&id) {

@@ -381,7 +381,9 @@ impl Scenario {
             }
         }
         world.run(PEACE_US)?;
-        if world.run_until(SETTLE_US, World::<P>::is_settled)?.is_none() {
+        // A process that ended late in the scenario begins again.
+        let is_settled = |world: &World<P>| world.all_alive() && world.is_settled();
+        if world.run_until(SETTLE_US, is_settled)?.is_none() {
             return Err(Violation::new(world.now, "the routes did not settle"));
         }
         world.check()?;

@@ -153,16 +153,28 @@ impl RoutePlanner {
         together
     }
 
-    /// The two objects have exchanged what they lead over: routes on the first are on their other leg by that.
+    /// The two objects have exchanged what they lead over: routes on the first are on their other leg by that. Those that are not in
+    /// the kernel are to hang on the one that leads their way now, whether they have a backup or not.
     fn exchange_legs(&mut self, ids: &[RouteId], object: u32, to: u32, now: Time) {
         for id in ids {
             let Some(entry) = self.routes.get_mut(*id) else { continue };
-            let Some(legs) = &mut entry.legs else { continue };
-            if ![(object, to), (to, object)].contains(&(legs.primary.object, legs.backup_object)) {
+            let is_there = entry.presence != Presence::Absent && entry.route.object() == object;
+            let mut exchange = |of: &mut u32| {
+                let other = if *of == object { to } else { object };
+                if [object, to].contains(of) {
+                    self.next_hops.reassign(*of, other);
+                    *of = other;
+                }
+            };
+            let Some(legs) = &mut entry.legs else {
+                let mut route = entry.route.get();
+                exchange(&mut route.object);
+                entry.route = route.into();
                 continue;
-            }
-            std::mem::swap(&mut legs.primary.object, &mut legs.backup_object);
-            if entry.presence != Presence::Absent && entry.route.object() == object {
+            };
+            exchange(&mut legs.primary.object);
+            exchange(&mut legs.backup_object);
+            if is_there {
                 legs.leg = legs.other();
                 entry.desired_at = now;
             }
@@ -253,10 +265,13 @@ impl RoutePlanner {
         let previous = entry.route.get();
         self.equip(&mut entry);
         if previous != entry.route.get() {
-            // Nothing of ours was ever on the number of another.
-            (entry.presence, entry.asked_for_route) = (Presence::Absent, false);
+            // Where somebody else has made the object his own, the route may be on it still.
             replace(&mut entry, previous);
-            entry.counted_as_installed = false;
+            if entry.adopted {
+                // A predecessor may have left it on the new number.
+                entry.forget_presence();
+            }
+            entry.counted_as_installed = entry.is_present();
         }
         self.attach(entry);
         self.enqueue(id, now);
@@ -308,7 +323,9 @@ impl RoutePlanner {
             self.doubt(id, cause, now);
             return None;
         }
-        if entry.presence == Presence::Absent {
+        // One that is adopted may hang elsewhere, and is looked for.
+        let is_looked_for = entry.presence == Presence::Unknown && entry.may_hang_elsewhere();
+        if entry.presence == Presence::Absent || is_looked_for {
             return None;
         }
         self.seen(id, Presence::Absent, Some(cause), now)
