@@ -3,9 +3,10 @@
 #[path = "support/planner_bench.rs"]
 mod planner_bench;
 
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv4Addr};
 
 use planner_bench::{Bench, DOWN, OTHER_HOP, ROUTE, UP};
+use route_liveness::engine::SessionId;
 use route_liveness::engine::stats::LinkId;
 use route_liveness::routes::armed::{ArmedRoute, ArmingPolicy, SessionView};
 use route_liveness::routes::kernel_route::KernelRoute;
@@ -21,6 +22,8 @@ fn bench() -> (Bench, Kernel) {
     let bench = Bench { planner: RoutePlanner::new(policy), ..Bench::new() };
     (bench, Kernel::new(Random::new(1), KernelFaults::default(), 4))
 }
+
+const ONE: IpAddr = IpAddr::V4(Ipv4Addr::new(10, 9, 0, 1));
 
 fn with_backup(route: &mut ArmedRoute) {
     let next_hop = OTHER_HOP.next_hop;
@@ -186,4 +189,43 @@ fn a_route_that_is_left_on_a_higher_number_is_found_whether_the_lower_one_is_tak
         run(&mut successor, &mut kernel);
         assert_eq!((held(&kernel), kernel.harmed()), (vec![], 0), "its session has not come Up: {is_free}");
     }
+}
+
+#[test]
+fn an_object_stays_while_a_route_that_moves_to_its_backup_is_not_there_yet() {
+    let (mut bench, mut kernel) = bench();
+    (1..=2).for_each(|number| arm(&mut bench, number, |_| {}, UP));
+    arm(&mut bench, 3, with_backup, UP);
+    run(&mut bench, &mut kernel);
+    bench.session(DOWN);
+    for _ in 0..60 {
+        bench.after(planner_bench::SECOND);
+        kernel.run(&mut bench.planner, bench.now);
+        let number: IpAddr = [10, 9, 0, 3].into();
+        assert!(held(&kernel).iter().any(|route| route.destination == number), "there is no moment without it");
+    }
+    assert_eq!((held(&kernel).len(), on_primary(&kernel)), (1, 0));
+}
+
+#[test]
+fn a_successor_deletes_the_leg_that_its_predecessor_was_about_to_leave_whatever_number_it_hangs_on() {
+    let (mut predecessor, mut kernel) = bench();
+    arm(&mut predecessor, 9, |route| route.session = SessionId(9), UP);
+    arm(&mut predecessor, 1, with_backup, UP);
+    predecessor.planner.session_changed(SessionId(9), UP, predecessor.now);
+    run(&mut predecessor, &mut kernel);
+    predecessor.session(DOWN);
+    let slot_of_one = |kernel: &Kernel| held(kernel).iter().filter(|route| route.destination == ONE).count();
+    while slot_of_one(&kernel) < 2 {
+        kernel.run(&mut predecessor.planner, predecessor.now);
+    }
+    kernel.abandon();
+    let (mut successor, _) = bench();
+    let adopted = |route: &mut ArmedRoute| {
+        with_backup(route);
+        route.adopted = true;
+    };
+    arm(&mut successor, 1, adopted, UP);
+    run(&mut successor, &mut kernel);
+    assert_eq!((slot_of_one(&kernel), on_primary(&kernel)), (1, 2));
 }

@@ -299,6 +299,7 @@ impl PlannerMonitor {
                     Ok(listed) => {
                         let route = &question.route;
                         let occupant = listed.occupant_or(route, question.previous);
+                        planner.listed_beside(question, &listed.beside(route));
                         planner.listed(question, listed.holds(route), occupant, now)
                     }
                     Err(error) => planner.unlisted(question, *error, now),

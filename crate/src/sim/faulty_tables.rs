@@ -31,6 +31,15 @@ pub struct KernelFaults {
 /// What the objects of a rival lead over.
 const RIVAL_GATEWAY: Ipv4Addr = Ipv4Addr::new(10, 0, 0, 250);
 
+/// What a listing shows for a question.
+#[derive(Debug)]
+pub(super) struct Seen {
+    pub(super) is_there: bool,
+    pub(super) occupant: Occupant,
+    /// The routes in its slot that have our protocol number.
+    pub(super) beside: Vec<KernelRoute>,
+}
+
 /// The tables, and the faults of requests to them.
 #[derive(Debug)]
 pub(super) struct FaultyTables {
@@ -101,14 +110,16 @@ impl FaultyTables {
         install_over_interfaces(self, &wanted, false)
     }
 
-    pub(super) fn list(&self, questions: &[Question]) -> Vec<(bool, Occupant)> {
-        let tell = |question: &Question| {
+    pub(super) fn list(&self, questions: &[Question]) -> Vec<Seen> {
+        let see = |question: &Question| {
             let ours = question.previous.filter(|previous| self.tables.holds(previous));
             let occupant = ours.or_else(|| self.tables.elsewhere(&question.route));
             let occupant = occupant.map_or_else(|| self.tables.occupant(&question.route), Occupant::Ours);
-            (self.tables.holds(&question.route), occupant)
+            let slot = self.tables.slot(&question.route.slot());
+            let beside = slot.iter().filter(|held| held.protocol == question.route.protocol).copied().collect();
+            Seen { is_there: self.tables.holds(&question.route), occupant, beside }
         };
-        questions.iter().map(tell).collect()
+        questions.iter().map(see).collect()
     }
 
     fn change_object(&mut self, request: &ObjectRequest) -> ObjectAnswer {

@@ -55,6 +55,8 @@ struct Kept {
     link: u32,
     /// Where the kernel held the route at the last check.
     on: Option<Leg>,
+    /// A previous process left it on both of its legs.
+    was_on_both: bool,
     /// A previous process left the route. Until this time it may stay while its session is Down, unless its session comes Up or
     /// another process deletes it.
     adopted_until: Option<Time>,

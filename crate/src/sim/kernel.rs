@@ -11,7 +11,7 @@ use crate::routes::next_hop::{ObjectAnswer, ObjectRequest};
 use crate::routes::outcome::{RouteId, RouteOp, RouteOutcome};
 use crate::routes::planner::RoutePlanner;
 use crate::routes::tables::{RequestOutcome, Tables as _};
-use crate::sim::faulty_tables::{FaultyTables, KernelFaults};
+use crate::sim::faulty_tables::{FaultyTables, KernelFaults, Seen};
 use crate::sim::notice::Notice;
 use crate::sim::random::Random;
 use crate::sim::rival::{ObjectAct, RivalAct};
@@ -44,9 +44,8 @@ struct Answers {
 #[derive(Debug)]
 struct Listing {
     questions: Vec<Question>,
-    /// For each question, whether the route is there, and the occupant of its slot; `None` if the tables are read only when the
-    /// listing is answered.
-    seen: Option<Vec<(bool, Occupant)>>,
+    /// For each question, what the listing shows; `None` if the tables are read only when the listing is answered.
+    seen: Option<Vec<Seen>>,
     answered_at: Time,
 }
 
@@ -252,11 +251,12 @@ impl Kernel {
         let Listing { questions, seen, .. } = listing;
         let seen = seen.unwrap_or_else(|| self.held.list(&questions));
         let mut outcomes = Vec::new();
-        for (question, (is_there, occupant)) in questions.iter().zip(seen) {
+        for (question, Seen { is_there, occupant, beside }) in questions.iter().zip(seen) {
             let failed = self.held.random.chance(self.held.faults.fail_ppm);
             let outcome = if failed {
                 planner.unlisted(question, RouteError::Unanswered, now)
             } else {
+                planner.listed_beside(question, &beside);
                 planner.listed(question, is_there, occupant, now)
             };
             let told: Vec<RouteOutcome> = outcome.into_iter().collect();

@@ -93,6 +93,17 @@ impl RoutePlanner {
         None
     }
 
+    /// Notes what a listing has shown in the slot of a question, before `listed`: a route of ours may hang on objects with other numbers,
+    /// or on none, and on both of its legs.
+    pub fn listed_beside(&mut self, question: &Question, held: &[KernelRoute]) {
+        let Some(entry) = self.routes.get(question.id) else { return };
+        let legs = [Some(entry.route.get()), entry.legs.as_ref().map(|legs| legs.route(legs.other()))];
+        let is_left = |held: &&KernelRoute| legs.iter().flatten().any(|leg| leg.object != 0 && held.is_elsewhere(leg));
+        for left in held.iter().filter(is_left) {
+            self.add_previous(question.id, *left);
+        }
+    }
+
     /// Notes that no listing is to be had. Whoever retries has it asked for again.
     pub fn unlisted(&mut self, question: &Question, error: RouteError, now: Time) -> Option<RouteOutcome> {
         self.take_pending(question)?;
@@ -130,7 +141,8 @@ impl RoutePlanner {
         let is_open = match presence {
             Presence::Unknown => true,
             Presence::Absent => entry.may_hang_elsewhere(),
-            Presence::Present => false,
+            // A predecessor that ended in mid-move has left both legs, and the other one perhaps on a number of its own.
+            Presence::Present => entry.may_hang_elsewhere() && entry.legs.is_some(),
         };
         if is_doubted_again || is_open {
             entry.doubt = entry.doubt.max(request.cause);

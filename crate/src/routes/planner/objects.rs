@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use crate::protocol::time::Time;
-use crate::routes::armed::{Doubt, RouteRequest, Step};
+use crate::routes::armed::{Desired, Doubt, RouteRequest, Step};
 use crate::routes::entry::{Entry, Queue, outcome, replace, sessions_of};
 use crate::routes::kernel_route::{Presence, RouteError};
 use crate::routes::legs::Leg;
@@ -121,6 +121,8 @@ impl RoutePlanner {
         let mut together = Together::default();
         for entry in ids.iter().filter_map(|id| self.routes.get(*id)) {
             let object = entry.route.object();
+            // What was there before the last move may be there still.
+            entry.previous_routes().for_each(|previous| together.stays(previous.object));
             if entry.presence == Presence::Absent && !entry.asked {
                 continue;
             }
@@ -140,6 +142,10 @@ impl RoutePlanner {
         let mut together = Together::default();
         for entry in ids.iter().filter_map(|id| self.routes.get(*id)) {
             let object = entry.route.object();
+            if entry.desired(self.policy.honor_peer_passive) != Desired::Absent {
+                // What it is to replace goes when it is there.
+                entry.previous_routes().for_each(|previous| together.stays(previous.object));
+            }
             if entry.presence == Presence::Absent && !entry.asked {
                 continue;
             }

@@ -50,6 +50,8 @@ struct Allowed {
     primary: bool,
     backup: bool,
     nowhere: bool,
+    /// On both legs at once.
+    both: bool,
 }
 
 /// The route on a leg, without a next-hop object.
@@ -85,6 +87,11 @@ impl<P: SimulatedProtocol> Host<P> {
         [Leg::Primary, Leg::Backup].into_iter().find(is_on)
     }
 
+    pub(super) fn is_on_both(&self, armed: &ArmedRoute) -> bool {
+        let is_on = |leg: Leg| on_leg(armed, leg).is_some_and(|route| self.held_as(&route).is_some());
+        is_on(Leg::Primary) && is_on(Leg::Backup)
+    }
+
     pub(super) fn count_adoption(&mut self, armed: &ArmedRoute, found: Option<Leg>) {
         let route = found.and_then(|leg| on_leg(armed, leg)).and_then(|route| self.held_as(&route));
         self.route_counts.adoptions_on_backup += u64::from(found == Some(Leg::Backup));
@@ -110,13 +117,13 @@ impl<P: SimulatedProtocol> Host<P> {
     fn check_route(&mut self, at: usize, local: Time) -> Result<(), Violation> {
         let kept = self.routes[at];
         let Some(allowed) = self.allowed(&kept, local) else { return Ok(()) };
-        let [on_primary, on_backup] = [Leg::Primary, Leg::Backup]
-            .map(|leg| on_leg(&kept.armed, leg).is_some_and(|route| self.held_as(&route).is_some()));
+        let is_on = |leg: Leg| on_leg(&kept.armed, leg).is_some_and(|route| self.held_as(&route).is_some());
+        let [on_primary, on_backup] = [Leg::Primary, Leg::Backup].map(is_on);
         let is_right = match (on_primary, on_backup) {
             (true, false) => allowed.primary,
             (false, true) => allowed.backup,
             (false, false) => allowed.nowhere,
-            (true, true) => false,
+            (true, true) => allowed.both,
         };
         if !is_right || self.has_stray(&kept.armed) {
             let text = format!(
@@ -162,20 +169,20 @@ impl<P: SimulatedProtocol> Host<P> {
         let follows_peer = (self.spec.honor_peer_passive && session.peer_is_passive())
             || (keep_on_peer_admin_down && session.last_down_reason() == DownReason::RemoteAdmin);
         let mut allowed = if admin_down {
-            Allowed { primary: no_uninstall, backup: no_uninstall, nowhere: !no_uninstall || kept.on.is_none() }
+            let nowhere = !no_uninstall || kept.on.is_none();
+            Allowed { primary: no_uninstall, backup: no_uninstall, nowhere, both: false }
         } else if is_up {
             self.allowed_while_up(kept, is_usable, local)
         } else if is_waiting(kept.adopted_until.or(kept.waits_until)) {
             let is_adopted = is_waiting(kept.adopted_until);
-            Allowed {
-                primary: was(Leg::Primary),
-                backup: was(Leg::Backup) || (is_usable && !is_adopted),
-                nowhere: !is_adopted,
-            }
+            // A predecessor that ended in mid-move has left both.
+            let both = is_adopted && kept.was_on_both;
+            let backup = was(Leg::Backup) || both || (is_usable && !is_adopted);
+            Allowed { primary: was(Leg::Primary), backup, nowhere: !is_adopted, both }
         } else if no_uninstall && !is_usable {
-            Allowed { primary: true, backup: true, nowhere: kept.on.is_none() || follows_peer }
+            Allowed { primary: true, backup: true, nowhere: kept.on.is_none() || follows_peer, both: false }
         } else {
-            Allowed { primary: follows_peer, backup: is_usable, nowhere: !is_usable }
+            Allowed { primary: follows_peer, backup: is_usable, nowhere: !is_usable, both: false }
         };
         let tables = self.kernel.tables();
         if is_up || is_usable {
@@ -199,6 +206,7 @@ impl<P: SimulatedProtocol> Host<P> {
             primary: !is_early,
             backup: waits && (is_usable || kept.armed.no_uninstall),
             nowhere: waits && !is_usable,
+            both: false,
         }
     }
 

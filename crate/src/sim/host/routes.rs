@@ -52,8 +52,16 @@ impl<P: SimulatedProtocol> Host<P> {
         if kind.conflict {
             self.kernel.act(&route, RivalAct::Occupy);
         }
-        let (adopted_until, up_at, is_damped) = (None, None, false);
-        self.routes.push(Kept { armed, link, on: None, adopted_until, waits_until: None, up_at, is_damped });
+        self.routes.push(Kept {
+            armed,
+            link,
+            on: None,
+            was_on_both: false,
+            adopted_until: None,
+            waits_until: None,
+            up_at: None,
+            is_damped: false,
+        });
         self.register(number as usize, now);
     }
 
@@ -105,7 +113,8 @@ impl<P: SimulatedProtocol> Host<P> {
         (armed.admin_down, armed.adopted) = (false, found.is_some() || may_be_there);
         self.count_adoption(&armed, found);
         let adopted_until = found.map(|_| hold_end);
-        self.routes[at] = Kept { armed, on: found, adopted_until, ..self.routes[at] };
+        let was_on_both = self.is_on_both(&armed);
+        self.routes[at] = Kept { armed, on: found, adopted_until, was_on_both, ..self.routes[at] };
         self.register(at, now);
     }
 
