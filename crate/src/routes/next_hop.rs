@@ -260,11 +260,13 @@ impl NextHops {
     pub(crate) fn exchange(&mut self, id: u32, other: u32, routes: Vec<RouteId>) -> bool {
         let keys = self.objects.get(&id).zip(self.objects.get(&other)).map(|(one, two)| (one.key, two.key));
         let Some((key, other_key)) = keys else { return false };
-        let is_left = |id: u32| self.objects.get(&id).is_some_and(|object| object.is_left);
-        if is_left(id)
-            || is_left(other)
-            || !matches!(self.state(id), Some(ObjectState::Present | ObjectState::Elsewhere))
-        {
+        let is_ours = |object: &Object| matches!(object.state, ObjectState::Present | ObjectState::Elsewhere);
+        // A number of which it is not known whether it is another's by now is not to be moved.
+        let is_known = |object: &Object| is_ours(object) || !object.may_be_there;
+        let allows = |id: u32, is_fit: &dyn Fn(&Object) -> bool| {
+            self.objects.get(&id).is_some_and(|object| !object.is_left && is_fit(object))
+        };
+        if !allows(id, &is_ours) || !allows(other, &is_known) {
             return false;
         }
         for (id, key) in [(id, other_key), (other, key)] {
@@ -272,7 +274,7 @@ impl NextHops {
             let Some(object) = self.objects.get_mut(&id) else { continue };
             object.key = key;
             object.routes = None;
-            if matches!(object.state, ObjectState::Present | ObjectState::Doubtful { .. }) {
+            if object.state == ObjectState::Present {
                 object.state = ObjectState::Elsewhere;
             }
         }

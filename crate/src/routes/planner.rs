@@ -157,7 +157,14 @@ impl RoutePlanner {
                 entry.forget_presence();
             }
             entry.rare().held_until = Some(now.plus(HOLD_US));
+            entry.rare().missing_on.clear();
             entry.suspect_other_leg();
+            if entry.route.interface() == 0
+                && let Some(leg) = entry.adopted_elsewhere()
+            {
+                // It cannot be on this one.
+                entry.move_to(leg);
+            }
         }
         if (session.up || spec.admin_down)
             && let Some(rare) = &mut entry.rare

@@ -98,7 +98,8 @@ impl RoutePlanner {
     pub fn listed_beside(&mut self, question: &Question, held: &[KernelRoute]) {
         let Some(entry) = self.routes.get(question.id) else { return };
         let legs = [Some(entry.route.get()), entry.legs.as_ref().map(|legs| legs.route(legs.other()))];
-        let is_left = |held: &&KernelRoute| legs.iter().flatten().any(|leg| leg.object != 0 && held.is_elsewhere(leg));
+        let is_of = |held: &KernelRoute, leg: &KernelRoute| leg.object != 0 && (held == leg || held.is_elsewhere(leg));
+        let is_left = |held: &&KernelRoute| legs.iter().flatten().any(|leg| is_of(held, leg));
         for left in held.iter().filter(is_left) {
             self.add_previous(question.id, *left);
         }
@@ -140,9 +141,8 @@ impl RoutePlanner {
         let is_doubted_again = entry.doubt.is_some();
         let is_open = match presence {
             Presence::Unknown => true,
-            Presence::Absent => entry.may_hang_elsewhere(),
-            // A predecessor that ended in mid-move has left both legs, and the other one perhaps on a number of its own.
-            Presence::Present => entry.may_hang_elsewhere() && entry.legs.is_some(),
+            // A predecessor that ended in mid-move has left it on two objects.
+            Presence::Absent | Presence::Present => entry.may_hang_elsewhere(),
         };
         if is_doubted_again || is_open {
             entry.doubt = entry.doubt.max(request.cause);
@@ -253,6 +253,10 @@ impl RoutePlanner {
         let entry = self.routes.get_mut(id)?;
         let was_installed = entry.counted_as_installed;
         entry.presence = presence;
+        if entry.adopted && presence == Presence::Absent {
+            let leg = entry.leg();
+            entry.rare().missing_on.push(leg);
+        }
         if let Some(leg) = entry.adopted_elsewhere() {
             entry.move_to(leg);
             self.update_installed(id);

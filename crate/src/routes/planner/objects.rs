@@ -273,10 +273,6 @@ impl RoutePlanner {
         if previous != entry.route.get() {
             // Where somebody else has made the object his own, the route may be on it still.
             replace(&mut entry, previous);
-            if entry.adopted {
-                // A predecessor may have left it on the new number.
-                entry.forget_presence();
-            }
             entry.counted_as_installed = entry.is_present();
         }
         self.attach(entry);
