@@ -26,6 +26,8 @@ pub struct KernelFaults {
     pub lose_ppm: u32,
     /// A rival changes the slot of a request before the request is carried out.
     pub rival_ppm: u32,
+    /// A request is answered as if it were carried out, and is not. No kernel does that: a check that never fails checks nothing.
+    pub lie_ppm: u32,
 }
 
 /// What the objects of a rival lead over.
@@ -132,6 +134,9 @@ impl FaultyTables {
         }
         let before = self.belongings();
         let is_untold = self.untold.contains(&request.id);
+        if self.random.chance(self.faults.lie_ppm) {
+            return ObjectAnswer::Done;
+        }
         if request.op != ObjectOp::Delete && self.removed.contains(&request.hop.interface) {
             return ObjectAnswer::Failed(RouteError::System(SystemError::NO_DEVICE));
         }
@@ -176,6 +181,9 @@ impl FaultyTables {
         let lost = self.random.chance(self.faults.lose_ppm);
         if lost && self.random.chance(500_000) {
             return Err(RouteError::Unanswered);
+        }
+        if self.random.chance(self.faults.lie_ppm) {
+            return Ok(());
         }
         let before = self.belongings();
         let answer = request(&mut self.tables);

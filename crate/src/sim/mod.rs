@@ -5,6 +5,7 @@
 
 mod clock;
 mod explanations;
+mod fault;
 mod faulty_tables;
 mod host;
 mod host_spec;
@@ -24,6 +25,7 @@ mod violation;
 mod wire;
 mod world;
 
+pub use fault::{Fault, Timed};
 pub use faulty_tables::KernelFaults;
 pub use host::{Host, RouteCounts};
 pub use host_spec::{BackupKind, HostSpec, RouteKind};
@@ -33,7 +35,7 @@ pub use network::{HostId, Network, Quality};
 pub use notice::Notice;
 pub use random::Random;
 pub use rival::{ObjectAct, RivalAct, rival_hop};
-pub use scenario::{Fault, PairSpec, RunError, Scenario, ScenarioError, Timed, Totals};
+pub use scenario::{PairSpec, RunError, Scenario, ScenarioError, Totals};
 pub use scene::{Pair, PairId, Scene};
 pub use simulated_protocol::SimulatedProtocol;
 pub use tables::SimTables;

@@ -280,6 +280,7 @@ fn kernels() -> impl Strategy<Value = KernelFaults> {
             fail_ppm,
             lose_ppm,
             rival_ppm,
+            lie_ppm: 0,
         },
     );
     prop_oneof![2 => Just(KernelFaults { latency_us: MS, ..KernelFaults::default() }), 1 => bad]

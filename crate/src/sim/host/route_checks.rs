@@ -168,9 +168,11 @@ impl<P: SimulatedProtocol> Host<P> {
         let is_up = session.state() == State::Up;
         let follows_peer = (self.spec.honor_peer_passive && session.peer_is_passive())
             || (keep_on_peer_admin_down && session.last_down_reason() == DownReason::RemoteAdmin);
+        // One that stays as it is may have been on its way back, with the leg that it was to leave on a number of a predecessor.
+        let stays_on_both = no_uninstall && self.spec.objects.is_some();
         let mut allowed = if admin_down {
             let nowhere = !no_uninstall || kept.on.is_none();
-            Allowed { primary: no_uninstall, backup: no_uninstall, nowhere, both: false }
+            Allowed { primary: no_uninstall, backup: no_uninstall, nowhere, both: stays_on_both }
         } else if is_up {
             self.allowed_while_up(kept, is_usable, local)
         } else if is_waiting(kept.adopted_until.or(kept.waits_until)) {
@@ -180,7 +182,8 @@ impl<P: SimulatedProtocol> Host<P> {
             let backup = was(Leg::Backup) || both || (is_usable && !is_adopted);
             Allowed { primary: was(Leg::Primary), backup, nowhere: !is_adopted, both }
         } else if no_uninstall && !is_usable {
-            Allowed { primary: true, backup: true, nowhere: kept.on.is_none() || follows_peer, both: false }
+            let nowhere = kept.on.is_none() || follows_peer;
+            Allowed { primary: true, backup: true, nowhere, both: stays_on_both }
         } else {
             Allowed { primary: follows_peer, backup: is_usable, nowhere: !is_usable, both: false }
         };
@@ -189,9 +192,12 @@ impl<P: SimulatedProtocol> Host<P> {
             // Others keep the route from where it is to be.
             let is_foreign = matches!(tables.occupant(&route), Occupant::Foreign(_)) && !admin_down;
             let is_delayed = self.planner.restore_at(kept.armed.id).is_some();
-            allowed.nowhere |= is_foreign || is_delayed || (is_up && route.interface == 0);
+            // Without its interface a route cannot go to its primary, for the moment until its session notices.
+            let has_no_way = is_up && route.interface == 0;
+            allowed.nowhere |= is_foreign || is_delayed || has_no_way;
             allowed.primary |= is_foreign;
-            allowed.backup |= is_foreign && backup.is_some();
+            allowed.both |= is_foreign;
+            allowed.backup |= backup.is_some() && (is_foreign || (has_no_way && (is_usable || was(Leg::Backup))));
         }
         Some(allowed)
     }

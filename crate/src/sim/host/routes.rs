@@ -243,7 +243,10 @@ impl<P: SimulatedProtocol> Host<P> {
         let local = self.clock.local(now);
         self.kernel.run(&mut self.planner, local);
         self.collect_notices(now);
-        self.kernel_at = self.kernel.next().map(|at| self.clock.world(at).max(now.plus(1)));
+        let answered_at = self.kernel.next().map(|at| self.clock.world(at).max(now.plus(1)));
+        // The monitor is woken to answer what only a listing can tell.
+        let listed_at = self.planner.has_questions().then(|| now.plus(1));
+        self.kernel_at = [answered_at, listed_at].into_iter().flatten().min();
         self.check_routes(local)
     }
 
