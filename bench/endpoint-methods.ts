@@ -21,6 +21,10 @@ export interface Sample extends Counts {
   readonly up: number;
   readonly extensions: number;
   readonly timeouts: number;
+  readonly localTimeouts: number;
+  readonly localRemoteDowns: number;
+  /** How often a session went Down from Up. */
+  readonly leftUp: number;
   readonly writeErrors: number;
   readonly turns: number;
   readonly socketDrops: number;
@@ -57,10 +61,6 @@ export interface Transitions {
   /** From any state but AdminDown to Down. */
   readonly toDown: number;
   readonly fromUp: number;
-  /** Of these, from silence in which this host had no part, as it says. */
-  readonly bareTimeouts: number;
-  /** Of these, those of which the transition says that this host was late. */
-  readonly ownStalls: number;
   /** From the last packet's arrival to the Down, in milliseconds. */
   readonly silences: readonly number[];
   readonly lastDownAt: number;

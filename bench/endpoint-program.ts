@@ -17,18 +17,14 @@ import type { EndpointMethods, Registering, Sample } from './endpoint-methods.js
 import { grid } from './grid.js';
 
 let manager: Manager;
-let transitions = { toDown: 0, fromUp: 0, bareTimeouts: 0, ownStalls: 0 };
+let transitions = { toDown: 0, fromUp: 0 };
 let silences: number[] = [];
 let operations: { op: string; ok: boolean; duration: number; at: number }[] = [];
 let lastDownAt = 0;
 
-function heardTransition({ to, from, silence, at, reason, localStall }: Transition): void {
+function heardTransition({ to, from, silence, at }: Transition): void {
   if (to === 'down' && from !== 'admin_down') transitions.toDown += 1;
-  if (from === 'up') {
-    transitions.fromUp += 1;
-    if (localStall > 0) transitions.ownStalls += 1;
-    else if (reason === 'timeout') transitions.bareTimeouts += 1;
-  }
+  if (from === 'up') transitions.fromUp += 1;
   if (silence !== undefined) silences.push(silence);
   lastDownAt = at.getTime();
 }
@@ -55,13 +51,16 @@ function gatewayOf(side: number): string {
 
 function sample(): Sample {
   const stats = manager.stats();
-  const total = { tx: 0, rx: 0, up: 0, extensions: 0, timeouts: 0, writeErrors: 0 };
+  const total = { tx: 0, rx: 0, up: 0, extensions: 0, timeouts: 0, localTimeouts: 0, localRemoteDowns: 0, leftUp: 0, writeErrors: 0 };
   for (const endpoint of stats.endpoints) {
     total.tx += endpoint.tx;
     total.rx += endpoint.rx;
     total.up += endpoint.sessions.up;
     total.extensions += endpoint.extensions;
     total.timeouts += endpoint.timeouts;
+    total.localTimeouts += endpoint.localTimeouts;
+    total.localRemoteDowns += endpoint.localRemoteDowns;
+    for (const { from, to, count } of endpoint.transitions) if (from === 'up' && to === 'down') total.leftUp += count;
     total.writeErrors += endpoint.writeErrors;
   }
   const { user, system } = process.cpuUsage();
@@ -118,7 +117,7 @@ const methods: EndpointMethods = {
   },
   takeTransitions() {
     const taken = { ...transitions, silences, lastDownAt };
-    transitions = { toDown: 0, fromUp: 0, bareTimeouts: 0, ownStalls: 0 };
+    transitions = { toDown: 0, fromUp: 0 };
     silences = [];
     return taken;
   },

@@ -5,15 +5,13 @@ import { readdirSync, readFileSync } from 'node:fs';
 
 import type { Context } from '../context.js';
 import { Endpoint } from '../endpoint.js';
-import type { Transitions } from '../endpoint-methods.js';
+import type { Sample } from '../endpoint-methods.js';
 import { type Distribution, distribution } from '../figures.js';
 import { openLab } from '../stage.js';
 import { untilUp } from './cost.js';
 
 const SESSIONS = 1_000;
 const INTERVAL_MS = 10;
-/** Time for stress-ng to have all of its workers running. */
-const WARM_UP_MS = 2_000;
 /** Each load is held for so many times what the caller asked for: two minutes, unless told. */
 const LONGER = 24;
 
@@ -72,25 +70,24 @@ async function hold(context: Context, { stress, priority }: (typeof LOADS)[numbe
       if (priority !== undefined && !hasRealtimeThread(pid)) throw new Error('the system refused realtime');
     }
     if (!(await untilUp(endpoints, SESSIONS))) throw new Error('not all sessions came Up before the load');
-    if (stress !== '') load = spawn('stress-ng', [...stress.split(' '), '--timeout', `${seconds + 10}s`, '--quiet'], { stdio: 'inherit' });
-    await context.pause(WARM_UP_MS);
-    for (const endpoint of endpoints) await endpoint.call('takeTransitions');
+    // Before the load and after it: while it runs, JavaScript may not be heard for seconds.
     const before = await Promise.all(endpoints.map((endpoint) => endpoint.counts()));
+    if (stress !== '') load = spawn('stress-ng', [...stress.split(' '), '--timeout', `${seconds + 10}s`, '--quiet'], { stdio: 'inherit' });
     await context.pause(seconds * 1_000);
-    const transitions = await Promise.all(endpoints.map((endpoint) => endpoint.call('takeTransitions')));
+    await end(load);
     const after = await Promise.all(endpoints.map((endpoint) => endpoint.counts()));
-    const grown = (of: 'extensions' | 'socketDrops' | 'tx'): number =>
-      after.reduce((sum, counts, index) => sum + counts[of] - (before[index]?.[of] ?? 0), 0);
+    const changes = after.map((counts, index) => grownOf(before[index], counts));
+    const grown = (of: keyof Grown): number => changes.reduce((sum, counts) => sum + counts[of], 0);
     const late = after.map(({ turnDelays }, index) => distribution(before[index]?.turnDelays ?? [], turnDelays));
     return {
       stress,
       ...(priority === undefined ? {} : { priority }),
       seconds,
-      lost: transitions.reduce((sum, { fromUp }) => sum + fromUp, 0),
-      unexplained: unexplained(transitions),
+      lost: grown('leftUp'),
+      unexplained: unexplained(changes),
       extensions: grown('extensions'),
       socketDrops: grown('socketDrops'),
-      pairsPerSecond: grown('tx') / 2 / seconds,
+      pairsPerSecond: grown('tx') / (grown('nowUs') / 1_000_000),
       turnLate: late.reduce((one, other) => (one.max > other.max ? one : other)),
     };
   } finally {
@@ -99,10 +96,21 @@ async function hold(context: Context, { stress, priority }: (typeof LOADS)[numbe
   }
 }
 
+const GROWING = ['leftUp', 'timeouts', 'localTimeouts', 'localRemoteDowns', 'extensions', 'socketDrops', 'tx', 'nowUs'] as const;
+
+type Grown = Record<(typeof GROWING)[number], number>;
+
+/** Counted by the engines: of what happens while JavaScript waits, transitions tell the last. */
+function grownOf(before: Sample | undefined, after: Sample): Grown {
+  return Object.fromEntries(GROWING.map((of) => [of, after[of] - (before?.[of] ?? 0)])) as Grown;
+}
+
 /** A host that was stopped is silent: its peer times out without a fault of its own, and it says so itself of the same sessions. */
-function unexplained([one, two]: readonly Transitions[]): number {
+function unexplained([one, two]: readonly Grown[]): number {
   if (one === undefined || two === undefined) return NaN;
-  return Math.max(0, one.bareTimeouts - two.ownStalls) + Math.max(0, two.bareTimeouts - one.ownStalls);
+  const bare = ({ timeouts, localTimeouts }: Grown): number => timeouts - localTimeouts;
+  const told = ({ localTimeouts, localRemoteDowns }: Grown): number => localTimeouts + localRemoteDowns;
+  return Math.max(0, bare(one) - told(two)) + Math.max(0, bare(two) - told(one));
 }
 
 /** stress-ng ends its workers with itself. */

@@ -205,7 +205,7 @@ fn a_late_turn_extends_the_detection_time_of_a_silent_session_by_one_interval_on
 
 #[test]
 fn a_down_that_the_peer_says_after_a_late_turn_tells_of_that_delay() {
-    for (delay_ms, told_ms) in [(350, 350), (0, 0)] {
+    for (delay_ms, told_ms, local) in [(350, 350, 1), (76, 76, 1), (75, 75, 0), (0, 0, 0)] {
         let mut network = up_pair();
         let engine = &mut network.host(1).engine;
         let session = engine.session(SessionId(1)).unwrap().0;
@@ -218,6 +218,9 @@ fn a_down_that_the_peer_says_after_a_late_turn_tells_of_that_delay() {
         assert_eq!(down.len(), 1);
         assert_eq!(down[0].reason, DownReason::RemoteDown);
         assert_eq!(down[0].local_stall_us, told_ms * MS);
+        let counted = engine.stats().iter().map(|(_, counters)| (counters.remote_downs, counters.local_remote_downs));
+        let sums = counted.fold((0, 0), |(all, local), (of_one, local_of_one)| (all + of_one, local + local_of_one));
+        assert_eq!(sums, (1, local), "a quarter of the peer's detection time makes it one that may be our fault");
     }
 }
 

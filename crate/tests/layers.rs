@@ -18,7 +18,7 @@ const LAYERS: [(&str, &[&str]); 8] = [
 ];
 
 /// Folders and files without I/O, clocks, threads and Linux.
-const PURE: [&str; 19] = [
+const PURE: [&str; 20] = [
     "protocol",
     "engine",
     "net::arrival",
@@ -34,6 +34,7 @@ const PURE: [&str; 19] = [
     "routes::maintenance",
     "routes::mass_down",
     "routes::next_hop",
+    "routes::object_sweep",
     "routes::planner",
     "routes::route_table",
     "routes::stored_route",

@@ -6,11 +6,14 @@ mod planner_bench;
 
 use std::net::{IpAddr, Ipv6Addr};
 
-use planner_bench::{Bench, DOWN, NOW, UP};
+use planner_bench::{Bench, DOWN, NOW, SECOND, UP};
 use route_liveness::engine::SessionId;
+use route_liveness::engine::stats::LinkId;
 use route_liveness::routes::affected::AffectedRoutes;
 use route_liveness::routes::kernel_route::{KernelRoute, Occupant, Presence, RouteError};
+use route_liveness::routes::legs::Backup;
 use route_liveness::routes::outcome::{RouteId, RouteOp};
+use route_liveness::sim::{Kernel, KernelFaults, Random};
 
 const fn address(last: u16) -> IpAddr {
     IpAddr::V6(Ipv6Addr::new(0x2001, 0xdb8, 0, 0, 0, 0, 0, last))
@@ -152,4 +155,52 @@ fn an_occupant_that_a_listing_shows_to_be_the_route_itself_counts_as_installed()
     let outcome = bench.planner.listed(&question, true, Occupant::Ours(ROUTE), NOW).expect("an outcome");
     assert!(outcome.installed && outcome.result.is_ok());
     assert!(bench.run().is_empty());
+}
+
+/// Answers everything that the planner asks within a minute.
+fn run_for_a_minute(bench: &mut Bench, kernel: &mut Kernel) {
+    for _ in 0..60 {
+        bench.after(SECOND);
+        kernel.run(&mut bench.planner, bench.now);
+        kernel.list(&mut bench.planner, bench.now);
+    }
+}
+
+fn held(kernel: &Kernel) -> Vec<KernelRoute> {
+    kernel.tables().routes().copied().collect()
+}
+
+#[test]
+fn a_route_that_lost_its_source_on_its_backup_gets_it_back_there_when_it_turns_back_in_mid_move() {
+    let (mut bench, mut kernel) = (Bench::new(), Kernel::new(Random::new(1), KernelFaults::default(), 4));
+    let backup = Backup { next_hop: OTHER_HOP.next_hop, interface: 7, link: LinkId(1), session: None, is_up: false };
+    bench.arm(|armed| (armed.route, armed.backup) = (ROUTE, Some(backup)), DOWN);
+    run_for_a_minute(&mut bench, &mut kernel);
+    assert_eq!(held(&kernel), [OTHER_HOP]);
+    let affected = AffectedRoutes { sources: vec![ROUTE.source], ..AffectedRoutes::default() };
+    kernel.flush(affected.clone());
+    bench.session(UP);
+    kernel.run(&mut bench.planner, bench.now);
+    assert_eq!(held(&kernel), [OTHER_HOP.of_any_source(), ROUTE], "the addition has no answer yet");
+    bench.session(DOWN);
+    run_for_a_minute(&mut bench, &mut kernel);
+    assert_eq!(held(&kernel), [OTHER_HOP]);
+    assert!(kernel.is_settled(&bench.planner));
+}
+
+#[test]
+fn a_route_that_must_stay_and_is_withdrawn_before_it_is_there_leaves_one_route_and_none_beside_it() {
+    let (mut bench, mut kernel) = (Bench::new(), Kernel::new(Random::new(1), KernelFaults::default(), 4));
+    kernel.leave(&OTHER_HOP);
+    bench.arm(|armed| armed.route = ROUTE, UP);
+    kernel.run(&mut bench.planner, bench.now);
+    assert_eq!(held(&kernel), [OTHER_HOP, ROUTE], "the addition has no answer yet");
+    let third = KernelRoute { next_hop: address(4), ..ROUTE };
+    bench.arm(|armed| (armed.route, armed.no_uninstall) = (third, true), DOWN);
+    bench.disarm(true);
+    run_for_a_minute(&mut bench, &mut kernel);
+    assert_eq!(held(&kernel).len(), 1);
+    bench.arm(|armed| (armed.id, armed.route) = (RouteId(2), third), UP);
+    run_for_a_minute(&mut bench, &mut kernel);
+    assert_eq!(held(&kernel), [third], "two would have been a conflict");
 }

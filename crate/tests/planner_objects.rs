@@ -229,3 +229,97 @@ fn a_successor_deletes_the_leg_that_its_predecessor_was_about_to_leave_whatever_
     run(&mut successor, &mut kernel);
     assert_eq!((slot_of_one(&kernel), on_primary(&kernel)), (1, 2));
 }
+
+#[test]
+fn an_adopted_route_on_no_object_is_told_as_installed_and_is_on_ours_before_its_session_is_up() {
+    let (mut bench, mut kernel) = bench();
+    kernel.leave(&ROUTE);
+    bench.arm(|route| route.adopted = true, DOWN);
+    let mut told = Vec::new();
+    for _ in 0..10 {
+        told.extend(kernel.run(&mut bench.planner, bench.now));
+        told.extend(kernel.list(&mut bench.planner, bench.now));
+        assert!(held(&kernel).contains(&ROUTE), "there is no moment without it");
+    }
+    assert!(!told.is_empty() && told.iter().all(|outcome| outcome.installed && outcome.result.is_ok()), "{told:?}");
+    let held: Vec<KernelRoute> = kernel.tables().routes().copied().collect();
+    assert_eq!(held, [KernelRoute { object: 10, ..ROUTE }]);
+    run(&mut bench, &mut kernel);
+    assert_eq!(kernel.tables().routes().count(), 0, "its session did not come Up");
+    assert_eq!(bench.count(|counters| counters.installed), 0);
+}
+
+#[test]
+fn an_adopted_route_that_cannot_move_to_our_object_yet_is_told_as_installed_where_it_is_and_moves_when_it_can() {
+    let (mut bench, mut kernel) = bench();
+    kernel.leave(&ROUTE);
+    kernel.set_faults(KernelFaults { fail_ppm: 1_000_000, ..KernelFaults::default() });
+    bench.arm(|route| route.adopted = true, UP);
+    let mut told = Vec::new();
+    let mut turn = |bench: &mut Bench, kernel: &mut Kernel| {
+        told.extend(kernel.run(&mut bench.planner, bench.now));
+        kernel.set_faults(KernelFaults::default());
+        told.extend(kernel.list(&mut bench.planner, bench.now));
+        kernel.set_faults(KernelFaults { fail_ppm: 1_000_000, ..KernelFaults::default() });
+        bench.now = bench.now.plus(1_000);
+    };
+    (0..20).for_each(|_| turn(&mut bench, &mut kernel));
+    let failed: Vec<_> = told.iter().filter(|outcome| outcome.result.is_err()).collect();
+    assert!(!failed.is_empty() && failed.iter().all(|outcome| outcome.installed), "{told:?}");
+    assert_eq!(held(&kernel), [ROUTE]);
+    kernel.set_faults(KernelFaults::default());
+    run(&mut bench, &mut kernel);
+    let held: Vec<KernelRoute> = kernel.tables().routes().copied().collect();
+    assert_eq!(held, [KernelRoute { object: 10, ..ROUTE }]);
+}
+
+#[test]
+fn a_route_that_is_not_there_keeps_to_its_next_hop_when_others_of_its_session_move_with_their_object() {
+    let (mut bench, mut kernel) = bench();
+    let hop = |last| IpAddr::from([10, 0, 0, last]);
+    let backup = |last| Backup { next_hop: hop(last), interface: 7, link: LinkId(1), session: None, is_up: false };
+    // Two are out of service: one with another backup, and one with none.
+    for (id, last, admin_down) in [(1, Some(8), false), (2, Some(8), false), (3, Some(9), true), (4, None, true)] {
+        let priority = 100 + id;
+        let change = |route: &mut ArmedRoute| {
+            (route.id, route.route) = (RouteId(id), KernelRoute { priority, ..ROUTE });
+            (route.admin_down, route.backup) = (admin_down, last.map(backup));
+        };
+        bench.arm(change, UP);
+    }
+    run(&mut bench, &mut kernel);
+    bench.session(DOWN);
+    run(&mut bench, &mut kernel);
+    assert!(held(&kernel).iter().all(|route| route.next_hop == hop(8)), "two have moved: {:?}", held(&kernel));
+    for (id, last) in [(3, Some(9)), (4, None)] {
+        let route = KernelRoute { priority: 100 + id, ..ROUTE };
+        bench.arm(|armed| (armed.id, armed.route, armed.backup) = (RouteId(id), route, last.map(backup)), DOWN);
+    }
+    bench.session(UP);
+    run(&mut bench, &mut kernel);
+    let expected: Vec<KernelRoute> = (101..=104).map(|priority| KernelRoute { priority, ..ROUTE }).collect();
+    assert_eq!(held(&kernel), expected);
+    for id in 1..=4 {
+        bench.generation += 1;
+        bench.planner.disarm(RouteId(id), bench.generation, true, bench.now);
+    }
+    run(&mut bench, &mut kernel);
+    assert_eq!((held(&kernel), kernel.tables().objects().count()), (vec![], 0));
+}
+
+#[test]
+fn numbers_that_are_reserved_for_a_sweep_are_those_that_no_route_has_and_no_route_gets_one_until_they_are_free() {
+    let (mut bench, mut kernel) = bench();
+    bench.arm(|_| {}, UP);
+    run(&mut bench, &mut kernel);
+    assert_eq!(kernel.tables().objects().collect::<Vec<_>>(), [10]);
+    let reserved: Vec<u32> = (10..=98).collect();
+    assert_eq!(bench.planner.reserve_objects(&reserved), reserved[1..]);
+    bench.arm(|route| route.route = OTHER_HOP, UP);
+    run(&mut bench, &mut kernel);
+    assert_eq!(kernel.tables().objects().collect::<Vec<_>>(), [99]);
+    bench.planner.unreserve_objects(&reserved[1..]);
+    bench.arm(|_| {}, UP);
+    run(&mut bench, &mut kernel);
+    assert_eq!((held(&kernel), kernel.tables().objects().count()), (vec![ROUTE], 1));
+}

@@ -256,7 +256,7 @@ impl Life {
         let installed = known.as_ref().is_some_and(|known| known.installed);
         let known_awaited = known.as_ref().and_then(|known| known.awaited);
         let awaited = if armed.adopted { Some(armed.generation) } else { known_awaited };
-        let is_same = |known: &Registered| known.armed.route == armed.route;
+        let is_same = |known: &Registered| legs(&known.armed) == legs(&armed);
         let adopted = armed.adopted || known.is_some_and(|known| known.adopted && is_same(&known));
         self.slots[slot] = Some(Registered { armed, link, leaving: false, installed, adopted, awaited });
     }
@@ -616,6 +616,7 @@ fn every_life_of_armed_routes_ends_as_sessions_and_registrations_say() {
     for life in lives {
         let mut one = Life::new(seed * 1_000_003 + life, is_shown);
         if let Err(fault) = one.live(5 + life % 60) {
+            one.show(|| format!("{:#?}\n{:#?}", one.kernel.tables(), one.planner));
             panic!("life {life} of seed {seed}: {fault}");
         }
     }

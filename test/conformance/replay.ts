@@ -115,11 +115,12 @@ export class Replay {
   #sent: unknown[] = [];
   #events: unknown[] = [];
 
-  constructor(scenario: Scenario) {
+  /** With these counters in place of those of what is dropped, `observed` tells of no drops. */
+  constructor(scenario: Scenario, counters?: CoreCounters) {
     this.#scenario = scenario;
     this.#iface = scenario.session.multihop === true ? '' : 'eth0';
     const random = new Xorshift32(scenario.seed);
-    this.#core = coreOf(scenario, () => random.next(), this.#drops.counters);
+    this.#core = coreOf(scenario, () => random.next(), counters ?? this.#drops.counters);
   }
 
   apply(step: Step): void {

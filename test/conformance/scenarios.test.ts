@@ -3,6 +3,7 @@ import { readdirSync, readFileSync } from 'node:fs';
 
 import { describe, expect, it } from 'vitest';
 
+import { EndpointCounters } from '../../ts/engine/js/endpoint-counters.js';
 import { Replay, type Scenario } from './replay.js';
 
 describe('the TypeScript core', () => {
@@ -15,5 +16,13 @@ describe('the TypeScript core', () => {
       replay.apply(step);
       expect(replay.observed(), `at ${step.atUs} µs`).toEqual(step.expect);
     }
+  });
+
+  it('counts a Down that the peer says after a late turn as one that may be our fault, and none after turns on time', () => {
+    const scenario = JSON.parse(readFileSync(new URL('stall-noticed.robust.json', folder), 'utf8')) as Scenario;
+    const counters = new EndpointCounters();
+    const replay = new Replay(scenario, counters);
+    for (const step of scenario.steps) replay.apply(step);
+    expect(counters.stats()).toMatchObject([{ timeouts: 0, localTimeouts: 0, remoteDowns: 2, localRemoteDowns: 1 }]);
   });
 });

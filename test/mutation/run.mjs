@@ -38,6 +38,12 @@ const TESTS = {
     'conformance',
     '--test',
     'resume',
+    '--test',
+    'object_sweep',
+    '--test',
+    'planner_ipv6',
+    '--test',
+    'planner_objects',
   ],
   ts: [
     'node',

@@ -768,7 +768,33 @@ const RESTARTS = [
   },
 ];
 
+const ROUTES = [
+  {
+    rule: 'sweep: an object of another protocol number stays',
+    rustObjectSweep: ['is_of_family && object.protocol == self.protocol && self.range', 'is_of_family && self.range'],
+  },
+  {
+    rule: 'sweep: an object that came into a group meanwhile is put back',
+    rustObjectSweep: ['        if members.contains(&object.id) {', '        if members.is_empty() && members.contains(&object.id) {'],
+  },
+  {
+    rule: 'objects: a route that is not there keeps to its next hop when others move with their object',
+    rustObjects: ['if !uses.contains(&true) {', 'if uses.contains(&false) {'],
+  },
+  {
+    rule: 'objects: an adopted route on another object counts as installed',
+    rustEntry: ['self.is_present() || self.elsewhere().is_some()', 'self.is_present()'],
+  },
+  {
+    rule: 'IPv6: a route that must stay and was never there leaves no siblings',
+    rustEntry: ['self.previous_to_leave().map_or(Step::Nothing, Step::Delete)', 'Step::Nothing'],
+  },
+];
+
 const FILES = {
+  rustObjectSweep: { engine: 'rust', file: 'crate/src/routes/object_sweep.rs' },
+  rustObjects: { engine: 'rust', file: 'crate/src/routes/planner/objects.rs' },
+  rustEntry: { engine: 'rust', file: 'crate/src/routes/entry.rs' },
   rustContinuation: RUST_CONTINUATION,
   rustResuming: RUST_RESUMING,
   rustBfd: RUST_BFD,
@@ -799,7 +825,7 @@ const FILES = {
 
 /** @type {{ engine: 'rust' | 'ts', file: string, rule: string, from: string, to: string }[]} */
 export const MUTATIONS = [
-  ...[...STATE_TABLE, ...RULE_SETS, ...RULE_DETAILS, ...FORMULAS, ...LIFE, ...BFD, ...RESTARTS].flatMap(({ rule, ...changes }) =>
+  ...[...STATE_TABLE, ...RULE_SETS, ...RULE_DETAILS, ...FORMULAS, ...LIFE, ...BFD, ...RESTARTS, ...ROUTES].flatMap(({ rule, ...changes }) =>
     Object.entries(changes).map(([where, [from, to]]) => ({ ...FILES[where], rule, from, to })),
   ),
   ...TS_ONLY,

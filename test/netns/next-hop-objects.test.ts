@@ -2,7 +2,7 @@
 import { afterEach, beforeEach, expect, it } from 'vitest';
 
 import type { Route } from '../../ts/index.js';
-import { Agent, type AgentEvent, isAdd, isDelete, pause, serviceRoute } from './agent.js';
+import { Agent, type AgentEvent, type AgentSession, isAdd, isDelete, pause, serviceRoute } from './agent.js';
 import { run } from './command.js';
 import { describeLab, Lab } from './lab.js';
 
@@ -119,5 +119,53 @@ for (const addressing of ['IPv4', 'IPv6'] as const) {
       await one.call('sweepRoutes', { protocol: 186, table: 254 });
       expect(lab.routes(lab.one)).toHaveLength(1);
     });
+
+    it('take over routes that a process left on none, tell them as installed, and have them before their session is Up', async () => {
+      const route = serviceRoute(lab, lab.one);
+      one = await Agent.start(lab, lab.one);
+      two = await Agent.start(lab, lab.two);
+      await one.register(route, { peerIP: lab.two.address });
+      await two.register(serviceRoute(lab, lab.two), { peerIP: lab.one.address });
+      await one.event(isAdd);
+      await one.kill();
+      lab.cutBoth();
+      one = await Agent.start(lab, lab.one, { nextHopObjects: OBJECTS });
+      await one.register(route, { peerIP: lab.two.address });
+      expect(await one.call('adoptRoutes', { protocol: 186, table: 254 })).toHaveLength(1);
+      const [session] = (await one.call('sessions')) as AgentSession[];
+      expect([session?.state === 'up', session?.routes[0]?.installed]).toEqual([false, true]);
+      const listed = (): string => ip('route', 'show', 'proto', '186');
+      await expect.poll(() => [listed().includes(`nhid ${FIRST}`), listed().trim().split('\n').length]).toEqual([true, 1]);
+      // The session does not come Up.
+      await expect.poll(listed, { timeout: 10_000 }).toBe('');
+    });
+
+    for (const engine of ['native', 'js'] as const) {
+      it(`let a sweep with the ${engine} engine delete the objects of a predecessor that nothing uses, and none else`, async () => {
+        const make = (id: number, protocol = 186): string =>
+          ip('nexthop', 'add', 'id', String(id), 'via', elsewhere(), 'dev', lab.one.iface, 'proto', String(protocol));
+        const [unused, ofOther, used, member, outside, last] = [FIRST + 5, FIRST + 6, FIRST + 7, FIRST + 8, FIRST - 1, FIRST + 99];
+        [unused, used, member, outside, last].forEach((id) => make(id));
+        make(ofOther, 42);
+        ip('nexthop', 'add', 'id', '900', 'group', String(member));
+        ip('route', 'add', '198.51.100.0/24', 'nhid', String(used), 'proto', '42');
+        const before = new Map(objects().map((object) => [object.id, object]));
+        one = await Agent.start(lab, lab.one, { nextHopObjects: OBJECTS, engine });
+        two = await Agent.start(lab, lab.two);
+        const [route] = routes();
+        if (route === undefined) return;
+        await one.register(route, { peerIP: lab.two.address });
+        await two.register(serviceRoute(lab, lab.two), { peerIP: lab.one.address });
+        await one.event(isAdd);
+        await one.call('sweepRoutes', { protocol: 186, table: 254, dryRun: true });
+        expect(objects().filter(({ id }) => before.has(id))).toHaveLength(before.size);
+        await one.call('sweepRoutes', { protocol: 186, table: 254 });
+        const kept = objects().filter(({ id }) => before.has(id));
+        expect(kept).toEqual([900, outside, ofOther, used, member].map((id) => before.get(id)));
+        expect(lab.routes(lab.one)).toHaveLength(2);
+        expect(idOf(lab.two.address)).toBe(engine === 'native' ? FIRST : undefined);
+        expect(ip('route', 'show', '198.51.100.0/24')).toContain(`nhid ${used}`);
+      });
+    }
   });
 }

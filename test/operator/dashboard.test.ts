@@ -69,6 +69,7 @@ const LABELS: Readonly<Record<string, readonly string[]>> = {
   route_restores_total: SCOPE,
   route_restores_delayed_total: SCOPE,
   session_timeouts_total: ['cause', ...SCOPE],
+  session_remote_downs_total: ['cause', ...SCOPE],
   sessions_never_up: SCOPE,
   routes_retrying: SCOPE,
   routes_held: SCOPE,

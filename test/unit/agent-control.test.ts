@@ -115,7 +115,16 @@ describe('the control API', () => {
   it.each([
     [{ iface: 'lo', dst: '127.0.9.2/32', src: '127.0.0.1' }, 400, 'ERR_BAD_REQUEST', '0.next_hop'],
     [[routeBody(2), { ...routeBody(3), tabel: 5 }], 400, 'ERR_BAD_REQUEST', '1.tabel'],
-    [routeBody(2, { tx_min_ms: 5 }), 400, 'ERR_CONFIG', '0'],
+    [routeBody(2, { tx_min_ms: 5 }), 400, 'ERR_CONFIG', '0.tx_min_ms'],
+    [routeBody(2, { backup: { iface: 'lo' } }), 400, 'ERR_BAD_REQUEST', '0.backup.next_hop'],
+    [routeBody(2, { backup: { iface: 'lo', next_hop: '127.0.8.2', peer: '127.0.8.2' } }), 400, 'ERR_BAD_REQUEST', '0.backup.peer'],
+    [routeBody(2, { backup: { iface: 'lo', next_hop: '127.0.9.2' } }), 400, 'ERR_CONFIG', '0.backup.next_hop'],
+    [routeBody(2, { backup: { iface: 'lo', next_hop: '127.0.8.2', peer_ip: '::1' } }), 400, 'ERR_CONFIG', '0.backup.peer_ip'],
+    [[routeBody(2), routeBody(3, { hold_up_ms: -1 })], 400, 'ERR_BAD_REQUEST', '1.hold_up_ms'],
+    [routeBody(2, { damping: 'on' }), 400, 'ERR_BAD_REQUEST', '0.damping'],
+    [routeBody(2, { damping: { half_life: 5 } }), 400, 'ERR_BAD_REQUEST', '0.damping.half_life'],
+    [routeBody(2, { damping: { suppress_above: 10, reuse_below: 20 } }), 400, 'ERR_CONFIG', '0.damping.suppress_above'],
+    [routeBody(2, { auth: { type: 'sha1', keys: [{ id: 1, key: 'k' }] } }), 400, 'ERR_CONFIG', '0.auth'],
     [routeBody(2, { manager: 'nobody' }), 404, 'ERR_NO_SUCH_MANAGER', undefined],
     [[], 400, 'ERR_BAD_REQUEST', ''],
     ['text', 400, 'ERR_BAD_REQUEST', '0'],
@@ -126,6 +135,75 @@ describe('the control API', () => {
     const reply = await described(agent, 'POST', '/routes', body);
     expect(reply.status).toBe(status);
     expect(reply.json).toMatchObject({ code, ...(path === undefined ? {} : { issues: [{ path }] }) });
+  });
+
+  it('names the fields of a request, not those of the API of Node, in what it says of them', async () => {
+    const agent = await TestAgent.start(withRoutes(1));
+    const damping = { suppress_above: 10, reuse_below: 20 };
+    const reply = await agent.post('/routes', routeBody(2, { damping, tx_min_ms: 5 }));
+    const { message } = reply.json as { message: string };
+    expect(message).toContain('Expected `damping.suppress_above` to be above `damping.reuse_below` (20), got 10');
+    expect(message).toContain('`tx_min_ms`');
+  });
+
+  it('registers a route with a backup, on which it runs while its session is not Up', async () => {
+    const agent = await TestAgent.start(withRoutes(1));
+    const backup = { next_hop: '127.0.8.2', iface: 'lo' };
+    expect((await described(agent, 'POST', '/routes', routeBody(2, { backup }))).status).toBe(200);
+    const leg = async (): Promise<string | undefined> => {
+      const { routes } = (await agent.ask('/routes')).json as RoutesAnswer;
+      return routes.find(({ dst }) => dst === '127.0.9.2/32')?.leg;
+    };
+    await expect.poll(leg, { timeout: 10_000 }).toBe('backup');
+    expect((await described(agent, 'DELETE', '/routes', routeBody(2, { backup }))).status).toBe(200);
+    expect(await leg()).toBeUndefined();
+  });
+
+  it('gives a session the options of a request, and refuses others for another route of it', async () => {
+    const agent = await TestAgent.start(withRoutes(1));
+    const options = { hold_up_ms: 500, damping: { half_life_ms: 6_000, max_suppress_ms: 30_000 } };
+    expect((await described(agent, 'POST', '/routes', routeBody(2, options))).status).toBe(200);
+    const shared = { ...routeBody(2, options), dst: '127.0.9.99/32', peer_ip: '127.0.9.2' };
+    expect((await described(agent, 'POST', '/routes', shared)).status).toBe(200);
+    const other = await described(agent, 'POST', '/routes', { ...shared, dst: '127.0.9.98/32', damping: true });
+    expect(other.json).toMatchObject({ code: 'ERR_CONFIG', issues: [{ path: '0' }] });
+  });
+
+  describe('with keys', () => {
+    const SECRET = 'never-to-be-seen';
+    const KEYS = { type: 'sha1', keys: [{ id: 7, key: SECRET }] };
+    const start = async (): Promise<TestAgent> => {
+      process.env['AGENT_TEST_KEY'] = SECRET;
+      return TestAgent.start(`auth: { group: { type: sha1, keys: [{ id: 8, env: AGENT_TEST_KEY }] } }${TWO_MANAGERS}`);
+    };
+    const keyIds = async (agent: TestAgent): Promise<(number | null)[]> => {
+      const { sessions } = (await agent.ask('/sessions?manager=two')).json as SessionsAnswer;
+      return sessions.map(({ auth_key_id }) => auth_key_id).sort();
+    };
+
+    it('registers routes of BFD with those of a group of the file, and with its own, and shows none', async () => {
+      const agent = await start();
+      const routes = [routeBody(5, { manager: 'two', auth: 'group' }), routeBody(6, { manager: 'two', auth: KEYS })];
+      const reply = await described(agent, 'POST', '/routes', routes);
+      expect([reply.status, await keyIds(agent)]).toEqual([200, [7, 8, null]]);
+      const shown = [reply.text, (await agent.ask('/sessions')).text, (await agent.ask('/routes')).text, JSON.stringify(agent.lines)];
+      expect(shown.join('\n')).not.toContain(SECRET);
+      expect((await described(agent, 'DELETE', '/routes', routes)).status).toBe(200);
+      expect(await keyIds(agent)).toEqual([null]);
+    });
+
+    it.each([
+      ['a group that is not there', SECRET, 'ERR_CONFIG', '0.auth'],
+      ['a key that is too long', { ...KEYS, keys: [{ id: 1, key: SECRET.repeat(2) }] }, 'ERR_BAD_REQUEST', '0.auth.keys.0.key'],
+      ['a key in the place of its number', { ...KEYS, keys: [{ id: SECRET, key: 'k' }] }, 'ERR_BAD_REQUEST', '0.auth.keys.0.id'],
+      ['a type that is none', { ...KEYS, type: SECRET }, 'ERR_BAD_REQUEST', '0.auth.type'],
+      ['a list', [SECRET], 'ERR_BAD_REQUEST', '0.auth'],
+    ])('refuses %s without showing it', async (_, auth, code, path) => {
+      const agent = await start();
+      const reply = await described(agent, 'POST', '/routes', routeBody(5, { manager: 'two', auth }));
+      expect(reply.json).toMatchObject({ code, issues: [{ path }] });
+      expect([reply.text, JSON.stringify(agent.lines)].join('\n')).not.toContain(SECRET);
+    });
   });
 
   it('gives a route of a shared session the options of the file', async () => {

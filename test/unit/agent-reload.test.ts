@@ -169,6 +169,39 @@ describe('a reload', () => {
     }
   });
 
+  it('leaves a route of the API its own backup where the session that it shares changes', async () => {
+    const backup = (hop: string): string => `, backup: { nextHop: 127.0.8.${hop}, iface: lo }`;
+    const agent = await TestAgent.start(withRoutes(routeLine(1, backup('1'))));
+    const shared = { ...routeBody(1), dst: '127.0.9.99/32', peer_ip: '127.0.9.1' };
+    await agent.post('/routes', [
+      { ...shared, backup: { next_hop: '127.0.8.2', iface: 'lo' } },
+      { ...shared, dst: '127.0.9.98/32' },
+    ]);
+    agent.rewrite(withRoutes(routeLine(1, `, timers: slow${backup('1')}`)));
+    await agent.agent.reload();
+    expect(lastLine(agent)).toBe('reloaded: 0 added, 0 removed, 1 changed');
+    const legs = async (): Promise<unknown> => {
+      const { routes } = (await agent.ask('/routes')).json as RoutesAnswer;
+      return Object.fromEntries(routes.map(({ dst, leg }) => [dst.split('.').at(-1), leg]));
+    };
+    await expect.poll(legs, { timeout: 10_000 }).toEqual({ '1/32': 'backup', '98/32': 'none', '99/32': 'backup' });
+  });
+
+  it('gives routes of the API that name a group of keys what the group has in it now', async () => {
+    process.env['AGENT_TEST_KEY'] = 'key';
+    const file = (id: number): string => {
+      const group = `auth: { group: { type: sha1, keys: [{ id: ${id}, env: AGENT_TEST_KEY }] } }\n`;
+      return `${group}${fileWith('    protocol: bfd\n    multihopPort: 0')}`;
+    };
+    const agent = await TestAgent.start(file(1));
+    expect((await agent.post('/routes', routeBody(2, { auth: 'group' }))).status).toBe(200);
+    const keyId = async (): Promise<unknown> => ((await agent.ask('/sessions')).json as SessionsAnswer).sessions[0]?.auth_key_id;
+    expect(await keyId()).toBe(1);
+    agent.rewrite(file(2));
+    await agent.agent.reload();
+    expect(await keyId()).toBe(2);
+  });
+
   it('changes the level of the log', async () => {
     const agent = await TestAgent.start(withRoutes(routeLine(1)));
     agent.rewrite(`log: { level: error }\n${withRoutes(routeLine(1))}`);

@@ -97,7 +97,7 @@ describe('a random configuration', () => {
         const { started, failure } = await outcomeOf({ ...config, metricsRegistry: registry });
         expect(failure).toBeUndefined();
         if (started !== undefined) expectWhole(started);
-        expect(registry.getMetricsAsArray()).toHaveLength(38);
+        expect(registry.getMetricsAsArray()).toHaveLength(39);
       }),
       { numRuns: 100 },
     );

@@ -7,7 +7,7 @@ import { afterEach, describe, expect, it } from 'vitest';
 import type { EngineListener, EngineOptions, SessionRecord, SessionSpec } from '../../ts/engine/engine.js';
 import { JsEngine } from '../../ts/engine/js/js-engine.js';
 import { localOf, splitZone, withZone } from '../../ts/engine/js/zones.js';
-import { ControlPacket, listenUDP, type UDPService } from '../../ts/protocol.js';
+import { ControlPacket, listenUDP, monotonicNow, type UDPService } from '../../ts/protocol.js';
 import type { State } from '../../ts/protocol/state.js';
 import { FakeUDP } from './fake-udp.js';
 import { packet } from './session-helpers.js';
@@ -245,6 +245,29 @@ describe('the JavaScript engine over a transport of the user', () => {
     }
     expect(stateOf(engine, 1)).toBe('up');
     expect(warnings.filter((text) => text.includes('cannot send'))).toEqual(['cannot send to 127.0.0.2: not today']);
+  });
+
+  it('tells of a stop of the event loop in a Down that the peer has said meanwhile', async () => {
+    const udp = new FakeUDP();
+    const { engine, records, localDiscr } = await upOver(udp);
+    const hears = (state: State): void =>
+      udp.deliver(packet(state, 7, localDiscr, { desiredMinTxUs: 20_000 }).marshal(), { localIP: '127.0.0.1', iface: 'lo', remote: from });
+    const lastDown = () => records.findLast((record) => record.lastDown !== undefined)?.lastDown;
+    // Again where the machine itself stopped for longer than the detection time.
+    while (lastDown()?.reason !== 'remote_down') {
+      // A Down within the detection time after coming Up is left over from the handshake.
+      for (let packets = 0; packets < 12; packets += 1) {
+        hears(stateOf(engine, 1) === 'up' ? 'up' : 'init');
+        await delay(10);
+      }
+      const stopped = monotonicNow();
+      while (monotonicNow() < stopped + 200);
+      hears('down');
+      await delay(10);
+    }
+    const down = lastDown();
+    // The detection time, 60 ms, was to be looked at before the end of the stop.
+    expect(down?.localStallUs).toBeGreaterThanOrEqual(140_000);
   });
 
   it('counts an invalid datagram, and no session is affected', async () => {

@@ -70,7 +70,7 @@ describe('the series of a local address', () => {
         sessions: { admin_down: 0, down: 0, init: 0, up },
         neverUp: 0,
         ...{ tx, rx: 0, rxInvalid: NOTHING_INVALID, unknownPeer: 1, writeErrors: 0, dropped: 0, timeouts: 0, localTimeouts: 0 },
-        ...{ extensions: 0, queued: 0 },
+        ...{ remoteDowns: 0, localRemoteDowns: 0, extensions: 0, queued: 0 },
         transitions: [],
         localDiagnostics: [],
         remoteDiagnostics: [],

@@ -30,6 +30,8 @@ function endpoint(changes: Partial<EndpointStats> = {}): EndpointStats {
     dropped: 0,
     timeouts: 3,
     localTimeouts: 1,
+    remoteDowns: 7,
+    localRemoteDowns: 2,
     extensions: 0,
     queued: 5,
     transitions: [{ from: 'up', to: 'down', cause: 'detect_timeout', count: 7 }],
@@ -114,7 +116,7 @@ describe('a scrape', () => {
       [`liveness_convergence_to_down_seconds_count{${at}}`]: 0,
       [`liveness_handle_rx_duration_seconds_count{${at}}`]: 0,
     });
-    expect(registry.getMetricsAsArray()).toHaveLength(38);
+    expect(registry.getMetricsAsArray()).toHaveLength(39);
   });
 
   it('tells timeouts by whose fault they may be, sessions that were never Up, retries, holds, and how late this host was', async () => {
@@ -126,6 +128,8 @@ describe('a scrape', () => {
       [`liveness_build_info{version="1.2.3",engine="native",protocol="bfd"}`]: 2,
       [`liveness_session_timeouts_total{${at},cause="peer"}`]: 4,
       [`liveness_session_timeouts_total{${at},cause="local"}`]: 2,
+      [`liveness_session_remote_downs_total{${at},cause="peer"}`]: 10,
+      [`liveness_session_remote_downs_total{${at},cause="local"}`]: 4,
       [`liveness_sessions_never_up{${at}}`]: 2,
       [`liveness_routes_retrying{${at}}`]: 2,
       [`liveness_routes_held{${at}}`]: 4,

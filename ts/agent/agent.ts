@@ -203,6 +203,7 @@ export class Agent implements AgentState {
     for (const { manager, settings, plan } of steps) {
       manager.applied(settings);
       await manager.withdraw(plan.last);
+      await manager.rekeyApiRoutes();
     }
     for (const issue of config.warnings) this.#options.logger.warn({}, formatIssue(config.file, issue));
     this.#options.logger.level = config.logLevel;

@@ -179,6 +179,8 @@ export interface ManagerHealth {
   readonly protocol: 'liveness' | 'bfd';
   readonly sessions: Readonly<Record<State, number>>;
   readonly routes: { readonly registered: number; readonly installed: number };
+  /** How many sessions of a predecessor go on since the start (`resume`). */
+  readonly resumed: number;
   /** Until when the whole manager is held. */
   readonly held_until: string | null;
   /** The worst lateness of the engine's thread since the start. */
@@ -202,6 +204,27 @@ export interface RouteRequest {
   readonly rx_min_ms?: number;
   readonly detect_mult?: number;
   readonly multihop?: boolean;
+  /** Where the route runs while its session is not Up. */
+  readonly backup?: { readonly next_hop: string; readonly iface: string; readonly peer_ip?: string; readonly local_ip?: string };
+  /** So long its session has to stay Up, after it was Down, before the route is installed. */
+  readonly hold_up_ms?: number;
+  readonly damping?: boolean | DampingRequest;
+  /** The keys of the session, only of BFD: the name of a group of the file, or keys. No answer shows them. */
+  readonly auth?: string | AuthRequest;
+}
+
+/** How the routes of a session that flaps are suppressed. */
+export interface DampingRequest {
+  readonly penalty?: number;
+  readonly suppress_above?: number;
+  readonly reuse_below?: number;
+  readonly half_life_ms?: number;
+  readonly max_suppress_ms?: number;
+}
+
+export interface AuthRequest {
+  readonly type: 'simple' | 'md5' | 'meticulous-md5' | 'sha1' | 'meticulous-sha1';
+  readonly keys: readonly { readonly id: number; readonly key: string; readonly variant?: 'rfc' | 'frr-hmac' }[];
 }
 
 /** `POST /admin-down` and `POST /admin-up`: routes as in `DELETE /routes`. */

@@ -1,6 +1,7 @@
 /** What the control API answers, apart from HTTP. */
 import type { Registry } from 'prom-client';
 
+import type { RouteRef } from '../index.js';
 import { VERSION } from '../base/version.js';
 import type { HealthAnswer, RouteJson, SessionJson } from './control-api.js';
 import type { EventLog } from './event-log.js';
@@ -93,11 +94,11 @@ export class ControlService {
   }
 
   async removeRoutes(body: unknown): Promise<number> {
-    return this.#change(parseRoutes(body), (manager, { routes }) => manager.removeApiRoutes(routes));
+    return this.#change(parseRoutes(body), (manager, { routes }) => manager.removeApiRoutes(refsOf(routes)));
   }
 
   async setAdminDown(body: unknown, down: boolean): Promise<number> {
-    return this.#change(parseRoutes(body), (manager, { routes }) => manager.setAdminDown(routes, down));
+    return this.#change(parseRoutes(body), (manager, { routes }) => manager.setAdminDown(refsOf(routes), down));
   }
 
   /** `POST /hold`: the managers that the request concerns. */
@@ -172,6 +173,10 @@ export class ControlService {
   forget(): void {
     for (const cache of [this.#sessions, this.#routes, this.#health]) cache.clear();
   }
+}
+
+function refsOf(routes: RoutesRequest['routes']): RouteRef[] {
+  return routes.map(({ registration: { route, iface } }) => ({ route, iface }));
 }
 
 function listing<T>(name: string, views: readonly T[]): Listing<T> {

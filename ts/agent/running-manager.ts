@@ -16,6 +16,7 @@ import {
   type RouteRef,
   type State,
 } from '../index.js';
+import { ApiRoutes, checkOptions, keysOf } from './api-routes.js';
 import type { ManagerSettings } from './config/manager-section.js';
 import { type ConfiguredRoute, sessionKey } from './config/registrations.js';
 import { formatPath } from './config/source-file.js';
@@ -24,6 +25,7 @@ import type { ManagerHealth, RouteJson, SessionJson } from './control-api.js';
 import type { EventLog } from './event-log.js';
 import { optionsBySession, type ReloadPlan, slotOf, type Withdrawals } from './reload-plan.js';
 import { RequestError } from './request-error.js';
+import type { RequestedRoute } from './route-request.js';
 import { routeEvent, routeView, sessionView, timeOf, transitionEvent, type ViewContext } from './views.js';
 
 /** What a manager is started with, beside its section of the file. */
@@ -51,8 +53,7 @@ export class RunningManager {
   #fileSlots: ReadonlySet<string> = new Set();
   /** The options of the file's sessions, with and without routes. */
   #fileOptions: ReadonlyMap<string, RegisterSessionOptions> = new Map();
-  /** The routes of the API, by slot. */
-  readonly #apiRoutes = new Map<string, Registration>();
+  readonly #apiRoutes = new ApiRoutes();
   /** The worst delay of our thread in the last silence of each session, in milliseconds. */
   readonly #localStalls = new Map<string, number>();
   /** What callers said of their holds, by the peer's address; of the whole manager by `''`. */
@@ -162,11 +163,34 @@ export class RunningManager {
   }
 
   /** @throws RequestError 409 for a slot of the file; what `registerRoutes` throws */
-  async addApiRoutes(given: readonly Registration[]): Promise<void> {
-    this.#refuseFileRoutes(given, 'is set by the configuration file');
-    const registrations = given.map((registration) => ({ ...this.#defaultsOf(registration), ...registration }));
+  async addApiRoutes(requested: readonly RequestedRoute[]): Promise<void> {
+    this.#refuseFileRoutes(
+      requested.map(({ registration }) => registration),
+      'is set by the configuration file',
+    );
+    const keys = keysOf(requested, this.#settings.auth);
+    const registrations = requested.map(({ registration }, index) => {
+      return { ...this.#defaultsOf(registration), ...registration, ...definedOf({ auth: keys[index] }) };
+    });
+    checkOptions(registrations, this.#settings.resolved);
     await this.#manager.registerRoutes(registrations);
-    for (const registration of registrations) this.#apiRoutes.set(formatSlot(registration.route), registration);
+    registrations.forEach((registration, index) => this.#apiRoutes.set(registration, requested[index]?.authGroup));
+  }
+
+  /** After a reload: routes of the API that name a group of keys get what the file has in it now. */
+  async rekeyApiRoutes(): Promise<void> {
+    // Where the file has the session, it has given it the keys already.
+    const changed = this.#apiRoutes
+      .withChangedKeys(this.#settings.auth)
+      .filter(({ registration }) => !this.#fileOptions.has(sessionKey(peerOfRegistration(registration))));
+    if (changed.length === 0) return;
+    try {
+      await this.#manager.registerRoutes(changed.map(({ registration }) => registration));
+      for (const { registration, authGroup } of changed) this.#apiRoutes.set(registration, authGroup);
+    } catch (error) {
+      const message = `routes of the API keep the keys that they had: ${messageOf(error)}`;
+      this.#context.logger.error({ manager: this.name, err: toError(error) }, message);
+    }
   }
 
   /** @throws RequestError 409 for a route of the file; what `withdrawRoutes` throws */
@@ -252,6 +276,7 @@ export class RunningManager {
       error,
       engine,
       protocol: resolved.protocol,
+      resumed: this.#manager.resumed,
       held_until: timeOf(this.#manager.heldUntil),
       ...numbers,
     };
@@ -343,7 +368,10 @@ export class RunningManager {
     const slots = new Set(routes.map(slotOf));
     return [...this.#apiRoutes].flatMap(([slot, api]) => {
       const owner = bySession.get(sessionKey(peerOfRegistration(api)));
-      return owner === undefined || slots.has(slot) ? [] : [{ ...owner, route: api.route }];
+      if (owner === undefined || slots.has(slot)) return [];
+      const { backup: _, ...options } = owner;
+      // A backup is the route's own.
+      return [{ ...options, route: api.route, ...definedOf({ backup: api.backup }) }];
     });
   }
 
@@ -365,7 +393,7 @@ export class RunningManager {
   /** A request that names a route by other fields than its own withdraws nothing. */
   #forgetWithdrawn(): void {
     const present = new Set(this.#manager.getSessions().flatMap(({ routes }) => routes.map(({ route }) => formatSlot(route))));
-    for (const slot of this.#apiRoutes.keys()) if (!present.has(slot)) this.#apiRoutes.delete(slot);
+    for (const [slot] of [...this.#apiRoutes]) if (!present.has(slot)) this.#apiRoutes.delete(slot);
   }
 
   #forgetStalls(present: ReadonlySet<string>): void {

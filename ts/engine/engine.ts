@@ -215,6 +215,13 @@ export interface RouteOutcome {
   readonly leg: Leg;
 }
 
+/** The next-hop objects that a sweep is about: those of a protocol number, whose next hops are of these families. */
+export interface ObjectFilter {
+  readonly protocol: number;
+  readonly ipv4: boolean;
+  readonly ipv6: boolean;
+}
+
 /** The engine's control of armed routes. */
 export interface RouteArming {
   /**
@@ -274,6 +281,10 @@ export interface EndpointStats {
   readonly timeouts: number;
   /** Those of them after an extension: this host may have caused the silence. */
   readonly localTimeouts: number;
+  /** Sessions that went Down since their peer said so: it heard nothing, or has restarted. */
+  readonly remoteDowns: number;
+  /** Those of them that may be this host's fault: it was late by more than a quarter of the peer's detection time. */
+  readonly localRemoteDowns: number;
   /** How often a detection time was extended, since this host may have caused the silence. */
   readonly extensions: number;
   /** Entries in the scheduler's queue: at most two per session. */
@@ -362,6 +373,12 @@ export interface Engine {
   /** Readings of the given sessions, or of all. Unknown ids are left out. */
   snapshots(ids?: readonly SessionId[]): EngineReading[];
   stats(): EngineStats;
+  /**
+   * Deletes the next-hop objects that a previous process left: those with numbers of `nextHopObjects` over which no route leads, of
+   * whomever, and that no armed route needs. Resolves with how many there were; rejects with the system's error.
+   * Not defined by an engine without armed routes.
+   */
+  sweepObjects?(filter: ObjectFilter): Promise<number>;
   /** Resolves when the engine has taken what it was told before. @throws LivenessError `ERR_ENGINE_STOPPED` if it does not within 5 s */
   ping(): Promise<void>;
   /**

@@ -27,16 +27,22 @@ const DEFAULTS: CompleteDamping = { penalty: 1_000, suppressAbove: 2_000, reuseB
 const figure = integer(1, 1_000_000);
 const period = timeSpan(1, 3_600_000);
 
-const OPTIONS = object({
+/** The options, each judged by itself. */
+export const dampingEntries = {
   penalty: v.optional(figure),
   suppressAbove: v.optional(figure),
   reuseBelow: v.optional(figure),
   halfLife: v.optional(period),
   maxSuppress: v.optional(period),
-});
-const SWITCH = v.boolean(`a boolean, or an object; its options are ${Object.keys(OPTIONS.entries).join(', ')}`);
+};
 
-export const dampingField = v.lazy((given) => (typeof given === 'object' && given !== null && !Array.isArray(given) ? OPTIONS : SWITCH));
+/** A switch, or options: these, or the same under other names. */
+export function dampingFieldOf<T extends v.ObjectEntries>(options: ReturnType<typeof object<T>>) {
+  const flag = v.boolean(`a boolean, or an object; its options are ${Object.keys(options.entries).join(', ')}`);
+  return v.lazy((given) => (typeof given === 'object' && given !== null && !Array.isArray(given) ? options : flag));
+}
+
+export const dampingField = dampingFieldOf(object(dampingEntries));
 export const holdUpField = timeSpan(0, 600_000);
 
 /** The options with their defaults, frozen; `false` where there is no damping. */

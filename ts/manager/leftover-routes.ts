@@ -1,11 +1,13 @@
 /** The routes that a previous process left in the backend: adopt the registered ones, delete the others. */
 import { type AddressFamily, familyOf } from '../base/address.js';
-import { codeOf, ConfigError, expected, messageOf, RoutesError } from '../base/errors.js';
+import { codeOf, ConfigError, expected, LivenessError, messageOf, RoutesError } from '../base/errors.js';
 import { readGuarded } from '../base/guard.js';
 import type { Logger } from '../base/logger.js';
+import type { Engine } from '../engine/engine.js';
 import { formatRoute, isIntegerIn, parseDestination, parseListedRoute, type Route } from '../base/route.js';
 import type { Leg, RouteInstaller } from '../routes/installer.js';
 import { listRoutes } from '../routes/listings.js';
+import { NetlinkRoutes, sweepObjects } from '../routes/netlink-routes.js';
 import type { PlacedRoute, RouteReaderWriter } from '../routes/reader-writer.js';
 import { placedOn } from '../routes/route-legs.js';
 import { isSameRoute } from '../routes/slot-contents.js';
@@ -23,6 +25,7 @@ export interface RouteFilter {
 
 export interface LeftoverRoutesDependencies {
   readonly backend: RouteReaderWriter;
+  readonly engine: Engine;
   readonly calls: BackendCalls;
   readonly installer: RouteInstaller;
   readonly registry: RouteRegistry;
@@ -55,12 +58,21 @@ export class LeftoverRoutes {
     return adopted.flat();
   }
 
-  /** Deletes the routes that the backend holds and that are not registered. Resolves with the deleted ones. */
+  /**
+   * Deletes the routes that the backend holds and that are not registered, then the next-hop objects over which no route leads.
+   * Resolves with the deleted routes.
+   */
   async sweep(filter: RouteFilter, dryRun: boolean): Promise<Route[]> {
-    const { calls, log } = this.#dependencies;
     const unowned = (await this.#list(filter)).filter(({ route, iface }) => !this.#isOwned(route, iface));
+    if (dryRun) return unowned.map(({ route }) => route);
+    const swept = unowned.length === 0 ? [] : await this.#sweepRoutes(unowned, filter);
+    await this.#sweepObjects(filter.protocol);
+    return swept;
+  }
+
+  async #sweepRoutes(unowned: readonly PlacedRoute[], filter: RouteFilter): Promise<Route[]> {
+    const { calls, log } = this.#dependencies;
     const routes = unowned.map(({ route }) => route);
-    if (dryRun || unowned.length === 0) return routes;
     const deletions = unowned.map((placed) => calls.call(() => this.#delete(placed)));
     const outcomes = await calls.untilClosed(Promise.allSettled(deletions));
     // Deleting a route that does not fit is no error of a backend: only another listing shows whether it is gone.
@@ -77,6 +89,20 @@ export class LeftoverRoutes {
     });
     if (issues.length > 0) throw new RoutesError(issues, {}, 'not all was swept');
     return routes;
+  }
+
+  async #sweepObjects(protocol: number): Promise<void> {
+    const { backend, engine, calls, families, log, assertOpen } = this.#dependencies;
+    if (!(backend instanceof NetlinkRoutes)) return;
+    assertOpen();
+    const filter = { protocol, ipv4: families.has('IPv4'), ipv6: families.has('IPv6') };
+    const count = await calls
+      .call(() => engine.sweepObjects?.(filter) ?? sweepObjects(backend, filter))
+      .catch((cause: unknown) => {
+        if (codeOf(cause) === 'ERR_CLOSED') throw cause;
+        throw new LivenessError('ERR_ROUTE_BACKEND', `The kernel cannot sweep its next-hop objects: ${messageOf(cause)}`, { cause });
+      });
+    if (count > 0) log.info({ protocol, count }, `swept: ${count} next-hop ${count === 1 ? 'object' : 'objects'} that no route uses`);
   }
 
   async #list({ protocol, table }: RouteFilter): Promise<PlacedRoute[]> {

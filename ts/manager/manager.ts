@@ -296,7 +296,8 @@ export class Manager extends SafeEmitter<ManagerEvents> implements AsyncDisposab
   /**
    * Deletes the routes of a protocol and a table that are not registered here: those of a previous process that are no longer
    * needed. Routes of other programs with the same protocol number are deleted, too: try it with `dryRun` first. Routes of a
-   * family that `bindIP` does not name stay. A manager never sweeps by itself.
+   * family that `bindIP` does not name stay. Of the kernel, next-hop objects of the protocol that nothing uses are deleted, too
+   * (Linux 5.8). A manager never sweeps by itself.
    *
    * @returns the deleted routes; with `dryRun`, the routes that would be deleted
    * @throws RoutesError the routes that could not be deleted, after all were tried; LivenessError `ERR_CONFIG`,

@@ -265,6 +265,10 @@ const SCALARS: Record<ScalarName, (reading: MetricsReading) => Series<number>> =
     }),
   sessionsNeverUp: ofEndpoints((endpoint) => endpoint.neverUp),
   sessionTimeouts: spread(LABEL_CAUSE, ({ timeouts, localTimeouts }) => ({ peer: timeouts - localTimeouts, local: localTimeouts })),
+  sessionRemoteDowns: spread(LABEL_CAUSE, ({ remoteDowns, localRemoteDowns }) => ({
+    peer: remoteDowns - localRemoteDowns,
+    local: localRemoteDowns,
+  })),
   buildInfo: ({ builds }) => buildSeries(builds),
   worstTurnDelay: ({ worstTurnDelay }) => [[{}, worstTurnDelay]],
   socketDrops: ({ socketDrops }) => [[{}, socketDrops]],
@@ -365,6 +369,8 @@ const ADDED_OF_ENDPOINTS = [
   'dropped',
   'timeouts',
   'localTimeouts',
+  'remoteDowns',
+  'localRemoteDowns',
   'extensions',
   'queued',
 ] as const;

@@ -60,7 +60,8 @@ export class RouteManager {
     const { registry } = this;
     this.#planContext = { registry, config, parameters: new ParameterSource(config), engine };
     const families = new Set(boundAddresses(config).map(familyOf));
-    this.leftovers = new LeftoverRoutes({ backend: config.netlinker, calls: this.#calls, installer, registry, log, families, assertOpen });
+    const { netlinker: backend } = config;
+    this.leftovers = new LeftoverRoutes({ backend, engine, calls: this.#calls, installer, registry, log, families, assertOpen });
   }
 
   /**

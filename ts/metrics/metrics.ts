@@ -209,6 +209,12 @@ const FURTHER = {
     help: 'Sessions that went Down since their peer was silent, by who may be the cause: the peer, or this host, which was late itself',
     labels: [...ENDPOINT, LABEL_CAUSE],
   },
+  sessionRemoteDowns: {
+    kind: 'counter',
+    suffix: 'session_remote_downs_total',
+    help: 'Sessions that went Down since their peer said so, by who may be the cause: the peer or the path, or this host, which was late',
+    labels: [...ENDPOINT, LABEL_CAUSE],
+  },
   sessionsNeverUp: {
     kind: 'gauge',
     suffix: 'sessions_never_up',

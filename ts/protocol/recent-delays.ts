@@ -12,9 +12,14 @@ export class RecentDelays {
   readonly #kept: { at: number; delayUs: number }[] = [];
   #longestUs = 0;
 
-  /** Notes a delay that ended at `now`. */
+  /** Notes a turn that began so late, at `now`. */
   note(now: number, delayUs: number): void {
     this.#longestUs = Math.max(this.#longestUs, delayUs);
+    this.noteReceive(now, delayUs);
+  }
+
+  /** Notes that packets were read so late, until `now`: no turn that began late. */
+  noteReceive(now: number, delayUs: number): void {
     if (delayUs < MIN_DELAY_US) return;
     while ((this.#kept.at(-1)?.delayUs ?? Infinity) <= delayUs) this.#kept.pop();
     if (this.#kept.length === MAX_KEPT) this.#kept.shift();

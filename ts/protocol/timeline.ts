@@ -142,6 +142,11 @@ export class Timeline<T extends TimelineEntry> {
     this.#delays.note(now, delayUs);
   }
 
+  /** Notes that packets were read so late, until `now`. */
+  noteReceiveDelay(now: number, delayUs: number): void {
+    this.#delays.noteReceive(now, delayUs);
+  }
+
   /** Notes that a full socket buffer dropped datagrams. */
   noteSocketDrops(now: number): void {
     this.#lastSocketDrop = now;

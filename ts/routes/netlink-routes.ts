@@ -1,6 +1,7 @@
 /** The Linux routing tables. */
 import type { NativeRoute, NativeRoutesHandle } from '../engine/native/binding.js';
 import { loadBinding } from '../engine/native/load.js';
+import type { ObjectFilter } from '../engine/engine.js';
 import { codeOf, ConfigError, LivenessError, messageOf } from '../base/errors.js';
 import { formatSlot, parseDestination, parseListedRoute, parseRoute, priorityOf, type Route } from '../base/route.js';
 import { checkProtocol, netlinkOptions, type NetlinkRoutesOptions, type ObjectRange } from './backend-options.js';
@@ -33,6 +34,7 @@ export class NetlinkRoutes implements RouteReaderWriter {
     this.takeOver = takeOver;
     this.nextHopObjects = objects;
     this.#native = openRoutes(objects);
+    HANDLES.set(this, this.#native);
     if (objects === undefined || this.#native.hasObjects()) return;
     const message = '`nextHopObjects` needs a kernel that has them: Linux 5.3 or later';
     throw new ConfigError([{ path: 'nextHopObjects', message }]);
@@ -113,6 +115,14 @@ export class NetlinkRoutes implements RouteReaderWriter {
       }
     }
   }
+}
+
+/** For `sweepObjects`, which is for managers alone: it knows nothing of the routes of one that arms them. */
+const HANDLES = new WeakMap<NetlinkRoutes, NativeRoutesHandle>();
+
+/** Deletes the next-hop objects of a previous process over which no route leads. Resolves with how many; rejects with the system's error. */
+export async function sweepObjects(routes: NetlinkRoutes, filter: ObjectFilter): Promise<number> {
+  return (await HANDLES.get(routes)?.sweepObjects(filter)) ?? 0;
 }
 
 function openRoutes(objects: ObjectRange | undefined): NativeRoutesHandle {

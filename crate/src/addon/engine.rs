@@ -18,6 +18,7 @@ use crate::addon::auth::NativeAuth;
 use crate::addon::delivery::DeliveryBatch;
 use crate::addon::doorbell::Doorbell;
 use crate::addon::errors::{self, Coded, closed, coded, from_io, from_start};
+use crate::addon::object_sweep::{NativeObjectFilter, SweepObjects};
 use crate::addon::objects::{
     LocalAddr, NativeDelivery, NativeDisarm, NativeEngineOptions, NativePathFault, NativeRetry, NativeSessionPath,
     address,
@@ -39,6 +40,7 @@ use crate::protocol::liveness::{Identity, Liveness};
 use crate::protocol::policy::Policy;
 use crate::protocol::rules::{ROBUST, Rules};
 use crate::routes::armed::ArmingPolicy;
+use crate::routes::next_hop::ObjectRange;
 use crate::routes::outcome::RouteId;
 
 #[napi]
@@ -49,6 +51,8 @@ pub struct NativeEngine {
     batch: RefCell<DeliveryBatch>,
     doorbell: Doorbell,
     resumed: u32,
+    /// The numbers that next-hop objects may have.
+    objects: ObjectRange,
 }
 
 #[napi]
@@ -57,9 +61,10 @@ impl NativeEngine {
     pub fn new(options: NativeEngineOptions, doorbell: Function<'_, (), ()>) -> std::result::Result<Self, Coded> {
         let doorbell = Doorbell::new(doorbell)?;
         let mailbox = Arc::new(Mailbox::new(doorbell.button()));
+        let objects = options.next_hop_objects.as_ref().map(ObjectRange::from).unwrap_or_default();
         let driver = start(options, Arc::clone(&mailbox))?;
         let resumed = u32::try_from(driver.resumed()).unwrap_or(u32::MAX);
-        Ok(Self { driver: RefCell::new(Some(driver)), mailbox, batch: RefCell::default(), doorbell, resumed })
+        Ok(Self { driver: RefCell::new(Some(driver)), mailbox, batch: RefCell::default(), doorbell, resumed, objects })
     }
 
     #[napi(ts_return_type = "{ address: string; port: number } | null")]
@@ -207,6 +212,13 @@ impl NativeEngine {
         self.send(Command::Retry(routes.into_iter().map(|retry| (RouteId(retry.id), retry.generation)).collect()))
     }
 
+    /// Deletes the next-hop objects of a predecessor that no route uses and that none of ours needs. Resolves with their number.
+    #[napi(ts_return_type = "Promise<number>")]
+    pub fn sweep_objects(&self, filter: NativeObjectFilter) -> std::result::Result<AsyncTask<SweepObjects>, Coded> {
+        let driver = self.driver.borrow().as_ref().ok_or_else(closed)?.questioner();
+        Ok(AsyncTask::new(SweepObjects::new(self.objects, &filter, Some(driver))))
+    }
+
     /// Takes a portion of the records that wait for JavaScript. Works after `close` too, since the last records may still wait.
     #[napi]
     pub fn drain(&self) -> NativeDelivery {
@@ -333,7 +345,7 @@ fn driver_options<P: Protocol>(
             take_over: options.take_over,
             honor_peer_passive: options.honor_peer_advertised_passive,
             mass_down: options.mass_down.map(Into::into),
-            objects: options.next_hop_objects.map(Into::into),
+            objects: options.next_hop_objects.as_ref().map(Into::into),
         },
         realtime: options.realtime.map(Into::into).unwrap_or_default(),
         withdraw_on_fatal: options.withdraw_on_fatal,

@@ -6,6 +6,7 @@ mod delivery;
 mod doorbell;
 mod engine;
 mod errors;
+mod object_sweep;
 mod objects;
 mod routes;
 mod rows;

@@ -87,8 +87,8 @@ pub struct NativeObjectRange {
     pub last_id: u32,
 }
 
-impl From<NativeObjectRange> for ObjectRange {
-    fn from(range: NativeObjectRange) -> Self {
+impl From<&NativeObjectRange> for ObjectRange {
+    fn from(range: &NativeObjectRange) -> Self {
         Self { first: range.first_id, last: range.last_id }
     }
 }

@@ -10,6 +10,7 @@ use netlink_sys::{Socket, protocols::NETLINK_ROUTE};
 
 use crate::addon::doorbell::Doorbell;
 use crate::addon::errors::{Coded, coded, from_route, rejection};
+use crate::addon::object_sweep::{NativeObjectFilter, SweepObjects};
 use crate::addon::objects::{NativeObjectRange, NativeRoute};
 use crate::net::interface_names::index_of;
 use crate::routes::held::{HeldRouteEvent, HeldRouteMonitor, HeldRoutes};
@@ -32,7 +33,7 @@ pub struct NativeRoutes {
 impl NativeRoutes {
     #[napi(constructor)]
     pub fn new(objects: Option<NativeObjectRange>) -> std::result::Result<Self, Coded> {
-        let objects = objects.map(Into::into).unwrap_or_default();
+        let objects = objects.as_ref().map(Into::into).unwrap_or_default();
         let unavailable = |error: std::io::Error| coded("ERR_NETLINK_UNAVAILABLE", error.to_string());
         Ok(Self {
             socket: Arc::new(Mutex::new(RouteSocket::new().map_err(unavailable)?.with_objects(objects))),
@@ -87,6 +88,12 @@ impl NativeRoutes {
     #[napi(ts_return_type = "Promise<NativeRoute[]>")]
     pub fn list(&self, protocol: u8) -> AsyncTask<List> {
         AsyncTask::new(List { socket: Arc::clone(&self.socket), protocol })
+    }
+
+    /// Deletes the next-hop objects of a predecessor that no route uses. Resolves with their number.
+    #[napi(ts_return_type = "Promise<number>")]
+    pub fn sweep_objects(&self, filter: NativeObjectFilter) -> AsyncTask<SweepObjects> {
+        AsyncTask::new(SweepObjects::new(lock(&self.socket).objects(), &filter, None))
     }
 
     /// Starts to watch the routes that were added here; `doorbell` rings when `news` has something to return. Watching does not

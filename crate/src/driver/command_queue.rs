@@ -74,6 +74,10 @@ pub enum Command {
     Snapshots(SnapshotRequest, Sender<SnapshotPage>),
     /// Opens the sockets of multihop sessions.
     OpenMultihop(Sender<Result<(), Errno>>),
+    /// Asks which of these numbers no next-hop object of ours has, and keeps those from being given to one.
+    ReserveObjects(Vec<u32>, Sender<Vec<u32>>),
+    /// Gives numbers free that were reserved.
+    UnreserveObjects(Vec<u32>),
     /// Asks for all counters.
     Stats(Sender<StatsReport>),
     /// Ends the thread.

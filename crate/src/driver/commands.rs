@@ -76,6 +76,13 @@ impl<P: Driven> Driver<P> {
                 // Whoever asked may have given up waiting.
                 Command::Snapshots(wanted, answer) => drop(answer.send(SnapshotPage::of(&self.engine, &wanted))),
                 Command::OpenMultihop(answer) => drop(answer.send(self.open_multihop())),
+                Command::ReserveObjects(ids, answer) => {
+                    let worker = self.route_worker.as_ref();
+                    drop(answer.send(worker.map_or(ids.clone(), |worker| worker.reserve_objects(&ids))));
+                }
+                Command::UnreserveObjects(ids) => {
+                    self.route_worker.iter().for_each(|worker| worker.unreserve_objects(&ids));
+                }
                 Command::Stats(answer) => drop(answer.send(self.stats())),
                 Command::Close { admin_down, forget } => self.start_closing(now, admin_down, forget),
                 #[cfg(test)]

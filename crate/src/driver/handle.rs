@@ -36,6 +36,26 @@ impl<T> Answer<T> {
     }
 }
 
+/// Asks a driver, from any thread.
+pub struct Questioner(Arc<CommandQueue>);
+
+impl Questioner {
+    /// As `DriverHandle::ask`.
+    ///
+    /// # Errors
+    /// `NoAnswer` where the thread has ended, at once, or hangs.
+    pub fn ask<T>(&self, question: impl FnOnce(mpsc::Sender<T>) -> Command) -> Result<T, NoAnswer> {
+        let (sender, receiver) = mpsc::channel();
+        self.0.put(question(sender));
+        Answer(receiver).wait()
+    }
+
+    /// Leaves a command for the thread.
+    pub fn send(&self, command: Command) {
+        self.0.put(command);
+    }
+}
+
 /// A running driver. Dropping the handle ends the thread and waits for it.
 pub struct DriverHandle {
     commands: Arc<CommandQueue>,
@@ -89,6 +109,12 @@ impl DriverHandle {
         let (sender, receiver) = mpsc::channel();
         self.commands.put(question(sender));
         Answer(receiver)
+    }
+
+    /// Asks from a thread of its own, when the handle itself may be closed already.
+    #[must_use]
+    pub fn questioner(&self) -> Questioner {
+        Questioner(Arc::clone(&self.commands))
     }
 
     /// Ends the thread, after an AdminDown announcement to all peers where `admin_down` says so, and waits. Gives the last

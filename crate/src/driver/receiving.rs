@@ -107,6 +107,9 @@ impl<P: Driven> Driver<P> {
     /// Hands the batch that was just read to the engine; `reading` was taken after the read. Gives the arrival of its last
     /// datagram.
     pub(super) fn read_batch(&mut self, index: usize, reading: ClockReading) -> Time {
+        // A thread that was stopped since its turn began has sent nothing meanwhile, and what its peers say of that is in this batch.
+        let late_us = self.planned.map_or(0, |planned| reading.monotonic.since(planned));
+        self.engine.note_receive_delay(reading.monotonic, late_us);
         let Self { arrivals, receivers, links, engine, receive_probe, .. } = self;
         let Receiver { socket, is_multihop, .. } = &receivers[index];
         // Of unknown peers several hops away any TTL is accepted: they are counted as such.
@@ -189,8 +192,8 @@ impl<P: Driven> Driver<P> {
             // Only multihop sessions have a least TTL of their own.
             let min_ttl = if *is_multihop { lowest } else { self.engine.min_ttl() };
             let filter = PacketFilter { form: P::FORM, family: socket.family(), min_ttl };
-            if socket.filter(&mut filter.by_peer(self.engine.peers())).is_err() {
-                let _ = socket.filter(&mut filter.by_form());
+            if socket.filter(&filter.by_peer(self.engine.peers())).is_err() {
+                let _ = socket.filter(&filter.by_form());
             }
         }
     }

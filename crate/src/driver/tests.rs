@@ -144,6 +144,39 @@ fn a_packet_below_the_least_ttl_is_counted_and_dropped() {
 }
 
 #[test]
+fn a_down_that_is_read_by_a_turn_which_was_stopped_tells_of_that_stop() {
+    const STOPPED_US: u64 = 50_000;
+    let mut driver = driver();
+    let peer = peer();
+    driver.add_session(clock::now(), config(peer.local_addr().unwrap().port(), "lo"));
+    driver.turn().unwrap();
+    for state in [State::Init, State::Down] {
+        let peer_discr = driver.engine.session(SessionId(1)).unwrap().0.local_discr();
+        let packet = ControlPacket {
+            state,
+            detect_mult: 3,
+            local_discr: 7,
+            peer_discr,
+            desired_min_tx_us: 50_000,
+            required_min_rx_us: 50_000,
+            passive: false,
+            client_version: [0; 4],
+        };
+        peer.send_to(&packet.marshal(), driver.local_addr().unwrap()).unwrap();
+        driver.planned = Some(clock::now().minus(STOPPED_US));
+        driver.read(clock::now()).unwrap();
+        // A Down within the detection time after coming Up is left over from the handshake.
+        thread::sleep(Duration::from_millis(150));
+    }
+    let events: Vec<Event> = std::iter::from_fn(|| driver.engine.poll_event()).collect();
+    let stalls = events.iter().filter_map(|event| match event {
+        Event::Transition(change) if change.from == State::Up => Some(change.local_stall_us),
+        _ => None,
+    });
+    assert!(stalls.last().is_some_and(|us| us >= STOPPED_US), "{events:?}");
+}
+
+#[test]
 fn packets_are_sent_with_ttl_255() {
     let mut driver = driver();
     let (receiver, _) = socket::bind::<Liveness>(SocketAddr::new(LOCALHOST.into(), 0), 1).unwrap();

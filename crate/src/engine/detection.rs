@@ -42,7 +42,7 @@ impl<P: Protocol> Engine<P> {
         self.last_held_back = Some(now);
     }
 
-    /// Notes that the kernel has held a packet back for so long, until `now`.
+    /// Notes that packets were handed over by the kernel, or read by this process, so late, until `now`.
     pub fn note_receive_delay(&mut self, now: Time, delay_us: u64) {
         self.recent_delays.note_receive_delay(now, delay_us);
     }
@@ -87,13 +87,20 @@ impl<P: Protocol> Engine<P> {
         }
     }
 
-    /// The worst delay of this process within the peer's detection time, where the peer has just said that a session is Down
-    /// which was not: it may have missed the packets that were late.
-    pub(super) fn stall_that_the_peer_noticed(&self, index: u32, from: State, arrival: Time) -> u64 {
-        let session = &self.sessions.get(index).session;
-        let fell = from > State::Down && session.state() == State::Down;
-        let is_by_silence = fell && session.last_down_reason() == DownReason::RemoteDown;
-        if is_by_silence { self.recent_delays.worst_since(arrival.minus(session.peer_detect_time_us())) } else { 0 }
+    /// Counts a session that was not Down until its peer has just said so, and gives the worst delay of this process within the
+    /// peer's detection time: the peer may have missed the packets that were late.
+    pub(super) fn note_remote_down(&mut self, index: u32, from: State, arrival: Time) -> u64 {
+        let slot = self.sessions.get(index);
+        let fell = from > State::Down && slot.session.state() == State::Down;
+        if !fell || slot.session.last_down_reason() != DownReason::RemoteDown {
+            return 0;
+        }
+        let peer_detect_time_us = slot.session.peer_detect_time_us();
+        let delay_us = self.recent_delays.worst_since(arrival.minus(peer_detect_time_us));
+        let counters = self.stats.at(slot.endpoint);
+        counters.remote_downs += 1;
+        counters.local_remote_downs += u64::from(delay_us > peer_detect_time_us / 4);
+        delay_us
     }
 
     /// Schedules detection no later than the session's deadline.

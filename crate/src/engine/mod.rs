@@ -360,7 +360,7 @@ impl<P: Protocol> Engine<P> {
             self.events.push_back(Event::LongRoundTrip { id: slot.id, at_least_us });
         }
         if let RxOutcome::Changed(from) = heard {
-            let local_stall_us = self.stall_that_the_peer_noticed(index, from, arrival);
+            let local_stall_us = self.note_remote_down(index, from, arrival);
             self.after_change(now, index, from, TransitionCause::HandleRx, arrival, local_stall_us);
         } else {
             if slot.session.peer_is_passive() != was_passive {

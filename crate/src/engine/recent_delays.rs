@@ -25,7 +25,7 @@ impl RecentDelays {
         self.note_receive_delay(now, delay_us);
     }
 
-    /// Notes that the kernel held a packet back for so long, until `now`: no lateness of the process.
+    /// Notes that packets were handed over or read so late, until `now`: no turn that began late.
     pub(crate) fn note_receive_delay(&mut self, now: Time, delay_us: u64) {
         if delay_us < NOTEWORTHY_US {
             return;

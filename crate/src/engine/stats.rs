@@ -103,6 +103,10 @@ pub struct EndpointCounters {
     pub timeouts: u64,
     /// Those of them whose silence may have been this process's fault: their detection time had been extended.
     pub local_timeouts: u64,
+    /// Sessions that went Down since their peer said so: it heard nothing, or has restarted.
+    pub remote_downs: u64,
+    /// Those of them that may be this process's fault: it was late by more than a quarter of the peer's detection time.
+    pub local_remote_downs: u64,
     /// Detection timeouts put off because the silence may have been our own fault.
     pub extensions: u64,
     /// Sessions that began, in Down: they had no state before.
@@ -131,6 +135,8 @@ impl Default for EndpointCounters {
             dropped: 0,
             timeouts: 0,
             local_timeouts: 0,
+            remote_downs: 0,
+            local_remote_downs: 0,
             extensions: 0,
             registered: 0,
             transitions: Default::default(),
@@ -279,6 +285,8 @@ impl EndpointCounters {
             (&mut self.dropped, other.dropped),
             (&mut self.timeouts, other.timeouts),
             (&mut self.local_timeouts, other.local_timeouts),
+            (&mut self.remote_downs, other.remote_downs),
+            (&mut self.local_remote_downs, other.local_remote_downs),
             (&mut self.extensions, other.extensions),
         ] {
             *sum += count;

@@ -38,11 +38,24 @@ impl<const CONTROL: usize, const BYTES: usize> Cells<CONTROL, BYTES> {
         payload_len: impl Fn(usize) -> usize,
         call: impl FnOnce(&mut [libc::mmsghdr]) -> T,
     ) -> T {
+        // To clear a batch of headers for one message would cost a tenth of a microsecond.
+        match self.0.len() {
+            1 => self.with_headers_of::<T, 1>(address_len, payload_len, call),
+            _ => self.with_headers_of::<T, BATCH>(address_len, payload_len, call),
+        }
+    }
+
+    fn with_headers_of<T, const COUNT: usize>(
+        &mut self,
+        address_len: usize,
+        payload_len: impl Fn(usize) -> usize,
+        call: impl FnOnce(&mut [libc::mmsghdr]) -> T,
+    ) -> T {
         // SAFETY: all-zero bytes are valid vectors: null pointers and lengths of zero.
-        let mut vectors: [libc::iovec; BATCH] = unsafe { MaybeUninit::zeroed().assume_init() };
+        let mut vectors: [libc::iovec; COUNT] = unsafe { MaybeUninit::zeroed().assume_init() };
         // SAFETY: all-zero bytes are valid headers, for the same reason.
-        let mut headers: [libc::mmsghdr; BATCH] = unsafe { MaybeUninit::zeroed().assume_init() };
-        let count = self.0.len();
+        let mut headers: [libc::mmsghdr; COUNT] = unsafe { MaybeUninit::zeroed().assume_init() };
+        let count = self.0.len().min(COUNT);
         for (index, ((header, vector), cell)) in headers.iter_mut().zip(&mut vectors).zip(&mut self.0).enumerate() {
             *vector = libc::iovec { iov_base: cell.bytes.as_mut_ptr().cast(), iov_len: payload_len(index).min(BYTES) };
             header.msg_hdr.msg_name = (&raw mut cell.address).cast();

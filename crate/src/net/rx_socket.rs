@@ -13,7 +13,9 @@ use crate::net::batch_calls::recvmmsg;
 use crate::net::cells::{BATCH, Cells};
 use crate::net::packet_info::ControlData;
 use crate::net::socket_address::Family;
-use crate::net::socket_options::{SK_MEMINFO_DROPS, local_addr, memory, set_option};
+use crate::net::socket_options::{SK_MEMINFO_DROPS, local_addr, memory};
+use crate::system::packet_program;
+use crate::system::socket_option::set_option;
 
 /// Room for packet info, SCM_TIMESTAMPNS and TTL, each with its header, in words for their alignment.
 const RX_CONTROL_WORDS: usize = 12;
@@ -127,11 +129,8 @@ impl RxSocket {
     ///
     /// # Errors
     /// What the system says: `EINVAL` or `ENOMEM` for a program that is too long for it.
-    pub fn filter(&self, program: &mut [libc::sock_filter]) -> nix::Result<()> {
-        let len = u16::try_from(program.len()).map_err(|_| Errno::EINVAL)?;
-        // The kernel copies the program in the call.
-        let program = libc::sock_fprog { len, filter: program.as_mut_ptr() };
-        set_option(&self.fd, libc::SOL_SOCKET, libc::SO_ATTACH_FILTER, program)
+    pub fn filter(&self, program: &[libc::sock_filter]) -> nix::Result<()> {
+        packet_program::attach(&self.fd, program)
     }
 
     /// Ends what `filter` began.
@@ -139,7 +138,7 @@ impl RxSocket {
     /// # Errors
     /// `ENOENT` where there is nothing to end.
     pub fn filter_nothing(&self) -> nix::Result<()> {
-        set_option(&self.fd, libc::SOL_SOCKET, libc::SO_DETACH_FILTER, 0)
+        packet_program::detach(&self.fd)
     }
 
     /// How many datagrams the kernel dropped so far because the buffer was full, or because a program said so. (SO_RXQ_OVFL tells only with the

@@ -10,9 +10,11 @@ use nix::sys::socket::{
 
 use crate::net::rx_socket::RxSocket;
 use crate::net::socket_address::Family;
-use crate::net::socket_options::{local_addr, set_option};
+use crate::net::socket_options::local_addr;
 use crate::net::tx_socket::TxSocket;
 use crate::protocol::Protocol;
+use crate::system::packet_program;
+use crate::system::socket_option::set_option;
 
 /// What one queued datagram of this size costs of the kernel's receive buffer, rounded up.
 const RX_BUFFER_PER_DATAGRAM: usize = 1024;
@@ -61,10 +63,7 @@ fn receiving(address: SocketAddr, sessions: usize, ttl: u8, tos: u8) -> nix::Res
 /// As `bind`.
 pub(super) fn bind_sender(address: SocketAddr, send_buffer: usize, ttl: u8, tos: u8) -> nix::Result<OwnedFd> {
     let fd = open(Family::of(address.ip()), ttl, tos)?;
-    let mut nothing = [libc::sock_filter { code: (libc::BPF_RET | libc::BPF_K) as u16, jt: 0, jf: 0, k: 0 }];
-    let program = libc::sock_fprog { len: 1, filter: nothing.as_mut_ptr() };
-    // The kernel copies the program in the call.
-    set_option(&fd, libc::SOL_SOCKET, libc::SO_ATTACH_FILTER, program)?;
+    packet_program::attach(&fd, &[packet_program::drop_it()])?;
     setsockopt(&fd, sockopt::SndBuf, &(send_buffer / 2))?;
     bind_to(fd.as_raw_fd(), &SockaddrStorage::from(address))?;
     Ok(fd)

@@ -13,6 +13,7 @@ use crate::net::socket_address::Family;
 use crate::protocol::drop_reason::DropReason;
 use crate::protocol::liveness::packet::field;
 use crate::protocol::time::Time;
+use crate::system::packet_program::{drop_it, jump, keep, only_if, statement, unless};
 
 /// Without a drop for so long, by the socket or by the program, the flood is over.
 const QUIET_US: u64 = 1_000_000;
@@ -243,30 +244,6 @@ fn search(peers: &[u32]) -> Vec<sock_filter> {
     program
 }
 
-fn only_if(comparison: u32, value: u32) -> [sock_filter; 2] {
-    [jump(comparison, value, 1, 0), drop_it()]
-}
-
-fn unless(comparison: u32, value: u32) -> [sock_filter; 2] {
-    [jump(comparison, value, 0, 1), drop_it()]
-}
-
-fn keep() -> sock_filter {
-    statement(libc::BPF_RET | libc::BPF_K, u32::MAX)
-}
-
-fn drop_it() -> sock_filter {
-    statement(libc::BPF_RET | libc::BPF_K, 0)
-}
-
-fn jump(comparison: u32, k: u32, jt: u8, jf: u8) -> sock_filter {
-    sock_filter { code: (libc::BPF_JMP | comparison | libc::BPF_K) as u16, jt, jf, k }
-}
-
-fn statement(code: u32, k: u32) -> sock_filter {
-    sock_filter { code: code as u16, jt: 0, jf: 0, k }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -312,7 +289,7 @@ mod tests {
     #[test]
     fn well_formed_packets_pass_the_filter_and_others_do_not() {
         let mut socket = socket();
-        socket.filter(&mut filter(0).by_form()).unwrap();
+        socket.filter(&filter(0).by_form()).unwrap();
         let longer = [packet(&[]), vec![7; 60]].concat();
         let good =
             [packet(&[]), packet(&[(0, 0x3F)]), longer, packet(&[(4, 1), (7, 0)]), packet(&[(4, 0xFF), (2, 255)])];
@@ -332,7 +309,7 @@ mod tests {
     fn packets_below_the_least_ttl_do_not_pass_the_filter() {
         let mut socket = socket();
         for (least, ttl, heard) in [(0, 1, 1), (255, 254, 0), (255, 255, 1), (64, 64, 1), (64, 63, 0)] {
-            socket.filter(&mut filter(least).by_form()).unwrap();
+            socket.filter(&filter(least).by_form()).unwrap();
             let peer = StdSocket::bind((LOCALHOST, 0)).unwrap();
             peer.set_ttl(ttl).unwrap();
             peer.send_to(&packet(&[]), socket.local_addr().unwrap()).unwrap();
@@ -346,7 +323,7 @@ mod tests {
         for count in [0, 1, 4, 5, 9, 64, 257, MOST_PEERS, MOST_PEERS + 1] {
             let mut socket = socket();
             let peers: Vec<Ipv4Addr> = (1..=count).map(address).collect();
-            socket.filter(&mut filter(0).by_peer(peers.iter().copied().map(IpAddr::V4))).unwrap();
+            socket.filter(&filter(0).by_peer(peers.iter().copied().map(IpAddr::V4))).unwrap();
             for peer in peers {
                 assert_eq!(read_of(&mut socket, peer, &[&packet(&[])]), 1, "{peer} of {count}");
             }
@@ -375,7 +352,7 @@ mod tests {
             (vec![peer], 0, 255, true),
         ] {
             let filter = PacketFilter { form, family: Family::V6, min_ttl };
-            socket.filter(&mut filter.by_peer(peers.iter().copied().map(IpAddr::V6))).unwrap();
+            socket.filter(&filter.by_peer(peers.iter().copied().map(IpAddr::V6))).unwrap();
             let heard = read_of(&mut socket, peer, &[&bfd(length)]);
             assert_eq!(heard, usize::from(passes), "{peers:?} {min_ttl} {length}");
         }

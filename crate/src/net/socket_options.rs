@@ -1,8 +1,8 @@
-//! System calls on sockets that no library wraps as needed.
+//! What a socket tells of itself, where no library wraps it as needed.
 
 use std::mem;
 use std::net::{SocketAddr, SocketAddrV4, SocketAddrV6};
-use std::os::fd::{AsRawFd, BorrowedFd, OwnedFd};
+use std::os::fd::{AsRawFd, BorrowedFd};
 
 use nix::errno::Errno;
 use nix::sys::socket::{SockaddrStorage, getsockname};
@@ -32,12 +32,4 @@ pub(super) fn memory(fd: BorrowedFd<'_>) -> [u32; SK_MEMINFO_VARS] {
         libc::getsockopt(fd.as_raw_fd(), libc::SOL_SOCKET, libc::SO_MEMINFO, info.as_mut_ptr().cast(), &raw mut length)
     };
     if result == 0 { info } else { [0; SK_MEMINFO_VARS] }
-}
-
-/// Sets an option that no wrapper knows; `T` is the C type that it takes.
-pub(super) fn set_option<T: Copy>(fd: &OwnedFd, level: libc::c_int, name: libc::c_int, value: T) -> nix::Result<()> {
-    let length = mem::size_of::<T>() as libc::socklen_t;
-    // SAFETY: `value` is readable for `length` bytes, and outlives the call, which keeps nothing of it.
-    let result = unsafe { libc::setsockopt(fd.as_raw_fd(), level, name, (&raw const value).cast(), length) };
-    Errno::result(result).map(drop)
 }

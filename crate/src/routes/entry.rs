@@ -23,6 +23,8 @@ pub(crate) struct Rare {
     /// The route is put in place of the first of them, whether the kernel takes it beside the others or not: the last attempt
     /// did not, and met a conflict.
     pub(crate) takes_first: bool,
+    /// The one of them that is the route itself, left by a predecessor on another next-hop object or on none: a listing has shown it.
+    pub(crate) elsewhere: Option<KernelRoute>,
     /// The one of them that a listing has just shown in the slot.
     pub(crate) listed: Option<KernelRoute>,
     pub(crate) contention: Option<Contention>,
@@ -158,6 +160,13 @@ impl Entry {
         previous.find(|previous| !previous.excludes(&self.route.get())).copied()
     }
 
+    /// A route that leaves, and is never deleted, but was not installed yet: of what it was to replace one may stay, as it would have
+    /// without it. What stands beside that was on its way, and as a sibling would keep anybody's next route from the slot.
+    fn previous_to_leave(&self) -> Option<KernelRoute> {
+        let previous = &self.rare.as_ref().filter(|_| self.leaving.is_some())?.previous;
+        previous.last().filter(|_| previous.len() > 1).copied()
+    }
+
     pub(crate) fn held_until(&self) -> Option<Time> {
         self.rare.as_ref()?.held_until
     }
@@ -272,6 +281,31 @@ impl Entry {
         }
     }
 
+    /// The numbers of the objects that its legs hang on; 0 for none.
+    pub(crate) fn objects(&self) -> [u32; 2] {
+        let of_legs = self.legs.as_ref().map(|legs| [legs.primary.object, legs.backup_object]);
+        of_legs.unwrap_or([self.route.object(), 0])
+    }
+
+    /// Gives the legs other objects, which lead over the same next hops.
+    pub(crate) fn renumber(&mut self, number: impl Fn(u32) -> u32) {
+        let Some(legs) = &mut self.legs else {
+            let route = self.route.get();
+            self.route = KernelRoute { object: number(route.object), ..route }.into();
+            return;
+        };
+        legs.primary.object = number(legs.primary.object);
+        legs.backup_object = number(legs.backup_object);
+        self.route = legs.route(legs.leg).into();
+    }
+
+    /// The route has moved with its object.
+    pub(crate) fn change_leg(&mut self) {
+        let Some(legs) = &mut self.legs else { return };
+        legs.leg = legs.other();
+        self.route = legs.route(legs.leg).into();
+    }
+
     /// A predecessor may have left the route on its other leg.
     pub(crate) fn suspect_other_leg(&mut self) {
         let Some(legs) = &self.legs else { return };
@@ -283,7 +317,8 @@ impl Entry {
 
     /// A predecessor may have left the route on the other leg, and has not on this one.
     pub(crate) fn adopted_elsewhere(&self) -> Option<Leg> {
-        let legs = self.legs.as_ref().filter(|_| self.adopted && self.presence == Presence::Absent)?;
+        let is_absent = self.presence == Presence::Absent && self.elsewhere().is_none();
+        let legs = self.legs.as_ref().filter(|_| self.adopted && is_absent)?;
         let is_suspected = self.rare.as_ref()?.previous.contains(&legs.route(legs.other()));
         // The primary is the one to begin with where neither has it.
         (is_suspected || legs.leg == Leg::Backup).then(|| legs.other())
@@ -307,21 +342,43 @@ impl Entry {
     pub(crate) fn step(&self, honor_peer_passive: bool) -> Step {
         let desired = self.desired(honor_peer_passive);
         let look = if self.pending().is_some() { Step::Wait } else { Step::Look };
+        let is_wanted = self.is_wanted(honor_peer_passive);
         match (desired, self.presence) {
-            _ if self.leaving == Some(false) => Step::Nothing,
+            _ if self.leaving == Some(false) && self.previous().is_none() => Step::Nothing,
             (Desired::Absent, Presence::Present) => Step::Delete(self.route.get()),
             // The kernel takes a deletion without a priority for one of any priority: only what is there is deleted so.
             (Desired::Absent, Presence::Unknown) if self.route.get().priority != 0 && !self.may_hang_elsewhere() => {
                 Step::Delete(self.route.get())
             }
-            (Desired::Installed, Presence::Absent) if self.restore_at().is_some() => Step::Wait,
-            (Desired::Installed, Presence::Absent) if self.pending().is_some() => Step::Wait,
-            (Desired::Installed, Presence::Absent) => Step::Add,
+            (_, Presence::Absent) if is_wanted && (self.restore_at().is_some() || self.pending().is_some()) => {
+                Step::Wait
+            }
+            (_, Presence::Absent) if is_wanted => Step::Add,
             (Desired::Absent, Presence::Absent) => self.previous().map_or(Step::Nothing, Step::Delete),
             (_, Presence::Present) => self.previous_beside().map_or(Step::Nothing, Step::Delete),
-            (Desired::AsItIs, Presence::Absent) => Step::Nothing,
+            (Desired::Installed | Desired::AsItIs, Presence::Absent) => {
+                self.previous_to_leave().map_or(Step::Nothing, Step::Delete)
+            }
             (_, Presence::Unknown) => look,
         }
+    }
+
+    /// Whether it is to be added where it is absent. One that is to stay as it is, and is there on another object, moves to ours.
+    pub(crate) fn is_wanted(&self, honor_peer_passive: bool) -> bool {
+        match self.desired(honor_peer_passive) {
+            Desired::Installed => true,
+            Desired::AsItIs => self.leaving.is_none() && self.elsewhere().is_some(),
+            Desired::Absent => false,
+        }
+    }
+
+    fn elsewhere(&self) -> Option<KernelRoute> {
+        self.rare.as_ref()?.elsewhere
+    }
+
+    /// Whether the kernel has it, on whatever object.
+    pub(crate) fn is_there(&self) -> bool {
+        self.is_present() || self.elsewhere().is_some()
     }
 
     /// A predecessor may have left it on another object or on none: only a listing tells.
@@ -352,6 +409,8 @@ impl Entry {
 
     /// Whether it is there is not known any more. Without an interface there is no route.
     pub(crate) fn forget_presence(&mut self) {
+        // On another object only a listing shows it.
+        self.adopted |= self.rare.as_mut().is_some_and(|rare| rare.elsewhere.take().is_some());
         self.presence = if self.route.interface() == 0 { Presence::Absent } else { Presence::Unknown };
     }
 
@@ -384,7 +443,7 @@ pub(crate) fn replace(entry: &mut Entry, previous: KernelRoute) {
     if may_be_there && previous.interface != 0 && !rare.previous.contains(&previous) {
         rare.previous.push(previous);
     }
-    (rare.pending, rare.listed) = (None, None);
+    (rare.pending, rare.listed, rare.elsewhere) = (None, None, None);
     let may_be_there = rare.previous.contains(&route);
     rare.previous.retain(|previous| *previous != route);
     entry.presence = Presence::Absent;

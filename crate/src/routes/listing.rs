@@ -154,11 +154,19 @@ impl ListedTables {
         first.map_or(Occupant::Nobody, |held| held.as_occupant(route))
     }
 
-    /// As `occupant`, unless the slot holds a route that is known to be ours, or ours on another next-hop object.
+    /// As `occupant`, unless the slot holds a route that is known to be ours, or ours on another next-hop object. One beside which
+    /// the kernel does not take the route comes first.
     #[must_use]
     pub fn occupant_or(&self, route: &KernelRoute, ours: Option<KernelRoute>) -> Occupant {
-        let known = ours.filter(|ours| self.holds(ours)).or_else(|| self.elsewhere(route));
+        let held = ours.filter(|ours| self.holds(ours));
+        let known = self.excluding(route).or(held).or_else(|| self.elsewhere(route));
+        let known = known.or_else(|| self.elsewhere(&ours?));
         known.map_or_else(|| self.occupant(route), Occupant::Ours)
+    }
+
+    fn excluding(&self, route: &KernelRoute) -> Option<KernelRoute> {
+        let first = self.0.get(&route.slot())?.first()?.first;
+        first.filter(|first| first.excludes(route))
     }
 
     fn elsewhere(&self, route: &KernelRoute) -> Option<KernelRoute> {
@@ -372,6 +380,8 @@ mod tests {
             "but one of them is where ours goes"
         );
         assert_eq!(tables.occupant_or(&other, Some(first)), Occupant::Ours(first));
+        let with_other_source = KernelRoute { source: ipv6(0x12), ..first };
+        assert_eq!(tables.occupant_or(&with_other_source, Some(other)), Occupant::Ours(first), "it has to go first");
     }
 
     #[test]

@@ -6,6 +6,7 @@ use std::os::fd::AsFd;
 use std::sync::Arc;
 use std::thread::{self, JoinHandle};
 
+use libc::sock_filter;
 use netlink_packet_core::{NLM_F_EXCL, NLM_F_REPLACE, NetlinkPayload};
 use netlink_packet_route::address::{AddressAttribute, AddressMessage};
 use netlink_packet_route::route::RouteMessage;
@@ -22,6 +23,7 @@ use crate::routes::listing::{from_message, has_siblings, slot_of};
 use crate::routes::next_hop_request::take_objects;
 use crate::system::clock;
 use crate::system::netlink::{each_message, enlarge_receive_buffer};
+use crate::system::packet_program::{self, keep, statement, unless};
 
 /// linux/rtnetlink.h: RTMGRP_LINK, and RTMGRP_IPV4_IFADDR, RTMGRP_IPV4_ROUTE, RTMGRP_IPV6_IFADDR and RTMGRP_IPV6_ROUTE.
 /// And RTNLGRP_NEXTHOP, the 32nd.
@@ -29,6 +31,9 @@ const GROUPS: u32 = 0x1 | 0x10 | 0x40 | 0x100 | 0x400 | 1 << 31;
 
 /// The sender of notices of what the kernel did by itself.
 const KERNEL_PORT: u32 = 0;
+
+/// linux/netlink.h: where the header of a message says who asked for it.
+const PORT_OFFSET: u32 = 12;
 
 /// Changes of links and addresses come in bursts: what they cast doubt on is looked at once, so long after the first.
 const GATHER_US: u64 = 10_000;
@@ -106,6 +111,16 @@ impl Notices {
     }
 }
 
+/// Keeps all notices but those of changes that a port asked for, so that they wake nobody.
+fn all_but_by(port: u32) -> Vec<sock_filter> {
+    // What a program loads it takes for big-endian; the header is in the order of the host.
+    let told = u32::from_be_bytes(port.to_ne_bytes());
+    let mut program = vec![statement(libc::BPF_LD | libc::BPF_W | libc::BPF_ABS, PORT_OFFSET)];
+    program.extend(unless(libc::BPF_JEQ, told));
+    program.push(keep());
+    program
+}
+
 fn local_address(message: &AddressMessage) -> Option<IpAddr> {
     let local = message.attributes.iter().find_map(|attribute| match attribute {
         AddressAttribute::Local(address) => Some(*address),
@@ -171,6 +186,9 @@ impl RouteMonitor {
         notifications.set_non_blocking(true)?;
         // A table with thousands of routes is emptied in one go; what does not fit is made up for by looking at everything.
         enlarge_receive_buffer(&notifications)?;
+        // The move of a next-hop object is told once for each of its routes, in the call that the worker waits for. Without
+        // this, what is not wanted is skipped when it is read.
+        let _ = packet_program::attach(&notifications, &all_but_by(own_port));
         notifications.bind(&SocketAddr::new(0, GROUPS))?;
         let mut listener = Listener {
             notifications,
@@ -294,6 +312,8 @@ impl Listener {
 
 #[cfg(test)]
 mod tests {
+    use std::os::unix::net::UnixDatagram;
+
     use netlink_packet_core::NLMSG_OVERRUN;
 
     use super::*;
@@ -336,6 +356,21 @@ mod tests {
         assert_eq!((gone.protocol, gone.priority), (186, 0));
         assert_ne!(gone.interface, 0);
         assert_eq!(routes_changed(&[&datagram], port_of(&datagram)), Notices::default());
+    }
+
+    #[test]
+    fn the_kernel_hands_over_changes_that_another_port_asked_for_and_not_our_own() {
+        let notice = bytes(captured::ROUTE_DELETED);
+        let by = port_of(&notice);
+        for (own_port, handed_over) in [(by, 0), (by + 1, 1), (by.swap_bytes(), 1)] {
+            let (sender, receiver) = UnixDatagram::pair().unwrap();
+            packet_program::attach(&receiver, &all_but_by(own_port)).unwrap();
+            sender.send(&notice).unwrap();
+            sender.send(&[0; 16]).unwrap();
+            let mut buffer = [0; 1024];
+            let first = receiver.recv(&mut buffer).unwrap();
+            assert_eq!(usize::from(buffer[..first] == notice), handed_over, "{own_port}");
+        }
     }
 
     #[test]

@@ -172,6 +172,18 @@ impl NextHops {
         id
     }
 
+    /// Those of some numbers that no route has; no object gets one of them until they are given free.
+    pub(crate) fn reserve(&mut self, ids: &[u32]) -> Vec<u32> {
+        let free: Vec<u32> = ids.iter().filter(|id| !self.objects.contains_key(id)).copied().collect();
+        self.taken.extend(&free);
+        free
+    }
+
+    /// Gives numbers free that were reserved.
+    pub(crate) fn unreserve(&mut self, ids: &[u32]) {
+        self.taken.retain(|id| !ids.contains(id));
+    }
+
     fn number(&mut self, range: ObjectRange, key: Key) -> u32 {
         let from = if range.contains(self.last) && self.last < range.last { self.last + 1 } else { range.first };
         let is_free = |id: &u32| !self.objects.contains_key(id) && !self.taken.contains(id);
@@ -203,14 +215,14 @@ impl NextHops {
         }
     }
 
-    /// A route that was given this number needs another one in its place.
-    pub(crate) fn reassign(&mut self, id: u32, other: u32) {
-        if let Some(object) = self.objects.get_mut(&other) {
-            object.users += 1;
-            self.unused.remove(&other);
-            self.undeleted.remove(&other);
+    /// A route that was given the one number has the other now.
+    pub(crate) fn transfer(&mut self, from: u32, to: u32) {
+        if let Some(object) = self.objects.get_mut(&from) {
+            object.users -= 1;
         }
-        self.release(id);
+        if let Some(object) = self.objects.get_mut(&to) {
+            object.users += 1;
+        }
     }
 
     /// A route on it is forgotten, and stays in the kernel.
@@ -274,7 +286,8 @@ impl NextHops {
             let Some(object) = self.objects.get_mut(&id) else { continue };
             object.key = key;
             object.routes = None;
-            if object.state == ObjectState::Present {
+            // An addition whose answer was lost may have made it, too.
+            if object.may_be_there {
                 object.state = ObjectState::Elsewhere;
             }
         }
@@ -295,8 +308,11 @@ impl NextHops {
         if !object.may_be_there {
             return false;
         }
-        object.state = ObjectState::Doubtful { by_rival };
-        object.routes = None;
+        // One that is to be moved is asked for by that.
+        if object.state != ObjectState::Elsewhere {
+            object.state = ObjectState::Doubtful { by_rival };
+            object.routes = None;
+        }
         object.users > 0
     }
 
@@ -322,6 +338,14 @@ impl NextHops {
         };
         object.routes.get_or_insert_default().push(route);
         self.ask(ObjectOp::Move, id);
+    }
+
+    /// A route on it was found in the kernel. Where the object still leads elsewhere, that is mended, unless somebody is at it.
+    pub(crate) fn found(&mut self, id: u32, route: RouteId) {
+        let is_asked = self.objects.get(&id).is_none_or(|object| object.asked);
+        if !is_asked && !self.queued.contains(&(ObjectOp::Move, id)) {
+            self.retry_move(id, route);
+        }
     }
 
     /// When `handle_timeout` has something to do.
@@ -427,6 +451,8 @@ impl NextHops {
                 ObjectState::Doubtful { by_rival: true }
             }
             (ObjectOp::Move, _) => ObjectState::Elsewhere,
+            // It may have been made, to lead where it was to lead before.
+            (ObjectOp::Add, ObjectAnswer::Failed(RouteError::Unanswered)) if !is_as_asked => ObjectState::Elsewhere,
             (ObjectOp::Add, ObjectAnswer::Failed(error)) => ObjectState::Refused(error),
             (ObjectOp::Add, ObjectAnswer::Taken) => {
                 let session = object.key.session;

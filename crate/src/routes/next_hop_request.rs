@@ -2,9 +2,10 @@
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
-use netlink_packet_core::{NLM_F_ACK, NLM_F_CREATE, NLM_F_EXCL, NLM_F_REPLACE, NLM_F_REQUEST};
+use netlink_packet_core::{NLM_F_ACK, NLM_F_CREATE, NLM_F_DUMP, NLM_F_EXCL, NLM_F_REPLACE, NLM_F_REQUEST};
 
 use crate::routes::next_hop::{NextHop, ObjectOp, ObjectRequest};
+use crate::routes::object_sweep::{ListedObject, ObjectKind};
 use crate::system::netlink::NETLINK_HEADER_LEN;
 
 /// linux/rtnetlink.h: RTM_NEWNEXTHOP, RTM_DELNEXTHOP, RTM_GETNEXTHOP.
@@ -12,11 +13,16 @@ const NEW: u16 = 104;
 const DELETE: u16 = 105;
 const GET: u16 = 106;
 
-/// linux/nexthop.h: `struct nhmsg`, and NHA_ID, NHA_OIF, NHA_GATEWAY.
+/// linux/nexthop.h: `struct nhmsg`, and NHA_ID, NHA_GROUP, NHA_OIF, NHA_GATEWAY, NHA_FDB.
 const HEADER_LEN: usize = 8;
 const ID: u16 = 1;
+const GROUP: u16 = 2;
 const OUTPUT: u16 = 5;
 const GATEWAY: u16 = 6;
+const FDB: u16 = 11;
+
+/// The length of `struct nexthop_grp`, which begins with the number of the member.
+const MEMBER_LEN: usize = 8;
 
 /// Above the type of an attribute stand two flags.
 const TYPE_MASK: u16 = 0x3fff;
@@ -34,16 +40,29 @@ pub(super) fn append(request: &ObjectRequest, sequence: u32, buffer: &mut Vec<u8
         body.extend([0; HEADER_LEN]);
         attribute(&mut body, ID, &id.to_ne_bytes());
     } else {
-        let family = if hop.address.is_ipv4() { libc::AF_INET } else { libc::AF_INET6 };
-        body.extend([family as u8, 0, hop.protocol, 0, 0, 0, 0, 0]);
-        attribute(&mut body, ID, &id.to_ne_bytes());
+        gateway_of(*id, hop.address, hop.protocol, &mut body);
         attribute(&mut body, OUTPUT, &hop.interface.to_ne_bytes());
-        match hop.address {
-            IpAddr::V4(address) => attribute(&mut body, GATEWAY, &address.octets()),
-            IpAddr::V6(address) => attribute(&mut body, GATEWAY, &address.octets()),
-        }
     }
     message(kind, NLM_F_ACK | flags, sequence, &body, buffer);
+}
+
+/// Has an object lead nowhere: one for the entries of bridges has a gateway and no interface.
+pub(super) fn append_retirement(id: u32, gateway: IpAddr, protocol: u8, sequence: u32, buffer: &mut Vec<u8>) {
+    let mut body = Vec::with_capacity(40);
+    gateway_of(id, gateway, protocol, &mut body);
+    attribute(&mut body, FDB, &[]);
+    message(NEW, NLM_F_ACK | NLM_F_REPLACE, sequence, &body, buffer);
+}
+
+/// Begins the message about an object with its number and its gateway.
+fn gateway_of(id: u32, gateway: IpAddr, protocol: u8, body: &mut Vec<u8>) {
+    let family = if gateway.is_ipv4() { libc::AF_INET } else { libc::AF_INET6 };
+    body.extend([family as u8, 0, protocol, 0, 0, 0, 0, 0]);
+    attribute(body, ID, &id.to_ne_bytes());
+    match gateway {
+        IpAddr::V4(address) => attribute(body, GATEWAY, &address.octets()),
+        IpAddr::V6(address) => attribute(body, GATEWAY, &address.octets()),
+    }
 }
 
 /// Asks for the object with a number.
@@ -51,6 +70,11 @@ pub(super) fn append_question(id: u32, sequence: u32, buffer: &mut Vec<u8>) {
     let mut body = vec![0; HEADER_LEN];
     attribute(&mut body, ID, &id.to_ne_bytes());
     message(GET, 0, sequence, &body, buffer);
+}
+
+/// Asks for all objects.
+pub(super) fn append_dump(sequence: u32, buffer: &mut Vec<u8>) {
+    message(GET, NLM_F_DUMP, sequence, &[0; HEADER_LEN], buffer);
 }
 
 fn message(kind: u16, flags: u16, sequence: u32, body: &[u8], buffer: &mut Vec<u8>) {
@@ -85,6 +109,30 @@ pub struct ToldObject {
 
 /// Splits a datagram: messages about objects, each with the port of whoever asked for the change, are shown and left out of the rest.
 pub(super) fn take_objects(datagram: &[u8], mut show: impl FnMut(ToldObject, u32)) -> Vec<u8> {
+    split(datagram, |object, is_gone, port| {
+        let hop = if let ObjectKind::Plain(hop) = object.kind { Some(hop) } else { None };
+        show(ToldObject { id: object.id, hop, is_gone }, port);
+    })
+}
+
+/// As `take_objects`, with all that is listed of an object.
+pub(super) fn take_listed(datagram: &[u8], mut show: impl FnMut(ListedObject)) -> Vec<u8> {
+    split(datagram, |object, _, _| show(object))
+}
+
+/// The sequence numbers and the flags of the messages in a datagram.
+pub(super) fn headers(mut datagram: &[u8]) -> Vec<(u32, u16)> {
+    let mut headers = Vec::new();
+    while let Some((header, _)) = datagram.split_first_chunk::<NETLINK_HEADER_LEN>() {
+        let length = u32::from_ne_bytes([header[0], header[1], header[2], header[3]]) as usize;
+        let flags = u16::from_ne_bytes([header[6], header[7]]);
+        headers.push((u32::from_ne_bytes([header[8], header[9], header[10], header[11]]), flags));
+        datagram = datagram.get(length.next_multiple_of(4).max(NETLINK_HEADER_LEN)..).unwrap_or_default();
+    }
+    headers
+}
+
+fn split(datagram: &[u8], mut show: impl FnMut(ListedObject, bool, u32)) -> Vec<u8> {
     let mut rest = Vec::with_capacity(datagram.len());
     let mut left = datagram;
     while let Some((header, _)) = left.split_first_chunk::<NETLINK_HEADER_LEN>() {
@@ -95,8 +143,8 @@ pub(super) fn take_objects(datagram: &[u8], mut show: impl FnMut(ToldObject, u32
             break;
         }
         if kind == NEW || kind == DELETE {
-            if let Some(told) = read(&left[NETLINK_HEADER_LEN..length], kind == DELETE) {
-                show(told, port);
+            if let Some(object) = read(&left[NETLINK_HEADER_LEN..length]) {
+                show(object, kind == DELETE, port);
             }
         } else {
             rest.extend(&left[..length]);
@@ -109,10 +157,11 @@ pub(super) fn take_objects(datagram: &[u8], mut show: impl FnMut(ToldObject, u32
     rest
 }
 
-fn read(body: &[u8], is_gone: bool) -> Option<ToldObject> {
+fn read(body: &[u8]) -> Option<ListedObject> {
     let (header, mut rest) = body.split_first_chunk::<HEADER_LEN>()?;
     let protocol = header[2];
     let (mut id, mut interface, mut address, mut is_plain) = (None, None, None, true);
+    let (mut members, mut is_for_bridges) = (None, false);
     while let Some((head, _)) = rest.split_first_chunk::<4>() {
         let length = usize::from(u16::from_ne_bytes([head[0], head[1]]));
         let value = rest.get(4..length)?;
@@ -120,13 +169,28 @@ fn read(body: &[u8], is_gone: bool) -> Option<ToldObject> {
             ID => id = Some(u32::from_ne_bytes(value.try_into().ok()?)),
             OUTPUT => interface = Some(u32::from_ne_bytes(value.try_into().ok()?)),
             GATEWAY => address = gateway(value),
+            GROUP => members = Some(members_of(value)),
+            FDB => is_for_bridges = true,
             _ => is_plain = false,
         }
         rest = rest.get(length.next_multiple_of(4)..).unwrap_or_default();
     }
-    let hop = address.zip(interface).filter(|_| is_plain);
-    let hop = hop.map(|(address, interface)| NextHop { address, interface, protocol });
-    Some(ToldObject { id: id?, hop, is_gone })
+    let kind = match (members, address, interface) {
+        (Some(members), ..) => ObjectKind::Group(members),
+        (None, Some(address), None) if is_plain && is_for_bridges => ObjectKind::Retired(address),
+        (None, Some(address), Some(interface)) if is_plain && !is_for_bridges => {
+            ObjectKind::Plain(NextHop { address, interface, protocol })
+        }
+        _ => ObjectKind::Other,
+    };
+    Some(ListedObject { id: id?, protocol, kind })
+}
+
+fn members_of(value: &[u8]) -> Vec<u32> {
+    value
+        .chunks_exact(MEMBER_LEN)
+        .map(|member| u32::from_ne_bytes([member[0], member[1], member[2], member[3]]))
+        .collect()
 }
 
 fn gateway(value: &[u8]) -> Option<IpAddr> {
@@ -157,6 +221,23 @@ mod tests {
             assert_eq!(rest, []);
             assert_eq!(told, [(ToldObject { id: 7, hop: Some(request.hop), is_gone: false }, 0)]);
         }
+    }
+
+    #[test]
+    fn a_retired_object_is_read_as_one_and_a_group_by_its_members() {
+        let mut bytes = Vec::new();
+        append_retirement(7, IpAddr::from([10, 0, 0, 2]), 186, 5, &mut bytes);
+        let mut body = vec![0, 0, 42, 0, 0, 0, 0, 0];
+        attribute(&mut body, ID, &9u32.to_ne_bytes());
+        let members = [7u32.to_ne_bytes(), [0; 4], 8u32.to_ne_bytes(), [0; 4]].concat();
+        attribute(&mut body, GROUP, &members);
+        message(NEW, 0, 5, &body, &mut bytes);
+        let mut listed = Vec::new();
+        assert_eq!(take_listed(&bytes, |object| listed.push(object)), []);
+        let retired = ObjectKind::Retired(IpAddr::from([10, 0, 0, 2]));
+        let group = ObjectKind::Group(vec![7, 8]);
+        let expected = [(7, 186, retired), (9, 42, group)];
+        assert_eq!(listed, expected.map(|(id, protocol, kind)| ListedObject { id, protocol, kind }));
     }
 
     #[test]

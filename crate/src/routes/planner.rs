@@ -158,6 +158,8 @@ impl RoutePlanner {
             }
             entry.rare().held_until = Some(now.plus(HOLD_US));
             entry.rare().missing_on.clear();
+        }
+        if entry.adopted {
             entry.suspect_other_leg();
             if entry.route.interface() == 0
                 && let Some(leg) = entry.adopted_elsewhere()
@@ -373,9 +375,9 @@ impl RoutePlanner {
 
     fn update_installed(&mut self, id: RouteId) {
         let Some(entry) = self.routes.get_mut(id) else { return };
-        let is_present = entry.is_present();
-        self.stats.installed(entry.endpoint, entry.counted_as_installed, is_present);
-        entry.counted_as_installed = is_present;
+        let is_there = entry.is_there();
+        self.stats.installed(entry.endpoint, entry.counted_as_installed, is_there);
+        entry.counted_as_installed = is_there;
     }
 
     /// Has a route run on the leg that it is to run on now.

@@ -28,11 +28,11 @@ use crate::system::netlink::enlarge_receive_buffer;
 const MOST_REQUESTS: usize = 128;
 
 /// A dump that a change of the tables overtook is repeated so often before it is taken as it is.
-const DUMP_TRIES: usize = 5;
+pub(super) const DUMP_TRIES: usize = 5;
 
 /// A connection to the kernel's routing tables.
 pub struct RouteSocket {
-    socket: Socket,
+    pub(super) socket: Socket,
     /// What the kernel calls the sender of our requests.
     port: u32,
     next_sequence: u32,
@@ -67,6 +67,12 @@ impl RouteSocket {
     #[must_use]
     pub fn with_objects(self, objects: ObjectRange) -> Self {
         Self { objects, ..self }
+    }
+
+    /// The numbers that our next-hop objects have.
+    #[must_use]
+    pub fn objects(&self) -> ObjectRange {
+        self.objects
     }
 
     /// What the kernel calls the sender of our requests, also in what it tells others of them.
@@ -264,13 +270,13 @@ impl RouteSocket {
         Ok(!matches!(answers.into_results()[..], [Err(RouteError::System(SystemError::NOT_SUPPORTED))]))
     }
 
-    fn sequence(&mut self) -> u32 {
+    pub(super) fn sequence(&mut self) -> u32 {
         let sequence = self.next_sequence;
         self.next_sequence = sequence.wrapping_add(1);
         sequence
     }
 
-    fn acknowledgements(&mut self, first: u32, count: usize) -> Vec<Result<()>> {
+    pub(super) fn acknowledgements(&mut self, first: u32, count: usize) -> Vec<Result<()>> {
         let mut answers = Answers::new(first, count);
         let mut buffer = Vec::with_capacity(4096);
         while answers.missing() > 0 {

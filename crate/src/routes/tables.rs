@@ -145,12 +145,30 @@ fn install_in_occupied(
     match occupant {
         Occupant::Ours(held) if route.is_held_as(&held) => RequestOutcome::new(Ok(()), Presence::Present),
         Occupant::Ours(old) if old.excludes(route) => exchange(tables, &old, route),
-        Occupant::Ours(old) => {
-            let answer = tables.append(route);
-            RequestOutcome { replaced: Some(old), ..after_write(tables, route, answer) }
-        }
+        Occupant::Ours(old) => append_beside(tables, &old, wanted),
         Occupant::Foreign(protocol) => RequestOutcome::new(Err(RouteError::Conflict(protocol)), presence),
         Occupant::Nobody | Occupant::Unknown => RequestOutcome::new(Err(RouteError::Occupied), presence),
+    }
+}
+
+/// Appends a route to what is there. In IPv6 another of the siblings may be one beside which the kernel does not take it: the route
+/// itself, from which the kernel has taken its source, for example.
+fn append_beside(tables: &mut impl Tables, old: &KernelRoute, wanted: &DesiredRoute) -> RequestOutcome {
+    let route = &wanted.route;
+    let answer = tables.append(route);
+    let outcome = RequestOutcome { replaced: Some(*old), ..after_write(tables, route, answer) };
+    let is_excluded = outcome.result == Err(RouteError::System(SystemError::EXISTS)) && route.is_ipv6();
+    if !is_excluded {
+        return outcome;
+    }
+    match tables.occupant(route) {
+        Occupant::Ours(sibling) if sibling.excludes(route) => {
+            let outcome = exchange(tables, &sibling, route);
+            RequestOutcome { replaced: outcome.replaced.or(Some(*old)), ..outcome }
+        }
+        // A listing that was asked already has shown nothing that explains it.
+        Occupant::Unknown if !wanted.was_listed => RequestOutcome { result: Err(RouteError::Occupied), ..outcome },
+        _ => outcome,
     }
 }
 
@@ -325,6 +343,18 @@ mod tests {
         let refused = RequestOutcome::new(FAILED, Presence::Absent);
         assert_eq!(outcomes, [RequestOutcome { replaced: Some(IPV6), ..refused }]);
         assert_eq!(slot.held, [IPV6]);
+    }
+
+    #[test]
+    fn an_ipv6_route_that_lost_its_source_gets_it_back_beside_the_sibling_that_it_replaces() {
+        let left = IPV6.of_any_source();
+        let other = KernelRoute { next_hop: OTHER_SOURCE, ..IPV6 };
+        let wanted = DesiredRoute { route: IPV6, replaces: Some(other), was_listed: false };
+        let mut slot = Ipv6Slot::with(&[left, other]);
+        let outcomes = install(&mut slot, &[wanted], false);
+        let installed = RequestOutcome::new(Ok(()), Presence::Present);
+        assert_eq!(outcomes, [RequestOutcome { replaced: Some(other), ..installed }]);
+        assert_eq!((slot.held, slot.was_empty), (vec![other, IPV6], false));
     }
 
     #[test]

@@ -114,6 +114,17 @@ impl RouteWorker {
             .change(|planner| routes.into_iter().for_each(|(id, generation)| planner.retry(id, generation, now)));
     }
 
+    /// Those of some numbers that no next-hop object of ours has; none gets one until they are given free.
+    #[must_use]
+    pub(crate) fn reserve_objects(&self, ids: &[u32]) -> Vec<u32> {
+        self.shared.change(|planner| planner.reserve_objects(ids))
+    }
+
+    /// Gives numbers free that were reserved.
+    pub(crate) fn unreserve_objects(&self, ids: &[u32]) {
+        self.shared.change(|planner| planner.unreserve_objects(ids));
+    }
+
     /// Tells of sessions that changed at `now`, from when the time that their routes take is counted. Where that many fell that
     /// their routes wait, it says so.
     pub(crate) fn sessions_changed(

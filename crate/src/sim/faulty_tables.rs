@@ -115,7 +115,10 @@ impl FaultyTables {
     pub(super) fn list(&self, questions: &[Question]) -> Vec<Seen> {
         let see = |question: &Question| {
             let ours = question.previous.filter(|previous| self.tables.holds(previous));
-            let occupant = ours.or_else(|| self.tables.elsewhere(&question.route));
+            let first = self.tables.slot(&question.route.slot()).first().copied();
+            let excluding = first.filter(|first| first.excludes(&question.route));
+            let occupant = excluding.or(ours).or_else(|| self.tables.elsewhere(&question.route));
+            let occupant = occupant.or_else(|| self.tables.elsewhere(&question.previous?));
             let occupant = occupant.map_or_else(|| self.tables.occupant(&question.route), Occupant::Ours);
             let slot = self.tables.slot(&question.route.slot());
             let beside = slot.iter().filter(|held| held.protocol == question.route.protocol).copied().collect();

@@ -47,6 +47,10 @@ impl SimTables {
         if route.object != 0 && !self.1.contains_key(&route.object) {
             return Err(RouteError::System(SystemError::INVALID));
         }
+        // It leads where its object does, whatever the request says.
+        let hop = self.object(route.object);
+        let led = hop.map(|NextHop { address, interface, .. }| KernelRoute { next_hop: address, interface, ..*route });
+        let route = &led.unwrap_or(*route);
         let tos = if route.is_ipv6() { 0 } else { tos };
         let held = self.0.entry(key(&route.slot(), tos)).or_default();
         let excludes = |held: &KernelRoute| KernelRoute { protocol: route.protocol, ..*held }.excludes(route);

@@ -37,6 +37,11 @@ export class AuthGroups {
     }
   }
 
+  /** Those without faults, by name. */
+  get groups(): ReadonlyMap<string, AuthOptions> {
+    return new Map([...this.#groups].flatMap(([name, options]) => (options === undefined ? [] : [[name, options]])));
+  }
+
   /** The keys that a field names or has; `undefined` where it is left out, or after a fault. */
   of(given: unknown, path: PartPath): AuthOptions | undefined {
     if (given === undefined || given === null) return undefined;

@@ -6,7 +6,7 @@ import * as v from 'valibot';
 import { ConfigError } from '../../base/errors.js';
 import { choice, definedOf, field, flag, integer, object } from '../../base/fields.js';
 import { formatSlot } from '../../base/route.js';
-import { type ManagerConfig, MemoryRoutes, type ResolvedConfig, type RouteFilter, validateConfig } from '../../index.js';
+import { type AuthOptions, type ManagerConfig, MemoryRoutes, type ResolvedConfig, type RouteFilter, validateConfig } from '../../index.js';
 import { maxSessions } from '../../manager/registration-plan.js';
 import type { AuthGroups } from './auth-groups.js';
 import type { Issues } from './issues.js';
@@ -61,6 +61,8 @@ export interface ManagerSettings {
   readonly resolved: ResolvedConfig;
   /** Those of what names none. */
   readonly timers: Timers;
+  /** The groups of keys of the file. */
+  readonly auth: ReadonlyMap<string, AuthOptions>;
   /** What is adopted at the start. */
   readonly adopt: readonly RouteFilter[];
   readonly routes: readonly ConfiguredRoute[];
@@ -128,7 +130,7 @@ export class ManagerSections {
     // Without timers there is a fault, and no configuration.
     if (timers === undefined) return undefined;
     const config = { ...passed, ...timers } as PassedConfig;
-    return { name, backend, takeOver, config, resolved, timers, adopt, routes, sessions, path };
+    return { name, backend, takeOver, config, resolved, timers, auth: auth.groups, adopt, routes, sessions, path };
   }
 
   /** The manager's options with the defaults. Wrong ones are reported, and replaced so that reading goes on. */

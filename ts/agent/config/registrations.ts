@@ -259,7 +259,7 @@ function isSameDamping(left: RegisterSessionOptions['damping'], right: RegisterS
   return isEqualDamping(toDamping(left), toDamping(right));
 }
 
-function isSameAuth(left: AuthOptions | undefined, right: AuthOptions | undefined): boolean {
+export function isSameAuth(left: AuthOptions | undefined, right: AuthOptions | undefined): boolean {
   if (left === undefined || right === undefined || left === right) return left === right;
   if (left.type !== right.type || left.keys.length !== right.keys.length) return false;
   return left.keys.every(({ id, key, variant = 'rfc' }, index) => {

@@ -39,6 +39,8 @@ class Counts {
   dropped = 0;
   timeouts = 0;
   localTimeouts = 0;
+  remoteDowns = 0;
+  localRemoteDowns = 0;
   neverUp = 0;
   extensions = 0;
   queued = 0;
@@ -68,7 +70,8 @@ class Counts {
   }
 
   stats(): EndpointStats {
-    const { neverUp, tx, rx, unknownPeer, writeErrors, dropped, timeouts, localTimeouts, extensions, queued } = this;
+    const { neverUp, tx, rx, unknownPeer, writeErrors, dropped, extensions, queued } = this;
+    const { timeouts, localTimeouts, remoteDowns, localRemoteDowns } = this;
     return {
       iface: this.#iface,
       localIP: this.#localIP,
@@ -82,6 +85,8 @@ class Counts {
       dropped,
       timeouts,
       localTimeouts,
+      remoteDowns,
+      localRemoteDowns,
       extensions,
       queued,
       transitions: [...this.transitions.values()].map((transition) => ({ ...transition })),
@@ -152,13 +157,15 @@ export class EndpointCounters implements CoreCounters {
     this.#at(path).queued += change;
   }
 
-  transition(path: Path, from: State, to: State, cause: TransitionCause, { wasNeverUp, isLocal }: TransitionKind): void {
+  transition(path: Path, from: State, to: State, cause: TransitionCause, { wasNeverUp, isRemote, isLocal }: TransitionKind): void {
     const counts = this.#at(path);
     counts.sessions[from] -= 1;
     counts.sessions[to] += 1;
     if (wasNeverUp) counts.neverUp += Number(isWaitedFor(to)) - Number(isWaitedFor(from));
     if (cause === 'detect_timeout') counts.timeouts += 1;
     if (cause === 'detect_timeout' && isLocal) counts.localTimeouts += 1;
+    if (isRemote) counts.remoteDowns += 1;
+    if (isRemote && isLocal) counts.localRemoteDowns += 1;
     counts.countTransition(from, to, cause);
   }
 

@@ -56,7 +56,9 @@ export type CoreEvent =
 export interface TransitionKind {
   /** It was never Up before. */
   readonly wasNeverUp: boolean;
-  /** The detection time had been extended: this host may have caused the silence. */
+  /** It went Down since the peer said so. */
+  readonly isRemote: boolean;
+  /** This host may have caused the silence: the detection time had been extended, or it was late in that of the peer. */
   readonly isLocal: boolean;
 }
 
@@ -229,6 +231,11 @@ export class EngineCore<P extends Header = ControlPacket> implements TimelineLis
     this.#timeline.noteTurnDelay(now, delayUs);
   }
 
+  /** Notes that packets were read so late, until `now`. */
+  noteReceiveDelay(now: number, delayUs: number): void {
+    this.#timeline.noteReceiveDelay(now, delayUs);
+  }
+
   /** Notes that a full socket buffer dropped datagrams. */
   noteSocketDrops(now: number): void {
     this.#timeline.noteSocketDrops(now);
@@ -305,9 +312,11 @@ export class EngineCore<P extends Header = ControlPacket> implements TimelineLis
 
   /** @internal */
   changed(known: CoreSession<P>, from: State, cause: TransitionCause, at: number, localStallUs: number): void {
-    const { state, specifics, flaps, timestamps } = known.session;
+    const { state, specifics, flaps, timestamps, lastDownReason, peerDetectTimeUs } = known.session;
     const isFirstUp = state === 'up' && flaps === 0;
-    const kind = { wasNeverUp: isFirstUp || timestamps.upSince === undefined, isLocal: known.extended };
+    const isRemote = state === 'down' && (from === 'up' || from === 'init') && cause === 'handle_rx' && lastDownReason === 'remote_down';
+    const isLocal = isRemote ? localStallUs > Math.floor(peerDetectTimeUs / 4) : known.extended;
+    const kind = { wasNeverUp: isFirstUp || timestamps.upSince === undefined, isRemote, isLocal };
     this.#counters.transition(known.path, from, state, cause, kind);
     if (state === 'down' || state === 'admin_down') {
       const { localDiag, remoteDiag } = specifics;

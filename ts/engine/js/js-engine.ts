@@ -324,6 +324,9 @@ export class JsEngine implements Engine {
       datagram: (now, arrival, bytes, from, localIP, iface) => {
         this.#reads += 1;
         const path = this.#pathOf(localIP, from, iface);
+        // After a stop, packets are read before the timers that are overdue: what peers say of the stop may be among them.
+        const planned = this.#core.deadline;
+        if (planned !== undefined && planned < now) this.#core.noteReceiveDelay(now, now - planned);
         this.#core.handleDatagram(now, arrival, path, bytes);
         this.#counters.handled(path, (this.#environment.now() * 1_000 - now) / 1_000_000);
         this.#warnings.drops(() => this.#counters.stats(), now);

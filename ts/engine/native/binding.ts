@@ -1,5 +1,5 @@
 /** The types of the addon. `crate/src/addon/` implements them: change both sides together. */
-import type { EngineOptions, EngineStats, PathFault, RouteOutcome, SessionPath, SessionRecord } from '../engine.js';
+import type { EngineOptions, EngineStats, ObjectFilter, PathFault, RouteOutcome, SessionPath, SessionRecord } from '../engine.js';
 import type { SessionAuth } from '../../protocol/bfd/options.js';
 import type { State } from '../../protocol/state.js';
 import type { LinkQuality, SimulatedHost, SimulatedTimers, SimulatedTransition } from './simulation.js';
@@ -31,6 +31,8 @@ export interface NativeEngineHandle {
   disarm(routes: readonly { id: number; generation: number; remove: boolean }[]): void;
   retry(routes: readonly { id: number; generation: number }[]): void;
   setMaintenance(ids: readonly number[] | null, active: boolean): void;
+  /** Deletes the next-hop objects of a predecessor that no route uses and that none of ours needs. Resolves with their number. */
+  sweepObjects(filter: ObjectFilter): Promise<number>;
   /** Resolves with whether the engine's thread has answered within 5 s. */
   ping(): Promise<boolean>;
   /** Takes the pending deliveries, in batches while there is `more`. The doorbell rings again only for later ones. */
@@ -65,6 +67,8 @@ export interface NativeRoutesHandle {
   /** Whether the table holds exactly this route. If so, its loss is reported from now on. */
   holds(route: NativeRoute): Promise<boolean>;
   list(protocol: number): Promise<NativeRoute[]>;
+  /** Deletes the next-hop objects of a predecessor that no route uses. Resolves with their number. */
+  sweepObjects(filter: ObjectFilter): Promise<number>;
   /** Starts to monitor the routes added here. The doorbell rings when there is `news`, and keeps no process alive. */
   watch(doorbell: () => void): void;
   unwatch(): void;

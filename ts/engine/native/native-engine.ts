@@ -11,6 +11,7 @@ import type {
   EngineOptions,
   EngineReading,
   EngineStats,
+  ObjectFilter,
   PathFault,
   RouteArming,
   SessionId,
@@ -108,6 +109,10 @@ export class NativeEngine implements Engine {
 
   stats(): EngineStats {
     return this.#open().stats();
+  }
+
+  async sweepObjects(filter: ObjectFilter): Promise<number> {
+    return this.#open().sweepObjects(filter);
   }
 
   async ping(): Promise<void> {

@@ -65,11 +65,8 @@ impl RoutePlanner {
     ) -> Option<RouteOutcome> {
         let pending = self.take_pending(question)?;
         if pending == Pending::Presence || is_there {
-            if !is_there
-                && let Occupant::Ours(left) = occupant
-                && (is_left_of(&left, &question.route) || left.is_elsewhere(&question.route))
-            {
-                self.add_previous(question.id, left);
+            if !is_there && let Occupant::Ours(left) = occupant {
+                self.note_left(question, left);
             }
             let cause = self.routes.get_mut(question.id)?.doubt.take();
             return self.seen(question.id, if is_there { Presence::Present } else { Presence::Absent }, cause, now);
@@ -97,11 +94,37 @@ impl RoutePlanner {
     /// or on none, and on both of its legs.
     pub fn listed_beside(&mut self, question: &Question, held: &[KernelRoute]) {
         let Some(entry) = self.routes.get(question.id) else { return };
+        if entry.pending().is_none_or(|(_, ticket)| ticket != question.ticket) {
+            return;
+        }
         let legs = [Some(entry.route.get()), entry.legs.as_ref().map(|legs| legs.route(legs.other()))];
         let is_of = |held: &KernelRoute, leg: &KernelRoute| leg.object != 0 && (held == leg || held.is_elsewhere(leg));
         let is_left = |held: &&KernelRoute| legs.iter().flatten().any(|leg| is_of(held, leg));
         for left in held.iter().filter(is_left) {
             self.add_previous(question.id, *left);
+        }
+        let is_whole = |held: &&KernelRoute| held.is_elsewhere(&question.route) && held.source == question.route.source;
+        if let Some(left) = held.iter().find(is_whole)
+            && !held.contains(&question.route)
+            && let Some(entry) = self.routes.get_mut(question.id)
+        {
+            entry.rare().elsewhere = Some(*left);
+        }
+    }
+
+    /// A listing has shown what is left of the route without its source, or what a predecessor left of it, or of its other leg, on
+    /// another object.
+    fn note_left(&mut self, question: &Question, left: KernelRoute) {
+        let is_elsewhere = left.is_elsewhere(&question.route);
+        let is_on_other_leg = question.previous.is_some_and(|previous| left.is_elsewhere(&previous));
+        if !is_elsewhere && !is_on_other_leg && !is_left_of(&left, &question.route) {
+            return;
+        }
+        self.add_previous(question.id, left);
+        // Without its source it is not the route.
+        let is_whole = is_elsewhere && left.source == question.route.source;
+        if is_whole && let Some(entry) = self.routes.get_mut(question.id) {
+            entry.rare().elsewhere = Some(left);
         }
     }
 
@@ -169,6 +192,10 @@ impl RoutePlanner {
             self.next_hops.doubt(request.route.object, false);
         }
         if result == Err(RouteError::Occupied) {
+            if entry.is_present() {
+                // The occupant may be one that a look does not tell apart.
+                entry.forget_presence();
+            }
             self.ask(request.id, Pending::Occupant);
             return None;
         }
@@ -194,10 +221,11 @@ impl RoutePlanner {
         let gone = entry.leaving.is_some() && step == Step::Nothing;
         let news = outcome(op, request, entry, now, result, gone);
         // After a failure, the receiver of the outcome says when to retry.
-        let is_still_wanted = matches!(
-            (entry.desired(honor_peer_passive), op),
-            (Desired::Installed, RouteOp::Add) | (Desired::Absent, RouteOp::Delete)
-        );
+        let is_still_wanted = match op {
+            RouteOp::Add => entry.is_wanted(honor_peer_passive),
+            RouteOp::Delete => entry.desired(honor_peer_passive) == Desired::Absent,
+            RouteOp::None => false,
+        };
         if gone {
             self.let_go(request.id);
         } else if result.is_ok() || is_doubted || !is_still_wanted {
@@ -215,7 +243,10 @@ impl RoutePlanner {
             && let Some(rare) = &mut entry.rare
         {
             rare.previous.retain(|previous| *previous != request.route);
+            rare.elsewhere = rare.elsewhere.filter(|elsewhere| *elsewhere != request.route);
+            self.update_installed(request.id);
         }
+        let entry = self.routes.get_mut(request.id)?;
         if op != RouteOp::None {
             // With the route that was on the primary, traffic leaves a path that has failed.
             let conv_start = request.conv_start.filter(|_| op == RouteOp::Delete && entry.leg() == Leg::Backup);
@@ -263,8 +294,11 @@ impl RoutePlanner {
             self.enqueue(id, now);
             return None;
         }
-        if presence == Presence::Absent && was_installed {
+        if !entry.is_there() && was_installed {
             self.lose(id, cause, now);
+        } else if presence == Presence::Present {
+            // What is told now ends the wait for another attempt, where its object could not be moved.
+            self.next_hops.found(entry.route.object(), id);
         }
         self.update_installed(id);
         let entry = self.routes.get_mut(id)?;

@@ -79,6 +79,16 @@ impl RoutePlanner {
         entry.previous_routes().for_each(|previous| self.next_hops.leave(previous.object));
     }
 
+    /// Those of some numbers that no route of ours needs. None will until `unreserve_objects` is called.
+    pub fn reserve_objects(&mut self, ids: &[u32]) -> Vec<u32> {
+        self.next_hops.reserve(ids)
+    }
+
+    /// Gives numbers free that were reserved.
+    pub fn unreserve_objects(&mut self, ids: &[u32]) {
+        self.next_hops.unreserve(ids);
+    }
+
     /// The objects that replaced routes may still hang on, where some object is of no other use.
     pub(super) fn objects_of_replaced(&self) -> BTreeSet<u32> {
         if !self.next_hops.has_unused() {
@@ -99,7 +109,7 @@ impl RoutePlanner {
         let moving = if has_legs { self.moving(ids) } else { Together::default() };
         for (object, to, moved) in moving.whole() {
             if self.next_hops.exchange(object, to, moved) {
-                self.exchange_legs(ids, object, to, now);
+                self.exchange_legs(object, to, now);
             }
         }
         ids.iter().for_each(|id| self.enqueue(*id, now));
@@ -159,32 +169,30 @@ impl RoutePlanner {
         together
     }
 
-    /// The two objects have exchanged what they lead over: routes on the first are on their other leg by that. Those that are not in
-    /// the kernel are to hang on the one that leads their way now, whether they have a backup or not.
-    fn exchange_legs(&mut self, ids: &[RouteId], object: u32, to: u32, now: Time) {
-        for id in ids {
-            let Some(entry) = self.routes.get_mut(*id) else { continue };
-            let is_there = entry.presence != Presence::Absent && entry.route.object() == object;
-            let mut exchange = |of: &mut u32| {
-                let other = if *of == object { to } else { object };
-                if [object, to].contains(of) {
-                    self.next_hops.reassign(*of, other);
-                    *of = other;
-                }
-            };
-            let Some(legs) = &mut entry.legs else {
-                let mut route = entry.route.get();
-                exchange(&mut route.object);
-                entry.route = route.into();
+    /// The two objects have exchanged what they lead over. Routes on the first are on their other leg by that; all others of the
+    /// session keep to their next hops, which are those of the other object now.
+    fn exchange_legs(&mut self, object: u32, to: u32, now: Time) {
+        let Some(session) = self.next_hops.session(object) else { return };
+        let exchanged = |id| if id == object { to } else { object };
+        for id in self.routes_of(session) {
+            let Some(entry) = self.routes.get_mut(id).filter(|entry| entry.session_id == session) else { continue };
+            let (former, uses) = (entry.route.get(), entry.objects().map(|id| [object, to].contains(&id)));
+            if !uses.contains(&true) {
                 continue;
-            };
-            exchange(&mut legs.primary.object);
-            exchange(&mut legs.backup_object);
-            if is_there {
-                legs.leg = legs.other();
+            }
+            for (id, _) in entry.objects().into_iter().zip(uses).filter(|(_, is_exchanged)| *is_exchanged) {
+                self.next_hops.transfer(id, exchanged(id));
+            }
+            entry.renumber(|id| if [object, to].contains(&id) { exchanged(id) } else { id });
+            if entry.presence == Presence::Absent {
+                // On the other object it may be there still.
+                if entry.route.get() != former {
+                    replace(entry, former);
+                }
+            } else if former.object == object {
+                entry.change_leg();
                 entry.desired_at = now;
             }
-            entry.route = legs.route(legs.leg).into();
         }
     }
 
@@ -260,11 +268,7 @@ impl RoutePlanner {
 
     /// Its object has a number that is another's: the route gets another.
     fn renumber(&mut self, id: RouteId, object: u32, now: Time) {
-        let uses = |entry: &Entry| {
-            let legs = entry.legs.as_ref().map(|legs| [legs.primary.object, legs.backup_object]);
-            legs.unwrap_or([entry.route.object(), 0]).contains(&object)
-        };
-        if !self.routes.get(id).is_some_and(uses) {
+        if !self.routes.get(id).is_some_and(|entry| entry.objects().contains(&object)) {
             return;
         }
         let Some(mut entry) = self.detach(id) else { return };
@@ -325,9 +329,12 @@ impl RoutePlanner {
             self.doubt(id, cause, now);
             return None;
         }
-        // One that is adopted may hang elsewhere, and is looked for.
-        let is_looked_for = entry.presence == Presence::Unknown && entry.may_hang_elsewhere();
-        if entry.presence == Presence::Absent || is_looked_for {
+        if entry.presence == Presence::Absent {
+            return None;
+        }
+        if entry.may_hang_elsewhere() {
+            // What a predecessor left is looked for by a listing, one that begins now.
+            self.doubt(id, cause, now);
             return None;
         }
         self.seen(id, Presence::Absent, Some(cause), now)
