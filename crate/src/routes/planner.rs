@@ -17,7 +17,9 @@ use crate::engine::SessionId;
 use crate::engine::stats::LocalEndpoint;
 use crate::protocol::time::Time;
 use crate::routes::affected::AffectedRoutes;
-use crate::routes::armed::{ArmedRoute, ArmingPolicy, Batch, Desired, Doubt, HOLD_US, RouteRequest, SessionView, Step};
+use crate::routes::armed::{
+    ArmedRoute, ArmingPolicy, Batch, Desired, Doubt, HOLD_US, Pending, RouteRequest, SessionView, Step,
+};
 use crate::routes::entry::{Entry, Queue, outcome, replace, sessions_of};
 use crate::routes::kernel_route::{KernelRoute, Presence, Slot};
 use crate::routes::legs::Leg;
@@ -312,6 +314,11 @@ impl RoutePlanner {
                     None | Some(ObjectState::Present) => batch.looks.push(request.because_of(entry.doubt.take())),
                     Some(ObjectState::Refused(_)) if step == Step::Look && is_unwanted => {
                         batch.looks.push(request.because_of(entry.doubt.take()));
+                    }
+                    // A listing tells where else it hangs.
+                    Some(ObjectState::Refused(_)) if step == Step::Look && entry.adopted => {
+                        self.ask(id, Pending::Presence);
+                        continue;
                     }
                     Some(ObjectState::Refused(error)) => {
                         if step == Step::Add {

@@ -323,7 +323,7 @@ impl RoutePlanner {
     }
 
     /// Asks a listing.
-    fn ask(&mut self, id: RouteId, what: Pending) {
+    pub(super) fn ask(&mut self, id: RouteId, what: Pending) {
         self.last_ticket += 1;
         let ticket = self.last_ticket;
         if let Some(entry) = self.routes.get_mut(id) {

@@ -149,7 +149,9 @@ impl<P: SimulatedProtocol> Host<P> {
             // A predecessor that ended in mid-move has left both.
             let both = is_adopted && kept.was_on_both;
             let backup = was(Leg::Backup) || both || (is_usable && !is_adopted);
-            Allowed { primary: was(Leg::Primary), backup, nowhere: !is_adopted, both }
+            // It moves to an object of ours, also where a rival takes it in that moment.
+            let moves = kept.armed.adopted && self.spec.objects.is_some();
+            Allowed { primary: was(Leg::Primary) || moves, backup: backup || moves, nowhere: !is_adopted, both }
         } else if no_uninstall && !is_usable {
             let nowhere = kept.on.is_none() || follows_peer;
             Allowed { primary: true, backup: true, nowhere, both: stays_on_both }
