@@ -308,8 +308,8 @@ impl NextHops {
         if !object.may_be_there {
             return false;
         }
-        // One that is to be moved is asked for by that.
-        if object.state != ObjectState::Elsewhere {
+        // One that is to be moved is asked for by that, unless it may be another's by now: that is not to be moved.
+        if object.state != ObjectState::Elsewhere || by_rival {
             object.state = ObjectState::Doubtful { by_rival };
             object.routes = None;
         }
