@@ -469,7 +469,8 @@ impl Life {
             let is_left = |leg: &KernelRoute, held: &KernelRoute| held.source.is_unspecified() && held.excludes(leg);
             let tables = self.kernel.tables();
             let leads_so = |leg: &KernelRoute, held: &KernelRoute| held.object != 0 && tables.resolved(held) == *leg;
-            let is_as = |leg: &KernelRoute, held: &KernelRoute| is_left(leg, held) || leads_so(leg, held);
+            let is_as =
+                |leg: &KernelRoute, held: &KernelRoute| is_left(leg, &tables.resolved(held)) || leads_so(leg, held);
             let holds =
                 |leg: &KernelRoute| tables.holds(leg) || tables.slot(&leg.slot()).iter().any(|held| is_as(leg, held));
             let is_of_predecessor = self.predecessor.is_some_and(|left| match legs.contains(&left) {

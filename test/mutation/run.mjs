@@ -37,6 +37,8 @@ const TESTS = {
     '--test',
     'conformance',
     '--test',
+    'engine',
+    '--test',
     'resume',
     '--test',
     'object_sweep',

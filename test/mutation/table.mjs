@@ -339,8 +339,15 @@ const RULE_DETAILS = [
 const FORMULAS = [
   {
     rule: 'localStall of a Down that the peer says is the delay that the peer may have noticed',
-    rustDetection: ['if is_by_silence {', 'if false {'],
+    rustDetection: [
+      'slot.session.last_down_reason() != DownReason::RemoteDown',
+      'slot.session.last_down_reason() == DownReason::RemoteDown',
+    ],
     tsTimeline: ["session.lastDownReason !== 'remote_down'", "session.lastDownReason === 'remote_down'"],
+  },
+  {
+    rule: 'a Down that the peer says counts as one that may be our fault beyond a quarter of its detection time',
+    rustDetection: ['u64::from(delay_us > peer_detect_time_us / 4)', 'u64::from(delay_us > peer_detect_time_us / 2)'],
   },
   {
     rule: 'changed timers: a slower transmit interval waits until the peer must know it',

@@ -2,7 +2,7 @@
 import { afterEach, beforeEach, expect, it } from 'vitest';
 
 import type { Route } from '../../ts/index.js';
-import { Agent, type AgentEvent, type AgentSession, isAdd, isDelete, pause, serviceRoute } from './agent.js';
+import { Agent, type AgentEvent, isAdd, isDelete, pause, serviceRoute } from './agent.js';
 import { run } from './command.js';
 import { describeLab, Lab } from './lab.js';
 
@@ -86,6 +86,34 @@ for (const addressing of ['IPv4', 'IPv6'] as const) {
       expect(lab.routes(lab.one)).toHaveLength(COUNT);
     });
 
+    for (const engine of addressing === 'IPv4' ? (['native', 'js'] as const) : (['native'] as const)) {
+      it(`let a sweep with the ${engine} engine delete the objects of a predecessor that nothing uses, and none else`, async () => {
+        const prefix = addressing === 'IPv4' ? '198.51.100.0/24' : '2001:db8:ffff::/64';
+        const make = (id: number, protocol = 186): string =>
+          ip('nexthop', 'add', 'id', String(id), 'via', elsewhere(), 'dev', lab.one.iface, 'proto', String(protocol));
+        const [unused, ofOther, used, member, outside, last] = [FIRST + 5, FIRST + 6, FIRST + 7, FIRST + 8, FIRST - 1, FIRST + 99];
+        [unused, used, member, outside, last].forEach((id) => make(id));
+        make(ofOther, 42);
+        ip('nexthop', 'add', 'id', '900', 'group', String(member));
+        ip('route', 'add', prefix, 'nhid', String(used), 'proto', '42');
+        const before = new Map(objects().map((object) => [object.id, object]));
+        one = await Agent.start(lab, lab.one, { nextHopObjects: OBJECTS, engine });
+        two = await Agent.start(lab, lab.two);
+        const [route] = routes();
+        if (route === undefined) return;
+        await one.register(route, { peerIP: lab.two.address });
+        await two.register(serviceRoute(lab, lab.two), { peerIP: lab.one.address });
+        await one.event(isAdd);
+        await one.call('sweepRoutes', { protocol: 186, table: 254, dryRun: true });
+        expect(objects().filter(({ id }) => before.has(id))).toHaveLength(before.size);
+        await one.call('sweepRoutes', { protocol: 186, table: 254 });
+        const kept = objects().filter(({ id }) => before.has(id));
+        expect(kept).toEqual([900, outside, ofOther, used, member].map((id) => before.get(id)));
+        expect(idOf(lab.two.address)).toBe(engine === 'native' ? FIRST : undefined);
+        expect(ip(addressing === 'IPv4' ? '-4' : '-6', 'route', 'show', prefix)).toContain(`nhid ${used}`);
+      });
+    }
+
     // What follows is the same in both families.
     if (addressing === 'IPv6') return;
 
@@ -105,6 +133,33 @@ for (const addressing of ['IPv4', 'IPv6'] as const) {
       ip('nexthop', 'del', 'id', String(FIRST));
       await expect.poll(() => lab.routes(lab.one).length, { timeout: 10_000 }).toBe(COUNT);
       expect(idOf(lab.two.address)).toBe(FIRST);
+    });
+
+    it('move, go, come back and are taken over where the kernel lists routes with their object alone', async () => {
+      run('ip', ['netns', 'exec', lab.one.name, 'sysctl', '-qw', 'net.ipv4.nexthop_compat_mode=0']);
+      const backup = { nextHop: elsewhere(), iface: lab.one.iface };
+      await start({ backup });
+      let mark = one.events.length;
+      lab.cutBoth();
+      await all((event) => isAdd(event) && event.leg === 'backup', mark);
+      expect(idOf(elsewhere())).toBe(FIRST);
+      mark = one.events.length;
+      lab.healBoth();
+      await all((event) => isAdd(event) && event.leg === 'primary', mark);
+      expect([lab.routes(lab.one).length, idOf(lab.two.address)]).toEqual([COUNT, FIRST]);
+      await one.kill();
+      one = await Agent.start(lab, lab.one, { nextHopObjects: OBJECTS });
+      const [kept] = routes();
+      if (kept === undefined) return;
+      await one.register(kept, { peerIP: lab.two.address });
+      expect(await one.call('adoptRoutes', { protocol: 186, table: 254 })).toHaveLength(1);
+      await expect.poll(async () => (await one.sessions())[0]?.state).toBe('up');
+      await one.call('sweepRoutes', { protocol: 186, table: 254 });
+      expect([lab.routes(lab.one).length, idOf(lab.two.address)]).toEqual([1, FIRST]);
+      mark = one.events.length;
+      lab.cutBoth();
+      await one.event(isDelete, mark);
+      expect(lab.routes(lab.one)).toEqual([]);
     });
 
     it('are taken over, and swept, when a process has left them', async () => {
@@ -132,40 +187,12 @@ for (const addressing of ['IPv4', 'IPv6'] as const) {
       one = await Agent.start(lab, lab.one, { nextHopObjects: OBJECTS });
       await one.register(route, { peerIP: lab.two.address });
       expect(await one.call('adoptRoutes', { protocol: 186, table: 254 })).toHaveLength(1);
-      const [session] = (await one.call('sessions')) as AgentSession[];
+      const [session] = await one.sessions();
       expect([session?.state === 'up', session?.routes[0]?.installed]).toEqual([false, true]);
       const listed = (): string => ip('route', 'show', 'proto', '186');
       await expect.poll(() => [listed().includes(`nhid ${FIRST}`), listed().trim().split('\n').length]).toEqual([true, 1]);
       // The session does not come Up.
       await expect.poll(listed, { timeout: 10_000 }).toBe('');
     });
-
-    for (const engine of ['native', 'js'] as const) {
-      it(`let a sweep with the ${engine} engine delete the objects of a predecessor that nothing uses, and none else`, async () => {
-        const make = (id: number, protocol = 186): string =>
-          ip('nexthop', 'add', 'id', String(id), 'via', elsewhere(), 'dev', lab.one.iface, 'proto', String(protocol));
-        const [unused, ofOther, used, member, outside, last] = [FIRST + 5, FIRST + 6, FIRST + 7, FIRST + 8, FIRST - 1, FIRST + 99];
-        [unused, used, member, outside, last].forEach((id) => make(id));
-        make(ofOther, 42);
-        ip('nexthop', 'add', 'id', '900', 'group', String(member));
-        ip('route', 'add', '198.51.100.0/24', 'nhid', String(used), 'proto', '42');
-        const before = new Map(objects().map((object) => [object.id, object]));
-        one = await Agent.start(lab, lab.one, { nextHopObjects: OBJECTS, engine });
-        two = await Agent.start(lab, lab.two);
-        const [route] = routes();
-        if (route === undefined) return;
-        await one.register(route, { peerIP: lab.two.address });
-        await two.register(serviceRoute(lab, lab.two), { peerIP: lab.one.address });
-        await one.event(isAdd);
-        await one.call('sweepRoutes', { protocol: 186, table: 254, dryRun: true });
-        expect(objects().filter(({ id }) => before.has(id))).toHaveLength(before.size);
-        await one.call('sweepRoutes', { protocol: 186, table: 254 });
-        const kept = objects().filter(({ id }) => before.has(id));
-        expect(kept).toEqual([900, outside, ofOther, used, member].map((id) => before.get(id)));
-        expect(lab.routes(lab.one)).toHaveLength(2);
-        expect(idOf(lab.two.address)).toBe(engine === 'native' ? FIRST : undefined);
-        expect(ip('route', 'show', '198.51.100.0/24')).toContain(`nhid ${used}`);
-      });
-    }
   });
 }

@@ -5,7 +5,7 @@ import { formatSlot, parseRoute, peerOf } from '../base/route.js';
 import type { AuthOptions, Peer, Registration, ResolvedConfig } from '../index.js';
 import { parseBackup } from '../manager/backup-options.js';
 import { validateRegisterOptions } from '../manager/register-options.js';
-import { isSameAuth } from './config/registrations.js';
+import { haveSameKeys } from './config/registrations.js';
 import { RequestError } from './request-error.js';
 import { asRequestIssue, type RequestedRoute } from './route-request.js';
 
@@ -47,14 +47,14 @@ export class ApiRoutes {
   withChangedKeys(groups: ReadonlyMap<string, AuthOptions>): RequestedRoute[] {
     return [...this.#bySlot.values()].flatMap(({ registration, authGroup }) => {
       const auth = authGroup === undefined ? undefined : groups.get(authGroup);
-      if (auth === undefined || isSameAuth(auth, registration.auth)) return [];
+      if (auth === undefined || haveSameKeys(auth, registration.auth)) return [];
       return [{ manager: undefined, registration: { ...registration, auth }, authGroup }];
     });
   }
 }
 
 /** The keys of the group that a request names. @throws RequestError 400, which does not show what was given: it may be a key */
-export function keysOf(requested: readonly RequestedRoute[], groups: ReadonlyMap<string, AuthOptions>): (AuthOptions | undefined)[] {
+export function requestedKeys(requested: readonly RequestedRoute[], groups: ReadonlyMap<string, AuthOptions>): (AuthOptions | undefined)[] {
   const names = [...groups.keys()];
   const known = names.length === 0 ? 'there is none' : names.join(', ');
   const issues = requested.flatMap(({ authGroup }, index) => {

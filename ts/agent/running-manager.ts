@@ -16,7 +16,7 @@ import {
   type RouteRef,
   type State,
 } from '../index.js';
-import { ApiRoutes, checkOptions, keysOf } from './api-routes.js';
+import { ApiRoutes, checkOptions, requestedKeys } from './api-routes.js';
 import type { ManagerSettings } from './config/manager-section.js';
 import { type ConfiguredRoute, sessionKey } from './config/registrations.js';
 import { formatPath } from './config/source-file.js';
@@ -168,7 +168,7 @@ export class RunningManager {
       requested.map(({ registration }) => registration),
       'is set by the configuration file',
     );
-    const keys = keysOf(requested, this.#settings.auth);
+    const keys = requestedKeys(requested, this.#settings.auth);
     const registrations = requested.map(({ registration }, index) => {
       return { ...this.#defaultsOf(registration), ...registration, ...definedOf({ auth: keys[index] }) };
     });

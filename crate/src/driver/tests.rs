@@ -169,11 +169,11 @@ fn a_down_that_is_read_by_a_turn_which_was_stopped_tells_of_that_stop() {
         thread::sleep(Duration::from_millis(150));
     }
     let events: Vec<Event> = std::iter::from_fn(|| driver.engine.poll_event()).collect();
-    let stalls = events.iter().filter_map(|event| match event {
+    let mut stalls = events.iter().filter_map(|event| match event {
         Event::Transition(change) if change.from == State::Up => Some(change.local_stall_us),
         _ => None,
     });
-    assert!(stalls.last().is_some_and(|us| us >= STOPPED_US), "{events:?}");
+    assert!(stalls.next_back().is_some_and(|us| us >= STOPPED_US), "{events:?}");
 }
 
 #[test]

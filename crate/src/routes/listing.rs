@@ -210,6 +210,21 @@ fn ip(address: &RouteAddress) -> Option<IpAddr> {
     }
 }
 
+/// The object of a route that the kernel lists with it alone, without a gateway: so it does where `net.ipv4.nexthop_compat_mode`
+/// is 0.
+pub(super) fn bare_object_of(message: &RouteMessage) -> Option<u32> {
+    let leads = |attribute: &RouteAttribute| {
+        matches!(attribute, RouteAttribute::Gateway(_) | RouteAttribute::Oif(_) | RouteAttribute::MultiPath(_))
+    };
+    if message.attributes.iter().any(leads) {
+        return None;
+    }
+    message
+        .attributes
+        .iter()
+        .find_map(|attribute| if let RouteAttribute::NhId(id) = attribute { Some(*id) } else { None })
+}
+
 /// A listed route of any kind. One on an object that has none of these numbers is another program's, whatever its protocol number.
 #[must_use]
 pub fn listed_route(message: &RouteMessage, objects: ObjectRange) -> ListedRoute {
@@ -269,7 +284,7 @@ pub fn from_message(message: &RouteMessage) -> Option<KernelRoute> {
     let is_plain = header.kind == RouteType::Unicast && !header.flags.contains(RouteFlags::Onlink);
     let is_mapped = matches!(destination, IpAddr::V6(address) if address.to_ipv4_mapped().is_some());
     let is_of_one_family = [source, next_hop].iter().all(|address| address.is_ipv4() == destination.is_ipv4());
-    // With `net.ipv4.nexthop_compat_mode` 0 the kernel lists the object alone.
+    // Of an object that went in the meantime it is not known what it led over.
     let leads_somewhere = object != 0 || (!next_hop.is_unspecified() && interface != 0);
     (is_plain && !is_mapped && is_of_one_family && leads_somewhere).then_some(KernelRoute {
         table,

@@ -110,8 +110,7 @@ pub struct ToldObject {
 /// Splits a datagram: messages about objects, each with the port of whoever asked for the change, are shown and left out of the rest.
 pub(super) fn take_objects(datagram: &[u8], mut show: impl FnMut(ToldObject, u32)) -> Vec<u8> {
     split(datagram, |object, is_gone, port| {
-        let hop = if let ObjectKind::Plain(hop) = object.kind { Some(hop) } else { None };
-        show(ToldObject { id: object.id, hop, is_gone }, port);
+        show(ToldObject { id: object.id, hop: object.way(), is_gone }, port);
     })
 }
 

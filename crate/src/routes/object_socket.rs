@@ -1,11 +1,14 @@
-//! Next-hop objects over rtnetlink, as their sweep asks for them.
+//! Next-hop objects over rtnetlink, as their sweep and listings of routes ask for them.
 
 use std::net::IpAddr;
 
 use netlink_packet_core::{NLM_F_DUMP_INTR, NetlinkPayload};
+use netlink_packet_route::route::{RouteAttribute, RouteMessage};
+use rustc_hash::FxHashMap;
 
 use crate::routes::answers::errno_of;
 use crate::routes::kernel_route::{Result, RouteError};
+use crate::routes::listing::bare_object_of;
 use crate::routes::next_hop::{NextHop, ObjectAnswer, ObjectOp, ObjectRequest};
 use crate::routes::next_hop_request;
 use crate::routes::object_sweep::{ListedObject, ObjectTable};
@@ -49,6 +52,25 @@ impl RouteSocket {
             });
         }
         end.unwrap_or(Ok(())).map(|()| (listed, is_consistent))
+    }
+}
+
+impl RouteSocket {
+    /// Adds to routes that are listed with their object alone what that leads over.
+    pub(super) fn complete(&mut self, listed: &mut [RouteMessage]) -> Result<()> {
+        let bare: Vec<u32> = listed.iter().filter_map(bare_object_of).collect();
+        let ways: FxHashMap<u32, NextHop> = match bare[..] {
+            [] => return Ok(()),
+            [id] => self.object(id).and_then(|told| Some((id, told.hop?))).into_iter().collect(),
+            _ => ObjectTable::list(self)?.into_iter().filter_map(|object| Some((object.id, object.way()?))).collect(),
+        };
+        for message in listed {
+            if let Some(way) = bare_object_of(message).and_then(|id| ways.get(&id)) {
+                message.attributes.push(RouteAttribute::Gateway(way.address.into()));
+                message.attributes.push(RouteAttribute::Oif(way.interface));
+            }
+        }
+        Ok(())
     }
 }
 

@@ -22,6 +22,14 @@ pub struct ListedObject {
     pub kind: ObjectKind,
 }
 
+impl ListedObject {
+    /// What it leads over, where that is one gateway.
+    #[must_use]
+    pub fn way(&self) -> Option<NextHop> {
+        if let ObjectKind::Plain(hop) = self.kind { Some(hop) } else { None }
+    }
+}
+
 /// What a next-hop object is.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum ObjectKind {

@@ -240,7 +240,7 @@ impl RouteSocket {
     }
 
     /// The next-hop object with a number, if there is one.
-    fn object(&mut self, id: u32) -> Option<ToldObject> {
+    pub(super) fn object(&mut self, id: u32) -> Option<ToldObject> {
         let sequence = self.sequence();
         let mut buffer = Vec::new();
         next_hop_request::append_question(id, sequence, &mut buffer);
@@ -307,6 +307,7 @@ impl RouteSocket {
             listing.take_in_one(&buffer);
         }
         listing.is_consistent()?;
+        self.complete(&mut listed)?;
         listed.pop().ok_or(RouteError::Unanswered)
     }
 
@@ -331,6 +332,7 @@ impl RouteSocket {
         }
         // A kernel without IPv6 answers the question for its routes with those of all families.
         listed.retain(|message| message.header.address_family == header.address_family);
+        self.complete(&mut listed)?;
         Ok(listed)
     }
 

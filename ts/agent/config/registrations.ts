@@ -250,7 +250,7 @@ const OPTIONS = ['txMin', 'rxMin', 'detectMult', 'port', 'holdUp', 'multihop', '
 export function differingOptions(left: RegisterSessionOptions, right: RegisterSessionOptions): string[] {
   const names: string[] = OPTIONS.filter((name) => left[name] !== right[name]);
   if (!isSameDamping(left.damping, right.damping)) names.push('damping');
-  return isSameAuth(left.auth, right.auth) ? names : [...names, 'auth'];
+  return haveSameKeys(left.auth, right.auth) ? names : [...names, 'auth'];
 }
 
 /** An option that is left out is the manager's, which may be another than the one that is written out. */
@@ -259,7 +259,7 @@ function isSameDamping(left: RegisterSessionOptions['damping'], right: RegisterS
   return isEqualDamping(toDamping(left), toDamping(right));
 }
 
-export function isSameAuth(left: AuthOptions | undefined, right: AuthOptions | undefined): boolean {
+export function haveSameKeys(left: AuthOptions | undefined, right: AuthOptions | undefined): boolean {
   if (left === undefined || right === undefined || left === right) return left === right;
   if (left.type !== right.type || left.keys.length !== right.keys.length) return false;
   return left.keys.every(({ id, key, variant = 'rfc' }, index) => {
