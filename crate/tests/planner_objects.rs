@@ -9,18 +9,30 @@ use planner_bench::{Bench, DOWN, OTHER_HOP, ROUTE, UP};
 use route_liveness::engine::SessionId;
 use route_liveness::engine::stats::LinkId;
 use route_liveness::routes::armed::{ArmedRoute, ArmingPolicy, SessionView};
-use route_liveness::routes::kernel_route::KernelRoute;
+use route_liveness::routes::kernel_route::{KernelRoute, RouteError, SystemError};
 use route_liveness::routes::legs::Backup;
-use route_liveness::routes::next_hop::ObjectRange;
+use route_liveness::routes::next_hop::{ObjectAnswer, ObjectRange};
 use route_liveness::routes::outcome::RouteId;
 use route_liveness::routes::planner::RoutePlanner;
-use route_liveness::sim::{Kernel, KernelFaults, Notice, ObjectAct, Random};
+use route_liveness::sim::{Kernel, KernelFaults, Notice, ObjectAct, Random, RivalAct, rival_hop};
 
 fn bench() -> (Bench, Kernel) {
-    let objects = Some(ObjectRange { first: 10, last: 99 });
+    (bench_from(10), Kernel::new(Random::new(1), KernelFaults::default(), 4))
+}
+
+/// A planner whose objects have the numbers from this one on.
+fn bench_from(first: u32) -> Bench {
+    let objects = Some(ObjectRange { first, last: 99 });
     let policy = ArmingPolicy { take_over: false, honor_peer_passive: true, mass_down: None, objects };
-    let bench = Bench { planner: RoutePlanner::new(policy), ..Bench::new() };
-    (bench, Kernel::new(Random::new(1), KernelFaults::default(), 4))
+    Bench { planner: RoutePlanner::new(policy), ..Bench::new() }
+}
+
+/// The kernel refuses the one object that the planner asks for.
+fn refuse_object(bench: &mut Bench) {
+    let batch = bench.planner.pick(bench.now);
+    let [request] = &batch.objects[..] else { panic!("{batch:?}") };
+    let answer = ObjectAnswer::Failed(RouteError::System(SystemError::NO_DEVICE));
+    assert!(bench.planner.object_answered(request, answer, bench.now).routes.is_empty());
 }
 
 const ONE: IpAddr = IpAddr::V4(Ipv4Addr::new(10, 9, 0, 1));
@@ -322,4 +334,42 @@ fn numbers_that_are_reserved_for_a_sweep_are_those_that_no_route_has_and_no_rout
     bench.arm(|_| {}, UP);
     run(&mut bench, &mut kernel);
     assert_eq!((held(&kernel), kernel.tables().objects().count()), (vec![ROUTE], 1));
+}
+
+#[test]
+fn an_adopted_route_leaves_its_backup_although_its_primary_got_the_number_of_that_and_another_instance_is_before_it() {
+    let (mut predecessor, mut kernel) = bench();
+    predecessor.arm(with_backup, UP);
+    run(&mut predecessor, &mut kernel);
+    predecessor.session(DOWN);
+    run(&mut predecessor, &mut kernel);
+    let object_of_backup = kernel.tables().routes().next().expect("it is on its backup").object;
+    kernel.act(&ROUTE, RivalAct::Prepend);
+    kernel.act(&ROUTE, RivalAct::Claim);
+    let mut bench = bench_from(object_of_backup);
+    let adopted = |route: &mut ArmedRoute| {
+        with_backup(route);
+        route.adopted = true;
+    };
+    bench.arm(adopted, UP);
+    refuse_object(&mut bench);
+    run(&mut bench, &mut kernel);
+    let hops: Vec<IpAddr> = held(&kernel).iter().map(|route| route.next_hop).collect();
+    assert_eq!(hops, [rival_hop(&ROUTE), ROUTE.next_hop]);
+}
+
+#[test]
+fn an_adopted_route_whose_object_was_refused_leads_its_own_way_again_after_somebody_has_taken_the_object() {
+    let (mut predecessor, mut kernel) = bench();
+    predecessor.arm(|_| {}, UP);
+    run(&mut predecessor, &mut kernel);
+    let object = kernel.tables().objects().next().expect("the route has one");
+    let mut bench = bench_from(object);
+    bench.arm(|route| route.adopted = true, UP);
+    refuse_object(&mut bench);
+    run(&mut bench, &mut kernel);
+    kernel.act_on_object(object, ObjectAct::Replace);
+    hear(&mut bench, &mut kernel);
+    run(&mut bench, &mut kernel);
+    assert_eq!((held(&kernel), kernel.harmed()), (vec![ROUTE], 0));
 }

@@ -305,7 +305,8 @@ impl NextHops {
             object.doubted = object.doubted.max(Some(by_rival));
             return false;
         }
-        if !object.may_be_there {
+        // One that was refused may be there all the same: a predecessor may have made it.
+        if !object.may_be_there && !matches!(object.state, ObjectState::Refused(_)) {
             return false;
         }
         // One that is to be moved is asked for by that, unless it may be another's by now: that is not to be moved.
@@ -433,6 +434,20 @@ impl NextHops {
         }
     }
 
+    /// The number is another's. Gives the session whose routes are to hang on another object.
+    fn give_up(&mut self, id: u32) -> Option<SessionId> {
+        let session = self.session(id)?;
+        self.taken.insert(id);
+        self.forget(id);
+        Some(session)
+    }
+
+    /// A listing has shown that what has this number leads another way. Where the kernel has refused to make ours, gives what `give_up`
+    /// does: it may refuse that for long, and only an addition is told that the number is taken.
+    pub(crate) fn misled(&mut self, id: u32) -> Option<SessionId> {
+        matches!(self.state(id), Some(ObjectState::Refused(_))).then(|| self.give_up(id))?
+    }
+
     /// Notes the answer to a request. Gives the session whose routes are to hang on another object, where the number is another's.
     pub(crate) fn answered(&mut self, request: &ObjectRequest, answer: ObjectAnswer, now: Time) -> Option<SessionId> {
         let object = self.objects.get_mut(&request.id)?;
@@ -454,12 +469,7 @@ impl NextHops {
             // It may have been made, to lead where it was to lead before.
             (ObjectOp::Add, ObjectAnswer::Failed(RouteError::Unanswered)) if !is_as_asked => ObjectState::Elsewhere,
             (ObjectOp::Add, ObjectAnswer::Failed(error)) => ObjectState::Refused(error),
-            (ObjectOp::Add, ObjectAnswer::Taken) => {
-                let session = object.key.session;
-                self.taken.insert(request.id);
-                self.forget(request.id);
-                return Some(session);
-            }
+            (ObjectOp::Add, ObjectAnswer::Taken) => return self.give_up(request.id),
         };
         object.asked = false;
         if let Some(by_rival) = object.doubted.take().filter(|_| object.state == ObjectState::Present) {

@@ -311,7 +311,7 @@ impl PlannerMonitor {
                         let route = &question.route;
                         let occupant = listed.occupant_or(route, question.previous);
                         let beside = listed.beside(route);
-                        planner.listed_beside(question, &beside);
+                        planner.listed_beside(question, &beside, now);
                         let is_misled = beside.iter().any(|held| held.is_misled(route));
                         planner.listed(question, listed.holds(route) && !is_misled, occupant, now)
                     }

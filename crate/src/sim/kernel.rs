@@ -256,7 +256,7 @@ impl Kernel {
             let outcome = if failed {
                 planner.unlisted(question, RouteError::Unanswered, now)
             } else {
-                planner.listed_beside(question, &beside);
+                planner.listed_beside(question, &beside, now);
                 let is_misled = beside.iter().any(|held| held.is_misled(&question.route));
                 planner.listed(question, is_there && !is_misled, occupant, now)
             };

@@ -92,9 +92,17 @@ impl RoutePlanner {
 
     /// Notes what a listing has shown in the slot of a question, before `listed`: a route of ours may hang on objects with other numbers,
     /// or on none, and on both of its legs.
-    pub fn listed_beside(&mut self, question: &Question, held: &[KernelRoute]) {
+    pub fn listed_beside(&mut self, question: &Question, held: &[KernelRoute], now: Time) {
         let Some(entry) = self.routes.get(question.id) else { return };
         if entry.pending().is_none_or(|(_, ticket)| ticket != question.ticket) {
+            return;
+        }
+        let object = question.route.object;
+        if held.iter().any(|held| held.is_misled(&question.route))
+            && let Some(session) = self.next_hops.misled(object)
+        {
+            // It is another route, which may be one of ours. Under its new number this one is looked for anew.
+            self.routes_of(session).iter().for_each(|id| self.renumber(*id, object, now));
             return;
         }
         let legs = [Some(entry.route.get()), entry.legs.as_ref().map(|legs| legs.route(legs.other()))];

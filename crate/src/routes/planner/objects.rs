@@ -267,7 +267,7 @@ impl RoutePlanner {
     }
 
     /// Its object has a number that is another's: the route gets another.
-    fn renumber(&mut self, id: RouteId, object: u32, now: Time) {
+    pub(super) fn renumber(&mut self, id: RouteId, object: u32, now: Time) {
         if !self.routes.get(id).is_some_and(|entry| entry.objects().contains(&object)) {
             return;
         }
