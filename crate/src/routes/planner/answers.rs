@@ -65,8 +65,11 @@ impl RoutePlanner {
     ) -> Option<RouteOutcome> {
         let pending = self.take_pending(question)?;
         if pending == Pending::Presence || is_there {
-            if !is_there && let Occupant::Ours(left) = occupant {
-                self.note_left(question, left);
+            if !is_there
+                && let Occupant::Ours(left) = occupant
+                && is_left_of(&left, &question.route)
+            {
+                self.add_previous(question.id, left);
             }
             let cause = self.routes.get_mut(question.id)?.doubt.take();
             return self.seen(question.id, if is_there { Presence::Present } else { Presence::Absent }, cause, now);
@@ -105,34 +108,22 @@ impl RoutePlanner {
             self.routes_of(session).iter().for_each(|id| self.renumber(*id, object, now));
             return;
         }
-        let legs = [Some(entry.route.get()), entry.legs.as_ref().map(|legs| legs.route(legs.other()))];
-        let is_of = |held: &KernelRoute, leg: &KernelRoute| leg.object != 0 && (held == leg || held.is_elsewhere(leg));
-        let is_left = |held: &&KernelRoute| legs.iter().flatten().any(|leg| is_of(held, leg));
-        for left in held.iter().filter(is_left) {
+        let other_leg = entry.legs.as_ref().map(|legs| legs.route(legs.other()));
+        let previous = entry.previous_routes().copied();
+        let ours: Vec<KernelRoute> = [entry.route.get()].into_iter().chain(other_leg).chain(previous).collect();
+        let is_of =
+            |held: &KernelRoute, ours: &KernelRoute| held.is_elsewhere(ours) || (ours.object != 0 && held == ours);
+        for left in held.iter().filter(|held| ours.iter().any(|ours| is_of(held, ours))) {
             self.add_previous(question.id, *left);
         }
+        // Without its source it is not the route.
         let is_whole = |held: &&KernelRoute| held.is_elsewhere(&question.route) && held.source == question.route.source;
+        let is_there = held.iter().any(|held| *held == question.route && !held.is_misled(&question.route));
         if let Some(left) = held.iter().find(is_whole)
-            && !held.contains(&question.route)
+            && !is_there
             && let Some(entry) = self.routes.get_mut(question.id)
         {
             entry.rare().elsewhere = Some(*left);
-        }
-    }
-
-    /// A listing has shown what is left of the route without its source, or what a predecessor left of it, or of its other leg, on
-    /// another object.
-    fn note_left(&mut self, question: &Question, left: KernelRoute) {
-        let is_elsewhere = left.is_elsewhere(&question.route);
-        let is_on_other_leg = question.previous.is_some_and(|previous| left.is_elsewhere(&previous));
-        if !is_elsewhere && !is_on_other_leg && !is_left_of(&left, &question.route) {
-            return;
-        }
-        self.add_previous(question.id, left);
-        // Without its source it is not the route.
-        let is_whole = is_elsewhere && left.source == question.route.source;
-        if is_whole && let Some(entry) = self.routes.get_mut(question.id) {
-            entry.rare().elsewhere = Some(left);
         }
     }
 
