@@ -12,6 +12,7 @@ import { untilUp } from './cost.js';
 
 const SESSIONS = 1_000;
 const INTERVAL_MS = 10;
+const SETTLE_MS = 1_000;
 /** Each load is held for so many times what the caller asked for: two minutes, unless told. */
 const LONGER = 24;
 
@@ -70,6 +71,8 @@ async function hold(context: Context, { stress, priority }: (typeof LOADS)[numbe
       if (priority !== undefined && !hasRealtimeThread(pid)) throw new Error('the system refused realtime');
     }
     if (!(await untilUp(endpoints, SESSIONS))) throw new Error('not all sessions came Up before the load');
+    // The last session to come Up is past its handshake then.
+    await context.pause(SETTLE_MS);
     // Before the load and after it: while it runs, JavaScript may not be heard for seconds.
     const before = await Promise.all(endpoints.map((endpoint) => endpoint.counts()));
     if (stress !== '') load = spawn('stress-ng', [...stress.split(' '), '--timeout', `${seconds + 10}s`, '--quiet'], { stdio: 'inherit' });

@@ -10,6 +10,7 @@ use std::mem;
 
 use nix::errno::Errno;
 use nix::sched::{CpuSet, sched_getaffinity, sched_setaffinity};
+use nix::sys::resource::{Resource, getrlimit};
 use nix::unistd::Pid;
 
 use crate::system::problem::Problem;
@@ -52,13 +53,14 @@ impl Realtime {
 /// How long the calling thread wants to run when it is woken: the least that the system grants.
 const SLICE_NS: u64 = 100_000;
 
-/// The nice value of a thread that is not to wait for JavaScript.
-const NICE: i32 = -10;
+/// The nice value of a thread that is to wait for nobody. A core that a thread needs half of is not its own with less: beside six
+/// threads of nice 0, one of nice −10 is entitled to 60 % of it, and waits up to 40 ms for having used that; one of −20 to 93 %.
+const NICE: i32 = -20;
 
 /// Asks for what lets the calling thread run soon after it is woken: short time slices (EEVDF, from Linux 6.12 on), which
-/// need no right, and a lower nice value, which needs CAP_SYS_NICE or RLIMIT_NICE. Without, it may wait for whatever thread
-/// has its core, mostly JavaScript's, until the next tick: four milliseconds with HZ 250. The user has not asked for this, so
-/// a refusal is not reported. A policy or a nice value that was set before stays.
+/// need no right, and the least nice value that the system grants: CAP_SYS_NICE grants any, RLIMIT_NICE one up to a limit.
+/// Without, it may wait for whatever thread has its core, mostly JavaScript's, until the next tick: four milliseconds with HZ
+/// 250. The user has not asked for this, so a refusal is not reported. A policy or a nice value that was set before stays.
 pub fn ask_to_run_soon() {
     let mut attributes = empty_attributes();
     // SAFETY: 0 names the calling thread; `attributes` is writable for `attributes.size` bytes and outlives the call.
@@ -67,11 +69,15 @@ pub fn ask_to_run_soon() {
         return;
     }
     attributes.sched_runtime = SLICE_NS;
-    let nice = if attributes.sched_nice == 0 { NICE } else { attributes.sched_nice };
-    if set_attributes(libc::sched_attr { sched_nice: nice, ..attributes }).is_err() {
-        // Whether a kernel knows nothing of slices either makes no difference.
-        let _ = set_attributes(attributes);
-    }
+    let nices = if attributes.sched_nice == 0 { [NICE, least_nice(), 0] } else { [attributes.sched_nice; 3] };
+    // Where not even the last is granted, the kernel knows nothing of slices, which makes no difference.
+    let _ = nices.iter().find(|nice| set_attributes(libc::sched_attr { sched_nice: **nice, ..attributes }).is_ok());
+}
+
+/// The least nice value that a process without CAP_SYS_NICE may have: getrlimit(2).
+fn least_nice() -> i32 {
+    let granted = getrlimit(Resource::RLIMIT_NICE).map_or(0, |(soft, _)| soft);
+    20 - i32::try_from(granted.clamp(20, 40)).unwrap_or(20)
 }
 
 fn empty_attributes() -> libc::sched_attr {
