@@ -373,3 +373,33 @@ fn an_adopted_route_whose_object_was_refused_leads_its_own_way_again_after_someb
     run(&mut bench, &mut kernel);
     assert_eq!((held(&kernel), kernel.harmed()), (vec![ROUTE], 0));
 }
+
+/// A planner with an object that no route needs any more and that the kernel has refused to delete.
+fn undeleted() -> (Bench, Kernel) {
+    let (mut bench, mut kernel) = bench();
+    bench.arm(|_| {}, UP);
+    run(&mut bench, &mut kernel);
+    bench.session(DOWN);
+    run(&mut bench, &mut kernel);
+    bench.disarm(true);
+    refuse_object(&mut bench);
+    (bench, kernel)
+}
+
+#[test]
+fn an_object_that_was_not_deleted_at_once_is_deleted_later() {
+    let (mut bench, mut kernel) = undeleted();
+    assert_eq!(kernel.tables().objects().count(), 1);
+    run(&mut bench, &mut kernel);
+    assert_eq!((kernel.tables().objects().count(), bench.planner.poll_deadline()), (0, None));
+}
+
+#[test]
+fn an_object_that_was_not_deleted_at_once_is_left_to_whoever_has_made_it_his_own_meanwhile() {
+    let (mut bench, mut kernel) = undeleted();
+    let object = kernel.tables().objects().next().expect("it was not deleted");
+    kernel.act_on_object(object, ObjectAct::Replace);
+    hear(&mut bench, &mut kernel);
+    run(&mut bench, &mut kernel);
+    assert_eq!((kernel.tables().objects().count(), bench.planner.poll_deadline()), (1, None));
+}

@@ -402,6 +402,7 @@ impl NextHops {
     }
 
     /// Takes the objects that no route needs, to be deleted. On those in use a replaced route hangs still: they are looked at later.
+    /// Of one that may be another's by now an addition tells first whose it is.
     pub(crate) fn pick_unused(&mut self, most: usize, in_use: &BTreeSet<u32>, now: Time) -> Vec<ObjectRequest> {
         let mut requests = Vec::new();
         while requests.len() < most
@@ -410,11 +411,12 @@ impl NextHops {
             let Some(object) = self.objects.get_mut(&id) else { continue };
             let hop = object.key.hop;
             if in_use.contains(&id) {
-                self.undeleted.insert(id);
-                self.retry_at.get_or_insert(now.plus(RETRY_US));
+                self.delete_later(id, now);
             } else if object.may_be_there && !object.is_left {
+                let is_ours = matches!(object.state, ObjectState::Present | ObjectState::Elsewhere);
+                let op = if is_ours { ObjectOp::Delete } else { ObjectOp::Add };
                 object.asked = true;
-                requests.push(ObjectRequest { op: ObjectOp::Delete, id, hop, routes: Vec::new() });
+                requests.push(ObjectRequest { op, id, hop, routes: Vec::new() });
             } else {
                 self.forget(id);
             }
@@ -475,13 +477,23 @@ impl NextHops {
         if let Some(by_rival) = object.doubted.take().filter(|_| object.state == ObjectState::Present) {
             object.state = ObjectState::Doubtful { by_rival };
         }
-        let is_unused = object.users == 0;
-        if is_unused && object.state == ObjectState::Absent {
-            self.forget(request.id);
-        } else if is_unused && !self.unused.contains(&request.id) {
-            self.undeleted.insert(request.id);
-            self.retry_at.get_or_insert(now.plus(RETRY_US));
+        if object.users == 0 {
+            // With its interface the object goes.
+            let is_gone = answer == ObjectAnswer::Failed(RouteError::System(SystemError::NO_DEVICE));
+            match object.state {
+                ObjectState::Absent => self.forget(request.id),
+                ObjectState::Refused(_) if is_gone => self.forget(request.id),
+                ObjectState::Present => self.unused.extend([request.id]),
+                _ => self.delete_later(request.id, now),
+            }
         }
         None
+    }
+
+    fn delete_later(&mut self, id: u32, now: Time) {
+        if !self.unused.contains(&id) {
+            self.undeleted.insert(id);
+            self.retry_at.get_or_insert(now.plus(RETRY_US));
+        }
     }
 }
