@@ -10,6 +10,7 @@ use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
+use route_liveness::sim::RouteCounts;
 use scenarios::{Dialect, Size, run_seed};
 
 const USAGE: &str =
@@ -77,6 +78,7 @@ struct Sum {
     session_us: AtomicU64,
     transitions: AtomicU64,
     steps: AtomicU64,
+    routes: Mutex<RouteCounts>,
     failed: AtomicBool,
     failures: Mutex<Vec<String>>,
 }
@@ -93,6 +95,7 @@ impl Sum {
                     self.session_us.fetch_add(totals.session_us, Ordering::Relaxed);
                     self.transitions.fetch_add(totals.transitions, Ordering::Relaxed);
                     self.steps.fetch_add(totals.steps, Ordering::Relaxed);
+                    self.routes.lock().expect("no holder of this lock panics").add(&totals.routes);
                     self.done.fetch_add(1, Ordering::Relaxed);
                 }
                 Err(text) => {
@@ -112,6 +115,8 @@ impl Sum {
             self.steps.load(Ordering::Relaxed),
             began.elapsed().as_secs()
         );
+        let routes = *self.routes.lock().expect("no holder of this lock panics");
+        println!("  routes: {routes:?}");
     }
 }
 

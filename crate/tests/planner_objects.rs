@@ -3,23 +3,64 @@
 #[path = "support/planner_bench.rs"]
 mod planner_bench;
 
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv4Addr};
 
 use planner_bench::{Bench, DOWN, OTHER_HOP, ROUTE, UP};
+use route_liveness::engine::SessionId;
 use route_liveness::engine::stats::LinkId;
-use route_liveness::routes::armed::{ArmedRoute, ArmingPolicy};
-use route_liveness::routes::kernel_route::KernelRoute;
+use route_liveness::routes::armed::{ArmedRoute, ArmingPolicy, SessionView};
+use route_liveness::routes::kernel_route::{KernelRoute, RouteError, SystemError};
 use route_liveness::routes::legs::Backup;
-use route_liveness::routes::next_hop::ObjectRange;
+use route_liveness::routes::next_hop::{ObjectAnswer, ObjectRange};
 use route_liveness::routes::outcome::RouteId;
 use route_liveness::routes::planner::RoutePlanner;
-use route_liveness::sim::{Kernel, KernelFaults, Random};
+use route_liveness::sim::{Kernel, KernelFaults, Notice, ObjectAct, Random, RivalAct, rival_hop};
 
 fn bench() -> (Bench, Kernel) {
-    let objects = Some(ObjectRange { first: 10, last: 99 });
+    (bench_from(10), Kernel::new(Random::new(1), KernelFaults::default(), 4))
+}
+
+/// A planner whose objects have the numbers from this one on.
+fn bench_from(first: u32) -> Bench {
+    let objects = Some(ObjectRange { first, last: 99 });
     let policy = ArmingPolicy { take_over: false, honor_peer_passive: true, mass_down: None, objects };
-    let bench = Bench { planner: RoutePlanner::new(policy), ..Bench::new() };
-    (bench, Kernel::new(Random::new(1), KernelFaults::default(), 4))
+    Bench { planner: RoutePlanner::new(policy), ..Bench::new() }
+}
+
+/// The kernel refuses the one object that the planner asks for.
+fn refuse_object(bench: &mut Bench) {
+    let batch = bench.planner.pick(bench.now);
+    let [request] = &batch.objects[..] else { panic!("{batch:?}") };
+    let answer = ObjectAnswer::Failed(RouteError::System(SystemError::NO_DEVICE));
+    assert!(bench.planner.object_answered(request, answer, bench.now).routes.is_empty());
+}
+
+const ONE: IpAddr = IpAddr::V4(Ipv4Addr::new(10, 9, 0, 1));
+
+fn with_backup(route: &mut ArmedRoute) {
+    let next_hop = OTHER_HOP.next_hop;
+    route.backup = Some(Backup { next_hop, interface: 8, link: LinkId(2), session: None, is_up: false });
+}
+
+/// Arms a route of this number, to a destination of its own.
+fn arm(bench: &mut Bench, number: u8, change: impl FnOnce(&mut ArmedRoute), session: SessionView) {
+    let numbered = |route: &mut ArmedRoute| {
+        (route.id, route.route.destination) = (RouteId(number.into()), IpAddr::from([10, 9, 0, number]));
+        change(route);
+    };
+    bench.arm(numbered, session);
+}
+
+fn on_primary(kernel: &Kernel) -> usize {
+    held(kernel).iter().filter(|route| route.next_hop == ROUTE.next_hop).count()
+}
+
+/// The planner hears what others have done to objects.
+fn hear(bench: &mut Bench, kernel: &mut Kernel) {
+    for notice in kernel.notices() {
+        let Notice::ObjectGone(object, by_rival) = notice else { panic!("{notice:?}") };
+        bench.planner.object_lost(object, by_rival);
+    }
 }
 
 /// Answers everything that the planner asks within a minute.
@@ -82,6 +123,123 @@ fn a_route_that_a_predecessor_left_on_no_object_is_found_and_goes_when_its_sessi
     assert_eq!(held(&kernel), [ROUTE]);
     run(&mut bench, &mut kernel);
     assert_eq!(held(&kernel), []);
+}
+
+#[test]
+fn a_route_without_a_backup_leads_its_own_way_after_the_objects_of_others_of_its_session_have_exchanged_theirs() {
+    let (mut bench, mut kernel) = bench();
+    arm(&mut bench, 1, |_| {}, UP);
+    (2..=3).for_each(|number| arm(&mut bench, number, with_backup, UP));
+    run(&mut bench, &mut kernel);
+    assert_eq!((held(&kernel).len(), on_primary(&kernel)), (3, 3));
+    bench.session(DOWN);
+    run(&mut bench, &mut kernel);
+    assert_eq!((held(&kernel).len(), on_primary(&kernel)), (2, 0), "one has no backup");
+    bench.session(UP);
+    run(&mut bench, &mut kernel);
+    assert_eq!((held(&kernel).len(), on_primary(&kernel)), (3, 3));
+    (1..=3).for_each(|number| {
+        bench.generation += 1;
+        bench.planner.disarm(RouteId(number), bench.generation, true, bench.now);
+    });
+    run(&mut bench, &mut kernel);
+    assert_eq!((held(&kernel), kernel.tables().objects().count()), (vec![], 0));
+}
+
+#[test]
+fn a_successor_finds_out_what_the_objects_of_its_predecessor_lead_over() {
+    let (mut predecessor, mut kernel) = bench();
+    (1..=2).for_each(|number| arm(&mut predecessor, number, with_backup, UP));
+    run(&mut predecessor, &mut kernel);
+    // They move as one, by an exchange of what two objects lead over.
+    predecessor.session(DOWN);
+    run(&mut predecessor, &mut kernel);
+    assert_eq!((held(&kernel).len(), on_primary(&kernel)), (2, 0));
+    let (mut successor, _) = bench();
+    let adopted = |route: &mut ArmedRoute| {
+        with_backup(route);
+        route.adopted = true;
+    };
+    (1..=2).for_each(|number| arm(&mut successor, number, adopted, UP));
+    run(&mut successor, &mut kernel);
+    assert_eq!((held(&kernel).len(), on_primary(&kernel)), (2, 2), "its numbers are the same, and lead elsewhere");
+}
+
+#[test]
+fn an_object_that_somebody_else_makes_his_own_keeps_no_route_of_ours() {
+    let (mut bench, mut kernel) = bench();
+    bench.arm(|_| {}, UP);
+    run(&mut bench, &mut kernel);
+    let object = kernel.tables().objects().next().unwrap();
+    kernel.act_on_object(object, ObjectAct::Replace);
+    assert_ne!(held(&kernel), [ROUTE]);
+    hear(&mut bench, &mut kernel);
+    bench.session(DOWN);
+    run(&mut bench, &mut kernel);
+    assert_eq!((held(&kernel), kernel.harmed()), (vec![], 0));
+    bench.session(UP);
+    run(&mut bench, &mut kernel);
+    assert_eq!((held(&kernel), kernel.harmed()), (vec![ROUTE], 0));
+}
+
+#[test]
+fn a_route_that_is_left_on_a_higher_number_is_found_whether_the_lower_one_is_taken_or_free() {
+    for is_free in [false, true] {
+        let (mut predecessor, mut kernel) = bench();
+        predecessor.arm(|_| {}, UP);
+        run(&mut predecessor, &mut kernel);
+        let object = kernel.tables().objects().next().unwrap();
+        kernel.act_on_object(object, ObjectAct::Replace);
+        hear(&mut predecessor, &mut kernel);
+        run(&mut predecessor, &mut kernel);
+        assert_eq!((held(&kernel), kernel.tables().objects().count()), (vec![ROUTE], 2));
+        if is_free {
+            kernel.act_on_object(object, ObjectAct::Delete);
+        }
+        let (mut successor, _) = bench();
+        successor.arm(|route| route.adopted = true, DOWN);
+        run(&mut successor, &mut kernel);
+        assert_eq!((held(&kernel), kernel.harmed()), (vec![], 0), "its session has not come Up: {is_free}");
+    }
+}
+
+#[test]
+fn an_object_stays_while_a_route_that_moves_to_its_backup_is_not_there_yet() {
+    let (mut bench, mut kernel) = bench();
+    (1..=2).for_each(|number| arm(&mut bench, number, |_| {}, UP));
+    arm(&mut bench, 3, with_backup, UP);
+    run(&mut bench, &mut kernel);
+    bench.session(DOWN);
+    for _ in 0..60 {
+        bench.after(planner_bench::SECOND);
+        kernel.run(&mut bench.planner, bench.now);
+        let number: IpAddr = [10, 9, 0, 3].into();
+        assert!(held(&kernel).iter().any(|route| route.destination == number), "there is no moment without it");
+    }
+    assert_eq!((held(&kernel).len(), on_primary(&kernel)), (1, 0));
+}
+
+#[test]
+fn a_successor_deletes_the_leg_that_its_predecessor_was_about_to_leave_whatever_number_it_hangs_on() {
+    let (mut predecessor, mut kernel) = bench();
+    arm(&mut predecessor, 9, |route| route.session = SessionId(9), UP);
+    arm(&mut predecessor, 1, with_backup, UP);
+    predecessor.planner.session_changed(SessionId(9), UP, predecessor.now);
+    run(&mut predecessor, &mut kernel);
+    predecessor.session(DOWN);
+    let slot_of_one = |kernel: &Kernel| held(kernel).iter().filter(|route| route.destination == ONE).count();
+    while slot_of_one(&kernel) < 2 {
+        kernel.run(&mut predecessor.planner, predecessor.now);
+    }
+    kernel.abandon();
+    let (mut successor, _) = bench();
+    let adopted = |route: &mut ArmedRoute| {
+        with_backup(route);
+        route.adopted = true;
+    };
+    arm(&mut successor, 1, adopted, UP);
+    run(&mut successor, &mut kernel);
+    assert_eq!((slot_of_one(&kernel), on_primary(&kernel)), (1, 2));
 }
 
 #[test]
@@ -176,4 +334,72 @@ fn numbers_that_are_reserved_for_a_sweep_are_those_that_no_route_has_and_no_rout
     bench.arm(|_| {}, UP);
     run(&mut bench, &mut kernel);
     assert_eq!((held(&kernel), kernel.tables().objects().count()), (vec![ROUTE], 1));
+}
+
+#[test]
+fn an_adopted_route_leaves_its_backup_although_its_primary_got_the_number_of_that_and_another_instance_is_before_it() {
+    let (mut predecessor, mut kernel) = bench();
+    predecessor.arm(with_backup, UP);
+    run(&mut predecessor, &mut kernel);
+    predecessor.session(DOWN);
+    run(&mut predecessor, &mut kernel);
+    let object_of_backup = kernel.tables().routes().next().expect("it is on its backup").object;
+    kernel.act(&ROUTE, RivalAct::Prepend);
+    kernel.act(&ROUTE, RivalAct::Claim);
+    let mut bench = bench_from(object_of_backup);
+    let adopted = |route: &mut ArmedRoute| {
+        with_backup(route);
+        route.adopted = true;
+    };
+    bench.arm(adopted, UP);
+    refuse_object(&mut bench);
+    run(&mut bench, &mut kernel);
+    let hops: Vec<IpAddr> = held(&kernel).iter().map(|route| route.next_hop).collect();
+    assert_eq!(hops, [rival_hop(&ROUTE), ROUTE.next_hop]);
+}
+
+#[test]
+fn an_adopted_route_whose_object_was_refused_leads_its_own_way_again_after_somebody_has_taken_the_object() {
+    let (mut predecessor, mut kernel) = bench();
+    predecessor.arm(|_| {}, UP);
+    run(&mut predecessor, &mut kernel);
+    let object = kernel.tables().objects().next().expect("the route has one");
+    let mut bench = bench_from(object);
+    bench.arm(|route| route.adopted = true, UP);
+    refuse_object(&mut bench);
+    run(&mut bench, &mut kernel);
+    kernel.act_on_object(object, ObjectAct::Replace);
+    hear(&mut bench, &mut kernel);
+    run(&mut bench, &mut kernel);
+    assert_eq!((held(&kernel), kernel.harmed()), (vec![ROUTE], 0));
+}
+
+/// A planner with an object that no route needs any more and that the kernel has refused to delete.
+fn undeleted() -> (Bench, Kernel) {
+    let (mut bench, mut kernel) = bench();
+    bench.arm(|_| {}, UP);
+    run(&mut bench, &mut kernel);
+    bench.session(DOWN);
+    run(&mut bench, &mut kernel);
+    bench.disarm(true);
+    refuse_object(&mut bench);
+    (bench, kernel)
+}
+
+#[test]
+fn an_object_that_was_not_deleted_at_once_is_deleted_later() {
+    let (mut bench, mut kernel) = undeleted();
+    assert_eq!(kernel.tables().objects().count(), 1);
+    run(&mut bench, &mut kernel);
+    assert_eq!((kernel.tables().objects().count(), bench.planner.poll_deadline()), (0, None));
+}
+
+#[test]
+fn an_object_that_was_not_deleted_at_once_is_left_to_whoever_has_made_it_his_own_meanwhile() {
+    let (mut bench, mut kernel) = undeleted();
+    let object = kernel.tables().objects().next().expect("it was not deleted");
+    kernel.act_on_object(object, ObjectAct::Replace);
+    hear(&mut bench, &mut kernel);
+    run(&mut bench, &mut kernel);
+    assert_eq!((kernel.tables().objects().count(), bench.planner.poll_deadline()), (1, None));
 }

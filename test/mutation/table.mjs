@@ -793,6 +793,21 @@ const ROUTES = [
     rustEntry: ['self.is_present() || self.elsewhere().is_some()', 'self.is_present()'],
   },
   {
+    rule: 'objects: what others do to one that was refused is heard',
+    rustNextHop: ['if !object.may_be_there && !matches!(object.state, ObjectState::Refused(_)) {', 'if !object.may_be_there {'],
+  },
+  {
+    rule: 'objects: a number that was refused and leads another way is given up',
+    rustNextHop: ['matches!(self.state(id), Some(ObjectState::Refused(_))).then', 'matches!(self.state(id), None).then'],
+  },
+  {
+    rule: 'objects: one that no route needs is not deleted unasked where others have touched it',
+    rustNextHop: [
+      'let op = if is_ours { ObjectOp::Delete } else { ObjectOp::Add };',
+      'let op = if is_ours { ObjectOp::Delete } else { ObjectOp::Delete };',
+    ],
+  },
+  {
     rule: 'IPv6: a route that must stay and was never there leaves no siblings',
     rustEntry: ['self.previous_to_leave().map_or(Step::Nothing, Step::Delete)', 'Step::Nothing'],
   },
@@ -800,6 +815,7 @@ const ROUTES = [
 
 const FILES = {
   rustObjectSweep: { engine: 'rust', file: 'crate/src/routes/object_sweep.rs' },
+  rustNextHop: { engine: 'rust', file: 'crate/src/routes/next_hop.rs' },
   rustObjects: { engine: 'rust', file: 'crate/src/routes/planner/objects.rs' },
   rustEntry: { engine: 'rust', file: 'crate/src/routes/entry.rs' },
   rustContinuation: RUST_CONTINUATION,

@@ -85,6 +85,11 @@ pub struct RouteRequest {
 }
 
 impl RouteRequest {
+    /// As this one, a look for this reason.
+    pub(crate) fn because_of(self, cause: Option<Doubt>) -> Self {
+        Self { cause, ..self }
+    }
+
     /// The route that an addition is to install.
     #[must_use]
     pub fn desired_route(&self) -> DesiredRoute {

@@ -36,6 +36,8 @@ pub(crate) struct Rare {
     pub(crate) suppressed_until: Option<Time>,
     /// … as it was told last.
     pub(crate) told_suppressed_until: Option<Time>,
+    /// The legs on which a route that is adopted was found not to be.
+    pub(crate) missing_on: Vec<Leg>,
     /// What a listing is asked, and the number of that question.
     pub(crate) pending: Option<(Pending, u64)>,
 }
@@ -384,6 +386,12 @@ impl Entry {
         self.adopted && self.route.object() != 0
     }
 
+    /// As `may_hang_elsewhere`, on the leg that it is to run on, and no listing has shown yet that it is not there.
+    pub(crate) fn is_looked_for(&self) -> bool {
+        let is_missing = self.rare.as_ref().is_some_and(|rare| rare.missing_on.contains(&self.leg()));
+        self.may_hang_elsewhere() && !is_missing
+    }
+
     /// When the session's change began to show, if that is what asks for the operation.
     pub(crate) fn conv_start(&self, op: RouteOp) -> Option<Time> {
         let follows = self.leaving.is_none() && !self.admin_down && self.session.up == (op == RouteOp::Add);
@@ -439,7 +447,7 @@ pub(crate) fn replace(entry: &mut Entry, previous: KernelRoute) {
     let may_be_there = rare.previous.contains(&route);
     rare.previous.retain(|previous| *previous != route);
     entry.presence = Presence::Absent;
-    if may_be_there {
+    if may_be_there || entry.is_looked_for() {
         entry.forget_presence();
         // What happened to it meanwhile was not noted: an answer that is still to come proves nothing.
         if entry.asked {

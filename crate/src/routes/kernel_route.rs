@@ -110,6 +110,12 @@ impl KernelRoute {
         self.is_ipv6() && is_over_same && without_interface(self) == without_interface(other)
     }
 
+    /// Whether this is the other route by its object's number, and that leads another way.
+    #[must_use]
+    pub fn is_misled(&self, other: &Self) -> bool {
+        self == other && (self.next_hop, self.interface) != (other.next_hop, other.interface)
+    }
+
     /// Whether this is the other route on another next-hop object, or on none. From one of IPv6 the kernel takes its source when the
     /// host loses that address.
     #[must_use]

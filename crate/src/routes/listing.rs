@@ -140,6 +140,13 @@ impl ListedTables {
         })
     }
 
+    /// The routes in the slot of this one that are of its kind and have its protocol number.
+    #[must_use]
+    pub fn beside(&self, route: &KernelRoute) -> Vec<KernelRoute> {
+        let held = self.0.get(&route.slot()).into_iter().flatten().filter_map(|held| held.first);
+        held.filter(|held| held.protocol == route.protocol).collect()
+    }
+
     /// The first route in the slot of this one.
     #[must_use]
     pub fn occupant(&self, route: &KernelRoute) -> Occupant {

@@ -272,11 +272,13 @@ impl NextHops {
     pub(crate) fn exchange(&mut self, id: u32, other: u32, routes: Vec<RouteId>) -> bool {
         let keys = self.objects.get(&id).zip(self.objects.get(&other)).map(|(one, two)| (one.key, two.key));
         let Some((key, other_key)) = keys else { return false };
-        let is_left = |id: u32| self.objects.get(&id).is_some_and(|object| object.is_left);
-        if is_left(id)
-            || is_left(other)
-            || !matches!(self.state(id), Some(ObjectState::Present | ObjectState::Elsewhere))
-        {
+        let is_ours = |object: &Object| matches!(object.state, ObjectState::Present | ObjectState::Elsewhere);
+        // A number of which it is not known whether it is another's by now is not to be moved.
+        let is_known = |object: &Object| is_ours(object) || !object.may_be_there;
+        let allows = |id: u32, is_fit: &dyn Fn(&Object) -> bool| {
+            self.objects.get(&id).is_some_and(|object| !object.is_left && is_fit(object))
+        };
+        if !allows(id, &is_ours) || !allows(other, &is_known) {
             return false;
         }
         for (id, key) in [(id, other_key), (other, key)] {
@@ -303,11 +305,12 @@ impl NextHops {
             object.doubted = object.doubted.max(Some(by_rival));
             return false;
         }
-        if !object.may_be_there {
+        // One that was refused may be there all the same: a predecessor may have made it.
+        if !object.may_be_there && !matches!(object.state, ObjectState::Refused(_)) {
             return false;
         }
-        // One that is to be moved is asked for by that.
-        if object.state != ObjectState::Elsewhere {
+        // One that is to be moved is asked for by that, unless it may be another's by now: that is not to be moved.
+        if object.state != ObjectState::Elsewhere || by_rival {
             object.state = ObjectState::Doubtful { by_rival };
             object.routes = None;
         }
@@ -399,6 +402,7 @@ impl NextHops {
     }
 
     /// Takes the objects that no route needs, to be deleted. On those in use a replaced route hangs still: they are looked at later.
+    /// Of one that may be another's by now an addition tells first whose it is.
     pub(crate) fn pick_unused(&mut self, most: usize, in_use: &BTreeSet<u32>, now: Time) -> Vec<ObjectRequest> {
         let mut requests = Vec::new();
         while requests.len() < most
@@ -407,11 +411,12 @@ impl NextHops {
             let Some(object) = self.objects.get_mut(&id) else { continue };
             let hop = object.key.hop;
             if in_use.contains(&id) {
-                self.undeleted.insert(id);
-                self.retry_at.get_or_insert(now.plus(RETRY_US));
+                self.delete_later(id, now);
             } else if object.may_be_there && !object.is_left {
+                let is_ours = matches!(object.state, ObjectState::Present | ObjectState::Elsewhere);
+                let op = if is_ours { ObjectOp::Delete } else { ObjectOp::Add };
                 object.asked = true;
-                requests.push(ObjectRequest { op: ObjectOp::Delete, id, hop, routes: Vec::new() });
+                requests.push(ObjectRequest { op, id, hop, routes: Vec::new() });
             } else {
                 self.forget(id);
             }
@@ -429,6 +434,20 @@ impl NextHops {
         {
             self.ids.remove(&object.key);
         }
+    }
+
+    /// The number is another's. Gives the session whose routes are to hang on another object.
+    fn give_up(&mut self, id: u32) -> Option<SessionId> {
+        let session = self.session(id)?;
+        self.taken.insert(id);
+        self.forget(id);
+        Some(session)
+    }
+
+    /// A listing has shown that what has this number leads another way. Where the kernel has refused to make ours, gives what `give_up`
+    /// does: it may refuse that for long, and only an addition is told that the number is taken.
+    pub(crate) fn misled(&mut self, id: u32) -> Option<SessionId> {
+        matches!(self.state(id), Some(ObjectState::Refused(_))).then(|| self.give_up(id))?
     }
 
     /// Notes the answer to a request. Gives the session whose routes are to hang on another object, where the number is another's.
@@ -452,24 +471,29 @@ impl NextHops {
             // It may have been made, to lead where it was to lead before.
             (ObjectOp::Add, ObjectAnswer::Failed(RouteError::Unanswered)) if !is_as_asked => ObjectState::Elsewhere,
             (ObjectOp::Add, ObjectAnswer::Failed(error)) => ObjectState::Refused(error),
-            (ObjectOp::Add, ObjectAnswer::Taken) => {
-                let session = object.key.session;
-                self.taken.insert(request.id);
-                self.forget(request.id);
-                return Some(session);
-            }
+            (ObjectOp::Add, ObjectAnswer::Taken) => return self.give_up(request.id),
         };
         object.asked = false;
         if let Some(by_rival) = object.doubted.take().filter(|_| object.state == ObjectState::Present) {
             object.state = ObjectState::Doubtful { by_rival };
         }
-        let is_unused = object.users == 0;
-        if is_unused && object.state == ObjectState::Absent {
-            self.forget(request.id);
-        } else if is_unused && !self.unused.contains(&request.id) {
-            self.undeleted.insert(request.id);
-            self.retry_at.get_or_insert(now.plus(RETRY_US));
+        if object.users == 0 {
+            // With its interface the object goes.
+            let is_gone = answer == ObjectAnswer::Failed(RouteError::System(SystemError::NO_DEVICE));
+            match object.state {
+                ObjectState::Absent => self.forget(request.id),
+                ObjectState::Refused(_) if is_gone => self.forget(request.id),
+                ObjectState::Present => self.unused.extend([request.id]),
+                _ => self.delete_later(request.id, now),
+            }
         }
         None
+    }
+
+    fn delete_later(&mut self, id: u32, now: Time) {
+        if !self.unused.contains(&id) {
+            self.undeleted.insert(id);
+            self.retry_at.get_or_insert(now.plus(RETRY_US));
+        }
     }
 }

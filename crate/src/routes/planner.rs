@@ -17,7 +17,9 @@ use crate::engine::SessionId;
 use crate::engine::stats::LocalEndpoint;
 use crate::protocol::time::Time;
 use crate::routes::affected::AffectedRoutes;
-use crate::routes::armed::{ArmedRoute, ArmingPolicy, Batch, Doubt, HOLD_US, RouteRequest, SessionView, Step};
+use crate::routes::armed::{
+    ArmedRoute, ArmingPolicy, Batch, Desired, Doubt, HOLD_US, Pending, RouteRequest, SessionView, Step,
+};
 use crate::routes::entry::{Entry, Queue, outcome, replace, sessions_of};
 use crate::routes::kernel_route::{KernelRoute, Presence, Slot};
 use crate::routes::legs::Leg;
@@ -157,9 +159,16 @@ impl RoutePlanner {
                 entry.forget_presence();
             }
             entry.rare().held_until = Some(now.plus(HOLD_US));
+            entry.rare().missing_on.clear();
         }
         if entry.adopted {
             entry.suspect_other_leg();
+            if entry.route.interface() == 0
+                && let Some(leg) = entry.adopted_elsewhere()
+            {
+                // It cannot be on this one.
+                entry.move_to(leg);
+            }
         }
         if (session.up || spec.admin_down)
             && let Some(rare) = &mut entry.rare
@@ -294,27 +303,42 @@ impl RoutePlanner {
             let listed = entry.rare.as_mut().and_then(|rare| rare.listed.take());
             let (replaces, was_listed) = (listed.or_else(|| entry.replaced()), listed.is_some());
             let replaces = replaces.filter(|_| step == Step::Add);
-            let cause = if step == Step::Look { entry.doubt.take() } else { None };
             // What leaves the backup does so for its own session.
             let conv_start = entry.conv_start(op).filter(|_| entry.leg() == Leg::Primary || route != entry.route.get());
-            let request = RouteRequest { route, replaces, was_listed, conv_start, cause, ..RouteRequest::of(entry) };
+            let request = RouteRequest { route, replaces, was_listed, conv_start, ..RouteRequest::of(entry) };
+            let is_unwanted = entry.desired(self.policy.honor_peer_passive) == Desired::Absent;
             match step {
-                Step::Add => match self.next_hops.state(route.object) {
-                    None | Some(ObjectState::Present) => batch.adds.push(request),
+                // A look finds a route by the number of its object: what that leads over has to be known.
+                Step::Add | Step::Look => match self.next_hops.state(route.object) {
+                    None | Some(ObjectState::Present) if step == Step::Add => batch.adds.push(request),
+                    None | Some(ObjectState::Present) => batch.looks.push(request.because_of(entry.doubt.take())),
+                    Some(ObjectState::Refused(_)) if step == Step::Look && is_unwanted => {
+                        batch.looks.push(request.because_of(entry.doubt.take()));
+                    }
+                    // A listing tells where else it hangs.
+                    Some(ObjectState::Refused(_)) if step == Step::Look && entry.adopted => {
+                        self.ask(id, Pending::Presence);
+                        continue;
+                    }
                     Some(ObjectState::Refused(error)) => {
-                        self.stats.answered(entry.endpoint, RouteOp::Add, false, now, None);
-                        batch.idle.push(outcome(RouteOp::Add, &request, entry, now, Err(error), false));
+                        if step == Step::Add {
+                            self.stats.answered(entry.endpoint, RouteOp::Add, false, now, None);
+                        }
+                        batch.idle.push(outcome(op, &request, entry, now, Err(error), false));
                         continue;
                     }
                     Some(_) => {
-                        entry.queued = Some(Queue::Adds);
-                        self.adds.push_front(id);
+                        let (queue, ids) = match step {
+                            Step::Add => (Queue::Adds, &mut self.adds),
+                            _ => (Queue::Looks, &mut self.looks),
+                        };
+                        entry.queued = Some(queue);
+                        ids.push_front(id);
                         self.next_hops.want(route.object);
                         break;
                     }
                 },
                 Step::Delete(_) => batch.deletes.push(request),
-                Step::Look => batch.looks.push(request),
                 Step::Nothing if entry.leaving.is_some() => {
                     let gone = outcome(RouteOp::None, &request, entry, now, Ok(()), true);
                     self.let_go(id);
@@ -382,6 +406,10 @@ impl RoutePlanner {
         match (entry.route.object(), step) {
             (0, _) | (_, Step::Delete(_)) => {}
             (object, Step::Add) => self.next_hops.want(object),
+            (object, Step::Look) => {
+                self.next_hops.keep(object);
+                self.next_hops.want(object);
+            }
             (object, _) => self.next_hops.keep(object),
         }
         let queue = match step {

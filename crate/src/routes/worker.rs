@@ -310,7 +310,10 @@ impl PlannerMonitor {
                     Ok(listed) => {
                         let route = &question.route;
                         let occupant = listed.occupant_or(route, question.previous);
-                        planner.listed(question, listed.holds(route), occupant, now)
+                        let beside = listed.beside(route);
+                        planner.listed_beside(question, &beside, now);
+                        let is_misled = beside.iter().any(|held| held.is_misled(route));
+                        planner.listed(question, listed.holds(route) && !is_misled, occupant, now)
                     }
                     Err(error) => planner.unlisted(question, *error, now),
                 };

@@ -1,6 +1,8 @@
 //! One host: an engine, the socket before it, the routes behind it, and a thread whose turns come late.
 
+mod links;
 mod restart;
+mod route_checks;
 mod routes;
 
 use std::collections::VecDeque;
@@ -14,15 +16,19 @@ use crate::protocol::liveness::Liveness;
 use crate::protocol::policy::Policy;
 use crate::protocol::state::{DownReason, State};
 use crate::protocol::time::Time;
-use crate::routes::armed::{ArmedRoute, ArmingPolicy, HOLD_US, SessionView};
+use crate::routes::armed::{ArmedRoute, ArmingPolicy, SessionView};
+use crate::routes::legs::Leg;
 use crate::routes::planner::RoutePlanner;
 use crate::sim::clock::Clock;
 use crate::sim::explanations::{self, Turn};
 use crate::sim::host_spec::{HostSpec, RouteKind};
 use crate::sim::invariant_checker::InvariantChecker;
-use crate::sim::kernel::{Kernel, Notice};
+use crate::sim::kernel::Kernel;
+use crate::sim::links::Links;
 use crate::sim::network::{Flight, HostId, Waiting};
+use crate::sim::notice::Notice;
 use crate::sim::random::Random;
+use crate::sim::route_counts::RouteCounts;
 use crate::sim::simulated_protocol::SimulatedProtocol;
 use crate::sim::state_file::StateFile;
 use crate::sim::violation::Violation;
@@ -45,11 +51,17 @@ const NOTICE_US: u64 = 5_000;
 #[derive(Clone, Copy, Debug)]
 struct Kept {
     armed: ArmedRoute,
-    /// Whether the kernel held the route at the last check.
-    held: bool,
+    /// The link of its primary.
+    link: u32,
+    /// Where the kernel held the route at the last check.
+    on: Option<Leg>,
+    /// A previous process left it on both of its legs.
+    was_on_both: bool,
     /// A previous process left the route. Until this time it may stay while its session is Down, unless its session comes Up or
     /// another process deletes it.
     adopted_until: Option<Time>,
+    /// Until this time it may wait for its session to come Up: it is adopted, or new and has a backup.
+    waits_until: Option<Time>,
     /// When its session was last told to be Up, …
     up_at: Option<Time>,
     /// … and whether, after a flap, no route was in the kernel then, nor on its way there.
@@ -95,6 +107,10 @@ pub struct Host<P: SimulatedProtocol = Liveness> {
     routes: Vec<Kept>,
     planner: RoutePlanner,
     kernel: Kernel,
+    links: Links,
+    route_counts: RouteCounts,
+    /// The routes were withdrawn, all together.
+    are_withdrawn: bool,
     /// Notices that the monitor has not heard yet, each with the time when it hears.
     notices: VecDeque<(Time, Notice)>,
     checker: InvariantChecker,
@@ -133,6 +149,9 @@ impl<P: SimulatedProtocol> Host<P> {
             routes: Vec::new(),
             planner: RoutePlanner::new(arming(&spec)),
             kernel,
+            links: Links::default(),
+            route_counts: RouteCounts::default(),
+            are_withdrawn: false,
             notices: VecDeque::new(),
             checker: InvariantChecker::default(),
             state_file: StateFile::default(),
@@ -222,30 +241,24 @@ impl<P: SimulatedProtocol> Host<P> {
         for (spec, options) in self.sessions.clone().into_iter().zip(self.options.clone()) {
             self.start_session(spec, options, now);
         }
-        (0..self.routes.len()).for_each(|at| self.find_route(at, false, now));
+        for at in self.order_of_registration() {
+            self.find_route(at, false, now);
+        }
     }
 
     /// A process begins, without sessions and routes.
     fn begin(&mut self) {
         self.alive = true;
+        self.kernel.abandon();
+        self.links.forget_changes();
         self.engine = new_engine(&self.spec, &mut self.random);
         self.planner = RoutePlanner::new(arming(&self.spec));
         self.checker = InvariantChecker::default();
     }
 
-    /// Arms a route that a previous process may have left: it is adopted where it is there, or `may_be_there` says so.
-    fn find_route(&mut self, at: usize, may_be_there: bool, now: Time) {
-        let hold_end = self.clock.local(now).plus(HOLD_US);
-        let kept = &mut self.routes[at];
-        let found = self.kernel.tables().holds(&kept.armed.route);
-        (kept.armed.admin_down, kept.armed.adopted, kept.held) = (false, found || may_be_there, found);
-        kept.adopted_until = found.then_some(hold_end);
-        self.arm(at, now);
-    }
-
     /// A datagram reached the socket.
     pub(super) fn arrive(&mut self, flight: Flight, now: Time) {
-        if !self.alive {
+        if !self.alive || self.links.is_gone(flight.path.link.0) {
             return;
         }
         if self.socket.len() >= self.spec.socket_room {
@@ -295,6 +308,7 @@ impl<P: SimulatedProtocol> Host<P> {
         if lateness_us > 0 {
             self.engine.note_scheduling_delay(local, lateness_us);
         }
+        self.tell_links(local);
         let read_until = self.read_socket(local);
         self.engine.handle_timeout(local, read_until);
         self.engine.transmit_ahead(local);
@@ -314,7 +328,9 @@ impl<P: SimulatedProtocol> Host<P> {
         while self.unsent.front().is_some_and(|(until, _)| *until <= now) {
             self.unsent.pop_front();
         }
-        let mut wire = SimulatedWire { now, room: self.spec.send_room, unsent: &mut self.unsent, send };
+        let links = &self.links;
+        let mut send = |to, link, bytes: &[u8]| links.is_gone(link) || send(to, link, bytes);
+        let mut wire = SimulatedWire { now, room: self.spec.send_room, unsent: &mut self.unsent, send: &mut send };
         self.send_queue.flush(local, &mut wire, self.engine.stats_mut());
         if changed {
             self.checker.balances(&self.engine, local)?;
@@ -405,6 +421,7 @@ impl<P: SimulatedProtocol> Host<P> {
                 Event::PeerPassive { id, .. } => (id, view(&self.engine, id, None)),
             };
             self.planner.session_changed(id, view, local);
+            self.note_backups(id, view.up);
         }
         Ok(changed)
     }
@@ -462,5 +479,10 @@ fn new_engine<P: SimulatedProtocol>(spec: &HostSpec, random: &mut Random) -> Eng
 }
 
 fn arming(spec: &HostSpec) -> ArmingPolicy {
-    ArmingPolicy { take_over: false, honor_peer_passive: spec.honor_peer_passive, mass_down: None, objects: None }
+    ArmingPolicy {
+        take_over: false,
+        honor_peer_passive: spec.honor_peer_passive,
+        mass_down: None,
+        objects: spec.objects,
+    }
 }

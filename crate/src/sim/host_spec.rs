@@ -2,7 +2,8 @@
 
 use crate::protocol::rules::{ROBUST, Rules};
 use crate::routes::damping::Damping;
-use crate::sim::kernel::KernelFaults;
+use crate::routes::next_hop::ObjectRange;
+use crate::sim::faulty_tables::KernelFaults;
 
 /// The settings of a host.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -23,6 +24,8 @@ pub struct HostSpec {
     pub require_discriminator: bool,
     /// When routes of sessions that flap are installed again.
     pub damping: Damping,
+    /// Its routes hang on next-hop objects with these numbers.
+    pub objects: Option<ObjectRange>,
     /// How much its clock gains, in millionths.
     pub clock_ppm: i32,
     /// How late a turn of its thread may come, in microseconds.
@@ -50,6 +53,7 @@ impl Default for HostSpec {
             honor_peer_passive: false,
             require_discriminator: false,
             damping: Damping::default(),
+            objects: None,
             clock_ppm: 0,
             lateness_us: 0,
             tx_slack_us: 0,
@@ -70,4 +74,17 @@ pub struct RouteKind {
     pub keep_on_peer_admin_down: bool,
     /// Another process occupies the slot of the route before the route is added.
     pub conflict: bool,
+    /// Where the route runs while its session is not Up.
+    pub backup: Option<BackupKind>,
+}
+
+/// The settings of the backup of a route.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct BackupKind {
+    /// The number of the link that it leads over, from 1. Links with the number of a pair are those of its sessions.
+    pub link: u32,
+    /// The number of the host that is its gateway, whether there is such a host or not.
+    pub gateway: u8,
+    /// The session of the host over that link watches it; otherwise it is of use while the link is there.
+    pub is_watched: bool,
 }

@@ -1,88 +1,27 @@
 //! A kernel that holds routes, and fails, hangs, and answers late or not at all; and a rival that changes its tables, also
 //! between two requests of one message.
 
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
-
 use rustc_hash::FxHashMap;
 
 use crate::protocol::time::Time;
 use crate::routes::affected::AffectedRoutes;
 use crate::routes::armed::{Batch, Question, RouteRequest};
-use crate::routes::kernel_route::{KernelRoute, Occupant, Presence, Result, RouteError, Slot, SystemError};
+use crate::routes::kernel_route::{KernelRoute, Occupant, RouteError};
 use crate::routes::next_hop::{ObjectAnswer, ObjectRequest};
 use crate::routes::outcome::{RouteId, RouteOp, RouteOutcome};
 use crate::routes::planner::RoutePlanner;
-use crate::routes::tables::{DesiredRoute, RequestOutcome, Tables, install_over_interfaces, remove};
+use crate::routes::tables::{RequestOutcome, Tables as _};
+use crate::sim::faulty_tables::{FaultyTables, KernelFaults, Seen};
+use crate::sim::notice::Notice;
 use crate::sim::random::Random;
+use crate::sim::rival::{ObjectAct, RivalAct};
 use crate::sim::tables::{Put, SimTables};
 
 /// The delays before a failed request is retried, as in `ts/routes/backoff.ts`.
 const FIRST_RETRY_US: u64 = 100_000;
 const LONGEST_RETRY_US: u64 = 10_000_000;
 
-/// How the kernel fails. Parts per million are probabilities.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct KernelFaults {
-    /// The longest time that a message takes, in microseconds.
-    pub latency_us: u64,
-    /// A message takes up to thirty seconds longer.
-    pub hang_ppm: u32,
-    /// A request is refused.
-    pub fail_ppm: u32,
-    /// The answer to a request is lost, whether the request was carried out or not.
-    pub lose_ppm: u32,
-    /// A rival changes the slot of a request before the request is carried out.
-    pub rival_ppm: u32,
-}
-
-/// The next hop of routes that another instance of our agent adds in place of one of ours.
-#[must_use]
-pub const fn rival_hop(ours: &KernelRoute) -> IpAddr {
-    match ours.destination {
-        IpAddr::V4(_) => IpAddr::V4(Ipv4Addr::new(10, 0, 0, 250)),
-        IpAddr::V6(_) => IpAddr::V6(Ipv6Addr::new(0xfe80, 0, 0, 0, 0, 0, 0, 250)),
-    }
-}
-
 const LONGEST_HANG_US: u64 = 30_000_000;
-
-/// What a rival does with a slot.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum RivalAct {
-    /// Deletes our route.
-    Take,
-    /// Replaces the first route by one of its own.
-    Occupy,
-    /// Adds a route of its own before the first.
-    Prepend,
-    /// Adds a route of its own behind the last.
-    Append,
-    /// Adds a route of its own with another TOS, and so in another slot.
-    Tos,
-    /// Replaces the first route by one with our protocol number and another next hop, as another instance of our agent would.
-    Claim,
-    /// Deletes its own routes.
-    Vacate,
-}
-
-impl RivalAct {
-    /// All of them.
-    pub const ALL: [Self; 7] =
-        [Self::Take, Self::Occupy, Self::Prepend, Self::Append, Self::Tos, Self::Claim, Self::Vacate];
-}
-
-/// A notification of the kernel.
-#[derive(Clone, Debug)]
-pub enum Notice {
-    /// A route was deleted.
-    Gone(KernelRoute),
-    /// A route was added to an empty slot, or replaced another.
-    Taken(Slot),
-    /// Links or addresses changed.
-    AffectedRoutes(AffectedRoutes),
-    /// A next-hop object was deleted, by another process where it says so.
-    ObjectGone(u32, bool),
-}
 
 /// One message on its way through the kernel.
 #[derive(Debug)]
@@ -105,9 +44,8 @@ struct Answers {
 #[derive(Debug)]
 struct Listing {
     questions: Vec<Question>,
-    /// For each question, whether the route is there, and the occupant of its slot; `None` if the tables are read only when the
-    /// listing is answered.
-    seen: Option<Vec<(bool, Occupant)>>,
+    /// For each question, what the listing shows; `None` if the tables are read only when the listing is answered.
+    seen: Option<Vec<Seen>>,
     answered_at: Time,
 }
 
@@ -116,14 +54,15 @@ struct Retry {
     at: Time,
     id: RouteId,
     generation: u32,
-    /// The route, if the request failed because another process occupies its slot. Retries fail until that process leaves.
-    conflict: Option<KernelRoute>,
+    /// The route, if the request failed because another process occupies its slot, or because there is no interface. Retries
+    /// fail until that process leaves, and until there is one.
+    hopeless: Option<KernelRoute>,
 }
 
 /// A simulated kernel.
 #[derive(Debug)]
 pub struct Kernel {
-    held: Held,
+    held: FaultyTables,
     /// Messages take effect at any moment before they are answered, and listings take as long as messages.
     at_any_moment: bool,
     message: Option<Message>,
@@ -132,23 +71,11 @@ pub struct Kernel {
     failures: FxHashMap<RouteId, u32>,
 }
 
-/// The tables, and the faults of requests to them.
-#[derive(Debug)]
-struct Held {
-    random: Random,
-    faults: KernelFaults,
-    theirs: u8,
-    tables: SimTables,
-    notices: Vec<Notice>,
-    /// How many routes of others our own requests deleted.
-    harmed: usize,
-}
-
 impl Kernel {
     /// A kernel with empty tables. `theirs` is the protocol number of the rival.
     #[must_use]
     pub fn new(random: Random, faults: KernelFaults, theirs: u8) -> Self {
-        let held = Held { random, faults, theirs, tables: SimTables::default(), notices: Vec::new(), harmed: 0 };
+        let held = FaultyTables::new(random, faults, theirs);
         let (retries, failures) = (Vec::new(), FxHashMap::default());
         Self { held, at_any_moment: false, message: None, listing: None, retries, failures }
     }
@@ -159,17 +86,15 @@ impl Kernel {
         Self { at_any_moment: true, ..self }
     }
 
-    /// How many routes of others our own requests deleted. A correct planner deletes none.
+    /// How many routes and next-hop objects of others our own requests deleted or changed. A correct planner does that to none.
     #[must_use]
     pub fn harmed(&self) -> usize {
         self.held.harmed
     }
 
-    /// The rivals delete all of their routes.
+    /// The rivals delete all of their routes and objects.
     pub fn remove_rivals(&mut self) {
-        let theirs = self.held.theirs;
-        let gone = self.held.tables.take(|route| route.protocol == theirs || route.next_hop == rival_hop(route));
-        self.held.notices.extend(gone.into_iter().map(Notice::Gone));
+        self.held.remove_rivals();
     }
 
     /// Adds a route of ours that a previous process left.
@@ -190,19 +115,41 @@ impl Kernel {
 
     /// A link or an address goes away and comes back: the kernel drops routes and does not report which.
     pub fn flush(&mut self, affected: AffectedRoutes) {
-        let gone = self.held.tables.flush(&affected);
-        self.held.notices.extend(gone.into_iter().map(|object| Notice::ObjectGone(object, false)));
-        self.held.notices.push(Notice::AffectedRoutes(affected));
+        self.held.flush(affected);
     }
 
     /// A rival deletes one of the next-hop objects, and the kernel all routes on it.
     pub fn delete_object(&mut self, at: usize) {
         let object = self.held.tables.objects().nth(at);
-        if let Some(object) = object
-            && self.held.tables.delete_object(object)
-        {
-            self.held.notices.push(Notice::ObjectGone(object, true));
+        if let Some(object) = object {
+            self.held.act_on_object(object, ObjectAct::Delete);
         }
+    }
+
+    /// A rival does something to the next-hop object of a number.
+    pub fn act_on_object(&mut self, object: u32, act: ObjectAct) {
+        self.held.act_on_object(object, act);
+    }
+
+    /// The process has heard of what a rival has done to an object.
+    pub(super) fn object_told(&mut self, object: u32) {
+        self.held.untold.remove(&object);
+    }
+
+    /// The next-hop objects that this process has made, or has taken over, and that are there.
+    pub(super) fn made_objects(&self) -> impl Iterator<Item = u32> {
+        self.held.made_objects()
+    }
+
+    /// An interface is removed: its number comes back no more.
+    pub(super) fn remove_interface(&mut self, interface: u32) {
+        self.held.removed.insert(interface);
+        self.held.flush(AffectedRoutes { interfaces: vec![interface], ..AffectedRoutes::default() });
+    }
+
+    /// How many of our next-hop objects we have deleted, and made to lead elsewhere, with routes on them.
+    pub(super) fn objects_dropped_and_moved(&self) -> [u64; 2] {
+        [self.held.objects_dropped, self.held.objects_moved]
     }
 
     /// The notices since the previous call.
@@ -221,6 +168,8 @@ impl Kernel {
         (self.message, self.listing) = (None, None);
         self.retries.clear();
         self.failures.clear();
+        self.held.made.clear();
+        self.held.untold.clear();
     }
 
     /// Deletes the routes that a previous process left.
@@ -247,8 +196,9 @@ impl Kernel {
     }
 
     fn is_in_vain(&self, retry: &Retry) -> bool {
-        let occupant = retry.conflict.map(|route| self.held.tables.occupant(&route));
-        matches!(occupant, Some(Occupant::Foreign(_)))
+        let has_interface = |route: &KernelRoute| route.interface != 0;
+        let occupant = retry.hopeless.filter(has_interface).map(|route| self.held.tables.occupant(&route));
+        matches!(occupant, Some(Occupant::Foreign(_))) || retry.hopeless.is_some_and(|route| !has_interface(&route))
     }
 
     /// Answers what is due at `now`, and takes the next message from the planner. Returns the outcomes.
@@ -301,12 +251,14 @@ impl Kernel {
         let Listing { questions, seen, .. } = listing;
         let seen = seen.unwrap_or_else(|| self.held.list(&questions));
         let mut outcomes = Vec::new();
-        for (question, (is_there, occupant)) in questions.iter().zip(seen) {
+        for (question, Seen { is_there, occupant, beside }) in questions.iter().zip(seen) {
             let failed = self.held.random.chance(self.held.faults.fail_ppm);
             let outcome = if failed {
                 planner.unlisted(question, RouteError::Unanswered, now)
             } else {
-                planner.listed(question, is_there, occupant, now)
+                planner.listed_beside(question, &beside, now);
+                let is_misled = beside.iter().any(|held| held.is_misled(&question.route));
+                planner.listed(question, is_there && !is_misled, occupant, now)
             };
             let told: Vec<RouteOutcome> = outcome.into_iter().collect();
             self.tried(&told, &[(question.id, question.route)], now);
@@ -397,140 +349,10 @@ impl Kernel {
             let wait_us = (FIRST_RETRY_US << (*failures).min(10)).min(LONGEST_RETRY_US);
             *failures += 1;
             let route = routes.iter().find(|(of, _)| *of == id).map(|(_, route)| *route);
-            let conflict = route.filter(|_| matches!(result, Err(RouteError::Conflict(_))));
-            self.retries.push(Retry { at: now.plus(wait_us), id, generation, conflict });
+            let is_hopeless =
+                |route: &KernelRoute| route.interface == 0 || matches!(result, Err(RouteError::Conflict(_)));
+            let hopeless = route.filter(is_hopeless);
+            self.retries.push(Retry { at: now.plus(wait_us), id, generation, hopeless });
         }
     }
-}
-
-impl Held {
-    fn delete_all(&mut self, requests: &[RouteRequest]) -> Vec<RequestOutcome> {
-        remove(self, &routes_of(requests))
-    }
-
-    fn look_for(&mut self, requests: &[RouteRequest]) -> Vec<RequestOutcome> {
-        self.look(&routes_of(requests)).into_iter().map(RequestOutcome::seen).collect()
-    }
-
-    fn install(&mut self, requests: &[RouteRequest]) -> Vec<RequestOutcome> {
-        let wanted: Vec<DesiredRoute> = requests.iter().map(RouteRequest::desired_route).collect();
-        install_over_interfaces(self, &wanted, false)
-    }
-
-    fn list(&self, questions: &[Question]) -> Vec<(bool, Occupant)> {
-        let tell = |question: &Question| {
-            let ours = question.previous.filter(|previous| self.tables.holds(previous));
-            let first = self.tables.slot(&question.route.slot()).first().copied();
-            let excluding = first.filter(|first| first.excludes(&question.route));
-            let occupant = excluding.or(ours).or_else(|| self.tables.elsewhere(&question.route));
-            let occupant = occupant.or_else(|| self.tables.elsewhere(&question.previous?));
-            let occupant = occupant.map_or_else(|| self.tables.occupant(&question.route), Occupant::Ours);
-            (self.tables.holds(&question.route), occupant)
-        };
-        questions.iter().map(tell).collect()
-    }
-
-    fn change_object(&mut self, request: &ObjectRequest) -> ObjectAnswer {
-        if self.random.chance(self.faults.fail_ppm) {
-            return ObjectAnswer::Failed(RouteError::System(SystemError(1)));
-        }
-        let lost = self.random.chance(self.faults.lose_ppm);
-        if lost && self.random.chance(500_000) {
-            return ObjectAnswer::Failed(RouteError::Unanswered);
-        }
-        let answer = self.tables.change_object(request);
-        if lost { ObjectAnswer::Failed(RouteError::Unanswered) } else { answer }
-    }
-
-    fn request(&mut self, route: &KernelRoute, request: impl FnOnce(&mut SimTables) -> Result<()>) -> Result<()> {
-        if self.random.chance(self.faults.rival_ppm) {
-            let act = RivalAct::ALL[self.random.up_to(RivalAct::ALL.len() as u64 - 1) as usize];
-            self.act(route, act);
-        }
-        if self.random.chance(self.faults.fail_ppm) {
-            return Err(RouteError::System(SystemError(1)));
-        }
-        let lost = self.random.chance(self.faults.lose_ppm);
-        if lost && self.random.chance(500_000) {
-            return Err(RouteError::Unanswered);
-        }
-        let before = self.tables.count(self.theirs);
-        let answer = request(&mut self.tables);
-        self.harmed += before - self.tables.count(self.theirs);
-        if lost { Err(RouteError::Unanswered) } else { answer }
-    }
-
-    fn act(&mut self, ours: &KernelRoute, act: RivalAct) {
-        let theirs = KernelRoute { protocol: self.theirs, ..*ours };
-        let rival = KernelRoute { next_hop: rival_hop(ours), ..*ours };
-        let put = |tables: &mut SimTables, route: &KernelRoute, how: Put| {
-            let was_empty = tables.slot(&route.slot()).is_empty();
-            let done = tables.put(route, how).is_ok();
-            (done && (was_empty || how == Put::Replace)).then(|| Notice::Taken(route.slot()))
-        };
-        let tables = &mut self.tables;
-        let notice = match act {
-            RivalAct::Take if tables.holds(ours) => tables.delete(ours).ok().map(Notice::Gone),
-            RivalAct::Take => None,
-            RivalAct::Occupy => put(tables, &theirs, Put::Replace),
-            RivalAct::Prepend => put(tables, &theirs, Put::Prepend),
-            RivalAct::Append => put(tables, &theirs, Put::Append),
-            RivalAct::Claim => put(tables, &rival, Put::Replace),
-            // With another TOS it is another slot.
-            RivalAct::Tos => {
-                let _ = tables.put_tos(&theirs, 4, Put::Prepend);
-                None
-            }
-            RivalAct::Vacate => {
-                self.notices.extend(
-                    [&theirs, &rival].into_iter().filter_map(|route| tables.delete(route).ok()).map(Notice::Gone),
-                );
-                None
-            }
-        };
-        self.notices.extend(notice);
-    }
-}
-
-impl Tables for Held {
-    fn add(&mut self, routes: &[KernelRoute]) -> Vec<Result<()>> {
-        routes.iter().map(|route| self.request(route, |tables| tables.put(route, Put::Exclusive))).collect()
-    }
-
-    fn append(&mut self, route: &KernelRoute) -> Result<()> {
-        self.request(route, |tables| tables.put(route, Put::Append))
-    }
-
-    fn replace(&mut self, route: &KernelRoute) -> Result<()> {
-        self.request(route, |tables| tables.put(route, Put::Replace))
-    }
-
-    fn delete(&mut self, routes: &[KernelRoute]) -> Vec<Result<()>> {
-        routes.iter().map(|route| self.request(route, |tables| tables.delete(route).map(drop))).collect()
-    }
-
-    fn look(&mut self, routes: &[KernelRoute]) -> Vec<Presence> {
-        let see = |route: &KernelRoute| {
-            let (mut seen, mut presence) = (Ok(()), Presence::Unknown);
-            seen = self.request(route, |tables| {
-                presence = tables.look(route);
-                seen
-            });
-            // The next hop cannot be reached now: the answer to a look proves nothing.
-            if seen.is_err() || self.random.chance(self.faults.fail_ppm) { Presence::Unknown } else { presence }
-        };
-        routes.iter().map(see).collect()
-    }
-
-    fn change_objects(&mut self, requests: &[ObjectRequest]) -> Vec<ObjectAnswer> {
-        requests.iter().map(|request| self.change_object(request)).collect()
-    }
-
-    fn occupant(&mut self, route: &KernelRoute) -> Occupant {
-        if self.random.chance(250_000) { Occupant::Unknown } else { self.tables.occupant(route) }
-    }
-}
-
-fn routes_of(requests: &[RouteRequest]) -> Vec<KernelRoute> {
-    requests.iter().map(|request| request.route).collect()
 }

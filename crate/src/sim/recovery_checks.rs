@@ -99,7 +99,9 @@ impl RecoveryChecks {
         let quiet_from = hosts.iter().filter_map(|host| scene.host(*host).stalled_until).fold(now, Time::max);
         let terms = Terms::of(scene, id);
         let mut order = |at: Time, check: Check| self.checks.push(Reverse((at, id, number, check)));
-        match [(0, 1), (1, 0)].map(|(from, to)| scene.network.cut_since(hosts[from], hosts[to]).is_some()) {
+        let has_no_link = hosts.iter().any(|host| scene.host(*host).has_lost(id.0));
+        let is_cut = |from: HostId, to: HostId| has_no_link || scene.network.cut_since(from, to).is_some();
+        match [(0, 1), (1, 0)].map(|(from, to)| is_cut(hosts[from], hosts[to])) {
             [false, false] => {
                 if let Some(us) = recovery_us(scene, id, &terms) {
                     order(quiet_from.plus(us), Check::Recovered);

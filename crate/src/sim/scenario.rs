@@ -5,9 +5,12 @@ use thiserror::Error;
 use crate::protocol::bfd::options::BfdOptions;
 use crate::protocol::liveness::Liveness;
 use crate::protocol::timers::Timers;
-use crate::sim::host_spec::{HostSpec, RouteKind};
-use crate::sim::kernel::{KernelFaults, RivalAct};
+use crate::routes::next_hop::ObjectRange;
+use crate::sim::fault::{Fault, Timed, host_id};
+use crate::sim::faulty_tables::KernelFaults;
+use crate::sim::host_spec::{BackupKind, HostSpec, RouteKind};
 use crate::sim::network::{HostId, Quality};
+use crate::sim::route_counts::RouteCounts;
 use crate::sim::scene::PairId;
 use crate::sim::simulated_protocol::SimulatedProtocol;
 use crate::sim::violation::Violation;
@@ -20,6 +23,9 @@ const PEACE_US: u64 = 60 * SECOND_US;
 
 /// Within this time after `PEACE_US` every route follows its session, however often its requests failed before.
 const SETTLE_US: u64 = 200 * SECOND_US;
+
+/// So long after the withdrawal of all routes nothing of them is left: an object that could not be deleted is deleted again.
+const WITHDRAWAL_US: u64 = 30 * SECOND_US;
 
 /// A run: the hosts, the network between them, and what is done to them.
 #[derive(Clone, Debug, PartialEq)]
@@ -49,126 +55,6 @@ pub struct PairSpec {
     pub routes: [Vec<RouteKind>; 2],
     /// The options of each side, where the hosts speak BFD.
     pub bfd: [BfdOptions; 2],
-}
-
-/// A fault and its time.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Timed {
-    /// When the fault is injected, in microseconds from the beginning of the scenario.
-    pub at_us: u64,
-    /// The fault.
-    pub fault: Fault,
-}
-
-/// What is done to the hosts, their sessions, their routes and the network.
-#[derive(Clone, Debug, PartialEq)]
-pub enum Fault {
-    /// Packets of one host no longer reach another.
-    Cut {
-        /// The sender.
-        from: usize,
-        /// The receiver.
-        to: usize,
-    },
-    /// Packets between two hosts are lost in both directions.
-    CutBoth {
-        /// The two hosts.
-        hosts: [usize; 2],
-    },
-    /// Packets between some hosts and all others are lost.
-    Partition {
-        /// The hosts on one side of the partition.
-        part: Vec<usize>,
-    },
-    /// Every cut ends.
-    HealAll,
-    /// The quality of one path changes.
-    Quality {
-        /// The sender.
-        from: usize,
-        /// The receiver.
-        to: usize,
-        /// The new quality.
-        quality: Quality,
-    },
-    /// The process of a host ends, and another starts.
-    Restart {
-        /// The host.
-        host: usize,
-        /// How long after the end of the first process the second starts, in microseconds.
-        pause_us: u64,
-        /// The new process adopts the routes that the previous one left; otherwise it deletes them.
-        adopts: bool,
-    },
-    /// The process of a host ends at any moment, and another goes on with its state file.
-    RestartWithState {
-        /// The host.
-        host: usize,
-        /// How long after the end of the first process the second starts, in microseconds.
-        pause_us: u64,
-    },
-    /// The thread of a host does not run.
-    Stall {
-        /// The host.
-        host: usize,
-        /// For how long, in microseconds.
-        us: u64,
-    },
-    /// A session is taken out of service.
-    AdminDown {
-        /// The pair.
-        pair: usize,
-        /// The side of the pair, 0 or 1.
-        side: usize,
-    },
-    /// A session is put back in service.
-    AdminUp {
-        /// The pair.
-        pair: usize,
-        /// The side of the pair, 0 or 1.
-        side: usize,
-    },
-    /// One route of a host is taken out of service, or put back. Without such a route, nothing happens.
-    AdminRoute {
-        /// The host.
-        host: usize,
-        /// The position of the route, in the order in which routes were added.
-        route: usize,
-        /// Whether the route is taken out of service.
-        down: bool,
-    },
-    /// Another process changes the slot of a host's route. Without such a route, nothing happens.
-    Route {
-        /// The host.
-        host: usize,
-        /// The position of the route, in the order in which routes were added.
-        route: usize,
-        /// What the other process does.
-        change: RivalAct,
-    },
-    /// A link of a host goes down and up, and the kernel drops the routes over it.
-    Flush {
-        /// The host.
-        host: usize,
-        /// The number of the link, which is that of the pair, from 1.
-        link: u32,
-    },
-    /// A session gets other timers.
-    Timers {
-        /// The pair.
-        pair: usize,
-        /// The side of the pair, 0 or 1.
-        side: usize,
-        /// The new timers.
-        timers: Timers,
-    },
-    /// The kernel of a host fails in other ways than before.
-    Kernel {
-        /// The host.
-        host: usize,
-        /// The new faults.
-        faults: KernelFaults,
-    },
 }
 
 /// Why a scenario cannot be run.
@@ -201,6 +87,8 @@ pub struct Totals {
     pub transitions: u64,
     /// The steps of the world: how many times its clock moved.
     pub steps: u64,
+    /// What has happened to routes.
+    pub routes: RouteCounts,
 }
 
 impl Scenario {
@@ -215,7 +103,7 @@ impl Scenario {
         }
         self.quality.validate().map_err(|error| error.inside("quality"))?;
         for (at, pair) in self.pairs.iter().enumerate() {
-            self.validate_pair(pair).map_err(|error| error.inside(&format!("pairs[{at}]")))?;
+            self.validate_pair(at, pair).map_err(|error| error.inside(&format!("pairs[{at}]")))?;
         }
         for (at, Timed { at_us, fault }) in self.faults.iter().enumerate() {
             let here = format!("faults[{at}]");
@@ -225,14 +113,28 @@ impl Scenario {
         within("duration_us", self.duration_us, 0, 1 << 50)
     }
 
-    fn validate_pair(&self, pair: &PairSpec) -> Result<(), ScenarioError> {
+    fn validate_pair(&self, at: usize, pair: &PairSpec) -> Result<(), ScenarioError> {
         for host in pair.hosts {
             self.validate_host(host)?;
         }
         if pair.hosts[0] == pair.hosts[1] {
             return Err(ScenarioError::new("hosts", "names one host twice"));
         }
+        for (side, kinds) in pair.routes.iter().enumerate() {
+            let backups = kinds.iter().filter_map(|kind| kind.backup);
+            backups.into_iter().try_for_each(|backup| self.validate_backup(at, pair.hosts[side], &backup))?;
+        }
         pair.timers.iter().try_for_each(validate_timers)
+    }
+
+    fn validate_backup(&self, pair: usize, host: usize, backup: &BackupKind) -> Result<(), ScenarioError> {
+        within("backup.link", backup.link.into(), 1, 999)?;
+        let watcher = (backup.link as usize - 1 != pair).then(|| self.pairs.get(backup.link as usize - 1)).flatten();
+        let has_session = watcher.is_some_and(|watcher| watcher.hosts.contains(&host));
+        if backup.is_watched && !has_session {
+            return Err(ScenarioError::new("backup.link", "is that of no other session of the host"));
+        }
+        Ok(())
     }
 
     fn validate_host(&self, host: usize) -> Result<(), ScenarioError> {
@@ -266,6 +168,8 @@ impl Scenario {
             | Fault::Stall { host, .. }
             | Fault::AdminRoute { host, .. }
             | Fault::Route { host, .. }
+            | Fault::Object { host, .. }
+            | Fault::Link { host, .. }
             | Fault::Flush { host, .. } => self.validate_host(*host),
             Fault::AdminDown { pair, side } | Fault::AdminUp { pair, side } => pair_and_side(*pair, *side),
             Fault::Timers { pair, side, timers } => {
@@ -317,6 +221,7 @@ impl Scenario {
             session_us: world.now.since(began) * sessions,
             transitions: world.transition_count(),
             steps: world.steps(),
+            routes: world.route_counts(),
         })
     }
 
@@ -325,7 +230,8 @@ impl Scenario {
         let ids: Vec<HostId> = (0..self.hosts.len()).map(host_id).collect();
         for &from in &ids {
             world.set_kernel_faults(from, KernelFaults::default());
-            world.vacate(from);
+            world.remove_rivals(from);
+            world.restore_links(from);
             for &to in ids.iter().filter(|to| **to != from) {
                 let quality = world.network.quality(from, to);
                 world.set_quality(from, to, Quality { loss_ppm: 0, corrupt_ppm: 0, ..quality });
@@ -337,35 +243,18 @@ impl Scenario {
             }
         }
         world.run(PEACE_US)?;
-        if world.run_until(SETTLE_US, World::<P>::is_settled)?.is_none() {
+        // A process that ended late in the scenario begins again.
+        let is_settled = |world: &World<P>| world.all_alive() && world.is_settled();
+        if world.run_until(SETTLE_US, is_settled)?.is_none() {
             return Err(Violation::new(world.now, "the routes did not settle"));
         }
-        world.check()
-    }
-}
-
-impl Fault {
-    fn apply<P: SimulatedProtocol>(&self, world: &mut World<P>) {
-        match *self {
-            Fault::Cut { from, to } => world.cut(host_id(from), host_id(to)),
-            Fault::CutBoth { hosts: [first, second] } => world.cut_both(host_id(first), host_id(second)),
-            Fault::Partition { ref part } => {
-                let part: Vec<HostId> = part.iter().copied().map(host_id).collect();
-                world.partition(&part);
-            }
-            Fault::HealAll => world.heal_all(),
-            Fault::Quality { from, to, quality } => world.set_quality(host_id(from), host_id(to), quality),
-            Fault::Restart { host, pause_us, adopts } => world.restart(host_id(host), pause_us, adopts),
-            Fault::RestartWithState { host, pause_us } => world.restart_with_state(host_id(host), pause_us),
-            Fault::Route { host, route, change } => world.change_route(host_id(host), route, change),
-            Fault::Flush { host, link } => world.flush(host_id(host), link),
-            Fault::Stall { host, us } => world.stall(host_id(host), us),
-            Fault::AdminDown { pair, side } => world.admin(pair_id(pair), side, true),
-            Fault::AdminUp { pair, side } => world.admin(pair_id(pair), side, false),
-            Fault::AdminRoute { host, route, down } => world.admin_route(host_id(host), route, down),
-            Fault::Timers { pair, side, timers } => world.set_timers(pair_id(pair), side, timers),
-            Fault::Kernel { host, faults } => world.set_kernel_faults(host_id(host), faults),
+        world.check()?;
+        world.withdraw_routes();
+        world.run(WITHDRAWAL_US)?;
+        if world.run_until(SETTLE_US, World::<P>::is_settled)?.is_none() {
+            return Err(Violation::new(world.now, "the withdrawn routes did not settle"));
         }
+        world.check_withdrawn()
     }
 }
 
@@ -379,6 +268,9 @@ impl HostSpec {
         within("backoff_max_us", self.backoff_max_us.into(), self.min_tx_floor_us.into(), 3_600_000_000)?;
         within("clock_ppm", self.clock_ppm.unsigned_abs().into(), 0, 500)?;
         within("read_budget", self.read_budget as u64, 1, 1 << 20)?;
+        if let Some(ObjectRange { first, last }) = self.objects {
+            within("objects.first", first.into(), 1, last.into())?;
+        }
         within("socket_room", self.socket_room as u64, 1, 1 << 20)?;
         within("send_room", self.send_room as u64, 2, 1 << 20)?;
         self.kernel.validate().map_err(|error| error.inside("kernel"))
@@ -402,7 +294,8 @@ impl KernelFaults {
         share("hang_ppm", self.hang_ppm)?;
         share("fail_ppm", self.fail_ppm)?;
         share("lose_ppm", self.lose_ppm)?;
-        share("rival_ppm", self.rival_ppm)
+        share("rival_ppm", self.rival_ppm)?;
+        share("lie_ppm", self.lie_ppm)
     }
 }
 
@@ -431,12 +324,4 @@ pub(super) fn within(field: &str, value: u64, least: u64, most: u64) -> Result<(
         return Ok(());
     }
     Err(ScenarioError::new(field, format!("is {value}, and has to be from {least} to {most}")))
-}
-
-fn host_id(index: usize) -> HostId {
-    HostId(index as u8 + 1)
-}
-
-fn pair_id(index: usize) -> PairId {
-    PairId(index as u32 + 1)
 }

@@ -79,6 +79,12 @@ impl<P: SimulatedProtocol> Scene<P> {
         self.states(id) == [Some(State::Up); 2]
     }
 
+    /// Whether the processes of all hosts run.
+    #[must_use]
+    pub fn all_alive(&self) -> bool {
+        self.hosts.iter().all(|host| host.alive)
+    }
+
     /// Whether all sessions are Up.
     #[must_use]
     pub fn all_up(&self) -> bool {

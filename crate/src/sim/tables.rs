@@ -47,6 +47,10 @@ impl SimTables {
         if route.object != 0 && !self.1.contains_key(&route.object) {
             return Err(RouteError::System(SystemError::INVALID));
         }
+        // It leads where its object does, whatever the request says.
+        let hop = self.object(route.object);
+        let led = hop.map(|NextHop { address, interface, .. }| KernelRoute { next_hop: address, interface, ..*route });
+        let route = &led.unwrap_or(*route);
         let tos = if route.is_ipv6() { 0 } else { tos };
         let held = self.0.entry(key(&route.slot(), tos)).or_default();
         let excludes = |held: &KernelRoute| KernelRoute { protocol: route.protocol, ..*held }.excludes(route);
@@ -114,12 +118,32 @@ impl SimTables {
         self.1.keys().copied()
     }
 
+    /// What the next-hop object of a number leads over.
+    #[must_use]
+    pub fn object(&self, id: u32) -> Option<NextHop> {
+        self.1.get(&id).copied()
+    }
+
+    /// A route of this kind, as it is in its slot, on a next-hop object that leads so or on none.
+    #[must_use]
+    pub fn leading_as(&self, route: &KernelRoute) -> Option<KernelRoute> {
+        self.slot(&route.slot()).iter().find(|held| self.resolved(held) == *route).copied()
+    }
+
     /// Deletes an object with all routes on it. Gives whether there was one.
     pub fn delete_object(&mut self, id: u32) -> bool {
         for held in self.0.values_mut() {
             held.retain(|route| route.object != id);
         }
         self.1.remove(&id).is_some()
+    }
+
+    /// Makes an object, or has the one of that number lead over another next hop, with all routes on it.
+    pub fn set_object(&mut self, id: u32, hop: NextHop) {
+        self.1.insert(id, hop);
+        for route in self.0.values_mut().flatten().filter(|route| route.object == id) {
+            (route.next_hop, route.interface) = (hop.address, hop.interface);
+        }
     }
 
     /// As the kernel answers.
@@ -131,13 +155,7 @@ impl SimTables {
             (ObjectOp::Delete, _) => {
                 self.delete_object(request.id);
             }
-            (ObjectOp::Add | ObjectOp::Move, _) => {
-                self.1.insert(request.id, request.hop);
-                let NextHop { address, interface, .. } = request.hop;
-                for route in self.0.values_mut().flatten().filter(|route| route.object == request.id) {
-                    (route.next_hop, route.interface) = (address, interface);
-                }
-            }
+            (ObjectOp::Add | ObjectOp::Move, _) => self.set_object(request.id, request.hop),
         }
         ObjectAnswer::Done
     }

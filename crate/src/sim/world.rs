@@ -9,12 +9,14 @@ use crate::protocol::bfd::options::BfdOptions;
 use crate::protocol::liveness::Liveness;
 use crate::protocol::time::Time;
 use crate::protocol::timers::Timers;
+use crate::sim::faulty_tables::KernelFaults;
 use crate::sim::host::Host;
 use crate::sim::host_spec::{HostSpec, RouteKind};
-use crate::sim::kernel::{KernelFaults, RivalAct};
 use crate::sim::network::{HostId, Network, Quality};
 use crate::sim::random::Random;
 use crate::sim::recovery_checks::RecoveryChecks;
+use crate::sim::rival::{ObjectAct, RivalAct};
+use crate::sim::route_counts::RouteCounts;
 use crate::sim::scene::{Pair, PairId, Scene};
 use crate::sim::simulated_protocol::SimulatedProtocol;
 use crate::sim::violation::Violation;
@@ -271,11 +273,61 @@ impl<P: SimulatedProtocol> World<P> {
         self.host_mut(id).flush(link, now);
     }
 
-    /// Other processes delete their routes from the slots of a host's routes.
-    pub fn vacate(&mut self, id: HostId) {
-        for route in 0..self.host(id).route_count() {
-            self.change_route(id, route, RivalAct::Vacate);
-        }
+    /// Another process does something to the number of a next-hop object of a host.
+    pub fn change_object(&mut self, id: HostId, object: u32, act: ObjectAct) {
+        let now = self.scene.now;
+        self.host_mut(id).change_object(object, act, now);
+    }
+
+    /// Other processes delete their routes and next-hop objects on a host.
+    pub fn remove_rivals(&mut self, id: HostId) {
+        let now = self.scene.now;
+        self.host_mut(id).remove_rivals(now);
+    }
+
+    /// A link of a host is removed. Links with the number of a pair are those of its sessions.
+    pub fn remove_link(&mut self, id: HostId, link: u32) {
+        let now = self.scene.now;
+        self.host_mut(id).remove_link(link, now);
+        self.disturbed_at(id);
+    }
+
+    /// A link of a host that was removed comes back.
+    pub fn restore_link(&mut self, id: HostId, link: u32) {
+        let now = self.scene.now;
+        self.host_mut(id).restore_link(link, now);
+        self.disturbed_at(id);
+    }
+
+    /// All links of a host that were removed come back.
+    pub fn restore_links(&mut self, id: HostId) {
+        let now = self.scene.now;
+        self.host_mut(id).restore_links(now);
+        self.disturbed_at(id);
+    }
+
+    /// Withdraws all routes of all hosts.
+    pub fn withdraw_routes(&mut self) {
+        let now = self.scene.now;
+        self.scene.hosts.iter_mut().for_each(|host| host.withdraw_routes(now));
+    }
+
+    /// Checks, after `withdraw_routes`, that no host has left anything.
+    ///
+    /// # Errors
+    /// As `run`.
+    pub fn check_withdrawn(&self) -> Result<(), Violation> {
+        let now = self.scene.now;
+        let check = |host: &Host<P>| host.check_withdrawn(now).map_err(|violation| self.locate(host.id, &violation));
+        self.scene.hosts.iter().try_for_each(check)
+    }
+
+    /// What has happened to the routes of all hosts.
+    #[must_use]
+    pub fn route_counts(&self) -> RouteCounts {
+        let mut sum = RouteCounts::default();
+        self.scene.hosts.iter().for_each(|host| sum.add(&host.route_counts()));
+        sum
     }
 
     /// Gives one side's session other timers.

@@ -10,8 +10,10 @@ use route_liveness::protocol::bfd::rules::RFC5880;
 use route_liveness::protocol::rules::{REFERENCE, ROBUST};
 use route_liveness::protocol::timers::Timers;
 use route_liveness::routes::damping::Damping;
+use route_liveness::routes::next_hop::ObjectRange;
 use route_liveness::sim::{
-    Fault, HostSpec, KernelFaults, PairSpec, Quality, RivalAct, RouteKind, RunError, Scenario, Timed, Totals, Violation,
+    BackupKind, Fault, HostSpec, KernelFaults, ObjectAct, PairSpec, Quality, RivalAct, RouteKind, RunError, Scenario,
+    Timed, Totals, Violation,
 };
 
 const MS: u64 = 1_000;
@@ -123,11 +125,22 @@ fn without_pair(scenario: &Scenario, at: usize) -> Option<Scenario> {
             *pair -= usize::from(*pair > at);
         }
     }
+    let link = at as u32 + 1;
+    let kinds = candidate.pairs.iter_mut().flat_map(|pair| &mut pair.routes).flatten();
+    for kind in kinds {
+        kind.backup = kind.backup.filter(|backup| backup.link != link).map(|backup| BackupKind {
+            link: backup.link - u32::from(backup.link > link && backup.link < UNWATCHED_LINK),
+            ..backup
+        });
+    }
     Some(candidate)
 }
 
 /// Simpler variants of a scenario.
-const PLAINER: [fn(&mut Scenario); 12] = [
+const PLAINER: [fn(&mut Scenario); 15] = [
+    |scenario| kinds(scenario).for_each(|kind| kind.backup = None),
+    |scenario| kinds(scenario).for_each(|kind| *kind = RouteKind { backup: kind.backup, ..RouteKind::default() }),
+    |scenario| scenario.hosts.iter_mut().for_each(|host| host.objects = None),
     |scenario| scenario.duration_us = scenario.faults.iter().map(|timed| timed.at_us).max().unwrap_or(0),
     |scenario| scenario.quality = Quality { delay_us: MS, ..Quality::default() },
     |scenario| scenario.pairs.iter_mut().for_each(|pair| pair.routes = [Vec::new(), Vec::new()]),
@@ -142,11 +155,46 @@ const PLAINER: [fn(&mut Scenario); 12] = [
     |scenario| scenario.pairs.iter_mut().for_each(|pair| pair.bfd = <[BfdOptions; 2]>::default()),
 ];
 
+fn kinds(scenario: &mut Scenario) -> impl Iterator<Item = &mut RouteKind> {
+    scenario.pairs.iter_mut().flat_map(|pair| &mut pair.routes).flatten()
+}
+
+/// The first link that no session uses.
+const UNWATCHED_LINK: u32 = 100;
+
+/// Has each backup lead over what there is: `link` was any number until now.
+fn place_backups(pairs: &mut [PairSpec]) {
+    let hosts: Vec<[usize; 2]> = pairs.iter().map(|pair| pair.hosts).collect();
+    for (at, pair) in pairs.iter_mut().enumerate() {
+        for (host, kinds) in pair.hosts.into_iter().zip(&mut pair.routes) {
+            let others: Vec<usize> =
+                (0..hosts.len()).filter(|other| *other != at && hosts[*other].contains(&host)).collect();
+            for backup in kinds.iter_mut().filter_map(|kind| kind.backup.as_mut()) {
+                let number = backup.link as usize;
+                *backup = match others.get(number % (others.len() + 2)) {
+                    Some(other) => {
+                        let peer = hosts[*other].into_iter().find(|one| *one != host).expect("a pair has two hosts");
+                        BackupKind { link: *other as u32 + 1, gateway: peer as u8 + 1, ..*backup }
+                    }
+                    // Another gateway on the same link.
+                    None if number.is_multiple_of(2) => {
+                        BackupKind { link: at as u32 + 1, gateway: 240, is_watched: false }
+                    }
+                    None => BackupKind { link: UNWATCHED_LINK + number as u32 % 2, gateway: 241, is_watched: false },
+                };
+            }
+        }
+    }
+}
+
 pub(crate) fn scenarios(seed: u64, size: Size, dialect: Dialect) -> impl Strategy<Value = Scenario> {
     let hosts = proptest::collection::vec(hosts(dialect), 2..=4);
     hosts.prop_flat_map(move |hosts| {
         let count = hosts.len();
-        let pairs = proptest::collection::vec(pairs(count, dialect), 1..=4);
+        let pairs = proptest::collection::vec(pairs(count, dialect), 1..=4).prop_map(|mut pairs| {
+            place_backups(&mut pairs);
+            pairs
+        });
         (Just(hosts), pairs, qualities(), Just(size.duration_us)).prop_flat_map(
             move |(hosts, pairs, quality, duration_us)| {
                 let faults = proptest::collection::vec(timed(count, pairs.len(), duration_us), 0..=size.faults);
@@ -182,8 +230,9 @@ fn hosts(dialect: Dialect) -> impl Strategy<Value = HostSpec> {
         prop_oneof![3 => Just(4_096usize), 1 => 512usize..1_024],
     );
     let flags = (prop::bool::weighted(is_passive), prop::bool::weighted(0.4), prop::bool::weighted(is_strict));
-    (rules, ceil_us, backoff_us, flags, -200i32..=200, socket, kernels(), dampings()).prop_map(
-        |(rules, max_tx_ceil_us, backoff_max_us, flags, clock_ppm, socket, kernel, damping)| HostSpec {
+    let objects = prop::option::weighted(0.5, Just(ObjectRange { first: 1_000, last: 1_999 }));
+    (rules, ceil_us, backoff_us, flags, -200i32..=200, socket, kernels(), (dampings(), objects)).prop_map(
+        |(rules, max_tx_ceil_us, backoff_max_us, flags, clock_ppm, socket, kernel, (damping, objects))| HostSpec {
             rules,
             min_tx_floor_us: 10_000,
             max_tx_ceil_us,
@@ -192,6 +241,7 @@ fn hosts(dialect: Dialect) -> impl Strategy<Value = HostSpec> {
             honor_peer_passive: flags.1,
             require_discriminator: flags.2,
             damping,
+            objects,
             clock_ppm,
             lateness_us: socket.2,
             tx_slack_us: socket.3,
@@ -230,6 +280,7 @@ fn kernels() -> impl Strategy<Value = KernelFaults> {
             fail_ppm,
             lose_ppm,
             rival_ppm,
+            lie_ppm: 0,
         },
     );
     prop_oneof![2 => Just(KernelFaults { latency_us: MS, ..KernelFaults::default() }), 1 => bad]
@@ -237,14 +288,17 @@ fn kernels() -> impl Strategy<Value = KernelFaults> {
 
 fn pairs(hosts: usize, dialect: Dialect) -> impl Strategy<Value = PairSpec> {
     let two = (0..hosts, 1..hosts).prop_map(move |(one, step)| [one, (one + step) % hosts]);
-    let kind = (prop::bool::weighted(0.2), prop::bool::weighted(0.2), prop::bool::weighted(0.1)).prop_map(
-        |(no_uninstall, keep_on_peer_admin_down, conflict)| RouteKind {
+    let backup = (0u32..12, any::<bool>()).prop_map(|(link, is_watched)| BackupKind { link, gateway: 0, is_watched });
+    let backup = prop::option::weighted(0.5, backup);
+    let kind = (prop::bool::weighted(0.2), prop::bool::weighted(0.2), prop::bool::weighted(0.1), backup).prop_map(
+        |(no_uninstall, keep_on_peer_admin_down, conflict, backup)| RouteKind {
             no_uninstall,
             keep_on_peer_admin_down,
             conflict,
+            backup,
         },
     );
-    let kinds = proptest::collection::vec(kind, 0..3);
+    let kinds = proptest::collection::vec(kind, 0..4);
     let bfd = match dialect {
         Dialect::Liveness => Just(<[BfdOptions; 2]>::default()).boxed(),
         Dialect::Bfd => bfd_options().boxed(),
@@ -325,6 +379,20 @@ fn rival_acts() -> impl Strategy<Value = RivalAct> {
     ]
 }
 
+fn object_acts() -> impl Strategy<Value = ObjectAct> {
+    prop_oneof![
+        2 => Just(ObjectAct::Delete),
+        2 => Just(ObjectAct::Replace),
+        1 => Just(ObjectAct::Occupy),
+        1 => Just(ObjectAct::Vacate),
+    ]
+}
+
+/// Links of sessions, and those of none.
+fn links() -> impl Strategy<Value = u32> {
+    prop_oneof![3 => 1u32..=4, 1 => UNWATCHED_LINK..UNWATCHED_LINK + 2]
+}
+
 fn timed(hosts: usize, pairs: usize, duration_us: u64) -> impl Strategy<Value = Timed> {
     (0..=duration_us, faults(hosts, pairs)).prop_map(|(at_us, fault)| Timed { at_us, fault })
 }
@@ -344,9 +412,11 @@ fn faults(hosts: usize, pairs: usize) -> impl Strategy<Value = Fault> {
             .prop_map(|(host, pause_us, adopts)| Fault::Restart { host, pause_us, adopts }),
         3 => (host(), prop_oneof![0..SECOND / 4, 0..SECOND, 0..20 * SECOND])
             .prop_map(|(host, pause_us)| Fault::RestartWithState { host, pause_us }),
-        1 => (host(), 0u32..4).prop_map(|(host, link)| Fault::Flush { host, link }),
+        1 => (host(), links()).prop_map(|(host, link)| Fault::Flush { host, link }),
         3 => (host(), 0usize..4, rival_acts())
             .prop_map(|(host, route, change)| Fault::Route { host, route, change }),
+        2 => (host(), 0u32..8, object_acts()).prop_map(|(host, object, act)| Fault::Object { host, object, act }),
+        2 => (host(), links(), any::<bool>()).prop_map(|(host, link, is_there)| Fault::Link { host, link, is_there }),
         2 => (host(), prop_oneof![0..SECOND, 0..20 * SECOND]).prop_map(|(host, us)| Fault::Stall { host, us }),
         1 => end().prop_map(|(pair, side)| Fault::AdminDown { pair, side }),
         2 => end().prop_map(|(pair, side)| Fault::AdminUp { pair, side }),

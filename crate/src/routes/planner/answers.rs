@@ -65,8 +65,11 @@ impl RoutePlanner {
     ) -> Option<RouteOutcome> {
         let pending = self.take_pending(question)?;
         if pending == Pending::Presence || is_there {
-            if !is_there && let Occupant::Ours(left) = occupant {
-                self.note_left(question, left);
+            if !is_there
+                && let Occupant::Ours(left) = occupant
+                && is_left_of(&left, &question.route)
+            {
+                self.add_previous(question.id, left);
             }
             let cause = self.routes.get_mut(question.id)?.doubt.take();
             return self.seen(question.id, if is_there { Presence::Present } else { Presence::Absent }, cause, now);
@@ -90,19 +93,37 @@ impl RoutePlanner {
         None
     }
 
-    /// A listing has shown what is left of the route without its source, or what a predecessor left of it, or of its other leg, on
-    /// another object.
-    fn note_left(&mut self, question: &Question, left: KernelRoute) {
-        let is_elsewhere = left.is_elsewhere(&question.route);
-        let is_on_other_leg = question.previous.is_some_and(|previous| left.is_elsewhere(&previous));
-        if !is_elsewhere && !is_on_other_leg && !is_left_of(&left, &question.route) {
+    /// Notes what a listing has shown in the slot of a question, before `listed`: a route of ours may hang on objects with other numbers,
+    /// or on none, and on both of its legs.
+    pub fn listed_beside(&mut self, question: &Question, held: &[KernelRoute], now: Time) {
+        let Some(entry) = self.routes.get(question.id) else { return };
+        if entry.pending().is_none_or(|(_, ticket)| ticket != question.ticket) {
             return;
         }
-        self.add_previous(question.id, left);
+        let object = question.route.object;
+        if held.iter().any(|held| held.is_misled(&question.route))
+            && let Some(session) = self.next_hops.misled(object)
+        {
+            // It is another route, which may be one of ours. Under its new number this one is looked for anew.
+            self.routes_of(session).iter().for_each(|id| self.renumber(*id, object, now));
+            return;
+        }
+        let other_leg = entry.legs.as_ref().map(|legs| legs.route(legs.other()));
+        let previous = entry.previous_routes().copied();
+        let ours: Vec<KernelRoute> = [entry.route.get()].into_iter().chain(other_leg).chain(previous).collect();
+        let is_of =
+            |held: &KernelRoute, ours: &KernelRoute| held.is_elsewhere(ours) || (ours.object != 0 && held == ours);
+        for left in held.iter().filter(|held| ours.iter().any(|ours| is_of(held, ours))) {
+            self.add_previous(question.id, *left);
+        }
         // Without its source it is not the route.
-        let is_whole = is_elsewhere && left.source == question.route.source;
-        if is_whole && let Some(entry) = self.routes.get_mut(question.id) {
-            entry.rare().elsewhere = Some(left);
+        let is_whole = |held: &&KernelRoute| held.is_elsewhere(&question.route) && held.source == question.route.source;
+        let is_there = held.iter().any(|held| *held == question.route && !held.is_misled(&question.route));
+        if let Some(left) = held.iter().find(is_whole)
+            && !is_there
+            && let Some(entry) = self.routes.get_mut(question.id)
+        {
+            entry.rare().elsewhere = Some(*left);
         }
     }
 
@@ -142,8 +163,8 @@ impl RoutePlanner {
         let is_doubted_again = entry.doubt.is_some();
         let is_open = match presence {
             Presence::Unknown => true,
-            Presence::Absent => entry.may_hang_elsewhere(),
-            Presence::Present => false,
+            // A predecessor that ended in mid-move has left it on two objects.
+            Presence::Absent | Presence::Present => entry.may_hang_elsewhere(),
         };
         if is_doubted_again || is_open {
             entry.doubt = entry.doubt.max(request.cause);
@@ -262,6 +283,10 @@ impl RoutePlanner {
         let entry = self.routes.get_mut(id)?;
         let was_installed = entry.counted_as_installed;
         entry.presence = presence;
+        if entry.adopted && presence == Presence::Absent {
+            let leg = entry.leg();
+            entry.rare().missing_on.push(leg);
+        }
         if let Some(leg) = entry.adopted_elsewhere() {
             entry.move_to(leg);
             self.update_installed(id);
@@ -297,7 +322,7 @@ impl RoutePlanner {
     }
 
     /// Asks a listing.
-    fn ask(&mut self, id: RouteId, what: Pending) {
+    pub(super) fn ask(&mut self, id: RouteId, what: Pending) {
         self.last_ticket += 1;
         let ticket = self.last_ticket;
         if let Some(entry) = self.routes.get_mut(id) {

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use crate::protocol::time::Time;
-use crate::routes::armed::{Doubt, RouteRequest, Step};
+use crate::routes::armed::{Desired, Doubt, RouteRequest, Step};
 use crate::routes::entry::{Entry, Queue, outcome, replace, sessions_of};
 use crate::routes::kernel_route::{Presence, RouteError};
 use crate::routes::legs::Leg;
@@ -131,6 +131,8 @@ impl RoutePlanner {
         let mut together = Together::default();
         for entry in ids.iter().filter_map(|id| self.routes.get(*id)) {
             let object = entry.route.object();
+            // What was there before the last move may be there still.
+            entry.previous_routes().for_each(|previous| together.stays(previous.object));
             if entry.presence == Presence::Absent && !entry.asked {
                 continue;
             }
@@ -150,6 +152,10 @@ impl RoutePlanner {
         let mut together = Together::default();
         for entry in ids.iter().filter_map(|id| self.routes.get(*id)) {
             let object = entry.route.object();
+            if entry.desired(self.policy.honor_peer_passive) != Desired::Absent {
+                // What it is to replace goes when it is there.
+                entry.previous_routes().for_each(|previous| together.stays(previous.object));
+            }
             if entry.presence == Presence::Absent && !entry.asked {
                 continue;
             }
@@ -261,7 +267,7 @@ impl RoutePlanner {
     }
 
     /// Its object has a number that is another's: the route gets another.
-    fn renumber(&mut self, id: RouteId, object: u32, now: Time) {
+    pub(super) fn renumber(&mut self, id: RouteId, object: u32, now: Time) {
         if !self.routes.get(id).is_some_and(|entry| entry.objects().contains(&object)) {
             return;
         }
@@ -269,10 +275,9 @@ impl RoutePlanner {
         let previous = entry.route.get();
         self.equip(&mut entry);
         if previous != entry.route.get() {
-            // Nothing of ours was ever on the number of another.
-            (entry.presence, entry.asked_for_route) = (Presence::Absent, false);
+            // Where somebody else has made the object his own, the route may be on it still.
             replace(&mut entry, previous);
-            entry.counted_as_installed = false;
+            entry.counted_as_installed = entry.is_present();
         }
         self.attach(entry);
         self.enqueue(id, now);

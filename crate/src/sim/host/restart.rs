@@ -64,7 +64,7 @@ impl<P: SimulatedProtocol> Host<P> {
                 self.start_session(spec, options, now);
             }
         }
-        for at in 0..self.routes.len() {
+        for at in self.order_of_registration() {
             // As the driver: a route of a session that goes on may have been left by the predecessor.
             let session = self.engine.session(self.routes[at].armed.session);
             let is_claimed = session.is_some_and(|(session, _)| session.was_up());

@@ -2,18 +2,20 @@
 
 use std::net::Ipv4Addr;
 
-use crate::engine::stats::LocalEndpoint;
+use crate::engine::stats::{LinkId, LocalEndpoint};
 use crate::engine::{SessionId, SessionSpec};
-use crate::protocol::state::{DownReason, State};
 use crate::protocol::time::Time;
 use crate::routes::affected::AffectedRoutes;
-use crate::routes::armed::ArmedRoute;
-use crate::routes::damping::Damping;
-use crate::routes::kernel_route::{KernelRoute, Occupant};
+use crate::routes::armed::{ArmedRoute, HOLD_US};
+use crate::routes::kernel_route::KernelRoute;
+use crate::routes::legs::{Backup, Leg};
 use crate::routes::outcome::RouteId;
+use crate::sim::faulty_tables::KernelFaults;
+use crate::sim::host::route_checks::on_leg;
 use crate::sim::host::{Host, Kept, NOTICE_US, OURS, view};
-use crate::sim::host_spec::RouteKind;
-use crate::sim::kernel::{KernelFaults, Notice, RivalAct};
+use crate::sim::host_spec::{BackupKind, RouteKind};
+use crate::sim::notice::Notice;
+use crate::sim::rival::{ObjectAct, RivalAct};
 use crate::sim::simulated_protocol::SimulatedProtocol;
 use crate::sim::violation::Violation;
 
@@ -23,13 +25,14 @@ impl<P: SimulatedProtocol> Host<P> {
             return;
         }
         let number = self.routes.len() as u32;
+        let link = session.path.link.0;
         let route = KernelRoute {
             table: 254,
             destination: Ipv4Addr::from(0x0A09_0000 + number).into(),
             prefix_length: 32,
             source: session.path.local,
             next_hop: session.path.peer,
-            interface: session.path.link.0,
+            interface: self.links.interface(link),
             protocol: OURS,
             priority: 0,
             object: 0,
@@ -44,20 +47,75 @@ impl<P: SimulatedProtocol> Host<P> {
             damping: self.spec.damping,
             admin_down: false,
             adopted: false,
-            backup: None,
+            backup: kind.backup.map(|backup| self.backup(backup)),
         };
         if kind.conflict {
             self.kernel.act(&route, RivalAct::Occupy);
         }
-        self.routes.push(Kept { armed, held: false, adopted_until: None, up_at: None, is_damped: false });
-        self.arm(number as usize, now);
+        self.routes.push(Kept {
+            armed,
+            link,
+            on: None,
+            was_on_both: false,
+            adopted_until: None,
+            waits_until: None,
+            up_at: None,
+            is_damped: false,
+        });
+        self.register(number as usize, now);
+    }
+
+    fn backup(&self, BackupKind { link, gateway, is_watched }: BackupKind) -> Backup {
+        let interface = self.links.interface(link);
+        let session = is_watched.then_some(SessionId(link));
+        Backup { next_hop: [10, 0, 0, gateway].into(), interface, link: LinkId(link), session, is_up: false }
+    }
+
+    /// Arms a route for the first time in the life of this process.
+    fn register(&mut self, at: usize, now: Time) {
+        let hold_end = self.clock.local(now).plus(HOLD_US);
+        let is_up = view(&self.engine, self.routes[at].armed.session, None).up;
+        let kept = &mut self.routes[at];
+        let waits = !is_up && (kept.armed.adopted || kept.armed.backup.is_some());
+        kept.waits_until = waits.then_some(hold_end);
+        self.arm(at, now);
     }
 
     pub(super) fn arm(&mut self, at: usize, now: Time) {
-        let armed = self.routes[at].armed;
+        if let Some(Backup { session, .. }) = self.routes[at].armed.backup {
+            // As the driver: what is known of the backup is what its session is now.
+            let is_up = session.is_some_and(|session| view(&self.engine, session, None).up);
+            self.routes[at].armed.backup = self.routes[at].armed.backup.map(|backup| Backup { is_up, ..backup });
+        }
+        let Kept { armed, link, .. } = self.routes[at];
         let view = view(&self.engine, armed.session, None);
-        self.planner.arm(armed, LocalEndpoint::OTHER, view, self.clock.local(now));
+        let endpoint = LocalEndpoint { link: LinkId(link), local: armed.route.source };
+        self.planner.arm(armed, endpoint, view, self.clock.local(now));
         self.kernel_at = Some(now);
+    }
+
+    /// Users register their routes in any order after a restart.
+    pub(super) fn order_of_registration(&mut self) -> Vec<usize> {
+        let mut order: Vec<usize> = (0..self.routes.len()).collect();
+        for at in (1..order.len()).rev() {
+            order.swap(at, self.random.up_to(at as u64) as usize);
+        }
+        order
+    }
+
+    /// Registers a route that a previous process may have left: it is adopted where it is there, or `may_be_there` says so.
+    pub(super) fn find_route(&mut self, at: usize, may_be_there: bool, now: Time) {
+        let hold_end = self.clock.local(now).plus(HOLD_US);
+        let Kept { mut armed, link, .. } = self.routes[at];
+        armed.route.interface = self.links.interface(link);
+        armed.backup = armed.backup.map(|backup| Backup { interface: self.links.interface(backup.link.0), ..backup });
+        let found = self.leg_held(&armed);
+        (armed.admin_down, armed.adopted) = (false, found.is_some() || may_be_there);
+        self.count_adoption(&armed, found);
+        let adopted_until = found.map(|_| hold_end);
+        let was_on_both = self.is_on_both(&armed);
+        self.routes[at] = Kept { armed, on: found, adopted_until, was_on_both, ..self.routes[at] };
+        self.register(at, now);
     }
 
     /// Takes one route out of service, or puts it back; its session goes on.
@@ -65,10 +123,28 @@ impl<P: SimulatedProtocol> Host<P> {
         let Some(kept) = self.routes.get_mut(at) else { return };
         (kept.armed.admin_down, kept.armed.adopted) = (down, false);
         kept.adopted_until = kept.adopted_until.filter(|_| !down);
+        kept.waits_until = kept.waits_until.filter(|_| !down);
         // What an operator puts back in service waits for nothing.
         kept.is_damped = false;
         kept.armed.generation += 1;
         self.arm(at, now);
+    }
+
+    /// All routes are withdrawn, as at the end of an orderly process.
+    pub(in crate::sim) fn withdraw_routes(&mut self, now: Time) {
+        let local = self.clock.local(now);
+        for kept in &mut self.routes {
+            kept.armed.generation += 1;
+            self.planner.disarm(kept.armed.id, kept.armed.generation, true, local);
+        }
+        self.are_withdrawn = true;
+        self.kernel_at = Some(now);
+    }
+
+    /// Notes what a session that watches backups was told to be.
+    pub(super) fn note_backups(&mut self, id: SessionId, is_up: bool) {
+        let backups = self.routes.iter_mut().filter_map(|kept| kept.armed.backup.as_mut());
+        backups.filter(|backup| backup.session == Some(id)).for_each(|backup| backup.is_up = is_up);
     }
 
     /// Notes that a session was told to be Up.
@@ -76,8 +152,8 @@ impl<P: SimulatedProtocol> Host<P> {
         let has_flapped = self.engine.session(id).is_some_and(|(session, _)| session.flaps() > 0);
         let is_settled = self.kernel.is_settled(&self.planner);
         for kept in self.routes.iter_mut().filter(|kept| kept.armed.session == id) {
-            (kept.adopted_until, kept.up_at) = (None, Some(local));
-            kept.is_damped = has_flapped && is_settled && !self.kernel.tables().holds(&kept.armed.route);
+            (kept.adopted_until, kept.waits_until, kept.up_at) = (None, None, Some(local));
+            kept.is_damped = has_flapped && is_settled && self.kernel.tables().leading_as(&kept.armed.route).is_none();
         }
     }
 
@@ -85,14 +161,25 @@ impl<P: SimulatedProtocol> Host<P> {
         self.kernel.set_faults(faults);
     }
 
-    pub(in crate::sim) fn route_count(&self) -> usize {
-        self.routes.len()
-    }
-
     /// Another process changes the slot of a route. The monitor hears of it if the process of this host runs.
     pub(in crate::sim) fn change_route(&mut self, at: usize, act: RivalAct, now: Time) {
-        let Some(kept) = self.routes.get_mut(at) else { return };
-        self.kernel.act(&kept.armed.route, act);
+        let Some(Kept { armed, .. }) = self.routes.get(at) else { return };
+        let on_backup = on_leg(armed, Leg::Backup);
+        let held = [Some(armed.route), on_backup].into_iter().flatten().find_map(|route| self.held_as(&route));
+        self.kernel.act(&held.unwrap_or(armed.route), act);
+        self.collect_notices(now);
+    }
+
+    /// Another process does something to the number of a next-hop object. Without objects, nothing happens.
+    pub(in crate::sim) fn change_object(&mut self, at: u32, act: ObjectAct, now: Time) {
+        let Some(range) = self.spec.objects else { return };
+        self.kernel.act_on_object(range.first + at, act);
+        self.collect_notices(now);
+    }
+
+    /// Other processes delete their routes and objects.
+    pub(in crate::sim) fn remove_rivals(&mut self, now: Time) {
+        self.kernel.remove_rivals();
         self.collect_notices(now);
     }
 
@@ -102,11 +189,14 @@ impl<P: SimulatedProtocol> Host<P> {
         self.collect_notices(now);
     }
 
-    fn collect_notices(&mut self, now: Time) {
+    pub(super) fn collect_notices(&mut self, now: Time) {
         for notice in self.kernel.notices() {
-            for kept in &mut self.routes {
-                if !self.kernel.tables().holds(&kept.armed.route) {
-                    (kept.held, kept.adopted_until) = (false, None);
+            for at in 0..self.routes.len() {
+                let Kept { armed, on, .. } = self.routes[at];
+                let is_there =
+                    on.and_then(|leg| on_leg(&armed, leg)).is_some_and(|route| self.held_as(&route).is_some());
+                if !is_there {
+                    (self.routes[at].on, self.routes[at].adopted_until) = (None, None);
                 }
             }
             if self.alive {
@@ -129,7 +219,10 @@ impl<P: SimulatedProtocol> Host<P> {
             match notice {
                 Notice::Gone(route) => self.planner.lost(&route, local),
                 Notice::Taken(slot) => self.planner.taken(&slot, local),
-                Notice::ObjectGone(object, by_rival) => self.planner.object_lost(object, by_rival),
+                Notice::ObjectGone(object, by_rival) => {
+                    self.kernel.object_told(object);
+                    self.planner.object_lost(object, by_rival);
+                }
                 Notice::AffectedRoutes(affected) => {
                     let mut from = Some((SessionId(0), RouteId(0)));
                     while let Some(start) = from {
@@ -150,11 +243,11 @@ impl<P: SimulatedProtocol> Host<P> {
         let local = self.clock.local(now);
         self.kernel.run(&mut self.planner, local);
         self.collect_notices(now);
-        self.kernel_at = self.kernel.next().map(|at| self.clock.world(at).max(now.plus(1)));
-        if self.is_settled() {
-            self.check_routes(local)?;
-        }
-        Ok(())
+        let answered_at = self.kernel.next().map(|at| self.clock.world(at).max(now.plus(1)));
+        // The monitor is woken to answer what only a listing can tell.
+        let listed_at = self.planner.has_questions().then(|| now.plus(1));
+        self.kernel_at = [answered_at, listed_at].into_iter().flatten().min();
+        self.check_routes(local)
     }
 
     /// Whether no request to the kernel waits or is under way.
@@ -162,47 +255,5 @@ impl<P: SimulatedProtocol> Host<P> {
         let is_delayed = |kept: &Kept| self.planner.restore_at(kept.armed.id).is_some();
         let is_quiet = self.notices.is_empty() && !self.routes.iter().any(is_delayed);
         !self.alive || (is_quiet && self.kernel.is_settled(&self.planner))
-    }
-
-    /// Checks, when the kernel is settled, that a route is in the kernel if and only if its session is Up. Adopted routes, routes
-    /// that stay, and occupied slots have rules of their own.
-    fn check_routes(&mut self, local: Time) -> Result<(), Violation> {
-        for kept in &mut self.routes {
-            let Some((session, _)) = self.engine.session(kept.armed.session) else { continue };
-            let ArmedRoute { route, no_uninstall, admin_down, keep_on_peer_admin_down, .. } = kept.armed;
-            let held = self.kernel.tables().holds(&route);
-            let is_foreign = matches!(self.kernel.tables().occupant(&route), Occupant::Foreign(_));
-            let up = session.state() == State::Up && !admin_down;
-            let adopted = kept.adopted_until.is_some_and(|until| local < until);
-            let follows_peer = (self.spec.honor_peer_passive && session.peer_is_passive())
-                || (keep_on_peer_admin_down && session.last_down_reason() == DownReason::RemoteAdmin);
-            let stays = no_uninstall || (follows_peer && !admin_down);
-            let is_suppressed = self.planner.suppressed_until(kept.armed.id).is_some();
-            let wanted = if up {
-                let Damping { hold_up_ms, max_suppress_ms, .. } = self.spec.damping;
-                let up_us = kept.up_at.map_or(u64::MAX, |since| local.since(since));
-                let waits = is_suppressed && up_us <= u64::from(hold_up_ms.max(max_suppress_ms)) * 1_000;
-                let is_early = held && kept.is_damped && up_us < u64::from(hold_up_ms) * 1_000;
-                (held || is_foreign || waits) && !is_early
-            } else if adopted {
-                held
-            } else if stays {
-                held || !kept.held || !no_uninstall
-            } else {
-                !held
-            };
-            if !wanted {
-                let text = format!(
-                    "route {} of {:?}, {:?}, in the kernel: {held}; before: {}; {kept:?}",
-                    route.destination,
-                    kept.armed.session,
-                    session.state(),
-                    kept.held,
-                );
-                return Err(Violation::new(local, text));
-            }
-            kept.held = held;
-        }
-        Ok(())
     }
 }
