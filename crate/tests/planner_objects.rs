@@ -4,6 +4,7 @@
 mod planner_bench;
 
 use std::net::{IpAddr, Ipv4Addr};
+use std::ops::RangeInclusive;
 
 use planner_bench::{Bench, DOWN, OTHER_HOP, ROUTE, UP};
 use route_liveness::engine::SessionId;
@@ -78,6 +79,14 @@ fn held(kernel: &Kernel) -> Vec<KernelRoute> {
     kernel.tables().routes().map(|route| kernel.tables().resolved(route)).collect()
 }
 
+/// Withdraws the routes with these numbers.
+fn disarm(bench: &mut Bench, ids: RangeInclusive<u32>) {
+    for id in ids {
+        bench.generation += 1;
+        bench.planner.disarm(RouteId(id), bench.generation, true, bench.now);
+    }
+}
+
 #[test]
 fn a_route_that_must_stay_keeps_its_object_when_its_registration_ends() {
     let (mut bench, mut kernel) = bench();
@@ -138,10 +147,7 @@ fn a_route_without_a_backup_leads_its_own_way_after_the_objects_of_others_of_its
     bench.session(UP);
     run(&mut bench, &mut kernel);
     assert_eq!((held(&kernel).len(), on_primary(&kernel)), (3, 3));
-    (1..=3).for_each(|number| {
-        bench.generation += 1;
-        bench.planner.disarm(RouteId(number), bench.generation, true, bench.now);
-    });
+    disarm(&mut bench, 1..=3);
     run(&mut bench, &mut kernel);
     assert_eq!((held(&kernel), kernel.tables().objects().count()), (vec![], 0));
 }
@@ -311,10 +317,7 @@ fn a_route_that_is_not_there_keeps_to_its_next_hop_when_others_of_its_session_mo
     run(&mut bench, &mut kernel);
     let expected: Vec<KernelRoute> = (101..=104).map(|priority| KernelRoute { priority, ..ROUTE }).collect();
     assert_eq!(held(&kernel), expected);
-    for id in 1..=4 {
-        bench.generation += 1;
-        bench.planner.disarm(RouteId(id), bench.generation, true, bench.now);
-    }
+    disarm(&mut bench, 1..=4);
     run(&mut bench, &mut kernel);
     assert_eq!((held(&kernel), kernel.tables().objects().count()), (vec![], 0));
 }

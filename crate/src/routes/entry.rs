@@ -1,6 +1,8 @@
 //! What the planner keeps of one armed route: what is desired of it, what is known of it, and what is to be done next. Pure,
 //! given the time.
 
+use std::collections::BTreeSet;
+
 use crate::engine::SessionId;
 use crate::engine::stats::LinkId;
 use crate::protocol::time::Time;
@@ -37,7 +39,7 @@ pub(crate) struct Rare {
     /// … as it was told last.
     pub(crate) told_suppressed_until: Option<Time>,
     /// The legs on which a route that is adopted was found not to be.
-    pub(crate) missing_on: Vec<Leg>,
+    pub(crate) missing_on: BTreeSet<Leg>,
     /// What a listing is asked, and the number of that question.
     pub(crate) pending: Option<(Pending, u64)>,
 }

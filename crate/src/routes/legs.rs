@@ -7,7 +7,7 @@ use crate::engine::stats::LinkId;
 use crate::routes::kernel_route::KernelRoute;
 
 /// What a route runs on.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Leg {
     /// The next hop that the route was registered with.
     #[default]

@@ -285,7 +285,7 @@ impl RoutePlanner {
         entry.presence = presence;
         if entry.adopted && presence == Presence::Absent {
             let leg = entry.leg();
-            entry.rare().missing_on.push(leg);
+            entry.rare().missing_on.insert(leg);
         }
         if let Some(leg) = entry.adopted_elsewhere() {
             entry.move_to(leg);
