@@ -1,6 +1,6 @@
 //! What the thread needs of a protocol beyond what the engine needs: its sockets, its options, and what a snapshot shows.
 
-use std::net::{IpAddr, SocketAddr};
+use std::net::SocketAddr;
 
 use crate::net::outlet::Outlet;
 use crate::net::rx_socket::RxSocket;
@@ -94,8 +94,8 @@ impl Driven for Bfd {
 
     fn open(addresses: &[SocketAddr], sessions: usize) -> nix::Result<(Vec<RxSocket>, Vec<SessionSockets>)> {
         let receivers = addresses.iter().map(|address| socket::bind_receiver::<Self>(*address, sessions));
-        let bound_to: Vec<IpAddr> = addresses.iter().map(SocketAddr::ip).collect();
-        Ok((receivers.collect::<nix::Result<_>>()?, vec![SessionSockets::new(&bound_to, Self::TTL, Self::TOS)]))
+        let senders = addresses.iter().map(|address| SessionSockets::new(address.ip(), Self::TTL, Self::TOS));
+        Ok((receivers.collect::<nix::Result<_>>()?, senders.collect()))
     }
 
     fn options(options: BfdOptions, source_port: u16) -> BfdOptions {

@@ -18,3 +18,4 @@ pub mod socket_filter;
 mod socket_options;
 pub mod start_error;
 pub mod tx_socket;
+mod udp_header;

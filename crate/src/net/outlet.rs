@@ -45,31 +45,28 @@ impl<Bytes: AsRef<[u8]>> Outlet<Bytes> for TxSocket {
     fn release_port(&mut self, _: Family, _: u16) {}
 
     fn fit_send_buffer(&mut self, sessions: usize) -> (usize, usize) {
-        let granted = TxSocket::fit_send_buffer(self, sessions);
-        (Self::send_buffer_for(sessions), granted.unwrap_or_else(|_| Wire::<Bytes>::send_buffer(self).size))
+        self.fit(sessions)
     }
 }
 
 impl<Bytes: AsRef<[u8]>> Outlet<Bytes> for SessionSockets {
     fn serves(&self, family: Family) -> bool {
-        self.has_family(family)
+        self.family() == family
     }
 
-    fn claim_port(&mut self, family: Family) -> nix::Result<u16> {
-        self.claim(family)
+    fn claim_port(&mut self, _: Family) -> nix::Result<u16> {
+        self.claim()
     }
 
-    fn claim_port_again(&mut self, family: Family, port: u16) -> nix::Result<u16> {
-        self.claim_again(family, port)
+    fn claim_port_again(&mut self, _: Family, port: u16) -> nix::Result<u16> {
+        self.claim_again(port)
     }
 
-    fn release_port(&mut self, family: Family, port: u16) {
-        self.release(family, port);
+    fn release_port(&mut self, _: Family, port: u16) {
+        self.release(port);
     }
 
-    /// Each session has a buffer of its own.
-    fn fit_send_buffer(&mut self, _: usize) -> (usize, usize) {
-        let size = Wire::<Bytes>::send_buffer(self).size;
-        (size, size)
+    fn fit_send_buffer(&mut self, sessions: usize) -> (usize, usize) {
+        SessionSockets::fit_send_buffer(self, sessions)
     }
 }

@@ -6,9 +6,9 @@ use std::os::fd::{AsFd, OwnedFd};
 use nix::errno::Errno;
 use nix::sys::resource::{Resource, getrlimit};
 
-use crate::net::socket::bind_sender;
+use crate::net::socket::{bind_sender, open_for_all_ports};
 use crate::net::socket_address::Family;
-use crate::net::tx_socket::{Outgoing, SendBuffer, TX_CHARGE, TxBatch, Wire};
+use crate::net::tx_socket::{Outgoing, SendBuffer, TX_CHARGE, TxBatch, TxSocket, Wire};
 
 /// RFC 5881 §4: the range of source ports.
 const FIRST_PORT: u16 = 49_152;
@@ -23,107 +23,107 @@ struct SessionSocket {
     sessions: u32,
 }
 
-/// The sockets of one family, by port from `LAST_PORT` down: another daemon may count up from the first.
-struct Sockets {
+/// A socket for each session of a family, by port from `LAST_PORT` down: another daemon may count up from the first. It holds
+/// the port; packets leave by it where `together` is not to be had.
+pub struct SessionSockets {
     bound_to: IpAddr,
+    family: Family,
     by_port: Vec<Option<SessionSocket>>,
     open: usize,
-    batch: TxBatch,
-    /// Where the search for a port begins.
-    next: usize,
-}
-
-/// A socket to send from for each session, of both families.
-pub struct SessionSockets {
-    families: [Option<Sockets>; 2],
     /// The most sockets that are open at once.
     most: usize,
+    /// Where the search for a port begins.
+    next: usize,
     ttl: u8,
     tos: u8,
+    /// All packets leave by this one, many in a system call.
+    together: Option<TxSocket>,
+    /// The memory of one message.
+    batch: TxBatch,
 }
 
 impl SessionSockets {
-    /// No socket yet; each is bound to the one of these addresses that is of its family. At most half of the descriptors that
-    /// the process may have are used: the process needs others.
+    /// No socket of a session yet; each is bound to this address. At most a quarter of the descriptors that the process may have
+    /// are used: there may be sessions of the other family, and the process needs others.
     #[must_use]
-    pub fn new(addresses: &[IpAddr], ttl: u8, tos: u8) -> Self {
+    pub fn new(bound_to: IpAddr, ttl: u8, tos: u8) -> Self {
         let limit = getrlimit(Resource::RLIMIT_NOFILE).map_or(1_024, |(soft, _)| soft);
-        let most = usize::try_from(limit / 2).unwrap_or(usize::MAX);
-        let mut families = [None, None];
-        for address in addresses {
-            let family = Family::of(*address);
-            families[family as usize] = Some(Sockets {
-                bound_to: *address,
-                by_port: Vec::new(),
-                open: 0,
-                batch: TxBatch::new(family, 1),
-                next: 0,
-            });
+        let family = Family::of(bound_to);
+        Self {
+            bound_to,
+            family,
+            by_port: Vec::new(),
+            open: 0,
+            most: usize::try_from(limit / 4).unwrap_or(usize::MAX),
+            next: 0,
+            ttl,
+            tos,
+            // Without CAP_NET_RAW there is none, and the socket of each session sends.
+            together: open_for_all_ports(family, ttl, tos).ok(),
+            batch: TxBatch::new(family, 1),
         }
-        Self { families, most, ttl, tos }
     }
 
-    /// A port for a new session to a peer, with a socket of its own if there is one to be had; else of the socket with the
-    /// fewest sessions.
+    /// A port for a new session, with a socket of its own if there is one to be had; else of the socket with the fewest
+    /// sessions.
     ///
     /// # Errors
-    /// `EAFNOSUPPORT` for a family without an address; what the system says where not even one socket can be opened.
-    pub fn claim(&mut self, family: Family) -> nix::Result<u16> {
-        let may_open = self.open() < self.most;
-        let (ttl, tos) = (self.ttl, self.tos);
-        let sockets = self.families[family as usize].as_mut().ok_or(Errno::EAFNOSUPPORT)?;
-        let opened = if may_open { sockets.open_next(ttl, tos) } else { Err(Errno::EMFILE) };
-        let index = opened.or_else(|errno| sockets.least_used().ok_or(errno))?;
-        Ok(sockets.take(index))
+    /// What the system says where not even one socket can be opened.
+    pub fn claim(&mut self) -> nix::Result<u16> {
+        let opened = if self.open < self.most { self.open_next() } else { Err(Errno::EMFILE) };
+        let index = opened.or_else(|errno| self.least_used().ok_or(errno))?;
+        Ok(self.take(index))
     }
 
     /// This port for a session that had it before, where nobody else has it: RFC 5881 §4 has it constant. Otherwise as `claim`.
     ///
     /// # Errors
     /// As `claim`.
-    pub fn claim_again(&mut self, family: Family, port: u16) -> nix::Result<u16> {
-        let may_open = self.open() < self.most;
-        let (ttl, tos) = (self.ttl, self.tos);
-        let sockets = self.families[family as usize].as_mut().ok_or(Errno::EAFNOSUPPORT)?;
+    pub fn claim_again(&mut self, port: u16) -> nix::Result<u16> {
         if port < FIRST_PORT {
-            return self.claim(family);
+            return self.claim();
         }
         let index = usize::from(LAST_PORT - port);
-        let is_open = sockets.by_port.get(index).is_some_and(Option::is_some);
-        if is_open || may_open && sockets.open(index, ttl, tos).is_ok() {
-            return Ok(sockets.take(index));
+        let is_open = self.by_port.get(index).is_some_and(Option::is_some);
+        if is_open || self.open < self.most && self.open_at(index).is_ok() {
+            return Ok(self.take(index));
         }
-        self.claim(family)
+        self.claim()
     }
 
     /// Takes back the port of a session that has ended.
-    pub fn release(&mut self, family: Family, port: u16) {
-        let Some(sockets) = self.families[family as usize].as_mut() else { return };
-        let Some(place) = sockets.by_port.get_mut(usize::from(LAST_PORT - port)) else { return };
+    pub fn release(&mut self, port: u16) {
+        let Some(place) = self.by_port.get_mut(usize::from(LAST_PORT - port)) else { return };
         let Some(socket) = place else { return };
         socket.sessions -= 1;
         if socket.sessions == 0 {
             *place = None;
-            sockets.open -= 1;
+            self.open -= 1;
         }
     }
 
-    /// Whether there is an address of this family to send from.
+    /// The family of its addresses.
     #[must_use]
-    pub fn has_family(&self, family: Family) -> bool {
-        self.families[family as usize].is_some()
+    pub fn family(&self) -> Family {
+        self.family
     }
 
-    /// How many sockets are open.
+    /// How many sessions have a socket of their own, or share one.
     #[must_use]
     pub fn open(&self) -> usize {
-        self.families.iter().flatten().map(|sockets| sockets.open).sum()
+        self.open
     }
-}
 
-impl Sockets {
+    /// As `TxSocket::fit_send_buffer`, and what is needed; where the socket of each session sends it has a buffer of its own.
+    pub(super) fn fit_send_buffer(&mut self, sessions: usize) -> (usize, usize) {
+        match &mut self.together {
+            Some(socket) => socket.fit(sessions),
+            None => (TX_BUFFER, TX_BUFFER),
+        }
+    }
+
     /// Opens a socket on the next port that nobody uses, and gives its index.
-    fn open_next(&mut self, ttl: u8, tos: u8) -> nix::Result<usize> {
+    fn open_next(&mut self) -> nix::Result<usize> {
         let ports = usize::from(LAST_PORT - FIRST_PORT) + 1;
         for _ in 0..ports {
             let index = self.next;
@@ -131,7 +131,7 @@ impl Sockets {
             if self.by_port.get(index).is_some_and(Option::is_some) {
                 continue;
             }
-            match self.open(index, ttl, tos) {
+            match self.open_at(index) {
                 Ok(()) => return Ok(index),
                 Err(Errno::EADDRINUSE) => {}
                 Err(errno) => return Err(errno),
@@ -140,8 +140,9 @@ impl Sockets {
         Err(Errno::EADDRINUSE)
     }
 
-    fn open(&mut self, index: usize, ttl: u8, tos: u8) -> nix::Result<()> {
-        let fd = bind_sender(SocketAddr::new(self.bound_to, LAST_PORT - index as u16), TX_BUFFER, ttl, tos)?;
+    fn open_at(&mut self, index: usize) -> nix::Result<()> {
+        let address = SocketAddr::new(self.bound_to, LAST_PORT - index as u16);
+        let fd = bind_sender(address, TX_BUFFER, self.ttl, self.tos)?;
         if self.by_port.len() <= index {
             self.by_port.resize_with(index + 1, || None);
         }
@@ -162,10 +163,25 @@ impl Sockets {
         let used = |(index, place): (usize, &Option<SessionSocket>)| Some((place.as_ref()?.sessions, index));
         self.by_port.iter().enumerate().filter_map(used).min().map(|(_, index)| index)
     }
+
+    /// Sends by the socket of the session.
+    fn send_one<Bytes: AsRef<[u8]>>(&mut self, packet: &Outgoing<Bytes>) -> nix::Result<()> {
+        let index = usize::from(LAST_PORT - packet.source_port);
+        let socket = self.by_port.get(index).and_then(Option::as_ref).ok_or(Errno::EBADF)?;
+        loop {
+            match self.batch.send(socket.fd.as_fd(), std::slice::from_ref(packet)) {
+                Err(Errno::EINTR) => {}
+                sent => return sent.map(drop),
+            }
+        }
+    }
 }
 
 impl<Bytes: AsRef<[u8]>> Wire<Bytes> for SessionSockets {
     fn send(&mut self, packets: &[Outgoing<Bytes>], mut refused: impl FnMut(usize, Errno)) -> usize {
+        if let Some(socket) = &mut self.together {
+            return socket.send(packets, refused);
+        }
         for (at, packet) in packets.iter().enumerate() {
             if let Err(errno) = self.send_one(packet) {
                 refused(at, errno);
@@ -175,26 +191,12 @@ impl<Bytes: AsRef<[u8]>> Wire<Bytes> for SessionSockets {
     }
 
     fn send_buffer(&self) -> SendBuffer {
-        SendBuffer { size: TX_BUFFER, used: 0 }
+        let of_session = SendBuffer { size: TX_BUFFER, used: 0 };
+        self.together.as_ref().map_or(of_session, Wire::<Bytes>::send_buffer)
     }
 
     fn room_for_probes(&self) -> usize {
-        usize::MAX
-    }
-}
-
-impl SessionSockets {
-    fn send_one<Bytes: AsRef<[u8]>>(&mut self, packet: &Outgoing<Bytes>) -> nix::Result<()> {
-        let family = Family::of(packet.destination.ip());
-        let sockets = self.families[family as usize].as_mut().ok_or(Errno::EAFNOSUPPORT)?;
-        let index = usize::from(LAST_PORT - packet.source_port);
-        let socket = sockets.by_port.get(index).and_then(Option::as_ref).ok_or(Errno::EBADF)?;
-        loop {
-            match sockets.batch.send(socket.fd.as_fd(), std::slice::from_ref(packet)) {
-                Err(Errno::EINTR) => {}
-                sent => return sent.map(drop),
-            }
-        }
+        self.together.as_ref().map_or(usize::MAX, Wire::<Bytes>::room_for_probes)
     }
 }
 
@@ -210,9 +212,18 @@ mod tests {
     use crate::net::socket::bind_receiver;
     use crate::protocol::bfd::Bfd;
 
+    const FAMILIES: [IpAddr; 2] = [IpAddr::V4(Ipv4Addr::LOCALHOST), IpAddr::V6(Ipv6Addr::LOCALHOST)];
+
+    /// With and without the privilege to send by one socket.
+    fn sockets_of(address: IpAddr) -> [SessionSockets; 2] {
+        let together = SessionSockets::new(address, 255, 0xC0);
+        assert!(together.together.is_some(), "the tests of sockets need CAP_NET_RAW");
+        let each = SessionSockets { together: None, ..SessionSockets::new(address, 255, 0xC0) };
+        [together, each]
+    }
+
     fn sockets(most: usize) -> SessionSockets {
-        let addresses = [Ipv4Addr::LOCALHOST.into(), Ipv6Addr::LOCALHOST.into()];
-        SessionSockets { most, ..SessionSockets::new(&addresses, 255, 0xC0) }
+        SessionSockets { most, ..SessionSockets::new(Ipv4Addr::LOCALHOST.into(), 255, 0xC0) }
     }
 
     fn packet(to: SocketAddr, source_port: u16) -> Outgoing<[u8; 24]> {
@@ -221,64 +232,75 @@ mod tests {
 
     #[test]
     fn each_session_of_either_family_sends_from_a_port_of_its_own_in_the_range_of_rfc_5881() {
-        let mut sockets = sockets(100);
-        for (family, local) in [(Family::V4, "127.0.0.1"), (Family::V6, "::1")] {
-            let peer = StdSocket::bind((local, 0)).unwrap();
+        for mut sockets in FAMILIES.into_iter().flat_map(sockets_of) {
+            let peer = StdSocket::bind((sockets.bound_to, 0)).unwrap();
             peer.set_read_timeout(Some(Duration::from_secs(5))).unwrap();
-            let ports: Vec<u16> = (0..5).map(|_| sockets.claim(family).unwrap()).collect();
+            let ports: Vec<u16> = (0..5).map(|_| sockets.claim().unwrap()).collect();
             assert!(ports.windows(2).all(|pair| pair[1] < pair[0]), "from the top down: {ports:?}");
             assert!(ports.iter().all(|port| *port >= FIRST_PORT));
-            for port in [ports[0], ports[4], ports[0]] {
-                let mut refused = Vec::new();
-                sockets.send(&[packet(peer.local_addr().unwrap(), port)], |_, errno| refused.push(errno));
-                assert_eq!(refused, []);
-                let (length, from) = peer.recv_from(&mut [0; 64]).unwrap();
-                assert_eq!((length, from.port()), (24, port));
+            let used = [ports[0], ports[4], ports[0]];
+            let to = peer.local_addr().unwrap();
+            let sent = sockets.send(&used.map(|port| packet(to, port)), |_, errno| panic!("{errno}"));
+            assert_eq!(sent, 3);
+            for port in used {
+                let mut bytes = [0; 64];
+                let (length, from) = peer.recv_from(&mut bytes).unwrap();
+                assert_eq!((&bytes[..length], from.port()), (&[7; 24][..], port));
             }
         }
     }
 
     #[test]
+    fn a_packet_from_an_address_that_the_host_does_not_have_is_refused() {
+        for mut sockets in FAMILIES.into_iter().flat_map(sockets_of) {
+            let port = sockets.claim().unwrap();
+            let to = SocketAddr::new(sockets.bound_to, 9);
+            let foreign = match sockets.family() {
+                Family::V4 => "198.51.100.7".parse().unwrap(),
+                Family::V6 => "2001:db8::7".parse().unwrap(),
+            };
+            let mut refused = Vec::new();
+            let packets = [Outgoing { source: foreign, ..packet(to, port) }, packet(to, port)];
+            assert_eq!(sockets.send(&packets, |at, _| refused.push(at)), 2);
+            assert_eq!(refused, [0]);
+        }
+    }
+
+    #[test]
     fn a_port_that_another_program_holds_is_left_alone() {
-        let first = sockets(100).claim(Family::V4).unwrap();
+        let first = sockets(100).claim().unwrap();
         let _holder = StdSocket::bind((Ipv4Addr::LOCALHOST, first)).unwrap();
-        assert!(sockets(100).claim(Family::V4).unwrap() < first);
+        assert!(sockets(100).claim().unwrap() < first);
     }
 
     #[test]
     fn sessions_share_ports_evenly_where_no_more_sockets_may_be_opened() {
         let mut sockets = sockets(2);
-        let ports: Vec<u16> = (0..4).map(|_| sockets.claim(Family::V4).unwrap()).collect();
+        let ports: Vec<u16> = (0..4).map(|_| sockets.claim().unwrap()).collect();
         assert_eq!(sockets.open(), 2);
         let uses = |port: u16| ports.iter().filter(|other| **other == port).count();
         assert_eq!((uses(ports[0]), uses(ports[1])), (2, 2));
         // A port stays while any of its sessions uses it.
-        sockets.release(Family::V4, ports[0]);
+        sockets.release(ports[0]);
         assert_eq!(sockets.open(), 2);
-        sockets.release(Family::V4, ports[0]);
+        sockets.release(ports[0]);
         assert_eq!(sockets.open(), 1);
-        assert!(!ports.contains(&sockets.claim(Family::V4).unwrap()), "a port rests before it is used again");
-        assert_eq!(
-            SessionSockets::new(&[Ipv4Addr::LOCALHOST.into()], 1, 0).claim(Family::V6),
-            Err(Errno::EAFNOSUPPORT)
-        );
+        assert!(!ports.contains(&sockets.claim().unwrap()), "a port rests before it is used again");
     }
 
     #[test]
     fn packets_leave_with_ttl_255_and_what_comes_to_a_source_port_is_dropped() {
-        let mut sockets = sockets(100);
-        for (family, local) in [(Family::V4, "127.0.0.1:0"), (Family::V6, "[::1]:0")] {
-            let mut receiver = bind_receiver::<Bfd>(local.parse().unwrap(), 1).unwrap();
+        for mut sockets in FAMILIES.into_iter().flat_map(sockets_of) {
+            let mut receiver = bind_receiver::<Bfd>(SocketAddr::new(sockets.bound_to, 0), 1).unwrap();
             receiver.tell_ttl().unwrap();
             let to = receiver.local_addr().unwrap();
-            let port = sockets.claim(family).unwrap();
+            let port = sockets.claim().unwrap();
             sockets.send(&[packet(to, port)], |_, errno| panic!("{errno}"));
             assert_eq!(receiver.receive().unwrap(), 1);
             let received = receiver.received().next().unwrap();
             assert_eq!((received.ttl, received.source.port(), received.local), (Some(255), port, to.ip()));
             StdSocket::bind((to.ip(), 0)).unwrap().send_to(&[1; 24], (to.ip(), port)).unwrap();
-            let index = usize::from(LAST_PORT - port);
-            let socket = sockets.families[family as usize].as_ref().unwrap().by_port[index].as_ref().unwrap();
+            let socket = sockets.by_port[usize::from(LAST_PORT - port)].as_ref().unwrap();
             assert_eq!(recv(socket.fd.as_raw_fd(), &mut [0; 64], MsgFlags::empty()), Err(Errno::EAGAIN));
         }
     }

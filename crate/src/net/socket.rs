@@ -5,7 +5,7 @@ use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 use std::sync::Arc;
 
 use nix::sys::socket::{
-    AddressFamily, SockFlag, SockType, SockaddrStorage, bind as bind_to, setsockopt, socket, sockopt,
+    AddressFamily, SockFlag, SockProtocol, SockType, SockaddrStorage, bind as bind_to, setsockopt, socket, sockopt,
 };
 
 use crate::net::rx_socket::RxSocket;
@@ -69,26 +69,57 @@ pub(super) fn bind_sender(address: SocketAddr, send_buffer: usize, ttl: u8, tos:
     Ok(fd)
 }
 
-/// A socket that is not bound, and takes packets of its own family only.
+/// Opens a non-blocking socket that sends from any UDP port, and receives nothing.
+///
+/// # Errors
+/// What the system says: `EPERM` without CAP_NET_RAW.
+pub(super) fn open_for_all_ports(family: Family, ttl: u8, tos: u8) -> nix::Result<TxSocket> {
+    let fd = open_of(family, SockType::Raw, SockProtocol::Udp, ttl, tos)?;
+    packet_program::attach(&fd, &[packet_program::drop_it()])?;
+    // The kernel hands a copy of all datagrams that come to a raw socket's address, for the filter to drop: there shall be none.
+    let (level, option) = match family {
+        Family::V4 => (libc::IPPROTO_IP, libc::IP_FREEBIND),
+        Family::V6 => (libc::IPPROTO_IPV6, libc::IPV6_FREEBIND),
+    };
+    set_option(&fd, level, option, 1)?;
+    bind_to(fd.as_raw_fd(), &SockaddrStorage::from(SocketAddr::new(family.documentation(), 0)))?;
+    // While it is set, IPv6 takes a source address that the host does not have.
+    set_option(&fd, level, option, 0)?;
+    TxSocket::of_all_ports(fd, family)
+}
+
+/// A UDP socket that is not bound, and takes packets of its own family only.
 fn open(family: Family, ttl: u8, tos: u8) -> nix::Result<OwnedFd> {
+    open_of(family, SockType::Datagram, None, ttl, tos)
+}
+
+fn open_of(
+    family: Family,
+    kind: SockType,
+    protocol: impl Into<Option<SockProtocol>>,
+    ttl: u8,
+    tos: u8,
+) -> nix::Result<OwnedFd> {
     let flags = SockFlag::SOCK_CLOEXEC | SockFlag::SOCK_NONBLOCK;
-    match family {
+    let fd = match family {
         Family::V4 => {
-            let fd = socket(AddressFamily::Inet, SockType::Datagram, flags, None)?;
+            let fd = socket(AddressFamily::Inet, kind, flags, protocol)?;
             set_option(&fd, libc::IPPROTO_IP, libc::IP_TTL, i32::from(ttl))?;
             // What is never fragmented needs no identification (RFC 6864 §4.1), and a forged "too big" cuts nothing up.
             set_option(&fd, libc::IPPROTO_IP, libc::IP_MTU_DISCOVER, libc::IP_PMTUDISC_PROBE)?;
-            mark(&fd, family, tos)?;
-            Ok(fd)
+            fd
         }
         Family::V6 => {
-            let fd = socket(AddressFamily::Inet6, SockType::Datagram, flags, None)?;
-            setsockopt(&fd, sockopt::Ipv6V6Only, &true)?;
+            let fd = socket(AddressFamily::Inet6, kind, flags, protocol)?;
+            if kind == SockType::Datagram {
+                setsockopt(&fd, sockopt::Ipv6V6Only, &true)?;
+            }
             set_option(&fd, libc::IPPROTO_IPV6, libc::IPV6_UNICAST_HOPS, i32::from(ttl))?;
-            mark(&fd, family, tos)?;
-            Ok(fd)
+            fd
         }
-    }
+    };
+    mark(&fd, family, tos)?;
+    Ok(fd)
 }
 
 /// Sets the type of service, or the traffic class, of what a socket sends.

@@ -26,6 +26,14 @@ impl Family {
         }
     }
 
+    /// An address that no packet is for (RFC 5737 §3, RFC 3849 §2).
+    pub(super) fn documentation(self) -> IpAddr {
+        match self {
+            Family::V4 => Ipv4Addr::new(192, 0, 2, 255).into(),
+            Family::V6 => Ipv6Addr::new(0x2001, 0xdb8, 0, 0, 0, 0, 0, 0xffff).into(),
+        }
+    }
+
     /// How long a socket address of the family is, in bytes.
     pub(super) const fn address_len(self) -> usize {
         match self {

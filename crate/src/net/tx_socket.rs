@@ -12,6 +12,7 @@ use crate::net::cells::{BATCH, Cells};
 use crate::net::packet_info::{TX_CONTROL_WORDS, put_packet_info};
 use crate::net::socket_address::{Family, SocketAddress};
 use crate::net::socket_options::{SK_MEMINFO_WMEM_ALLOC, memory};
+use crate::net::udp_header::{UDP_HEADER_LEN, put_datagram};
 use crate::protocol::bfd::packet::LONGEST;
 
 /// What one datagram of this size takes of the send buffer until it has left, rounded up (measured: 832 bytes).
@@ -23,13 +24,13 @@ const TX_BUFFER_DATAGRAMS: usize = 8;
 const TX_BUFFER_MIN: usize = 4 << 20;
 const TX_BUFFER_MAX: usize = 256 << 20;
 
-/// The most bytes of a datagram: the longest packet of any protocol.
-const TX_BYTES: usize = LONGEST;
+/// The most bytes of a message: the longest packet of any protocol, with its UDP header where that is ours.
+const TX_BYTES: usize = UDP_HEADER_LEN + LONGEST;
 
 /// A datagram to send, and the way that it goes.
 #[derive(Clone, Copy, Debug)]
 pub struct Outgoing<Bytes> {
-    /// The payload, at most `TX_BYTES` of it.
+    /// The payload: a packet.
     pub bytes: Bytes,
     /// Who is to receive it.
     pub destination: SocketAddr,
@@ -78,6 +79,12 @@ impl TxSocket {
         Ok(Self { fd, buffer, batch: TxBatch::new(family, BATCH) })
     }
 
+    /// Of a raw socket, which sends from any port.
+    pub(super) fn of_all_ports(fd: OwnedFd, family: Family) -> nix::Result<Self> {
+        let socket = Self::new(Arc::new(fd), family)?;
+        Ok(Self { batch: TxBatch { writes_header: true, ..socket.batch }, ..socket })
+    }
+
     /// The family of its addresses.
     #[must_use]
     pub fn family(&self) -> Family {
@@ -106,6 +113,13 @@ impl TxSocket {
             self.buffer = getsockopt(&self.fd, sockopt::SndBuf)?;
         }
         Ok(self.buffer)
+    }
+}
+
+impl TxSocket {
+    /// As `fit_send_buffer`: the size that is needed, and the size that there is.
+    pub(super) fn fit(&mut self, sessions: usize) -> (usize, usize) {
+        (Self::send_buffer_for(sessions), self.fit_send_buffer(sessions).unwrap_or(self.buffer))
     }
 }
 
@@ -141,12 +155,14 @@ impl<Bytes: AsRef<[u8]>> Wire<Bytes> for TxSocket {
 pub(super) struct TxBatch {
     cells: Cells<TX_CONTROL_WORDS, TX_BYTES>,
     family: Family,
+    /// The UDP header is ours.
+    writes_header: bool,
 }
 
 impl TxBatch {
     /// For sockets of one family, and so many messages in a call, at most `BATCH`.
     pub(super) fn new(family: Family, count: usize) -> Self {
-        Self { cells: Cells::new(count), family }
+        Self { cells: Cells::new(count), family, writes_header: false }
     }
 
     /// Sends the first packets in one system call, and gives how many.
@@ -158,31 +174,44 @@ impl TxBatch {
         fd: BorrowedFd<'_>,
         packets: &[Outgoing<Bytes>],
     ) -> nix::Result<usize> {
-        let Self { cells, family } = self;
+        let Self { cells, family, writes_header } = self;
+        let mut lengths = [0; BATCH];
         let mut count = 0;
         for (cell, packet) in cells.0.iter_mut().zip(packets) {
             let ends = [packet.source, packet.destination.ip()];
             if ends.map(Family::of) != [*family; 2] {
                 break;
             }
+            let mut destination = packet.destination;
             let bytes = packet.bytes.as_ref();
-            cell.bytes[..bytes.len()].copy_from_slice(bytes);
-            cell.address = SocketAddress::new(packet.destination, packet.ifindex);
+            if *writes_header {
+                let source = SocketAddr::new(packet.source, packet.source_port);
+                lengths[count] = put_datagram(&mut cell.bytes, source, destination, bytes);
+                // A raw socket takes the port for the number of a protocol.
+                destination.set_port(0);
+            } else {
+                cell.bytes[..bytes.len()].copy_from_slice(bytes);
+                lengths[count] = bytes.len();
+            }
+            cell.address = SocketAddress::new(destination, packet.ifindex);
             count += 1;
         }
         if count == 0 {
             return Err(Errno::EAFNOSUPPORT);
         }
-        let length = |index: usize| packets.get(index).map_or(0, |packet| packet.bytes.as_ref().len());
-        cells.with_headers(family.address_len(), length, |headers| {
-            for (header, packet) in headers[..count].iter_mut().zip(packets) {
-                put_packet_info(&mut header.msg_hdr, packet.source, packet.ifindex);
-            }
-            let from = headers.as_mut_ptr();
-            // SAFETY: the first `count` headers point to the address, the bytes and the control memory of their
-            // cells, with their true sizes; the cells outlive the call and nobody else looks at them meanwhile.
-            let sent = unsafe { sendmmsg(fd.as_raw_fd(), from, count as u32, libc::MSG_DONTWAIT) };
-            Errno::result(sent).map(|sent| sent.unsigned_abs() as usize)
-        })
+        cells.with_headers(
+            family.address_len(),
+            |index| lengths[index],
+            |headers| {
+                for (header, packet) in headers[..count].iter_mut().zip(packets) {
+                    put_packet_info(&mut header.msg_hdr, packet.source, packet.ifindex);
+                }
+                let from = headers.as_mut_ptr();
+                // SAFETY: the first `count` headers point to the address, the bytes and the control memory of their
+                // cells, with their true sizes; the cells outlive the call and nobody else looks at them meanwhile.
+                let sent = unsafe { sendmmsg(fd.as_raw_fd(), from, count as u32, libc::MSG_DONTWAIT) };
+                Errno::result(sent).map(|sent| sent.unsigned_abs() as usize)
+            },
+        )
     }
 }
