@@ -170,7 +170,7 @@ export class Scheduler {
     const scheduled = this.#scheduled.get(session);
     if (scheduled === undefined) return;
     const { lastRx } = session.core;
-    if (changed) this.#timeline.changed(at, scheduled, scheduled.reported, 'handle_rx', at);
+    if (changed) this.#timeline.changedByPacket(at, scheduled, scheduled.reported, at, scheduled.lastRx);
     else if (lastRx !== scheduled.lastRx) this.#timeline.packetAccepted(scheduled);
     scheduled.lastRx = lastRx;
     this.#showPeer(session, scheduled.reported);

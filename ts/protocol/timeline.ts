@@ -109,11 +109,16 @@ export class Timeline<T extends TimelineEntry> {
 
   /** To be called after every change of state: reports it, announces it to the peer, and updates the deadlines. */
   changed(now: number, entry: T, from: State, cause: TransitionCause, at: number, localStallUs = 0): void {
-    const stallUs = cause === 'handle_rx' ? this.#stallThatThePeerNoticed(entry.session, from, at) : localStallUs;
-    this.#listener.changed(entry, from, cause, at, stallUs);
+    this.#listener.changed(entry, from, cause, at, localStallUs);
     entry.extended = false;
     this.#schedule(entry.tx, entry.session.announce(now));
     this.#scheduleDetection(entry);
+  }
+
+  /** As `changed`, by a packet that has arrived; the packet before it arrived at `heardBefore`. */
+  changedByPacket(now: number, entry: T, from: State, arrival: number, heardBefore: number | undefined): void {
+    const stallUs = this.#stallThatThePeerNoticed(entry.session, from, heardBefore ?? arrival);
+    this.changed(now, entry, from, 'handle_rx', arrival, stallUs);
   }
 
   /** Runs what is due at `now`. Datagrams that arrived before `readUntil` must be handled before. */
@@ -197,13 +202,14 @@ export class Timeline<T extends TimelineEntry> {
   }
 
   /**
-   * The longest delay of this process within the peer's detection time, where the peer has just said that a session is Down which
-   * was not: it may have missed the packets that were late.
+   * Where the peer has just said that a session is Down which was not: the longest delay of this process since a detection time of
+   * the peer before the packet that had come before. After that packet the peer judged the session, and it may have missed the
+   * packets that were late.
    */
-  #stallThatThePeerNoticed(session: SessionCore<Header>, from: State, arrival: number): number {
+  #stallThatThePeerNoticed(session: SessionCore<Header>, from: State, heardBefore: number): number {
     const fell = (from === 'up' || from === 'init') && session.state === 'down';
     if (!fell || session.lastDownReason !== 'remote_down') return 0;
-    return this.#delays.longestSince(arrival - session.peerDetectTimeUs);
+    return this.#delays.longestSince(heardBefore - session.peerDetectTimeUs);
   }
 
   /** Keeps the detect entry of the queue no later than the session's deadline. */

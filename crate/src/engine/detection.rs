@@ -87,16 +87,17 @@ impl<P: Protocol> Engine<P> {
         }
     }
 
-    /// Counts a session that was not Down until its peer has just said so, and gives the worst delay of this process within the
-    /// peer's detection time: the peer may have missed the packets that were late.
-    pub(super) fn note_remote_down(&mut self, index: u32, from: State, arrival: Time) -> u64 {
+    /// Counts a session that was not Down until its peer has just said so, and gives the worst delay of this process since a
+    /// detection time of the peer before the packet that had come before, at `heard_before`: after that packet the peer judged
+    /// the session, and it may have missed the packets that were late.
+    pub(super) fn note_remote_down(&mut self, index: u32, from: State, heard_before: Time) -> u64 {
         let slot = self.sessions.get(index);
         let fell = from > State::Down && slot.session.state() == State::Down;
         if !fell || slot.session.last_down_reason() != DownReason::RemoteDown {
             return 0;
         }
         let peer_detect_time_us = slot.session.peer_detect_time_us();
-        let delay_us = self.recent_delays.worst_since(arrival.minus(peer_detect_time_us));
+        let delay_us = self.recent_delays.worst_since(heard_before.minus(peer_detect_time_us));
         let counters = self.stats.at(slot.endpoint);
         counters.remote_downs += 1;
         counters.local_remote_downs += u64::from(delay_us > peer_detect_time_us / 4);

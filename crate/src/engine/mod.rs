@@ -335,6 +335,7 @@ impl<P: Protocol> Engine<P> {
         counters.rx += 1;
         let was_passive = slot.session.peer_is_passive();
         let next_tx = slot.session.next_tx();
+        let heard_before = slot.session.last_rx();
         let heard = slot.session.handle_rx(arrival, packet);
         match heard {
             RxOutcome::Ignored(IgnoreReason::ForeignDiscriminator) => {
@@ -360,7 +361,7 @@ impl<P: Protocol> Engine<P> {
             self.events.push_back(Event::LongRoundTrip { id: slot.id, at_least_us });
         }
         if let RxOutcome::Changed(from) = heard {
-            let local_stall_us = self.note_remote_down(index, from, arrival);
+            let local_stall_us = self.note_remote_down(index, from, heard_before.unwrap_or(arrival));
             self.after_change(now, index, from, TransitionCause::HandleRx, arrival, local_stall_us);
         } else {
             if slot.session.peer_is_passive() != was_passive {

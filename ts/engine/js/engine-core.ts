@@ -201,6 +201,7 @@ export class EngineCore<P extends Header = ControlPacket> implements TimelineLis
   #handlePacket(now: number, arrival: number, known: CoreSession<P>, packet: P): void {
     const { session } = known;
     const wasPassive = session.peer.passive;
+    const heardBefore = session.lastRx;
     const outcome = session.handleRx(arrival, packet);
     if (outcome.kind === 'dropped') {
       this.#counters.invalid(known.path, outcome.why);
@@ -214,7 +215,7 @@ export class EngineCore<P extends Header = ControlPacket> implements TimelineLis
     if (roundTripUs !== undefined && roundTripUs > session.detectTimeUs) {
       this.#events.push({ kind: 'long_round_trip', id: known.id, atLeastUs: roundTripUs });
     }
-    if (outcome.kind === 'changed') this.#timeline.changed(now, known, outcome.from, 'handle_rx', arrival);
+    if (outcome.kind === 'changed') this.#timeline.changedByPacket(now, known, outcome.from, arrival, heardBefore);
     else if (session.peer.passive !== wasPassive) this.#events.push({ kind: 'peer_passive', id: known.id, passive: !wasPassive });
     this.#timeline.packetAccepted(known);
     const answer = session.takeAnswer(now);
