@@ -72,6 +72,8 @@ pub struct Delivery {
 #[derive(Default)]
 struct Pending {
     delivery: Delivery,
+    /// There are events of which nobody was told.
+    is_unannounced: bool,
     sessions: FxHashMap<SessionId, usize>,
     routes: FxHashMap<RouteId, usize>,
 }
@@ -91,15 +93,28 @@ impl Mailbox {
 
     /// Puts in the events of an engine, and rings once.
     pub fn put_events(&self, events: impl IntoIterator<Item = Event>) {
-        let mut events = events.into_iter().peekable();
-        if events.peek().is_none() {
-            return;
+        self.leave_events(events);
+        self.announce();
+    }
+
+    /// Puts in the events of an engine, and does not ring: that is left to `announce`, or to whoever puts in something else.
+    pub fn leave_events(&self, events: impl IntoIterator<Item = Event>) {
+        let mut pending = self.pending.lock().expect("no holder of this lock panics");
+        for event in events {
+            pending.event(event);
+            pending.is_unannounced = true;
         }
-        self.put(|pending| {
-            for event in events {
-                pending.event(event);
-            }
-        });
+    }
+
+    /// Rings, where events were left without.
+    pub fn announce(&self) {
+        let is_unannounced = {
+            let mut pending = self.pending.lock().expect("no holder of this lock panics");
+            std::mem::take(&mut pending.is_unannounced)
+        };
+        if is_unannounced {
+            self.doorbell.ring();
+        }
     }
 
     /// Puts in what works less well than asked for.
@@ -116,7 +131,11 @@ impl Mailbox {
     }
 
     fn put(&self, change: impl FnOnce(&mut Pending)) {
-        change(&mut self.pending.lock().expect("no holder of this lock panics"));
+        {
+            let mut pending = self.pending.lock().expect("no holder of this lock panics");
+            change(&mut pending);
+            pending.is_unannounced = false;
+        }
         self.doorbell.ring();
     }
 }
@@ -131,6 +150,10 @@ impl OutcomeSink for Mailbox {
                 pending.outcome(outcome);
             }
         });
+    }
+
+    fn announce(&self) {
+        Mailbox::announce(self);
     }
 
     fn put_fatal(&self, fatal: Problem) {
@@ -279,6 +302,26 @@ mod tests {
         mailbox.put_events([change(1, State::Init, State::Up, 2)]);
         mailbox.put_events([]);
         assert_eq!(rings.load(Ordering::SeqCst), 2);
+    }
+
+    #[test]
+    fn events_that_are_left_ring_when_they_are_announced_or_something_else_comes_and_once() {
+        let (mailbox, rings) = mailbox();
+        let rung = || rings.load(Ordering::SeqCst);
+        mailbox.announce();
+        mailbox.leave_events([change(1, State::Down, State::Init, 1)]);
+        assert_eq!(rung(), 0);
+        mailbox.announce();
+        mailbox.announce();
+        assert_eq!(rung(), 1);
+        assert_eq!(mailbox.drain().sessions.len(), 1);
+
+        mailbox.leave_events([change(1, State::Init, State::Up, 2)]);
+        mailbox.put_warning(Problem { code: "ERR_OTHER".into(), message: "something else".into() });
+        assert_eq!(rung(), 2);
+        assert_eq!(mailbox.drain().sessions.len(), 1);
+        mailbox.announce();
+        assert_eq!(rung(), 2, "what was taken needs no ring");
     }
 
     #[test]

@@ -35,6 +35,9 @@ pub(crate) trait OutcomeSink: Send + Sync {
     /// Leaves the outcomes of operations; of two for one route the later one counts.
     fn put_outcomes(&self, outcomes: Vec<RouteOutcome>);
 
+    /// Tells of what was left there without a word, if anything.
+    fn announce(&self) {}
+
     /// Leaves the reason why a thread has stopped. Nothing follows.
     fn put_fatal(&self, fatal: Problem);
 }
@@ -126,13 +129,13 @@ impl RouteWorker {
     }
 
     /// Tells of sessions that changed at `now`, from when the time that their routes take is counted. Where that many fell that
-    /// their routes wait, it says so.
+    /// their routes wait, it says so; and whether the worker has something to do, after which it announces what the sink has.
     pub(crate) fn sessions_changed(
         &self,
         now: Time,
         changes: impl IntoIterator<Item = (SessionId, SessionView)>,
-    ) -> Option<MassDownReport> {
-        self.shared.change(|planner| planner.sessions_changed(changes, now))
+    ) -> (Option<MassDownReport>, bool) {
+        self.shared.change(|planner| (planner.sessions_changed(changes, now), planner.has_work()))
     }
 
     /// Begins or ends the maintenance of these sessions, or of all.
@@ -260,6 +263,7 @@ impl Worker {
             self.report(RouteOp::None, &looks, answers);
             let answers = self.add(&adds);
             self.report(RouteOp::Add, &adds, answers);
+            self.shared.sink.announce();
         }
     }
 
