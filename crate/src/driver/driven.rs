@@ -94,7 +94,9 @@ impl Driven for Bfd {
 
     fn open(addresses: &[SocketAddr], sessions: usize) -> nix::Result<(Vec<RxSocket>, Vec<SessionSockets>)> {
         let receivers = addresses.iter().map(|address| socket::bind_receiver::<Self>(*address, sessions));
-        let senders = addresses.iter().map(|address| SessionSockets::new(address.ip(), Self::TTL, Self::TOS));
+        let sockets_at =
+            |address: &SocketAddr| SessionSockets::new(address.ip(), addresses.len(), Self::TTL, Self::TOS);
+        let senders = addresses.iter().map(sockets_at);
         Ok((receivers.collect::<nix::Result<_>>()?, senders.collect()))
     }
 

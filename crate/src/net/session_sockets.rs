@@ -43,10 +43,10 @@ pub struct SessionSockets {
 }
 
 impl SessionSockets {
-    /// No socket of a session yet; each is bound to this address. At most a quarter of the descriptors that the process may have
-    /// are used: there may be sessions of the other family, and the process needs others.
+    /// No socket of a session yet; each is bound to this address. `share` of these together use at most half of the descriptors
+    /// that the process may have: it needs others.
     #[must_use]
-    pub fn new(bound_to: IpAddr, ttl: u8, tos: u8) -> Self {
+    pub fn new(bound_to: IpAddr, share: usize, ttl: u8, tos: u8) -> Self {
         let limit = getrlimit(Resource::RLIMIT_NOFILE).map_or(1_024, |(soft, _)| soft);
         let family = Family::of(bound_to);
         Self {
@@ -54,7 +54,7 @@ impl SessionSockets {
             family,
             by_port: Vec::new(),
             open: 0,
-            most: usize::try_from(limit / 4).unwrap_or(usize::MAX),
+            most: usize::try_from(limit / 2).unwrap_or(usize::MAX) / share.max(1),
             next: 0,
             ttl,
             tos,
@@ -216,14 +216,14 @@ mod tests {
 
     /// With and without the privilege to send by one socket.
     fn sockets_of(address: IpAddr) -> [SessionSockets; 2] {
-        let together = SessionSockets::new(address, 255, 0xC0);
+        let together = SessionSockets::new(address, 1, 255, 0xC0);
         assert!(together.together.is_some(), "the tests of sockets need CAP_NET_RAW");
-        let each = SessionSockets { together: None, ..SessionSockets::new(address, 255, 0xC0) };
+        let each = SessionSockets { together: None, ..SessionSockets::new(address, 1, 255, 0xC0) };
         [together, each]
     }
 
     fn sockets(most: usize) -> SessionSockets {
-        SessionSockets { most, ..SessionSockets::new(Ipv4Addr::LOCALHOST.into(), 255, 0xC0) }
+        SessionSockets { most, ..SessionSockets::new(Ipv4Addr::LOCALHOST.into(), 1, 255, 0xC0) }
     }
 
     fn packet(to: SocketAddr, source_port: u16) -> Outgoing<[u8; 24]> {
