@@ -14,6 +14,7 @@ import type { HoldRow } from './sections/endurance.js';
 import type { GettersRow } from './sections/getters.js';
 import type { LoadRow } from './sections/load.js';
 import type { SimulatedRow } from './sections/growth.js';
+import type { NextHopsRow } from './sections/next-hops.js';
 import type { RestartRow } from './sections/restarts.js';
 import { dataOf, type Target, targets } from './targets.js';
 
@@ -73,6 +74,7 @@ function moreTables(results: Readonly<Record<string, Kept>>): string {
   const detection = dataOf<DetectionRow[]>(results, 'detection') ?? [];
   const endurance = dataOf<HoldRow[]>(results, 'endurance') ?? [];
   const loads = dataOf<LoadRow[]>(results, 'load') ?? [];
+  const nextHops = dataOf<NextHopsRow[]>(results, 'nexthops') ?? [];
   const restarts = dataOf<RestartRow[]>(results, 'restarts') ?? [];
   const simulated = dataOf<SimulatedRow[]>(results, 'simulated') ?? [];
   const getters = dataOf<GettersRow[]>(results, 'getters') ?? [];
@@ -128,6 +130,15 @@ function moreTables(results: Readonly<Record<string, Kept>>): string {
         show(row.lost, 0),
         show(row.socketDrops, 0),
         show(row.worstTurnDelayMs, 1),
+      ]),
+    ),
+    table(
+      ['routes of one peer', '', 'until the kernel has answered, ms', 'the latest packet of other sessions meanwhile, ms'],
+      nextHops.map(({ routes, what, objects, answered, worstTransmit }) => [
+        `${String(routes)} ${what}`,
+        objects ? 'on next-hop objects' : 'one by one',
+        show(answered),
+        show(worstTransmit),
       ]),
     ),
     table(
