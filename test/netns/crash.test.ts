@@ -18,6 +18,7 @@ const WITH_STATE = Number(process.env['CRASHES'] ?? 3);
 const PATIENT = { detectMult: 240 };
 const LEFT = { protocol: 186, table: 254 };
 const PATIENCE_MS = 15_000;
+const TEST_TIMEOUT_MS = 60_000 + Math.max(CRASHES, WITH_STATE) * PATIENCE_MS;
 
 /** The seed of the timestamps: printed where a run fails. */
 const SEED = Number(process.env['CRASH_SEED'] ?? Date.now() % 100_000);
@@ -112,5 +113,6 @@ describeLab('an agent that is killed', [], () => {
         await reborn.kill();
       }
     },
+    TEST_TIMEOUT_MS,
   );
 });
