@@ -114,12 +114,19 @@ impl SessionSockets {
         self.open
     }
 
-    /// As `TxSocket::fit_send_buffer`, and what is needed; where the socket of each session sends it has a buffer of its own.
+    /// Makes the send buffer that all share large enough for so many sessions. Where the system does not grant that, each sends by
+    /// its own socket from now on, which has room for its packets.
     pub(super) fn fit_send_buffer(&mut self, sessions: usize) -> (usize, usize) {
-        match &mut self.together {
-            Some(socket) => socket.fit(sessions),
-            None => (TX_BUFFER, TX_BUFFER),
+        let shared = self.together.as_mut().map(|socket| socket.fit(sessions));
+        self.keep_together(shared)
+    }
+
+    fn keep_together(&mut self, shared: Option<(usize, usize)>) -> (usize, usize) {
+        let enough = shared.filter(|(needed, granted)| granted >= needed);
+        if enough.is_none() {
+            self.together = None;
         }
+        enough.unwrap_or((TX_BUFFER, TX_BUFFER))
     }
 
     /// Opens a socket on the next port that nobody uses, and gives its index.
@@ -264,6 +271,20 @@ mod tests {
             assert_eq!(sockets.send(&packets, |at, _| refused.push(at)), 2);
             assert_eq!(refused, [0]);
         }
+    }
+
+    #[test]
+    fn a_shared_send_buffer_that_the_system_does_not_grant_is_given_up_for_one_of_each_session() {
+        let mut sockets = sockets(100);
+        let (needed, granted) = sockets.fit_send_buffer(1_000);
+        assert!(granted >= needed && needed == 1_000 * TX_BUFFER, "{granted} of {needed} bytes");
+        assert_eq!(sockets.keep_together(Some((needed, needed - 1))), (TX_BUFFER, TX_BUFFER));
+        assert_eq!(sockets.fit_send_buffer(2_000), (TX_BUFFER, TX_BUFFER));
+        let peer = StdSocket::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
+        peer.set_read_timeout(Some(Duration::from_secs(5))).unwrap();
+        let port = sockets.claim().unwrap();
+        sockets.send(&[packet(peer.local_addr().unwrap(), port)], |_, errno| panic!("{errno}"));
+        assert_eq!(peer.recv_from(&mut [0; 64]).unwrap().1.port(), port);
     }
 
     #[test]
