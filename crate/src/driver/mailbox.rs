@@ -317,7 +317,7 @@ mod tests {
         assert_eq!(mailbox.drain().sessions.len(), 1);
 
         mailbox.leave_events([change(1, State::Init, State::Up, 2)]);
-        mailbox.put_warning(Problem { code: "ERR_OTHER".into(), message: "something else".into() });
+        mailbox.put_warning(Problem { code: "ERR_MASS_DOWN".into(), message: "something else".into() });
         assert_eq!(rung(), 2);
         assert_eq!(mailbox.drain().sessions.len(), 1);
         mailbox.announce();
