@@ -1,4 +1,4 @@
-//! A socket to send from for each session, so that each session has a source port of its own (RFC 5881 §4).
+//! A socket for each session, so that each session has a source port of its own (RFC 5881 §4), and what packets leave by.
 
 use std::net::{IpAddr, SocketAddr};
 use std::os::fd::{AsFd, OwnedFd};
@@ -108,7 +108,7 @@ impl SessionSockets {
         self.family
     }
 
-    /// How many sessions have a socket of their own, or share one.
+    /// How many sockets of sessions are open.
     #[must_use]
     pub fn open(&self) -> usize {
         self.open
