@@ -4,6 +4,7 @@ import { afterEach, describe, expect, it, vi } from 'vitest';
 import type { RoutesAnswer, SessionJson, SessionsAnswer } from '../../ts/agent/control-api.js';
 import { Manager } from '../../ts/index.js';
 import { fileWith, routeBody, routeLine, TestAgent } from './agent-helpers.js';
+import { startFake } from './fake-engine.js';
 
 afterEach(() => vi.restoreAllMocks());
 
@@ -198,16 +199,27 @@ it('a file has a multihop session by itself, whose peer watches the backup of a 
   ]);
 });
 
+it('a reload that changes a session by itself leaves it in service, also where its routes are out of it', async () => {
+  const { manager, engine } = await startFake({ bindIP: '127.0.0.1' });
+  vi.spyOn(Manager, 'start').mockResolvedValue(manager);
+  const setAdminDown = vi.spyOn(engine, 'setAdminDown');
+  const agent = await TestAgent.start(withSession(1));
+  await agent.post('/routes', shared());
+  expect((await agent.post('/admin-down', shared())).status).toBe(200);
+  await reload(agent, withSession(1, ', timers: slow'));
+  expect(setAdminDown.mock.calls).toEqual([]);
+});
+
 describe('during a reload', () => {
   /** Begins a reload, and stops it before it registers the routes. */
   async function heldReload(agent: TestAgent, file: string): Promise<() => Promise<void>> {
     let open: () => void = () => undefined;
     const opened = new Promise<void>((resolve) => (open = resolve));
     // eslint-disable-next-line @typescript-eslint/unbound-method -- it is called with the manager below
-    const { registerRoutes } = Manager.prototype;
-    const spy = vi.spyOn(Manager.prototype, 'registerRoutes').mockImplementationOnce(async function (this: Manager, registrations) {
+    const { registerTogether } = Manager.prototype;
+    const spy = vi.spyOn(Manager.prototype, 'registerTogether').mockImplementationOnce(async function (this: Manager, ...registered) {
       await opened;
-      return registerRoutes.call(this, registrations);
+      return registerTogether.apply(this, registered);
     });
     agent.rewrite(file);
     const reloaded = agent.agent.reload();

@@ -19,11 +19,8 @@ export interface Wanted {
 export interface ReloadPlan {
   /** What has to go first: it has a slot that another registration takes, or shares a session whose options change. */
   readonly first: Withdrawals;
-  /** Multihop sessions to start. The routes come after them, since a session that only watches a backup is started with one hop. */
-  readonly started: readonly ConfiguredSession[];
-  /** All in one call. */
+  /** All in one call, with the sessions: what shares a session changes with it. */
   readonly routes: readonly WantedRoute[];
-  /** The other sessions: the routes that share them have the options already. */
   readonly sessions: readonly ConfiguredSession[];
   readonly last: Withdrawals;
   /** The numbers of routes and sessions of the file, without those of the API. */
@@ -38,36 +35,26 @@ export interface Withdrawals {
 }
 
 export function planReload(from: Wanted, to: Wanted): ReloadPlan {
-  const known = multihopBySession(from);
-  const restarting = restartingSessions(known, multihopBySession(to));
-  const restarts = usersOf(restarting);
+  const restarts = usersOf(restartingSessions(from, to));
   const isKept = (before: WantedRoute, after: WantedRoute): boolean => {
     return isSameRoute(before, after) && !restarts(before) && !restarts(after);
   };
   const routes = compared(from.routes, to.routes, slotOf, isKept);
   const sessions = compared(from.sessions, to.sessions, peerOf, isSameSession);
   const changing = changingSessions(from, to);
-  const isShared = sharedSessions(from, to);
   const goesFirst = (entry: { readonly peer: Peer }): boolean => changing.has(sessionKey(entry.peer)) || restarts(entry);
   const refs = (gone: readonly WantedRoute[]): RouteRef[] => gone.map(refOf);
   const moved = routes.changed.filter((pair) => isMoved(pair) || restarts(pair.before) || restarts(pair.after)).map(({ before }) => before);
-  // A session of its own whose options change is registered again after the routes that share it.
-  const released = sessions.changed.filter(({ before }) => isShared(before.peer) || restarts(before)).map(({ before }) => before);
+  const ended = sessions.changed.filter(({ before }) => restarts(before)).map(({ before }) => before);
   // A slot that the file takes from the API is one more of the file.
   const taken = routes.changed.filter(({ before, after }) => before.path === undefined && after.path !== undefined);
-  const isStarted = ({ peer, options }: ConfiguredSession): boolean => {
-    const key = sessionKey(peer);
-    return options.multihop === true && (restarting.has(key) || !known.has(key));
-  };
-  const registered = [...sessions.added, ...sessions.changed.map(({ after }) => after)];
   return {
     first: {
       routes: refs([...moved, ...routes.removed.filter(goesFirst)]),
-      sessions: [...released, ...sessions.removed.filter(goesFirst)].map(({ peer }) => peer),
+      sessions: [...ended, ...sessions.removed.filter(goesFirst)].map(({ peer }) => peer),
     },
-    started: registered.filter(isStarted),
     routes: [...routes.added, ...routes.changed.map(({ after }) => after)],
-    sessions: registered.filter((session) => !isStarted(session)),
+    sessions: [...sessions.added, ...sessions.changed.map(({ after }) => after)],
     last: {
       routes: refs(routes.removed.filter((route) => !goesFirst(route))),
       sessions: sessions.removed.filter((session) => !goesFirst(session)).map(({ peer }) => peer),
@@ -158,7 +145,9 @@ function changingSessions(from: Wanted, to: Wanted): ReadonlySet<string> {
 }
 
 /** The sessions that become multihop, or single-hop again: they end before they are registered anew. */
-function restartingSessions(before: ReadonlyMap<string, boolean>, after: ReadonlyMap<string, boolean>): ReadonlySet<string> {
+function restartingSessions(from: Wanted, to: Wanted): ReadonlySet<string> {
+  const before = multihopBySession(from);
+  const after = multihopBySession(to);
   return new Set([...after].flatMap(([key, multihop]) => ((before.get(key) ?? multihop) === multihop ? [] : [key])));
 }
 
@@ -191,10 +180,4 @@ export function optionsBySession({ routes, sessions }: Wanted): Map<string, Regi
     ...entries,
     ...sessions.map(({ peer, options }) => [sessionKey(peer), options] as const),
   ]);
-}
-
-/** Whether a session has routes, before or after. */
-function sharedSessions(from: Wanted, to: Wanted): (peer: Peer) => boolean {
-  const keys = new Set([...from.routes, ...to.routes].map(({ peer }) => sessionKey(peer)));
-  return (peer) => keys.has(sessionKey(peer));
 }

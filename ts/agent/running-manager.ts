@@ -340,20 +340,20 @@ export class RunningManager {
   /** All of a plan but its last withdrawals. */
   async #advance(plan: ReloadPlan): Promise<void> {
     await this.#withdraw(plan.first);
-    for (const { peer, options } of plan.started) await this.#manager.registerSession(peer, options);
-    await this.#registerRoutes(plan.routes);
-    for (const { peer, options } of plan.sessions) await this.#manager.registerSession(peer, options);
+    await this.#registerTogether(plan);
   }
 
   /** Registers in one call. @throws Error that names the places in the file */
-  async #registerRoutes(routes: readonly WantedRoute[]): Promise<void> {
-    if (routes.length === 0) return;
+  async #registerTogether({ routes, sessions }: Wanted): Promise<void> {
+    if (routes.length + sessions.length === 0) return;
+    const registrations = routes.map(({ registration }) => registration);
     try {
-      await this.#manager.registerRoutes(routes.map(({ registration }) => registration));
+      await this.#manager.registerTogether(registrations, sessions);
     } catch (error) {
       if (!(error instanceof RoutesError)) throw error;
+      const entries: readonly Pick<WantedRoute, 'path' | 'place'>[] = [...routes, ...sessions];
       const lines = error.issues.map(({ index, message }) => {
-        const { path, place } = routes[index] ?? {};
+        const { path, place } = entries[index] ?? {};
         const where = path === undefined ? 'a route of the API' : formatPath(path);
         return `${where}${place === undefined ? '' : ` (line ${place.line})`}: ${message}`;
       });

@@ -24,7 +24,7 @@ import { type StartedEngine, startChecked, startOnThisHost, throwIfAborted } fro
 import { type MetricsReading, showMetrics } from './metrics-feed.js';
 import type { MetricsReader } from './metrics-reader.js';
 import { type RegisterOptions, type RegisterSessionOptions, validateRegisterOptions } from './register-options.js';
-import type { Registration } from './registration-plan.js';
+import type { RegisteredSession, Registration } from './registration-plan.js';
 import type { RouteManager, RouteRef } from './route-manager.js';
 import { SafeEmitter } from './safe-emitter.js';
 import type { SessionChanges } from './session-changes.js';
@@ -371,18 +371,20 @@ export class Manager extends SafeEmitter<ManagerEvents> implements AsyncDisposab
     return this.close();
   }
 
-  /** @internal Closes when the signal aborts. */
-  closeWith(signal: AbortSignal): void {
+  /** @internal Registers routes, and sessions by themselves, all or none, so that a session which both need can change in place. */
+  async registerTogether(registrations: readonly Registration[], sessions: readonly RegisteredSession[]): Promise<void> {
+    this.#assertOpen();
+    await this.#routeManager.register(registrations, () => undefined, sessions);
+  }
+
+  /** @internal Answers a successor that asks for the state file, if there is one, and closes when the signal aborts. */
+  async serve(signal: AbortSignal | undefined): Promise<void> {
+    const { resume } = this.#config;
+    if (resume !== undefined) this.#handoverServer = await HandoverServer.listen(resume, () => this.#handOver());
+    if (signal === undefined) return;
     const listener = addAbortListener(signal, () => this.#closeInBackground({}));
     const remove = (): void => listener[Symbol.dispose]();
     this.closed.then(remove, remove);
-  }
-
-  /** @internal Answers a successor that asks for the state file, if there is one. */
-  async serveHandover(): Promise<void> {
-    const { resume } = this.#config;
-    if (resume === undefined) return;
-    this.#handoverServer = await HandoverServer.listen(resume, () => this.#handOver());
   }
 
   /** First the engine, since the peers wait; then the listeners. */
@@ -479,9 +481,7 @@ export async function startManager(
   startWith: EngineFactory,
   environment = SYSTEM,
 ): Promise<Manager> {
-  const manager = await createManager(await startChecked(config, signal, startWith), environment, signal);
-  if (signal !== undefined) manager.closeWith(signal);
-  return manager;
+  return createManager(await startChecked(config, signal, startWith), environment, signal);
 }
 
 /** Makes a manager of a running engine. Closes the engine if that fails, since a logger or a registry may throw. */
@@ -490,7 +490,7 @@ async function createManager(started: StartedEngine, environment: Environment, s
   try {
     throwIfAborted(signal);
     manager = newManager(started, environment);
-    await manager.serveHandover();
+    await manager.serve(signal);
     return manager;
   } catch (error) {
     await (manager?.close({ adminDown: false, withdrawRoutes: false }) ?? started.engine.close({ adminDown: false }));
