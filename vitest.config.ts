@@ -1,3 +1,5 @@
+import { availableParallelism } from 'node:os';
+
 import { defineConfig } from 'vitest/config';
 
 /** What is done to the whole machine is done only where somebody asks for it. */
@@ -28,6 +30,8 @@ export default defineConfig({
           include: ['test/unit/**/*.test.ts', 'test/conformance/**/*.test.ts', 'test/docs/pages.test.ts'],
           // A test takes milliseconds, on a machine that has nothing else to do.
           testTimeout: 60_000,
+          // Every core: Vitest by itself leaves one of them idle, which of two is half.
+          maxWorkers: availableParallelism(),
           sequence: { groupOrder: 0 },
         },
       },
@@ -36,7 +40,8 @@ export default defineConfig({
           name: 'process',
           include: ['test/process/**/*.test.ts', 'test/docs/building-blocks.test.ts'],
           testTimeout: 120_000,
-          sequence: { groupOrder: 0 },
+          // What a process holds is counted while no other test is in its way.
+          sequence: { groupOrder: 1 },
         },
       },
       {
@@ -46,7 +51,7 @@ export default defineConfig({
           include: ['test/netns/**/*.test.ts'],
           exclude: ALONE,
           maxWorkers: 3,
-          sequence: { groupOrder: 1 },
+          sequence: { groupOrder: 2 },
         },
       },
       {
@@ -56,17 +61,18 @@ export default defineConfig({
           include: ALONE,
           exclude: ON_REQUEST,
           fileParallelism: false,
-          sequence: { groupOrder: 2 },
+          sequence: { groupOrder: 3 },
         },
       },
       {
         test: {
           ...NETNS,
           name: 'interop',
-          // The other daemons must not starve: their sessions have a detection time of 150 ms, too.
+          // The other daemons must not starve: their sessions have a detection time of 150 ms, too. Two files have namespaces and
+          // daemons of their own each, and spend their time waiting.
           include: ['test/interop/**/*.test.ts'],
-          fileParallelism: false,
-          sequence: { groupOrder: 3 },
+          maxWorkers: 2,
+          sequence: { groupOrder: 4 },
         },
       },
       {
@@ -76,7 +82,7 @@ export default defineConfig({
           // A browser wants both cores, which sessions of other tests want, too.
           include: ['test/operator/**/*.test.ts'],
           fileParallelism: false,
-          sequence: { groupOrder: 4 },
+          sequence: { groupOrder: 5 },
         },
       },
     ],

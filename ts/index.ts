@@ -14,7 +14,8 @@ export type { EndedOperation, RouteOperation } from './routes/installer.js';
 export type { SessionTimerOptions } from './base/intervals.js';
 export type { Logger } from './base/logger.js';
 export type { MassDownOptions } from './manager/mass-down.js';
-export { type HoldChange, Manager, type ManagerEvents } from './manager/manager.js';
+export { Manager } from './manager/manager.js';
+export type { HoldChange, ManagerEvents } from './manager/manager-events.js';
 export type { RouteFilter } from './manager/leftover-routes.js';
 export type { RouteRef } from './manager/route-manager.js';
 export {

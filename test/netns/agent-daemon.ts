@@ -46,7 +46,8 @@ export class AgentDaemon {
         : where.lab.spawn(where.host, process.execPath, args, env);
     const { stdout } = this.child;
     if (stdout !== null) createInterface({ input: stdout }).on('line', (line) => this.log.push((JSON.parse(line) as { msg: string }).msg));
-    this.ended = once(this.child, 'exit').then(([code, signal]) => (code ?? signal) as number | string);
+    // Not 'exit', behind which the last lines of the log may still come.
+    this.ended = once(this.child, 'close').then(([code, signal]) => (code ?? signal) as number | string);
   }
 
   /** An agent that is ready. */

@@ -38,8 +38,20 @@ export class Example {
     return JSON.parse(value) as T;
   }
 
+  get isRunning(): boolean {
+    return this.#child.exitCode === null && this.#child.signalCode === null;
+  }
+
   write(line: string): void {
     this.#child.stdin?.write(`${line}\n`);
+  }
+
+  /** Ends it where it has not ended by itself. What it would have printed at its end is lost. */
+  async kill(): Promise<void> {
+    if (!this.isRunning) return;
+    const gone = once(this.#child, 'exit');
+    this.#child.kill('SIGKILL');
+    await gone;
   }
 
   /** Ends its input, and waits for its end. */

@@ -1,6 +1,4 @@
 /** The programs that the package test installs and runs with, of the versions in `tools/package.json`. */
-import { createHash } from 'node:crypto';
-import { copyFileSync, existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 
@@ -8,7 +6,6 @@ import { run } from './command.js';
 
 export const ROOT = fileURLToPath(new URL('../../', import.meta.url));
 export const CACHE = join(ROOT, 'node_modules', '.cache', 'route-liveness');
-const MANIFEST = fileURLToPath(new URL('tools/package.json', import.meta.url));
 const FOLDER = join(CACHE, 'package-tools');
 
 /** The lines of Node that the package serves. */
@@ -24,13 +21,7 @@ export function node(line: NodeLine): string {
   return tool(`node-${line}`, 'bin', 'node');
 }
 
-/** Installs the tools where the manifest changed, from the registry that npm is configured with. No script of theirs is run. */
+/** Installs the tools where the manifest changed. */
 export async function installTools(): Promise<void> {
-  const stamp = join(FOLDER, 'installed');
-  const wanted = createHash('sha256').update(readFileSync(MANIFEST)).digest('hex');
-  if (existsSync(stamp) && readFileSync(stamp, 'utf8') === wanted) return;
-  mkdirSync(FOLDER, { recursive: true });
-  copyFileSync(MANIFEST, join(FOLDER, 'package.json'));
-  await run('npm', ['install', '--ignore-scripts', '--no-audit', '--no-fund', '--no-package-lock'], { cwd: FOLDER });
-  writeFileSync(stamp, wanted);
+  await run('node', ['.ci/package-tools.mjs'], { cwd: ROOT });
 }

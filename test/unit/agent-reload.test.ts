@@ -81,9 +81,9 @@ describe('a reload is planned so that', () => {
     expect(steps(planReload(wanted([], from), wanted([], to)))).toMatchObject(expected);
   });
 
-  it('a session by itself lets go of one that a route shares, until the route has the other timers', () => {
+  it('a session by itself and the route that shares it get other timers together', () => {
     const plan = planReload(wanted([route(2)], [session(2)]), wanted([route(2, { txMin: 200 })], [session(2, 200)]));
-    expect(steps(plan)).toEqual({ first: '2', routes: '2', sessions: '2', last: '' });
+    expect(steps(plan)).toEqual({ first: '', routes: '2', sessions: '2', last: '' });
     expect(plan).toMatchObject({ added: 0, removed: 0, changed: 2 });
   });
 });
@@ -282,23 +282,26 @@ describe('a reload changes nothing, and says why,', () => {
 
 describe('a reload of which one part cannot be done', () => {
   it('puts back the other parts, which came before', async () => {
-    const files = (timers: string): string =>
-      fileWith(
-        `    routes:\n${routeLine(1, timers)}\n${timers === '' ? routeLine(2) : routeLine(3)}\n    sessions:\n      - { iface: lo, localIP: 127.0.0.1, peerIP: 127.0.9.5${timers} }`,
-      );
-    const agent = await TestAgent.start(files(''));
-    // It shares the session, whose timers cannot change with the file's alone.
-    expect((await agent.post('/routes', routeBody(5))).status).toBe(200);
-    agent.rewrite(files(', timers: slow'));
+    const session = (number: number, timers: string): string =>
+      `      - { iface: lo, localIP: 127.0.0.1, peerIP: 127.0.9.${number}${timers} }`;
+    const files = (routes: readonly string[], sessions: readonly string[]): string => {
+      return fileWith(`    maxEvents: 10\n    routes:\n${routes.join('\n')}\n    sessions:\n${sessions.join('\n')}`);
+    };
+    const agent = await TestAgent.start(files([routeLine(1), routeLine(2)], [session(5, '')]));
+    expect((await agent.post('/routes', [routeBody(5), routeBody(6)])).status).toBe(200);
+    // With the route of the API, and one that goes last, there is one session too many, and it is the last that is registered.
+    const slow = ', timers: slow';
+    agent.rewrite(files([routeLine(1, slow), routeLine(3)], [session(5, slow), session(7, '')]));
     await agent.agent.reload();
-    expect(lastLine(agent)).toMatch(/^nothing was reloaded: The session \(.*127\.0\.9\.5\) is shared with other registrations/);
+    expect(lastLine(agent)).toMatch(/^nothing was reloaded: managers\[0\]\.sessions\[1\] \(line \d+\): 6 sessions are more than 5/);
     expect(await routesOf(agent)).toEqual([
       ['1', 'config'],
       ['2', 'config'],
       ['5', 'api'],
+      ['6', 'api'],
     ]);
     const { sessions } = (await agent.ask('/sessions')).json as SessionsAnswer;
-    expect(sessions.map(({ detect_time_ms }) => detect_time_ms)).toEqual([300, 300, 300]);
+    expect(sessions.map(({ detect_time_ms }) => detect_time_ms)).toEqual([300, 300, 300, 300]);
   });
 });
 

@@ -1,4 +1,4 @@
-import { describe, expect, it } from 'vitest';
+import { describe, expect, it, vi } from 'vitest';
 
 import { MemoryRoutes, type Route, type Transition } from '../../ts/index.js';
 import { SimulatedNetwork } from '../../ts/sim.js';
@@ -83,6 +83,39 @@ describe('a session that is registered without a route', () => {
     expect(isAdminDown()).toEqual([false]);
     await manager.withdrawSession(PEER);
     expect(isAdminDown()).toEqual([true]);
+  });
+
+  it('changes in one call with the route that shares it', async () => {
+    const { manager, engine } = await startFake();
+    const together = (detectMult: number): Promise<void> => {
+      return manager.registerTogether([{ route: ROUTE, iface: 'eth0', detectMult }], [{ peer: PEER, options: { detectMult } }]);
+    };
+    await together(3);
+    await together(5);
+    expect(engine.calls).toEqual(['add 1', 'update 1']);
+    expect([...engine.sessions.values()]).toMatchObject([{ detectMult: 5 }]);
+    const differing = manager.registerTogether(
+      [{ route: ROUTE, iface: 'eth0', detectMult: 5 }],
+      [{ peer: PEER, options: { detectMult: 7 } }],
+    );
+    await expect(differing).rejects.toMatchObject({ issues: [{ index: 1, code: 'ERR_CONFIG' }] });
+    await manager.withdrawRoute(ROUTE, 'eth0');
+    expect(manager.getSession(PEER)).toMatchObject({ routes: [] });
+  });
+
+  it('is not registered in passive mode where the backend refuses a route of the same call', async () => {
+    const netlinker = new MemoryRoutes();
+    vi.spyOn(netlinker, 'routeAdd').mockImplementation(() => {
+      throw new Error('no room');
+    });
+    const { manager, engine } = await startFake({ passiveMode: true, netlinker });
+    const other = { ...PEER, peerIP: '10.9.0.3' };
+    await manager.registerSession(other);
+    const sessions = [PEER, other].map((peer) => ({ peer, options: { detectMult: 5 } }));
+    const refused = manager.registerTogether([{ route: ROUTE, iface: 'eth0', detectMult: 5 }], sessions);
+    await expect(refused).rejects.toMatchObject({ code: 'ERR_ROUTE_BACKEND' });
+    expect([...engine.sessions.values()]).toMatchObject([{ peerIP: '10.9.0.3', detectMult: 3 }]);
+    expect(manager.getSessions().map(({ peer }) => peer)).toEqual([other]);
   });
 
   it.each([

@@ -10,9 +10,9 @@ import { type AgentState, ControlService, type Phase } from './control-service.j
 import { EventLog } from './event-log.js';
 import { ControlServer } from './http/control-server.js';
 import { controlOperations, metricsOperations, type StaticAnswers } from './http/operations.js';
-import { planReload, type ReloadPlan } from './reload-plan.js';
+import type { ReloadPlan } from './reload-plan.js';
 import { restartFields } from './restart-fields.js';
-import { RunningManager } from './running-manager.js';
+import { type Reload, RunningManager } from './running-manager.js';
 import { type Notify, Supervisor } from './supervisor.js';
 
 export interface AgentOptions {
@@ -89,6 +89,10 @@ export class Agent implements AgentState {
 
   get fault(): Error | undefined {
     return this.#fault;
+  }
+
+  get reloading(): Promise<void> | undefined {
+    return this.#reloading;
   }
 
   /** Where the API and the metrics are reached by TCP. */
@@ -197,29 +201,25 @@ export class Agent implements AgentState {
     if (fields.length > 0) throw new LivenessError('ERR_RESTART_NEEDED', `a change of ${fields.join(', ')} needs a restart of the agent`);
     const steps = this.#managers.map((manager) => {
       const settings = config.managers.find(({ name }) => name === manager.name) ?? manager.settings;
-      return { manager, settings, plan: planReload(manager.settings, settings) };
+      return { manager, reload: manager.planReload(settings) };
     });
     await this.#registerAll(steps);
-    for (const { manager, settings, plan } of steps) {
-      manager.applied(settings);
-      await manager.withdraw(plan.last);
-      await manager.rekeyApiRoutes();
-    }
+    for (const { manager, reload } of steps) await manager.finish(reload);
     for (const issue of config.warnings) this.#options.logger.warn({}, formatIssue(config.file, issue));
     this.#options.logger.level = config.logLevel;
     this.#config = config;
-    return totalsOf(steps.map(({ plan }) => plan));
+    return totalsOf(steps.map(({ reload }) => reload.plan));
   }
 
   async #registerAll(steps: readonly Step[]): Promise<void> {
     const done: Step[] = [];
     try {
       for (const step of steps) {
-        await step.manager.register(step.plan, wayBack(step));
+        await step.manager.register(step.reload);
         done.push(step);
       }
     } catch (error) {
-      for (const step of done) await step.manager.restore(wayBack(step));
+      for (const step of done) await step.manager.restore(step.reload.back);
       throw error;
     }
   }
@@ -249,12 +249,7 @@ export class Agent implements AgentState {
 /** A reload of one manager. */
 interface Step {
   readonly manager: RunningManager;
-  readonly settings: AgentConfig['managers'][number];
-  readonly plan: ReloadPlan;
-}
-
-function wayBack({ manager, settings }: Step): ReloadPlan {
-  return planReload(settings, manager.settings);
+  readonly reload: Reload;
 }
 
 type Totals = Pick<ReloadPlan, 'added' | 'removed' | 'changed'>;

@@ -21,6 +21,8 @@ export interface AgentState {
   /** Why the agent ends, once a manager's engine has stopped. */
   readonly fault: Error | undefined;
   readonly started: Date;
+  /** Settles when the present reload has ended. */
+  readonly reloading: Promise<void> | undefined;
 }
 
 /** A list, and the answers that were made of it. */
@@ -113,6 +115,8 @@ export class ControlService {
   }
 
   async #change(request: RoutesRequest, act: (manager: RunningManager, request: RoutesRequest) => Promise<void>): Promise<number> {
+    // What a reload registers was decided when it began.
+    while (this.#agent.reloading !== undefined) await this.#agent.reloading;
     this.#requireReady();
     try {
       await act(this.#manager(request.manager), request);

@@ -3,7 +3,8 @@ import type { Registry } from 'prom-client';
 
 import { LivenessError, messageOf, RoutesError, toError } from '../base/errors.js';
 import { definedOf } from '../base/fields.js';
-import { formatRouteKey, formatSlot, routeKey } from '../base/route.js';
+import { readGuarded } from '../base/guard.js';
+import { formatPeer, formatRouteKey, formatSlot, routeKey } from '../base/route.js';
 import { TIMED_OUT, within } from '../base/timeout.js';
 import {
   type Logger,
@@ -16,14 +17,14 @@ import {
   type RouteRef,
   type State,
 } from '../index.js';
-import { ApiRoutes, checkOptions, requestedKeys } from './api-routes.js';
+import { ApiRoutes, checkOptions, peerOfRegistration, type ReloadedApiRoutes, requestedKeys, sessionOptionsOf } from './api-routes.js';
 import type { ManagerSettings } from './config/manager-section.js';
-import { type ConfiguredRoute, sessionKey } from './config/registrations.js';
+import { sessionKey } from './config/registrations.js';
 import { formatPath } from './config/source-file.js';
 import type { MetricsSettings } from './config/metrics-section.js';
 import type { ManagerHealth, RouteJson, SessionJson } from './control-api.js';
 import type { EventLog } from './event-log.js';
-import { optionsBySession, type ReloadPlan, slotOf, type Withdrawals } from './reload-plan.js';
+import { optionsBySession, planReload, type ReloadPlan, slotOf, type Wanted, type WantedRoute, type Withdrawals } from './reload-plan.js';
 import { RequestError } from './request-error.js';
 import type { RequestedRoute } from './route-request.js';
 import { routeEvent, routeView, sessionView, timeOf, transitionEvent, type ViewContext } from './views.js';
@@ -38,6 +39,14 @@ export interface ManagerContext {
   readonly onFailed: (name: string, error: Error) => void;
   /** A successor has taken over the sessions, and the manager is closing. */
   readonly onHandover: (name: string) => void;
+}
+
+/** What a file makes of a manager, and the way back. */
+export interface Reload {
+  readonly settings: ManagerSettings;
+  readonly apiRoutes: ReloadedApiRoutes;
+  readonly plan: ReloadPlan;
+  readonly back: ReloadPlan;
 }
 
 /** How long the thread of an engine may take for a turn before the manager counts as stuck, in milliseconds. */
@@ -96,10 +105,8 @@ export class RunningManager {
 
   /** Registers what the file says, at the start. */
   async registerAll(): Promise<void> {
-    const { routes, sessions } = this.#settings;
-    await this.#registerRoutes(routes, []);
-    for (const { peer, options } of sessions) await this.#manager.registerSession(peer, options);
-    this.applied(this.#settings);
+    await this.#advance(planReload({ routes: [], sessions: [] }, this.#settings));
+    this.#remember(this.#settings);
   }
 
   /** Takes over what a predecessor has left, as the file says. */
@@ -111,12 +118,16 @@ export class RunningManager {
     }
   }
 
-  /**
-   * The part of a reload that may fail; then everything is registered as before.
-   *
-   * @param back the way back from what the plan leads to
-   */
-  async register(plan: ReloadPlan, back: ReloadPlan): Promise<void> {
+  /** What other settings change. Until they are applied, the routes of the API must stay as they are. */
+  planReload(settings: ManagerSettings): Reload {
+    const apiRoutes = this.#apiRoutes.reloaded(settings);
+    const before: Wanted = { sessions: this.#settings.sessions, routes: [...this.#settings.routes, ...this.#apiRoutes.all] };
+    const after: Wanted = { sessions: settings.sessions, routes: [...settings.routes, ...apiRoutes.routes] };
+    return { settings, apiRoutes, plan: planReload(before, after), back: planReload(after, before) };
+  }
+
+  /** The part of a reload that may fail; then everything is registered as before. */
+  async register({ plan, back }: Reload): Promise<void> {
     try {
       await this.#advance(plan);
     } catch (error) {
@@ -127,24 +138,28 @@ export class RunningManager {
 
   /** Goes back to what was registered before a reload, which may have come only part of its way. */
   async restore(back: ReloadPlan): Promise<void> {
-    // A slot that the file was to take from the API goes back to it.
-    const slots = [...back.first.routes, ...back.last.routes].map(({ route }) => formatSlot(route));
-    const taken = slots.flatMap((slot) => this.#apiRoutes.get(slot) ?? []);
-    const withoutTaken = ({ routes, sessions }: Withdrawals): Withdrawals => {
-      return { sessions, routes: routes.filter(({ route }) => !this.#apiRoutes.has(formatSlot(route))) };
-    };
     try {
-      await this.#advance({ ...back, first: withoutTaken(back.first) });
-      await this.#manager.registerRoutes(taken);
-      await this.withdraw(withoutTaken(back.last));
+      await this.#advance(back);
+      await this.#withdraw(back.last);
     } catch (error) {
       const message = `what was registered before the reload could not all be restored: ${messageOf(error)}`;
       this.#context.logger.error({ manager: this.name, err: toError(error) }, message);
     }
   }
 
+  /** The rest of a reload, once all managers have registered. */
+  async finish({ settings, apiRoutes, plan }: Reload): Promise<void> {
+    this.#apiRoutes.replace(apiRoutes);
+    this.#remember(settings);
+    for (const peer of apiRoutes.disputed) {
+      const message = `routes of the API keep the keys that they had: the groups that they name for one session (${formatPeer(peer)}) no longer agree`;
+      this.#context.logger.error({ manager: this.name }, message);
+    }
+    await this.#withdraw(plan.last);
+  }
+
   /** Withdraws. What the backend does not confirm in time is logged, while the manager goes on trying. */
-  async withdraw({ routes, sessions }: Withdrawals): Promise<void> {
+  async #withdraw({ routes, sessions }: Withdrawals): Promise<void> {
     for (const peer of sessions) await this.#manager.withdrawSession(peer);
     if (routes.length === 0) return;
     try {
@@ -154,12 +169,10 @@ export class RunningManager {
     }
   }
 
-  /** Remembers the settings that were applied. */
-  applied(settings: ManagerSettings): void {
+  #remember(settings: ManagerSettings): void {
     this.#settings = settings;
     this.#fileSlots = new Set(settings.routes.map(slotOf));
     this.#fileOptions = optionsBySession(settings);
-    for (const slot of this.#fileSlots) this.#apiRoutes.delete(slot);
   }
 
   /** @throws RequestError 409 for a slot of the file; what `registerRoutes` throws */
@@ -177,32 +190,18 @@ export class RunningManager {
     registrations.forEach((registration, index) => this.#apiRoutes.set(registration, requested[index]?.authGroup));
   }
 
-  /** After a reload: routes of the API that name a group of keys get what the file has in it now. */
-  async rekeyApiRoutes(): Promise<void> {
-    // Where the file has the session, it has given it the keys already.
-    const changed = this.#apiRoutes
-      .withChangedKeys(this.#settings.auth)
-      .filter(({ registration }) => !this.#fileOptions.has(sessionKey(peerOfRegistration(registration))));
-    if (changed.length === 0) return;
-    try {
-      await this.#manager.registerRoutes(changed.map(({ registration }) => registration));
-      for (const { registration, authGroup } of changed) this.#apiRoutes.set(registration, authGroup);
-    } catch (error) {
-      const message = `routes of the API keep the keys that they had: ${messageOf(error)}`;
-      this.#context.logger.error({ manager: this.name, err: toError(error) }, message);
-    }
-  }
-
   /** @throws RequestError 409 for a route of the file; what `withdrawRoutes` throws */
   async removeApiRoutes(refs: readonly RouteRef[]): Promise<void> {
     this.#refuseFileRoutes(
       refs,
       'is set by the configuration file: remove it there and reload, or take it out of service with /admin-down',
     );
+    const withdrawn = this.#manager.withdrawRoutes(refs);
     try {
-      await this.#manager.withdrawRoutes(refs);
-    } finally {
+      // At once, whatever the backend does: a reload must not register them again.
       this.#forgetWithdrawn();
+    } finally {
+      await withdrawn;
     }
   }
 
@@ -340,47 +339,34 @@ export class RunningManager {
 
   /** All of a plan but its last withdrawals. */
   async #advance(plan: ReloadPlan): Promise<void> {
-    await this.withdraw(plan.first);
-    await this.#registerRoutes(plan.routes, this.#sharing(plan.routes));
-    for (const { peer, options } of plan.sessions) await this.#manager.registerSession(peer, options);
+    await this.#withdraw(plan.first);
+    await this.#registerTogether(plan);
   }
 
   /** Registers in one call. @throws Error that names the places in the file */
-  async #registerRoutes(routes: readonly ConfiguredRoute[], sharing: readonly Registration[]): Promise<void> {
-    if (routes.length === 0) return;
+  async #registerTogether({ routes, sessions }: Wanted): Promise<void> {
+    if (routes.length + sessions.length === 0) return;
+    const registrations = routes.map(({ registration }) => registration);
     try {
-      await this.#manager.registerRoutes([...routes.map(({ registration }) => registration), ...sharing]);
+      await this.#manager.registerTogether(registrations, sessions);
     } catch (error) {
       if (!(error instanceof RoutesError)) throw error;
+      const entries: readonly Pick<WantedRoute, 'path' | 'place'>[] = [...routes, ...sessions];
       const lines = error.issues.map(({ index, message }) => {
-        const route = routes[index];
-        const where = route === undefined ? 'a route of the API' : formatPath(route.path);
-        return `${where}${route?.place === undefined ? '' : ` (line ${route.place.line})`}: ${message}`;
+        const { path, place } = entries[index] ?? {};
+        const where = path === undefined ? 'a route of the API' : formatPath(path);
+        return `${where}${place === undefined ? '' : ` (line ${place.line})`}: ${message}`;
       });
       throw new LivenessError(error.code, lines.join('\n'), { cause: error });
     }
   }
 
-  /** The routes of the API that share sessions with routes of the file, with the options that the file now gives those. */
-  #sharing(routes: readonly ConfiguredRoute[]): Registration[] {
-    if (this.#apiRoutes.size === 0) return [];
-    const bySession = new Map(routes.map((route) => [sessionKey(route.peer), route.registration]));
-    const slots = new Set(routes.map(slotOf));
-    return [...this.#apiRoutes].flatMap(([slot, api]) => {
-      const owner = bySession.get(sessionKey(peerOfRegistration(api)));
-      if (owner === undefined || slots.has(slot)) return [];
-      const { backup: _, ...options } = owner;
-      // A backup is the route's own.
-      return [{ ...options, route: api.route, ...definedOf({ backup: api.backup }) }];
-    });
-  }
-
   /** The options that a route of the API has where it names none: those of its session in the file, or the manager's timers. */
   #defaultsOf(registration: Registration): RegisterSessionOptions {
-    const known = this.#fileOptions.get(sessionKey(peerOfRegistration(registration)));
-    const own: RegisterSessionOptions = known ?? this.#settings.timers;
-    const { port, holdUp, damping, multihop, passive, minTtl, auth, onPeerAdminDown, txMin, rxMin, detectMult } = own;
-    return definedOf({ port, holdUp, damping, multihop, passive, minTtl, auth, onPeerAdminDown, txMin, rxMin, detectMult });
+    // The manager refuses a wrong route, and says why.
+    const peer = readGuarded<Peer | undefined>(() => peerOfRegistration(registration), undefined);
+    const known = peer && this.#fileOptions.get(sessionKey(peer));
+    return sessionOptionsOf(known ?? this.#settings.timers);
   }
 
   #refuseFileRoutes(refs: readonly RouteRef[], why: string): void {
@@ -392,18 +378,12 @@ export class RunningManager {
 
   /** A request that names a route by other fields than its own withdraws nothing. */
   #forgetWithdrawn(): void {
-    const present = new Set(this.#manager.getSessions().flatMap(({ routes }) => routes.map(({ route }) => formatSlot(route))));
-    for (const [slot] of [...this.#apiRoutes]) if (!present.has(slot)) this.#apiRoutes.delete(slot);
+    this.#apiRoutes.retain(new Set(this.#manager.getSessions().flatMap(({ routes }) => routes.map(({ route }) => formatSlot(route)))));
   }
 
   #forgetStalls(present: ReadonlySet<string>): void {
     for (const key of this.#localStalls.keys()) if (!present.has(key)) this.#localStalls.delete(key);
   }
-}
-
-/** The session of a valid registration. */
-function peerOfRegistration({ route, iface, peerIP }: Registration): Peer {
-  return { iface, localIP: route.src, peerIP: peerIP ?? route.dst.replace(/\/\d+$/, '') };
 }
 
 /** What a manager finds a registered route by. */

@@ -10,7 +10,7 @@ import { listRoutes } from '../routes/listings.js';
 import { NetlinkRoutes, sweepObjects } from '../routes/netlink-routes.js';
 import type { PlacedRoute, RouteReaderWriter } from '../routes/reader-writer.js';
 import { placedOn } from '../routes/route-legs.js';
-import { isSameRoute } from '../routes/slot-contents.js';
+import { isSameRoute } from '../routes/same-place.js';
 import type { BackendCalls } from './backend-calls.js';
 import type { ManagedRoute } from './managed-route.js';
 import type { RouteRegistry } from './route-registry.js';

@@ -1,67 +1,41 @@
-/** The public API: lifecycle, registration, events. */
+/** The public API: lifecycle, registration, and what is asked of a manager. */
 import { addAbortListener } from 'node:events';
 import type { AddressInfo } from 'node:net';
 
 import { type Environment, SYSTEM } from '../base/environment.js';
 import { closedError, ConfigError, LivenessError, messageOf, toError } from '../base/errors.js';
 import { optionsOf, SIGNAL_SCHEMA } from '../base/fields.js';
-import { formatPeer, type Peer, type Route } from '../base/route.js';
+import type { Peer, Route } from '../base/route.js';
 import { BufferedListener } from '../engine/buffered-listener.js';
-import type { Capabilities, Engine, EngineListener, SessionRecord } from '../engine/engine.js';
-import { type EngineFactory, startEngine } from '../engine/select.js';
+import type { Capabilities, Engine, EngineListener } from '../engine/engine.js';
+import type { EngineFactory } from '../engine/select.js';
 import { ArmedInstaller } from '../routes/armed-installer.js';
-import { BackendInstaller } from '../routes/backend-installer.js';
-import type { RouteInstaller, RouteOperation, SuppressionListener } from '../routes/installer.js';
-import { NetlinkRoutes } from '../routes/netlink-routes.js';
+import type { RouteInstaller } from '../routes/installer.js';
 import { checkedArray, checkedFilter, checkedHold, checkedPeer, checkedRefs, checkedRelease, checkedSweep } from './arguments.js';
-import { explained } from './bind-failure.js';
-import { closeOptions, type CloseOptions, type ManagerConfig, type ResolvedConfig, validateConfig } from './config.js';
-import { toEngineOptions } from './engine-options.js';
-import type { RouteFilter } from './leftover-routes.js';
-import type { ManagedSession } from './managed-session.js';
-import { checkRegistry, type MetricsReading, showMetrics } from './metrics-feed.js';
 import { publish } from './channels.js';
+import { closeOptions, type CloseOptions, type ManagerConfig, type ResolvedConfig } from './config.js';
 import { HandoverServer } from './handover.js';
-import { Maintenance } from './maintenance.js';
-import { RecentDowns } from './mass-down.js';
+import type { Holds } from './holds.js';
+import type { RouteFilter } from './leftover-routes.js';
+import type { ManagerEvents } from './manager-events.js';
 import { ManagerLog } from './manager-log.js';
-import { MetricsReader } from './metrics-reader.js';
+import { assembleParts } from './manager-parts.js';
+import { type StartedEngine, startChecked, startOnThisHost, throwIfAborted } from './manager-start.js';
+import { type MetricsReading, showMetrics } from './metrics-feed.js';
+import type { MetricsReader } from './metrics-reader.js';
 import { type RegisterOptions, type RegisterSessionOptions, validateRegisterOptions } from './register-options.js';
-import type { Registration } from './registration-plan.js';
-import { RouteManager, type RouteRef } from './route-manager.js';
+import type { RegisteredSession, Registration } from './registration-plan.js';
+import type { RouteManager, RouteRef } from './route-manager.js';
 import { SafeEmitter } from './safe-emitter.js';
-import { type SessionSnapshot, toSessionSnapshot } from './session-snapshot.js';
+import type { SessionChanges } from './session-changes.js';
+import type { SessionSnapshot } from './session-snapshot.js';
+import type { SnapshotReader } from './snapshot-reader.js';
 import { type ManagerStats, toStats } from './stats.js';
-import { TransitionStreams } from './transition-streams.js';
-import { toTransition, type Transition } from './transitions.js';
-
-/** What a manager emits. */
-export interface ManagerEvents {
-  /** The state of a session has changed. */
-  transition: [Transition];
-  /** An operation on a route has succeeded or failed. */
-  route: [RouteOperation];
-  /** Sessions are held, or no longer. */
-  hold: [HoldChange];
-  /** A successor has taken over the sessions (`resume` in its configuration): this manager closes, and leaves its routes. */
-  handover: [];
-  /**
-   * The engine has stopped by itself: no session runs any more. Emitted at most once, and only if there is a listener. Without
-   * a listener and without a logger, the process gets a warning with the code `ERR_ENGINE_STOPPED`.
-   */
-  error: [Error];
-}
-
-/** Sessions that are held, or are held no longer. */
-export interface HoldChange {
-  /** `undefined`: all sessions of the manager. */
-  readonly peers: readonly Readonly<Peer>[] | undefined;
-  /** `undefined`: the hold was released, or its time is over. */
-  readonly until: Date | undefined;
-}
+import type { TransitionStreams } from './transition-streams.js';
+import type { Transition } from './transitions.js';
 
 /** Calls the private constructor; only this file can. */
-let newManager: (config: ResolvedConfig, engine: Engine, buffered: BufferedListener, environment: Environment) => Manager;
+let newManager: (started: StartedEngine, environment: Environment) => Manager;
 
 /**
  * Sessions and the routes that depend on them (reference name: `Manager`).
@@ -76,14 +50,14 @@ export class Manager extends SafeEmitter<ManagerEvents> implements AsyncDisposab
    */
   readonly closed: Promise<void>;
   readonly #config: ResolvedConfig;
-  readonly #environment: Environment;
   readonly #log: ManagerLog;
   readonly #engine: Engine;
   readonly #installer: RouteInstaller;
-  readonly #maintenance: Maintenance;
-  readonly #recentDowns: RecentDowns | undefined;
+  readonly #holds: Holds;
   readonly #routeManager: RouteManager;
   readonly #streams: TransitionStreams;
+  readonly #changes: SessionChanges;
+  readonly #snapshots: SnapshotReader;
   readonly #metricsReader: MetricsReader;
   readonly #endMetrics: (last: MetricsReading) => void;
   #handoverServer: HandoverServer | undefined;
@@ -106,19 +80,19 @@ export class Manager extends SafeEmitter<ManagerEvents> implements AsyncDisposab
   }
 
   static {
-    newManager = (config, engine, buffered, environment) => new Manager(config, engine, buffered, environment);
+    newManager = (started, environment) => new Manager(started, environment);
   }
 
-  private constructor(config: ResolvedConfig, engine: Engine, buffered: BufferedListener, environment: Environment) {
+  private constructor(started: StartedEngine, environment: Environment) {
     // JavaScript callers have no types that keep them from this.
-    if (!(buffered instanceof BufferedListener))
+    if (!((started as Partial<StartedEngine> | undefined)?.buffered instanceof BufferedListener))
       throw new ConfigError([{ path: '', message: 'A manager is made by `await Manager.start(config)`, not by `new`' }]);
+    const { config, engine, buffered } = started;
     const log = new ManagerLog(config.logger, environment);
     super((error, event) => {
       log.listenerFailed(error, event);
     });
     this.#config = config;
-    this.#environment = environment;
     this.#log = log;
     this.closed = new Promise((resolve, reject) => {
       this.#settleClosed = { resolve, reject };
@@ -127,40 +101,20 @@ export class Manager extends SafeEmitter<ManagerEvents> implements AsyncDisposab
       // The failure is logged and emitted: nobody has to handle this promise.
     });
     this.#engine = engine;
-    this.#recentDowns = config.massDown && new RecentDowns(config.massDown);
-    this.#maintenance = new Maintenance(environment, {
-      changed: (sessions, active) => {
-        this.#installer.setMaintenance(sessions, active);
-      },
-      expired: (sessions) => {
-        this.#reportHold(sessions && this.#peersOf(sessions), undefined, 'the hold is over');
-      },
-    });
-    this.#installer = this.#newInstaller();
-    this.#routeManager = new RouteManager({
-      engine,
-      installer: this.#installer,
-      config,
-      log: log.logger,
-      environment,
+    const parts = assembleParts({
+      ...{ started, environment, log },
       assertOpen: () => this.#assertOpen(),
-      onPassive: () => {
-        log.passiveRole();
-      },
-      onSessionEnd: (id) => {
-        this.#maintenance.ended(id);
-      },
+      onTransition: (transition) => this.#publish('transition', transition),
+      onRoute: (operation) => this.#publish('route', operation),
+      onHold: (change) => this.#publish('hold', change),
     });
-    const { registry } = this.#routeManager;
-    this.#streams = new TransitionStreams({
-      limit: config.maxEvents,
-      exists: (peer) => registry.session(peer) !== undefined,
-      onDropped: (count) => {
-        log.transitionsDropped(count);
-      },
-    });
-    const maintenance = this.#maintenance;
-    this.#metricsReader = new MetricsReader({ engine, installer: this.#installer, registry, maintenance, config, environment });
+    this.#holds = parts.holds;
+    this.#installer = parts.installer;
+    this.#routeManager = parts.routeManager;
+    this.#streams = parts.streams;
+    this.#changes = parts.changes;
+    this.#snapshots = parts.snapshots;
+    this.#metricsReader = parts.metricsReader;
     const { metricsRegistry, metricsPrefix } = config;
     this.#endMetrics =
       metricsRegistry === undefined ? () => undefined : showMetrics(metricsRegistry, metricsPrefix, () => this.#metricsReader.read());
@@ -321,8 +275,7 @@ export class Manager extends SafeEmitter<ManagerEvents> implements AsyncDisposab
   async hold(options: { duration: number; peers?: readonly Peer[] | undefined }): Promise<void> {
     this.#assertOpen();
     const { duration, peers } = checkedHold(options);
-    this.#maintenance.hold(peers && this.#sessionIdsOf(peers), duration);
-    this.#reportHold(peers, new Date(Date.now() + duration), `held for ${duration} ms`);
+    this.#holds.hold(peers, duration);
     return Promise.resolve();
   }
 
@@ -333,17 +286,13 @@ export class Manager extends SafeEmitter<ManagerEvents> implements AsyncDisposab
    */
   async release(options?: { peers?: readonly Peer[] | undefined }): Promise<void> {
     this.#assertOpen();
-    const { peers } = checkedRelease(options);
-    const sessions = peers && this.#sessionIdsOf(peers);
-    if (!this.#maintenance.isActive) return Promise.resolve();
-    this.#maintenance.release(sessions);
-    this.#reportHold(peers, undefined, 'released');
+    this.#holds.release(checkedRelease(options).peers);
     return Promise.resolve();
   }
 
   /** Until when all sessions are held; `undefined` if they are not. */
   get heldUntil(): Date | undefined {
-    return this.#wallTime(this.#maintenance.allUntil);
+    return this.#holds.allUntil;
   }
 
   /**
@@ -359,7 +308,7 @@ export class Manager extends SafeEmitter<ManagerEvents> implements AsyncDisposab
   /** The present state of all sessions (reference name: `GetSessions`). @throws LivenessError `ERR_CLOSED` */
   getSessions(): SessionSnapshot[] {
     this.#assertOpen();
-    return this.#snapshots();
+    return this.#snapshots.read();
   }
 
   /**
@@ -370,7 +319,7 @@ export class Manager extends SafeEmitter<ManagerEvents> implements AsyncDisposab
   getSession(peer: Peer): SessionSnapshot | undefined {
     this.#assertOpen();
     const session = this.#routeManager.registry.session(checkedPeer(peer));
-    return session === undefined ? undefined : this.#snapshots([session.id])[0];
+    return session === undefined ? undefined : this.#snapshots.read([session.id])[0];
   }
 
   /** Counters of the engine and the routes. @throws LivenessError `ERR_CLOSED` */
@@ -422,18 +371,20 @@ export class Manager extends SafeEmitter<ManagerEvents> implements AsyncDisposab
     return this.close();
   }
 
-  /** @internal Closes when the signal aborts. */
-  closeWith(signal: AbortSignal): void {
+  /** @internal Registers routes, and sessions by themselves, all or none, so that a session which both need can change in place. */
+  async registerTogether(registrations: readonly Registration[], sessions: readonly RegisteredSession[]): Promise<void> {
+    this.#assertOpen();
+    await this.#routeManager.register(registrations, () => undefined, sessions);
+  }
+
+  /** @internal Answers a successor that asks for the state file, if there is one, and closes when the signal aborts. */
+  async serve(signal: AbortSignal | undefined): Promise<void> {
+    const { resume } = this.#config;
+    if (resume !== undefined) this.#handoverServer = await HandoverServer.listen(resume, () => this.#handOver());
+    if (signal === undefined) return;
     const listener = addAbortListener(signal, () => this.#closeInBackground({}));
     const remove = (): void => listener[Symbol.dispose]();
     this.closed.then(remove, remove);
-  }
-
-  /** @internal Answers a successor that asks for the state file, if there is one. */
-  async serveHandover(): Promise<void> {
-    const { resume } = this.#config;
-    if (resume === undefined) return;
-    this.#handoverServer = await HandoverServer.listen(resume, () => this.#handOver());
   }
 
   /** First the engine, since the peers wait; then the listeners. */
@@ -445,53 +396,10 @@ export class Manager extends SafeEmitter<ManagerEvents> implements AsyncDisposab
     await closing;
   }
 
-  #newInstaller(): RouteInstaller {
-    const report = (operation: RouteOperation): void => {
-      this.#log.operation(operation);
-      this.#publish('route', operation);
-    };
-    const warn = (fields: object, message: string): void => {
-      this.#log.routeWarning(fields, message);
-    };
-    const suppressed: SuppressionListener = (registered, until) => {
-      this.#log.suppressed(registered, until);
-    };
-    const { netlinker, passiveMode } = this.#config;
-    if (!passiveMode && netlinker instanceof NetlinkRoutes && this.#engine.arming !== undefined) {
-      return new ArmedInstaller(this.#engine.arming, report, warn, suppressed);
-    }
-    const isMaintained = (session: number): boolean => this.#maintenance.heldUntil(session) !== undefined;
-    const { honorPeerAdvertisedPassive, routeTimeout } = this.#config;
-    const options = { passiveMode, honorPeerAdvertisedPassive, routeTimeout, isMaintained };
-    return new BackendInstaller(netlinker, options, report, warn, this.#environment, suppressed);
-  }
-
-  /** @throws LivenessError `ERR_NO_SUCH_SESSION` */
-  #sessionIdsOf(peers: readonly Peer[]): number[] {
-    return peers.map((peer) => {
-      const session = this.#routeManager.registry.session(peer);
-      if (session === undefined) throw new LivenessError('ERR_NO_SUCH_SESSION', `There is no session with ${formatPeer(peer)}`);
-      return session.id;
-    });
-  }
-
-  #peersOf(ids: readonly number[]): Readonly<Peer>[] {
-    return ids.flatMap((id) => this.#routeManager.registry.sessionById(id)?.peer ?? []);
-  }
-
-  #reportHold(peers: readonly Readonly<Peer>[] | undefined, until: Date | undefined, what: string): void {
-    this.#log.hold(peers, until, what);
-    this.#publish('hold', { peers, until });
-  }
-
-  #wallTime(atMs: number | undefined): Date | undefined {
-    return atMs === undefined ? undefined : new Date(atMs + this.#environment.wallOffset());
-  }
-
   #listener(): EngineListener {
     return {
       sessions: (records) => {
-        this.#sessionsChanged(records);
+        this.#changes.apply(records);
       },
       routes: (outcomes) => {
         if (this.#installer instanceof ArmedInstaller) this.#installer.outcomes(outcomes);
@@ -505,76 +413,10 @@ export class Manager extends SafeEmitter<ManagerEvents> implements AsyncDisposab
     };
   }
 
-  /** Routes first, then log and listeners: a slow listener must not delay a route. */
-  #sessionsChanged(records: readonly SessionRecord[]): void {
-    const known = records.flatMap((record) => {
-      const session = this.#routeManager.registry.sessionById(record.id);
-      return session === undefined ? [] : [{ session, record }];
-    });
-    if (known.length > 0) this.#routeManager.registry.noteChange();
-    this.#holdMassDown(known);
-    for (const { session, record } of known) this.#updateRoutes(session, record);
-    for (const { session, record } of known) this.#report(session, record);
-  }
-
-  /** The native engine does this for armed routes itself. */
-  #holdMassDown(known: readonly { session: ManagedSession; record: SessionRecord }[]): void {
-    if (this.#recentDowns === undefined || this.#config.passiveMode || this.#installer instanceof ArmedInstaller) return;
-    const fallen = known
-      .filter(({ session, record }) => session.up && record.count > 0 && hasFallen(record))
-      .map(({ session }) => session.id);
-    if (fallen.length === 0) return;
-    const up = new Set([...this.#routeManager.registry.routes()].filter(({ session }) => session.up).map(({ session }) => session.id));
-    for (const id of fallen) up.delete(id);
-    const massDown = this.#recentDowns.fell(fallen, up.size, this.#environment.now());
-    if (massDown === undefined) return;
-    const { sessions, wait, report } = massDown;
-    this.#maintenance.holdAtLeast(sessions, wait);
-    if (report === undefined) return;
-    const { fallen: count, of } = report;
-    const message = `${count} of ${of} sessions fell at once, which is probably this host's fault: their routes stay for ${wait} ms`;
-    this.#log.warning('ERR_MASS_DOWN', message);
-  }
-
-  /** Armed routes need nothing here: the engine has moved them on the transition itself. */
-  #updateRoutes(session: ManagedSession, record: SessionRecord): void {
-    if (!(this.#installer instanceof BackendInstaller)) {
-      session.applyState(record);
-      return;
-    }
-    session.apply(record);
-    for (const route of session.routes) this.#installer.changed(route);
-    for (const route of session.watched) this.#installer.changed(route);
-  }
-
-  #report(session: ManagedSession, record: SessionRecord): void {
-    if (record.longRoundTripUs !== undefined) {
-      this.#log.longRoundTrip(session.peer, record.longRoundTripUs / 1_000);
-    }
-    if (record.count === 0) return;
-    const transition = toTransition(session.peer, record, this.#environment.wallOffset());
-    this.#log.transition(transition);
-    this.#streams.push(transition);
-    this.#publish('transition', transition);
-  }
-
   /** Tells the listeners, and whoever subscribes to the channel of this name. */
   #publish<K extends Exclude<keyof ManagerEvents, 'handover'>>(event: K, ...values: ManagerEvents[K]): void {
     publish(event, this, values[0]);
     this.deliver(event, ...values);
-  }
-
-  #snapshots(ids?: readonly number[]): SessionSnapshot[] {
-    const status = this.#installer.status.bind(this.#installer);
-    const offset = this.#environment.wallOffset();
-    const snapshots: SessionSnapshot[] = [];
-    for (const reading of this.#engine.snapshots(ids)) {
-      const session = this.#routeManager.registry.sessionById(reading.id);
-      const heldUntil = this.#maintenance.isActive ? this.#wallTime(this.#maintenance.heldUntil(reading.id)) : undefined;
-      const snapshot = session && toSessionSnapshot(session, reading, status, offset, heldUntil);
-      if (snapshot !== undefined) snapshots.push(snapshot);
-    }
-    return snapshots;
   }
 
   async #close(options: CloseOptions): Promise<void> {
@@ -586,7 +428,7 @@ export class Manager extends SafeEmitter<ManagerEvents> implements AsyncDisposab
     } catch (error) {
       this.#log.logger.error({ err: toError(error) }, `not all routes were withdrawn: ${messageOf(error)}`);
     }
-    this.#maintenance.close();
+    this.#holds.maintenance.close();
     // From here on no transition changes a route.
     this.#routeManager.close();
     this.#streams.close();
@@ -606,7 +448,7 @@ export class Manager extends SafeEmitter<ManagerEvents> implements AsyncDisposab
   async #withdrawAfterFailure(): Promise<void> {
     const { onFatal, passiveMode } = this.#config;
     if (onFatal === 'keep' || passiveMode || this.#installer instanceof ArmedInstaller) return;
-    await this.#routeManager.withdrawAll(({ id }) => this.#maintenance.heldUntil(id) === undefined);
+    await this.#routeManager.withdrawAll(({ id }) => this.#holds.maintenance.heldUntil(id) === undefined);
   }
 
   #fail(error: Error): void {
@@ -632,20 +474,6 @@ export class Manager extends SafeEmitter<ManagerEvents> implements AsyncDisposab
   }
 }
 
-/** Whether a session has left Up, other than by the word of its peer. */
-function hasFallen({ to, reason }: SessionRecord): boolean {
-  return to !== 'up' && reason !== 'remote_admin';
-}
-
-/** Starts an engine on this host. Where its port is taken the error says by whom. */
-const startOnThisHost: EngineFactory = async (selection, options, listener) => {
-  try {
-    return await startEngine(selection, options, listener);
-  } catch (error) {
-    throw await explained(error, options.bindIPs, options.port);
-  }
-};
-
 /** @internal `Manager.start` with another way to start an engine, and another clock. */
 export async function startManager(
   config: ManagerConfig,
@@ -653,38 +481,19 @@ export async function startManager(
   startWith: EngineFactory,
   environment = SYSTEM,
 ): Promise<Manager> {
-  throwIfAborted(signal);
-  const resolved = validateConfig(config);
-  const { netlinker, engine: choice, udp, metricsRegistry, metricsPrefix } = resolved;
-  if (metricsRegistry !== undefined) checkRegistry(metricsRegistry, metricsPrefix);
-  if (netlinker instanceof NetlinkRoutes) netlinker.checkAccess();
-  const buffered = new BufferedListener();
-  const engine = await startWith({ choice, udp, signal }, toEngineOptions(resolved), buffered);
-  const manager = await createManager(resolved, engine, buffered, environment, signal);
-  if (signal !== undefined) manager.closeWith(signal);
-  return manager;
+  return createManager(await startChecked(config, signal, startWith), environment, signal);
 }
 
 /** Makes a manager of a running engine. Closes the engine if that fails, since a logger or a registry may throw. */
-async function createManager(
-  config: ResolvedConfig,
-  engine: Engine,
-  buffered: BufferedListener,
-  environment: Environment,
-  signal: AbortSignal | undefined,
-): Promise<Manager> {
+async function createManager(started: StartedEngine, environment: Environment, signal: AbortSignal | undefined): Promise<Manager> {
   let manager: Manager | undefined;
   try {
     throwIfAborted(signal);
-    manager = newManager(config, engine, buffered, environment);
-    await manager.serveHandover();
+    manager = newManager(started, environment);
+    await manager.serve(signal);
     return manager;
   } catch (error) {
-    await (manager?.close({ adminDown: false, withdrawRoutes: false }) ?? engine.close({ adminDown: false }));
+    await (manager?.close({ adminDown: false, withdrawRoutes: false }) ?? started.engine.close({ adminDown: false }));
     throw error;
   }
-}
-
-function throwIfAborted(signal: AbortSignal | undefined): void {
-  if (signal?.aborted === true) throw signal.reason;
 }

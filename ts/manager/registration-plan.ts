@@ -26,6 +26,12 @@ export interface Registration extends RegisterOptions {
   iface: string;
 }
 
+/** A session to register by itself, with its options. */
+export interface RegisteredSession {
+  readonly peer: Peer;
+  readonly options: RegisterSessionOptions | undefined;
+}
+
 /** A registration whose options may have been validated. */
 export type CheckedRegistration = Registration | (ValidatedOptions & Pick<Registration, 'route' | 'iface'>);
 
@@ -59,32 +65,28 @@ export interface PlanContext {
 }
 
 /**
- * Validates all registrations, against each other, the registered routes and the host. Without issues the new routes and
- * sessions are in the registry afterwards; with issues the registry is as before.
+ * Validates all registrations, against each other, the registered routes and the host; the sessions have the indexes behind those
+ * of the routes, and valid peers. Without issues the new routes and sessions are in the registry afterwards; with issues the
+ * registry is as before.
  */
-export function planRegistration(registrations: readonly CheckedRegistration[], context: PlanContext): RegistrationPlan {
-  const planner = new RegistrationPlanner(context);
-  return planAll(planner, registrations, (registration, index) => planner.planRoute(registration, index));
-}
-
-/** As `planRegistration`, of a session by itself. The peer is valid. */
-export function planSession(peer: Peer, options: RegisterSessionOptions | undefined, context: PlanContext): RegistrationPlan {
-  const planner = new RegistrationPlanner(context);
-  return planAll(planner, [peer], () => planner.planSession(peer, validateSessionOptions(options, context.config)));
-}
-
-function planAll<T>(
-  planner: RegistrationPlanner,
-  registrations: readonly T[],
-  plan: (registration: T, index: number) => void,
+export function planRegistration(
+  registrations: readonly CheckedRegistration[],
+  sessions: readonly RegisteredSession[],
+  context: PlanContext,
 ): RegistrationPlan {
+  const planner = new RegistrationPlanner(context);
   const errors = new Map<number, unknown>();
-  registrations.forEach((registration, index) => {
+  const noting = (index: number, plan: () => void): void => {
     try {
-      plan(registration, index);
+      plan();
     } catch (error) {
       errors.set(index, error);
     }
+  };
+  registrations.forEach((registration, index) => noting(index, () => planner.planRoute(registration, index)));
+  sessions.forEach(({ peer, options }, offset) => {
+    const index = registrations.length + offset;
+    noting(index, () => planner.planSession(peer, validateSessionOptions(options, context.config), index));
   });
   for (const [index, error] of planner.backupErrors()) errors.set(index, error);
   for (const [index, error] of planner.sharingErrors()) errors.set(index, error);
@@ -193,7 +195,7 @@ class RegistrationPlanner {
   }
 
   /** @throws LivenessError the first fault of the session by itself, or against what is registered */
-  planSession(peer: Peer, options: ValidatedOptions): void {
+  planSession(peer: Peer, options: ValidatedOptions, index: number): void {
     for (const name of ['localIP', 'peerIP'] as const) {
       const path = `peer.${name}`;
       const what = `an ${familyOf(peer[name])} unicast address`;
@@ -205,8 +207,8 @@ class RegistrationPlanner {
       ]);
     }
     checkBound('peer.localIP', peer.localIP, this.#config);
-    const session = this.#session(peer, options, 0);
-    if (this.addedSessions.has(session)) this.#newSessions.push({ index: 0, session, path: 'peer.localIP' });
+    const session = this.#session(peer, options, index);
+    if (this.addedSessions.has(session)) this.#newSessions.push({ index, session, path: 'peer.localIP' });
     this.registeredSessions.add(session);
   }
 

@@ -19,8 +19,8 @@ import {
   issuesOf,
   type PlanContext,
   planRegistration,
-  planSession,
   type CheckedRegistration,
+  type RegisteredSession,
   type RegistrationPlan,
 } from './registration-plan.js';
 import { RouteRegistry } from './route-registry.js';
@@ -65,18 +65,24 @@ export class RouteManager {
   }
 
   /**
-   * Validates all routes, then registers all or none. `pickError` chooses one of the errors by index to throw as it is.
+   * Validates all routes and sessions, then registers all or none. `pickError` chooses one of the errors by index to throw as it is;
+   * the sessions have the indexes behind those of the routes.
    *
    * @throws RoutesError, or what `pickError` returns
    */
-  async register(registrations: readonly CheckedRegistration[], pickError: (errors: RegistrationPlan['errors']) => unknown): Promise<void> {
+  async register(
+    registrations: readonly CheckedRegistration[],
+    pickError: (errors: RegistrationPlan['errors']) => unknown,
+    sessions: readonly RegisteredSession[] = [],
+  ): Promise<void> {
     const { installer, config } = this.#dependencies;
-    const plan = planRegistration(registrations, this.#planContext);
+    const plan = planRegistration(registrations, sessions, this.#planContext);
     if (plan.errors.size > 0) {
       const errors = await this.#explained(plan.errors);
       throw toError(pickError(errors) ?? new RoutesError(issuesOf(errors)));
     }
     const previous = new Map([...plan.changedSessions.keys()].map((session) => [session, session.parameters]));
+    const kept = new Set([...plan.registeredSessions].filter(({ isRegistered }) => isRegistered));
     this.#commit(plan);
     if (!config.passiveMode) {
       this.#endUnusedSessions(plan.leftSessions);
@@ -92,6 +98,7 @@ export class RouteManager {
       return;
     }
     if (failed.some(({ cause }) => codeOf(cause) === 'ERR_CLOSED')) throw closedError();
+    for (const session of plan.registeredSessions) session.isRegistered = kept.has(session);
     this.#rollBack(plan, previous, revisions);
     const failures = failed.map(({ index, cause }) => ({ index, code: 'ERR_ROUTE_BACKEND', message: messageOf(cause), cause }));
     const [first] = failures;
@@ -101,9 +108,7 @@ export class RouteManager {
 
   /** Registers a session by itself. @throws the first fault */
   async registerSession(peer: Peer, options: RegisterSessionOptions | undefined): Promise<void> {
-    const plan = planSession(peer, options, this.#planContext);
-    if (plan.errors.size > 0) throw toError((await this.#explained(plan.errors)).get(0));
-    this.#commit(plan);
+    await this.register([], (errors) => errors.get(0), [{ peer, options }]);
   }
 
   /** The errors; those of multihop sockets whose port is taken say by whom. */
@@ -190,12 +195,12 @@ export class RouteManager {
 
   /** Passive mode: after a failure of the backend, restores renewed routes and sessions, and abandons new ones. */
   #rollBack(
-    { routes, changedSessions, leftSessions, renewedRoutes }: RegistrationPlan,
+    { routes, registeredSessions, changedSessions, leftSessions, renewedRoutes }: RegistrationPlan,
     previous: ReadonlyMap<ManagedSession, SessionParameters>,
     revisions: readonly number[],
   ): void {
     const { engine, installer } = this.#dependencies;
-    const touched = new Set<ManagedSession>(leftSessions);
+    const touched = new Set<ManagedSession>([...leftSessions, ...registeredSessions]);
     this.registry.noteChange();
     const restored: ManagedRoute[] = [];
     routes.forEach((managed, index) => {

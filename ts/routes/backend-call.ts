@@ -3,7 +3,7 @@ import { codeOf, LivenessError, toError } from '../base/errors.js';
 import type { PlacedRoute, RouteReaderWriter } from './reader-writer.js';
 import { formatRoute } from '../base/route.js';
 import type { Listings } from './listings.js';
-import { isSamePlace } from './slot-contents.js';
+import { isSamePlace } from './same-place.js';
 
 /** What a call does. `previous` is the route that a replacement deletes. */
 export interface BackendOperation {

@@ -4,6 +4,7 @@ import { messageOf, toError } from '../base/errors.js';
 import type { RouteLoss, RouteReaderWriter } from './reader-writer.js';
 import { formatSlot, type Route } from '../base/route.js';
 import type { RouteId, EndpointRouteStats, SessionId } from '../engine/engine.js';
+import type { InstallerOptions } from './desired-state.js';
 import {
   type InstallerWarning,
   type Leg,
@@ -17,7 +18,7 @@ import {
 import { Listings } from './listings.js';
 import { RetryGate } from './retry-gate.js';
 import { RouteCounters } from './route-counters.js';
-import { type InstallerOptions, type ReconcilerDependencies, SlotReconciler } from './slot-reconciler.js';
+import { type ReconcilerDependencies, SlotReconciler } from './slot-reconciler.js';
 
 /** The most retries that run at once. First attempts are not limited. */
 const MAX_RETRIES = 64;

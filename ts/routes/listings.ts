@@ -1,7 +1,7 @@
 /** Finds out whether a backend holds a route: asks for it, or lists all routes if the backend has no `routeHolds`. */
 import type { PlacedRoute, RouteReaderWriter } from './reader-writer.js';
 import { formatSlot } from '../base/route.js';
-import { isSameRoute } from './slot-contents.js';
+import { isSameRoute } from './same-place.js';
 
 export class Listings {
   readonly #backend: RouteReaderWriter;

@@ -67,3 +67,22 @@ export class RouteCounters {
     return counts;
   }
 }
+
+/** Counts one route as installed, at one endpoint at a time: the registration may move to another. */
+export class InstalledCount {
+  readonly #counters: RouteCounters;
+  #countedAt: RouteEndpoint | undefined = undefined;
+
+  constructor(counters: RouteCounters) {
+    this.#counters = counters;
+  }
+
+  /** `undefined` where the route is not installed. */
+  set(endpoint: RouteEndpoint | undefined): void {
+    const counted = this.#countedAt;
+    if (counted?.iface === endpoint?.iface && counted?.source === endpoint?.source) return;
+    if (counted !== undefined) this.#counters.installed(counted, -1);
+    this.#countedAt = endpoint && { iface: endpoint.iface, source: endpoint.source };
+    if (endpoint !== undefined) this.#counters.installed(endpoint, 1);
+  }
+}

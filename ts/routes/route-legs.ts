@@ -2,7 +2,7 @@
 import { addressText } from '../base/address.js';
 import type { Leg, RegisteredRoute } from './installer.js';
 import type { PlacedRoute } from './reader-writer.js';
-import { isSamePlace } from './slot-contents.js';
+import { isSamePlace } from './same-place.js';
 
 /**
  * What the primary is good for: the route belongs on it; a route that is on it stays, and none is moved to it; or no route is to run

@@ -1,7 +1,7 @@
 /** The contents of a slot, as far as the answers of the backend tell. */
-import { isSameAddress } from '../base/address.js';
-import type { Route } from '../base/route.js';
+import type { BackendOperation } from './backend-call.js';
 import type { PlacedRoute } from './reader-writer.js';
+import { isSamePlace } from './same-place.js';
 
 /** Shared by all empty slots. */
 const EMPTY: readonly PlacedRoute[] = Object.freeze([]);
@@ -28,6 +28,19 @@ export class SlotContents {
     return this.#possible.some((possible) => isSamePlace(possible, placed));
   }
 
+  /** Whether the slot certainly is as an operation leaves it. */
+  isDone({ kind, placed }: BackendOperation): boolean {
+    return kind === 'delete' ? !this.isPossible(placed) : this.isConfirmed(placed);
+  }
+
+  /** The backend has done it. @param value what a look found: `true` for a route that is there */
+  noteDone({ kind, placed, previous }: BackendOperation, value: unknown): void {
+    if (previous !== undefined) this.noteGone(previous);
+    const isHeld = kind === 'look' ? value === true : kind !== 'delete';
+    if (isHeld) this.noteHeld(placed);
+    else this.noteGone(placed);
+  }
+
   /** The route was requested. */
   notePossible(placed: PlacedRoute): void {
     if (!this.isPossible(placed)) this.#possible = [...this.#possible, placed];
@@ -49,14 +62,4 @@ export class SlotContents {
     this.notePossible(placed);
     this.#confirmed = undefined;
   }
-}
-
-/** Whether two routes of one slot are the same, and lead over the same interface. */
-export function isSamePlace(left: PlacedRoute, right: PlacedRoute): boolean {
-  return left === right || (left.iface === right.iface && isSameRoute(left.route, right.route));
-}
-
-/** Whether two routes of one slot are the same. A backend may write an IPv6 address in another form than ours. */
-export function isSameRoute(left: Route, right: Route): boolean {
-  return left.protocol === right.protocol && isSameAddress(left.nextHop, right.nextHop) && isSameAddress(left.src, right.src);
 }

@@ -3,7 +3,6 @@ import type { Environment, Timer } from '../base/environment.js';
 import { closedError } from '../base/errors.js';
 import type { Route } from '../base/route.js';
 import { TIMED_OUT, within } from '../base/timeout.js';
-import type { SessionId } from '../engine/engine.js';
 import {
   type BackendAnswer,
   answerOf,
@@ -14,6 +13,7 @@ import {
   timeoutError,
 } from './backend-call.js';
 import { Backoff } from './backoff.js';
+import { type DesiredState, desiredState, type InstallerOptions, primaryUse, type SlotSituation } from './desired-state.js';
 import {
   HOLD_MS,
   type InstallerWarning,
@@ -28,25 +28,14 @@ import {
 import type { Listings } from './listings.js';
 import { PendingCalls } from './pending-calls.js';
 import type { PlacedRoute, RouteLoss, RouteReaderWriter } from './reader-writer.js';
-import { isBackupUsable, legOf, placedOn, type PrimaryUse, wantedLeg } from './route-legs.js';
+import { isBackupUsable, legOf, placedOn, wantedLeg } from './route-legs.js';
 import { RestoreDelay } from './restore-delay.js';
 import type { RetryGate } from './retry-gate.js';
-import type { RouteCounters, RouteEndpoint } from './route-counters.js';
-import { isSamePlace, isSameRoute, SlotContents } from './slot-contents.js';
+import { InstalledCount, type RouteCounters } from './route-counters.js';
+import { isSamePlace, isSameRoute } from './same-place.js';
+import { SlotContents } from './slot-contents.js';
 import { Suppression } from './suppression.js';
 import { Waiters } from './waiters.js';
-
-/** The settings that decide which state of a slot is desired. */
-export interface InstallerOptions {
-  /** Routes are installed while they are registered; sessions and admin states have no effect. */
-  readonly passiveMode: boolean;
-  /** A session that goes Down keeps its route if the peer is passive. */
-  readonly honorPeerAdvertisedPassive: boolean;
-  /** After so many milliseconds a call counts as failed. */
-  readonly routeTimeout: number;
-  /** Whether a session is in maintenance: its routes stay as they are on a Down. */
-  readonly isMaintained: (session: SessionId) => boolean;
-}
 
 /** Shared by all reconcilers. */
 export interface ReconcilerDependencies {
@@ -69,8 +58,6 @@ export interface ReconcilerDependencies {
   readonly finished: (reconciler: SlotReconciler) => void;
 }
 
-type DesiredState = 'installed' | 'absent' | 'unchanged';
-
 /** For each late call of a kind, the next attempt of that kind waits this long, in milliseconds. */
 const WAIT_FOR_LATE_MS = 10_000;
 
@@ -87,8 +74,7 @@ export class SlotReconciler {
   readonly #dependencies: ReconcilerDependencies;
   readonly #contents = new SlotContents();
   readonly #calls = new PendingCalls();
-  /** The endpoint whose gauge counts the route: the registration may have moved to another one since. */
-  #countedAt: RouteEndpoint | undefined = undefined;
+  readonly #installedCount: InstalledCount;
   /** The start of the transition whose convergence was counted last. */
   #convergedStartUs: number | undefined;
   #withdrawing = false;
@@ -111,6 +97,7 @@ export class SlotReconciler {
     this.#registered = registered;
     this.#target = placedOn(registered, 'primary');
     this.#dependencies = dependencies;
+    this.#installedCount = new InstalledCount(dependencies.counters);
     // The primary is tried first.
     if (registered.backup !== undefined && !registered.session.up) this.#startHold();
     // The convergence of a session that is Up already was counted for its routes of that time.
@@ -230,7 +217,7 @@ export class SlotReconciler {
     if (this.#calls.isRunning || this.#stopped || confirmed === undefined || !isSameRoute(confirmed.route, route)) return;
     const isLost = this.#installed;
     this.#noteUnknown(confirmed);
-    if (isLost && this.#desiredState() === 'installed') this.#restore(how);
+    if (isLost && this.#desired === 'installed') this.#restore(how);
     this.advance();
   }
 
@@ -256,7 +243,8 @@ export class SlotReconciler {
   #settleLeg(): void {
     const { backup, adminDown } = this.#registered;
     if (backup === undefined || this.#withdrawing || this.#stopped || adminDown) return;
-    this.#moveTo(wantedLeg(this.#leg, this.#primaryUse(), isBackupUsable(this.#registered)));
+    const use = primaryUse(this.#situation, this.#dependencies.options);
+    this.#moveTo(wantedLeg(this.#leg, use, isBackupUsable(this.#registered)));
   }
 
   #moveTo(leg: Leg): void {
@@ -266,46 +254,24 @@ export class SlotReconciler {
     this.#updateGauge();
   }
 
-  #primaryUse(): PrimaryUse {
-    const { session } = this.#registered;
-    const { honorPeerAdvertisedPassive, isMaintained } = this.#dependencies.options;
-    const isThere = this.#contents.isPossible(this.#target);
-    if (session.up) {
-      if (!this.#isWaiting) return 'usable';
-      return isThere ? 'kept' : 'unusable';
-    }
-    const isKeptByPeer =
-      (honorPeerAdvertisedPassive && session.peerPassive) ||
-      (session.keepsOnPeerAdminDown && session.isPeerAdminDown && this.#holdsNoOther());
-    const isKept = isMaintained(session.id) || this.#hold !== undefined || (isThere && isKeptByPeer);
-    return isKept ? 'kept' : 'unusable';
-  }
-
-  #stateOnBackup(withdrawn: DesiredState): DesiredState {
-    const { session, backup } = this.#registered;
-    const { isMaintained } = this.#dependencies.options;
-    if (isBackupUsable(this.#registered)) return 'installed';
-    const stays = isMaintained(session.id) || (backup?.session !== undefined && isMaintained(backup.session.id));
-    return stays || this.#hold !== undefined ? 'unchanged' : withdrawn;
-  }
-
   get #installed(): boolean {
     return this.#contents.isConfirmed(this.#target);
   }
 
-  #desiredState(): DesiredState {
-    const { noUninstall, adminDown, session } = this.#registered;
-    const { passiveMode, honorPeerAdvertisedPassive, isMaintained } = this.#dependencies.options;
-    const withdrawn = noUninstall ? 'unchanged' : 'absent';
-    if (this.#withdrawing) return withdrawn;
-    if (passiveMode) return 'installed';
-    if (adminDown) return withdrawn;
-    if (this.#leg === 'backup') return this.#stateOnBackup(withdrawn);
-    if (session.up) return this.#isWaiting ? this.#stateWhileWaiting(withdrawn) : 'installed';
-    if (isMaintained(session.id)) return 'unchanged';
-    if (this.#hold !== undefined) return 'unchanged';
-    if (session.keepsOnPeerAdminDown && session.isPeerAdminDown && this.#holdsNoOther()) return 'unchanged';
-    return honorPeerAdvertisedPassive && session.peerPassive ? 'unchanged' : withdrawn;
+  get #situation(): SlotSituation {
+    return {
+      registered: this.#registered,
+      leg: this.#leg,
+      isWithdrawing: this.#withdrawing,
+      isHeld: this.#hold !== undefined,
+      isWaiting: this.#isWaiting,
+      isThere: this.#contents.isPossible(this.#target),
+      holdsNoOther: this.#contents.possible.every((placed) => isSamePlace(placed, this.#target)),
+    };
+  }
+
+  get #desired(): DesiredState {
+    return desiredState(this.#situation, this.#dependencies.options);
   }
 
   /** The session is Up, and the route is not to be added yet. */
@@ -313,19 +279,9 @@ export class SlotReconciler {
     return this.#suppression?.untilMs !== undefined;
   }
 
-  /** A route that is there stays; another one that it has replaced stays no longer than without a suppression. */
-  #stateWhileWaiting(withdrawn: DesiredState): DesiredState {
-    return this.#hold !== undefined || this.#holdsNoOther() ? 'unchanged' : withdrawn;
-  }
-
-  /** Whether the slot holds the registered route or nothing: AdminDown keeps no route that another one has replaced. */
-  #holdsNoOther(): boolean {
-    return this.#contents.possible.every((placed) => isSamePlace(placed, this.#target));
-  }
-
   /** The operation that brings the slot closer to its desired state; `undefined` if there is none to do now. */
   #nextOperation(): BackendOperation | undefined {
-    const desired = this.#desiredState();
+    const desired = this.#desired;
     const [first] = this.#contents.possible;
     if (desired === 'absent') return first === undefined ? undefined : { kind: 'delete', placed: first };
     if (desired === 'unchanged') return undefined;
@@ -348,7 +304,7 @@ export class SlotReconciler {
     if (this.#stopped) return;
     this.#calls.endRunning();
     this.#leaveGate();
-    if (outcome === TIMED_OUT && this.#isDone(operation)) {
+    if (outcome === TIMED_OUT && this.#contents.isDone(operation)) {
       // An earlier call of the same kind was answered meanwhile.
       this.advance();
       return;
@@ -371,22 +327,14 @@ export class SlotReconciler {
   #noteAnswer({ operation, overlapped }: BackendCall, { error, value }: BackendAnswer): void {
     const { kind, placed } = operation;
     if (error === undefined) {
-      if (overlapped) this.#noteUnknown(placed);
-      else this.#noteDone(operation, value);
+      if (overlapped) this.#contents.noteUnknown(placed);
+      else this.#contents.noteDone(operation, value);
     } else if (kind !== 'look' && hadNoEffect(error) && !overlapped && !this.#calls.hasLate) {
-      if (kind !== 'delete' && !this.#contents.isConfirmed(placed)) this.#noteGone(placed);
+      if (kind !== 'delete' && !this.#contents.isConfirmed(placed)) this.#contents.noteGone(placed);
     } else if (kind !== 'look') {
-      this.#noteUnknown(placed);
+      this.#contents.noteUnknown(placed);
     }
-  }
-
-  #noteDone({ kind, placed, previous }: BackendOperation, value: unknown): void {
-    if (kind === 'add' || (kind === 'look' && value === true)) this.#noteHeld(placed);
-    else if (kind === 'delete' || kind === 'look') this.#noteGone(placed);
-    else {
-      if (previous !== undefined) this.#noteGone(previous);
-      this.#noteHeld(placed);
-    }
+    this.#updateGauge();
   }
 
   /** Counts and reports the end of a call, and settles the promises that wait for it. */
@@ -454,8 +402,9 @@ export class SlotReconciler {
     const { operation } = call;
     if (this.#stopped) return;
     this.#calls.markOverlapped(operation);
-    if (!call.overlapped && answer.error === undefined) this.#noteDone(operation, answer.value);
-    else if (call.overlapped || !this.#isDone(operation)) this.#noteUnknown(operation.placed);
+    if (!call.overlapped && answer.error === undefined) this.#contents.noteDone(operation, answer.value);
+    else if (call.overlapped || !this.#contents.isDone(operation)) this.#contents.noteUnknown(operation.placed);
+    this.#updateGauge();
     this.advance();
   }
 
@@ -463,20 +412,6 @@ export class SlotReconciler {
   #followsTransition(op: 'add' | 'delete'): boolean {
     const { session, adminDown } = this.#registered;
     return !this.#dependencies.options.passiveMode && !this.#withdrawing && !adminDown && session.up === (op === 'add');
-  }
-
-  #isDone({ kind, placed }: BackendOperation): boolean {
-    return kind === 'delete' ? !this.#contents.isPossible(placed) : this.#contents.isConfirmed(placed);
-  }
-
-  #noteHeld(placed: PlacedRoute): void {
-    this.#contents.noteHeld(placed);
-    this.#updateGauge();
-  }
-
-  #noteGone(placed: PlacedRoute): void {
-    this.#contents.noteGone(placed);
-    this.#updateGauge();
   }
 
   #noteUnknown(placed: PlacedRoute): void {
@@ -489,14 +424,7 @@ export class SlotReconciler {
     const counts = this.#installed && !this.#gone;
     if (counts && this.#leg === 'backup') this.#dependencies.onBackup.add(this);
     else this.#dependencies.onBackup.delete(this);
-    const { iface, source } = this.#registered;
-    if (this.#countedAt !== undefined && !(counts && this.#countedAt.iface === iface && this.#countedAt.source === source)) {
-      this.#dependencies.counters.installed(this.#countedAt, -1);
-      this.#countedAt = undefined;
-    }
-    if (!counts || this.#countedAt !== undefined) return;
-    this.#countedAt = { iface, source };
-    this.#dependencies.counters.installed(this.#countedAt, 1);
+    this.#installedCount.set(counts ? this.#registered : undefined);
   }
 
   get #suppressedUntil(): Date | undefined {
