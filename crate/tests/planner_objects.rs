@@ -1,32 +1,22 @@
 //! What becomes of routes on next-hop objects in a simulated kernel.
 
+#[path = "support/object_bench.rs"]
+mod object_bench;
 #[path = "support/planner_bench.rs"]
 mod planner_bench;
 
 use std::net::{IpAddr, Ipv4Addr};
-use std::ops::RangeInclusive;
 
+use object_bench::{arm, bench, bench_from, disarm, held, run, with_backup};
 use planner_bench::{Bench, DOWN, OTHER_HOP, ROUTE, UP};
 use route_liveness::engine::SessionId;
 use route_liveness::engine::stats::LinkId;
-use route_liveness::routes::armed::{ArmedRoute, ArmingPolicy, SessionView};
+use route_liveness::routes::armed::ArmedRoute;
 use route_liveness::routes::kernel_route::{KernelRoute, RouteError, SystemError};
 use route_liveness::routes::legs::Backup;
-use route_liveness::routes::next_hop::{ObjectAnswer, ObjectRange};
+use route_liveness::routes::next_hop::ObjectAnswer;
 use route_liveness::routes::outcome::RouteId;
-use route_liveness::routes::planner::RoutePlanner;
-use route_liveness::sim::{Kernel, KernelFaults, Notice, ObjectAct, Random, RivalAct, rival_hop};
-
-fn bench() -> (Bench, Kernel) {
-    (bench_from(10), Kernel::new(Random::new(1), KernelFaults::default(), 4))
-}
-
-/// A planner whose objects have the numbers from this one on.
-fn bench_from(first: u32) -> Bench {
-    let objects = Some(ObjectRange { first, last: 99 });
-    let policy = ArmingPolicy { take_over: false, honor_peer_passive: true, mass_down: None, objects };
-    Bench { planner: RoutePlanner::new(policy), ..Bench::new() }
-}
+use route_liveness::sim::{Kernel, KernelFaults, Notice, ObjectAct, RivalAct, rival_hop};
 
 /// The kernel refuses the one object that the planner asks for.
 fn refuse_object(bench: &mut Bench) {
@@ -38,20 +28,6 @@ fn refuse_object(bench: &mut Bench) {
 
 const ONE: IpAddr = IpAddr::V4(Ipv4Addr::new(10, 9, 0, 1));
 
-fn with_backup(route: &mut ArmedRoute) {
-    let next_hop = OTHER_HOP.next_hop;
-    route.backup = Some(Backup { next_hop, interface: 8, link: LinkId(2), session: None, is_up: false });
-}
-
-/// Arms a route of this number, to a destination of its own.
-fn arm(bench: &mut Bench, number: u8, change: impl FnOnce(&mut ArmedRoute), session: SessionView) {
-    let numbered = |route: &mut ArmedRoute| {
-        (route.id, route.route.destination) = (RouteId(number.into()), IpAddr::from([10, 9, 0, number]));
-        change(route);
-    };
-    bench.arm(numbered, session);
-}
-
 fn on_primary(kernel: &Kernel) -> usize {
     held(kernel).iter().filter(|route| route.next_hop == ROUTE.next_hop).count()
 }
@@ -61,29 +37,6 @@ fn hear(bench: &mut Bench, kernel: &mut Kernel) {
     for notice in kernel.notices() {
         let Notice::ObjectGone(object, by_rival) = notice else { panic!("{notice:?}") };
         bench.planner.object_lost(object, by_rival);
-    }
-}
-
-/// Answers everything that the planner asks within a minute.
-fn run(bench: &mut Bench, kernel: &mut Kernel) {
-    for _ in 0..60 {
-        bench.after(planner_bench::SECOND);
-        kernel.run(&mut bench.planner, bench.now);
-        kernel.list(&mut bench.planner, bench.now);
-        kernel.run(&mut bench.planner, bench.now);
-    }
-    assert!(!bench.planner.has_work());
-}
-
-fn held(kernel: &Kernel) -> Vec<KernelRoute> {
-    kernel.tables().routes().map(|route| kernel.tables().resolved(route)).collect()
-}
-
-/// Withdraws the routes with these numbers.
-fn disarm(bench: &mut Bench, ids: RangeInclusive<u32>) {
-    for id in ids {
-        bench.generation += 1;
-        bench.planner.disarm(RouteId(id), bench.generation, true, bench.now);
     }
 }
 

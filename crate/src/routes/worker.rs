@@ -60,7 +60,7 @@ impl RouteWorker {
         maintenance: Maintenance,
         sink: Arc<dyn OutcomeSink>,
     ) -> std::io::Result<Self> {
-        let objects = policy.objects.unwrap_or_default();
+        let objects = policy.objects.map(|objects| objects.range).unwrap_or_default();
         let socket = RouteSocket::new()?.with_objects(objects);
         let waker = Waker::new()?;
         let wake = waker.clone();

@@ -102,10 +102,10 @@ impl RoutePlanner {
         }
         let object = question.route.object;
         if held.iter().any(|held| held.is_misled(&question.route))
-            && let Some(session) = self.next_hops.misled(object)
+            && let Some(part) = self.next_hops.misled(object)
         {
             // It is another route, which may be one of ours. Under its new number this one is looked for anew.
-            self.routes_of(session).iter().for_each(|id| self.renumber(*id, object, now));
+            self.parts.routes(part).iter().for_each(|id| self.renumber(*id, object, now));
             return;
         }
         let other_leg = entry.legs.as_ref().map(|legs| legs.route(legs.other()));
