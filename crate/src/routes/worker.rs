@@ -310,10 +310,8 @@ impl PlannerMonitor {
                     Ok(listed) => {
                         let route = &question.route;
                         let occupant = listed.occupant_or(route, question.previous);
-                        let beside = listed.beside(route);
-                        planner.listed_beside(question, &beside, now);
-                        let is_misled = beside.iter().any(|held| held.is_misled(route));
-                        planner.listed(question, listed.holds(route) && !is_misled, occupant, now)
+                        planner.listed_beside(question, &listed.beside(route), now);
+                        planner.listed(question, listed.holds(route), occupant, now)
                     }
                     Err(error) => planner.unlisted(question, *error, now),
                 };
