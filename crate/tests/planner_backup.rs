@@ -227,7 +227,7 @@ fn the_time_to_leave_a_failed_path_is_counted_once_and_not_when_the_backup_fails
 }
 
 #[test]
-fn a_route_whose_primary_has_lost_its_interface_is_on_its_backup_at_once_although_its_session_is_up_and_returns_with_it() {
+fn a_route_whose_primary_loses_its_interface_is_on_its_backup_at_once_although_its_session_is_up_and_returns() {
     for session in [None, Some(WATCHER)] {
         let mut bench = installed(session);
         watcher(&mut bench, UP);

@@ -332,7 +332,7 @@ mod tests {
     }
 
     #[test]
-    fn a_route_on_an_object_that_leads_another_way_is_not_there_and_the_one_that_is_to_be_replaced_is_found_by_its_number() {
+    fn a_route_on_an_object_that_leads_another_way_is_not_there_and_one_to_be_replaced_is_found_by_its_number() {
         let mut listed = Vec::new();
         let datagram = captured::bytes(captured::ROUTE_ADDED);
         let sequence = u32::from_ne_bytes(datagram[8..12].try_into().unwrap());
