@@ -100,9 +100,10 @@ impl Life {
         let has_backups = random.chance(400_000);
         let has_objects = number("OBJECTS") != Some(0) && random.chance(400_000);
         // In half of these lives a session with several routes has several objects.
-        let routes_per_object = if has_objects { [ROUTES_PER_OBJECT, ROUTES_PER_OBJECT, 1, 2][random.up_to(3) as usize] } else { 1 };
+        let most = [ROUTES_PER_OBJECT, ROUTES_PER_OBJECT, 1, 2];
         let range = ObjectRange { first: 10, last: 99 };
-        let objects = has_objects.then_some(ObjectPolicy { range, routes_per_object });
+        let objects = has_objects
+            .then(|| ObjectPolicy { range, routes_per_object: most[random.up_to(most.len() as u64 - 1) as usize] });
         let policy =
             ArmingPolicy { take_over: false, honor_peer_passive: random.chance(500_000), mass_down: None, objects };
         let mut life = Self {
