@@ -14,6 +14,7 @@ import type { HoldRow } from './sections/endurance.js';
 import type { GettersRow } from './sections/getters.js';
 import type { LoadRow } from './sections/load.js';
 import type { SimulatedRow } from './sections/growth.js';
+import { LIVING, type NextHopsRow } from './sections/next-hops.js';
 import type { RestartRow } from './sections/restarts.js';
 import { dataOf, type Target, targets } from './targets.js';
 
@@ -76,6 +77,7 @@ function moreTables(results: Readonly<Record<string, Kept>>): string {
   const restarts = dataOf<RestartRow[]>(results, 'restarts') ?? [];
   const simulated = dataOf<SimulatedRow[]>(results, 'simulated') ?? [];
   const getters = dataOf<GettersRow[]>(results, 'getters') ?? [];
+  const nextHops = dataOf<NextHopsRow[]>(results, 'nexthops') ?? [];
   return [
     table(
       [
@@ -145,6 +147,16 @@ function moreTables(results: Readonly<Record<string, Kept>>): string {
     table(
       ['restarts of one side, with `resume`', 'restarts', 'sessions that went Down, either side', 'the peer heard nothing for, ms'],
       restarts.map((row) => [row.what, String(row.restarts), String(row.downs), row.gapMs.toFixed(0)]),
+    ),
+    table(
+      [
+        'routes of one session',
+        'at its Down',
+        'on next-hop objects',
+        'the kernel has answered, ms',
+        `packets of ${LIVING} other sessions late at most, ms`,
+      ],
+      nextHops.map((row) => [String(row.routes), row.what, row.objects ? 'yes' : 'no', show(row.answered), show(row.worstTransmit)]),
     ),
     table(
       ['core alone, sessions', 'ns per event', 'bytes per session'],

@@ -5,7 +5,8 @@ import { distribution, type Figure, figure } from '../figures.js';
 import { coreOf, openLab } from '../stage.js';
 import { untilUp } from './cost.js';
 
-const LIVING = 500;
+/** So many sessions live meanwhile. */
+export const LIVING = 500;
 const PORT = 44_881;
 /** Where the endpoint that has the routes listens. */
 const OTHERS_PORT = 44_880;
