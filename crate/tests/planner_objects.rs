@@ -12,7 +12,7 @@ use planner_bench::{Bench, DOWN, OTHER_HOP, ROUTE, UP};
 use route_liveness::engine::SessionId;
 use route_liveness::engine::stats::LinkId;
 use route_liveness::routes::armed::ArmedRoute;
-use route_liveness::routes::kernel_route::{KernelRoute, RouteError, SystemError};
+use route_liveness::routes::kernel_route::{KernelRoute, Occupant, Presence, RouteError, SystemError};
 use route_liveness::routes::legs::Backup;
 use route_liveness::routes::next_hop::ObjectAnswer;
 use route_liveness::routes::outcome::RouteId;
@@ -122,6 +122,62 @@ fn a_successor_finds_out_what_the_objects_of_its_predecessor_lead_over() {
     (1..=2).for_each(|number| arm(&mut successor, number, adopted, UP));
     run(&mut successor, &mut kernel);
     assert_eq!((held(&kernel).len(), on_primary(&kernel)), (2, 2), "its numbers are the same, and lead elsewhere");
+}
+
+#[test]
+fn a_listing_from_before_an_object_went_does_not_say_that_its_route_is_there() {
+    let (mut bench, mut kernel) = bench();
+    bench.arm(|_| {}, UP);
+    run(&mut bench, &mut kernel);
+    bench.planner.taken(&ROUTE.slot(), bench.now);
+    let look = bench.ask();
+    bench.answer(look, Ok(()), Presence::Unknown);
+    let question = bench.planner.questions().remove(0);
+    kernel.act_on_object(10, ObjectAct::Delete);
+    hear(&mut bench, &mut kernel);
+    kernel.run(&mut bench.planner, bench.now);
+    kernel.run(&mut bench.planner, bench.now);
+    bench.planner.listed(&question, true, Occupant::Nobody, bench.now);
+    run(&mut bench, &mut kernel);
+    assert_eq!(held(&kernel), [ROUTE]);
+}
+
+#[test]
+fn a_listing_from_before_an_object_went_does_not_say_that_a_route_is_there_whose_slot_was_occupied() {
+    let (mut bench, mut kernel) = bench();
+    bench.arm(|_| {}, UP);
+    let batch = bench.planner.pick(bench.now);
+    bench.planner.object_answered(&batch.objects[0], ObjectAnswer::Done, bench.now);
+    let addition = bench.ask();
+    bench.answer(addition, Err(RouteError::Occupied), Presence::Absent);
+    let question = bench.planner.questions().remove(0);
+    bench.planner.object_lost(10, true);
+    kernel.run(&mut bench.planner, bench.now);
+    kernel.run(&mut bench.planner, bench.now);
+    bench.planner.listed(&question, true, Occupant::Nobody, bench.now);
+    run(&mut bench, &mut kernel);
+    assert_eq!(held(&kernel), [ROUTE]);
+}
+
+#[test]
+fn a_listing_from_before_an_object_was_deleted_does_not_say_that_its_routes_are_there() {
+    let (mut bench, mut kernel) = bench();
+    let with_priority = |route: &mut ArmedRoute| route.route.priority = 5;
+    (1..=2).for_each(|number| arm(&mut bench, number, with_priority, UP));
+    run(&mut bench, &mut kernel);
+    let slot = KernelRoute { destination: ONE, priority: 5, ..ROUTE }.slot();
+    bench.planner.taken(&slot, bench.now);
+    let look = bench.ask();
+    bench.answer(look, Ok(()), Presence::Unknown);
+    let question = bench.planner.questions().remove(0);
+    bench.session(DOWN);
+    kernel.run(&mut bench.planner, bench.now);
+    kernel.run(&mut bench.planner, bench.now);
+    assert_eq!((held(&kernel), kernel.tables().objects().count()), (vec![], 0));
+    bench.session(UP);
+    assert!(bench.planner.listed(&question, true, Occupant::Nobody, bench.now).is_none());
+    run(&mut bench, &mut kernel);
+    assert_eq!(held(&kernel).len(), 2);
 }
 
 #[test]

@@ -372,15 +372,16 @@ impl RoutePlanner {
     fn doubt(&mut self, id: RouteId, doubt: Doubt, now: Time) {
         let Some(entry) = self.routes.get_mut(id) else { return };
         if !entry.asked && entry.presence == Presence::Absent {
+            // What a listing may say is in doubt, too.
+            if forget_listing(entry) {
+                self.enqueue(id, now);
+            }
             return;
         }
         entry.doubt = entry.doubt.max(Some(doubt));
         if !entry.asked {
             entry.forget_presence();
-            // A listing that was asked for before may be older than this.
-            if let Some(rare) = &mut entry.rare {
-                (rare.pending, rare.listed) = (None, None);
-            }
+            forget_listing(entry);
             self.enqueue(id, now);
         }
     }
@@ -471,4 +472,11 @@ impl RoutePlanner {
         self.stats.installed(entry.endpoint, entry.counted_as_installed, false);
         Some(entry)
     }
+}
+
+/// A listing that was asked for before may be older than what is known now. Gives whether one was.
+fn forget_listing(entry: &mut Entry) -> bool {
+    let Some(rare) = &mut entry.rare else { return false };
+    rare.listed = None;
+    rare.pending.take().is_some()
 }

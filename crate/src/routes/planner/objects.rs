@@ -10,7 +10,7 @@ use crate::routes::legs::Leg;
 use crate::routes::next_hop::{ObjectAnswer, ObjectOp, ObjectRequest, ObjectState};
 use crate::routes::outcome::{RouteId, RouteOp, RouteOutcome};
 use crate::routes::parts::Part;
-use crate::routes::planner::RoutePlanner;
+use crate::routes::planner::{RoutePlanner, forget_listing};
 
 /// Routes of one session that are on the same object, and whether all of those that may be in the kernel are meant.
 #[derive(Default)]
@@ -310,6 +310,7 @@ impl RoutePlanner {
         }
         entry.queued = None;
         entry.presence = Presence::Absent;
+        forget_listing(entry);
         let conv_start = entry.conv_start(RouteOp::Delete).filter(|_| entry.leg() == Leg::Primary);
         entry.session.conv_start = entry.session.conv_start.filter(|_| conv_start.is_none());
         self.stats.answered(entry.endpoint, RouteOp::Delete, true, now, conv_start);
@@ -343,20 +344,13 @@ impl RoutePlanner {
 
     /// The object had to be made anew: the route went with it.
     fn lost_with(&mut self, id: RouteId, object: u32, cause: Doubt, now: Time) -> Option<RouteOutcome> {
-        let entry = self.routes.get(id).filter(|entry| entry.route.object() == object)?;
-        if entry.asked {
-            // The answer may be older.
+        let entry = self.routes.get_mut(id).filter(|entry| entry.route.object() == object)?;
+        // An answer that is still to come may be older. What a predecessor left is looked for by a listing, one that begins now.
+        if entry.asked || entry.presence == Presence::Absent || entry.may_hang_elsewhere() {
             self.doubt(id, cause, now);
             return None;
         }
-        if entry.presence == Presence::Absent {
-            return None;
-        }
-        if entry.may_hang_elsewhere() {
-            // What a predecessor left is looked for by a listing, one that begins now.
-            self.doubt(id, cause, now);
-            return None;
-        }
+        forget_listing(entry);
         self.seen(id, Presence::Absent, Some(cause), now)
     }
 }
