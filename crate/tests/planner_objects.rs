@@ -407,6 +407,30 @@ fn an_object_that_was_not_deleted_at_once_is_deleted_later() {
 }
 
 #[test]
+fn an_object_that_was_not_deleted_at_once_is_deleted_later_although_it_leads_where_it_is_not_to() {
+    let (mut bench, mut kernel) = bench();
+    arm(&mut bench, 1, with_backup, UP);
+    // A route that moves by itself needs the object of its backup.
+    for view in [DOWN, UP] {
+        bench.session(view);
+        run(&mut bench, &mut kernel);
+    }
+    arm(&mut bench, 2, with_backup, UP);
+    run(&mut bench, &mut kernel);
+    bench.session(DOWN);
+    run(&mut bench, &mut kernel);
+    assert_eq!((held(&kernel).len(), on_primary(&kernel), kernel.tables().objects().count()), (2, 0, 2));
+    disarm(&mut bench, 1..=2);
+    kernel.run(&mut bench.planner, bench.now);
+    kernel.set_faults(KernelFaults { fail_ppm: 1_000_000, ..KernelFaults::default() });
+    kernel.run(&mut bench.planner, bench.now);
+    kernel.set_faults(KernelFaults::default());
+    assert_eq!((held(&kernel), kernel.tables().objects().count()), (vec![], 2));
+    run(&mut bench, &mut kernel);
+    assert_eq!((kernel.tables().objects().count(), bench.planner.poll_deadline()), (0, None));
+}
+
+#[test]
 fn an_object_that_was_not_deleted_at_once_is_left_to_whoever_has_made_it_his_own_meanwhile() {
     let (mut bench, mut kernel) = undeleted();
     let object = kernel.tables().objects().next().expect("it was not deleted");

@@ -210,9 +210,7 @@ impl NextHops {
     pub(crate) fn release(&mut self, id: u32) {
         let Some(object) = self.objects.get_mut(&id) else { return };
         object.users -= 1;
-        if object.users == 0 {
-            self.unused.insert(id);
-        }
+        self.unused.extend((object.users == 0).then_some(id));
     }
 
     /// A route that was given the one number has the other now.
@@ -403,19 +401,14 @@ impl NextHops {
 
     /// Takes the objects that no route needs, to be deleted. On those in use some route may hang still: they are looked at later.
     /// Of one that may be another's by now an addition tells first whose it is.
-    pub(crate) fn pick_unused(
-        &mut self,
-        most: usize,
-        is_in_use: impl Fn(u32) -> bool,
-        now: Time,
-    ) -> Vec<ObjectRequest> {
+    pub(crate) fn pick_unused(&mut self, most: usize, in_use: impl Fn(u32) -> bool, now: Time) -> Vec<ObjectRequest> {
         let mut requests = Vec::new();
         while requests.len() < most
             && let Some(id) = self.unused.pop_first()
         {
             let Some(object) = self.objects.get_mut(&id) else { continue };
             let hop = object.key.hop;
-            if is_in_use(id) {
+            if in_use(id) {
                 self.delete_later(id, now);
             } else if object.may_be_there && !object.is_left {
                 let is_ours = matches!(object.state, ObjectState::Present | ObjectState::Elsewhere);
@@ -466,6 +459,7 @@ impl NextHops {
         };
         object.state = match (request.op, answer) {
             (ObjectOp::Delete, ObjectAnswer::Done) => ObjectState::Absent,
+            (ObjectOp::Delete, _) if object.state == ObjectState::Elsewhere => ObjectState::Elsewhere,
             (ObjectOp::Delete, _) => ObjectState::Doubtful { by_rival: false },
             (_, ObjectAnswer::Done | ObjectAnswer::WasThere) if is_as_asked => ObjectState::Present,
             (_, ObjectAnswer::Done | ObjectAnswer::WasThere) => ObjectState::Elsewhere,
