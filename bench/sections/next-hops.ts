@@ -5,6 +5,7 @@ import { distribution, type Figure, figure } from '../figures.js';
 import { coreOf, openLab } from '../stage.js';
 import { untilUp } from './cost.js';
 
+/** So many sessions live meanwhile. */
 const LIVING = 500;
 const PORT = 44_881;
 /** Where the endpoint that has the routes listens. */

@@ -18,7 +18,7 @@ const LAYERS: [(&str, &[&str]); 8] = [
 ];
 
 /// Folders and files without I/O, clocks, threads and Linux.
-const PURE: [&str; 20] = [
+const PURE: [&str; 21] = [
     "protocol",
     "engine",
     "net::arrival",
@@ -35,6 +35,7 @@ const PURE: [&str; 20] = [
     "routes::mass_down",
     "routes::next_hop",
     "routes::object_sweep",
+    "routes::parts",
     "routes::planner",
     "routes::route_table",
     "routes::stored_route",

@@ -225,3 +225,25 @@ fn the_time_to_leave_a_failed_path_is_counted_once_and_not_when_the_backup_fails
     requests(&mut bench);
     assert_eq!(counted(&bench), 1);
 }
+
+#[test]
+fn a_route_whose_primary_loses_its_interface_is_on_its_backup_at_once_although_its_session_is_up_and_returns() {
+    for session in [None, Some(WATCHER)] {
+        let mut bench = installed(session);
+        watcher(&mut bench, UP);
+        bench.planner.link_changed(LinkId(1), 0, bench.now);
+        assert_eq!(requests(&mut bench), [(RouteOp::Add, BACKUP), (RouteOp::Delete, PRIMARY)]);
+        bench.planner.link_changed(LinkId(1), 9, bench.now);
+        let back = KernelRoute { interface: 9, ..PRIMARY };
+        assert_eq!(requests(&mut bench), [(RouteOp::Add, back), (RouteOp::Delete, BACKUP)]);
+    }
+}
+
+#[test]
+fn a_route_whose_primary_has_no_interface_waits_for_it_while_its_backup_is_down() {
+    let mut bench = installed(Some(WATCHER));
+    bench.planner.link_changed(LinkId(1), 0, bench.now);
+    assert!(!requests(&mut bench).contains(&(RouteOp::Add, BACKUP)));
+    watcher(&mut bench, UP);
+    assert!(requests(&mut bench).contains(&(RouteOp::Add, BACKUP)));
+}

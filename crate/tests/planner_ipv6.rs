@@ -13,7 +13,7 @@ use route_liveness::routes::affected::AffectedRoutes;
 use route_liveness::routes::kernel_route::{KernelRoute, Occupant, Presence, RouteError};
 use route_liveness::routes::legs::Backup;
 use route_liveness::routes::outcome::{RouteId, RouteOp};
-use route_liveness::sim::{Kernel, KernelFaults, Random};
+use route_liveness::sim::{Kernel, KernelFaults, Random, RivalAct};
 
 const fn address(last: u16) -> IpAddr {
     IpAddr::V6(Ipv6Addr::new(0x2001, 0xdb8, 0, 0, 0, 0, 0, last))
@@ -203,4 +203,25 @@ fn a_route_that_must_stay_and_is_withdrawn_before_it_is_there_leaves_one_route_a
     bench.arm(|armed| (armed.id, armed.route) = (RouteId(2), third), UP);
     run_for_a_minute(&mut bench, &mut kernel);
     assert_eq!(held(&kernel), [third], "two would have been a conflict");
+}
+
+#[test]
+fn a_route_that_is_found_behind_a_sibling_replaces_one_with_another_source_that_may_be_what_was_found() {
+    let (mut bench, mut kernel) = (Bench::new(), Kernel::new(Random::new(1), KernelFaults::default(), 4));
+    bench.arm(|armed| armed.route = ROUTE, UP);
+    run_for_a_minute(&mut bench, &mut kernel);
+    let rivals = KernelRoute { next_hop: address(4), protocol: 4, ..ROUTE };
+    kernel.act(&rivals, RivalAct::Append);
+    bench.arm(|armed| armed.route = OTHER_HOP, UP);
+    run_for_a_minute(&mut bench, &mut kernel);
+    assert_eq!(held(&kernel), [rivals, OTHER_HOP], "it is not the first");
+    let wanted = KernelRoute { source: OTHER_SOURCE.source, ..OTHER_HOP };
+    bench.arm(|armed| armed.route = wanted, UP);
+    let addition = bench.ask();
+    bench.arm(|armed| armed.route = ROUTE, UP);
+    bench.arm(|armed| armed.route = wanted, UP);
+    bench.answer(addition, Err(RouteError::Unanswered), Presence::Absent);
+    run_for_a_minute(&mut bench, &mut kernel);
+    assert_eq!(held(&kernel), [rivals, wanted]);
+    assert_eq!(bench.count(|counters| counters.installed), 1);
 }

@@ -1,32 +1,22 @@
 //! What becomes of routes on next-hop objects in a simulated kernel.
 
+#[path = "support/object_bench.rs"]
+mod object_bench;
 #[path = "support/planner_bench.rs"]
 mod planner_bench;
 
 use std::net::{IpAddr, Ipv4Addr};
-use std::ops::RangeInclusive;
 
+use object_bench::{arm, bench, bench_from, disarm, held, run, with_backup};
 use planner_bench::{Bench, DOWN, OTHER_HOP, ROUTE, UP};
 use route_liveness::engine::SessionId;
 use route_liveness::engine::stats::LinkId;
-use route_liveness::routes::armed::{ArmedRoute, ArmingPolicy, SessionView};
-use route_liveness::routes::kernel_route::{KernelRoute, RouteError, SystemError};
+use route_liveness::routes::armed::ArmedRoute;
+use route_liveness::routes::kernel_route::{KernelRoute, Occupant, Presence, RouteError, SystemError};
 use route_liveness::routes::legs::Backup;
-use route_liveness::routes::next_hop::{ObjectAnswer, ObjectRange};
+use route_liveness::routes::next_hop::ObjectAnswer;
 use route_liveness::routes::outcome::RouteId;
-use route_liveness::routes::planner::RoutePlanner;
-use route_liveness::sim::{Kernel, KernelFaults, Notice, ObjectAct, Random, RivalAct, rival_hop};
-
-fn bench() -> (Bench, Kernel) {
-    (bench_from(10), Kernel::new(Random::new(1), KernelFaults::default(), 4))
-}
-
-/// A planner whose objects have the numbers from this one on.
-fn bench_from(first: u32) -> Bench {
-    let objects = Some(ObjectRange { first, last: 99 });
-    let policy = ArmingPolicy { take_over: false, honor_peer_passive: true, mass_down: None, objects };
-    Bench { planner: RoutePlanner::new(policy), ..Bench::new() }
-}
+use route_liveness::sim::{Kernel, KernelFaults, Notice, ObjectAct, RivalAct, rival_hop};
 
 /// The kernel refuses the one object that the planner asks for.
 fn refuse_object(bench: &mut Bench) {
@@ -38,20 +28,6 @@ fn refuse_object(bench: &mut Bench) {
 
 const ONE: IpAddr = IpAddr::V4(Ipv4Addr::new(10, 9, 0, 1));
 
-fn with_backup(route: &mut ArmedRoute) {
-    let next_hop = OTHER_HOP.next_hop;
-    route.backup = Some(Backup { next_hop, interface: 8, link: LinkId(2), session: None, is_up: false });
-}
-
-/// Arms a route of this number, to a destination of its own.
-fn arm(bench: &mut Bench, number: u8, change: impl FnOnce(&mut ArmedRoute), session: SessionView) {
-    let numbered = |route: &mut ArmedRoute| {
-        (route.id, route.route.destination) = (RouteId(number.into()), IpAddr::from([10, 9, 0, number]));
-        change(route);
-    };
-    bench.arm(numbered, session);
-}
-
 fn on_primary(kernel: &Kernel) -> usize {
     held(kernel).iter().filter(|route| route.next_hop == ROUTE.next_hop).count()
 }
@@ -61,29 +37,6 @@ fn hear(bench: &mut Bench, kernel: &mut Kernel) {
     for notice in kernel.notices() {
         let Notice::ObjectGone(object, by_rival) = notice else { panic!("{notice:?}") };
         bench.planner.object_lost(object, by_rival);
-    }
-}
-
-/// Answers everything that the planner asks within a minute.
-fn run(bench: &mut Bench, kernel: &mut Kernel) {
-    for _ in 0..60 {
-        bench.after(planner_bench::SECOND);
-        kernel.run(&mut bench.planner, bench.now);
-        kernel.list(&mut bench.planner, bench.now);
-        kernel.run(&mut bench.planner, bench.now);
-    }
-    assert!(!bench.planner.has_work());
-}
-
-fn held(kernel: &Kernel) -> Vec<KernelRoute> {
-    kernel.tables().routes().map(|route| kernel.tables().resolved(route)).collect()
-}
-
-/// Withdraws the routes with these numbers.
-fn disarm(bench: &mut Bench, ids: RangeInclusive<u32>) {
-    for id in ids {
-        bench.generation += 1;
-        bench.planner.disarm(RouteId(id), bench.generation, true, bench.now);
     }
 }
 
@@ -169,6 +122,62 @@ fn a_successor_finds_out_what_the_objects_of_its_predecessor_lead_over() {
     (1..=2).for_each(|number| arm(&mut successor, number, adopted, UP));
     run(&mut successor, &mut kernel);
     assert_eq!((held(&kernel).len(), on_primary(&kernel)), (2, 2), "its numbers are the same, and lead elsewhere");
+}
+
+#[test]
+fn a_listing_from_before_an_object_went_does_not_say_that_its_route_is_there() {
+    let (mut bench, mut kernel) = bench();
+    bench.arm(|_| {}, UP);
+    run(&mut bench, &mut kernel);
+    bench.planner.taken(&ROUTE.slot(), bench.now);
+    let look = bench.ask();
+    bench.answer(look, Ok(()), Presence::Unknown);
+    let question = bench.planner.questions().remove(0);
+    kernel.act_on_object(10, ObjectAct::Delete);
+    hear(&mut bench, &mut kernel);
+    kernel.run(&mut bench.planner, bench.now);
+    kernel.run(&mut bench.planner, bench.now);
+    bench.planner.listed(&question, true, Occupant::Nobody, bench.now);
+    run(&mut bench, &mut kernel);
+    assert_eq!(held(&kernel), [ROUTE]);
+}
+
+#[test]
+fn a_listing_from_before_an_object_went_does_not_say_that_a_route_is_there_whose_slot_was_occupied() {
+    let (mut bench, mut kernel) = bench();
+    bench.arm(|_| {}, UP);
+    let batch = bench.planner.pick(bench.now);
+    bench.planner.object_answered(&batch.objects[0], ObjectAnswer::Done, bench.now);
+    let addition = bench.ask();
+    bench.answer(addition, Err(RouteError::Occupied), Presence::Absent);
+    let question = bench.planner.questions().remove(0);
+    bench.planner.object_lost(10, true);
+    kernel.run(&mut bench.planner, bench.now);
+    kernel.run(&mut bench.planner, bench.now);
+    bench.planner.listed(&question, true, Occupant::Nobody, bench.now);
+    run(&mut bench, &mut kernel);
+    assert_eq!(held(&kernel), [ROUTE]);
+}
+
+#[test]
+fn a_listing_from_before_an_object_was_deleted_does_not_say_that_its_routes_are_there() {
+    let (mut bench, mut kernel) = bench();
+    let with_priority = |route: &mut ArmedRoute| route.route.priority = 5;
+    (1..=2).for_each(|number| arm(&mut bench, number, with_priority, UP));
+    run(&mut bench, &mut kernel);
+    let slot = KernelRoute { destination: ONE, priority: 5, ..ROUTE }.slot();
+    bench.planner.taken(&slot, bench.now);
+    let look = bench.ask();
+    bench.answer(look, Ok(()), Presence::Unknown);
+    let question = bench.planner.questions().remove(0);
+    bench.session(DOWN);
+    kernel.run(&mut bench.planner, bench.now);
+    kernel.run(&mut bench.planner, bench.now);
+    assert_eq!((held(&kernel), kernel.tables().objects().count()), (vec![], 0));
+    bench.session(UP);
+    assert!(bench.planner.listed(&question, true, Occupant::Nobody, bench.now).is_none());
+    run(&mut bench, &mut kernel);
+    assert_eq!(held(&kernel).len(), 2);
 }
 
 #[test]
@@ -393,6 +402,30 @@ fn undeleted() -> (Bench, Kernel) {
 fn an_object_that_was_not_deleted_at_once_is_deleted_later() {
     let (mut bench, mut kernel) = undeleted();
     assert_eq!(kernel.tables().objects().count(), 1);
+    run(&mut bench, &mut kernel);
+    assert_eq!((kernel.tables().objects().count(), bench.planner.poll_deadline()), (0, None));
+}
+
+#[test]
+fn an_object_that_was_not_deleted_at_once_is_deleted_later_although_it_leads_where_it_is_not_to() {
+    let (mut bench, mut kernel) = bench();
+    arm(&mut bench, 1, with_backup, UP);
+    // A route that moves by itself needs the object of its backup.
+    for view in [DOWN, UP] {
+        bench.session(view);
+        run(&mut bench, &mut kernel);
+    }
+    arm(&mut bench, 2, with_backup, UP);
+    run(&mut bench, &mut kernel);
+    bench.session(DOWN);
+    run(&mut bench, &mut kernel);
+    assert_eq!((held(&kernel).len(), on_primary(&kernel), kernel.tables().objects().count()), (2, 0, 2));
+    disarm(&mut bench, 1..=2);
+    kernel.run(&mut bench.planner, bench.now);
+    kernel.set_faults(KernelFaults { fail_ppm: 1_000_000, ..KernelFaults::default() });
+    kernel.run(&mut bench.planner, bench.now);
+    kernel.set_faults(KernelFaults::default());
+    assert_eq!((held(&kernel), kernel.tables().objects().count()), (vec![], 2));
     run(&mut bench, &mut kernel);
     assert_eq!((kernel.tables().objects().count(), bench.planner.poll_deadline()), (0, None));
 }

@@ -10,7 +10,7 @@ use route_liveness::engine::SessionId;
 use route_liveness::routes::affected::AffectedRoutes;
 use route_liveness::routes::armed::{ArmedRoute, ArmingPolicy};
 use route_liveness::routes::damping::Damping;
-use route_liveness::routes::kernel_route::{KernelRoute, Occupant, Presence};
+use route_liveness::routes::kernel_route::{KernelRoute, Occupant, Presence, RouteError};
 use route_liveness::routes::outcome::{RouteId, RouteOp};
 use route_liveness::routes::planner::RoutePlanner;
 
@@ -221,4 +221,17 @@ fn after_a_deletion_without_a_priority_the_equal_route_that_has_one_is_looked_at
     assert_eq!(bench.run(), ["add"]);
     bench.session(DOWN);
     assert_eq!(bench.run_with(Presence::Absent).0, ["delete", "look", "add"]);
+}
+
+#[test]
+fn a_listing_of_an_occupied_slot_that_is_older_than_a_notice_does_not_say_that_the_route_is_there() {
+    let mut bench = Bench::new();
+    bench.arm(|_| {}, UP);
+    let addition = bench.ask();
+    bench.answer(addition, Err(RouteError::Occupied), Presence::Absent);
+    let question = bench.planner.questions().remove(0);
+    bench.planner.lost(&ROUTE, NOW);
+    assert!(bench.planner.listed(&question, true, Occupant::Ours(ROUTE), NOW).is_none());
+    let (op, request) = bench.ask();
+    assert_eq!((op, request.route), (RouteOp::Add, ROUTE));
 }

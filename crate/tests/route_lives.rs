@@ -10,13 +10,14 @@ use route_liveness::engine::SessionId;
 use route_liveness::engine::stats::{LinkId, LocalEndpoint};
 use route_liveness::protocol::time::Time;
 use route_liveness::routes::affected::AffectedRoutes;
-use route_liveness::routes::armed::{ArmedRoute, ArmingPolicy, SessionView};
+use route_liveness::routes::armed::{ArmedRoute, ArmingPolicy, ObjectPolicy, SessionView};
 use route_liveness::routes::damping::Damping;
 use route_liveness::routes::kernel_route::KernelRoute;
 use route_liveness::routes::legs::Backup;
 use route_liveness::routes::next_hop::ObjectRange;
 use route_liveness::routes::outcome::RouteId;
 use route_liveness::routes::outcome::RouteOutcome;
+use route_liveness::routes::parts::ROUTES_PER_OBJECT;
 use route_liveness::routes::planner::RoutePlanner;
 use route_liveness::sim::{Kernel, KernelFaults, Notice, Random, RivalAct, rival_hop};
 
@@ -98,7 +99,11 @@ impl Life {
         let leaves_routes = random.chance(250_000);
         let has_backups = random.chance(400_000);
         let has_objects = number("OBJECTS") != Some(0) && random.chance(400_000);
-        let objects = has_objects.then_some(ObjectRange { first: 10, last: 99 });
+        // In half of these lives a session with several routes has several objects.
+        let most = [ROUTES_PER_OBJECT, ROUTES_PER_OBJECT, 1, 2];
+        let range = ObjectRange { first: 10, last: 99 };
+        let objects = has_objects
+            .then(|| ObjectPolicy { range, routes_per_object: most[random.up_to(most.len() as u64 - 1) as usize] });
         let policy =
             ArmingPolicy { take_over: false, honor_peer_passive: random.chance(500_000), mass_down: None, objects };
         let mut life = Self {

@@ -5,6 +5,7 @@
 mod scenarios;
 
 use route_liveness::protocol::timers::Timers;
+use route_liveness::routes::armed::ObjectPolicy;
 use route_liveness::routes::next_hop::ObjectRange;
 use route_liveness::sim::{
     BackupKind, Fault, HostSpec, KernelFaults, PairSpec, Quality, RouteCounts, RouteKind, RunError, Scenario, Timed,
@@ -28,7 +29,7 @@ fn random_scenarios_move_routes_between_their_legs_alone_and_with_their_objects_
 }
 
 /// Two hosts; the first has two routes with a backup. Its peer cannot be heard after a while, and its kernel lies from `lies_from` on.
-fn with_a_lying_kernel(objects: Option<ObjectRange>, lies_from: u64) -> Scenario {
+fn with_a_lying_kernel(objects: Option<ObjectPolicy>, lies_from: u64) -> Scenario {
     let timers = Timers { tx_min_us: 100_000, rx_min_us: 100_000, detect_mult: 3 };
     let backup = Some(BackupKind { link: 100, gateway: 240, is_watched: false });
     let kinds = vec![RouteKind { backup, ..RouteKind::default() }; 2];
@@ -49,7 +50,7 @@ fn with_a_lying_kernel(objects: Option<ObjectRange>, lies_from: u64) -> Scenario
 
 #[test]
 fn a_kernel_that_says_it_has_done_what_it_has_not_violates_the_invariants_of_routes() {
-    let objects = Some(ObjectRange { first: 10, last: 99 });
+    let objects = Some(ObjectRange { first: 10, last: 99 }.into());
     let [on_primary, on_backup] =
         ["is on its primary: true, on its backup: false", "is on its primary: false, on its backup: true"];
     let nowhere = "is on its primary: false, on its backup: false";

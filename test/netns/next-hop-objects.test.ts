@@ -9,6 +9,8 @@ import { describeLab, Lab } from './lab.js';
 const FIRST = 7_000;
 const OBJECTS = { firstId: FIRST, lastId: FIRST + 99 };
 const COUNT = 20;
+/** More than two objects carry. */
+const MANY = 2_100;
 
 interface ListedObject {
   readonly id: number;
@@ -28,17 +30,26 @@ for (const addressing of ['IPv4', 'IPv6'] as const) {
     const gateways = (): string[] => [...new Set(lab.routes(lab.one).map(({ gateway }) => gateway ?? ''))];
 
     /** Several routes through the other host, with one session. */
-    const routes = (): Route[] => Array.from({ length: COUNT }, (_, index) => serviceRoute(lab, lab.one, { priority: 100 + index }));
-    const all = async (fits: (event: AgentEvent) => boolean, from: number): Promise<void> => {
-      await expect.poll(() => one.events.slice(from).filter(fits).length, { timeout: 10_000 }).toBeGreaterThanOrEqual(COUNT);
+    const routes = (count = COUNT): Route[] =>
+      Array.from({ length: count }, (_, index) => serviceRoute(lab, lab.one, { priority: 100 + index }));
+    const all = async (fits: (event: AgentEvent) => boolean, from: number, count = COUNT): Promise<void> => {
+      await expect.poll(() => one.events.slice(from).filter(fits).length, { timeout: 10_000 }).toBeGreaterThanOrEqual(count);
     };
-    const start = async (options: Record<string, unknown> = {}): Promise<void> => {
+    const start = async (options: Record<string, unknown> = {}, count = COUNT): Promise<void> => {
       one = await Agent.start(lab, lab.one, { nextHopObjects: OBJECTS });
       two = await Agent.start(lab, lab.two);
-      const registrations = routes().map((route) => ({ route, iface: lab.one.iface, peerIP: lab.two.address, ...options }));
+      const registrations = routes(count).map((route) => ({ route, iface: lab.one.iface, peerIP: lab.two.address, ...options }));
       await one.call('registerRoutes', registrations);
       await two.register(serviceRoute(lab, lab.two), { peerIP: lab.one.address });
-      await all(isAdd, 0);
+      await all(isAdd, 0, count);
+    };
+    /** How many routes hang on each object. */
+    const perObject = (): number[] => {
+      const counts = new Map<string, number>();
+      for (const [, id = ''] of ip(addressing === 'IPv4' ? '-4' : '-6', 'route', 'show', 'proto', '186').matchAll(/nhid (\d+)/g)) {
+        counts.set(id, (counts.get(id) ?? 0) + 1);
+      }
+      return [...counts.values()].sort((a, b) => b - a);
     };
 
     beforeEach(() => {
@@ -84,6 +95,39 @@ for (const addressing of ['IPv4', 'IPv6'] as const) {
       expect(gateways()).toEqual([lab.two.address]);
       expect(idOf(lab.two.address)).toBe(id);
       expect(lab.routes(lab.one)).toHaveLength(COUNT);
+    });
+
+    it('hang on several objects where there are more than 1 024, go and come back with all of them', async () => {
+      await start({}, MANY);
+      expect([perObject(), objects().length]).toEqual([[1_024, 1_024, 52], 3]);
+      let mark = one.events.length;
+      lab.cutBoth();
+      await all(isDelete, mark, MANY);
+      expect([perObject(), objects()]).toEqual([[], []]);
+      mark = one.events.length;
+      lab.healBoth();
+      await all(isAdd, mark, MANY);
+      expect(perObject()).toEqual([1_024, 1_024, 52]);
+      for (const route of routes(MANY)) await one.call('withdrawRoute', route, lab.one.iface);
+      await expect.poll(() => [perObject(), objects()]).toEqual([[], []]);
+    });
+
+    it('move to their backup and back with several objects where there are more than 1 024', async () => {
+      await start({ backup: { nextHop: elsewhere(), iface: lab.one.iface } }, MANY);
+      const idsOver = (gateway: string): number[] =>
+        objects()
+          .filter((object) => object.gateway === gateway)
+          .map(({ id }) => id);
+      const ids = idsOver(lab.two.address);
+      for (const [leg, act, gateway] of [
+        ['backup', () => lab.cutBoth(), elsewhere()],
+        ['primary', () => lab.healBoth(), lab.two.address],
+      ] as const) {
+        const mark = one.events.length;
+        act();
+        await all((event) => isAdd(event) && event.leg === leg, mark, MANY);
+        expect([gateways(), idsOver(gateway), perObject()]).toEqual([[gateway], ids, [1_024, 1_024, 52]]);
+      }
     });
 
     for (const engine of addressing === 'IPv4' ? (['native', 'js'] as const) : (['native'] as const)) {

@@ -11,6 +11,7 @@ use crate::driver::command_queue::Disarm;
 use crate::driver::mailbox::{Delivery, SessionRecord};
 use crate::net::interface_names::name_of;
 use crate::protocol::time::Time;
+use crate::routes::armed::ObjectPolicy;
 use crate::routes::kernel_route::KernelRoute;
 use crate::routes::legs::Leg;
 use crate::routes::mass_down::MassDown;
@@ -90,6 +91,12 @@ pub struct NativeObjectRange {
 impl From<&NativeObjectRange> for ObjectRange {
     fn from(range: &NativeObjectRange) -> Self {
         Self { first: range.first_id, last: range.last_id }
+    }
+}
+
+impl From<&NativeObjectRange> for ObjectPolicy {
+    fn from(range: &NativeObjectRange) -> Self {
+        ObjectRange::from(range).into()
     }
 }
 

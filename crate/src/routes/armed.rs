@@ -8,6 +8,7 @@ use crate::routes::legs::Backup;
 use crate::routes::mass_down::MassDown;
 use crate::routes::next_hop::{ObjectRange, ObjectRequest};
 use crate::routes::outcome::{RouteId, RouteOutcome};
+use crate::routes::parts::ROUTES_PER_OBJECT;
 use crate::routes::tables::DesiredRoute;
 
 /// So long an adopted route, or one whose replacement has no session that is Up yet, stays although its session is not
@@ -63,8 +64,23 @@ pub struct ArmingPolicy {
     pub honor_peer_passive: bool,
     /// Where many sessions fall at once their routes wait.
     pub mass_down: Option<MassDown>,
-    /// Routes hang on next-hop objects with these numbers.
-    pub objects: Option<ObjectRange>,
+    /// Routes hang on next-hop objects.
+    pub objects: Option<ObjectPolicy>,
+}
+
+/// How routes hang on next-hop objects.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ObjectPolicy {
+    /// The numbers of the objects.
+    pub range: ObjectRange,
+    /// The most routes on one object, from 1 on; `ROUTES_PER_OBJECT` but in tests.
+    pub routes_per_object: u32,
+}
+
+impl From<ObjectRange> for ObjectPolicy {
+    fn from(range: ObjectRange) -> Self {
+        Self { range, routes_per_object: ROUTES_PER_OBJECT }
+    }
 }
 
 /// One request to the kernel, as it was decided.

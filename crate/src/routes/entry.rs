@@ -48,6 +48,8 @@ pub(crate) struct Rare {
 pub(crate) struct Entry {
     pub(crate) id: RouteId,
     pub(crate) session_id: SessionId,
+    /// Where routes hang on next-hop objects: the number of its part of the session.
+    pub(crate) part: Option<u32>,
     pub(crate) generation: u32,
     pub(crate) route: StoredRoute,
     pub(crate) no_uninstall: bool,
@@ -94,6 +96,7 @@ impl Entry {
         Self {
             id: spec.id,
             session_id: spec.session,
+            part: None,
             generation: spec.generation,
             route: spec.route.into(),
             no_uninstall: spec.no_uninstall,

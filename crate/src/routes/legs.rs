@@ -79,10 +79,12 @@ impl Legs {
         self.backup.interface != 0 && !is_watched_down && !self.is_abandoned
     }
 
-    /// Where neither leg is of use, the route is withdrawn from the one that it is on.
+    /// Where neither leg is of use, the route is withdrawn from the one that it is on. A primary without an interface is of none, also
+    /// before its session has noticed.
     pub(crate) fn wanted(&self, primary: Primary) -> Leg {
         match (primary, self.leg) {
-            (Primary::Usable, _) | (Primary::Kept, Leg::Primary) => Leg::Primary,
+            (Primary::Usable, _) if self.primary.interface != 0 => Leg::Primary,
+            (Primary::Kept, Leg::Primary) => Leg::Primary,
             _ if self.is_backup_usable() => Leg::Backup,
             (_, leg) => leg,
         }

@@ -123,9 +123,14 @@ impl ListedTables {
         }
     }
 
-    /// Whether exactly this route is there, its source included.
+    /// Whether exactly this route is there, its source included. One on its next-hop object is not, where that leads another way.
     #[must_use]
     pub fn holds(&self, route: &KernelRoute) -> bool {
+        self.has(route) && !self.beside(route).iter().any(|held| held.is_misled(route))
+    }
+
+    /// As `holds`, wherever its next-hop object leads.
+    fn has(&self, route: &KernelRoute) -> bool {
         self.0.get(&route.slot()).is_some_and(|held| held.iter().any(|held| held.includes(route)))
     }
 
@@ -158,7 +163,7 @@ impl ListedTables {
     /// the kernel does not take the route comes first.
     #[must_use]
     pub fn occupant_or(&self, route: &KernelRoute, ours: Option<KernelRoute>) -> Occupant {
-        let held = ours.filter(|ours| self.holds(ours));
+        let held = ours.filter(|ours| self.has(ours));
         let known = self.excluding(route).or(held).or_else(|| self.elsewhere(route));
         let known = known.or_else(|| self.elsewhere(&ours?));
         known.map_or_else(|| self.occupant(route), Occupant::Ours)
@@ -324,6 +329,22 @@ mod tests {
         for other in [captured::ROUTE_OTHER_TOS, captured::ROUTE_WITH_METRICS, captured::ROUTE_MULTIPATH] {
             assert_eq!(captured_routes(other).0, [None]);
         }
+    }
+
+    #[test]
+    fn a_route_on_an_object_that_leads_another_way_is_not_there_and_one_to_be_replaced_is_found_by_its_number() {
+        let mut listed = Vec::new();
+        let datagram = captured::bytes(captured::ROUTE_ADDED);
+        let sequence = u32::from_ne_bytes(datagram[8..12].try_into().unwrap());
+        Listing::new(sequence, &mut listed).take_in(&datagram);
+        let [message] = &mut listed[..] else { panic!("{listed:?}") };
+        message.attributes.push(RouteAttribute::NhId(7));
+        let held = from_message(message).unwrap();
+        let mut tables = ListedTables::new(ObjectRange { first: 7, last: 7 });
+        tables.take_in(message);
+        let misled = KernelRoute { next_hop: IpAddr::from([10, 1, 0, 9]), ..held };
+        assert_eq!((tables.holds(&held), tables.holds(&misled)), (true, false));
+        assert_eq!(tables.occupant_or(&held, Some(misled)), Occupant::Ours(misled));
     }
 
     fn last_byte(address: IpAddr) -> u8 {

@@ -1,5 +1,5 @@
 //! Routes in the kernel's tables. `kernel_route`, `stored_route`, `tables`, `armed`, `entry`, `affected`, `legs`,
-//! `contention`, `next_hop`, `object_sweep`, `route_table`, `maintenance`, `planner` and `stats` are pure and decide; `socket`, `object_socket`,
+//! `contention`, `next_hop`, `parts`, `object_sweep`, `route_table`, `maintenance`, `planner` and `stats` are pure and decide; `socket`, `object_socket`,
 //! `worker`, `monitor` and `held` talk to the kernel over rtnetlink.
 
 pub mod affected;
@@ -26,6 +26,7 @@ pub mod next_hop_request;
 mod object_socket;
 pub mod object_sweep;
 pub mod outcome;
+pub mod parts;
 pub mod planner;
 #[cfg(target_os = "linux")]
 mod request;

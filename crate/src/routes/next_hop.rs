@@ -1,6 +1,6 @@
 //! Next-hop objects: which routes hang on which, under which numbers, and what is to be asked of the kernel about them. Pure.
 //!
-//! An object belongs to one session and one next hop. Its number is chosen when the first route needs it, and it is made before the
+//! An object belongs to one part of a session and one next hop. Its number is chosen when the first route needs it, and it is made before the
 //! first route is added. When all routes on it are to go, or to move to their backup, the object is deleted, or made to lead over
 //! the other next hop, in one request.
 
@@ -9,10 +9,10 @@ use std::net::IpAddr;
 
 use rustc_hash::{FxHashMap, FxHashSet};
 
-use crate::engine::SessionId;
 use crate::protocol::time::Time;
 use crate::routes::kernel_route::{KernelRoute, RouteError, SystemError};
 use crate::routes::outcome::RouteId;
+use crate::routes::parts::Part;
 
 /// The numbers that objects may have.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -96,7 +96,7 @@ const NO_NUMBER: u32 = u32::MAX;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(crate) struct Key {
-    pub(crate) session: SessionId,
+    pub(crate) part: Part,
     pub(crate) hop: NextHop,
 }
 
@@ -156,10 +156,10 @@ impl NextHops {
     }
 
     /// The number of the object that a route is to hang on; 0 where routes have none.
-    pub(crate) fn acquire(&mut self, session: SessionId, route: &KernelRoute) -> u32 {
+    pub(crate) fn acquire(&mut self, part: Part, route: &KernelRoute) -> u32 {
         let Some(range) = self.range.filter(|_| route.interface != 0) else { return 0 };
         let hop = NextHop { address: route.next_hop, interface: route.interface, protocol: route.protocol };
-        let key = Key { session, hop };
+        let key = Key { part, hop };
         let id = match self.ids.get(&key) {
             Some(id) => *id,
             None => self.number(range, key),
@@ -210,9 +210,7 @@ impl NextHops {
     pub(crate) fn release(&mut self, id: u32) {
         let Some(object) = self.objects.get_mut(&id) else { return };
         object.users -= 1;
-        if object.users == 0 {
-            self.unused.insert(id);
-        }
+        self.unused.extend((object.users == 0).then_some(id));
     }
 
     /// A route that was given the one number has the other now.
@@ -328,8 +326,8 @@ impl NextHops {
     }
 
     /// Whose routes hang on it.
-    pub(crate) fn session(&self, id: u32) -> Option<SessionId> {
-        Some(self.objects.get(&id)?.key.session)
+    pub(crate) fn part(&self, id: u32) -> Option<Part> {
+        Some(self.objects.get(&id)?.key.part)
     }
 
     /// A route on it was refused where it is to lead, and is tried again.
@@ -401,16 +399,16 @@ impl NextHops {
         requests
     }
 
-    /// Takes the objects that no route needs, to be deleted. On those in use a replaced route hangs still: they are looked at later.
+    /// Takes the objects that no route needs, to be deleted. On those in use some route may hang still: they are looked at later.
     /// Of one that may be another's by now an addition tells first whose it is.
-    pub(crate) fn pick_unused(&mut self, most: usize, in_use: &BTreeSet<u32>, now: Time) -> Vec<ObjectRequest> {
+    pub(crate) fn pick_unused(&mut self, most: usize, in_use: impl Fn(u32) -> bool, now: Time) -> Vec<ObjectRequest> {
         let mut requests = Vec::new();
         while requests.len() < most
             && let Some(id) = self.unused.pop_first()
         {
             let Some(object) = self.objects.get_mut(&id) else { continue };
             let hop = object.key.hop;
-            if in_use.contains(&id) {
+            if in_use(id) {
                 self.delete_later(id, now);
             } else if object.may_be_there && !object.is_left {
                 let is_ours = matches!(object.state, ObjectState::Present | ObjectState::Elsewhere);
@@ -436,22 +434,22 @@ impl NextHops {
         }
     }
 
-    /// The number is another's. Gives the session whose routes are to hang on another object.
-    fn give_up(&mut self, id: u32) -> Option<SessionId> {
-        let session = self.session(id)?;
+    /// The number is another's. Gives the part whose routes are to hang on another object.
+    fn give_up(&mut self, id: u32) -> Option<Part> {
+        let part = self.part(id)?;
         self.taken.insert(id);
         self.forget(id);
-        Some(session)
+        Some(part)
     }
 
     /// A listing has shown that what has this number leads another way. Where the kernel has refused to make ours, gives what `give_up`
     /// does: it may refuse that for long, and only an addition is told that the number is taken.
-    pub(crate) fn misled(&mut self, id: u32) -> Option<SessionId> {
+    pub(crate) fn misled(&mut self, id: u32) -> Option<Part> {
         matches!(self.state(id), Some(ObjectState::Refused(_))).then(|| self.give_up(id))?
     }
 
-    /// Notes the answer to a request. Gives the session whose routes are to hang on another object, where the number is another's.
-    pub(crate) fn answered(&mut self, request: &ObjectRequest, answer: ObjectAnswer, now: Time) -> Option<SessionId> {
+    /// Notes the answer to a request. Gives the part whose routes are to hang on another object, where the number is another's.
+    pub(crate) fn answered(&mut self, request: &ObjectRequest, answer: ObjectAnswer, now: Time) -> Option<Part> {
         let object = self.objects.get_mut(&request.id)?;
         let is_as_asked = object.key.hop == request.hop;
         object.may_be_there = match answer {
@@ -461,6 +459,7 @@ impl NextHops {
         };
         object.state = match (request.op, answer) {
             (ObjectOp::Delete, ObjectAnswer::Done) => ObjectState::Absent,
+            (ObjectOp::Delete, _) if object.state == ObjectState::Elsewhere => ObjectState::Elsewhere,
             (ObjectOp::Delete, _) => ObjectState::Doubtful { by_rival: false },
             (_, ObjectAnswer::Done | ObjectAnswer::WasThere) if is_as_asked => ObjectState::Present,
             (_, ObjectAnswer::Done | ObjectAnswer::WasThere) => ObjectState::Elsewhere,

@@ -27,6 +27,7 @@ use crate::routes::maintenance::Maintenance;
 use crate::routes::mass_down::RecentDowns;
 use crate::routes::next_hop::{NextHops, ObjectState};
 use crate::routes::outcome::{RouteId, RouteOp};
+use crate::routes::parts::{Parts, ROUTES_PER_OBJECT};
 use crate::routes::route_table::RouteTable;
 use crate::routes::stats::RouteStats;
 
@@ -50,6 +51,7 @@ pub struct RoutePlanner {
     /// What only a listing can find out.
     pending: BTreeSet<RouteId>,
     next_hops: NextHops,
+    parts: Parts,
     deletes: VecDeque<RouteId>,
     looks: VecDeque<RouteId>,
     adds: VecDeque<RouteId>,
@@ -70,7 +72,8 @@ impl RoutePlanner {
             by_session: BTreeSet::new(),
             timers: BTreeSet::new(),
             pending: BTreeSet::new(),
-            next_hops: NextHops::new(policy.objects),
+            next_hops: NextHops::new(policy.objects.map(|objects| objects.range)),
+            parts: Parts::new(policy.objects.map_or(ROUTES_PER_OBJECT, |objects| objects.routes_per_object)),
             deletes: VecDeque::new(),
             looks: VecDeque::new(),
             adds: VecDeque::new(),
@@ -135,6 +138,9 @@ impl RoutePlanner {
         let mut entry = self.detach(spec.id).unwrap_or_else(|| Entry::new(&spec, endpoint, session, now));
         let previous = entry.route.get();
         let (was_up, is_of_same_session) = (entry.session.up, entry.session_id == spec.session);
+        if !is_of_same_session {
+            self.leave_part(&mut entry);
+        }
         entry.take(&spec);
         self.equip(&mut entry);
         (entry.endpoint, entry.session, entry.leaving) = (endpoint, session, None);
@@ -283,8 +289,7 @@ impl RoutePlanner {
         while batch.deletes.len() < MOST_DELETES && batch.looks.len() + batch.adds.len() < MOST_OTHERS {
             let Some(id) = self.next() else {
                 if batch.deletes.is_empty() && batch.looks.is_empty() && batch.adds.is_empty() {
-                    let in_use = self.objects_of_replaced();
-                    batch.objects = self.next_hops.pick_unused(MOST_OTHERS, &in_use, now);
+                    batch.objects = self.pick_unused(MOST_OTHERS, now);
                 }
                 break;
             };
@@ -367,15 +372,16 @@ impl RoutePlanner {
     fn doubt(&mut self, id: RouteId, doubt: Doubt, now: Time) {
         let Some(entry) = self.routes.get_mut(id) else { return };
         if !entry.asked && entry.presence == Presence::Absent {
+            // What a listing may say is in doubt, too.
+            if forget_listing(entry) {
+                self.enqueue(id, now);
+            }
             return;
         }
         entry.doubt = entry.doubt.max(Some(doubt));
         if !entry.asked {
             entry.forget_presence();
-            // A listing that was asked for before may be older than this.
-            if let Some(rare) = &mut entry.rare {
-                (rare.pending, rare.listed) = (None, None);
-            }
+            forget_listing(entry);
             self.enqueue(id, now);
         }
     }
@@ -466,4 +472,11 @@ impl RoutePlanner {
         self.stats.installed(entry.endpoint, entry.counted_as_installed, false);
         Some(entry)
     }
+}
+
+/// A listing that was asked for before may be older than what is known now. Gives whether one was.
+fn forget_listing(entry: &mut Entry) -> bool {
+    let Some(rare) = &mut entry.rare else { return false };
+    rare.listed = None;
+    rare.pending.take().is_some()
 }

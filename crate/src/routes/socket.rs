@@ -392,6 +392,7 @@ impl Tables for RouteSocket {
     }
 
     fn change_objects(&mut self, requests: &[ObjectRequest]) -> Vec<ObjectAnswer> {
+        // Each in a call of its own: within one the kernel does not let go of the core, however many routes go or move.
         requests.iter().map(|request| self.change_object(request)).collect()
     }
 

@@ -63,7 +63,7 @@ impl RouteWorker {
         maintenance: Maintenance,
         sink: Arc<dyn OutcomeSink>,
     ) -> std::io::Result<Self> {
-        let objects = policy.objects.unwrap_or_default();
+        let objects = policy.objects.map(|objects| objects.range).unwrap_or_default();
         let socket = RouteSocket::new()?.with_objects(objects);
         let waker = Waker::new()?;
         let wake = waker.clone();
@@ -314,10 +314,8 @@ impl PlannerMonitor {
                     Ok(listed) => {
                         let route = &question.route;
                         let occupant = listed.occupant_or(route, question.previous);
-                        let beside = listed.beside(route);
-                        planner.listed_beside(question, &beside, now);
-                        let is_misled = beside.iter().any(|held| held.is_misled(route));
-                        planner.listed(question, listed.holds(route) && !is_misled, occupant, now)
+                        planner.listed_beside(question, &listed.beside(route), now);
+                        planner.listed(question, listed.holds(route), occupant, now)
                     }
                     Err(error) => planner.unlisted(question, *error, now),
                 };

@@ -121,8 +121,11 @@ impl FaultyTables {
             let occupant = occupant.or_else(|| self.tables.elsewhere(&question.previous?));
             let occupant = occupant.map_or_else(|| self.tables.occupant(&question.route), Occupant::Ours);
             let slot = self.tables.slot(&question.route.slot());
-            let beside = slot.iter().filter(|held| held.protocol == question.route.protocol).copied().collect();
-            Seen { is_there: self.tables.holds(&question.route), occupant, beside }
+            let beside: Vec<KernelRoute> =
+                slot.iter().filter(|held| held.protocol == question.route.protocol).copied().collect();
+            // On its object, which leads another way, it is not.
+            let is_misled = beside.iter().any(|held| held.is_misled(&question.route));
+            Seen { is_there: self.tables.holds(&question.route) && !is_misled, occupant, beside }
         };
         questions.iter().map(see).collect()
     }

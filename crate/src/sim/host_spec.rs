@@ -1,8 +1,8 @@
 //! The settings of a simulated host.
 
 use crate::protocol::rules::{ROBUST, Rules};
+use crate::routes::armed::ObjectPolicy;
 use crate::routes::damping::Damping;
-use crate::routes::next_hop::ObjectRange;
 use crate::sim::faulty_tables::KernelFaults;
 
 /// The settings of a host.
@@ -24,8 +24,8 @@ pub struct HostSpec {
     pub require_discriminator: bool,
     /// When routes of sessions that flap are installed again.
     pub damping: Damping,
-    /// Its routes hang on next-hop objects with these numbers.
-    pub objects: Option<ObjectRange>,
+    /// Its routes hang on next-hop objects.
+    pub objects: Option<ObjectPolicy>,
     /// How much its clock gains, in millionths.
     pub clock_ppm: i32,
     /// How late a turn of its thread may come, in microseconds.

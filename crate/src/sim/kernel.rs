@@ -257,8 +257,7 @@ impl Kernel {
                 planner.unlisted(question, RouteError::Unanswered, now)
             } else {
                 planner.listed_beside(question, &beside, now);
-                let is_misled = beside.iter().any(|held| held.is_misled(&question.route));
-                planner.listed(question, is_there && !is_misled, occupant, now)
+                planner.listed(question, is_there, occupant, now)
             };
             let told: Vec<RouteOutcome> = outcome.into_iter().collect();
             self.tried(&told, &[(question.id, question.route)], now);

@@ -5,6 +5,7 @@ use thiserror::Error;
 use crate::protocol::bfd::options::BfdOptions;
 use crate::protocol::liveness::Liveness;
 use crate::protocol::timers::Timers;
+use crate::routes::armed::ObjectPolicy;
 use crate::routes::next_hop::ObjectRange;
 use crate::sim::fault::{Fault, Timed, host_id};
 use crate::sim::faulty_tables::KernelFaults;
@@ -268,8 +269,9 @@ impl HostSpec {
         within("backoff_max_us", self.backoff_max_us.into(), self.min_tx_floor_us.into(), 3_600_000_000)?;
         within("clock_ppm", self.clock_ppm.unsigned_abs().into(), 0, 500)?;
         within("read_budget", self.read_budget as u64, 1, 1 << 20)?;
-        if let Some(ObjectRange { first, last }) = self.objects {
-            within("objects.first", first.into(), 1, last.into())?;
+        if let Some(ObjectPolicy { range: ObjectRange { first, last }, routes_per_object }) = self.objects {
+            within("objects.range.first", first.into(), 1, last.into())?;
+            within("objects.routes_per_object", routes_per_object.into(), 1, u32::MAX.into())?;
         }
         within("socket_room", self.socket_room as u64, 1, 1 << 20)?;
         within("send_room", self.send_room as u64, 2, 1 << 20)?;

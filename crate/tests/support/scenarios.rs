@@ -9,8 +9,10 @@ use route_liveness::protocol::bfd::options::{BfdOptions, Role};
 use route_liveness::protocol::bfd::rules::RFC5880;
 use route_liveness::protocol::rules::{REFERENCE, ROBUST};
 use route_liveness::protocol::timers::Timers;
+use route_liveness::routes::armed::ObjectPolicy;
 use route_liveness::routes::damping::Damping;
 use route_liveness::routes::next_hop::ObjectRange;
+use route_liveness::routes::parts::ROUTES_PER_OBJECT;
 use route_liveness::sim::{
     BackupKind, Fault, HostSpec, KernelFaults, ObjectAct, PairSpec, Quality, RivalAct, RouteKind, RunError, Scenario,
     Timed, Totals, Violation,
@@ -230,7 +232,12 @@ fn hosts(dialect: Dialect) -> impl Strategy<Value = HostSpec> {
         prop_oneof![3 => Just(4_096usize), 1 => 512usize..1_024],
     );
     let flags = (prop::bool::weighted(is_passive), prop::bool::weighted(0.4), prop::bool::weighted(is_strict));
-    let objects = prop::option::weighted(0.5, Just(ObjectRange { first: 1_000, last: 1_999 }));
+    let routes_per_object = prop_oneof![1 => Just(ROUTES_PER_OBJECT), 1 => 1u32..=3];
+    let objects = routes_per_object.prop_map(|routes_per_object| ObjectPolicy {
+        range: ObjectRange { first: 1_000, last: 1_999 },
+        routes_per_object,
+    });
+    let objects = prop::option::weighted(0.5, objects);
     (rules, ceil_us, backoff_us, flags, -200i32..=200, socket, kernels(), (dampings(), objects)).prop_map(
         |(rules, max_tx_ceil_us, backoff_max_us, flags, clock_ppm, socket, kernel, (damping, objects))| HostSpec {
             rules,

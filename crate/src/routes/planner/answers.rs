@@ -3,7 +3,7 @@
 use crate::protocol::time::Time;
 use crate::routes::armed::{Desired, Doubt, Pending, Question, RouteRequest, Step};
 use crate::routes::contention::Contention;
-use crate::routes::entry::outcome;
+use crate::routes::entry::{Entry, outcome};
 use crate::routes::kernel_route::{KernelRoute, Occupant, Presence, RouteError, SystemError};
 use crate::routes::legs::Leg;
 use crate::routes::outcome::{RouteId, RouteOp, RouteOutcome};
@@ -14,6 +14,11 @@ use crate::routes::tables::RequestOutcome;
 /// go with the address.
 fn is_left_of(left: &KernelRoute, route: &KernelRoute) -> bool {
     left.excludes(route) && left.source.is_unspecified()
+}
+
+/// Whether what a look found may be another route that was ours: of an IPv6 sibling behind the first the kernel shows no source.
+fn is_mistakable(entry: &Entry) -> bool {
+    entry.previous_routes().any(|previous| previous.excludes(&entry.route.get()))
 }
 
 /// The kernel's answer to one request.
@@ -102,10 +107,10 @@ impl RoutePlanner {
         }
         let object = question.route.object;
         if held.iter().any(|held| held.is_misled(&question.route))
-            && let Some(session) = self.next_hops.misled(object)
+            && let Some(part) = self.next_hops.misled(object)
         {
             // It is another route, which may be one of ours. Under its new number this one is looked for anew.
-            self.routes_of(session).iter().for_each(|id| self.renumber(*id, object, now));
+            self.parts.routes(part).iter().for_each(|id| self.renumber(*id, object, now));
             return;
         }
         let other_leg = entry.legs.as_ref().map(|legs| legs.route(legs.other()));
@@ -206,6 +211,13 @@ impl RoutePlanner {
             rare.previous.rotate_left(1);
             rare.takes_first = !rare.takes_first;
         }
+        if result.is_ok()
+            && request.replaces.is_some_and(|replaced| replaced.excludes(&request.route))
+            && let Some(rare) = &mut entry.rare
+        {
+            // The route has taken its place.
+            rare.previous.retain(|previous| !previous.excludes(&request.route));
+        }
         if result.is_ok() && entry.session.conv_start == request.conv_start {
             entry.session.conv_start = None;
         }
@@ -282,6 +294,13 @@ impl RoutePlanner {
         let honor_peer_passive = self.policy.honor_peer_passive;
         let entry = self.routes.get_mut(id)?;
         let was_installed = entry.counted_as_installed;
+        if presence == Presence::Present && is_mistakable(entry) {
+            // An addition in place of the other one makes it certain.
+            entry.presence = Presence::Absent;
+            self.update_installed(id);
+            self.enqueue(id, now);
+            return None;
+        }
         entry.presence = presence;
         if entry.adopted && presence == Presence::Absent {
             let leg = entry.leg();

@@ -1,6 +1,6 @@
 //! Routes on next-hop objects: what goes and moves as a whole, and what the kernel's answers about objects mean to routes.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use crate::protocol::time::Time;
 use crate::routes::armed::{Desired, Doubt, RouteRequest, Step};
@@ -9,56 +9,72 @@ use crate::routes::kernel_route::{Presence, RouteError};
 use crate::routes::legs::Leg;
 use crate::routes::next_hop::{ObjectAnswer, ObjectOp, ObjectRequest, ObjectState};
 use crate::routes::outcome::{RouteId, RouteOp, RouteOutcome};
-use crate::routes::planner::RoutePlanner;
+use crate::routes::parts::Part;
+use crate::routes::planner::{RoutePlanner, forget_listing};
 
 /// Routes of one session that are on the same object, and whether all of those that may be in the kernel are meant.
 #[derive(Default)]
 struct Together {
-    /// The object, the one that they move to, and the routes.
-    groups: Vec<(u32, u32, Vec<RouteId>)>,
+    /// The routes by their object and the one that they move to, which is 0 where they go.
+    groups: BTreeMap<(u32, u32), Vec<RouteId>>,
     /// Objects with a route that stays.
-    staying: Vec<u32>,
+    staying: BTreeSet<u32>,
+    /// A route stays on an object of which it is not known which it is.
+    stays_anywhere: bool,
 }
 
 impl Together {
     fn add(&mut self, object: u32, to: u32, id: RouteId) {
-        match self.groups.iter_mut().find(|(of, other, _)| (*of, *other) == (object, to)) {
-            Some((_, _, ids)) => ids.push(id),
-            None => self.groups.push((object, to, vec![id])),
-        }
+        self.groups.entry((object, to)).or_default().push(id);
     }
 
     fn stays(&mut self, object: u32) {
-        if !self.staying.contains(&object) {
-            self.staying.push(object);
-        }
+        self.staying.insert(object);
     }
 
     /// The groups of several routes that nothing keeps from going together.
     fn whole(self) -> impl Iterator<Item = (u32, u32, Vec<RouteId>)> {
-        let Self { groups, staying } = self;
-        let of: Vec<u32> = groups.iter().map(|(object, _, _)| *object).collect();
-        groups.into_iter().filter(move |(object, to, ids)| {
-            let is_split = of.iter().filter(|other| *other == object).count() > 1;
-            let is_free = *to == 0 || (!staying.contains(to) && !of.contains(to));
-            *object != 0 && ids.len() > 1 && !is_split && is_free && !staying.contains(object)
-        })
+        let Self { groups, staying, stays_anywhere } = self;
+        let mut ways: BTreeMap<u32, u32> = BTreeMap::new();
+        groups.keys().for_each(|(object, _)| *ways.entry(*object).or_default() += 1);
+        let is_whole = move |object: u32, to: u32| {
+            let is_split = ways.get(&object).is_some_and(|ways| *ways > 1);
+            let is_free = to == 0 || (!staying.contains(&to) && !ways.contains_key(&to));
+            object != 0 && !is_split && is_free && !staying.contains(&object) && !stays_anywhere
+        };
+        let groups = groups.into_iter().map(|((object, to), ids)| (object, to, ids));
+        groups.filter(move |(object, to, ids)| ids.len() > 1 && is_whole(*object, *to))
     }
 }
 
 impl RoutePlanner {
     /// Gives the legs of a route the objects that they hang on.
     pub(super) fn equip(&mut self, entry: &mut Entry) {
-        let session = entry.session_id;
+        let part = self.part_of(entry);
         if let Some(legs) = &mut entry.legs {
-            legs.primary.object = self.next_hops.acquire(session, &legs.route(Leg::Primary));
-            legs.backup_object = self.next_hops.acquire(session, &legs.route(Leg::Backup));
+            legs.primary.object = self.next_hops.acquire(part, &legs.route(Leg::Primary));
+            legs.backup_object = self.next_hops.acquire(part, &legs.route(Leg::Backup));
             entry.route = legs.route(legs.leg).into();
             return;
         }
         let mut route = entry.route.get();
-        route.object = self.next_hops.acquire(session, &route);
+        route.object = self.next_hops.acquire(part, &route);
         entry.route = route.into();
+    }
+
+    /// The part of its session that a route keeps while it is of that session.
+    fn part_of(&mut self, entry: &mut Entry) -> Part {
+        if entry.part.is_none() && self.policy.objects.is_some() {
+            entry.part = Some(self.parts.put(entry.session_id, entry.id).number);
+        }
+        Part { session: entry.session_id, number: entry.part.unwrap_or_default() }
+    }
+
+    /// The route is forgotten, or becomes one of another session.
+    pub(super) fn leave_part(&mut self, entry: &mut Entry) {
+        if let Some(number) = entry.part.take() {
+            self.parts.take_out(Part { session: entry.session_id, number }, entry.id);
+        }
     }
 
     pub(super) fn unequip(&mut self, entry: &Entry) {
@@ -72,7 +88,8 @@ impl RoutePlanner {
 
     /// Forgets a route that leaves. Where it stays in the kernel, its object does.
     pub(super) fn let_go(&mut self, id: RouteId) {
-        let Some(entry) = self.detach(id) else { return };
+        let Some(mut entry) = self.detach(id) else { return };
+        self.leave_part(&mut entry);
         if entry.presence != Presence::Absent {
             self.next_hops.leave(entry.route.object());
         }
@@ -89,13 +106,15 @@ impl RoutePlanner {
         self.next_hops.unreserve(ids);
     }
 
-    /// The objects that replaced routes may still hang on, where some object is of no other use.
-    pub(super) fn objects_of_replaced(&self) -> BTreeSet<u32> {
+    /// Takes objects that no route needs, to be deleted. Replaced routes may still hang on some; those that are looked for, on any.
+    pub(super) fn pick_unused(&mut self, most: usize, now: Time) -> Vec<ObjectRequest> {
         if !self.next_hops.has_unused() {
-            return BTreeSet::new();
+            return Vec::new();
         }
-        let replaced = self.routes.iter().flat_map(Entry::previous_routes);
-        replaced.map(|route| route.object).filter(|object| *object != 0).collect()
+        let is_looking = self.routes.iter().any(Entry::may_hang_elsewhere);
+        let replaced: BTreeSet<u32> =
+            self.routes.iter().flat_map(Entry::previous_routes).map(|route| route.object).collect();
+        self.next_hops.pick_unused(most, |object| is_looking || replaced.contains(&object), now)
     }
 
     /// Settles all routes of a session whose state, or the wait for it, has changed: those that go or move together do so with their
@@ -131,6 +150,7 @@ impl RoutePlanner {
         let mut together = Together::default();
         for entry in ids.iter().filter_map(|id| self.routes.get(*id)) {
             let object = entry.route.object();
+            together.stays_anywhere |= entry.may_hang_elsewhere();
             // What was there before the last move may be there still.
             entry.previous_routes().for_each(|previous| together.stays(previous.object));
             if entry.presence == Presence::Absent && !entry.asked {
@@ -153,6 +173,7 @@ impl RoutePlanner {
         for entry in ids.iter().filter_map(|id| self.routes.get(*id)) {
             let object = entry.route.object();
             if entry.desired(self.policy.honor_peer_passive) != Desired::Absent {
+                together.stays_anywhere |= entry.may_hang_elsewhere();
                 // What it is to replace goes when it is there.
                 entry.previous_routes().for_each(|previous| together.stays(previous.object));
             }
@@ -170,12 +191,12 @@ impl RoutePlanner {
     }
 
     /// The two objects have exchanged what they lead over. Routes on the first are on their other leg by that; all others of the
-    /// session keep to their next hops, which are those of the other object now.
+    /// part keep to their next hops, which are those of the other object now.
     fn exchange_legs(&mut self, object: u32, to: u32, now: Time) {
-        let Some(session) = self.next_hops.session(object) else { return };
+        let Some(part) = self.next_hops.part(object) else { return };
         let exchanged = |id| if id == object { to } else { object };
-        for id in self.routes_of(session) {
-            let Some(entry) = self.routes.get_mut(id).filter(|entry| entry.session_id == session) else { continue };
+        for id in self.parts.routes(part) {
+            let Some(entry) = self.routes.get_mut(id) else { continue };
             let (former, uses) = (entry.route.get(), entry.objects().map(|id| [object, to].contains(&id)));
             if !uses.contains(&true) {
                 continue;
@@ -206,7 +227,7 @@ impl RoutePlanner {
     /// Notes the kernel's answer to a request about an object. Gives the routes that it concerns, for `object_routes_answered`.
     pub fn object_answered(&mut self, request: &ObjectRequest, answer: ObjectAnswer, now: Time) -> ConcernedRoutes {
         let before = self.next_hops.state(request.id);
-        let session = self.next_hops.session(request.id);
+        let part = self.next_hops.part(request.id);
         let is_anothers = self.next_hops.answered(request, answer, now).is_some();
         let is_doubtful = matches!(self.next_hops.state(request.id), Some(ObjectState::Doubtful { .. }));
         if is_doubtful && request.op != ObjectOp::Delete {
@@ -216,10 +237,9 @@ impl RoutePlanner {
             Some(ObjectState::Doubtful { by_rival: true }) => Doubt::Rival,
             _ => Doubt::Host,
         };
-        if let (Some(ObjectState::Doubtful { .. }), ObjectAnswer::Failed(_), Some(session)) = (before, answer, session)
-        {
+        if let (Some(ObjectState::Doubtful { .. }), ObjectAnswer::Failed(_), Some(part)) = (before, answer, part) {
             // Whether its routes are there, they are asked themselves.
-            for id in self.routes_of(session) {
+            for id in self.parts.routes(part) {
                 if self.routes.get(id).is_some_and(|entry| entry.route.object() == request.id) {
                     self.doubt(id, cause, now);
                 }
@@ -230,8 +250,8 @@ impl RoutePlanner {
             request.routes.iter().for_each(|id| self.doubt(*id, Doubt::Host, now));
         }
         let was_gone = request.op == ObjectOp::Add && answer == ObjectAnswer::Done;
-        let routes = match session {
-            Some(session) if is_anothers || was_gone => self.routes_of(session),
+        let routes = match part {
+            Some(part) if is_anothers || was_gone => self.parts.routes(part),
             _ => request.routes.clone(),
         };
         if is_anothers {
@@ -290,6 +310,7 @@ impl RoutePlanner {
         }
         entry.queued = None;
         entry.presence = Presence::Absent;
+        forget_listing(entry);
         let conv_start = entry.conv_start(RouteOp::Delete).filter(|_| entry.leg() == Leg::Primary);
         entry.session.conv_start = entry.session.conv_start.filter(|_| conv_start.is_none());
         self.stats.answered(entry.endpoint, RouteOp::Delete, true, now, conv_start);
@@ -323,20 +344,13 @@ impl RoutePlanner {
 
     /// The object had to be made anew: the route went with it.
     fn lost_with(&mut self, id: RouteId, object: u32, cause: Doubt, now: Time) -> Option<RouteOutcome> {
-        let entry = self.routes.get(id).filter(|entry| entry.route.object() == object)?;
-        if entry.asked {
-            // The answer may be older.
+        let entry = self.routes.get_mut(id).filter(|entry| entry.route.object() == object)?;
+        // An answer that is still to come may be older. What a predecessor left is looked for by a listing, one that begins now.
+        if entry.asked || entry.presence == Presence::Absent || entry.may_hang_elsewhere() {
             self.doubt(id, cause, now);
             return None;
         }
-        if entry.presence == Presence::Absent {
-            return None;
-        }
-        if entry.may_hang_elsewhere() {
-            // What a predecessor left is looked for by a listing, one that begins now.
-            self.doubt(id, cause, now);
-            return None;
-        }
+        forget_listing(entry);
         self.seen(id, Presence::Absent, Some(cause), now)
     }
 }

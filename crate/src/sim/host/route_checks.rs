@@ -163,9 +163,9 @@ impl<P: SimulatedProtocol> Host<P> {
             // Others keep the route from where it is to be.
             let is_foreign = matches!(tables.occupant(&route), Occupant::Foreign(_)) && !admin_down;
             let is_delayed = self.planner.restore_at(kept.armed.id).is_some();
-            // Without its interface a route cannot go to its primary, for the moment until its session notices.
+            // Without its interface a route cannot go to its primary, also before its session notices.
             let has_no_way = is_up && route.interface == 0;
-            allowed.nowhere |= is_foreign || is_delayed || has_no_way;
+            allowed.nowhere |= is_foreign || is_delayed || (has_no_way && !is_usable);
             allowed.primary |= is_foreign;
             allowed.both |= is_foreign;
             allowed.backup |= backup.is_some() && (is_foreign || (has_no_way && (is_usable || was(Leg::Backup))));

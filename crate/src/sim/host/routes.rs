@@ -172,8 +172,8 @@ impl<P: SimulatedProtocol> Host<P> {
 
     /// Another process does something to the number of a next-hop object. Without objects, nothing happens.
     pub(in crate::sim) fn change_object(&mut self, at: u32, act: ObjectAct, now: Time) {
-        let Some(range) = self.spec.objects else { return };
-        self.kernel.act_on_object(range.first + at, act);
+        let Some(objects) = self.spec.objects else { return };
+        self.kernel.act_on_object(objects.range.first + at, act);
         self.collect_notices(now);
     }
 
