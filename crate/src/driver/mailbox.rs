@@ -156,6 +156,10 @@ impl OutcomeSink for Mailbox {
         Mailbox::announce(self);
     }
 
+    fn put_warning(&self, warning: Problem) {
+        Mailbox::put_warning(self, warning);
+    }
+
     fn put_fatal(&self, fatal: Problem) {
         self.put(|pending| pending.delivery.fatal = Some(fatal));
     }

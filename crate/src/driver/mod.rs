@@ -49,7 +49,6 @@ use crate::protocol::state::{DownReason, State};
 use crate::protocol::time::Time;
 use crate::routes::armed::{ArmingPolicy, SessionView};
 use crate::routes::maintenance::Maintenance;
-use crate::routes::mass_down::MassDownReport;
 use crate::routes::worker::{OutcomeSink, RouteWorker};
 use crate::system::clock;
 use crate::system::panics;
@@ -323,36 +322,23 @@ impl<P: Driven> Driver<P> {
     }
 
     /// Leaves the changes of sessions in the mailbox, then hands them to the route worker. In this order, so that JavaScript
-    /// finds the transition of a session before the outcome of its route; the mailbox costs two microseconds. Where routes are to
-    /// change, JavaScript is woken by the worker: it would run for a millisecond first where both have one core.
+    /// finds the transition of a session before the outcome of its route; the mailbox costs two microseconds. The worker wakes
+    /// JavaScript, which would run for a millisecond first where both have one core.
     fn publish_events(&mut self, now: Time) {
         let events: Vec<Event> = std::iter::from_fn(|| self.engine.poll_event()).collect();
         if events.is_empty() {
             return;
         }
         self.mailbox.leave_events(events.iter().copied());
-        let mut worker_announces = false;
         // While the thread is closing, sessions that go AdminDown leave their routes as they are.
-        if let (Some(route_worker), Life::Running) = (&self.route_worker, &self.life) {
-            let (mass_down, has_work) = route_worker.sessions_changed(
-                now,
-                events.iter().map(|event| match *event {
-                    Event::Transition(change) => (change.id, self.view_after(&change)),
-                    Event::PeerPassive { id, .. } | Event::LongRoundTrip { id, .. } => (id, self.view(id, None)),
-                }),
-            );
-            if let (Some(MassDownReport { fallen, of }), Some(limit)) = (mass_down, self.arming_policy.mass_down) {
-                let ms = limit.hold_us / 1_000;
-                let message = format!(
-                    "{fallen} of {of} sessions fell at once, which is probably this host's fault: their routes stay for {ms} ms"
-                );
-                self.mailbox.put_warning(Problem { code: "ERR_MASS_DOWN".into(), message });
-            }
-            worker_announces = has_work;
-        }
-        if !worker_announces {
-            self.mailbox.announce();
-        }
+        let (Some(route_worker), Life::Running) = (&self.route_worker, &self.life) else {
+            return self.mailbox.announce();
+        };
+        let view_of = |event: &Event| match *event {
+            Event::Transition(change) => (change.id, self.view_after(&change)),
+            Event::PeerPassive { id, .. } | Event::LongRoundTrip { id, .. } => (id, self.view(id, None)),
+        };
+        route_worker.sessions_changed(now, events.iter().map(view_of).collect());
     }
 
     /// A session after a transition. That it has left Up is told although it is Up again: damping counts it.

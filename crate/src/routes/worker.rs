@@ -36,7 +36,10 @@ pub(crate) trait OutcomeSink: Send + Sync {
     fn put_outcomes(&self, outcomes: Vec<RouteOutcome>);
 
     /// Tells of what was left there without a word, if anything.
-    fn announce(&self) {}
+    fn announce(&self);
+
+    /// Leaves what works less well than asked for.
+    fn put_warning(&self, warning: Problem);
 
     /// Leaves the reason why a thread has stopped. Nothing follows.
     fn put_fatal(&self, fatal: Problem);
@@ -97,7 +100,7 @@ impl RouteWorker {
     /// The counters as they are now, copied.
     #[must_use]
     pub(crate) fn stats(&self) -> RouteStats {
-        self.shared.lock().planner.stats().clone()
+        self.shared.change(|planner| planner.stats().clone())
     }
 
     /// Lets routes go, after their deletion where `remove` says so.
@@ -128,14 +131,10 @@ impl RouteWorker {
         self.shared.change(|planner| planner.unreserve_objects(ids));
     }
 
-    /// Tells of sessions that changed at `now`, from when the time that their routes take is counted. Where that many fell that
-    /// their routes wait, it says so; and whether the worker has something to do, after which it announces what the sink has.
-    pub(crate) fn sessions_changed(
-        &self,
-        now: Time,
-        changes: impl IntoIterator<Item = (SessionId, SessionView)>,
-    ) -> (Option<MassDownReport>, bool) {
-        self.shared.change(|planner| (planner.sessions_changed(changes, now), planner.has_work()))
+    /// Tells of sessions that changed at `now`, from when the time that their routes take is counted. The worker settles what that
+    /// means to their routes, which takes milliseconds where a session has thousands; then it announces what the sink has.
+    pub(crate) fn sessions_changed(&self, now: Time, changes: Vec<(SessionId, SessionView)>) {
+        self.shared.leave(now, changes);
     }
 
     /// Begins or ends the maintenance of these sessions, or of all.
@@ -178,6 +177,9 @@ fn fatal(what: &str, reason: &str) -> Problem {
 /// The planner, shared between the engine's thread, the worker and the monitor.
 struct SharedPlanner {
     content: Mutex<SharedState>,
+    /// Whoever holds the content may take this, and nobody the other way round: the engine's thread leaves changes of sessions here
+    /// while the worker settles others.
+    signal: Mutex<Signal>,
     wake: Condvar,
     sink: Arc<dyn OutcomeSink>,
     wake_monitor: Box<dyn Fn() + Send + Sync>,
@@ -190,19 +192,71 @@ struct SharedState {
     stop: bool,
 }
 
+/// What the worker waits for.
+#[derive(Default)]
+struct Signal {
+    /// There is something to do.
+    raised: bool,
+    /// Changes of sessions that the planner does not know yet, in their order.
+    changes: Vec<(Time, Vec<(SessionId, SessionView)>)>,
+}
+
 impl SharedPlanner {
     fn new(planner: RoutePlanner, sink: Arc<dyn OutcomeSink>, wake_monitor: Box<dyn Fn() + Send + Sync>) -> Self {
         let content = SharedState { planner, monitor_at: None, stop: false };
-        Self { content: Mutex::new(content), wake: Condvar::new(), sink, wake_monitor }
+        Self {
+            content: Mutex::new(content),
+            signal: Mutex::new(Signal::default()),
+            wake: Condvar::new(),
+            sink,
+            wake_monitor,
+        }
     }
 
     fn lock(&self) -> MutexGuard<'_, SharedState> {
         self.content.lock().expect("no holder of this lock panics")
     }
 
+    fn signal(&self) -> MutexGuard<'_, Signal> {
+        self.signal.lock().expect("no holder of this lock panics")
+    }
+
+    fn raise(&self) {
+        self.signal().raised = true;
+        self.wake.notify_one();
+    }
+
+    /// Leaves changes of sessions for the worker.
+    fn leave(&self, now: Time, changes: Vec<(SessionId, SessionView)>) {
+        {
+            let mut signal = self.signal();
+            signal.changes.push((now, changes));
+            signal.raised = true;
+        }
+        self.wake.notify_one();
+    }
+
+    /// Tells the planner of the changes that were left.
+    fn settle(&self, content: &mut SharedState) {
+        let left = std::mem::take(&mut self.signal().changes);
+        for (now, changes) in left {
+            if let Some(report) = content.planner.sessions_changed(changes, now) {
+                self.sink.put_warning(mass_down(report, content.planner.mass_down_hold_us()));
+            }
+        }
+    }
+
+    /// Changes the planner, which knows then what was left before.
     fn change<T>(&self, change: impl FnOnce(&mut RoutePlanner) -> T) -> T {
         let mut content = self.lock();
+        self.settle(&mut content);
         let result = change(&mut content.planner);
+        self.release(content);
+        result
+    }
+
+    /// Lets the planner go, and wakes who has something to do.
+    fn release(&self, content: MutexGuard<'_, SharedState>) {
         let has_work = content.planner.has_work();
         let deadline = content.planner.poll_deadline();
         let is_sooner = deadline.is_some_and(|at| content.monitor_at.is_none_or(|planned| at < planned));
@@ -210,12 +264,11 @@ impl SharedPlanner {
         // A thread that is woken while the lock is held may take this core, only to wait for the lock.
         drop(content);
         if has_work {
-            self.wake.notify_one();
+            self.raise();
         }
         if needs_monitor {
             (self.wake_monitor)();
         }
-        result
     }
 
     /// As `change`, and leaves the outcomes in the sink. Under the lock, so that of two threads that report on one route the
@@ -226,24 +279,40 @@ impl SharedPlanner {
 
     fn stop(&self) {
         self.lock().stop = true;
-        self.wake.notify_one();
+        self.raise();
     }
 
     /// Waits for work and takes up to one message full of each kind; `None` when it is time to stop.
     fn pick(&self) -> Option<Batch> {
-        let mut content = self.lock();
         loop {
+            let mut content = self.lock();
+            self.settle(&mut content);
             if content.stop {
                 return None;
             }
             if content.planner.has_work() {
                 let mut batch = content.planner.pick(clock::now());
                 self.sink.put_outcomes(std::mem::take(&mut batch.idle));
+                self.release(content);
                 return Some(batch);
             }
-            content = self.wake.wait(content).expect("no holder of this lock panics");
+            self.release(content);
+            self.sink.announce();
+            let mut signal = self.signal();
+            while !signal.raised {
+                signal = self.wake.wait(signal).expect("no holder of this lock panics");
+            }
+            signal.raised = false;
         }
     }
+}
+
+fn mass_down(MassDownReport { fallen, of }: MassDownReport, hold_us: u64) -> Problem {
+    let ms = hold_us / 1_000;
+    let message = format!(
+        "{fallen} of {of} sessions fell at once, which is probably this host's fault: their routes stay for {ms} ms"
+    );
+    Problem { code: "ERR_MASS_DOWN".into(), message }
 }
 
 struct Worker {
@@ -379,6 +448,12 @@ mod tests {
     impl OutcomeSink for Fatal {
         fn put_outcomes(&self, _: Vec<RouteOutcome>) {}
 
+        fn announce(&self) {}
+
+        fn put_warning(&self, warning: Problem) {
+            panic!("{}", warning.message);
+        }
+
         fn put_fatal(&self, fatal: Problem) {
             self.0.send(fatal).unwrap_or(());
         }
@@ -394,7 +469,7 @@ mod tests {
         // Whoever takes the lock after a holder that panicked panics, too.
         let holder = thread::spawn(move || shared.change(|_| panic!("on purpose")));
         assert!(holder.join().is_err());
-        arming.shared.wake.notify_one();
+        arming.shared.raise();
         let fatal = rung.recv_timeout(Duration::from_secs(10)).expect("it is reported");
         assert_eq!(fatal.code, "ERR_INTERNAL");
         assert!(fatal.message.contains("route thread"), "{}", fatal.message);

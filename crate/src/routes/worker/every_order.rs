@@ -11,6 +11,9 @@ use crate::routes::legs::Leg;
 const UP: SessionView =
     SessionView { up: true, peer_passive: false, peer_admin_down: false, flapped: false, conv_start: None };
 
+const DOWN: SessionView =
+    SessionView { up: false, peer_passive: false, peer_admin_down: false, flapped: false, conv_start: None };
+
 fn armed(id: u32) -> ArmedRoute {
     let route = KernelRoute {
         table: 254,
@@ -47,6 +50,12 @@ impl OutcomeSink for Newest {
         for outcome in outcomes {
             *self.0.lock().unwrap() = outcome.generation;
         }
+    }
+
+    fn announce(&self) {}
+
+    fn put_warning(&self, warning: Problem) {
+        panic!("{}", warning.message);
     }
 
     fn put_fatal(&self, fatal: Problem) {
@@ -112,6 +121,24 @@ fn the_worker_misses_no_request() {
         for id in [1, 2] {
             shared.change(|planner| planner.arm(armed(id), LocalEndpoint::OTHER, UP, clock::now()));
         }
+        // The checker would find a worker that waits for ever.
+        worker.join().unwrap();
+    });
+}
+
+#[test]
+fn the_worker_misses_no_change_of_a_session_that_was_left_for_it() {
+    loom::model(|| {
+        let shared = new_shared();
+        shared.change(|planner| planner.arm(armed(1), LocalEndpoint::OTHER, DOWN, clock::now()));
+        let clerk = Arc::clone(&shared);
+        let worker = thread::spawn(move || {
+            let mut added = 0;
+            while added < 1 {
+                added += clerk.pick().expect("nobody stops it").adds.len();
+            }
+        });
+        shared.leave(clock::now(), vec![(SessionId(1), UP)]);
         // The checker would find a worker that waits for ever.
         worker.join().unwrap();
     });
