@@ -34,9 +34,9 @@ export interface ObjectRange {
 /** How `NetlinkRoutes` treats routes. */
 export interface NetlinkRoutesOptions extends BackendOptions {
   /**
-   * Routes through one peer hang on next-hop objects of ours, up to 1 024 on one, so that a Down takes one message to the kernel for
+   * Routes through one peer hang on next-hop objects of ours, up to 4 096 on one, so that a Down takes one message to the kernel for
    * all of these. With the native engine, not in passive mode. The numbers of the objects are 1 862 000 000 to 1 862 999 999 unless
-   * others are given, 1 to 4 294 967 294: one for each 1 024 routes of a session, and as many for their backups. Default: false.
+   * others are given, 1 to 4 294 967 294: one for each 4 096 routes of a session, and as many for their backups. Default: false.
    */
   nextHopObjects?: boolean | { firstId?: number | undefined; lastId?: number | undefined } | undefined;
 }
