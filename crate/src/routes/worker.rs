@@ -30,6 +30,9 @@ use crate::system::sync::{Condvar, Mutex, MutexGuard};
 /// How many affected routes are rechecked while the lock is held.
 const RECHECKS_AT_ONCE: usize = 512;
 
+/// To settle so many routes takes a tenth of a millisecond.
+const MANY_ROUTES: usize = 512;
+
 /// Where the threads leave what became of routes.
 pub(crate) trait OutcomeSink: Send + Sync {
     /// Leaves the outcomes of operations; of two for one route the later one counts.
@@ -282,9 +285,21 @@ impl SharedPlanner {
         self.raise();
     }
 
+    /// Whether a session was left that has so many routes that it takes long to settle them.
+    fn has_long_work(&self) -> bool {
+        let content = self.lock();
+        let signal = self.signal();
+        let mut sessions = signal.changes.iter().flat_map(|(_, changes)| changes).map(|(session, _)| *session);
+        sessions.any(|session| content.planner.has_many_routes(session, MANY_ROUTES))
+    }
+
     /// Waits for work and takes up to one message full of each kind; `None` when it is time to stop.
     fn pick(&self) -> Option<Batch> {
         loop {
+            // Where both have one core, the worker has it from the engine's thread in the middle of a turn.
+            if self.has_long_work() {
+                thread::yield_now();
+            }
             let mut content = self.lock();
             self.settle(&mut content);
             if content.stop {

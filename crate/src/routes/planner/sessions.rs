@@ -128,6 +128,13 @@ impl RoutePlanner {
         }
     }
 
+    /// Whether more than so many routes follow a session.
+    #[must_use]
+    pub fn has_many_routes(&self, session: SessionId, than: usize) -> bool {
+        let of_session = (session, RouteId(0))..=(session, RouteId(u32::MAX));
+        self.by_session.range(of_session).nth(than).is_some()
+    }
+
     pub(super) fn routes_of(&self, session: SessionId) -> Vec<RouteId> {
         let of_session = (session, RouteId(0))..=(session, RouteId(u32::MAX));
         self.by_session.range(of_session).map(|(_, id)| *id).collect()
