@@ -157,12 +157,12 @@ impl<P: Driven> Driver<P> {
 
     pub(super) fn claim_port(&mut self, family: Family) -> nix::Result<u16> {
         let sender = self.senders.iter_mut().find(|sender| sender.outlet.serves(family));
-        sender.ok_or(Errno::EAFNOSUPPORT)?.outlet.claim_port(family)
+        sender.ok_or(Errno::EAFNOSUPPORT)?.outlet.claim_port()
     }
 
     pub(super) fn release_port(&mut self, family: Family, port: u16) {
         if let Some(sender) = self.senders.iter_mut().find(|sender| sender.outlet.serves(family)) {
-            sender.outlet.release_port(family, port);
+            sender.outlet.release_port(port);
         }
     }
 

@@ -141,7 +141,7 @@ impl<P: Driven> Driver<P> {
             return Err(refused);
         }
         let sender = self.senders.iter_mut().find(|sender| sender.outlet.serves(family)).ok_or(refused)?;
-        let source_port = sender.outlet.claim_port_again(family, record.source_port).map_err(|_| refused)?;
+        let source_port = sender.outlet.claim_port_again(record.source_port).map_err(|_| refused)?;
         let link = self.links.intern(&record.interface);
         let path = Path { link: if *multihop { LinkId::OTHER } else { link }, local: *local, peer: *peer };
         let spec = SessionSpec { id, path, peer_port: *peer_port, timers: saved.timers, min_ttl: Some(*min_ttl) };

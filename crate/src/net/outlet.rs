@@ -13,16 +13,16 @@ pub trait Outlet<Bytes>: Wire<Bytes> {
     ///
     /// # Errors
     /// What the system says where there is none to be had.
-    fn claim_port(&mut self, family: Family) -> nix::Result<u16>;
+    fn claim_port(&mut self) -> nix::Result<u16>;
 
     /// The source port of a session that goes on: this one where it is to be had, else another.
     ///
     /// # Errors
     /// As `claim_port`.
-    fn claim_port_again(&mut self, family: Family, port: u16) -> nix::Result<u16>;
+    fn claim_port_again(&mut self, port: u16) -> nix::Result<u16>;
 
     /// Takes back the source port of a session that has ended.
-    fn release_port(&mut self, family: Family, port: u16);
+    fn release_port(&mut self, port: u16);
 
     /// Makes the send buffer that sessions share large enough for so many, and gives the size that is needed and the size that
     /// the system grants.
@@ -34,15 +34,15 @@ impl<Bytes: AsRef<[u8]>> Outlet<Bytes> for TxSocket {
         self.family() == family
     }
 
-    fn claim_port(&mut self, _: Family) -> nix::Result<u16> {
+    fn claim_port(&mut self) -> nix::Result<u16> {
         Ok(0)
     }
 
-    fn claim_port_again(&mut self, _: Family, _: u16) -> nix::Result<u16> {
+    fn claim_port_again(&mut self, _: u16) -> nix::Result<u16> {
         Ok(0)
     }
 
-    fn release_port(&mut self, _: Family, _: u16) {}
+    fn release_port(&mut self, _: u16) {}
 
     fn fit_send_buffer(&mut self, sessions: usize) -> (usize, usize) {
         self.fit(sessions)
@@ -54,15 +54,15 @@ impl<Bytes: AsRef<[u8]>> Outlet<Bytes> for SessionSockets {
         self.family() == family
     }
 
-    fn claim_port(&mut self, _: Family) -> nix::Result<u16> {
+    fn claim_port(&mut self) -> nix::Result<u16> {
         self.claim()
     }
 
-    fn claim_port_again(&mut self, _: Family, port: u16) -> nix::Result<u16> {
+    fn claim_port_again(&mut self, port: u16) -> nix::Result<u16> {
         self.claim_again(port)
     }
 
-    fn release_port(&mut self, _: Family, port: u16) {
+    fn release_port(&mut self, port: u16) {
         self.release(port);
     }
 

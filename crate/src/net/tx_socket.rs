@@ -97,6 +97,11 @@ impl TxSocket {
         (sessions * TX_BUFFER_DATAGRAMS * TX_CHARGE).min(TX_BUFFER_MAX)
     }
 
+    /// As `fit_send_buffer`: the size that is needed, and the size that there is.
+    pub(super) fn fit(&mut self, sessions: usize) -> (usize, usize) {
+        (Self::send_buffer_for(sessions), self.fit_send_buffer(sessions).unwrap_or(self.buffer))
+    }
+
     /// Makes the send buffer large enough for so many sessions, and gives the size that the system grants: beyond the
     /// host's limit only with CAP_NET_ADMIN. It never becomes smaller.
     ///
@@ -113,13 +118,6 @@ impl TxSocket {
             self.buffer = getsockopt(&self.fd, sockopt::SndBuf)?;
         }
         Ok(self.buffer)
-    }
-}
-
-impl TxSocket {
-    /// As `fit_send_buffer`: the size that is needed, and the size that there is.
-    pub(super) fn fit(&mut self, sessions: usize) -> (usize, usize) {
-        (Self::send_buffer_for(sessions), self.fit_send_buffer(sessions).unwrap_or(self.buffer))
     }
 }
 
