@@ -91,12 +91,6 @@ impl Mailbox {
         Self { pending: Mutex::new(Pending::default()), doorbell: Doorbell::new(bell) }
     }
 
-    /// Puts in the events of an engine, and rings once.
-    pub fn put_events(&self, events: impl IntoIterator<Item = Event>) {
-        self.leave_events(events);
-        self.announce();
-    }
-
     /// Puts in the events of an engine, and does not ring: that is left to `announce`, or to whoever puts in something else.
     pub fn leave_events(&self, events: impl IntoIterator<Item = Event>) {
         let mut pending = self.pending.lock().expect("no holder of this lock panics");
@@ -263,6 +257,11 @@ mod tests {
         }
     }
 
+    fn put_events<const COUNT: usize>(mailbox: &Mailbox, events: [Event; COUNT]) {
+        mailbox.leave_events(events);
+        mailbox.announce();
+    }
+
     #[test]
     fn a_change_of_a_route_is_told_although_an_outcome_without_a_change_follows_before_it_is_read() {
         let (mailbox, _) = mailbox();
@@ -281,11 +280,14 @@ mod tests {
     fn a_slow_reader_finds_one_record_per_session_with_the_newest_state_and_the_count() {
         let (mailbox, rings) = mailbox();
         for round in 0..1_000 {
-            mailbox.put_events([
-                change(1, State::Up, State::Down, 3 * round + 1),
-                change(2, State::Init, State::Up, 3 * round + 2),
-                change(1, State::Down, State::Up, 3 * round + 3),
-            ]);
+            put_events(
+                &mailbox,
+                [
+                    change(1, State::Up, State::Down, 3 * round + 1),
+                    change(2, State::Init, State::Up, 3 * round + 2),
+                    change(1, State::Down, State::Up, 3 * round + 3),
+                ],
+            );
         }
         assert_eq!(rings.load(Ordering::SeqCst), 1, "one ring until somebody comes");
         let delivery = mailbox.drain();
@@ -301,10 +303,10 @@ mod tests {
     #[test]
     fn an_event_after_a_drain_rings_again() {
         let (mailbox, rings) = mailbox();
-        mailbox.put_events([change(1, State::Down, State::Init, 1)]);
+        put_events(&mailbox, [change(1, State::Down, State::Init, 1)]);
         mailbox.drain();
-        mailbox.put_events([change(1, State::Init, State::Up, 2)]);
-        mailbox.put_events([]);
+        put_events(&mailbox, [change(1, State::Init, State::Up, 2)]);
+        put_events(&mailbox, []);
         assert_eq!(rings.load(Ordering::SeqCst), 2);
     }
 
@@ -331,11 +333,13 @@ mod tests {
     #[test]
     fn a_passive_flag_travels_with_or_without_a_transition() {
         let (mailbox, _) = mailbox();
-        mailbox.put_events([Event::PeerPassive { id: SessionId(1), passive: true }]);
+        put_events(&mailbox, [Event::PeerPassive { id: SessionId(1), passive: true }]);
         let record = mailbox.drain().sessions.remove(0);
         assert_eq!((record.count, record.peer_passive, record.newest), (0, Some(true), None));
-        mailbox
-            .put_events([Event::PeerPassive { id: SessionId(1), passive: true }, change(1, State::Up, State::Down, 5)]);
+        put_events(
+            &mailbox,
+            [Event::PeerPassive { id: SessionId(1), passive: true }, change(1, State::Up, State::Down, 5)],
+        );
         let record = mailbox.drain().sessions.remove(0);
         assert_eq!(
             (record.count, record.from, record.peer_passive),
