@@ -262,7 +262,7 @@ fn the_routes_of_a_mass_of_sessions_that_fall_wait_and_then_go_unless_their_sess
     assert_eq!(bench.run(), ["delete"], "one of four");
     bench.after(200_000);
     let report = bench.planner.sessions_changed(fall(&[2, 3]), bench.now);
-    assert_eq!(report, Some(MassDownReport { fallen: 2, of: 3 }));
+    assert_eq!(report, Some(MassDownReport { fallen: 2, of: 3, hold_us: 1_000_000 }));
     assert!(bench.run().is_empty());
     bench.after(500_000);
     bench.planner.sessions_changed([(SessionId(2), UP)], bench.now);

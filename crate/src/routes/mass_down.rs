@@ -23,6 +23,8 @@ pub struct MassDownReport {
     pub fallen: usize,
     /// … of so many that were Up.
     pub of: usize,
+    /// So long their routes wait at most, in microseconds.
+    pub hold_us: u64,
 }
 
 /// The sessions that fell lately.
@@ -56,7 +58,7 @@ impl RecentDowns {
         let until = now.plus(limit.hold_us);
         self.held_until = Some(until);
         let sessions = self.recent.iter().map(|(_, id)| *id).collect();
-        Some(Waiting { sessions, until, report: Some(MassDownReport { fallen, of }) })
+        Some(Waiting { sessions, until, report: Some(MassDownReport { fallen, of, hold_us: limit.hold_us }) })
     }
 }
 
@@ -78,7 +80,7 @@ mod tests {
     fn more_than_the_share_of_the_sessions_within_the_time_wait_together_and_those_that_fall_meanwhile() {
         let mut downs = RecentDowns::default();
         assert_eq!(downs.fell(&LIMIT, &ids(1..=5), 5, at(0)), None, "a half is not more than a half");
-        let report = Some(MassDownReport { fallen: 6, of: 10 });
+        let report = Some(MassDownReport { fallen: 6, of: 10, hold_us: 1_000_000 });
         let waiting = Waiting { sessions: ids(1..=6), until: at(1_099), report };
         assert_eq!(downs.fell(&LIMIT, &ids([6]), 4, at(99)), Some(waiting));
         let later = Waiting { sessions: ids([7]), until: at(1_099), report: None };

@@ -244,7 +244,7 @@ impl SharedPlanner {
         let left = std::mem::take(&mut self.signal().changes);
         for (now, changes) in left {
             if let Some(report) = content.planner.sessions_changed(changes, now) {
-                self.sink.put_warning(mass_down(report, content.planner.mass_down_hold_us()));
+                self.sink.put_warning(mass_down(report));
             }
         }
     }
@@ -296,7 +296,7 @@ impl SharedPlanner {
     /// Waits for work and takes up to one message full of each kind; `None` when it is time to stop.
     fn pick(&self) -> Option<Batch> {
         loop {
-            // Where both have one core, the worker has it from the engine's thread in the middle of a turn.
+            // On one core this thread has interrupted the engine's in the middle of a turn, which is to end first.
             if self.has_long_work() {
                 thread::yield_now();
             }
@@ -322,7 +322,7 @@ impl SharedPlanner {
     }
 }
 
-fn mass_down(MassDownReport { fallen, of }: MassDownReport, hold_us: u64) -> Problem {
+fn mass_down(MassDownReport { fallen, of, hold_us }: MassDownReport) -> Problem {
     let ms = hold_us / 1_000;
     let message = format!(
         "{fallen} of {of} sessions fell at once, which is probably this host's fault: their routes stay for {ms} ms"
@@ -472,6 +472,35 @@ mod tests {
         fn put_fatal(&self, fatal: Problem) {
             self.0.send(fatal).unwrap_or(());
         }
+    }
+
+    struct Announced(mpsc::Sender<()>);
+
+    impl OutcomeSink for Announced {
+        fn put_outcomes(&self, _: Vec<RouteOutcome>) {}
+
+        fn announce(&self) {
+            self.0.send(()).unwrap_or(());
+        }
+
+        fn put_warning(&self, warning: Problem) {
+            panic!("{}", warning.message);
+        }
+
+        fn put_fatal(&self, fatal: Problem) {
+            panic!("{}", fatal.message);
+        }
+    }
+
+    #[test]
+    fn a_change_of_a_session_without_routes_is_announced_by_the_worker() {
+        let (ring, rung) = mpsc::channel();
+        let policy = ArmingPolicy { take_over: false, honor_peer_passive: false, mass_down: None, objects: None };
+        let arming = RouteWorker::start(policy, Maintenance::default(), Arc::new(Announced(ring))).unwrap();
+        let announced = || rung.recv_timeout(Duration::from_secs(10));
+        announced().expect("once, before it waits for the first time");
+        arming.sessions_changed(clock::now(), vec![(SessionId(1), SessionView::default())]);
+        announced().expect("and again after the change");
     }
 
     #[test]

@@ -36,12 +36,6 @@ impl RoutePlanner {
         report
     }
 
-    /// So long routes wait where many sessions fall at once, in microseconds; 0 where they do not.
-    #[must_use]
-    pub fn mass_down_hold_us(&self) -> u64 {
-        self.policy.mass_down.map_or(0, |limit| limit.hold_us)
-    }
-
     /// Notes that a session changed: its routes, and those that it watches the backup of, are installed, moved or withdrawn
     /// accordingly. Gives whether it fell, other than by the word of its peer.
     pub fn session_changed(&mut self, session: SessionId, view: SessionView, now: Time) -> bool {
