@@ -210,7 +210,9 @@ impl NextHops {
     pub(crate) fn release(&mut self, id: u32) {
         let Some(object) = self.objects.get_mut(&id) else { return };
         object.users -= 1;
-        self.unused.extend((object.users == 0).then_some(id));
+        if object.users == 0 {
+            self.unused.insert(id);
+        }
     }
 
     /// A route that was given the one number has the other now.
