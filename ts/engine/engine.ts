@@ -70,6 +70,8 @@ export interface EngineOptions {
   readonly nextHopObjects?: { readonly firstId: number; readonly lastId: number } | undefined;
   /** Armed routes are withdrawn where the engine stops by itself. */
   readonly withdrawOnFatal: boolean;
+  /** A filter in the kernel takes in packets that equal the one before; only the native engine has one. */
+  readonly filterRepeats: boolean;
   /** The file in which a successor finds the sessions; only the native engine has one. */
   readonly resume: string | undefined;
   readonly realtime: { readonly priority?: number | undefined; readonly cpu?: number | undefined } | undefined;

@@ -139,6 +139,13 @@ export interface ManagerConfig {
    * native engine. Sessions with `auth` start anew. Default: none.
    */
   resume?: string | undefined;
+  /**
+   * Have a filter in the kernel (BPF) take in packets of sessions that are Up which equal the one before: they wake nobody, and
+   * their arrival is known to the nanosecond however late the engine's thread runs. The kernel counts them as errors of UDP
+   * (InErrors). Needs the native engine, Linux 5.8, and CAP_BPF; without these a warning says so (`ERR_FILTER_REFUSED`), and every
+   * packet is handed over. Default: false.
+   */
+  filterRepeats?: boolean | undefined;
   /** The engine; `auto` is the native engine if the addon loads. The environment variable ROUTE_LIVENESS_ENGINE overrides it. Default: `auto`. */
   engine?: 'auto' | 'native' | 'js' | undefined;
   /** Real-time settings of the native engine's thread. Default: none. */
@@ -175,6 +182,7 @@ const DEFAULTS = {
   enablePeerMetrics: false,
   honorPeerAdvertisedPassive: false,
   requireDiscriminator: false,
+  filterRepeats: false,
   holdUp: 0,
   damping: false,
   routeTimeout: 5_000,
@@ -222,6 +230,7 @@ const SCHEMA = object({
   honorPeerAdvertisedPassive: v.optional(flag),
   onPeerAdminDown: v.optional(choice(['withdraw', 'keep'])),
   requireDiscriminator: v.optional(flag),
+  filterRepeats: v.optional(flag),
   holdUp: v.optional(holdUpField),
   damping: v.optional(dampingField),
   minTtl: v.optional(integer(1, 255)),

@@ -40,6 +40,7 @@ export function toEngineOptions(config: ResolvedConfig): EngineOptions {
     massDown: massDown && { share: massDown.share, withinUs: toMicros(massDown.within), holdUs: toMicros(massDown.hold) },
     withdrawOnFatal: config.onFatal === 'withdraw',
     resume: config.resume,
+    filterRepeats: config.filterRepeats,
     realtime,
   };
 }

@@ -349,6 +349,7 @@ fn driver_options<P: Protocol>(
         },
         realtime: options.realtime.map(Into::into).unwrap_or_default(),
         withdraw_on_fatal: options.withdraw_on_fatal,
+        filter_repeats: options.filter_repeats,
         resume: options.resume.map(PathBuf::from),
     })
 }

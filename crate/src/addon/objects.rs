@@ -77,6 +77,7 @@ pub struct NativeEngineOptions {
     pub take_over: bool,
     pub realtime: Option<NativeRealtime>,
     pub withdraw_on_fatal: bool,
+    pub filter_repeats: bool,
     pub resume: Option<String>,
     pub mass_down: Option<NativeMassDown>,
     pub next_hop_objects: Option<NativeObjectRange>,

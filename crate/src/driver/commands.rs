@@ -182,6 +182,7 @@ impl<P: Driven> Driver<P> {
             self.waiter.add_socket(&socket)?;
             self.receivers.push(Receiver::new(socket, true));
         }
+        self.filter_as_usual();
         if self.socket_filter.is_attached() {
             self.attach_filter();
         }
@@ -305,6 +306,7 @@ mod tests {
             arming_policy: options().arming_policy,
             realtime: Realtime::default(),
             withdraw_on_fatal: false,
+            filter_repeats: false,
             resume: None,
         };
         Driver::new(options, Arc::new(CommandQueue::new().unwrap()), mailbox()).unwrap()

@@ -34,11 +34,13 @@ use crate::driver::receive_probe::ReceiveProbe;
 use crate::driver::resumption::{Predecessor, Resumption};
 use crate::driver::snapshot::StatsReport;
 use crate::driver::waiter::{Source, Waiter};
+use crate::engine::repeats::Repeats;
 use crate::engine::stats::LinkId;
 use crate::engine::{Engine, Event, SessionId, Transition};
 use crate::net::arrival::Arrivals;
 use crate::net::cells::BATCH;
 use crate::net::links::Links;
+use crate::net::repeat_filter::RepeatFilter;
 use crate::net::rx_socket::RxSocket;
 use crate::net::send_queue::SendQueue;
 use crate::net::socket_filter::SocketFilter;
@@ -86,6 +88,8 @@ pub struct DriverOptions<P: Protocol> {
     pub realtime: Realtime,
     /// Whether routes are withdrawn where the thread ends by itself.
     pub withdraw_on_fatal: bool,
+    /// Whether a filter in the kernel takes in repeats.
+    pub filter_repeats: bool,
     /// The file in which a successor finds the sessions, and in which those of a predecessor are.
     pub resume: Option<PathBuf>,
 }
@@ -148,6 +152,8 @@ pub(crate) struct Driver<P: Driven> {
     socket_drops: u32,
     looked_for_drops_at: Time,
     socket_filter: SocketFilter,
+    /// What takes in repeats; `None` where every packet is handed over.
+    repeat_filter: Option<RepeatFilter>,
     drop_reporter: DropReporter,
     receive_probe: ReceiveProbe,
     warned_small_buffer: bool,
@@ -185,6 +191,11 @@ impl<P: Driven> Driver<P> {
         let key = [random()?, random()?, random()?, random()?];
         let seed = getrandom::u32().map_err(std::io::Error::from)?;
         let engine = Engine::of_protocol(policy, max_sessions, seed).with_slack(P::TX_SLACK_US).with_key(key);
+        let repeat_filter = if options.filter_repeats { repeat_filter::<P>(max_sessions, &mailbox) } else { None };
+        let (repeat_filter, engine) = match repeat_filter {
+            Some((filter, repeats)) => (Some(filter), engine.with_repeats(repeats)),
+            None => (None, engine),
+        };
         let mut driver = Self {
             engine: if predecessor.is_some() { engine.with_journal() } else { engine },
             addresses,
@@ -213,6 +224,7 @@ impl<P: Driven> Driver<P> {
             socket_drops: 0,
             looked_for_drops_at: clock::now(),
             socket_filter: SocketFilter::default(),
+            repeat_filter,
             drop_reporter: DropReporter::default(),
             receive_probe: ReceiveProbe::new(random()?),
             warned_small_buffer: false,
@@ -220,6 +232,7 @@ impl<P: Driven> Driver<P> {
             life: Life::Running,
             resumption: None,
         };
+        driver.filter_as_usual();
         if let Some(predecessor) = predecessor {
             driver.resume(predecessor)?;
         }
@@ -372,6 +385,17 @@ impl<P: Driven> Driver<P> {
         }
         self.life = Life::Closing(now.plus(announce_us));
     }
+}
+
+/// A filter that takes in repeats, and the engine's side of it; a warning where there can be none.
+fn repeat_filter<P: Driven>(sessions: usize, mailbox: &Mailbox) -> Option<(RepeatFilter, Repeats)> {
+    RepeatFilter::new(sessions, P::FORM.least_len)
+        .inspect_err(|error| {
+            let message =
+                format!("filterRepeats: the kernel takes no filter, and every packet is handed over: {error}");
+            mailbox.put_warning(Problem { code: "ERR_FILTER_REFUSED".into(), message });
+        })
+        .ok()
 }
 
 /// Binds sockets of all addresses to one port: that of the first where `port` is 0.

@@ -10,6 +10,7 @@ use crate::driver::{Driver, Receiver};
 use crate::engine::stats::LinkId;
 use crate::engine::{Datagram, Path};
 use crate::net::cells::BATCH;
+use crate::net::repeat_filter::RepeatFilter;
 use crate::net::socket_filter::{FilterChange, PacketFilter};
 use crate::protocol::time::{ClockReading, Time};
 use crate::system::clock;
@@ -128,7 +129,8 @@ impl<P: Driven> Driver<P> {
             let link = if *is_multihop { LinkId::OTHER } else { links.by_index(received.ifindex) };
             let path = Path { link, local: received.local, peer: received.source.ip() };
             let datagram = Datagram { arrival: last_arrival, path, ttl: received.ttl, min_ttl, bytes: received.bytes };
-            let endpoint = engine.handle_datagram(reading.monotonic, datagram);
+            let ifindex = if *is_multihop { 0 } else { received.ifindex };
+            let endpoint = engine.handle_repeatable(reading.monotonic, datagram, ifindex);
             // One reading per packet: the end of one is the beginning of the next.
             let ended = Instant::now();
             let took_ns = u64::try_from(ended.duration_since(began).as_nanos()).unwrap_or(u64::MAX);
@@ -163,7 +165,8 @@ impl<P: Driven> Driver<P> {
         if self.engine.detection_is_due(now, read_until) || now.since(self.looked_for_drops_at) >= LOOK_FOR_DROPS_US {
             self.looked_for_drops_at = now;
             let drops = self.drops();
-            let dropped = drops != self.socket_drops;
+            // A repeat that is being dropped is counted as taken in already: one step back is none forward.
+            let dropped = drops.wrapping_sub(self.socket_drops).cast_signed() > 0;
             if dropped {
                 self.socket_drops = drops;
                 self.engine.note_socket_drops(now);
@@ -178,6 +181,7 @@ impl<P: Driven> Driver<P> {
                     for receiver in &self.receivers {
                         let _ = receiver.socket.filter_nothing();
                     }
+                    self.filter_as_usual();
                 }
                 None => {}
             }
@@ -198,9 +202,21 @@ impl<P: Driven> Driver<P> {
         }
     }
 
-    /// How many datagrams the kernel dropped at all sockets.
+    /// Has the sockets ask the filter of repeats, where there is one. A socket that refuses it hands every packet over.
+    pub(super) fn filter_as_usual(&self) {
+        if let Some(filter) = &self.repeat_filter {
+            for receiver in &self.receivers {
+                let _ = filter.attach(&receiver.socket);
+            }
+        }
+    }
+
+    /// How many datagrams the kernel dropped at all sockets, less those that were taken in. Read in this order it is never too
+    /// many: a repeat counts as taken in before it counts as dropped.
     pub(super) fn drops(&self) -> u32 {
-        self.receivers.iter().map(|receiver| receiver.socket.drops()).fold(0, u32::wrapping_add)
+        let dropped = self.receivers.iter().map(|receiver| receiver.socket.drops()).fold(0, u32::wrapping_add);
+        let taken_in = self.repeat_filter.as_ref().map_or(0, RepeatFilter::taken_in);
+        dropped.wrapping_sub(taken_in as u32)
     }
 
     fn warn_of_overflow(&mut self, now: Time) {

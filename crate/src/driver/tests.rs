@@ -35,6 +35,7 @@ pub(crate) fn options() -> DriverOptions<Liveness> {
         arming_policy: ArmingPolicy { take_over: false, honor_peer_passive: false, mass_down: None, objects: None },
         realtime: Realtime::default(),
         withdraw_on_fatal: false,
+        filter_repeats: false,
         resume: None,
     }
 }

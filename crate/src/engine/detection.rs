@@ -12,6 +12,7 @@ impl<P: Protocol> Engine<P> {
     /// `poll_deadline` is a time then at which something has to be done.
     pub fn put_back_detections(&mut self, until: Time) {
         while let Some((index, at)) = self.queue.first_of(Due::Detect).filter(|(_, at)| *at < until) {
+            self.take_repeats(index);
             let slot = self.sessions.get_mut(index);
             // Every queued session has a detect deadline, never earlier than its queue entry.
             let Some(deadline) = slot.session.detect_deadline().filter(|deadline| *deadline > at) else { return };
@@ -50,6 +51,7 @@ impl<P: Protocol> Engine<P> {
     /// Checks a session whose detect entry is due: the session expires if its deadline has come, else the entry is scheduled
     /// at the deadline.
     pub(super) fn check_detection(&mut self, now: Time, detect_until: Time, index: u32) {
+        self.take_repeats(index);
         let slot = self.sessions.get_mut(index);
         let is_due = slot.session.detect_deadline().is_some_and(|deadline| deadline <= detect_until);
         slot.detect_scheduled = None;

@@ -12,6 +12,7 @@ mod journal;
 pub(crate) mod path_key;
 pub mod queue;
 pub(crate) mod recent_delays;
+pub mod repeats;
 mod session_table;
 pub(crate) mod slot_index;
 pub mod state_header;
@@ -19,6 +20,7 @@ pub mod state_record;
 pub mod state_slot;
 pub mod stats;
 mod transmission;
+mod watching;
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -27,6 +29,7 @@ use crate::engine::delay_histogram::DelayHistogram;
 use crate::engine::journal::Journal;
 use crate::engine::queue::{DeadlineQueue, Due};
 use crate::engine::recent_delays::RecentDelays;
+use crate::engine::repeats::Repeats;
 use crate::engine::session_table::{SessionTable, Slot};
 use crate::engine::stats::{EndpointId, LinkId, LocalEndpoint, Stats, TransitionCause};
 use crate::protocol::discriminators::Key;
@@ -74,6 +77,8 @@ pub struct Engine<P: Protocol = Liveness> {
     pace: Time,
     /// The slots in which something has changed that a successor needs to know; `None` where nobody writes it down.
     journal: Option<Journal<P>>,
+    /// What the kernel takes in by itself; `None` where it hands every packet over.
+    repeats: Option<Repeats>,
 }
 
 impl Engine {
@@ -103,6 +108,7 @@ impl<P: Protocol> Engine<P> {
             last_held_back: None,
             pace: Time::from_micros(0),
             journal: None,
+            repeats: None,
         }
     }
 
@@ -180,6 +186,7 @@ impl<P: Protocol> Engine<P> {
     /// Gives a session other timers and another peer port; false where there is none of that id.
     pub fn update_session(&mut self, now: Time, id: SessionId, timers: Timers, peer_port: u16) -> bool {
         let Some(index) = self.sessions.of_id(id) else { return false };
+        self.end_repeats(index);
         let slot = self.sessions.get_mut(index);
         slot.session.set_timers(now, timers);
         slot.peer_port = peer_port;
@@ -191,6 +198,7 @@ impl<P: Protocol> Engine<P> {
     /// Gives a session another least TTL, as in `SessionSpec`; false where there is none of that id.
     pub fn update_min_ttl(&mut self, id: SessionId, min_ttl: Option<u8>) -> bool {
         let Some(index) = self.sessions.of_id(id) else { return false };
+        self.end_repeats(index);
         self.sessions.get_mut(index).min_ttl = min_ttl.unwrap_or(self.policy.min_ttl);
         self.write_down(index);
         true
@@ -199,6 +207,7 @@ impl<P: Protocol> Engine<P> {
     /// Gives a session other options of its protocol; false where there is none of that id.
     pub fn update_options(&mut self, now: Time, id: SessionId, options: P::Options) -> bool {
         let Some(index) = self.sessions.of_id(id) else { return false };
+        self.end_repeats(index);
         self.sessions.get_mut(index).session.set_options(now, options);
         self.schedule_transmit(index);
         self.write_down(index);
@@ -208,6 +217,7 @@ impl<P: Protocol> Engine<P> {
     /// Ends a session without an AdminDown announcement. Gives a link that nothing in the engine refers to any more, if any.
     pub fn remove_session(&mut self, id: SessionId) -> Option<LinkId> {
         let index = self.sessions.of_id(id)?;
+        self.end_repeats(index);
         let slot = self.sessions.remove(index);
         self.write_down(index);
         let counters = self.stats.at(slot.endpoint);
@@ -241,6 +251,17 @@ impl<P: Protocol> Engine<P> {
     /// Handles one datagram: counted and dropped, or given to its session. Never answered by itself. Gives the scope
     /// that it was counted in.
     pub fn handle_datagram(&mut self, now: Time, datagram: Datagram<'_>) -> EndpointId {
+        self.handle(now, datagram, None)
+    }
+
+    /// As `handle_datagram`; repeats of the datagram that come in by this interface the kernel takes in by itself from now on,
+    /// if it can. 0 stands for any interface.
+    pub fn handle_repeatable(&mut self, now: Time, datagram: Datagram<'_>, ifindex: u32) -> EndpointId {
+        self.handle(now, datagram, Some(ifindex))
+    }
+
+    #[inline]
+    fn handle(&mut self, now: Time, datagram: Datagram<'_>, ifindex: Option<u32>) -> EndpointId {
         let Datagram { arrival, path, ttl, min_ttl, bytes } = datagram;
         let packet = P::decode(bytes);
         let slot = match &packet {
@@ -259,7 +280,11 @@ impl<P: Protocol> Engine<P> {
         match (packet, slot) {
             _ if is_from_afar => self.stats.at(endpoint).rx_invalid[DropReason::Ttl as usize] += 1,
             (Ok(packet), Some(index)) => {
-                self.handle_packet(now, arrival, index, &packet);
+                if self.repeats.is_some() {
+                    self.handle_repeated(now, datagram, index, &packet, ifindex);
+                } else {
+                    self.handle_packet(now, arrival, index, &packet);
+                }
                 if self.journal.is_some() {
                     self.note_news(index);
                 }
@@ -329,7 +354,8 @@ impl<P: Protocol> Engine<P> {
         self.queue.peek()
     }
 
-    fn handle_packet(&mut self, now: Time, arrival: Time, index: u32, packet: &P::Packet) {
+    /// Hands a packet to its session; false where that did not accept it.
+    fn handle_packet(&mut self, now: Time, arrival: Time, index: u32, packet: &P::Packet) -> bool {
         let slot = self.sessions.get_mut(index);
         let counters = self.stats.at(slot.endpoint);
         counters.rx += 1;
@@ -340,16 +366,16 @@ impl<P: Protocol> Engine<P> {
         match heard {
             RxOutcome::Ignored(IgnoreReason::ForeignDiscriminator) => {
                 counters.rx_invalid[DropReason::ForeignDiscriminator as usize] += 1;
-                return;
+                return false;
             }
             RxOutcome::Ignored(IgnoreReason::Interval) => {
                 counters.rx_invalid[DropReason::Interval as usize] += 1;
-                return;
+                return false;
             }
-            RxOutcome::Ignored(IgnoreReason::AdminDown | IgnoreReason::StaleDown) => return,
+            RxOutcome::Ignored(IgnoreReason::AdminDown | IgnoreReason::StaleDown) => return false,
             RxOutcome::Dropped(reason) => {
                 counters.rx_invalid[reason as usize] += 1;
-                return;
+                return false;
             }
             RxOutcome::Accepted | RxOutcome::Changed(_) => {}
         }
@@ -377,6 +403,7 @@ impl<P: Protocol> Engine<P> {
         if let Some(bytes) = self.sessions.get_mut(index).session.take_answer(now) {
             self.push_transmit(index, bytes);
         }
+        true
     }
 
     /// After every change of state: counts it, reports it, announces it to the peer, and schedules detection.
@@ -399,6 +426,9 @@ impl<P: Protocol> Engine<P> {
     }
 
     fn note_change(&mut self, index: u32, from: State, cause: TransitionCause, at: Time, local_stall_us: u64) {
+        if from == State::Up {
+            self.end_repeats(index);
+        }
         let slot = self.sessions.get(index);
         let to = slot.session.state();
         let counters = self.stats.at(slot.endpoint);

@@ -8,6 +8,7 @@ pub mod links;
 pub mod listener;
 pub mod outlet;
 mod packet_info;
+pub(crate) mod repeat_filter;
 pub mod rx_socket;
 pub(crate) mod send_faults;
 pub(crate) mod send_queue;

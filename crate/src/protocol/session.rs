@@ -269,7 +269,7 @@ impl<P: Protocol> Session<P> {
         // Arrivals may be reported out of order; silence is counted from the latest.
         let heard_at = self.last_rx.map_or(arrival, |last| last.max(arrival));
         if self.state == State::Up {
-            self.note_gap(heard_at);
+            self.note_gap(self.last_rx.map_or(0, |last| heard_at.since(last)));
         }
         self.last_rx = Some(heard_at);
         self.forget_at = None;
@@ -310,6 +310,26 @@ impl<P: Protocol> Session<P> {
             self.forget_at = Some(heard_at.plus(self.detect_time_us()));
         }
         RxOutcome::Accepted
+    }
+
+    /// Whether this packet, which was handled just now, would change nothing but the time at which the peer was heard if it came
+    /// again.
+    pub(crate) fn may_repeat(&self, packet: &P::Packet) -> bool {
+        let header = P::header(packet);
+        (self.state, header.state) == (State::Up, State::Up)
+            && header.peer_discr == self.local_discr
+            && header.local_discr == self.peer.discr
+            // While previous timers count, a packet after their end changes the detection time.
+            && self.previous.is_none()
+            && self.specifics.may_repeat(packet)
+    }
+
+    /// The last packet came again until `heard_at`: what `handle_rx` does with it then. `worst_gap_us` is the longest time between
+    /// two of them.
+    pub(crate) fn note_repeats(&mut self, heard_at: Time, worst_gap_us: u64) {
+        self.note_gap(worst_gap_us);
+        self.last_rx = Some(heard_at);
+        self.detect_deadline = self.silence_allowed_us().map(|us| heard_at.plus(us));
     }
 
     /// Gives the session other options of its protocol.
@@ -389,8 +409,7 @@ impl<P: Protocol> Session<P> {
         }
     }
 
-    fn note_gap(&mut self, heard_at: Time) {
-        let gap_us = self.last_rx.map_or(0, |last| heard_at.since(last));
+    fn note_gap(&mut self, gap_us: u64) {
         // Most gaps are shorter than the worst: no division for them.
         if gap_us > u64::from(self.worst_gap_ms) * 1_000 {
             self.worst_gap_ms = u16::try_from(gap_us.div_ceil(1_000)).unwrap_or(u16::MAX);

@@ -48,6 +48,12 @@ pub trait Specifics<Packet, Options>: Debug {
         false
     }
 
+    /// Whether an accepted packet, if it came again, would change nothing.
+    #[inline]
+    fn may_repeat(&self, _packet: &Packet) -> bool {
+        true
+    }
+
     /// Whether the peer waits for an answer that leaves at once; each answer is taken once.
     #[inline]
     fn take_answer(&mut self) -> bool {

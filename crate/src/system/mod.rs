@@ -1,6 +1,7 @@
 //! What every thread needs of the host: clocks, locks, scheduling, and the messages of netlink.
 
 pub mod big_blocks;
+pub(crate) mod bpf;
 pub mod clock;
 pub mod doorbell;
 pub(crate) mod netlink;

@@ -37,6 +37,7 @@ const PASSED = {
   honorPeerAdvertisedPassive: ANYTHING,
   onPeerAdminDown: ANYTHING,
   requireDiscriminator: ANYTHING,
+  filterRepeats: ANYTHING,
   holdUp: ANYTHING,
   damping: ANYTHING,
   minTtl: ANYTHING,

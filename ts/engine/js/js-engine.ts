@@ -56,6 +56,7 @@ export interface Platform {
 }
 
 const NO_REALTIME = 'realtime: the JavaScript engine has no thread of its own, so that none of it has an effect';
+const NO_FILTER = 'filterRepeats: the JavaScript engine has no filter, and every packet is handed over';
 
 export class JsEngine implements Engine {
   readonly kind = 'js';
@@ -139,6 +140,7 @@ export class JsEngine implements Engine {
     if (reason === undefined) listener.warning('ERR_ENGINE_LIMITED', limits);
     else listener.warning('ERR_ENGINE_UNAVAILABLE', `${limits} ${reason}`);
     if (options.realtime !== undefined) listener.warning('ERR_REALTIME_REFUSED', NO_REALTIME);
+    if (options.filterRepeats) listener.warning('ERR_FILTER_REFUSED', NO_FILTER);
     return engine;
   }
 

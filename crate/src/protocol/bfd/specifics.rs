@@ -133,6 +133,11 @@ impl Specifics<BfdPacket, BfdOptions> for BfdSpecifics {
         packet.is_final && self.poll.answered()
     }
 
+    /// A Poll is answered each time, a Final ends one, and each sequence number is accepted once.
+    fn may_repeat(&self, packet: &BfdPacket) -> bool {
+        !packet.poll && !packet.is_final && packet.authenticated.is_none() && self.authentication.is_none()
+    }
+
     fn take_answer(&mut self) -> bool {
         std::mem::take(&mut self.owes_final)
     }
