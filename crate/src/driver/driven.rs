@@ -63,8 +63,8 @@ impl Driven for Liveness {
 
     const FORM: PacketForm = PacketForm {
         version: liveness_packet::VERSION,
-        least_len: liveness_packet::PACKET_LEN as u8,
-        most_len: liveness_packet::PACKET_LEN as u8,
+        least_len: Self::PLAIN_LEN as u8,
+        most_len: Self::PLAIN_LEN as u8,
     };
 
     /// A peer answers to the port that it hears from: one socket for both ways.
@@ -90,7 +90,7 @@ impl Driven for Bfd {
     const TX_SLACK_US: u16 = 3_000;
 
     const FORM: PacketForm =
-        PacketForm { version: bfd_packet::VERSION, least_len: bfd_packet::PACKET_LEN as u8, most_len: u8::MAX };
+        PacketForm { version: bfd_packet::VERSION, least_len: Self::PLAIN_LEN as u8, most_len: u8::MAX };
 
     fn open(addresses: &[SocketAddr], sessions: usize) -> nix::Result<(Vec<RxSocket>, Vec<SessionSockets>)> {
         let receivers = addresses.iter().map(|address| socket::bind_receiver::<Self>(*address, sessions));

@@ -167,6 +167,11 @@ impl Repeats {
         Some(Heard { at: self.time(heard_ns.load(Ordering::Relaxed)), count, worst_gap_us })
     }
 
+    /// The slots from this one on have no armed session.
+    pub(crate) fn slots(&self) -> u32 {
+        self.armed.len() as u32
+    }
+
     fn own(&self, slot: u32) -> Option<Own> {
         self.armed.get(slot as usize).copied().flatten()
     }

@@ -1,7 +1,7 @@
 //! Repeats, which the kernel takes in by itself: whose packets may repeat, and what is done with what was noted of them.
 
 use crate::engine::Engine;
-use crate::engine::io::Datagram;
+use crate::engine::io::{Datagram, SessionId};
 use crate::engine::repeats::{Repeatable, Repeats};
 use crate::protocol::Protocol;
 use crate::protocol::time::Time;
@@ -29,12 +29,29 @@ impl<P: Protocol> Engine<P> {
         match ifindex {
             // It has told nothing: what the session was told before still holds.
             _ if !is_accepted => {}
-            Some(ifindex) if slot.session.may_repeat(packet) => {
+            // Nothing of the datagram goes unseen: no padding, and nothing that was cut off.
+            Some(ifindex) if datagram.bytes.len() == P::PLAIN_LEN && slot.session.may_repeat(packet) => {
                 let Datagram { arrival, path, bytes, .. } = datagram;
                 let (source, local, min_ttl) = (path.peer, path.local, slot.min_ttl);
                 repeats.arm(index, &Repeatable { bytes, source, local, ifindex, min_ttl, arrival });
             }
             _ => repeats.disarm(index),
+        }
+    }
+
+    /// Takes in what was noted of a session's repeats, so that its timers and counters have them. They have them after a
+    /// detection time at the latest.
+    pub fn take_repeats_of(&mut self, id: SessionId) {
+        if let Some(index) = self.sessions.of_id(id).filter(|_| self.repeats.is_some()) {
+            self.take_repeats(index);
+        }
+    }
+
+    /// As `take_repeats_of`, of the sessions in so many slots of the table from this one on.
+    pub fn take_repeats_from(&mut self, slot: u32, count: u32) {
+        let armed = self.repeats.as_ref().map_or(0, Repeats::slots);
+        for index in slot..slot.saturating_add(count).min(armed) {
+            self.take_repeats(index);
         }
     }
 

@@ -24,7 +24,7 @@ impl RepeatFilter {
     ///
     /// # Errors
     /// What the system says: `EPERM` without CAP_BPF, `EINVAL` where the kernel cannot do it.
-    pub(crate) fn new(sessions: usize, packet_len: u8) -> io::Result<(Self, Repeats)> {
+    pub(crate) fn new(sessions: usize, packet_len: usize) -> io::Result<(Self, Repeats)> {
         let count = Repeats::places_for(sessions);
         let map = bpf::create_array(size_of::<Place>(), count)?;
         let memory = || Memory::of(&map, count);
@@ -136,7 +136,7 @@ const fn ip_header(family: Family) -> IpHeader {
 }
 
 /// The program: hands over whatever is no repeat; notes and drops what is one.
-fn program(map: &OwnedFd, count: usize, packet_len: u8, family: Family) -> Program {
+fn program(map: &OwnedFd, count: usize, packet_len: usize, family: Family) -> Program {
     let field = |offset: usize| i16::try_from(offset).expect("a place is small");
     let ip = ip_header(family);
     let mut program = Program::default();
@@ -144,11 +144,11 @@ fn program(map: &OwnedFd, count: usize, packet_len: u8, family: Family) -> Progr
     let hand_over = p.label();
     p.copy(PACKET, R1);
     p.load(Width::Word, R2, PACKET, SKB_LEN);
-    p.jump_if_value(If::NotEqual, R2, UDP_HEADER + i32::from(packet_len), hand_over);
+    p.jump_if_value(If::NotEqual, R2, UDP_HEADER + narrow(packet_len), hand_over);
     p.copy(R1, PACKET);
     p.set(R2, UDP_HEADER);
     point(p, R3, PAYLOAD);
-    p.set(R4, packet_len.into());
+    p.set(R4, narrow(packet_len));
     p.call(LOAD_BYTES);
     p.jump_if_value(If::NotEqual, R0, 0, hand_over);
 
@@ -158,8 +158,8 @@ fn program(map: &OwnedFd, count: usize, packet_len: u8, family: Family) -> Progr
     for way in 0..WAYS {
         let next = p.label();
         p.copy(R2, DISCR);
-        p.add(R2, i32::try_from(way).expect("a few"));
-        p.mask(R2, i32::try_from(count - 1).expect("at most MOST_PLACES"));
+        p.add(R2, narrow(way));
+        p.mask(R2, narrow(count - 1));
         look_up(p, map);
         p.jump_if_value(If::Equal, R0, 0, hand_over);
         p.load(Width::Word, R1, R0, field(offset_of!(Place, image)) + 8);
@@ -173,9 +173,9 @@ fn program(map: &OwnedFd, count: usize, packet_len: u8, family: Family) -> Progr
     p.copy(PLACE, R0);
 
     // Whether it is the packet that came before, …
-    for at in (0..i16::from(packet_len)).step_by(8) {
-        p.load(Width::Double, R1, STACK_END, PAYLOAD + at);
-        p.load(Width::Double, R2, PLACE, field(offset_of!(Place, image)) + at);
+    for at in (0..packet_len).step_by(8) {
+        p.load(Width::Double, R1, STACK_END, PAYLOAD + field(at));
+        p.load(Width::Double, R2, PLACE, field(offset_of!(Place, image) + at));
         p.jump_if(If::NotEqual, R1, R2, hand_over);
     }
     // … and came the same way.
@@ -233,6 +233,10 @@ fn program(map: &OwnedFd, count: usize, packet_len: u8, family: Family) -> Progr
     p.set(R0, -1);
     p.exit();
     program
+}
+
+fn narrow(number: usize) -> i32 {
+    i32::try_from(number).expect("lengths and counts are small")
 }
 
 /// Points a register to something on the stack.

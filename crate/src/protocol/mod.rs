@@ -75,6 +75,8 @@ pub trait Protocol: Copy + Debug + 'static {
 
     /// How many bytes of a datagram are read.
     const PACKET_LEN: usize;
+    /// How long a packet is without authentication, in bytes.
+    const PLAIN_LEN: usize;
     /// The UDP port that packets are sent to by default.
     const PORT: u16;
     /// The TTL of what is sent.

@@ -7,6 +7,7 @@ use crate::engine::{Engine, Path, Transition};
 use crate::protocol::rules::MAX_PEER_INTERVAL_US;
 use crate::protocol::session::Session;
 use crate::protocol::state::{DownReason, State};
+use crate::protocol::time::Time;
 use crate::protocol::{Header, Protocol};
 use crate::sim::network::Waiting;
 use crate::sim::simulated_protocol::SimulatedProtocol;
@@ -17,6 +18,8 @@ pub(super) struct Turn<'a> {
     pub lateness_us: u64,
     pub read: &'a [Waiting],
     pub unread: &'a VecDeque<Waiting>,
+    /// When the filter of the kernel took a repeat of the session in, the last time.
+    pub repeated: Option<Time>,
     /// A session that is Up accepts only packets that name its discriminator.
     pub strict: bool,
 }
@@ -68,6 +71,9 @@ fn was_silent<P: SimulatedProtocol>(
         };
         waiting.flight.path == path && waiting.arrival <= deadline && readable::<P>(waiting).is_some_and(counts)
     };
+    if let Some(repeated) = turn.repeated.filter(|repeated| *repeated > last_rx) {
+        return objection(format!("although a repeat was taken in at {} us", repeated.micros()));
+    }
     if let Some(waiting) = unread.iter().find(good) {
         return objection(format!("while a packet that arrived at {} us was unread", waiting.arrival.micros()));
     }

@@ -28,6 +28,7 @@ use crate::sim::links::Links;
 use crate::sim::network::{Flight, HostId, Waiting};
 use crate::sim::notice::Notice;
 use crate::sim::random::Random;
+use crate::sim::repeat_filter::RepeatFilter;
 use crate::sim::route_counts::RouteCounts;
 use crate::sim::simulated_protocol::SimulatedProtocol;
 use crate::sim::state_file::StateFile;
@@ -40,6 +41,9 @@ pub(super) const THEIRS: u8 = 4;
 
 /// As the driver: detect entries that are due within this time are put back to the deadlines of their sessions.
 const QUIET_US: u64 = 3_500;
+
+/// How many sessions a host may have.
+const MOST_SESSIONS: usize = 1_000;
 
 /// The most packets of sessions that are Up which wait for room in the send buffer.
 const MOST_OUT: usize = 1_024;
@@ -96,6 +100,8 @@ pub struct Host<P: SimulatedProtocol = Liveness> {
     pub(super) changed: Vec<SessionId>,
     wake_at: Option<Time>,
     kernel_at: Option<Time>,
+    repeat_filter: RepeatFilter,
+    repeats: u64,
     socket: VecDeque<Waiting>,
     send_queue: SendQueue<P::Bytes>,
     /// When each datagram in the send buffer is given up, and where it is to go.
@@ -123,10 +129,11 @@ impl<P: SimulatedProtocol> Host<P> {
         // Clocks begin at different times, except in tests that count microseconds: those have a drift of 0.
         let offset_us = if spec.clock_ppm == 0 { 0 } else { random.up_to(1 << 40) };
         let kernel = Kernel::new(random.fork(), spec.kernel, THEIRS);
+        let (engine, repeat_filter) = new_engine(&spec, &mut random);
         Self {
             id,
             spec,
-            engine: new_engine(&spec, &mut random),
+            engine,
             transitions: Vec::new(),
             long_round_trips_us: Vec::new(),
             sent: Vec::new(),
@@ -140,6 +147,8 @@ impl<P: SimulatedProtocol> Host<P> {
             changed: Vec::new(),
             wake_at: None,
             kernel_at: None,
+            repeat_filter,
+            repeats: 0,
             socket: VecDeque::new(),
             send_queue: SendQueue::new(MOST_OUT),
             unsent: VecDeque::new(),
@@ -166,6 +175,12 @@ impl<P: SimulatedProtocol> Host<P> {
     #[must_use]
     pub fn state(&self, id: u32) -> State {
         self.engine.session(SessionId(id)).expect("a session of this id").0.state()
+    }
+
+    /// How many repeats the filter of its kernel took in.
+    #[must_use]
+    pub fn repeats(&self) -> u64 {
+        self.repeats
     }
 
     pub(super) fn add_session(&mut self, spec: SessionSpec, options: P::Options, now: Time, kinds: &[RouteKind]) {
@@ -208,6 +223,8 @@ impl<P: SimulatedProtocol> Host<P> {
         if let Some(known) = self.sessions.iter_mut().find(|known| known.id == spec.id) {
             *known = spec;
         }
+        // As a command wakes the thread.
+        self.wake_at = self.alive.then_some(now);
     }
 
     /// The process ends without an announcement.
@@ -251,7 +268,7 @@ impl<P: SimulatedProtocol> Host<P> {
         self.alive = true;
         self.kernel.abandon();
         self.links.forget_changes();
-        self.engine = new_engine(&self.spec, &mut self.random);
+        (self.engine, self.repeat_filter) = new_engine(&self.spec, &mut self.random);
         self.planner = RoutePlanner::new(arming(&self.spec));
         self.checker = InvariantChecker::default();
     }
@@ -261,12 +278,17 @@ impl<P: SimulatedProtocol> Host<P> {
         if !self.alive || self.links.is_gone(flight.path.link.0) {
             return;
         }
+        let arrival = self.clock.local(now);
+        if self.repeat_filter.takes(flight.path, &flight.bytes[..usize::from(flight.length)], arrival) {
+            self.repeats += 1;
+            return;
+        }
         if self.socket.len() >= self.spec.socket_room {
             // A full socket drops the newest.
             self.dropped = true;
             return;
         }
-        self.socket.push_back(Waiting { arrival: self.clock.local(now), flight });
+        self.socket.push_back(Waiting { arrival, flight });
         let woken_at = now.plus(self.random.up_to(self.spec.lateness_us));
         self.wake_at = Some(self.wake_at.map_or(woken_at, |at| at.min(woken_at)));
     }
@@ -370,8 +392,9 @@ impl<P: SimulatedProtocol> Host<P> {
             let Some(waiting) = self.socket.pop_front() else { break };
             let Flight { path, ref bytes, length, .. } = waiting.flight;
             let bytes = &bytes[..usize::from(length)];
-            self.engine
-                .handle_datagram(local, Datagram { arrival: waiting.arrival, path, ttl: None, min_ttl: 0, bytes });
+            let datagram = Datagram { arrival: waiting.arrival, path, ttl: None, min_ttl: 0, bytes };
+            // The links of the simulator have the numbers of their pairs.
+            self.engine.handle_repeatable(local, datagram, path.link.0);
             if let Some(id) = self.checker.session_of(&path) {
                 self.checker.touched(&self.engine, id);
                 self.touched.push(id);
@@ -400,7 +423,8 @@ impl<P: SimulatedProtocol> Host<P> {
                     }
                     let path = self.path(transition.id);
                     let strict = self.spec.require_discriminator;
-                    let turn = Turn { lateness_us, read: &self.read, unread: &self.socket, strict };
+                    let repeated = self.repeat_filter.heard(&path);
+                    let turn = Turn { lateness_us, read: &self.read, unread: &self.socket, repeated, strict };
                     explanations::explain(&self.engine, path, &transition, &turn)?;
                     if transition.to == State::Up {
                         self.note_up(transition.id, local);
@@ -461,7 +485,8 @@ fn view<P: SimulatedProtocol>(engine: &Engine<P>, id: SessionId, conv_start: Opt
     })
 }
 
-fn new_engine<P: SimulatedProtocol>(spec: &HostSpec, random: &mut Random) -> Engine<P> {
+/// An engine, and the filter of the kernel before it, if the host has one.
+fn new_engine<P: SimulatedProtocol>(spec: &HostSpec, random: &mut Random) -> (Engine<P>, RepeatFilter) {
     let policy = Policy {
         rules: spec.rules,
         min_tx_floor_us: spec.min_tx_floor_us,
@@ -472,10 +497,15 @@ fn new_engine<P: SimulatedProtocol>(spec: &HostSpec, random: &mut Random) -> Eng
         identity: P::identity(spec),
     };
     let key = std::array::from_fn(|_| random.next_u64());
-    Engine::of_protocol(policy, 1_000, random.next_u64() as u32)
+    let engine = Engine::of_protocol(policy, MOST_SESSIONS, random.next_u64() as u32)
         .with_slack(spec.tx_slack_us)
         .with_key(key)
-        .with_journal()
+        .with_journal();
+    if !spec.filters_repeats {
+        return (engine, RepeatFilter::default());
+    }
+    let (filter, repeats) = RepeatFilter::new(MOST_SESSIONS, P::PLAIN_LEN);
+    (engine.with_repeats(repeats), filter)
 }
 
 fn arming(spec: &HostSpec) -> ArmingPolicy {

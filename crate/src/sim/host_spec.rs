@@ -26,6 +26,8 @@ pub struct HostSpec {
     pub damping: Damping,
     /// Its routes hang on next-hop objects.
     pub objects: Option<ObjectPolicy>,
+    /// A filter in its kernel takes in repeats.
+    pub filters_repeats: bool,
     /// How much its clock gains, in millionths.
     pub clock_ppm: i32,
     /// How late a turn of its thread may come, in microseconds.
@@ -54,6 +56,7 @@ impl Default for HostSpec {
             require_discriminator: false,
             damping: Damping::default(),
             objects: None,
+            filters_repeats: false,
             clock_ppm: 0,
             lateness_us: 0,
             tx_slack_us: 0,

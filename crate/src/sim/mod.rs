@@ -16,6 +16,7 @@ mod network;
 mod notice;
 mod random;
 mod recovery_checks;
+mod repeat_filter;
 mod rival;
 mod route_counts;
 mod scenario;

@@ -9,6 +9,7 @@ use crate::routes::armed::ObjectPolicy;
 use crate::routes::next_hop::ObjectRange;
 use crate::sim::fault::{Fault, Timed, host_id};
 use crate::sim::faulty_tables::KernelFaults;
+use crate::sim::host::Host;
 use crate::sim::host_spec::{BackupKind, HostSpec, RouteKind};
 use crate::sim::network::{HostId, Quality};
 use crate::sim::route_counts::RouteCounts;
@@ -88,6 +89,8 @@ pub struct Totals {
     pub transitions: u64,
     /// The steps of the world: how many times its clock moved.
     pub steps: u64,
+    /// Packets that filters of repeats took in.
+    pub repeats: u64,
     /// What has happened to routes.
     pub routes: RouteCounts,
 }
@@ -222,6 +225,7 @@ impl Scenario {
             session_us: world.now.since(began) * sessions,
             transitions: world.transition_count(),
             steps: world.steps(),
+            repeats: world.hosts_mut().iter().map(Host::repeats).sum(),
             routes: world.route_counts(),
         })
     }

@@ -42,6 +42,7 @@ impl Protocol for Bfd {
 
     /// As many as the length field can say: a packet of an unknown authentication type is told from a truncated one.
     const PACKET_LEN: usize = u8::MAX as usize;
+    const PLAIN_LEN: usize = packet::PACKET_LEN;
     /// RFC 5881 §4.
     const PORT: u16 = 3784;
     /// RFC 5881 §5.

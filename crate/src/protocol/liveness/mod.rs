@@ -43,6 +43,7 @@ impl Protocol for Liveness {
     type Specifics = ();
 
     const PACKET_LEN: usize = PACKET_LEN;
+    const PLAIN_LEN: usize = PACKET_LEN;
     const PORT: u16 = 44880;
     /// The highest there is: a receiver may ask for it, to hear neighbours only (RFC 5082 §3).
     const TTL: u8 = 255;
