@@ -12,6 +12,8 @@ import type { SessionParameters } from './session-parameters.js';
 export interface SessionRoute extends RegisteredRoute {
   /** The registration has ended; the route is being withdrawn. */
   readonly withdrawing: boolean;
+  /** Adds the route to the numbers of its local endpoint, or takes it away. */
+  count(by: 1 | -1): void;
 }
 
 /** What decides about routes of a called backend, beside the state. */
@@ -29,7 +31,7 @@ export class ManagedSession implements SessionView, SessionSpec {
   /** The peer's address. */
   readonly address: PackedAddress;
   parameters: SessionParameters;
-  up = false;
+  #up = false;
   adminDown = false;
   /** Registered by itself: the session runs although no route depends on it. */
   isRegistered = false;
@@ -45,6 +47,10 @@ export class ManagedSession implements SessionView, SessionSpec {
     this.endpoint = endpoint;
     this.address = address;
     this.parameters = parameters;
+  }
+
+  get up(): boolean {
+    return this.#up;
   }
 
   get iface(): string {
@@ -164,7 +170,7 @@ export class ManagedSession implements SessionView, SessionSpec {
 
   /** Takes the state from a record of the engine. */
   applyState({ count, to }: SessionRecord): void {
-    if (count > 0) this.up = to === 'up';
+    if (count > 0) this.#enter(to === 'up');
   }
 
   /** Takes all of a record that decides about routes of a called backend. The engine itself decides about armed routes. */
@@ -177,6 +183,19 @@ export class ManagedSession implements SessionView, SessionSpec {
     // `reason` is that of the last Down: from there to the next Up, or to a Down for another reason, it stays.
     if (count > 0) details.isPeerAdminDown = to !== 'up' && reason === DownReason.RemoteAdmin;
     if (count > 0 && convStartUs !== undefined) details.lastTransition = { startUs: convStartUs, atUs };
+  }
+
+  #enter(up: boolean): void {
+    if (this.#up === up) return;
+    this.#countRoutes(-1);
+    this.#up = up;
+    this.#countRoutes(1);
+  }
+
+  /** No session watches the backup of a route of its own. */
+  #countRoutes(by: 1 | -1): void {
+    for (const route of this.routes) route.count(by);
+    for (const route of this.watched) route.count(by);
   }
 }
 
