@@ -53,6 +53,13 @@ export class ManagedSession implements SessionView, SessionSpec {
     return this.#up;
   }
 
+  set up(up: boolean) {
+    if (this.#up === up) return;
+    countRoutes(this, -1);
+    this.#up = up;
+    countRoutes(this, 1);
+  }
+
   get iface(): string {
     return this.endpoint.iface;
   }
@@ -170,7 +177,7 @@ export class ManagedSession implements SessionView, SessionSpec {
 
   /** Takes the state from a record of the engine. */
   applyState({ count, to }: SessionRecord): void {
-    if (count > 0) this.#enter(to === 'up');
+    if (count > 0) this.up = to === 'up';
   }
 
   /** Takes all of a record that decides about routes of a called backend. The engine itself decides about armed routes. */
@@ -184,19 +191,12 @@ export class ManagedSession implements SessionView, SessionSpec {
     if (count > 0) details.isPeerAdminDown = to !== 'up' && reason === DownReason.RemoteAdmin;
     if (count > 0 && convStartUs !== undefined) details.lastTransition = { startUs: convStartUs, atUs };
   }
+}
 
-  #enter(up: boolean): void {
-    if (this.#up === up) return;
-    this.#countRoutes(-1);
-    this.#up = up;
-    this.#countRoutes(1);
-  }
-
-  /** No session watches the backup of a route of its own. */
-  #countRoutes(by: 1 | -1): void {
-    for (const route of this.routes) route.count(by);
-    for (const route of this.watched) route.count(by);
-  }
+/** No session watches the backup of a route of its own. A private method would cost each session a field. */
+function countRoutes({ routes, watched }: ManagedSession, by: 1 | -1): void {
+  for (const route of routes) route.count(by);
+  for (const route of watched) route.count(by);
 }
 
 /** How often the session went Down from Up. Of several transitions in one record only the first and the last states are known. */
