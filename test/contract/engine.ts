@@ -5,6 +5,7 @@ import { Agent, type AgentEvent, isAdd, isDelete, pause, registerService, servic
 import { type Addressing, describeLab, type Host, Lab } from '../netns/lab.js';
 import { run } from '../netns/command.js';
 import { ArrivalMonitor, RouteMonitor } from '../netns/monitor.js';
+import type { ManagerStats } from '../../ts/index.js';
 
 export type EngineKind = 'native' | 'js';
 
@@ -355,6 +356,40 @@ export function engineContract(engineOne: EngineKind, engineTwo: EngineKind, opt
       for (const host of [lab.one, lab.two]) expect(lab.has(host, lab.other(host).service)).toBe(true);
     });
 
+    it('count what became of their sessions and routes', async () => {
+      const [one, two] = await startPair();
+      const mark = one.events.length;
+      await two.kill();
+      await one.event(isDelete, mark);
+      const { endpoints, routes, turns, turnDelays, transmitDelays } = await one.call<ManagerStats>('stats');
+      const here = { iface: one.host.iface, localIP: one.host.address };
+      const endpoint = endpoints.find(({ localIP }) => localIP === here.localIP);
+      expect(endpoint).toMatchObject({ ...here, sessions: { admin_down: 0, down: 1, init: 0, up: 0 }, neverUp: 0 });
+      if (endpoint === undefined) return;
+      const { transitions, handleRx, tx, rx, timeouts, localDiagnostics } = endpoint;
+      expect(transitions).toContainEqual({ from: 'new', to: 'down', cause: 'register_route', count: 1 });
+      const timedOut = transitions.filter(({ to, cause }) => to === 'down' && cause === 'detect_timeout');
+      expect(timedOut.map(({ from }) => from)).toContain('up');
+      expect(sum(timedOut.map(({ count }) => count))).toBe(timeouts);
+      expect(localDiagnostics).toEqual(isLiveness ? [] : [0, timeouts, ...Array<number>(7).fill(0)]);
+      expect(Math.min(tx, rx, turns)).toBeGreaterThan(0);
+      expect(handleRx.counts).toHaveLength(handleRx.bounds.length + 1);
+      expect(sum(handleRx.counts)).toBeGreaterThanOrEqual(rx);
+      for (const delays of [turnDelays, transmitDelays]) {
+        const bounds = delays.map(({ below }) => below);
+        expect(bounds).toEqual(bounds.toSorted((left, right) => left - right));
+      }
+      expect(routes).toMatchObject({
+        registered: 1,
+        installed: 0,
+        endpoints: [{ ...here, installed: 0, addFailures: 0, deleteFailures: 0 }],
+      });
+      const { adds = 0, deletes, convergenceToUp, convergenceToDown } = routes.endpoints[0] ?? {};
+      expect(adds).toBeGreaterThan(0);
+      expect(deletes).toBe(adds);
+      expect([sum(convergenceToUp?.counts ?? []), sum(convergenceToDown?.counts ?? [])]).toEqual([adds, deletes]);
+    });
+
     it('drop packets of unknown peers without an answer', async () => {
       const [one] = await startPair();
       const mark = one.events.length;
@@ -365,9 +400,13 @@ export function engineContract(engineOne: EngineKind, engineTwo: EngineKind, opt
       await new Promise((resolve) => sender.once('exit', resolve));
       await pause(200);
       expect(one.events.slice(mark)).toEqual([]);
-      const stats = await one.call<{ endpoints: { rxInvalid: Record<string, number> }[] }>('stats');
-      const invalid = stats.endpoints.flatMap((endpoint) => Object.values(endpoint.rxInvalid)).reduce((sum, count) => sum + count, 0);
+      const stats = await one.call<ManagerStats>('stats');
+      const invalid = sum(stats.endpoints.flatMap((endpoint) => Object.values(endpoint.rxInvalid)));
       expect(invalid).toBeGreaterThan(100);
     });
   });
+}
+
+function sum(counts: readonly number[]): number {
+  return counts.reduce((total, count) => total + count, 0);
 }

@@ -41,8 +41,8 @@ export class ManagedRoute implements SessionRoute {
   session: ManagedSession;
   readonly destination: PackedAddress;
   nextHop: PackedAddress;
-  adminDown = false;
-  withdrawing = false;
+  #adminDown = false;
+  #withdrawing = false;
   /** Grows with every registration and withdrawal: a caller that waited for an earlier one sees that a later one followed. */
   revision = 0;
   #kind: RouteKind;
@@ -87,6 +87,18 @@ export class ManagedRoute implements SessionRoute {
     return this.#kind.noUninstall ?? false;
   }
 
+  get adminDown(): boolean {
+    return this.#adminDown;
+  }
+
+  set adminDown(down: boolean) {
+    this.#recounted(() => (this.#adminDown = down));
+  }
+
+  get withdrawing(): boolean {
+    return this.#withdrawing;
+  }
+
   get backup(): ManagedBackup | undefined {
     return this.#backup;
   }
@@ -99,9 +111,22 @@ export class ManagedRoute implements SessionRoute {
 
   /** Gives the route a backup, or takes it away. */
   setBackup(backup: ManagedBackup | undefined): void {
-    this.#backup?.session?.unwatch(this);
-    this.#backup = backup;
-    backup?.session?.watch(this);
+    this.#recounted(() => {
+      this.#changeBackup(backup);
+    });
+  }
+
+  /** Ends the registration. The route keeps its slot until the registry is told to remove it. */
+  endRegistration(): void {
+    this.revision += 1;
+    this.#recounted(() => (this.#withdrawing = true));
+  }
+
+  count(by: 1 | -1): void {
+    if (this.#withdrawing) return;
+    const numbers = this.session.endpoint.routes;
+    numbers.registered += by;
+    if (this.#isDesired) numbers.desired += by;
   }
 
   get route(): Readonly<Route> {
@@ -131,14 +156,16 @@ export class ManagedRoute implements SessionRoute {
   /** Registers the route again: everything but its slot may have changed. Cancels a withdrawal. */
   renew(route: Readonly<Route>, session: ManagedSession, backup: ManagedBackup | undefined): void {
     this.revision += 1;
-    this.setBackup(backup);
     this.nextHop = packAddress(route.nextHop);
     this.#kind = kindOf(route, this.prefixLength);
-    if (!this.withdrawing && this.session === session) return;
-    if (this.withdrawing) this.adminDown = false;
-    this.withdrawing = false;
-    // Also where the session stays: the renewed route is the last one of its session again.
-    this.#moveTo(session);
+    this.#recounted(() => {
+      this.#changeBackup(backup);
+      if (!this.#withdrawing && this.session === session) return;
+      if (this.#withdrawing) this.#adminDown = false;
+      this.#withdrawing = false;
+      // Also where the session stays: the renewed route is the last one of its session again.
+      this.#moveTo(session);
+    });
   }
 
   /** Gives a function that restores the fields of now. Passive mode alone uses it, in which no route has a backup. */
@@ -148,10 +175,32 @@ export class ManagedRoute implements SessionRoute {
     return (sessionFor) => {
       this.revision += 1;
       this.#kind = kind;
-      Object.assign(this, { nextHop, adminDown, withdrawing });
+      this.nextHop = nextHop;
       const session = sessionFor(previous);
-      if (this.session !== session) this.#moveTo(session);
+      this.#recounted(() => {
+        this.#adminDown = adminDown;
+        this.#withdrawing = withdrawing;
+        if (this.session !== session) this.#moveTo(session);
+      });
     };
+  }
+
+  get #isDesired(): boolean {
+    const hasPath = this.session.up || (this.#backup !== undefined && (this.#backup.session?.up ?? true));
+    return hasPath && !this.#adminDown;
+  }
+
+  /** Makes a change that the numbers of the local endpoint, or of both where the session changes, may depend on. */
+  #recounted(change: () => void): void {
+    this.count(-1);
+    change();
+    this.count(1);
+  }
+
+  #changeBackup(backup: ManagedBackup | undefined): void {
+    this.#backup?.session?.unwatch(this);
+    this.#backup = backup;
+    backup?.session?.watch(this);
   }
 
   #moveTo(session: ManagedSession): void {

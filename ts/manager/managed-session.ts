@@ -12,6 +12,8 @@ import type { SessionParameters } from './session-parameters.js';
 export interface SessionRoute extends RegisteredRoute {
   /** The registration has ended; the route is being withdrawn. */
   readonly withdrawing: boolean;
+  /** Adds the route to the numbers of its local endpoint, or takes it away. */
+  count(by: 1 | -1): void;
 }
 
 /** What decides about routes of a called backend, beside the state. */
@@ -29,7 +31,7 @@ export class ManagedSession implements SessionView, SessionSpec {
   /** The peer's address. */
   readonly address: PackedAddress;
   parameters: SessionParameters;
-  up = false;
+  #up = false;
   adminDown = false;
   /** Registered by itself: the session runs although no route depends on it. */
   isRegistered = false;
@@ -45,6 +47,17 @@ export class ManagedSession implements SessionView, SessionSpec {
     this.endpoint = endpoint;
     this.address = address;
     this.parameters = parameters;
+  }
+
+  get up(): boolean {
+    return this.#up;
+  }
+
+  set up(up: boolean) {
+    if (this.#up === up) return;
+    countRoutes(this, -1);
+    this.#up = up;
+    countRoutes(this, 1);
   }
 
   get iface(): string {
@@ -178,6 +191,12 @@ export class ManagedSession implements SessionView, SessionSpec {
     if (count > 0) details.isPeerAdminDown = to !== 'up' && reason === DownReason.RemoteAdmin;
     if (count > 0 && convStartUs !== undefined) details.lastTransition = { startUs: convStartUs, atUs };
   }
+}
+
+/** No session watches the backup of a route of its own. A private method would cost each session a field. */
+function countRoutes({ routes, watched }: ManagedSession, by: 1 | -1): void {
+  for (const route of routes) route.count(by);
+  for (const route of watched) route.count(by);
 }
 
 /** How often the session went Down from Up. Of several transitions in one record only the first and the last states are known. */

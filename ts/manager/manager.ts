@@ -325,10 +325,9 @@ export class Manager extends SafeEmitter<ManagerEvents> implements AsyncDisposab
   /** Counters of the engine and the routes. @throws LivenessError `ERR_CLOSED` */
   stats(): ManagerStats {
     this.#assertOpen();
-    let registered = 0;
-    for (const { withdrawing } of this.#routeManager.registry.routes()) registered += withdrawing ? 0 : 1;
     const stats = this.#engine.stats();
-    return toStats(stats, registered, [...stats.routes, ...this.#installer.stats()]);
+    const { registeredCount } = this.#routeManager.registry;
+    return toStats(stats, registeredCount, [...stats.routes, ...this.#installer.stats()]);
   }
 
   /**

@@ -8,9 +8,7 @@ import { modeOf, versionOf } from '../protocol/session-status.js';
 import type { RouteInstaller } from '../routes/installer.js';
 import { boundAddresses } from './bound-addresses.js';
 import type { ResolvedConfig } from './config.js';
-import type { LocalEndpoint } from './local-endpoint.js';
 import type { Maintenance } from './maintenance.js';
-import type { ManagedSession } from './managed-session.js';
 import { type CountedRoutes, type MetricsReading, NO_ROUTES, NOTHING, type PeerReading } from './metrics-feed.js';
 import type { RouteRegistry } from './route-registry.js';
 import { ShownEndpoints, UNKNOWN_PEERS } from './shown-endpoints.js';
@@ -29,8 +27,6 @@ export class MetricsReader {
   readonly #shownEndpoints: ShownEndpoints;
   #last: MetricsReading | undefined;
   #showsPeers: boolean;
-  /** What was desired at a revision of the registry. */
-  #desired: { readonly revision: number; readonly counts: Map<LocalEndpoint<ManagedSession>, DesiredRoutes> } | undefined;
 
   constructor(dependencies: MetricsReaderDependencies) {
     this.#dependencies = dependencies;
@@ -98,11 +94,10 @@ export class MetricsReader {
 
   /**
    * By local endpoint; zeros for an endpoint that has sessions and no routes. A scrape must not cost more the more routes there
-   * are: what is desired is counted anew only after something has changed.
+   * are.
    */
   #countedRoutes(endpoints: EngineStats['endpoints'], routes: readonly EndpointRouteStats[]): CountedRoutes[] {
-    const { registry, installer, maintenance } = this.#dependencies;
-    if (this.#desired?.revision !== registry.revision) this.#desired = { revision: registry.revision, counts: this.#countDesired() };
+    const { registry, installer, maintenance, config } = this.#dependencies;
     const counted = new Map<string, Writable<CountedRoutes>>();
     const at = ({ iface, localIP }: { iface: string; localIP: string }): Writable<CountedRoutes> => {
       const key = `${iface} ${localIP}`;
@@ -111,7 +106,10 @@ export class MetricsReader {
       return known;
     };
     for (const endpoint of endpoints) if (endpoint.localIP !== UNKNOWN_PEERS) at(endpoint);
-    for (const [endpoint, { desired, registered }] of this.#desired.counts) Object.assign(at(endpoint), { desired, onNone: registered });
+    for (const { iface, localIP, routes } of registry.endpoints()) {
+      const { registered, desired } = routes;
+      if (registered > 0) Object.assign(at({ iface, localIP }), { desired: config.passiveMode ? registered : desired, onNone: registered });
+    }
     for (const { installed, ...endpoint } of routes) {
       if (installed === 0) continue;
       const counts = at(endpoint);
@@ -133,25 +131,6 @@ export class MetricsReader {
     }
     return [...counted.values()];
   }
-
-  #countDesired(): Map<LocalEndpoint<ManagedSession>, DesiredRoutes> {
-    const { registry, config } = this.#dependencies;
-    const counts = new Map<LocalEndpoint<ManagedSession>, DesiredRoutes>();
-    for (const { session, backup, adminDown, withdrawing } of registry.routes()) {
-      const hasPath = session.up || (backup !== undefined && (backup.session?.up ?? true));
-      const isDesired = !withdrawing && (config.passiveMode || (hasPath && !adminDown));
-      const known = counts.get(session.endpoint) ?? { desired: 0, registered: 0 };
-      counts.set(session.endpoint, known);
-      known.desired += Number(isDesired);
-      known.registered += Number(!withdrawing);
-    }
-    return counts;
-  }
-}
-
-interface DesiredRoutes {
-  desired: number;
-  registered: number;
 }
 
 type Writable<T> = { -readonly [K in keyof T]: T[K] };

@@ -155,7 +155,6 @@ export class RouteManager {
     }
     if (managed.adminDown === down) return Promise.resolve();
     managed.adminDown = down;
-    this.registry.noteChange();
     this.#dependencies.installer.changed(managed);
     for (const session of managed.sessions) this.#updateAdminState(session);
     return Promise.resolve();
@@ -180,7 +179,6 @@ export class RouteManager {
   /** Makes engine and installer do what was planned. */
   #commit({ routes, registeredSessions, addedSessions, changedSessions }: RegistrationPlan): void {
     const { engine, installer, onPassive } = this.#dependencies;
-    this.registry.noteChange();
     for (const [session, parameters] of changedSessions) session.parameters = parameters;
     if (addedSessions.size > 0) engine.addSessions([...addedSessions]);
     if (changedSessions.size > 0) engine.updateSessions([...changedSessions.keys()]);
@@ -201,7 +199,6 @@ export class RouteManager {
   ): void {
     const { engine, installer } = this.#dependencies;
     const touched = new Set<ManagedSession>([...leftSessions, ...registeredSessions]);
-    this.registry.noteChange();
     const restored: ManagedRoute[] = [];
     routes.forEach((managed, index) => {
       // A later registration or withdrawal of the same route takes precedence.
@@ -240,9 +237,7 @@ export class RouteManager {
 
   /** Ends a registration, and the session with its last route. Resolves when the backend has confirmed. */
   async #withdraw(managed: ManagedRoute): Promise<void> {
-    managed.withdrawing = true;
-    managed.revision += 1;
-    this.registry.noteChange();
+    managed.endRegistration();
     const { revision, sessions } = managed;
     const removed = this.#dependencies.installer.remove(managed);
     this.#endUnusedSessions(sessions);

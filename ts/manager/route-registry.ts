@@ -16,20 +16,21 @@ export class RouteRegistry {
   readonly #slots = new Map<string, Map<PackedAddress, ManagedRoute>>();
   #lastSessionId: SessionId = 0;
   #lastRouteId: RouteId = 0;
-  #revision = 0;
-
-  /** Grows with whatever may change which routes are desired: a session, a route, or their states. */
-  get revision(): number {
-    return this.#revision;
-  }
-
-  /** The state of a session or a route has changed. */
-  noteChange(): void {
-    this.#revision += 1;
-  }
 
   get sessionCount(): number {
     return this.#sessions.size;
+  }
+
+  /** How many registrations of routes have not ended. */
+  get registeredCount(): number {
+    let count = 0;
+    for (const { routes } of this.#endpoints.values()) count += routes.registered;
+    return count;
+  }
+
+  /** Those that have sessions. */
+  endpoints(): Iterable<LocalEndpoint<ManagedSession>> {
+    return this.#endpoints.values();
   }
 
   *routes(): IterableIterator<ManagedRoute> {
@@ -68,7 +69,6 @@ export class RouteRegistry {
   }
 
   addSession(endpoint: LocalEndpoint<ManagedSession>, address: PackedAddress, parameters: SessionParameters): ManagedSession {
-    this.noteChange();
     this.#lastSessionId += 1;
     const session = new ManagedSession(this.#lastSessionId, endpoint, address, parameters);
     if (session.multihop) this.#multihop.set(multihopKey(session.localIP, session.peerIP), session);
@@ -79,7 +79,6 @@ export class RouteRegistry {
   }
 
   removeSession(session: ManagedSession): void {
-    this.noteChange();
     const { id, endpoint, address, localIP, peerIP, multihop } = session;
     if (multihop && this.multihopSession(localIP, peerIP) === session) this.#multihop.delete(multihopKey(localIP, peerIP));
     endpoint.sessions.delete(address);
@@ -88,7 +87,6 @@ export class RouteRegistry {
   }
 
   addRoute(route: Readonly<Route>, session: ManagedSession): ManagedRoute {
-    this.noteChange();
     this.#lastRouteId += 1;
     const managed = new ManagedRoute(this.#lastRouteId, route, session);
     const group = slotGroupOf(managed);
@@ -96,17 +94,19 @@ export class RouteRegistry {
     if (routes.size === 0) this.#slots.set(group, routes);
     routes.set(managed.destination, managed);
     session.addRoute(managed);
+    managed.count(1);
     return managed;
   }
 
   removeRoute(managed: ManagedRoute): void {
-    this.noteChange();
     const group = slotGroupOf(managed);
     const routes = this.#slots.get(group);
-    if (routes?.get(managed.destination) === managed) routes.delete(managed.destination);
-    if (routes?.size === 0) this.#slots.delete(group);
-    managed.session.removeRoute(managed);
+    if (routes?.get(managed.destination) !== managed) return;
+    routes.delete(managed.destination);
+    if (routes.size === 0) this.#slots.delete(group);
     managed.setBackup(undefined);
+    managed.count(-1);
+    managed.session.removeRoute(managed);
   }
 }
 

@@ -48,7 +48,6 @@ export class SessionChanges {
       const session = registry.sessionById(record.id);
       return session === undefined ? [] : [{ session, record }];
     });
-    if (known.length > 0) registry.noteChange();
     if (this.#recentDowns !== undefined) this.#holdMassDown(known, this.#recentDowns);
     for (const { session, record } of known) this.#updateRoutes(session, record);
     for (const { session, record } of known) this.#report(session, record);

@@ -1,8 +1,9 @@
 /** The types of the addon. `crate/src/addon/` implements them: change both sides together. */
-import type { EngineOptions, EngineStats, ObjectFilter, PathFault, RouteOutcome, SessionPath, SessionRecord } from '../engine.js';
+import type { EngineOptions, ObjectFilter, PathFault, RouteOutcome, SessionPath, SessionRecord } from '../engine.js';
 import type { SessionAuth } from '../../protocol/bfd/options.js';
 import type { State } from '../../protocol/state.js';
 import type { LinkQuality, SimulatedHost, SimulatedTimers, SimulatedTransition } from './simulation.js';
+import type { StatisticsNumbers } from './statistics.js';
 
 export interface Delivery {
   sessions: SessionRecord[];
@@ -26,7 +27,8 @@ export interface NativeEngineHandle {
   setAdminDown(ids: readonly number[], down: boolean): void;
   /** `rows.ts` reads the rows. */
   snapshots(ids: readonly number[] | null): Float64Array;
-  stats(): EngineStats;
+  /** `statistics.ts` reads the numbers. */
+  stats(): StatisticsNumbers;
   arm(rows: Uint32Array, interfaces: string[]): void;
   disarm(routes: readonly { id: number; generation: number; remove: boolean }[]): void;
   retry(routes: readonly { id: number; generation: number }[]): void;
@@ -38,7 +40,7 @@ export interface NativeEngineHandle {
   /** Takes the pending deliveries, in batches while there is `more`. The doorbell rings again only for later ones. */
   drain(): Delivery;
   /** Resolves with the last counters, or with `null` if the thread had stopped by itself. */
-  close(adminDown: boolean, forget: boolean): Promise<EngineStats | null>;
+  close(adminDown: boolean, forget: boolean): Promise<StatisticsNumbers | null>;
   ref(): void;
   unref(): void;
 }

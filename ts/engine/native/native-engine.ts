@@ -19,6 +19,7 @@ import type {
   SessionSpec,
 } from '../engine.js';
 import { routeRows, sessionRows, snapshotsOf } from './rows.js';
+import { statisticsOf } from './statistics.js';
 
 const CAPABILITIES: Omit<Capabilities, 'nextHopObjects'> = Object.freeze({
   pktinfo: true,
@@ -34,12 +35,14 @@ export class NativeEngine implements Engine {
   readonly capabilities: Capabilities;
   readonly arming: RouteArming;
   readonly #handle: NativeEngineHandle;
+  readonly #protocol: EngineOptions['protocol'];
   readonly #listener: EngineListener;
   #closing: Promise<EngineStats | undefined> | undefined;
 
   /** @throws LivenessError the system's error where the address cannot be bound */
   constructor(binding: Binding, options: EngineOptions, listener: EngineListener) {
     this.#listener = listener;
+    this.#protocol = options.protocol;
     try {
       // The doorbell refers to this object: a running engine is never garbage.
       this.#handle = new binding.NativeEngine(options, () => {
@@ -108,7 +111,7 @@ export class NativeEngine implements Engine {
   }
 
   stats(): EngineStats {
-    return this.#open().stats();
+    return statisticsOf(this.#open().stats(), this.#protocol);
   }
 
   async sweepObjects(filter: ObjectFilter): Promise<number> {
@@ -123,7 +126,7 @@ export class NativeEngine implements Engine {
     this.#closing ??= this.#handle.close(options.adminDown, options.forget ?? false).then((last) => {
       // Delivers what the threads have left in their last turn.
       this.#deliver();
-      return last ?? undefined;
+      return last === null ? undefined : statisticsOf(last, this.#protocol);
     });
     return this.#closing;
   }
