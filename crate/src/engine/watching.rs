@@ -29,7 +29,7 @@ impl<P: Protocol> Engine<P> {
         match ifindex {
             // It has told nothing: what the session was told before still holds.
             _ if !is_accepted => {}
-            // Nothing of the datagram goes unseen: no padding, and nothing that was cut off.
+            // Nothing of the datagram goes unseen, and none is authenticated: each of those counts by its sequence number.
             Some(ifindex) if datagram.bytes.len() == P::PLAIN_LEN && slot.session.may_repeat(packet) => {
                 let Datagram { arrival, path, bytes, .. } = datagram;
                 let (source, local, min_ttl) = (path.peer, path.local, slot.min_ttl);

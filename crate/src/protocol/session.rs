@@ -316,8 +316,7 @@ impl<P: Protocol> Session<P> {
     /// again.
     pub(crate) fn may_repeat(&self, packet: &P::Packet) -> bool {
         let header = P::header(packet);
-        (self.state, header.state) == (State::Up, State::Up)
-            && header.peer_discr == self.local_discr
+        self.state == State::Up
             && header.local_discr == self.peer.discr
             // While previous timers count, a packet after their end changes the detection time.
             && self.previous.is_none()

@@ -133,9 +133,9 @@ impl Specifics<BfdPacket, BfdOptions> for BfdSpecifics {
         packet.is_final && self.poll.answered()
     }
 
-    /// A Poll is answered each time, a Final ends one, and each sequence number is accepted once.
+    /// A Poll is answered each time, and a Final ends one.
     fn may_repeat(&self, packet: &BfdPacket) -> bool {
-        !packet.poll && !packet.is_final && packet.authenticated.is_none() && self.authentication.is_none()
+        !packet.poll && !packet.is_final
     }
 
     fn take_answer(&mut self) -> bool {
