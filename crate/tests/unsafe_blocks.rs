@@ -4,16 +4,18 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-const BLOCKS: [(&str, usize); 12] = [
+const BLOCKS: [(&str, usize); 14] = [
     ("net/batch_calls.rs", 4),
     ("net/cells.rs", 2),
     ("net/packet_info.rs", 13),
+    ("net/repeat_filter.rs", 1),
     ("net/rx_socket.rs", 1),
     ("net/socket.rs", 1),
     ("net/socket_address.rs", 2),
     ("net/socket_options.rs", 1),
     ("net/tx_socket.rs", 1),
     ("system/big_blocks.rs", 16),
+    ("system/bpf.rs", 2),
     ("system/realtime.rs", 3),
     ("system/socket_option.rs", 1),
     ("system/state_file.rs", 1),

@@ -74,7 +74,7 @@ impl<P: Driven> Driver<P> {
                 }
                 Command::Ping(answer) => drop(answer.send(())),
                 // Whoever asked may have given up waiting.
-                Command::Snapshots(wanted, answer) => drop(answer.send(SnapshotPage::of(&self.engine, &wanted))),
+                Command::Snapshots(wanted, answer) => drop(answer.send(SnapshotPage::of(&mut self.engine, &wanted))),
                 Command::OpenMultihop(answer) => drop(answer.send(self.open_multihop())),
                 Command::ReserveObjects(ids, answer) => {
                     let worker = self.route_worker.as_ref();

@@ -419,3 +419,6 @@ fn open<P: Driven>(addresses: &[IpAddr], port: u16, sessions: usize) -> nix::Res
 
 #[cfg(test)]
 pub(crate) mod tests;
+
+#[cfg(test)]
+mod repeat_tests;

@@ -35,14 +35,16 @@ pub struct SnapshotPage {
 impl SnapshotPage {
     /// Copies the requested sessions; unknown ids are left out.
     #[must_use]
-    pub fn of<P: Driven>(engine: &Engine<P>, wanted: &SnapshotRequest) -> Self {
+    pub fn of<P: Driven>(engine: &mut Engine<P>, wanted: &SnapshotRequest) -> Self {
         let from = match wanted {
             SnapshotRequest::These(ids) => {
+                ids.iter().for_each(|id| engine.take_repeats_of(*id));
                 let known = ids.iter().filter_map(|id| engine.session(*id).map(|seen| Snapshot::new(*id, seen)));
                 return Self { sessions: known.collect(), next: None };
             }
             SnapshotRequest::From(slot) => *slot,
         };
+        engine.take_repeats_from(from, SNAPSHOTS_AT_ONCE);
         let mut rest = engine.sessions_from(from);
         let mut sessions = Vec::with_capacity(SNAPSHOTS_AT_ONCE);
         sessions.extend(rest.by_ref().take(SNAPSHOTS_AT_ONCE).map(|(_, id, seen)| Snapshot::new(id, seen)));
@@ -199,7 +201,7 @@ mod tests {
         }
         let (mut shown, mut sizes, mut next) = (Vec::new(), Vec::new(), Some(0));
         while let Some(slot) = next {
-            let portion = SnapshotPage::of(&engine, &SnapshotRequest::From(slot));
+            let portion = SnapshotPage::of(&mut engine, &SnapshotRequest::From(slot));
             sizes.push(portion.sessions.len());
             shown.extend(portion.sessions.iter().map(|session| session.id.0));
             next = portion.next;
@@ -207,7 +209,8 @@ mod tests {
         shown.sort_unstable();
         assert_eq!(shown, (1..=5_000).filter(|number| number % 7 != 0).collect::<Vec<_>>());
         assert_eq!(sizes, [SNAPSHOTS_AT_ONCE, SNAPSHOTS_AT_ONCE, 4_286 - 2 * SNAPSHOTS_AT_ONCE]);
-        let some = SnapshotPage::of(&engine, &SnapshotRequest::These(vec![SessionId(8), SessionId(7), SessionId(1)]));
+        let some =
+            SnapshotPage::of(&mut engine, &SnapshotRequest::These(vec![SessionId(8), SessionId(7), SessionId(1)]));
         assert_eq!(
             some.sessions.iter().map(|session| session.id.0).collect::<Vec<_>>(),
             [8, 1],

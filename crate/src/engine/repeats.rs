@@ -100,8 +100,8 @@ pub struct Repeats {
     shared: Box<dyn SharedPlaces>,
     /// By slot; `None` where every packet is handed over.
     armed: Vec<Option<Own>>,
-    /// What the kernel's monotonic clock is ahead of ours, in nanoseconds: not 0 in a time namespace.
-    clock_ahead_ns: i64,
+    /// What our monotonic clock is ahead of the filter's, in nanoseconds: not 0 in a time namespace.
+    clock_offset_ns: i64,
 }
 
 impl std::fmt::Debug for Repeats {
@@ -117,10 +117,10 @@ impl Repeats {
         (2 * sessions).next_power_of_two().clamp(WAYS, MOST_PLACES)
     }
 
-    /// With the memory of a filter, and what the filter's clock is ahead of the engine's, in nanoseconds.
+    /// With the memory of a filter, and what the engine's clock is ahead of the filter's, in nanoseconds.
     #[must_use]
-    pub fn new(shared: Box<dyn SharedPlaces>, clock_ahead_ns: i64) -> Self {
-        Self { shared, armed: Vec::new(), clock_ahead_ns }
+    pub fn new(shared: Box<dyn SharedPlaces>, clock_offset_ns: i64) -> Self {
+        Self { shared, armed: Vec::new(), clock_offset_ns }
     }
 
     /// From now on repeats of the packet are taken in. Without room for the session they are handed over.
@@ -167,11 +167,6 @@ impl Repeats {
         Some(Heard { at: self.time(heard_ns.load(Ordering::Relaxed)), count, worst_gap_us })
     }
 
-    /// The slots from this one on have no armed session.
-    pub(crate) fn slots(&self) -> u32 {
-        self.armed.len() as u32
-    }
-
     fn own(&self, slot: u32) -> Option<Own> {
         self.armed.get(slot as usize).copied().flatten()
     }
@@ -187,11 +182,11 @@ impl Repeats {
     }
 
     fn filter_ns(&self, at: Time) -> u64 {
-        (at.micros() * 1_000).saturating_add_signed(self.clock_ahead_ns)
+        (at.micros() * 1_000).saturating_add_signed(-self.clock_offset_ns)
     }
 
     fn time(&self, filter_ns: u64) -> Time {
-        Time::from_micros(filter_ns.saturating_sub_signed(self.clock_ahead_ns) / 1_000)
+        Time::from_micros(filter_ns.saturating_add_signed(self.clock_offset_ns) / 1_000)
     }
 }
 

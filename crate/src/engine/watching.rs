@@ -47,11 +47,11 @@ impl<P: Protocol> Engine<P> {
         }
     }
 
-    /// As `take_repeats_of`, of the sessions in so many slots of the table from this one on.
-    pub fn take_repeats_from(&mut self, slot: u32, count: u32) {
-        let armed = self.repeats.as_ref().map_or(0, Repeats::slots);
-        for index in slot..slot.saturating_add(count).min(armed) {
-            self.take_repeats(index);
+    /// As `take_repeats_of`, of so many sessions from this slot of the table on.
+    pub fn take_repeats_from(&mut self, slot: u32, count: usize) {
+        if self.repeats.is_some() {
+            let slots: Vec<u32> = self.sessions.iter_from(slot).take(count).map(|(index, _)| index).collect();
+            slots.into_iter().for_each(|index| self.take_repeats(index));
         }
     }
 

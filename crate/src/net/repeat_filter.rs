@@ -30,7 +30,7 @@ impl RepeatFilter {
         let memory = || Memory::of(&map, count);
         let program = |family| program(&map, count, packet_len, family).load_for_socket();
         let filter = Self { v4: program(Family::V4)?, v6: program(Family::V6)?, memory: memory()? };
-        Ok((filter, Repeats::new(Box::new(memory()?), clock_ahead_ns()?)))
+        Ok((filter, Repeats::new(Box::new(memory()?), clock_offset_ns()?)))
     }
 
     /// Has a socket ask the filter, in place of another one.
@@ -72,13 +72,13 @@ impl SharedPlaces for Memory {
     }
 }
 
-/// What the kernel's monotonic clock is ahead of this process's, in nanoseconds (time_namespaces(7)).
-fn clock_ahead_ns() -> io::Result<i64> {
+/// What this process's monotonic clock is ahead of the kernel's, in nanoseconds (time_namespaces(7)).
+fn clock_offset_ns() -> io::Result<i64> {
     let offsets = match std::fs::read_to_string("/proc/self/timens_offsets") {
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(0),
         offsets => offsets?,
     };
-    Ok(-offset_ns(&offsets).ok_or(io::ErrorKind::InvalidData)?)
+    Ok(offset_ns(&offsets).ok_or(io::ErrorKind::InvalidData)?)
 }
 
 /// The offset of CLOCK_MONOTONIC in nanoseconds.
@@ -251,4 +251,204 @@ fn look_up(program: &mut Program, map: &OwnedFd) {
     program.load_map(R1, map);
     point(program, R2, KEY);
     program.call(MAP_LOOKUP);
+}
+
+#[cfg(test)]
+mod tests {
+    use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket};
+
+    use nix::unistd::geteuid;
+
+    use super::*;
+    use crate::engine::repeats::Repeatable;
+    use crate::net::socket::bind_receiver;
+    use crate::protocol::Protocol;
+    use crate::protocol::bfd::Bfd;
+    use crate::protocol::header_fields::PEER_DISCR;
+    use crate::protocol::liveness::Liveness;
+    use crate::system::clock;
+
+    const FAMILIES: [IpAddr; 2] = [IpAddr::V4(Ipv4Addr::LOCALHOST), IpAddr::V6(Ipv6Addr::LOCALHOST)];
+    const SLOT: u32 = 3;
+
+    /// A socket with a filter, and a peer that sends to it.
+    struct Rig {
+        filter: RepeatFilter,
+        repeats: Repeats,
+        socket: RxSocket,
+        peer: UdpSocket,
+        packet: Vec<u8>,
+        ifindex: u32,
+    }
+
+    impl Rig {
+        /// `None` without the privilege to have a filter.
+        fn new<P: Protocol>(address: IpAddr) -> Option<Self> {
+            let (filter, repeats) = match RepeatFilter::new(8, P::PLAIN_LEN) {
+                Err(error) if !geteuid().is_root() => {
+                    eprintln!("without the privilege: {error}");
+                    return None;
+                }
+                made => made.expect("root may have a filter"),
+            };
+            let socket = bind_receiver::<P>(SocketAddr::new(address, 0), 1).unwrap();
+            socket.tell_ttl().unwrap();
+            filter.attach(&socket).unwrap();
+            let peer = UdpSocket::bind((address, 0)).unwrap();
+            let packet: Vec<u8> = (1..=P::PLAIN_LEN as u8).collect();
+            let mut rig = Self { filter, repeats, socket, peer, packet, ifindex: 0 };
+            assert_eq!(rig.send(&rig.packet.clone()), 1, "nothing repeats yet");
+            rig.ifindex = rig.socket.received().next().unwrap().ifindex;
+            Some(rig)
+        }
+
+        fn each() -> impl Iterator<Item = Self> {
+            let of = [Self::new::<Bfd> as fn(IpAddr) -> Option<Self>, Self::new::<Liveness>];
+            of.into_iter().flat_map(|new| FAMILIES.into_iter().filter_map(new))
+        }
+
+        /// Sends, and gives how many datagrams are handed over.
+        fn send(&mut self, bytes: &[u8]) -> usize {
+            self.peer.send_to(bytes, self.socket.local_addr().unwrap()).unwrap();
+            self.socket.receive().unwrap()
+        }
+
+        fn send_packet(&mut self) -> usize {
+            self.send(&self.packet.clone())
+        }
+
+        fn arm(&mut self, change: impl FnOnce(&mut Repeatable<'_>)) {
+            let ip = self.socket.local_addr().unwrap().ip();
+            let mut packet = Repeatable {
+                bytes: &self.packet,
+                source: ip,
+                local: ip,
+                ifindex: self.ifindex,
+                min_ttl: 0,
+                arrival: clock::now(),
+            };
+            change(&mut packet);
+            self.repeats.arm(SLOT, &packet);
+        }
+    }
+
+    #[test]
+    fn a_repeat_is_taken_in_with_the_time_of_its_arrival_and_the_longest_gap() {
+        for mut rig in Rig::each() {
+            rig.arm(|_| {});
+            let began = clock::now();
+            std::thread::sleep(std::time::Duration::from_millis(20));
+            let before = clock::now();
+            assert_eq!(rig.send_packet(), 0);
+            let after = clock::now();
+            let heard = rig.repeats.take(SLOT).unwrap();
+            assert_eq!((heard.count, rig.filter.taken_in()), (1, 1));
+            assert!(heard.at >= before.minus(1) && heard.at <= after, "{before:?} {heard:?} {after:?}");
+            assert!(heard.worst_gap_us >= before.since(began), "{heard:?}");
+            assert_eq!(rig.send_packet(), 0);
+            let again = rig.repeats.take(SLOT).unwrap();
+            assert_eq!((again.count, rig.filter.taken_in()), (1, 2));
+            assert!(again.at > heard.at && again.worst_gap_us >= heard.worst_gap_us);
+        }
+    }
+
+    #[test]
+    fn a_datagram_of_which_any_bit_or_the_length_differs_is_handed_over() {
+        for mut rig in Rig::each() {
+            rig.arm(|_| {});
+            for bit in 0..8 * rig.packet.len() {
+                rig.packet[bit / 8] ^= 1 << (bit % 8);
+                assert_eq!(rig.send_packet(), 1, "bit {bit}");
+                rig.packet[bit / 8] ^= 1 << (bit % 8);
+            }
+            let packet = rig.packet.clone();
+            for length in [0, 1, 8, packet.len() - 1] {
+                assert_eq!(rig.send(&packet[..length]), 1, "{length} bytes");
+            }
+            assert_eq!(rig.send(&[&packet[..], &[0]].concat()), 1);
+            assert_eq!(rig.send(&[&packet[..], &packet].concat()), 1);
+            assert_eq!((rig.send_packet(), rig.filter.taken_in()), (0, 1));
+        }
+    }
+
+    #[test]
+    fn a_packet_that_came_another_way_is_handed_over() {
+        for mut rig in Rig::each() {
+            let other: IpAddr = match rig.socket.family() {
+                Family::V4 => "127.0.0.2".parse().unwrap(),
+                // The words of this address and of the other differ in the last, the first, and the third.
+                Family::V6 => "::2".parse().unwrap(),
+            };
+            rig.arm(|packet| packet.source = other);
+            assert_eq!(rig.send_packet(), 1);
+            rig.arm(|packet| packet.local = other);
+            assert_eq!(rig.send_packet(), 1);
+            if rig.socket.family() == Family::V6 {
+                for elsewhere in ["8000::1", "0:0:1::1", "::1:0:1"].map(|text| text.parse().unwrap()) {
+                    rig.arm(|packet| packet.source = elsewhere);
+                    assert_eq!(rig.send_packet(), 1, "{elsewhere}");
+                    rig.arm(|packet| packet.local = elsewhere);
+                    assert_eq!(rig.send_packet(), 1, "{elsewhere}");
+                }
+            }
+            let ifindex = rig.ifindex;
+            rig.arm(|packet| packet.ifindex = ifindex + 1);
+            assert_eq!(rig.send_packet(), 1);
+            rig.arm(|packet| packet.ifindex = 0);
+            assert_eq!(rig.send_packet(), 0, "any interface");
+            // The default TTL and hop limit are 64.
+            rig.arm(|packet| packet.min_ttl = 65);
+            assert_eq!(rig.send_packet(), 1);
+            rig.arm(|packet| packet.min_ttl = 64);
+            assert_eq!(rig.send_packet(), 0);
+        }
+    }
+
+    #[test]
+    fn a_session_that_is_disarmed_hears_every_packet_and_one_that_is_armed_anew_the_other_packet_only() {
+        for mut rig in Rig::each() {
+            rig.arm(|_| {});
+            assert_eq!(rig.send_packet(), 0);
+            rig.repeats.disarm(SLOT);
+            assert_eq!(rig.send_packet(), 1);
+            assert_eq!(rig.repeats.take(SLOT), None);
+            let previous = rig.packet.clone();
+            rig.packet[2] += 1;
+            rig.arm(|_| {});
+            assert_eq!((rig.send_packet(), rig.send(&previous)), (0, 1));
+            assert_eq!(rig.repeats.take(SLOT).unwrap().count, 1, "what came before counts no more");
+        }
+    }
+
+    #[test]
+    fn sessions_whose_discriminators_name_one_place_have_a_place_each_as_long_as_there_are_some() {
+        for mut rig in Rig::each() {
+            let places = Repeats::places_for(8) as u8;
+            let ip = rig.socket.local_addr().unwrap().ip();
+            let packets: Vec<Vec<u8>> = (0..=WAYS as u8)
+                .map(|number| {
+                    let mut packet = rig.packet.clone();
+                    // The low bits are those of the first byte.
+                    packet[PEER_DISCR.start] = 5 & (places - 1);
+                    packet[PEER_DISCR.start + 1] = number;
+                    packet
+                })
+                .collect();
+            for (bytes, slot) in packets.iter().zip(0..) {
+                let (ifindex, arrival) = (rig.ifindex, clock::now());
+                let packet = Repeatable { bytes, source: ip, local: ip, ifindex, min_ttl: 0, arrival };
+                rig.repeats.arm(slot, &packet);
+            }
+            for (bytes, at) in packets.iter().zip(0..) {
+                assert_eq!(rig.send(bytes), usize::from(at == WAYS), "{at}");
+            }
+        }
+    }
+
+    #[test]
+    fn the_offset_of_a_time_namespace_is_read() {
+        assert_eq!(offset_ns("monotonic           0         0\nboottime            0         0\n"), Some(0));
+        assert_eq!(offset_ns("monotonic          -3 500000000\nboottime  7 0\n"), Some(-2_500_000_000));
+        assert_eq!(offset_ns("boottime 7 0\n"), None);
+    }
 }

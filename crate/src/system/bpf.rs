@@ -229,5 +229,6 @@ fn call<T>(command: Command, request: &T) -> io::Result<OwnedFd> {
     let result = unsafe { libc::syscall(libc::SYS_bpf, command as i32, std::ptr::from_ref(request), size_of::<T>()) };
     let fd = Errno::result(result)?;
     // SAFETY: both commands give a new descriptor, which nobody else owns.
-    Ok(unsafe { OwnedFd::from_raw_fd(fd as i32) })
+    let owned = unsafe { OwnedFd::from_raw_fd(fd as i32) };
+    Ok(owned)
 }
