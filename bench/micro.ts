@@ -107,6 +107,7 @@ function engineOptions(): EngineOptions {
     clientVersion: undefined,
     honorPeerAdvertisedPassive: false,
     requireDiscriminator: false,
+    filterRepeats: false,
     minTtl: undefined,
     takeOver: false,
     massDown: undefined,

@@ -198,6 +198,7 @@ function daemonTargets(rows: DaemonRow[] = []): Target[] {
   return [
     ...ratio('each with itself, an address for each session', cost('ours', 'ours', 'pairs'), cost('BIRD', 'BIRD', 'pairs')),
     ...ratio('each with ours, one address for all', cost('ours', 'ours', 'hub'), cost('ours', 'BIRD', 'hub')),
+    ...ratio('the same with `filterRepeats`', cost('ours, filtered', 'ours, filtered', 'hub'), cost('ours, filtered', 'BIRD', 'hub')),
   ];
 }
 

@@ -14,7 +14,8 @@ import { type Figure, figure } from '../figures.js';
 import type { Side } from '../grid.js';
 import { coreOf } from '../stage.js';
 
-export type Speaker = 'ours' | 'BIRD' | 'FRR';
+/** `ours, filtered` has `filterRepeats`. */
+export type Speaker = 'ours' | 'ours, filtered' | 'BIRD' | 'FRR';
 
 const SESSIONS = 1_000;
 const INTERVAL_MS = 50;
@@ -27,6 +28,8 @@ const MEETINGS: readonly (readonly [Speaker, Speaker, Layout])[] = [
   ['ours', 'ours', 'hub'],
   ['ours', 'BIRD', 'hub'],
   ['ours', 'FRR', 'hub'],
+  ['ours, filtered', 'ours, filtered', 'hub'],
+  ['ours, filtered', 'BIRD', 'hub'],
   ['ours', 'ours', 'pairs'],
   ['BIRD', 'BIRD', 'pairs'],
   ['FRR', 'FRR', 'pairs'],
@@ -103,7 +106,7 @@ async function measure(context: Context, first: Speaker, second: Speaker, layout
 
 async function start(speaker: Speaker, lab: Lab, side: Side, paths: readonly BfdPath[]): Promise<Running> {
   const host = side === 1 ? lab.one : lab.two;
-  if (speaker === 'ours') return startOurs(lab, host, side, paths);
+  if (speaker === 'ours' || speaker === 'ours, filtered') return startOurs(lab, host, side, paths, speaker === 'ours, filtered');
   const core = coreOf(side);
   const wrapper = core === undefined ? [] : ['taskset', '-c', String(core)];
   const daemon = speaker === 'BIRD' ? new Bird(lab, host, wrapper) : new Frr(lab, host, wrapper);
@@ -118,8 +121,8 @@ async function start(speaker: Speaker, lab: Lab, side: Side, paths: readonly Bfd
   };
 }
 
-async function startOurs(lab: Lab, host: Host, side: Side, paths: readonly BfdPath[]): Promise<Running> {
-  const config = { protocol: 'bfd', port: 3_784, txMin: INTERVAL_MS, rxMin: INTERVAL_MS, detectMult: 3 } as const;
+async function startOurs(lab: Lab, host: Host, side: Side, paths: readonly BfdPath[], filterRepeats: boolean): Promise<Running> {
+  const config = { protocol: 'bfd', port: 3_784, txMin: INTERVAL_MS, rxMin: INTERVAL_MS, detectMult: 3, filterRepeats } as const;
   const endpoint = await Endpoint.start(lab, host, 'memory', config, { core: coreOf(side) });
   await endpoint.call(
     'watch',

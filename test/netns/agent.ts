@@ -20,6 +20,7 @@ export interface AgentEvent {
   readonly to?: string;
   readonly reason?: string;
   readonly localStall?: number;
+  readonly silence?: number;
   readonly everUp?: boolean;
   readonly count?: number;
   readonly op?: 'add' | 'delete';

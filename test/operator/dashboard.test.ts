@@ -78,6 +78,7 @@ const LABELS: Readonly<Record<string, readonly string[]>> = {
   turn_delay_seconds: [],
   worst_turn_delay_seconds: [],
   socket_drops_total: [],
+  filtered_repeats_total: [],
   build_info: ['engine', 'protocol', 'version'],
   send_buffer_bytes: [],
   send_buffer_full_total: [],

@@ -169,8 +169,9 @@ for (const engine of ['native', 'js'] as const) {
       const all = await until('{__name__=~"liveness_.*"}', (samples) => samples.length > 0);
       const names = new Set(all.map(({ metric }) => metric['__name__']?.replace(/_(bucket|sum|count)$/, '')));
       // The three per-peer metrics went with the session.
-      expect([...names].sort()).toHaveLength(34);
-      const ofTheManager = /^liveness_(scheduler_total_queue_len|send_buffer_|(worst_)?turn_delay_|socket_drops_|build_info)/;
+      expect([...names].sort()).toHaveLength(35);
+      const ofTheManager =
+        /^liveness_(scheduler_total_queue_len|send_buffer_|(worst_)?turn_delay_|socket_drops_|filtered_repeats_|build_info)/;
       for (const { metric } of all) {
         if (!ofTheManager.test(metric['__name__'] ?? '')) expect(metric).toHaveProperty('local_ip');
       }

@@ -84,6 +84,7 @@ export function configuration(): void {
     | 'holdUp'
     | 'damping'
     | 'requireDiscriminator'
+    | 'filterRepeats'
     | 'minTtl'
     | 'routeTimeout'
     | 'onClose'

@@ -60,6 +60,7 @@ const valid: Record<keyof ManagerConfig, fc.Arbitrary<unknown>> = {
   honorPeerAdvertisedPassive: fc.constantFrom(undefined, true),
   onPeerAdminDown: fc.constant(undefined),
   requireDiscriminator: fc.constantFrom(undefined, true),
+  filterRepeats: fc.constantFrom(undefined, true),
   holdUp: fc.constantFrom(undefined, 0, 0.5, 600_000),
   damping: fc.constantFrom(undefined, true, false, {}, { penalty: 1, halfLife: 0.25e4 }, { maxSuppress: 3_600_000, halfLife: 1 }),
   minTtl: fc.constantFrom(undefined, 1, 255),
@@ -81,6 +82,7 @@ const validBfd: typeof valid = {
   clientVersion: fc.constant(undefined),
   honorPeerAdvertisedPassive: fc.constantFrom(undefined, false),
   requireDiscriminator: fc.constantFrom(undefined, false),
+  filterRepeats: fc.constantFrom(undefined, false),
 };
 const mixed = fc.record(
   Object.fromEntries(
@@ -97,7 +99,7 @@ describe('a random configuration', () => {
         const { started, failure } = await outcomeOf({ ...config, metricsRegistry: registry });
         expect(failure).toBeUndefined();
         if (started !== undefined) expectWhole(started);
-        expect(registry.getMetricsAsArray()).toHaveLength(39);
+        expect(registry.getMetricsAsArray()).toHaveLength(40);
       }),
       { numRuns: 100 },
     );

@@ -14,6 +14,7 @@ export const ENGINE_OPTIONS: EngineOptions = {
   clientVersion: undefined,
   honorPeerAdvertisedPassive: false,
   requireDiscriminator: false,
+  filterRepeats: false,
   minTtl: undefined,
   takeOver: false,
   massDown: undefined,

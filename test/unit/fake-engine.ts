@@ -137,6 +137,7 @@ export class FakeEngine implements Engine {
       queueLength: 0,
       readErrors: 0,
       socketDrops: 0,
+      repeatsFiltered: 0,
       sendBufferBytes: 0,
       sendBufferFull: 0,
       turns: 0,

@@ -70,6 +70,7 @@ function reading(changes: Partial<MetricsReading> = {}): MetricsReading {
     turnDelay: { bounds: TURN_DELAY_BOUNDS, counts: [9, 0, 0, 0, 0, 0, 0, 0, 1], sum: 2.5 },
     worstTurnDelay: 2.25,
     socketDrops: 8,
+    repeatsFiltered: 9,
     queueLength: 5,
     sendBufferBytes: 4_096,
     sendBufferFull: 6,
@@ -116,7 +117,7 @@ describe('a scrape', () => {
       [`liveness_convergence_to_down_seconds_count{${at}}`]: 0,
       [`liveness_handle_rx_duration_seconds_count{${at}}`]: 0,
     });
-    expect(registry.getMetricsAsArray()).toHaveLength(39);
+    expect(registry.getMetricsAsArray()).toHaveLength(40);
   });
 
   it('tells timeouts by whose fault they may be, sessions that were never Up, retries, holds, and how late this host was', async () => {
@@ -142,6 +143,7 @@ describe('a scrape', () => {
       liveness_turn_delay_seconds_sum: 5,
       liveness_worst_turn_delay_seconds: 2.25,
       liveness_socket_drops_total: 16,
+      liveness_filtered_repeats_total: 18,
     });
     open(reading());
     expect(Object.fromEntries(await scrape(registry)), 'of a closed manager the counters stay, the rest is gone').toMatchObject({
@@ -153,6 +155,7 @@ describe('a scrape', () => {
       [`liveness_route_legs{${at},leg="backup"}`]: 6,
       liveness_turn_delay_seconds_count: 20,
       liveness_socket_drops_total: 16,
+      liveness_filtered_repeats_total: 18,
     });
   });
 

@@ -15,7 +15,7 @@ function from(first: number, count: number): number[] {
   return Array.from({ length: count }, (_, index) => first + index);
 }
 
-const ENGINE = [...from(1, 7), 2, 8, 3, 9, 4, 1, 5, 6];
+const ENGINE = [...from(1, 8), 2, 8, 3, 9, 4, 1, 5, 6];
 const TRANSITIONS = Array<number>(STATES * STATES * CAUSES).fill(0);
 // From Up to Down by a timeout, and from Init to Up by a packet.
 TRANSITIONS[3 * STATES * CAUSES + 1 * CAUSES + 2] = 70;
@@ -58,10 +58,11 @@ describe('the statistics of the addon', () => {
       queueLength: 1,
       readErrors: 2,
       socketDrops: 3,
-      sendBufferBytes: 4,
-      sendBufferFull: 5,
-      turns: 6,
-      worstTurnDelayUs: 7,
+      repeatsFiltered: 4,
+      sendBufferBytes: 5,
+      sendBufferFull: 6,
+      turns: 7,
+      worstTurnDelayUs: 8,
       turnDelays: [
         { belowUs: 8, count: 3 },
         { belowUs: 9, count: 4 },

@@ -331,6 +331,8 @@ export interface EngineStats {
   readonly readErrors: number;
   /** See `ManagerStats.socketDrops`. */
   readonly socketDrops: number;
+  /** See `ManagerStats.repeatsFiltered`. */
+  readonly repeatsFiltered: number;
   /** See `ManagerStats`, also for `sendBufferFull`. */
   readonly sendBufferBytes: number;
   readonly sendBufferFull: number;

@@ -13,6 +13,7 @@ import type { Transition } from './transitions.js';
 /** Warnings that are warnings of the process where there is no logger: the manager does less than one may expect. */
 const PROCESS_WARNINGS: ReadonlySet<string> = new Set([
   'ERR_ENGINE_UNAVAILABLE',
+  'ERR_FILTER_REFUSED',
   'ERR_REALTIME_REFUSED',
   'ERR_PASSIVE_ROLE',
   'ERR_MASS_DOWN',

@@ -88,6 +88,7 @@ export interface MetricsReading {
   /** In seconds. */
   readonly worstTurnDelay: number;
   readonly socketDrops: number;
+  readonly repeatsFiltered: number;
   readonly queueLength: number;
   readonly sendBufferBytes: number;
   readonly sendBufferFull: number;
@@ -107,6 +108,7 @@ export const NOTHING: MetricsReading = {
   turnDelay: undefined,
   worstTurnDelay: 0,
   socketDrops: 0,
+  repeatsFiltered: 0,
   queueLength: 0,
   sendBufferBytes: 0,
   sendBufferFull: 0,
@@ -272,6 +274,7 @@ const SCALARS: Record<ScalarName, (reading: MetricsReading) => Series<number>> =
   buildInfo: ({ builds }) => buildSeries(builds),
   worstTurnDelay: ({ worstTurnDelay }) => [[{}, worstTurnDelay]],
   socketDrops: ({ socketDrops }) => [[{}, socketDrops]],
+  repeatsFiltered: ({ repeatsFiltered }) => [[{}, repeatsFiltered]],
   routeRestores: ofRoutes((endpoint) => endpoint.restored),
   routeRestoresDelayed: ofRoutes((endpoint) => endpoint.restoresDelayed),
   routeInstalls: ofRoutes((endpoint) => endpoint.adds),
@@ -342,7 +345,7 @@ function merged(readings: readonly MetricsReading[]): MetricsReading {
       turnDelay:
         sum.turnDelay && reading.turnDelay ? addHistograms(sum.turnDelay, reading.turnDelay) : (sum.turnDelay ?? reading.turnDelay),
       worstTurnDelay: Math.max(sum.worstTurnDelay, reading.worstTurnDelay),
-      ...addedNumbers(sum, reading, ['queueLength', 'sendBufferBytes', 'sendBufferFull', 'socketDrops']),
+      ...addedNumbers(sum, reading, ['queueLength', 'sendBufferBytes', 'sendBufferFull', 'socketDrops', 'repeatsFiltered']),
       readErrors: addRecords(sum.readErrors, reading.readErrors),
       peers: [...sum.peers, ...reading.peers],
     }),

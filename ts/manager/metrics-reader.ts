@@ -73,6 +73,7 @@ export class MetricsReader {
       turnDelay: turnDelayOf(stats),
       worstTurnDelay: stats.worstTurnDelayUs / 1_000_000,
       socketDrops: stats.socketDrops,
+      repeatsFiltered: stats.repeatsFiltered,
       queueLength,
       sendBufferBytes,
       sendBufferFull,

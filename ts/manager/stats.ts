@@ -20,6 +20,8 @@ export interface ManagerStats {
    * an overflow until a second without drops, also datagrams that the socket filter rejects: those that are no packet of a peer.
    */
   readonly socketDrops: number;
+  /** Packets that the filter in the kernel took in (`filterRepeats`). The kernel counts them as errors of UDP (InErrors). */
+  readonly repeatsFiltered: number;
   /**
    * The size of the socket's send buffer in bytes; of the smallest one if the engine has several sockets. 0 with a transport of
    * your own, or before a socket is open.
@@ -46,17 +48,18 @@ export type DelayDistribution = readonly { readonly below: number; readonly coun
 export function toStats(engine: EngineStats, registered: number, routeStats: readonly EndpointRouteStats[]): ManagerStats {
   const installed = routeStats.reduce((sum, endpoint) => sum + endpoint.installed, 0);
   const routes = { registered, installed, endpoints: routeStats };
-  const { endpoints, queueLength, readErrors, socketDrops, sendBufferBytes, sendBufferFull, turns, worstTurnDelayUs } = engine;
+  const { endpoints, queueLength, readErrors, socketDrops, repeatsFiltered, sendBufferBytes, sendBufferFull, turns } = engine;
   return {
     endpoints,
     routes,
     queueLength,
     readErrors,
     socketDrops,
+    repeatsFiltered,
     sendBufferBytes,
     sendBufferFull,
     turns,
-    worstTurnDelay: worstTurnDelayUs / 1_000,
+    worstTurnDelay: engine.worstTurnDelayUs / 1_000,
     turnDelays: toHistogram(engine.turnDelays),
     transmitDelays: toHistogram(engine.transmitDelays),
   };

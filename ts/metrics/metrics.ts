@@ -203,6 +203,12 @@ const FURTHER = {
     help: 'Received datagrams that were dropped since the socket’s buffer was full',
     labels: [],
   },
+  repeatsFiltered: {
+    kind: 'counter',
+    suffix: 'filtered_repeats_total',
+    help: 'Packets that the filter in the kernel took in; the kernel counts them as errors of UDP',
+    labels: [],
+  },
   sessionTimeouts: {
     kind: 'counter',
     suffix: 'session_timeouts_total',

@@ -42,6 +42,7 @@ impl Numbers {
             report.queue_len as u64,
             report.read_errors,
             report.socket_drops.into(),
+            report.repeats,
             report.send_buffer_bytes as u64,
             report.send_buffer_full,
             report.turns,

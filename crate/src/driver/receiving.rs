@@ -215,8 +215,12 @@ impl<P: Driven> Driver<P> {
     /// many: a repeat counts as taken in before it counts as dropped.
     pub(super) fn drops(&self) -> u32 {
         let dropped = self.receivers.iter().map(|receiver| receiver.socket.drops()).fold(0, u32::wrapping_add);
-        let taken_in = self.repeat_filter.as_ref().map_or(0, RepeatFilter::taken_in);
-        dropped.wrapping_sub(taken_in as u32)
+        dropped.wrapping_sub(self.repeats() as u32)
+    }
+
+    /// How many repeats were taken in at all sockets.
+    pub(super) fn repeats(&self) -> u64 {
+        self.repeat_filter.as_ref().map_or(0, RepeatFilter::taken_in)
     }
 
     fn warn_of_overflow(&mut self, now: Time) {

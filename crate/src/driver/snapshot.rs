@@ -131,6 +131,8 @@ pub struct StatsReport {
     pub read_errors: u64,
     /// Datagrams that the kernel dropped at the socket.
     pub socket_drops: u32,
+    /// Repeats that the filter in the kernel took in.
+    pub repeats: u64,
     /// The size of the send buffer.
     pub send_buffer_bytes: usize,
     /// How often the send buffer had no room.

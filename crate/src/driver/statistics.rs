@@ -29,6 +29,7 @@ impl<P: Driven> Driver<P> {
             read_errors: self.read_errors,
             // Now, not when it was looked at last.
             socket_drops: self.drops(),
+            repeats: self.repeats(),
             send_buffer_bytes: self.senders.iter().map(|sender| sender.outlet.send_buffer().size).min().unwrap_or(0),
             send_buffer_full: self.senders.iter().map(|sender| sender.queue.times_full()).sum(),
             turns: self.turns,

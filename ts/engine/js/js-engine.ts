@@ -278,6 +278,7 @@ export class JsEngine implements Engine {
       queueLength: this.#core.queueLength,
       readErrors: this.#readErrors,
       socketDrops: this.#transport.dropped,
+      repeatsFiltered: 0,
       sendBufferBytes: this.#transport.sendBufferBytes,
       sendBufferFull: this.#sendBufferFull,
       turns: this.#turns,

@@ -25,6 +25,7 @@ export function statisticsOf({ endpoints, routeEndpoints, numbers }: StatisticsN
     queueLength: reader.next(),
     readErrors: reader.next(),
     socketDrops: reader.next(),
+    repeatsFiltered: reader.next(),
     sendBufferBytes: reader.next(),
     sendBufferFull: reader.next(),
     turns: reader.next(),
