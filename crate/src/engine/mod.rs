@@ -251,17 +251,6 @@ impl<P: Protocol> Engine<P> {
     /// Handles one datagram: counted and dropped, or given to its session. Never answered by itself. Gives the scope
     /// that it was counted in.
     pub fn handle_datagram(&mut self, now: Time, datagram: Datagram<'_>) -> EndpointId {
-        self.handle(now, datagram, None)
-    }
-
-    /// As `handle_datagram`; repeats of the datagram that come in by this interface the kernel takes in by itself from now on,
-    /// if it can. 0 stands for any interface.
-    pub fn handle_repeatable(&mut self, now: Time, datagram: Datagram<'_>, ifindex: u32) -> EndpointId {
-        self.handle(now, datagram, Some(ifindex))
-    }
-
-    #[inline]
-    fn handle(&mut self, now: Time, datagram: Datagram<'_>, ifindex: Option<u32>) -> EndpointId {
         let Datagram { arrival, path, ttl, min_ttl, bytes } = datagram;
         let packet = P::decode(bytes);
         let slot = match &packet {
@@ -275,16 +264,11 @@ impl<P: Protocol> Engine<P> {
                 (self.stats.endpoint_of_unknown_peer(unknown), min_ttl)
             }
         };
-        // RFC 5082 §3: what came from afar is dropped, whatever it says.
-        let is_from_afar = min_ttl > 0 && ttl.is_none_or(|ttl| ttl < min_ttl);
+        let is_from_afar = is_from_afar(ttl, min_ttl);
         match (packet, slot) {
             _ if is_from_afar => self.stats.at(endpoint).rx_invalid[DropReason::Ttl as usize] += 1,
             (Ok(packet), Some(index)) => {
-                if self.repeats.is_some() {
-                    self.handle_repeated(now, datagram, index, &packet, ifindex);
-                } else {
-                    self.handle_packet(now, arrival, index, &packet);
-                }
+                self.handle_packet(now, arrival, index, &packet);
                 if self.journal.is_some() {
                     self.note_news(index);
                 }
@@ -382,8 +366,9 @@ impl<P: Protocol> Engine<P> {
         slot.extended = false;
         // Most packets move the deadline later, and its entry stays.
         let is_scheduled = slot.detection_is_scheduled();
-        let detect_time_us = slot.session.detect_time_us();
-        if let Some(at_least_us) = slot.session.take_round_trip_us().filter(|us| *us > detect_time_us) {
+        if let Some(at_least_us) = slot.session.take_round_trip_us()
+            && at_least_us > slot.session.detect_time_us()
+        {
             self.events.push_back(Event::LongRoundTrip { id: slot.id, at_least_us });
         }
         if let RxOutcome::Changed(from) = heard {
@@ -493,6 +478,12 @@ impl<P: Protocol> Engine<P> {
             self.stats.at(endpoint).queued += 1;
         }
     }
+}
+
+/// RFC 5082 §3: what came from afar is dropped, whatever it says.
+#[inline]
+fn is_from_afar(ttl: Option<u8>, min_ttl: u8) -> bool {
+    min_ttl > 0 && ttl.is_none_or(|ttl| ttl < min_ttl)
 }
 
 /// Takes the first element. An empty queue begins at the front of its memory again, which the processor still has in its

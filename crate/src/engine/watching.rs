@@ -1,8 +1,9 @@
 //! Repeats, which the kernel takes in by itself: whose packets may repeat, and what is done with what was noted of them.
 
-use crate::engine::Engine;
 use crate::engine::io::{Datagram, SessionId};
 use crate::engine::repeats::{Repeatable, Repeats};
+use crate::engine::stats::EndpointId;
+use crate::engine::{Engine, is_from_afar};
 use crate::protocol::Protocol;
 use crate::protocol::time::Time;
 
@@ -13,29 +14,38 @@ impl<P: Protocol> Engine<P> {
         Self { repeats: Some(repeats), ..self }
     }
 
-    /// Handles a packet of a session whose repeats may be taken in.
-    #[inline(never)]
-    pub(super) fn handle_repeated(
-        &mut self,
-        now: Time,
-        datagram: Datagram<'_>,
-        index: u32,
-        packet: &P::Packet,
-        ifindex: Option<u32>,
-    ) {
+    /// As `handle_datagram`; repeats of the datagram that come in by this interface the kernel takes in by itself from now on,
+    /// if it can. 0 stands for any interface.
+    pub fn handle_repeatable(&mut self, now: Time, datagram: Datagram<'_>, ifindex: u32) -> EndpointId {
+        if self.repeats.is_none() {
+            return self.handle_datagram(now, datagram);
+        }
+        let packet = P::decode(datagram.bytes).ok();
+        let found = packet.and_then(|packet| Some((self.find(datagram.path, &packet)?, packet)));
+        let Some((index, packet)) = found else { return self.handle_datagram(now, datagram) };
+        if is_from_afar(datagram.ttl, self.sessions.get(index).min_ttl) {
+            return self.handle_datagram(now, datagram);
+        }
         self.take_repeats(index);
-        let is_accepted = self.handle_packet(now, datagram.arrival, index, packet);
+        // Another has told nothing: what the session was told before still holds.
+        if self.handle_packet(now, datagram.arrival, index, &packet) {
+            self.watch(index, &packet, datagram, ifindex);
+        }
+        if self.journal.is_some() {
+            self.note_news(index);
+        }
+        self.sessions.get(index).endpoint
+    }
+
+    fn watch(&mut self, index: u32, packet: &P::Packet, datagram: Datagram<'_>, ifindex: u32) {
         let (Some(repeats), slot) = (&mut self.repeats, self.sessions.get(index)) else { return };
-        match ifindex {
-            // It has told nothing: what the session was told before still holds.
-            _ if !is_accepted => {}
-            // Nothing of the datagram goes unseen, and none is authenticated: each of those counts by its sequence number.
-            Some(ifindex) if datagram.bytes.len() == P::PLAIN_LEN && slot.session.may_repeat(packet) => {
-                let Datagram { arrival, path, bytes, .. } = datagram;
-                let (source, local, min_ttl) = (path.peer, path.local, slot.min_ttl);
-                repeats.arm(index, &Repeatable { bytes, source, local, ifindex, min_ttl, arrival });
-            }
-            _ => repeats.disarm(index),
+        let Datagram { arrival, path, bytes, .. } = datagram;
+        // Nothing of the datagram goes unseen, and none is authenticated: each of those counts by its sequence number.
+        if bytes.len() == P::PLAIN_LEN && slot.session.may_repeat(packet) {
+            let (source, local, min_ttl) = (path.peer, path.local, slot.min_ttl);
+            repeats.arm(index, &Repeatable { bytes, source, local, ifindex, min_ttl, arrival });
+        } else {
+            repeats.disarm(index);
         }
     }
 
@@ -58,13 +68,20 @@ impl<P: Protocol> Engine<P> {
     /// Takes in what was noted of a session's repeats.
     #[inline]
     pub(super) fn take_repeats(&mut self, index: u32) {
-        if let Some(heard) = self.repeats.as_mut().and_then(|repeats| repeats.take(index)) {
-            let slot = self.sessions.get_mut(index);
-            self.stats.at(slot.endpoint).rx += heard.count;
-            if slot.session.last_rx().is_none_or(|last| last < heard.at) {
-                slot.extended = false;
-                slot.session.note_repeats(heard.at, heard.worst_gap_us);
-            }
+        if self.repeats.is_some() {
+            self.take_noted(index);
+        }
+    }
+
+    /// Apart, so that an engine without a filter is not made dearer.
+    #[inline(never)]
+    fn take_noted(&mut self, index: u32) {
+        let Some(heard) = self.repeats.as_mut().and_then(|repeats| repeats.take(index)) else { return };
+        let slot = self.sessions.get_mut(index);
+        self.stats.at(slot.endpoint).rx += heard.count;
+        if slot.session.last_rx().is_none_or(|last| last < heard.at) {
+            slot.extended = false;
+            slot.session.note_repeats(heard.at, heard.worst_gap_us);
         }
     }
 
