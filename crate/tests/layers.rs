@@ -18,7 +18,7 @@ const LAYERS: [(&str, &[&str]); 8] = [
 ];
 
 /// Folders and files without I/O, clocks, threads and Linux.
-const PURE: [&str; 21] = [
+const PURE: [&str; 22] = [
     "protocol",
     "engine",
     "net::arrival",
@@ -34,6 +34,7 @@ const PURE: [&str; 21] = [
     "routes::maintenance",
     "routes::mass_down",
     "routes::next_hop",
+    "routes::object_request",
     "routes::object_sweep",
     "routes::parts",
     "routes::planner",

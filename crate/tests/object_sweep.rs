@@ -4,7 +4,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::net::{IpAddr, Ipv4Addr};
 
 use route_liveness::routes::kernel_route::{Result, RouteError, SystemError};
-use route_liveness::routes::next_hop::{NextHop, ObjectRange};
+use route_liveness::routes::next_hop::ObjectRange;
+use route_liveness::routes::object_request::NextHop;
 use route_liveness::routes::object_sweep::{ListedObject, ObjectFilter, ObjectKind, ObjectTable, sweep};
 use route_liveness::sim::Random;
 

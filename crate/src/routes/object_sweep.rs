@@ -9,7 +9,8 @@ use std::collections::BTreeSet;
 use std::net::IpAddr;
 
 use crate::routes::kernel_route::{Result, RouteError, SystemError};
-use crate::routes::next_hop::{NextHop, ObjectRange};
+use crate::routes::next_hop::ObjectRange;
+use crate::routes::object_request::NextHop;
 
 /// A next-hop object as the kernel lists it.
 #[derive(Clone, Debug, PartialEq, Eq)]

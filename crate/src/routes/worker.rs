@@ -15,7 +15,7 @@ use crate::routes::kernel_route::{KernelRoute, Slot};
 use crate::routes::maintenance::Maintenance;
 use crate::routes::mass_down::MassDownReport;
 use crate::routes::monitor::{MonitorHandler, RouteMonitor, Waker};
-use crate::routes::next_hop::ObjectRequest;
+use crate::routes::object_request::ObjectRequest;
 use crate::routes::outcome::{RouteId, RouteOp, RouteOutcome};
 use crate::routes::planner::RoutePlanner;
 use crate::routes::socket::RouteSocket;

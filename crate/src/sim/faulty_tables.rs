@@ -6,7 +6,7 @@ use std::net::Ipv4Addr;
 use crate::routes::affected::AffectedRoutes;
 use crate::routes::armed::{Question, RouteRequest};
 use crate::routes::kernel_route::{KernelRoute, Occupant, Presence, Result, RouteError, SystemError};
-use crate::routes::next_hop::{NextHop, ObjectAnswer, ObjectOp, ObjectRequest};
+use crate::routes::object_request::{NextHop, ObjectAnswer, ObjectOp, ObjectRequest};
 use crate::routes::tables::{DesiredRoute, RequestOutcome, Tables, install_over_interfaces, remove};
 use crate::sim::notice::Notice;
 use crate::sim::random::Random;

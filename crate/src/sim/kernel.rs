@@ -7,7 +7,7 @@ use crate::protocol::time::Time;
 use crate::routes::affected::AffectedRoutes;
 use crate::routes::armed::{Batch, Question, RouteRequest};
 use crate::routes::kernel_route::{KernelRoute, Occupant, RouteError};
-use crate::routes::next_hop::{ObjectAnswer, ObjectRequest};
+use crate::routes::object_request::{ObjectAnswer, ObjectRequest};
 use crate::routes::outcome::{RouteId, RouteOp, RouteOutcome};
 use crate::routes::planner::RoutePlanner;
 use crate::routes::tables::{RequestOutcome, Tables as _};

@@ -8,7 +8,7 @@ use crate::routes::affected::AffectedRoutes;
 use crate::routes::kernel_route::{
     KernelRoute, Occupant, Presence, Result, RouteError, Slot, SystemError, unspecified,
 };
-use crate::routes::next_hop::{NextHop, ObjectAnswer, ObjectOp, ObjectRequest};
+use crate::routes::object_request::{NextHop, ObjectAnswer, ObjectOp, ObjectRequest};
 
 /// Table, destination, prefix length, TOS, priority: the kernel sorts routes to one destination by TOS and priority.
 type Key = (u32, IpAddr, u8, u8, u32);
