@@ -18,7 +18,7 @@ const LAYERS: [(&str, &[&str]); 8] = [
 ];
 
 /// Folders and files without I/O, clocks, threads and Linux.
-const PURE: [&str; 22] = [
+const PURE: [&str; 23] = [
     "protocol",
     "engine",
     "net::arrival",
@@ -30,6 +30,7 @@ const PURE: [&str; 22] = [
     "routes::contention",
     "routes::damping",
     "routes::entry",
+    "routes::left_objects",
     "routes::legs",
     "routes::maintenance",
     "routes::mass_down",
