@@ -18,7 +18,7 @@ const LAYERS: [(&str, &[&str]); 8] = [
 ];
 
 /// Folders and files without I/O, clocks, threads and Linux.
-const PURE: [&str; 21] = [
+const PURE: [&str; 23] = [
     "protocol",
     "engine",
     "net::arrival",
@@ -30,10 +30,12 @@ const PURE: [&str; 21] = [
     "routes::contention",
     "routes::damping",
     "routes::entry",
+    "routes::left_objects",
     "routes::legs",
     "routes::maintenance",
     "routes::mass_down",
     "routes::next_hop",
+    "routes::object_request",
     "routes::object_sweep",
     "routes::parts",
     "routes::planner",

@@ -4,8 +4,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::net::{IpAddr, Ipv4Addr};
 
 use route_liveness::routes::kernel_route::{Result, RouteError, SystemError};
-use route_liveness::routes::next_hop::{NextHop, ObjectRange};
-use route_liveness::routes::object_sweep::{ListedObject, ObjectFilter, ObjectKind, ObjectTable, sweep};
+use route_liveness::routes::next_hop::ObjectRange;
+use route_liveness::routes::object_request::NextHop;
+use route_liveness::routes::object_sweep::{ListedObject, ObjectFilter, ObjectKind, ObjectTable, delete_unused, sweep};
 use route_liveness::sim::Random;
 
 const OURS: u8 = 186;
@@ -198,6 +199,55 @@ fn whatever_others_do_between_its_requests_a_sweep_takes_no_route_along_and_brea
         let is_plain = |id: &u32| table.held.get(id).is_some_and(|held| held.kind == ObjectKind::Plain(HOP));
         assert!(reached.iter().all(is_plain), "seed {seed}");
         assert!(table.members(30).iter().all(is_plain), "seed {seed}");
+    }
+}
+
+/// The objects with these numbers, as they were made.
+fn made(ids: &[u32]) -> BTreeMap<u32, u8> {
+    ids.iter().map(|id| (*id, OURS)).collect()
+}
+
+#[test]
+fn of_some_objects_those_that_are_used_stay_and_those_that_are_not_are_deleted_also_if_they_were_retired_before() {
+    let mut table = Objects::with(&[
+        (10, ObjectKind::Plain(HOP)),
+        (11, ObjectKind::Plain(HOP)),
+        (12, ObjectKind::Plain(HOP)),
+        (13, ObjectKind::Retired(HOP.address)),
+        (14, ObjectKind::Plain(HOP)),
+        (30, ObjectKind::Group(vec![11])),
+    ]);
+    table.add_route(10);
+    let stay = delete_unused(&mut table, &made(&[10, 11, 12, 13, 15]));
+    assert_eq!((stay, table.ids()), (Ok(BTreeSet::from([10, 11])), vec![10, 11, 14, 30]));
+    assert!([10, 11].iter().all(|id| table.held[id].kind == ObjectKind::Plain(HOP)));
+}
+
+#[test]
+fn of_some_objects_those_that_are_others_by_now_are_not_touched() {
+    let kinds =
+        [ObjectKind::Plain(HOP), ObjectKind::Retired(HOP.address), ObjectKind::Group(vec![14]), ObjectKind::Other];
+    let held: Vec<(u32, ObjectKind)> = (10..).zip(kinds).collect();
+    let mut table = Objects::with(&held);
+    [10, 11].iter().for_each(|id| table.held.get_mut(id).unwrap().protocol = 42);
+    let before = table.held.clone();
+    assert_eq!((delete_unused(&mut table, &made(&[10, 11, 12, 13])), table.held), (Ok(BTreeSet::new()), before));
+}
+
+#[test]
+fn whatever_others_do_meanwhile_an_object_that_was_left_is_deleted_or_stays_as_it_was() {
+    for seed in 0..5_000 {
+        let mut table = Objects::with(&[]);
+        (8..22).for_each(|id| table.put(id, ObjectKind::Plain(HOP)));
+        let mut random = Random::new(seed);
+        (8..22).filter(|_| random.chance(300_000)).for_each(|id| table.add_route(id));
+        table.rival = Some(random);
+        let ids: Vec<u32> = (10..20).collect();
+        let stay = delete_unused(&mut table, &made(&ids)).unwrap();
+        assert_eq!(table.taken_along, 0, "seed {seed}");
+        let there: BTreeSet<u32> = table.held.keys().filter(|id| ids.contains(id)).copied().collect();
+        assert_eq!(stay, there, "seed {seed}");
+        assert!(there.iter().all(|id| table.held[id].kind == ObjectKind::Plain(HOP)), "seed {seed}");
     }
 }
 

@@ -14,7 +14,7 @@ use route_liveness::engine::stats::LinkId;
 use route_liveness::routes::armed::{ArmedRoute, Question};
 use route_liveness::routes::kernel_route::{KernelRoute, Occupant, Presence, RouteError, SystemError};
 use route_liveness::routes::legs::Backup;
-use route_liveness::routes::next_hop::ObjectAnswer;
+use route_liveness::routes::object_request::ObjectAnswer;
 use route_liveness::routes::outcome::RouteId;
 use route_liveness::sim::{Kernel, KernelFaults, Notice, ObjectAct, RivalAct, rival_hop};
 

@@ -12,7 +12,7 @@ use object_bench::{arm, bench_in_parts, disarm, held, run, with_backup};
 use planner_bench::{Bench, DOWN, OTHER_HOP, ROUTE, UP};
 use route_liveness::engine::SessionId;
 use route_liveness::routes::armed::ArmedRoute;
-use route_liveness::routes::next_hop::ObjectOp;
+use route_liveness::routes::object_request::ObjectOp;
 use route_liveness::routes::parts::ROUTES_PER_OBJECT;
 use route_liveness::sim::Kernel;
 

@@ -518,7 +518,8 @@ impl Life {
             return Err(format!("a timer is left, at {at:?}"));
         }
         // A route that stays keeps its object.
-        if let Some(object) = self.kernel.tables().objects().find(|_| !self.may_stay.contains(&true)) {
+        let tables = self.kernel.tables();
+        if let Some(object) = tables.objects().find(|id| !tables.routes().any(|route| route.object == *id)) {
             return Err(format!("the object {object} is left"));
         }
         self.check_left()?;

@@ -31,15 +31,20 @@ for (const addressing of ['IPv4', 'IPv6'] as const) {
     const gateways = (): string[] => [...new Set(lab.routes(lab.one).map(({ gateway }) => gateway ?? ''))];
 
     /** Several routes through the other host, with one session. */
-    const routes = (count = COUNT): Route[] =>
-      Array.from({ length: count }, (_, index) => serviceRoute(lab, lab.one, { priority: 100 + index }));
+    const routes = (count = COUNT, noUninstall = false): Route[] =>
+      Array.from({ length: count }, (_, index) => serviceRoute(lab, lab.one, { priority: 100 + index, noUninstall }));
     const all = async (fits: (event: AgentEvent) => boolean, from: number, count = COUNT): Promise<void> => {
       await expect.poll(() => one.events.slice(from).filter(fits).length, { timeout: 10_000 }).toBeGreaterThanOrEqual(count);
     };
-    const start = async (options: Record<string, unknown> = {}, count = COUNT): Promise<void> => {
+    const start = async (options: Record<string, unknown> = {}, count = COUNT, noUninstall = false): Promise<void> => {
       one = await Agent.start(lab, lab.one, { nextHopObjects: OBJECTS });
       two = await Agent.start(lab, lab.two);
-      const registrations = routes(count).map((route) => ({ route, iface: lab.one.iface, peerIP: lab.two.address, ...options }));
+      const registrations = routes(count, noUninstall).map((route) => ({
+        route,
+        iface: lab.one.iface,
+        peerIP: lab.two.address,
+        ...options,
+      }));
       await one.call('registerRoutes', registrations);
       await two.register(serviceRoute(lab, lab.two), { peerIP: lab.one.address });
       await all(isAdd, 0, count);
@@ -159,8 +164,47 @@ for (const addressing of ['IPv4', 'IPv6'] as const) {
       });
     }
 
+    /** Routes that are never deleted are registered and withdrawn: they stay, on one object. */
+    const leave = async (): Promise<Route[]> => {
+      await start({}, 2, true);
+      const left = routes(2, true);
+      for (const route of left) await one.call('withdrawRoute', route, lab.one.iface);
+      expect(await one.sessions()).toEqual([]);
+      return left;
+    };
+    /** Registers a route again, and waits until it is on its new object alone. */
+    const registerAgain = async (route: Route): Promise<void> => {
+      const mark = one.events.length;
+      await one.register(route, { peerIP: lab.two.address });
+      await one.event(isAdd, mark);
+      const ofRoute = (): string => ip(addressing === 'IPv4' ? '-4' : '-6', 'route', 'show', 'metric', String(route.priority));
+      await expect.poll(() => [...ofRoute().matchAll(/nhid (\d+)/g)].map(([, id]) => Number(id))).toEqual([FIRST + 1]);
+    };
+
+    it('go when the last of the routes that were left on them is registered again', async () => {
+      const [first, second] = await leave();
+      if (first === undefined || second === undefined) return;
+      const left = objects();
+      expect([left, perObject()]).toMatchObject([[{ id: FIRST }], [2]]);
+      await registerAgain(first);
+      await pause(500);
+      expect([objects()[0], perObject()]).toEqual([left[0], [1, 1]]);
+      await registerAgain(second);
+      await expect.poll(() => objects().map(({ id }) => id)).toEqual([FIRST + 1]);
+      expect(perObject()).toEqual([2]);
+    });
+
     // What follows is the same in both families.
     if (addressing === 'IPv6') return;
+
+    it('stay where somebody has taken them into a group, although no route is left on them', async () => {
+      const left = await leave();
+      const [object] = objects();
+      ip('nexthop', 'add', 'id', '900', 'group', String(FIRST));
+      for (const route of left) await registerAgain(route);
+      await pause(500);
+      expect(objects().filter(({ id }) => id === FIRST)).toEqual([object]);
+    });
 
     it('skip the numbers that others hold, and leave those objects as they are', async () => {
       ip('nexthop', 'add', 'id', String(FIRST), 'via', elsewhere(), 'dev', lab.one.iface, 'proto', '42');

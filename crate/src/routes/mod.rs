@@ -1,6 +1,6 @@
 //! Routes in the kernel's tables. `kernel_route`, `stored_route`, `tables`, `armed`, `entry`, `affected`, `legs`,
-//! `contention`, `next_hop`, `parts`, `object_sweep`, `route_table`, `maintenance`, `planner` and `stats` are pure and decide; `socket`, `object_socket`,
-//! `worker`, `monitor` and `held` talk to the kernel over rtnetlink.
+//! `contention`, `next_hop`, `parts`, `left_objects`, `object_request`, `object_sweep`, `route_table`, `maintenance`, `planner` and
+//! `stats` are pure and decide; `socket`, `object_socket`, `worker`, `monitor` and `held` talk to the kernel over rtnetlink.
 
 pub mod affected;
 #[cfg(target_os = "linux")]
@@ -12,6 +12,7 @@ pub(crate) mod entry;
 #[cfg(target_os = "linux")]
 pub mod held;
 pub mod kernel_route;
+pub(crate) mod left_objects;
 pub mod legs;
 #[cfg(target_os = "linux")]
 pub mod listing;
@@ -22,6 +23,7 @@ pub mod monitor;
 pub mod next_hop;
 #[cfg(target_os = "linux")]
 pub mod next_hop_request;
+pub mod object_request;
 #[cfg(target_os = "linux")]
 mod object_socket;
 pub mod object_sweep;

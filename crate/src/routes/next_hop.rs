@@ -5,12 +5,13 @@
 //! the other next hop, in one request.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
-use std::net::IpAddr;
 
 use rustc_hash::{FxHashMap, FxHashSet};
 
 use crate::protocol::time::Time;
 use crate::routes::kernel_route::{KernelRoute, RouteError, SystemError};
+use crate::routes::left_objects::LeftObjects;
+use crate::routes::object_request::{NextHop, ObjectAnswer, ObjectOp, ObjectRequest};
 use crate::routes::outcome::RouteId;
 use crate::routes::parts::Part;
 
@@ -38,54 +39,6 @@ impl Default for ObjectRange {
     fn default() -> Self {
         Self::DEFAULT
     }
-}
-
-/// What an object leads over.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub struct NextHop {
-    /// The gateway.
-    pub address: IpAddr,
-    /// The index of the output interface.
-    pub interface: u32,
-    /// The number that says who has made the object.
-    pub protocol: u8,
-}
-
-/// What is asked of the kernel for an object.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum ObjectOp {
-    /// Make it, under a number that nobody has.
-    Add,
-    /// Have it lead over another next hop, with all routes on it.
-    Move,
-    /// Delete it, with all routes on it.
-    Delete,
-}
-
-/// One request to the kernel about an object.
-#[derive(Clone, Debug)]
-pub struct ObjectRequest {
-    /// What is asked.
-    pub op: ObjectOp,
-    /// The number of the object.
-    pub id: u32,
-    /// What it is to lead over.
-    pub hop: NextHop,
-    /// The routes that go or move with it.
-    pub routes: Vec<RouteId>,
-}
-
-/// The kernel's answer to a request about an object.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum ObjectAnswer {
-    /// It was done. What was to be deleted may have been gone.
-    Done,
-    /// Of an addition: exactly this object was there.
-    WasThere,
-    /// Of an addition: the number is that of another object.
-    Taken,
-    /// It was refused, or the answer was lost.
-    Failed(RouteError),
 }
 
 /// So long after a failure an object that no route needs is deleted again.
@@ -122,8 +75,6 @@ struct Object {
     state: ObjectState,
     /// Nothing says that the kernel does not have it.
     may_be_there: bool,
-    /// A route on it was let go that is to stay in the kernel: it is never deleted nor moved again.
-    is_left: bool,
     /// A request is on its way to the kernel, or its answer from there …
     asked: bool,
     /// … and meanwhile somebody deleted the object.
@@ -148,6 +99,8 @@ pub(crate) struct NextHops {
     undeleted: BTreeSet<u32>,
     /// … and when that is tried again.
     retry_at: Option<Time>,
+    /// Objects with routes that were let go and stay in the kernel are neither deleted nor moved with all of their routes.
+    pub(crate) left: LeftObjects,
 }
 
 impl NextHops {
@@ -186,7 +139,7 @@ impl NextHops {
 
     fn number(&mut self, range: ObjectRange, key: Key) -> u32 {
         let from = if range.contains(self.last) && self.last < range.last { self.last + 1 } else { range.first };
-        let is_free = |id: &u32| !self.objects.contains_key(id) && !self.taken.contains(id);
+        let is_free = |id: &u32| !self.objects.contains_key(id) && !self.taken.contains(id) && !self.left.is_aside(*id);
         let Some(id) = (from..=range.last).chain(range.first..from).find(is_free) else { return NO_NUMBER };
         self.last = id;
         self.ids.insert(key, id);
@@ -197,7 +150,6 @@ impl NextHops {
                 users: 0,
                 state: ObjectState::Absent,
                 may_be_there: false,
-                is_left: false,
                 asked: false,
                 doubted: None,
                 routes: None,
@@ -225,13 +177,6 @@ impl NextHops {
         }
     }
 
-    /// A route on it is forgotten, and stays in the kernel.
-    pub(crate) fn leave(&mut self, id: u32) {
-        if let Some(object) = self.objects.get_mut(&id) {
-            object.is_left = true;
-        }
-    }
-
     /// `None` for no object.
     pub(crate) fn state(&self, id: u32) -> Option<ObjectState> {
         match id {
@@ -254,7 +199,7 @@ impl NextHops {
 
     /// All routes on it are to go: these.
     pub(crate) fn drop_with(&mut self, id: u32, routes: Vec<RouteId>) {
-        let is_free = |object: &&mut Object| object.state == ObjectState::Present && !object.is_left;
+        let is_free = |object: &&mut Object| object.state == ObjectState::Present && !self.left.has_routes(id);
         if let Some(object) = self.objects.get_mut(&id).filter(is_free) {
             object.routes = Some(routes);
             self.ask(ObjectOp::Delete, id);
@@ -276,7 +221,7 @@ impl NextHops {
         // A number of which it is not known whether it is another's by now is not to be moved.
         let is_known = |object: &Object| is_ours(object) || !object.may_be_there;
         let allows = |id: u32, is_fit: &dyn Fn(&Object) -> bool| {
-            self.objects.get(&id).is_some_and(|object| !object.is_left && is_fit(object))
+            self.objects.get(&id).is_some_and(|object| !self.left.has_routes(id) && is_fit(object))
         };
         if !allows(id, &is_ours) || !allows(other, &is_known) {
             return false;
@@ -300,7 +245,10 @@ impl NextHops {
 
     /// Somebody else deleted it, or the kernel did.
     pub(crate) fn doubt(&mut self, id: u32, by_rival: bool) -> bool {
-        let Some(object) = self.objects.get_mut(&id) else { return false };
+        let Some(object) = self.objects.get_mut(&id) else {
+            self.left.object_changed(id);
+            return false;
+        };
         if object.asked {
             object.doubted = object.doubted.max(Some(by_rival));
             return false;
@@ -351,10 +299,11 @@ impl NextHops {
 
     /// When `handle_timeout` has something to do.
     pub(crate) fn poll_deadline(&self) -> Option<Time> {
-        self.retry_at
+        [self.retry_at, self.left.poll_deadline()].into_iter().flatten().min()
     }
 
     pub(crate) fn handle_timeout(&mut self, now: Time) {
+        self.left.handle_timeout(now);
         if self.retry_at.is_some_and(|at| at <= now) {
             self.retry_at = None;
             self.unused.append(&mut self.undeleted);
@@ -412,13 +361,16 @@ impl NextHops {
             let hop = object.key.hop;
             if in_use(id) {
                 self.delete_later(id, now);
-            } else if object.may_be_there && !object.is_left {
+            } else if !object.may_be_there {
+                self.forget(id);
+            } else if self.left.has_routes(id) {
+                self.remove(id);
+                self.left.set_aside(id, hop.protocol);
+            } else {
                 let is_ours = matches!(object.state, ObjectState::Present | ObjectState::Elsewhere);
                 let op = if is_ours { ObjectOp::Delete } else { ObjectOp::Add };
                 object.asked = true;
                 requests.push(ObjectRequest { op, id, hop, routes: Vec::new() });
-            } else {
-                self.forget(id);
             }
         }
         requests
@@ -428,7 +380,13 @@ impl NextHops {
         !self.unused.is_empty()
     }
 
+    /// The kernel does not have it any more, or it is another's.
     fn forget(&mut self, id: u32) {
+        self.left.gone(id);
+        self.remove(id);
+    }
+
+    fn remove(&mut self, id: u32) {
         if let Some(object) = self.objects.remove(&id)
             && self.ids.get(&object.key) == Some(&id)
         {
@@ -453,6 +411,10 @@ impl NextHops {
     /// Notes the answer to a request. Gives the part whose routes are to hang on another object, where the number is another's.
     pub(crate) fn answered(&mut self, request: &ObjectRequest, answer: ObjectAnswer, now: Time) -> Option<Part> {
         let object = self.objects.get_mut(&request.id)?;
+        if answer == ObjectAnswer::Done && request.op != ObjectOp::Move {
+            // What was on it before has gone with it.
+            self.left.gone(request.id);
+        }
         let is_as_asked = object.key.hop == request.hop;
         object.may_be_there = match answer {
             ObjectAnswer::Done => request.op != ObjectOp::Delete,

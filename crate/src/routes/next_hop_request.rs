@@ -4,7 +4,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use netlink_packet_core::{NLM_F_ACK, NLM_F_CREATE, NLM_F_DUMP, NLM_F_EXCL, NLM_F_REPLACE, NLM_F_REQUEST};
 
-use crate::routes::next_hop::{NextHop, ObjectOp, ObjectRequest};
+use crate::routes::object_request::{NextHop, ObjectOp, ObjectRequest};
 use crate::routes::object_sweep::{ListedObject, ObjectKind};
 use crate::system::netlink::NETLINK_HEADER_LEN;
 

@@ -5,11 +5,12 @@
 //! object from then on. So an object is *retired* first, which fails where a route hangs on it, and deleted then: no route can come
 //! in between. A group may take an object in before it is retired: that one is put back as it was.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 
 use crate::routes::kernel_route::{Result, RouteError, SystemError};
-use crate::routes::next_hop::{NextHop, ObjectRange};
+use crate::routes::next_hop::ObjectRange;
+use crate::routes::object_request::NextHop;
 
 /// A next-hop object as the kernel lists it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -115,29 +116,57 @@ pub fn sweep(
         return Ok(0);
     }
     let free: BTreeSet<u32> = reserve(&left).into_iter().collect();
-    let mut fault = Ok(());
+    let Swept { deleted, fault, .. } =
+        delete_where(table, |object| free.contains(&object.id) && filter.includes(object))?;
+    fault.map(|()| deleted)
+}
+
+/// Deletes those of some objects, given with their protocol numbers, over which no route leads and that are in no group. Nobody in this
+/// process needs them, nor will. Gives the numbers of those that stay; one that is another's by now is none of them.
+///
+/// # Errors
+/// What the kernel said to the first request that it refused; the others were made all the same.
+pub fn delete_unused(table: &mut impl ObjectTable, objects: &BTreeMap<u32, u8>) -> Result<BTreeSet<u32>> {
+    let is_ours = |object: &ListedObject| {
+        let is_of_our_kind = matches!(object.kind, ObjectKind::Plain(_) | ObjectKind::Retired(_));
+        is_of_our_kind && objects.get(&object.id) == Some(&object.protocol)
+    };
+    let Swept { stay, fault, .. } = delete_where(table, is_ours)?;
+    fault.map(|()| stay)
+}
+
+/// What became of objects.
+struct Swept {
+    deleted: u32,
+    stay: BTreeSet<u32>,
+    fault: Result<()>,
+}
+
+fn delete_where(table: &mut impl ObjectTable, is_free: impl Fn(&ListedObject) -> bool) -> Result<Swept> {
+    let mut swept = Swept { deleted: 0, stay: BTreeSet::new(), fault: Ok(()) };
     // As they are now, since nobody in this process changes them any more.
     let former = table.list()?;
-    retire_unused(table, &former, |object| free.contains(&object.id) && filter.includes(object), &mut fault);
+    retire_unused(table, &former, &is_free, &mut swept.fault);
     let retired = table.list()?;
     let members = members_of(&retired);
-    let mut deleted = 0;
-    for object in retired.iter().filter(|object| free.contains(&object.id) && filter.includes(object)) {
+    for object in retired.iter().filter(|object| is_free(object)) {
         if !matches!(object.kind, ObjectKind::Retired(_)) {
+            swept.stay.insert(object.id);
             continue;
         }
         if members.contains(&object.id) {
+            swept.stay.insert(object.id);
             let as_before = former.iter().find(|former| former.id == object.id).map(|former| &former.kind);
             if let Some(ObjectKind::Plain(hop)) = as_before {
-                fault = fault.and(table.put_back(object.id, *hop));
+                swept.fault = swept.fault.and(table.put_back(object.id, *hop));
             }
             continue;
         }
         let answer = table.delete(object.id);
-        deleted += u32::from(answer.is_ok());
-        fault = fault.and(answer);
+        swept.deleted += u32::from(answer.is_ok());
+        swept.fault = swept.fault.and(answer);
     }
-    fault.map(|()| deleted)
+    Ok(swept)
 }
 
 fn retire_unused(

@@ -101,10 +101,10 @@ impl RoutePlanner {
         has_requests || self.next_hops.has_work() || self.next_hops.has_unused()
     }
 
-    /// Whether there are `questions`.
+    /// Whether there are `questions`, or `left_objects`.
     #[must_use]
     pub fn has_questions(&self) -> bool {
-        !self.pending.is_empty()
+        !self.pending.is_empty() || self.next_hops.left.has_doubted()
     }
 
     /// When `handle_timeout` has something to do.
@@ -219,6 +219,7 @@ impl RoutePlanner {
     /// again. A previous route that may be there stays one. In IPv6 any deletion in the slot casts doubt: a listing shows all of a
     /// route only when it is the first of its siblings.
     pub fn lost(&mut self, route: &KernelRoute, now: Time) {
+        self.next_hops.left.slot_changed(&route.slot());
         let Some(id) = self.routes.in_slot(&route.slot()) else { return };
         if route.is_ipv6() || self.routes.get(id).is_some_and(|entry| entry.route.get() == *route) {
             self.doubt(id, Doubt::Rival, now);
@@ -227,6 +228,7 @@ impl RoutePlanner {
 
     /// Notes that another process put a route into a slot, where it may have replaced ours.
     pub fn taken(&mut self, slot: &Slot, now: Time) {
+        self.next_hops.left.slot_changed(slot);
         if let Some(id) = self.routes.in_slot(slot) {
             self.doubt(id, Doubt::Rival, now);
         }
@@ -241,8 +243,11 @@ impl RoutePlanner {
         most: usize,
         now: Time,
     ) -> Option<(SessionId, RouteId)> {
-        if affected.all && from == (SessionId(0), RouteId(0)) {
-            self.next_hops.doubt_all();
+        if from == (SessionId(0), RouteId(0)) {
+            self.next_hops.left.host_changed();
+            if affected.all {
+                self.next_hops.doubt_all();
+            }
         }
         let some: Vec<(SessionId, RouteId)> = self.by_session.range(from..).take(most + 1).copied().collect();
         for (_, id) in some.iter().take(most) {

@@ -10,7 +10,7 @@
 //! old route is deleted first. NLM_F_REPLACE would leave no gap, but it deletes every route through a gateway in the slot.
 
 use crate::routes::kernel_route::{KernelRoute, Occupant, Presence, Result, RouteError, SystemError};
-use crate::routes::next_hop::{ObjectAnswer, ObjectRequest};
+use crate::routes::object_request::{ObjectAnswer, ObjectRequest};
 
 /// What the kernel's tables can be asked for. Answers come in the order of the routes.
 pub trait Tables {

@@ -15,7 +15,8 @@ use crate::routes::kernel_route::{KernelRoute, Slot};
 use crate::routes::maintenance::Maintenance;
 use crate::routes::mass_down::MassDownReport;
 use crate::routes::monitor::{MonitorHandler, RouteMonitor, Waker};
-use crate::routes::next_hop::ObjectRequest;
+use crate::routes::object_request::ObjectRequest;
+use crate::routes::object_sweep::delete_unused;
 use crate::routes::outcome::{RouteId, RouteOp, RouteOutcome};
 use crate::routes::planner::RoutePlanner;
 use crate::routes::socket::RouteSocket;
@@ -432,12 +433,16 @@ impl MonitorHandler for PlannerMonitor {
     }
 
     fn work(&mut self) -> Option<Time> {
-        let questions = self.shared.change(|planner| {
+        let (questions, left) = self.shared.change(|planner| {
             planner.handle_timeout(clock::now());
-            planner.questions()
+            (planner.questions(), planner.left_objects())
         });
         if !questions.is_empty() {
             self.answer(&questions);
+        }
+        if !left.is_empty() {
+            let stay = delete_unused(&mut self.socket, &left);
+            self.shared.change(|planner| planner.left_objects_swept(&left, stay, clock::now()));
         }
         let mut content = self.shared.lock();
         content.monitor_at = content.planner.poll_deadline();

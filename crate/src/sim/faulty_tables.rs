@@ -1,12 +1,13 @@
 //! Tables whose requests fail, get no answer, or meet a rival.
 
 use std::collections::BTreeSet;
-use std::net::Ipv4Addr;
+use std::net::{IpAddr, Ipv4Addr};
 
 use crate::routes::affected::AffectedRoutes;
 use crate::routes::armed::{Question, RouteRequest};
 use crate::routes::kernel_route::{KernelRoute, Occupant, Presence, Result, RouteError, SystemError};
-use crate::routes::next_hop::{NextHop, ObjectAnswer, ObjectOp, ObjectRequest};
+use crate::routes::object_request::{NextHop, ObjectAnswer, ObjectOp, ObjectRequest};
+use crate::routes::object_sweep::{ListedObject, ObjectTable};
 use crate::routes::tables::{DesiredRoute, RequestOutcome, Tables, install_over_interfaces, remove};
 use crate::sim::notice::Notice;
 use crate::sim::random::Random;
@@ -170,6 +171,21 @@ impl FaultyTables {
         })
     }
 
+    /// A request of a sweep of objects fails, or its answer is lost.
+    fn sweep_request<T>(&mut self, request: impl FnOnce(&mut Self) -> Result<T>) -> Result<T> {
+        if self.random.chance(self.faults.fail_ppm) {
+            return Err(RouteError::System(SystemError(1)));
+        }
+        let lost = self.random.chance(self.faults.lose_ppm);
+        if lost && self.random.chance(500_000) {
+            return Err(RouteError::Unanswered);
+        }
+        let before = self.belongings();
+        let answer = request(self);
+        self.harmed += before.saturating_sub(self.belongings());
+        if lost { Err(RouteError::Unanswered) } else { answer }
+    }
+
     /// How many routes and objects the rival has.
     fn belongings(&self) -> usize {
         let is_theirs = |id: &u32| self.tables.object(*id).is_some_and(|hop| hop.protocol == self.theirs);
@@ -307,6 +323,32 @@ impl Tables for FaultyTables {
 
     fn occupant(&mut self, route: &KernelRoute) -> Occupant {
         if self.random.chance(250_000) { Occupant::Unknown } else { self.tables.occupant(route) }
+    }
+}
+
+impl ObjectTable for FaultyTables {
+    fn list(&mut self) -> Result<Vec<ListedObject>> {
+        self.sweep_request(|held| Ok(held.tables.list_objects()))
+    }
+
+    fn retire(&mut self, id: u32, gateway: IpAddr, protocol: u8) -> Result<()> {
+        self.sweep_request(|held| held.tables.retire_object(id, gateway, protocol))
+    }
+
+    fn put_back(&mut self, id: u32, hop: NextHop) -> Result<()> {
+        self.sweep_request(|held| {
+            held.tables.set_object(id, hop);
+            Ok(())
+        })
+    }
+
+    /// A sweep takes no route along, of whomever.
+    fn delete(&mut self, id: u32) -> Result<()> {
+        self.sweep_request(|held| {
+            held.harmed += held.tables.routes().filter(|route| route.object == id).count();
+            held.tables.delete_object(id);
+            Ok(())
+        })
     }
 }
 

@@ -7,7 +7,8 @@ use crate::protocol::time::Time;
 use crate::routes::affected::AffectedRoutes;
 use crate::routes::armed::{Batch, Question, RouteRequest};
 use crate::routes::kernel_route::{KernelRoute, Occupant, RouteError};
-use crate::routes::next_hop::{ObjectAnswer, ObjectRequest};
+use crate::routes::object_request::{ObjectAnswer, ObjectRequest};
+use crate::routes::object_sweep::delete_unused;
 use crate::routes::outcome::{RouteId, RouteOp, RouteOutcome};
 use crate::routes::planner::RoutePlanner;
 use crate::routes::tables::{RequestOutcome, Tables as _};
@@ -231,8 +232,13 @@ impl Kernel {
         outcomes
     }
 
-    /// The work of the monitor: answers the planner's questions by a listing.
+    /// The work of the monitor: answers the planner's questions by a listing, and sweeps the objects that were left.
     pub fn list(&mut self, planner: &mut RoutePlanner, now: Time) -> Vec<RouteOutcome> {
+        let left = planner.left_objects();
+        if !left.is_empty() {
+            let stay = delete_unused(&mut self.held, &left);
+            planner.left_objects_swept(&left, stay, now);
+        }
         if self.listing.is_some() {
             return Vec::new();
         }

@@ -8,7 +8,8 @@ use crate::routes::affected::AffectedRoutes;
 use crate::routes::kernel_route::{
     KernelRoute, Occupant, Presence, Result, RouteError, Slot, SystemError, unspecified,
 };
-use crate::routes::next_hop::{NextHop, ObjectAnswer, ObjectOp, ObjectRequest};
+use crate::routes::object_request::{NextHop, ObjectAnswer, ObjectOp, ObjectRequest};
+use crate::routes::object_sweep::{ListedObject, ObjectKind};
 
 /// Table, destination, prefix length, TOS, priority: the kernel sorts routes to one destination by TOS and priority.
 type Key = (u32, IpAddr, u8, u8, u32);
@@ -44,7 +45,8 @@ impl SimTables {
     /// # Errors
     /// As `put`.
     pub fn put_tos(&mut self, route: &KernelRoute, tos: u8, how: Put) -> Result<()> {
-        if route.object != 0 && !self.1.contains_key(&route.object) {
+        let leads_nowhere = self.1.get(&route.object).is_none_or(|hop| hop.interface == 0);
+        if route.object != 0 && leads_nowhere {
             return Err(RouteError::System(SystemError::INVALID));
         }
         // It leads where its object does, whatever the request says.
@@ -144,6 +146,30 @@ impl SimTables {
         for route in self.0.values_mut().flatten().filter(|route| route.object == id) {
             (route.next_hop, route.interface) = (hop.address, hop.interface);
         }
+    }
+
+    /// Has an object lead nowhere: it has no interface from then on, and no route can be added over it.
+    ///
+    /// # Errors
+    /// `EINVAL` where a route hangs on it, `ENOENT` where there is none.
+    pub fn retire_object(&mut self, id: u32, gateway: IpAddr, protocol: u8) -> Result<()> {
+        let is_in_use = self.routes().any(|route| route.object == id);
+        let hop = self.1.get_mut(&id).ok_or(RouteError::System(SystemError::NO_ENTRY))?;
+        if is_in_use {
+            return Err(RouteError::System(SystemError::INVALID));
+        }
+        *hop = NextHop { address: gateway, interface: 0, protocol };
+        Ok(())
+    }
+
+    /// All next-hop objects, as a listing shows them.
+    #[must_use]
+    pub fn list_objects(&self) -> Vec<ListedObject> {
+        let listed = |(id, hop): (&u32, &NextHop)| {
+            let kind = if hop.interface == 0 { ObjectKind::Retired(hop.address) } else { ObjectKind::Plain(*hop) };
+            ListedObject { id: *id, protocol: hop.protocol, kind }
+        };
+        self.1.iter().map(listed).collect()
     }
 
     /// As the kernel answers.

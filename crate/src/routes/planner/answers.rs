@@ -151,6 +151,7 @@ impl RoutePlanner {
         if answer.op == RouteOp::Delete && answer.request.route.priority == 0 {
             self.doubt_namesakes(&answer.request.route, now);
         }
+        self.settle_left(&answer);
         let entry = self.routes.get_mut(answer.request.id)?;
         (entry.asked, entry.asked_for_route) = (false, false);
         if entry.route.get() != answer.request.route {
@@ -159,6 +160,19 @@ impl RoutePlanner {
         match answer.op {
             RouteOp::None => self.looked(answer.request, answer.outcome.presence, now),
             RouteOp::Add | RouteOp::Delete => self.changed(answer, now),
+        }
+    }
+
+    /// Notes what an answer means to routes that were let go.
+    fn settle_left(&mut self, Answer { op, request, outcome }: &Answer<'_>) {
+        // One that is replaced is in the slot until it is deleted.
+        if *op == RouteOp::None || outcome.replaced.is_some() {
+            return;
+        }
+        self.next_hops.left.slot_changed(&request.route.slot());
+        // An addition that is refused says nothing of a route that was there before.
+        if let (RouteOp::Add, Presence::Present) | (RouteOp::Delete, Presence::Absent) = (*op, outcome.presence) {
+            self.next_hops.left.settled(&request.route);
         }
     }
 

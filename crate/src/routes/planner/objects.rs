@@ -5,9 +5,10 @@ use std::collections::{BTreeMap, BTreeSet};
 use crate::protocol::time::Time;
 use crate::routes::armed::{Desired, Doubt, RouteRequest, Step};
 use crate::routes::entry::{Entry, Queue, outcome, replace, sessions_of};
-use crate::routes::kernel_route::{Presence, RouteError};
+use crate::routes::kernel_route::{Presence, Result};
 use crate::routes::legs::Leg;
-use crate::routes::next_hop::{ObjectAnswer, ObjectOp, ObjectRequest, ObjectState};
+use crate::routes::next_hop::ObjectState;
+use crate::routes::object_request::{ObjectAnswer, ObjectOp, ObjectRequest};
 use crate::routes::outcome::{RouteId, RouteOp, RouteOutcome};
 use crate::routes::parts::Part;
 use crate::routes::planner::{RoutePlanner, forget_listing};
@@ -91,9 +92,20 @@ impl RoutePlanner {
         let Some(mut entry) = self.detach(id) else { return };
         self.leave_part(&mut entry);
         if entry.presence != Presence::Absent {
-            self.next_hops.leave(entry.route.object());
+            self.next_hops.left.leave(&entry.route.get());
         }
-        entry.previous_routes().for_each(|previous| self.next_hops.leave(previous.object));
+        entry.previous_routes().for_each(|previous| self.next_hops.left.leave(previous));
+    }
+
+    /// Objects that nobody needs but routes that were let go, and over which perhaps none leads any more, for `delete_unused` of
+    /// `object_sweep`: each is given once, with its protocol number.
+    pub fn left_objects(&mut self) -> BTreeMap<u32, u8> {
+        self.next_hops.left.take_doubted()
+    }
+
+    /// Notes which of these objects stay.
+    pub fn left_objects_swept(&mut self, objects: &BTreeMap<u32, u8>, stay: Result<BTreeSet<u32>>, now: Time) {
+        self.next_hops.left.swept(objects, stay, now);
     }
 
     /// Those of some numbers that no route of ours needs. None will until `unreserve_objects` is called.
@@ -321,13 +333,7 @@ impl RoutePlanner {
         Some(news)
     }
 
-    fn moved_with(
-        &mut self,
-        id: RouteId,
-        object: u32,
-        result: Result<(), RouteError>,
-        now: Time,
-    ) -> Option<RouteOutcome> {
+    fn moved_with(&mut self, id: RouteId, object: u32, result: Result<()>, now: Time) -> Option<RouteOutcome> {
         let entry = self.routes.get_mut(id).filter(|entry| entry.route.object() == object)?;
         let conv_start = entry.session.conv_start.filter(|_| result.is_ok());
         let to_backup = entry.leg() == Leg::Backup;

@@ -147,8 +147,11 @@ impl<P: SimulatedProtocol> Host<P> {
         backups.filter(|backup| backup.session == Some(id)).for_each(|backup| backup.is_up = is_up);
     }
 
-    /// Notes that a session was told to be Up.
+    /// Notes that a session has come Up. Of one that is Down again in the same turn the planner is not told.
     pub(super) fn note_up(&mut self, id: SessionId, local: Time) {
+        if !view(&self.engine, id, None).up {
+            return;
+        }
         let has_flapped = self.engine.session(id).is_some_and(|(session, _)| session.flaps() > 0);
         let is_settled = self.kernel.is_settled(&self.planner);
         for kept in self.routes.iter_mut().filter(|kept| kept.armed.session == id) {
