@@ -1,5 +1,5 @@
 // Breaks one rule at a time in a copy of the project, runs the tests that should notice, and tells which did not.
-// `npm run mutation [rust|ts] [a part of a rule's name]`. Plain Node.
+// `npm run mutation [rust|ts|filter] [a part of a rule's name]`. Plain Node.
 import { spawnSync } from 'node:child_process';
 import { cpSync, mkdirSync, mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
@@ -47,6 +47,8 @@ const TESTS = {
     '--test',
     'planner_objects',
   ],
+  // The filter of repeats: the program in the kernel, and what the engine tells it.
+  filter: ['cargo', 'test', '--quiet', '--locked', '--manifest-path', 'crate/Cargo.toml', '--lib', '--test', 'repeats', 'repeat'],
   ts: [
     'node',
     'node_modules/vitest/vitest.mjs',
@@ -67,7 +69,7 @@ const PATIENCE_MS = 180_000;
 const FIRST_PATIENCE_MS = 1_800_000;
 
 const [first, ...rest] = process.argv.slice(2);
-const engine = first === 'rust' || first === 'ts' ? first : undefined;
+const engine = first in TESTS ? first : undefined;
 const part = (engine === undefined ? [first, ...rest] : rest).filter(Boolean).join(' ');
 const chosen = MUTATIONS.filter((it) => (engine === undefined || it.engine === engine) && it.rule.includes(part));
 

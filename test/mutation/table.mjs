@@ -174,8 +174,8 @@ const STATE_TABLE = [
   {
     rule: 'an accepted packet sets the detection deadline',
     rust: [
-      'self.detect_deadline = self.silence_allowed_us().map(|us| heard_at.plus(us));',
-      'self.detect_deadline = self.detect_deadline.or(self.silence_allowed_us().map(|us| heard_at.plus(us)));',
+      'self.detect_deadline = self.silence_allowed_us().map(|us| heard_at.plus(us));\n        if let',
+      'self.detect_deadline = self.detect_deadline.or(self.silence_allowed_us().map(|us| heard_at.plus(us)));\n        if let',
     ],
     ts: [
       'this.detectDeadline = allowedUs === undefined ? undefined : lastRx + allowedUs;',
@@ -775,6 +775,88 @@ const RESTARTS = [
   },
 ];
 
+const REPEATS = [
+  {
+    rule: 'repeats: a packet that was not accepted says nothing of the next',
+    watching: [
+      'if self.handle_packet(now, datagram.arrival, index, &packet) {',
+      'if self.handle_packet(now, datagram.arrival, index, &packet) || true {',
+    ],
+  },
+  {
+    rule: 'repeats: while previous timers count every packet is heard',
+    watchedSession: ['            && self.previous.is_none()\n', ''],
+  },
+  {
+    rule: 'repeats: only a session that is Up has some',
+    watchedSession: ['self.state == State::Up\n            &&', 'true &&'],
+  },
+  { rule: 'repeats: a Poll is answered each time', watchedBfd: ['!packet.poll && !packet.is_final', '!packet.is_final'] },
+  { rule: 'repeats: a Final is heard', watchedBfd: ['!packet.poll && !packet.is_final', '!packet.poll'] },
+  { rule: 'repeats: a datagram with more than a packet is heard', watching: ['bytes.len() == P::PLAIN_LEN && ', ''] },
+  {
+    rule: 'repeats: they count before a detection time is judged',
+    watchedDetection: [
+      'self.take_repeats(index);\n        let slot = self.sessions.get_mut(index);\n        let is_due',
+      'let slot = self.sessions.get_mut(index);\n        let is_due',
+    ],
+  },
+  { rule: 'repeats: they end with Up', watchedEngine: ['if from == State::Up {\n            self.end_repeats(index);\n        }', ''] },
+  {
+    rule: 'repeats: other timers end them',
+    watchedEngine: [
+      'self.end_repeats(index);\n        let slot = self.sessions.get_mut(index);\n        slot.session.set_timers',
+      'let slot = self.sessions.get_mut(index);\n        slot.session.set_timers',
+    ],
+  },
+  {
+    rule: 'repeats: other keys end them',
+    watchedEngine: [
+      'self.end_repeats(index);\n        self.sessions.get_mut(index).session.set_options',
+      'self.sessions.get_mut(index).session.set_options',
+    ],
+  },
+  {
+    rule: 'repeats: another least TTL ends them',
+    watchedEngine: ['self.end_repeats(index);\n        self.sessions.get_mut(index).min_ttl', 'self.sessions.get_mut(index).min_ttl'],
+  },
+  {
+    rule: 'repeats: the longest gap between them counts',
+    watchedSession: ['        self.note_gap(worst_gap_us);\n', ''],
+  },
+  { rule: 'repeats: the detection time may be extended again after one', watching: ['            slot.extended = false;\n', ''] },
+  {
+    rule: 'filter: a datagram of another length is handed over',
+    filter: ['p.jump_if_value(If::NotEqual, R2, UDP_HEADER + narrow(packet_len), hand_over);', ''],
+  },
+  {
+    rule: 'filter: a packet that differs is handed over',
+    filter: [
+      'PAYLOAD + field(at));\n        p.load(Width::Double, R2, PLACE, field(offset_of!(Place, image) + at));\n        p.jump_if(If::NotEqual, R1, R2, hand_over);',
+      'PAYLOAD + field(at));',
+    ],
+  },
+  {
+    rule: 'filter: a packet by another interface is handed over',
+    filter: ['p.jump_if(If::NotEqual, R1, R2, hand_over);\n    p.here(any_interface);', 'p.here(any_interface);'],
+  },
+  { rule: 'filter: a packet with a lower TTL is handed over', filter: ['p.jump_if(If::Less, R1, R2, hand_over);', ''] },
+  {
+    rule: 'filter: a packet from or to another address is handed over',
+    filter: ['p.load(Width::Word, R2, PLACE, known);\n            p.jump_if(If::NotEqual, R1, R2, hand_over);', ''],
+  },
+  {
+    rule: 'filter: a session that is disarmed is handed every packet',
+    filter: ['p.jump_if_value(If::NotEqual, R1, 0, found);', 'p.jump(found);'],
+  },
+  {
+    rule: 'filter: it notes when a repeat arrived',
+    filter: ['p.store(Width::Double, PLACE, field(offset_of!(Place, heard_ns)), R0);', ''],
+  },
+  { rule: 'filter: it counts repeats', filter: ['p.add_in_memory(PLACE, field(offset_of!(Place, count)), R1);', ''] },
+  { rule: 'filter: it counts the repeats of all sessions', filter: ['p.add_in_memory(R0, field(offset_of!(Place, total)), R1);', ''] },
+];
+
 const ROUTES = [
   {
     rule: 'sweep: an object of another protocol number stays',
@@ -814,6 +896,12 @@ const ROUTES = [
 ];
 
 const FILES = {
+  watching: { engine: 'filter', file: 'crate/src/engine/watching.rs' },
+  watchedEngine: { engine: 'filter', file: 'crate/src/engine/mod.rs' },
+  watchedDetection: { engine: 'filter', file: 'crate/src/engine/detection.rs' },
+  watchedSession: { engine: 'filter', file: 'crate/src/protocol/session.rs' },
+  watchedBfd: { engine: 'filter', file: 'crate/src/protocol/bfd/specifics.rs' },
+  filter: { engine: 'filter', file: 'crate/src/net/repeat_filter.rs' },
   rustObjectSweep: { engine: 'rust', file: 'crate/src/routes/object_sweep.rs' },
   rustNextHop: { engine: 'rust', file: 'crate/src/routes/next_hop.rs' },
   rustObjects: { engine: 'rust', file: 'crate/src/routes/planner/objects.rs' },
@@ -846,10 +934,10 @@ const FILES = {
   tsTimeline: TS_TIMELINE,
 };
 
-/** @type {{ engine: 'rust' | 'ts', file: string, rule: string, from: string, to: string }[]} */
+/** @type {{ engine: 'rust' | 'ts' | 'filter', file: string, rule: string, from: string, to: string }[]} */
 export const MUTATIONS = [
-  ...[...STATE_TABLE, ...RULE_SETS, ...RULE_DETAILS, ...FORMULAS, ...LIFE, ...BFD, ...RESTARTS, ...ROUTES].flatMap(({ rule, ...changes }) =>
-    Object.entries(changes).map(([where, [from, to]]) => ({ ...FILES[where], rule, from, to })),
+  ...[...STATE_TABLE, ...RULE_SETS, ...RULE_DETAILS, ...FORMULAS, ...LIFE, ...BFD, ...RESTARTS, ...REPEATS, ...ROUTES].flatMap(
+    ({ rule, ...changes }) => Object.entries(changes).map(([where, [from, to]]) => ({ ...FILES[where], rule, from, to })),
   ),
   ...TS_ONLY,
 ];
