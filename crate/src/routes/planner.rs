@@ -356,6 +356,10 @@ impl RoutePlanner {
                     batch.idle.push(gone);
                 }
                 Step::Nothing | Step::Wait if entry.owes_outcome() => {
+                    if entry.is_present() {
+                        // What is told now ends the wait for another attempt, where its object could not be moved.
+                        self.next_hops.found(route.object, id);
+                    }
                     batch.idle.push(outcome(RouteOp::None, &request, entry, now, Ok(()), false));
                     continue;
                 }
