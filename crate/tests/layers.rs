@@ -18,7 +18,7 @@ const LAYERS: [(&str, &[&str]); 8] = [
 ];
 
 /// Folders and files without I/O, clocks, threads and Linux.
-const PURE: [&str; 23] = [
+const PURE: [&str; 24] = [
     "protocol",
     "engine",
     "net::arrival",
@@ -42,6 +42,7 @@ const PURE: [&str; 23] = [
     "routes::route_table",
     "routes::stored_route",
     "routes::stats",
+    "routes::survey",
 ];
 
 /// Names that no pure file may contain.

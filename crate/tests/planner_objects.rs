@@ -11,7 +11,8 @@ use object_bench::{arm, bench, bench_from, disarm, held, run, with_backup};
 use planner_bench::{Bench, DOWN, OTHER_HOP, ROUTE, UP};
 use route_liveness::engine::SessionId;
 use route_liveness::engine::stats::LinkId;
-use route_liveness::routes::armed::{ArmedRoute, Question};
+use route_liveness::routes::armed::{ArmedRoute, Question, SessionView};
+use route_liveness::routes::damping::Damping;
 use route_liveness::routes::kernel_route::{KernelRoute, Occupant, Presence, RouteError, SystemError};
 use route_liveness::routes::legs::Backup;
 use route_liveness::routes::object_request::ObjectAnswer;
@@ -439,4 +440,30 @@ fn an_object_that_was_not_deleted_at_once_is_left_to_whoever_has_made_it_his_own
     hear(&mut bench, &mut kernel);
     run(&mut bench, &mut kernel);
     assert_eq!((kernel.tables().objects().count(), bench.planner.poll_deadline()), (1, None));
+}
+
+#[test]
+fn an_object_that_could_not_be_moved_is_moved_although_the_next_that_is_told_of_its_route_is_no_failure() {
+    let (mut bench, mut kernel) = bench();
+    let damped = |route: &mut ArmedRoute| {
+        with_backup(route);
+        route.damping = Damping { hold_up_ms: 600_000, ..Damping::default() };
+    };
+    for number in [1, 2] {
+        arm(&mut bench, number, damped, UP);
+    }
+    run(&mut bench, &mut kernel);
+    assert_eq!(on_primary(&kernel), 2);
+    bench.session(DOWN);
+    let batch = bench.planner.pick(bench.now);
+    let [request] = &batch.objects[..] else { panic!("{batch:?}") };
+    let answer = ObjectAnswer::Failed(RouteError::System(SystemError::NO_DEVICE));
+    let concerned = bench.planner.object_answered(request, answer, bench.now);
+    let some = concerned.portions(10).next().unwrap_or_else(|| panic!("{batch:?}"));
+    let told = bench.planner.object_routes_answered(request, answer, some, bench.now);
+    assert!(told.iter().all(|outcome| outcome.result.is_err()));
+    // The session comes Up and is suppressed: that is told, and ends the wait for another attempt.
+    bench.session(SessionView { flapped: true, ..UP });
+    run(&mut bench, &mut kernel);
+    assert_eq!(held(&kernel).iter().map(|route| route.next_hop).collect::<Vec<_>>(), [OTHER_HOP.next_hop; 2]);
 }

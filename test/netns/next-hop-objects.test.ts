@@ -264,6 +264,36 @@ for (const addressing of ['IPv4', 'IPv6'] as const) {
       expect(lab.routes(lab.one)).toHaveLength(1);
     });
 
+    it('keep the routes of another session, whose object they were given after a restart in another order', async () => {
+      const second = elsewhere();
+      lab.addAddress(lab.two, second, 24);
+      const register = (peerIP: string, first: number): Promise<void> => {
+        const routes = [first, first + 1].map((priority) => serviceRoute(lab, lab.one, { priority }));
+        return one.call(
+          'registerRoutes',
+          routes.map((route) => ({ route, iface: lab.one.iface, peerIP })),
+        );
+      };
+      one = await Agent.start(lab, lab.one, { nextHopObjects: OBJECTS });
+      two = await Agent.start(lab, lab.two);
+      const other = await Agent.start(lab, lab.two, { bindIP: second });
+      await two.register(serviceRoute(lab, lab.two), { peerIP: lab.one.address });
+      await other.register(serviceRoute(lab, lab.two, { src: second, priority: 7 }), { peerIP: lab.one.address });
+      await register(lab.two.address, 100);
+      await register(second, 200);
+      await all(isAdd, 0, 4);
+      expect(perObject()).toEqual([2, 2]);
+      await one.kill();
+      one = await Agent.start(lab, lab.one, { nextHopObjects: OBJECTS });
+      await register(second, 200);
+      await all(isAdd, 0, 2);
+      await expect.poll(perObject).toEqual([4]);
+      const mark = one.events.length;
+      await other.kill();
+      await all(isDelete, mark, 2);
+      expect([lab.routes(lab.one).map(({ metric }) => metric), perObject()]).toEqual([[100, 101], [2]]);
+    });
+
     it('take over routes that a process left on none, tell them as installed, and have them before their session is Up', async () => {
       const route = serviceRoute(lab, lab.one);
       one = await Agent.start(lab, lab.one);

@@ -1,6 +1,6 @@
 //! Routes in the kernel's tables. `kernel_route`, `stored_route`, `tables`, `armed`, `entry`, `affected`, `legs`,
-//! `contention`, `next_hop`, `parts`, `left_objects`, `object_request`, `object_sweep`, `route_table`, `maintenance`, `planner` and
-//! `stats` are pure and decide; `socket`, `object_socket`, `worker`, `monitor` and `held` talk to the kernel over rtnetlink.
+//! `contention`, `next_hop`, `parts`, `left_objects`, `object_request`, `object_sweep`, `route_table`, `maintenance`, `planner`, `survey`
+//! and `stats` are pure and decide; `socket`, `object_socket`, `worker`, `monitor` and `held` talk to the kernel over rtnetlink.
 
 pub mod affected;
 #[cfg(target_os = "linux")]
@@ -37,6 +37,7 @@ pub(crate) mod route_table;
 pub mod socket;
 pub mod stats;
 pub(crate) mod stored_route;
+pub(crate) mod survey;
 pub mod tables;
 #[cfg(target_os = "linux")]
 pub(crate) mod worker;

@@ -14,6 +14,7 @@ use crate::routes::left_objects::LeftObjects;
 use crate::routes::object_request::{NextHop, ObjectAnswer, ObjectOp, ObjectRequest};
 use crate::routes::outcome::RouteId;
 use crate::routes::parts::Part;
+use crate::routes::survey::Survey;
 
 /// The numbers that objects may have.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -75,6 +76,8 @@ struct Object {
     state: ObjectState,
     /// Nothing says that the kernel does not have it.
     may_be_there: bool,
+    /// We have made it, or a listing has shown which routes are on it.
+    is_surveyed: bool,
     /// A request is on its way to the kernel, or its answer from there …
     asked: bool,
     /// … and meanwhile somebody deleted the object.
@@ -101,6 +104,8 @@ pub(crate) struct NextHops {
     retry_at: Option<Time>,
     /// Objects with routes that were let go and stay in the kernel are neither deleted nor moved with all of their routes.
     pub(crate) left: LeftObjects,
+    /// Nor are those of which it is not known what a predecessor has left on them.
+    pub(crate) survey: Survey,
 }
 
 impl NextHops {
@@ -150,6 +155,7 @@ impl NextHops {
                 users: 0,
                 state: ObjectState::Absent,
                 may_be_there: false,
+                is_surveyed: false,
                 asked: false,
                 doubted: None,
                 routes: None,
@@ -199,7 +205,9 @@ impl NextHops {
 
     /// All routes on it are to go: these.
     pub(crate) fn drop_with(&mut self, id: u32, routes: Vec<RouteId>) {
-        let is_free = |object: &&mut Object| object.state == ObjectState::Present && !self.left.has_routes(id);
+        let is_free = |object: &&mut Object| {
+            object.state == ObjectState::Present && object.is_surveyed && !self.left.has_routes(id)
+        };
         if let Some(object) = self.objects.get_mut(&id).filter(is_free) {
             object.routes = Some(routes);
             self.ask(ObjectOp::Delete, id);
@@ -217,9 +225,11 @@ impl NextHops {
     pub(crate) fn exchange(&mut self, id: u32, other: u32, routes: Vec<RouteId>) -> bool {
         let keys = self.objects.get(&id).zip(self.objects.get(&other)).map(|(one, two)| (one.key, two.key));
         let Some((key, other_key)) = keys else { return false };
-        let is_ours = |object: &Object| matches!(object.state, ObjectState::Present | ObjectState::Elsewhere);
+        let is_ours = |object: &Object| {
+            matches!(object.state, ObjectState::Present | ObjectState::Elsewhere) && object.is_surveyed
+        };
         // A number of which it is not known whether it is another's by now is not to be moved.
-        let is_known = |object: &Object| is_ours(object) || !object.may_be_there;
+        let is_known = |object: &Object| is_ours(object) || !(object.may_be_there || object.asked);
         let allows = |id: u32, is_fit: &dyn Fn(&Object) -> bool| {
             self.objects.get(&id).is_some_and(|object| !self.left.has_routes(id) && is_fit(object))
         };
@@ -275,6 +285,13 @@ impl NextHops {
         }
     }
 
+    /// A listing has shown the routes on it.
+    pub(crate) fn surveyed(&mut self, id: u32) {
+        if let Some(object) = self.objects.get_mut(&id) {
+            object.is_surveyed = true;
+        }
+    }
+
     /// Whose routes hang on it.
     pub(crate) fn part(&self, id: u32) -> Option<Part> {
         Some(self.objects.get(&id)?.key.part)
@@ -299,11 +316,12 @@ impl NextHops {
 
     /// When `handle_timeout` has something to do.
     pub(crate) fn poll_deadline(&self) -> Option<Time> {
-        [self.retry_at, self.left.poll_deadline()].into_iter().flatten().min()
+        [self.retry_at, self.left.poll_deadline(), self.survey.poll_deadline()].into_iter().flatten().min()
     }
 
     pub(crate) fn handle_timeout(&mut self, now: Time) {
         self.left.handle_timeout(now);
+        self.survey.handle_timeout(now);
         if self.retry_at.is_some_and(|at| at <= now) {
             self.retry_at = None;
             self.unused.append(&mut self.undeleted);
@@ -361,13 +379,17 @@ impl NextHops {
             let hop = object.key.hop;
             if in_use(id) {
                 self.delete_later(id, now);
-            } else if !object.may_be_there {
+                continue;
+            }
+            if !object.may_be_there {
                 self.forget(id);
-            } else if self.left.has_routes(id) {
+                continue;
+            }
+            let is_ours = matches!(object.state, ObjectState::Present | ObjectState::Elsewhere);
+            if self.left.has_routes(id) || (is_ours && !object.is_surveyed) {
                 self.remove(id);
                 self.left.set_aside(id, hop.protocol);
             } else {
-                let is_ours = matches!(object.state, ObjectState::Present | ObjectState::Elsewhere);
                 let op = if is_ours { ObjectOp::Delete } else { ObjectOp::Add };
                 object.asked = true;
                 requests.push(ObjectRequest { op, id, hop, routes: Vec::new() });
@@ -411,6 +433,13 @@ impl NextHops {
     /// Notes the answer to a request. Gives the part whose routes are to hang on another object, where the number is another's.
     pub(crate) fn answered(&mut self, request: &ObjectRequest, answer: ObjectAnswer, now: Time) -> Option<Part> {
         let object = self.objects.get_mut(&request.id)?;
+        match (request.op, answer) {
+            (ObjectOp::Add, ObjectAnswer::Done) => object.is_surveyed = true,
+            (ObjectOp::Add, ObjectAnswer::WasThere) if !object.is_surveyed => {
+                self.survey.want(request.id, request.hop.protocol);
+            }
+            _ => {}
+        }
         if answer == ObjectAnswer::Done && request.op != ObjectOp::Move {
             // What was on it before has gone with it.
             self.left.gone(request.id);

@@ -101,10 +101,10 @@ impl RoutePlanner {
         has_requests || self.next_hops.has_work() || self.next_hops.has_unused()
     }
 
-    /// Whether there are `questions`, or `left_objects`.
+    /// Whether there are `questions`, `left_objects`, or `inherited_objects`.
     #[must_use]
     pub fn has_questions(&self) -> bool {
-        !self.pending.is_empty() || self.next_hops.left.has_doubted()
+        !self.pending.is_empty() || self.next_hops.left.has_doubted() || self.next_hops.survey.is_wanted()
     }
 
     /// When `handle_timeout` has something to do.
@@ -220,6 +220,7 @@ impl RoutePlanner {
     /// route only when it is the first of its siblings.
     pub fn lost(&mut self, route: &KernelRoute, now: Time) {
         self.next_hops.left.slot_changed(&route.slot());
+        self.settled(route);
         let Some(id) = self.routes.in_slot(&route.slot()) else { return };
         if route.is_ipv6() || self.routes.get(id).is_some_and(|entry| entry.route.get() == *route) {
             self.doubt(id, Doubt::Rival, now);
@@ -355,6 +356,10 @@ impl RoutePlanner {
                     batch.idle.push(gone);
                 }
                 Step::Nothing | Step::Wait if entry.owes_outcome() => {
+                    if entry.is_present() {
+                        // What is told now ends the wait for another attempt, where its object could not be moved.
+                        self.next_hops.found(route.object, id);
+                    }
                     batch.idle.push(outcome(RouteOp::None, &request, entry, now, Ok(()), false));
                     continue;
                 }

@@ -2,6 +2,7 @@
 //! at once do not make the engine late for other sessions. For an armed route this thread is the only writer. Its requests
 //! cost the same whatever the size of a table; what only a listing can tell, the monitor's thread finds out.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
@@ -11,7 +12,7 @@ use crate::engine::stats::{LinkId, LocalEndpoint};
 use crate::protocol::time::Time;
 use crate::routes::affected::AffectedRoutes;
 use crate::routes::armed::{ArmedRoute, ArmingPolicy, Batch, Question, RouteRequest, SessionView};
-use crate::routes::kernel_route::{KernelRoute, Slot};
+use crate::routes::kernel_route::{KernelRoute, Result, Slot};
 use crate::routes::maintenance::Maintenance;
 use crate::routes::mass_down::MassDownReport;
 use crate::routes::monitor::{MonitorHandler, RouteMonitor, Waker};
@@ -410,6 +411,23 @@ impl PlannerMonitor {
     }
 }
 
+impl PlannerMonitor {
+    /// Lists the routes on objects of a predecessor.
+    fn survey(&mut self, objects: &BTreeMap<u32, u8>) {
+        let protocols: BTreeSet<u8> = objects.values().copied().collect();
+        let listed: Result<Vec<Vec<KernelRoute>>> =
+            protocols.into_iter().map(|protocol| self.socket.list(protocol)).collect();
+        let listed = listed.map(|listed| {
+            let routes: Vec<KernelRoute> =
+                listed.into_iter().flatten().filter(|route| objects.contains_key(&route.object)).collect();
+            for some in routes.chunks(RECHECKS_AT_ONCE) {
+                self.shared.change(|planner| planner.inherited_routes_listed(some));
+            }
+        });
+        self.shared.change(|planner| planner.inherited_objects_listed(objects, listed, clock::now()));
+    }
+}
+
 impl MonitorHandler for PlannerMonitor {
     fn objects_lost(&mut self, objects: &[(u32, bool)]) {
         self.shared.change(|planner| {
@@ -433,10 +451,13 @@ impl MonitorHandler for PlannerMonitor {
     }
 
     fn work(&mut self) -> Option<Time> {
-        let (questions, left) = self.shared.change(|planner| {
+        let (questions, left, inherited) = self.shared.change(|planner| {
             planner.handle_timeout(clock::now());
-            (planner.questions(), planner.left_objects())
+            (planner.questions(), planner.left_objects(), planner.inherited_objects())
         });
+        if !inherited.is_empty() {
+            self.survey(&inherited);
+        }
         if !questions.is_empty() {
             self.answer(&questions);
         }

@@ -1,6 +1,6 @@
 //! Tables whose requests fail, get no answer, or meet a rival.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::{IpAddr, Ipv4Addr};
 
 use crate::routes::affected::AffectedRoutes;
@@ -169,6 +169,12 @@ impl FaultyTables {
             true => Err(RouteError::System(SystemError::NO_DEVICE)),
             false => tables.put(route, how),
         })
+    }
+
+    /// A listing of the routes on some objects.
+    pub(super) fn routes_on(&mut self, objects: &BTreeMap<u32, u8>) -> Result<Vec<KernelRoute>> {
+        let is_on = |route: &&KernelRoute| objects.get(&route.object) == Some(&route.protocol);
+        self.sweep_request(|held| Ok(held.tables.routes().filter(is_on).copied().collect()))
     }
 
     /// A request of a sweep of objects fails, or its answer is lost.

@@ -232,8 +232,14 @@ impl Kernel {
         outcomes
     }
 
-    /// The work of the monitor: answers the planner's questions by a listing, and sweeps the objects that were left.
+    /// The work of the monitor: answers the planner's questions by a listing, lists what is on objects of a predecessor, and
+    /// sweeps those that were left.
     pub fn list(&mut self, planner: &mut RoutePlanner, now: Time) -> Vec<RouteOutcome> {
+        let inherited = planner.inherited_objects();
+        if !inherited.is_empty() {
+            let listed = self.held.routes_on(&inherited).map(|routes| planner.inherited_routes_listed(&routes));
+            planner.inherited_objects_listed(&inherited, listed, now);
+        }
         let left = planner.left_objects();
         if !left.is_empty() {
             let stay = delete_unused(&mut self.held, &left);

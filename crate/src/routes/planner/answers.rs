@@ -172,8 +172,14 @@ impl RoutePlanner {
         self.next_hops.left.slot_changed(&request.route.slot());
         // An addition that is refused says nothing of a route that was there before.
         if let (RouteOp::Add, Presence::Present) | (RouteOp::Delete, Presence::Absent) = (*op, outcome.presence) {
-            self.next_hops.left.settled(&request.route);
+            self.settled(&request.route);
         }
+    }
+
+    /// A route is known to be gone, or to be that of a registration.
+    pub(super) fn settled(&mut self, route: &KernelRoute) {
+        self.next_hops.left.settled(route);
+        self.next_hops.survey.settled(route);
     }
 
     /// A look at the route has its answer.
@@ -316,6 +322,11 @@ impl RoutePlanner {
             return None;
         }
         entry.presence = presence;
+        if presence == Presence::Present {
+            let route = entry.route.get();
+            self.settled(&route);
+        }
+        let entry = self.routes.get_mut(id)?;
         if entry.adopted && presence == Presence::Absent {
             let leg = entry.leg();
             entry.rare().missing_on.insert(leg);

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use crate::protocol::time::Time;
 use crate::routes::armed::{Desired, Doubt, RouteRequest, Step};
 use crate::routes::entry::{Entry, Queue, outcome, replace, sessions_of};
-use crate::routes::kernel_route::{Presence, Result};
+use crate::routes::kernel_route::{KernelRoute, Presence, Result};
 use crate::routes::legs::Leg;
 use crate::routes::next_hop::ObjectState;
 use crate::routes::object_request::{ObjectAnswer, ObjectOp, ObjectRequest};
@@ -106,6 +106,34 @@ impl RoutePlanner {
     /// Notes which of these objects stay.
     pub fn left_objects_swept(&mut self, objects: &BTreeMap<u32, u8>, stay: Result<BTreeSet<u32>>, now: Time) {
         self.next_hops.left.swept(objects, stay, now);
+    }
+
+    /// Objects that a predecessor has made, with their protocol numbers: which routes are on them is to be listed. Each is given once.
+    pub fn inherited_objects(&mut self) -> BTreeMap<u32, u8> {
+        self.next_hops.survey.begin()
+    }
+
+    /// Notes some of the routes on these objects, as a listing shows that was begun after they were taken. Until they are elsewhere, those
+    /// of other registrations, or of none yet, keep all others on the object from going or moving as one.
+    pub fn inherited_routes_listed(&mut self, some: &[KernelRoute]) {
+        for route in some {
+            let entry = self.routes.in_slot(&route.slot()).and_then(|id| self.routes.get(id));
+            let is_owned = entry.is_some_and(|entry| {
+                entry.route.get() == *route && (entry.presence != Presence::Absent || entry.asked_for_route)
+            });
+            if !is_owned && !self.next_hops.survey.is_settled(route) {
+                self.next_hops.left.leave(route);
+            }
+        }
+    }
+
+    /// Notes that all routes on these objects were given to `inherited_routes_listed`, or that they could not be listed.
+    pub fn inherited_objects_listed(&mut self, objects: &BTreeMap<u32, u8>, listed: Result<()>, now: Time) {
+        self.next_hops.survey.end();
+        match listed {
+            Ok(()) => objects.keys().for_each(|id| self.next_hops.surveyed(*id)),
+            Err(_) => self.next_hops.survey.put_off(objects, now),
+        }
     }
 
     /// Those of some numbers that no route of ours needs. None will until `unreserve_objects` is called.

@@ -1,0 +1,75 @@
+//! What a predecessor has left on next-hop objects that are taken over: a listing tells. Pure, given the time.
+
+use std::collections::BTreeMap;
+
+use rustc_hash::FxHashSet;
+
+use crate::protocol::time::Time;
+use crate::routes::kernel_route::KernelRoute;
+
+/// So long after a failure the listing is asked for again.
+const RETRY_US: u64 = 10_000_000;
+
+#[derive(Debug, Default)]
+pub(crate) struct Survey {
+    /// The objects of which a listing is wanted, with their protocol numbers, …
+    wanted: BTreeMap<u32, u8>,
+    /// … those of which there was none to be had, …
+    unlisted: BTreeMap<u32, u8>,
+    /// … and when it is asked for again.
+    retry_at: Option<Time>,
+    /// While a listing is under way: the routes that have gone meanwhile, or have an owner by now.
+    settled: Option<FxHashSet<KernelRoute>>,
+}
+
+impl Survey {
+    /// What is on an object is not known.
+    pub(crate) fn want(&mut self, object: u32, protocol: u8) {
+        self.wanted.insert(object, protocol);
+    }
+
+    pub(crate) fn is_wanted(&self) -> bool {
+        !self.wanted.is_empty()
+    }
+
+    /// A listing of the routes on these objects begins.
+    pub(crate) fn begin(&mut self) -> BTreeMap<u32, u8> {
+        self.settled = (!self.wanted.is_empty()).then(FxHashSet::default);
+        std::mem::take(&mut self.wanted)
+    }
+
+    /// A route has gone, or has an owner.
+    pub(crate) fn settled(&mut self, route: &KernelRoute) {
+        if let Some(settled) = &mut self.settled {
+            settled.insert(*route);
+        }
+    }
+
+    /// Whether a route that the listing shows has gone meanwhile, or has an owner.
+    pub(crate) fn is_settled(&self, route: &KernelRoute) -> bool {
+        self.settled.as_ref().is_some_and(|settled| settled.contains(route))
+    }
+
+    /// The listing has ended.
+    pub(crate) fn end(&mut self) {
+        self.settled = None;
+    }
+
+    /// The listing is not to be had.
+    pub(crate) fn put_off(&mut self, objects: &BTreeMap<u32, u8>, now: Time) {
+        self.unlisted.extend(objects);
+        self.retry_at.get_or_insert(now.plus(RETRY_US));
+    }
+
+    /// When `handle_timeout` has something to do.
+    pub(crate) fn poll_deadline(&self) -> Option<Time> {
+        self.retry_at
+    }
+
+    pub(crate) fn handle_timeout(&mut self, now: Time) {
+        if self.retry_at.is_some_and(|at| at <= now) {
+            self.retry_at = None;
+            self.wanted.append(&mut self.unlisted);
+        }
+    }
+}
