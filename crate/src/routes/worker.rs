@@ -409,9 +409,7 @@ impl PlannerMonitor {
             });
         }
     }
-}
 
-impl PlannerMonitor {
     /// Lists the routes on objects of a predecessor.
     fn survey(&mut self, objects: &BTreeMap<u32, u8>) {
         let protocols: BTreeSet<u8> = objects.values().copied().collect();
