@@ -195,11 +195,14 @@ impl<P: SimulatedProtocol> Host<P> {
     pub(super) fn collect_notices(&mut self, now: Time) {
         for notice in self.kernel.notices() {
             for at in 0..self.routes.len() {
-                let Kept { armed, on, .. } = self.routes[at];
+                let Kept { armed, on, was_on_both, .. } = self.routes[at];
                 let is_there =
                     on.and_then(|leg| on_leg(&armed, leg)).is_some_and(|route| self.held_as(&route).is_some());
                 if !is_there {
-                    (self.routes[at].on, self.routes[at].adopted_until) = (None, None);
+                    // Of two that a predecessor left, the other stays.
+                    let on = if was_on_both && on.is_some() { self.leg_held(&armed) } else { None };
+                    self.routes[at].on = on;
+                    self.routes[at].adopted_until = self.routes[at].adopted_until.filter(|_| on.is_some());
                 }
             }
             if self.alive {
