@@ -390,11 +390,7 @@ impl<P: Driven> Driver<P> {
 /// A filter that takes in repeats, and the engine's side of it; a warning where there can be none.
 fn repeat_filter<P: Driven>(sessions: usize, mailbox: &Mailbox) -> Option<(RepeatFilter, Repeats)> {
     RepeatFilter::new(sessions, P::PLAIN_LEN)
-        .inspect_err(|error| {
-            let message =
-                format!("filterRepeats: the kernel takes no filter, and every packet is handed over: {error}");
-            mailbox.put_warning(Problem { code: "ERR_FILTER_REFUSED".into(), message });
-        })
+        .inspect_err(|error| mailbox.put_warning(receiving::filter_refused(error)))
         .ok()
 }
 

@@ -1,5 +1,6 @@
 //! The receiving half of a turn: the socket is read, and what it drops is looked for.
 
+use std::fmt::Display;
 use std::time::Instant;
 
 use nix::errno::Errno;
@@ -27,6 +28,12 @@ const PROBE_PATIENCE_MS: u8 = 1;
 
 /// A socket that gives nothing but errors, so often in a row, is dead.
 pub(super) const FATAL_READ_ERRORS: u32 = 1_000;
+
+/// Why repeats are handed over although they were to be filtered.
+pub(super) fn filter_refused(reason: impl Display) -> Problem {
+    let message = format!("filterRepeats: the kernel takes no filter, and every packet is handed over: {reason}");
+    Problem { code: "ERR_FILTER_REFUSED".into(), message }
+}
 
 impl<P: Driven> Driver<P> {
     /// Reads all sockets, and gives the time up to which nothing is left unread in any of them.
@@ -204,10 +211,10 @@ impl<P: Driven> Driver<P> {
 
     /// Has the sockets ask the filter of repeats, where there is one. A socket that refuses it hands every packet over.
     pub(super) fn filter_as_usual(&self) {
-        if let Some(filter) = &self.repeat_filter {
-            for receiver in &self.receivers {
-                let _ = filter.attach(&receiver.socket);
-            }
+        let Some(filter) = &self.repeat_filter else { return };
+        let attached = self.receivers.iter().map(|receiver| filter.attach(&receiver.socket));
+        if let Some(errno) = attached.filter_map(Result::err).last() {
+            self.mailbox.put_warning(filter_refused(errno.desc()));
         }
     }
 
