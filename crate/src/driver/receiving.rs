@@ -212,9 +212,10 @@ impl<P: Driven> Driver<P> {
     /// Has the sockets ask the filter of repeats, where there is one. A socket that refuses it hands every packet over.
     pub(super) fn filter_as_usual(&self) {
         let Some(filter) = &self.repeat_filter else { return };
-        let attached = self.receivers.iter().map(|receiver| filter.attach(&receiver.socket));
-        if let Some(errno) = attached.filter_map(Result::err).last() {
-            self.mailbox.put_warning(filter_refused(errno.desc()));
+        for receiver in &self.receivers {
+            if let Err(errno) = filter.attach(&receiver.socket) {
+                self.mailbox.put_warning(filter_refused(errno.desc()));
+            }
         }
     }
 
