@@ -150,6 +150,8 @@ pub(crate) struct Driver<P: Driven> {
     read_until: Time,
     read_errors: u64,
     socket_drops: u32,
+    /// Of them those that the engine was told of.
+    noted_drops: u32,
     looked_for_drops_at: Time,
     socket_filter: SocketFilter,
     /// What takes in repeats; `None` where every packet is handed over.
@@ -222,6 +224,7 @@ impl<P: Driven> Driver<P> {
             read_until: clock::now(),
             read_errors: 0,
             socket_drops: 0,
+            noted_drops: 0,
             looked_for_drops_at: clock::now(),
             socket_filter: SocketFilter::default(),
             repeat_filter,

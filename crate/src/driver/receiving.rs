@@ -35,6 +35,14 @@ pub(super) fn filter_refused(reason: impl Display) -> Problem {
     Problem { code: "ERR_FILTER_REFUSED".into(), message }
 }
 
+/// The drops among what the kernel has counted as dropped, repeats included. Those that came since the kernel was asked may be among
+/// the repeats and not yet among the dropped: then there are as many as `before`.
+fn without_repeats(counted: u32, repeats: u64, before: u32) -> u32 {
+    // Both wrap around at 32 bits, as the kernel's count does.
+    let drops = counted.wrapping_sub(repeats as u32);
+    if drops.wrapping_sub(before).cast_signed() > 0 { drops } else { before }
+}
+
 impl<P: Driven> Driver<P> {
     /// Reads all sockets, and gives the time up to which nothing is left unread in any of them.
     pub(super) fn read(&mut self, began: Time) -> nix::Result<Time> {
@@ -172,10 +180,9 @@ impl<P: Driven> Driver<P> {
         if self.engine.detection_is_due(now, read_until) || now.since(self.looked_for_drops_at) >= LOOK_FOR_DROPS_US {
             self.looked_for_drops_at = now;
             let drops = self.drops();
-            // A repeat that is being dropped is counted as taken in already: one step back is none forward.
-            let dropped = drops.wrapping_sub(self.socket_drops).cast_signed() > 0;
+            let dropped = drops != self.noted_drops;
             if dropped {
-                self.socket_drops = drops;
+                self.noted_drops = drops;
                 self.engine.note_socket_drops(now);
             }
             match self.socket_filter.look(now, dropped, self.engine.stats()) {
@@ -219,11 +226,12 @@ impl<P: Driven> Driver<P> {
         }
     }
 
-    /// How many datagrams the kernel dropped at all sockets, less those that were taken in. Read in this order it is never too
-    /// many: a repeat counts as taken in before it counts as dropped.
-    pub(super) fn drops(&self) -> u32 {
-        let dropped = self.receivers.iter().map(|receiver| receiver.socket.drops()).fold(0, u32::wrapping_add);
-        dropped.wrapping_sub(self.repeats() as u32)
+    /// How many datagrams the kernel dropped at all sockets, without repeats; never fewer than before.
+    pub(super) fn drops(&mut self) -> u32 {
+        let counted = self.receivers.iter().map(|receiver| receiver.socket.drops()).fold(0, u32::wrapping_add);
+        // Read in this order: a repeat counts as taken in before it counts as dropped.
+        self.socket_drops = without_repeats(counted, self.repeats(), self.socket_drops);
+        self.socket_drops
     }
 
     /// How many repeats were taken in at all sockets.
@@ -236,6 +244,31 @@ impl<P: Driven> Driver<P> {
             let message =
                 "the socket overflows with what is no packet of a peer's: the kernel drops it unread until that ends";
             self.mailbox.put_warning(Problem { code: "ERR_SOCKET_OVERFLOW".into(), message: message.into() });
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn repeats_are_no_drops_and_one_that_is_counted_on_one_side_only_takes_none_away() {
+        for (counted, repeats, before, drops) in [
+            (0, 0, 0, 0),
+            (7, 7, 0, 0),
+            (9, 7, 0, 2),
+            (9, 7, 2, 2),
+            // Two have come since the kernel was asked.
+            (9, 9, 2, 2),
+            (7, 9, 0, 0),
+            (10, 9, 0, 1),
+            // The kernel's count has wrapped around.
+            (4, (1 << 32) + 1, 0, 3),
+            (1, u64::from(u32::MAX), 0, 2),
+            (0, 0, u32::MAX, 0),
+        ] {
+            assert_eq!(without_repeats(counted, repeats, before), drops, "{counted} {repeats} {before}");
         }
     }
 }

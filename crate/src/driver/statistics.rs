@@ -10,7 +10,9 @@ use crate::routes::worker::RouteWorker;
 
 impl<P: Driven> Driver<P> {
     /// Copies all counters.
-    pub(super) fn stats(&self) -> StatsReport {
+    pub(super) fn stats(&mut self) -> StatsReport {
+        // Now, not when it was looked at last.
+        let socket_drops = self.drops();
         let endpoint = |(endpoint, counters): &(LocalEndpoint, EndpointCounters)| EndpointReport {
             interface: self.links.name(endpoint.link).to_owned(),
             local: endpoint.local,
@@ -27,8 +29,7 @@ impl<P: Driven> Driver<P> {
             routes: routes.iter().map(route_endpoint).collect(),
             queue_len: self.engine.queue_len(),
             read_errors: self.read_errors,
-            // Now, not when it was looked at last.
-            socket_drops: self.drops(),
+            socket_drops,
             repeats: self.repeats(),
             send_buffer_bytes: self.senders.iter().map(|sender| sender.outlet.send_buffer().size).min().unwrap_or(0),
             send_buffer_full: self.senders.iter().map(|sender| sender.queue.times_full()).sum(),
