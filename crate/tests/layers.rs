@@ -18,7 +18,7 @@ const LAYERS: [(&str, &[&str]); 8] = [
 ];
 
 /// Folders and files without I/O, clocks, threads and Linux.
-const PURE: [&str; 24] = [
+const PURE: [&str; 25] = [
     "protocol",
     "engine",
     "net::arrival",
@@ -39,6 +39,7 @@ const PURE: [&str; 24] = [
     "routes::object_sweep",
     "routes::parts",
     "routes::planner",
+    "routes::put_off",
     "routes::route_table",
     "routes::stored_route",
     "routes::stats",

@@ -7,7 +7,7 @@ use crate::engine::{Event, SessionId, Transition};
 use crate::protocol::state::{DownReason, State};
 use crate::protocol::time::Time;
 use crate::routes::outcome::{RouteId, RouteOutcome};
-use crate::routes::worker::OutcomeSink;
+use crate::routes::shared_planner::OutcomeSink;
 use crate::system::doorbell::{Bell, Doorbell};
 use crate::system::problem::Problem;
 use crate::system::sync::Mutex;

@@ -11,9 +11,7 @@ use rustc_hash::FxHashMap;
 
 use crate::protocol::time::Time;
 use crate::routes::kernel_route::{KernelRoute, Result, Slot};
-
-/// So long after a failure the kernel is asked again.
-const RETRY_US: u64 = 10_000_000;
+use crate::routes::put_off::PutOff;
 
 #[derive(Debug, Default)]
 pub(crate) struct LeftObjects {
@@ -25,10 +23,8 @@ pub(crate) struct LeftObjects {
     aside: BTreeMap<u32, u8>,
     /// Those of them that the kernel is to be asked about, …
     doubted: BTreeSet<u32>,
-    /// … those about which it did not answer, …
-    unanswered: BTreeSet<u32>,
-    /// … and when these are asked about again.
-    retry_at: Option<Time>,
+    /// … and those about which it did not answer.
+    unanswered: PutOff<u32>,
 }
 
 impl LeftObjects {
@@ -79,7 +75,7 @@ impl LeftObjects {
         }
         self.aside.remove(&object);
         self.doubted.remove(&object);
-        self.unanswered.remove(&object);
+        self.unanswered.forget(&object);
     }
 
     /// Nobody needs the object but routes that were let go.
@@ -124,22 +120,16 @@ impl LeftObjects {
     pub(crate) fn swept(&mut self, objects: &BTreeMap<u32, u8>, stay: Result<BTreeSet<u32>>, now: Time) {
         match stay {
             Ok(stay) => objects.keys().filter(|id| !stay.contains(id)).for_each(|id| self.gone(*id)),
-            Err(_) => {
-                self.unanswered.extend(objects.keys());
-                self.retry_at.get_or_insert(now.plus(RETRY_US));
-            }
+            Err(_) => self.unanswered.put(objects.keys().copied(), now),
         }
     }
 
     /// When `handle_timeout` has something to do.
     pub(crate) fn poll_deadline(&self) -> Option<Time> {
-        self.retry_at
+        self.unanswered.poll_deadline()
     }
 
     pub(crate) fn handle_timeout(&mut self, now: Time) {
-        if self.retry_at.is_some_and(|at| at <= now) {
-            self.retry_at = None;
-            self.doubted.append(&mut self.unanswered);
-        }
+        self.doubted.extend(self.unanswered.take_due(now));
     }
 }

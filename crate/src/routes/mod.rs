@@ -1,6 +1,7 @@
 //! Routes in the kernel's tables. `kernel_route`, `stored_route`, `tables`, `armed`, `entry`, `affected`, `legs`,
-//! `contention`, `next_hop`, `parts`, `left_objects`, `object_request`, `object_sweep`, `route_table`, `maintenance`, `planner`, `survey`
-//! and `stats` are pure and decide; `socket`, `object_socket`, `worker`, `monitor` and `held` talk to the kernel over rtnetlink.
+//! `contention`, `next_hop`, `parts`, `left_objects`, `object_request`, `object_sweep`, `route_table`, `maintenance`, `planner`, `put_off`,
+//! `survey` and `stats` are pure and decide; `shared_planner` is the planner behind a lock; `socket`, `object_socket`, `worker`, `monitor`,
+//! `planner_monitor` and `held` talk to the kernel over rtnetlink.
 
 pub mod affected;
 #[cfg(target_os = "linux")]
@@ -31,8 +32,13 @@ pub mod outcome;
 pub mod parts;
 pub mod planner;
 #[cfg(target_os = "linux")]
+mod planner_monitor;
+pub(crate) mod put_off;
+#[cfg(target_os = "linux")]
 mod request;
 pub(crate) mod route_table;
+#[cfg(target_os = "linux")]
+pub(crate) mod shared_planner;
 #[cfg(target_os = "linux")]
 pub mod socket;
 pub mod stats;

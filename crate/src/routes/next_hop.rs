@@ -14,6 +14,7 @@ use crate::routes::left_objects::LeftObjects;
 use crate::routes::object_request::{NextHop, ObjectAnswer, ObjectOp, ObjectRequest};
 use crate::routes::outcome::RouteId;
 use crate::routes::parts::Part;
+use crate::routes::put_off::PutOff;
 use crate::routes::survey::Survey;
 
 /// The numbers that objects may have.
@@ -41,9 +42,6 @@ impl Default for ObjectRange {
         Self::DEFAULT
     }
 }
-
-/// So long after a failure an object that no route needs is deleted again.
-const RETRY_US: u64 = 10_000_000;
 
 /// Stands for the object of a route for which no number was left.
 const NO_NUMBER: u32 = u32::MAX;
@@ -98,10 +96,8 @@ pub(crate) struct NextHops {
     /// What stands in the queue.
     queued: FxHashSet<(ObjectOp, u32)>,
     unused: BTreeSet<u32>,
-    /// Objects that no route needs and that the kernel did not delete, …
-    undeleted: BTreeSet<u32>,
-    /// … and when that is tried again.
-    retry_at: Option<Time>,
+    /// Objects that no route needs and that the kernel did not delete.
+    undeleted: PutOff<u32>,
     /// Objects with routes that were let go and stay in the kernel are neither deleted nor moved with all of their routes.
     pub(crate) left: LeftObjects,
     /// Nor are those of which it is not known what a predecessor has left on them.
@@ -125,7 +121,7 @@ impl NextHops {
         if let Some(object) = self.objects.get_mut(&id) {
             object.users += 1;
             self.unused.remove(&id);
-            self.undeleted.remove(&id);
+            self.undeleted.forget(&id);
         }
         id
     }
@@ -316,16 +312,16 @@ impl NextHops {
 
     /// When `handle_timeout` has something to do.
     pub(crate) fn poll_deadline(&self) -> Option<Time> {
-        [self.retry_at, self.left.poll_deadline(), self.survey.poll_deadline()].into_iter().flatten().min()
+        [self.undeleted.poll_deadline(), self.left.poll_deadline(), self.survey.poll_deadline()]
+            .into_iter()
+            .flatten()
+            .min()
     }
 
     pub(crate) fn handle_timeout(&mut self, now: Time) {
         self.left.handle_timeout(now);
         self.survey.handle_timeout(now);
-        if self.retry_at.is_some_and(|at| at <= now) {
-            self.retry_at = None;
-            self.unused.append(&mut self.undeleted);
-        }
+        self.unused.extend(self.undeleted.take_due(now));
     }
 
     pub(crate) fn has_work(&self) -> bool {
@@ -484,8 +480,7 @@ impl NextHops {
 
     fn delete_later(&mut self, id: u32, now: Time) {
         if !self.unused.contains(&id) {
-            self.undeleted.insert(id);
-            self.retry_at.get_or_insert(now.plus(RETRY_US));
+            self.undeleted.put([id], now);
         }
     }
 }

@@ -6,18 +6,14 @@ use rustc_hash::FxHashSet;
 
 use crate::protocol::time::Time;
 use crate::routes::kernel_route::KernelRoute;
-
-/// So long after a failure the listing is asked for again.
-const RETRY_US: u64 = 10_000_000;
+use crate::routes::put_off::PutOff;
 
 #[derive(Debug, Default)]
 pub(crate) struct Survey {
     /// The objects of which a listing is wanted, with their protocol numbers, …
     wanted: BTreeMap<u32, u8>,
-    /// … those of which there was none to be had, …
-    unlisted: BTreeMap<u32, u8>,
-    /// … and when it is asked for again.
-    retry_at: Option<Time>,
+    /// … and those of which there was none to be had.
+    unlisted: PutOff<(u32, u8)>,
     /// While a listing is under way: the routes that have gone meanwhile, or have an owner by now.
     settled: Option<FxHashSet<KernelRoute>>,
 }
@@ -57,19 +53,15 @@ impl Survey {
 
     /// The listing is not to be had.
     pub(crate) fn put_off(&mut self, objects: &BTreeMap<u32, u8>, now: Time) {
-        self.unlisted.extend(objects);
-        self.retry_at.get_or_insert(now.plus(RETRY_US));
+        self.unlisted.put(objects.iter().map(|(object, protocol)| (*object, *protocol)), now);
     }
 
     /// When `handle_timeout` has something to do.
     pub(crate) fn poll_deadline(&self) -> Option<Time> {
-        self.retry_at
+        self.unlisted.poll_deadline()
     }
 
     pub(crate) fn handle_timeout(&mut self, now: Time) {
-        if self.retry_at.is_some_and(|at| at <= now) {
-            self.retry_at = None;
-            self.wanted.append(&mut self.unlisted);
-        }
+        self.wanted.extend(self.unlisted.take_due(now));
     }
 }

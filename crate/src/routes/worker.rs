@@ -2,7 +2,6 @@
 //! at once do not make the engine late for other sessions. For an armed route this thread is the only writer. Its requests
 //! cost the same whatever the size of a table; what only a listing can tell, the monitor's thread finds out.
 
-use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
@@ -10,45 +9,21 @@ use std::time::{Duration, Instant};
 use crate::engine::SessionId;
 use crate::engine::stats::{LinkId, LocalEndpoint};
 use crate::protocol::time::Time;
-use crate::routes::affected::AffectedRoutes;
-use crate::routes::armed::{ArmedRoute, ArmingPolicy, Batch, Question, RouteRequest, SessionView};
-use crate::routes::kernel_route::{KernelRoute, Result, Slot};
+use crate::routes::armed::{ArmedRoute, ArmingPolicy, Batch, RouteRequest, SessionView};
+use crate::routes::kernel_route::KernelRoute;
 use crate::routes::maintenance::Maintenance;
-use crate::routes::mass_down::MassDownReport;
-use crate::routes::monitor::{MonitorHandler, RouteMonitor, Waker};
+use crate::routes::monitor::{RouteMonitor, Waker};
 use crate::routes::object_request::ObjectRequest;
-use crate::routes::object_sweep::delete_unused;
-use crate::routes::outcome::{RouteId, RouteOp, RouteOutcome};
+use crate::routes::outcome::{RouteId, RouteOp};
 use crate::routes::planner::RoutePlanner;
+use crate::routes::planner_monitor::PlannerMonitor;
+use crate::routes::shared_planner::{OutcomeSink, RECHECKS_AT_ONCE, SharedPlanner, fatal};
 use crate::routes::socket::RouteSocket;
 use crate::routes::stats::RouteStats;
 use crate::routes::tables::{DesiredRoute, RequestOutcome, Tables, install_over_interfaces, remove};
 use crate::system::clock;
 use crate::system::panics;
-use crate::system::problem::Problem;
 use crate::system::realtime;
-use crate::system::sync::{Condvar, Mutex, MutexGuard};
-
-/// How many affected routes are rechecked while the lock is held.
-const RECHECKS_AT_ONCE: usize = 512;
-
-/// To settle so many routes takes a tenth of a millisecond.
-const MANY_ROUTES: usize = 512;
-
-/// Where the threads leave what became of routes.
-pub(crate) trait OutcomeSink: Send + Sync {
-    /// Leaves the outcomes of operations; of two for one route the later one counts.
-    fn put_outcomes(&self, outcomes: Vec<RouteOutcome>);
-
-    /// Tells of what was left there without a word, if anything.
-    fn announce(&self);
-
-    /// Leaves what works less well than asked for.
-    fn put_warning(&self, warning: Problem);
-
-    /// Leaves the reason why a thread has stopped. Nothing follows.
-    fn put_fatal(&self, fatal: Problem);
-}
 
 /// How often it is looked whether the kernel has answered, where nobody waits but a thread that ends.
 const LOOK_AGAIN: Duration = Duration::from_millis(2);
@@ -175,163 +150,6 @@ impl Drop for RouteWorker {
     }
 }
 
-fn fatal(what: &str, reason: &str) -> Problem {
-    Problem { code: "ERR_INTERNAL".into(), message: format!("the {what} has stopped: {reason}") }
-}
-
-/// The planner, shared between the engine's thread, the worker and the monitor.
-struct SharedPlanner {
-    content: Mutex<SharedState>,
-    /// Whoever holds the content may take this, and nobody the other way round: the engine's thread leaves changes of sessions here
-    /// while the worker settles others.
-    signal: Mutex<Signal>,
-    wake: Condvar,
-    sink: Arc<dyn OutcomeSink>,
-    wake_monitor: Box<dyn Fn() + Send + Sync>,
-}
-
-struct SharedState {
-    planner: RoutePlanner,
-    /// When the monitor's thread looks at the planner next without being woken.
-    monitor_at: Option<Time>,
-    stop: bool,
-}
-
-/// What the worker waits for.
-#[derive(Default)]
-struct Signal {
-    /// There is something to do.
-    raised: bool,
-    /// Changes of sessions that the planner does not know yet, in their order.
-    changes: Vec<(Time, Vec<(SessionId, SessionView)>)>,
-}
-
-impl SharedPlanner {
-    fn new(planner: RoutePlanner, sink: Arc<dyn OutcomeSink>, wake_monitor: Box<dyn Fn() + Send + Sync>) -> Self {
-        let content = SharedState { planner, monitor_at: None, stop: false };
-        Self {
-            content: Mutex::new(content),
-            signal: Mutex::new(Signal::default()),
-            wake: Condvar::new(),
-            sink,
-            wake_monitor,
-        }
-    }
-
-    fn lock(&self) -> MutexGuard<'_, SharedState> {
-        self.content.lock().expect("no holder of this lock panics")
-    }
-
-    fn signal(&self) -> MutexGuard<'_, Signal> {
-        self.signal.lock().expect("no holder of this lock panics")
-    }
-
-    fn raise(&self) {
-        self.signal().raised = true;
-        self.wake.notify_one();
-    }
-
-    /// Leaves changes of sessions for the worker.
-    fn leave(&self, now: Time, changes: Vec<(SessionId, SessionView)>) {
-        {
-            let mut signal = self.signal();
-            signal.changes.push((now, changes));
-            signal.raised = true;
-        }
-        self.wake.notify_one();
-    }
-
-    /// Tells the planner of the changes that were left.
-    fn settle(&self, content: &mut SharedState) {
-        let left = std::mem::take(&mut self.signal().changes);
-        for (now, changes) in left {
-            if let Some(report) = content.planner.sessions_changed(changes, now) {
-                self.sink.put_warning(mass_down(report));
-            }
-        }
-    }
-
-    /// Changes the planner, which knows then what was left before.
-    fn change<T>(&self, change: impl FnOnce(&mut RoutePlanner) -> T) -> T {
-        let mut content = self.lock();
-        self.settle(&mut content);
-        let result = change(&mut content.planner);
-        self.release(content);
-        result
-    }
-
-    /// Lets the planner go, and wakes who has something to do.
-    fn release(&self, content: MutexGuard<'_, SharedState>) {
-        let has_work = content.planner.has_work();
-        let deadline = content.planner.poll_deadline();
-        let is_sooner = deadline.is_some_and(|at| content.monitor_at.is_none_or(|planned| at < planned));
-        let needs_monitor = content.planner.has_questions() || is_sooner;
-        // A thread that is woken while the lock is held may take this core, only to wait for the lock.
-        drop(content);
-        if has_work {
-            self.raise();
-        }
-        if needs_monitor {
-            (self.wake_monitor)();
-        }
-    }
-
-    /// As `change`, and leaves the outcomes in the sink. Under the lock, so that of two threads that report on one route the
-    /// later one counts.
-    fn change_and_report(&self, change: impl FnOnce(&mut RoutePlanner) -> Vec<RouteOutcome>) {
-        self.change(|planner| self.sink.put_outcomes(change(planner)));
-    }
-
-    fn stop(&self) {
-        self.lock().stop = true;
-        self.raise();
-    }
-
-    /// Whether a session was left that has so many routes that it takes long to settle them.
-    fn has_long_work(&self) -> bool {
-        let content = self.lock();
-        let signal = self.signal();
-        let mut sessions = signal.changes.iter().flat_map(|(_, changes)| changes).map(|(session, _)| *session);
-        sessions.any(|session| content.planner.has_many_routes(session, MANY_ROUTES))
-    }
-
-    /// Waits for work and takes up to one message full of each kind; `None` when it is time to stop.
-    fn pick(&self) -> Option<Batch> {
-        loop {
-            // On one core this thread has interrupted the engine's in the middle of a turn, which is to end first.
-            if self.has_long_work() {
-                thread::yield_now();
-            }
-            let mut content = self.lock();
-            self.settle(&mut content);
-            if content.stop {
-                return None;
-            }
-            if content.planner.has_work() {
-                let mut batch = content.planner.pick(clock::now());
-                self.sink.put_outcomes(std::mem::take(&mut batch.idle));
-                self.release(content);
-                return Some(batch);
-            }
-            self.release(content);
-            self.sink.announce();
-            let mut signal = self.signal();
-            while !signal.raised {
-                signal = self.wake.wait(signal).expect("no holder of this lock panics");
-            }
-            signal.raised = false;
-        }
-    }
-}
-
-fn mass_down(MassDownReport { fallen, of, hold_us }: MassDownReport) -> Problem {
-    let ms = hold_us / 1_000;
-    let message = format!(
-        "{fallen} of {of} sessions fell at once, which is probably this host's fault: their routes stay for {ms} ms"
-    );
-    Problem { code: "ERR_MASS_DOWN".into(), message }
-}
-
 struct Worker {
     shared: Arc<SharedPlanner>,
     take_over: bool,
@@ -382,105 +200,13 @@ fn routes_of(requests: &[RouteRequest]) -> Vec<KernelRoute> {
     requests.iter().map(|request| request.route).collect()
 }
 
-/// What the monitor's thread does for armed routes.
-struct PlannerMonitor {
-    shared: Arc<SharedPlanner>,
-    /// For listings.
-    socket: RouteSocket,
-}
-
-impl PlannerMonitor {
-    fn answer(&mut self, questions: &[Question]) {
-        let routes: Vec<KernelRoute> = questions.iter().map(|question| question.route).collect();
-        let listed = self.socket.tables(&routes);
-        for some in questions.chunks(RECHECKS_AT_ONCE) {
-            self.shared.change_and_report(|planner| {
-                let now = clock::now();
-                let change_and_report = |question: &Question| match &listed {
-                    Ok(listed) => {
-                        let route = &question.route;
-                        let occupant = listed.occupant_or(route, question.previous);
-                        planner.listed_beside(question, &listed.beside(route), now);
-                        planner.listed(question, listed.holds(route), occupant, now)
-                    }
-                    Err(error) => planner.unlisted(question, *error, now),
-                };
-                some.iter().filter_map(change_and_report).collect()
-            });
-        }
-    }
-
-    /// Lists the routes on objects of a predecessor.
-    fn survey(&mut self, objects: &BTreeMap<u32, u8>) {
-        let protocols: BTreeSet<u8> = objects.values().copied().collect();
-        let listed: Result<Vec<Vec<KernelRoute>>> =
-            protocols.into_iter().map(|protocol| self.socket.list(protocol)).collect();
-        let listed = listed.map(|listed| {
-            let routes: Vec<KernelRoute> =
-                listed.into_iter().flatten().filter(|route| objects.contains_key(&route.object)).collect();
-            for some in routes.chunks(RECHECKS_AT_ONCE) {
-                self.shared.change(|planner| planner.inherited_routes_listed(some));
-            }
-        });
-        self.shared.change(|planner| planner.inherited_objects_listed(objects, listed, clock::now()));
-    }
-}
-
-impl MonitorHandler for PlannerMonitor {
-    fn objects_lost(&mut self, objects: &[(u32, bool)]) {
-        self.shared.change(|planner| {
-            objects.iter().for_each(|(object, by_rival)| planner.object_lost(*object, *by_rival));
-        });
-    }
-
-    fn routes_changed(&mut self, gone: &[KernelRoute], taken: &[Slot]) {
-        let now = clock::now();
-        self.shared.change(|planner| {
-            gone.iter().for_each(|route| planner.lost(route, now));
-            taken.iter().for_each(|slot| planner.taken(slot, now));
-        });
-    }
-
-    fn recheck(&mut self, affected: &AffectedRoutes) {
-        let mut from = Some((SessionId(0), RouteId(0)));
-        while let Some(start) = from {
-            from = self.shared.change(|planner| planner.recheck(affected, start, RECHECKS_AT_ONCE, clock::now()));
-        }
-    }
-
-    fn work(&mut self) -> Option<Time> {
-        let (questions, left, inherited) = self.shared.change(|planner| {
-            planner.handle_timeout(clock::now());
-            (planner.questions(), planner.left_objects(), planner.inherited_objects())
-        });
-        if !inherited.is_empty() {
-            self.survey(&inherited);
-        }
-        if !questions.is_empty() {
-            self.answer(&questions);
-        }
-        if !left.is_empty() {
-            let stay = delete_unused(&mut self.socket, &left);
-            self.shared.change(|planner| planner.left_objects_swept(&left, stay, clock::now()));
-        }
-        let mut content = self.shared.lock();
-        content.monitor_at = content.planner.poll_deadline();
-        content.monitor_at
-    }
-
-    fn failed(&mut self, reason: String) {
-        self.shared.sink.put_fatal(fatal("thread that watches the kernel's tables", &reason));
-    }
-}
-
-#[cfg(all(test, loom))]
-mod every_order;
-
 #[cfg(all(test, not(loom)))]
 mod tests {
     use std::sync::mpsc;
 
     use super::*;
+    use crate::routes::outcome::RouteOutcome;
+    use crate::system::problem::Problem;
 
     struct Fatal(mpsc::Sender<Problem>);
 

@@ -5,8 +5,12 @@ use std::net::IpAddr;
 use loom::thread;
 
 use super::*;
+use crate::engine::stats::LocalEndpoint;
+use crate::routes::armed::{ArmedRoute, ArmingPolicy};
 use crate::routes::damping::Damping;
+use crate::routes::kernel_route::KernelRoute;
 use crate::routes::legs::Leg;
+use crate::routes::outcome::{RouteId, RouteOp};
 
 const UP: SessionView =
     SessionView { up: true, peer_passive: false, peer_admin_down: false, flapped: false, conv_start: None };
