@@ -1,6 +1,7 @@
 //! One host: an engine, the socket before it, the routes behind it, and a thread whose turns come late.
 
 mod links;
+mod process;
 mod restart;
 mod route_checks;
 mod routes;
@@ -13,10 +14,9 @@ use crate::engine::{Datagram, Engine, Event, Path, SessionId, SessionSpec, Trans
 use crate::net::send_queue::SendQueue;
 use crate::net::tx_socket::Outgoing;
 use crate::protocol::liveness::Liveness;
-use crate::protocol::policy::Policy;
 use crate::protocol::state::{DownReason, State};
 use crate::protocol::time::Time;
-use crate::routes::armed::{ArmedRoute, ArmingPolicy, SessionView};
+use crate::routes::armed::{ArmedRoute, SessionView};
 use crate::routes::legs::Leg;
 use crate::routes::planner::RoutePlanner;
 use crate::sim::clock::Clock;
@@ -41,9 +41,6 @@ pub(super) const THEIRS: u8 = 4;
 
 /// As the driver: detect entries that are due within this time are put back to the deadlines of their sessions.
 const QUIET_US: u64 = 3_500;
-
-/// How many sessions a host may have.
-const MOST_SESSIONS: usize = 1_000;
 
 /// The most packets of sessions that are Up which wait for room in the send buffer.
 const MOST_OUT: usize = 1_024;
@@ -129,7 +126,7 @@ impl<P: SimulatedProtocol> Host<P> {
         // Clocks begin at different times, except in tests that count microseconds: those have a drift of 0.
         let offset_us = if spec.clock_ppm == 0 { 0 } else { random.up_to(1 << 40) };
         let kernel = Kernel::new(random.fork(), spec.kernel, THEIRS);
-        let (engine, repeat_filter) = new_engine(&spec, &mut random);
+        let (engine, repeat_filter) = process::new_engine(&spec, &mut random);
         Self {
             id,
             spec,
@@ -156,7 +153,7 @@ impl<P: SimulatedProtocol> Host<P> {
             read: Vec::new(),
             touched: Vec::new(),
             routes: Vec::new(),
-            planner: RoutePlanner::new(arming(&spec)),
+            planner: RoutePlanner::new(process::arming(&spec)),
             kernel,
             links: Links::default(),
             route_counts: RouteCounts::default(),
@@ -225,52 +222,6 @@ impl<P: SimulatedProtocol> Host<P> {
         }
         // As a command wakes the thread.
         self.wake_at = self.alive.then_some(now);
-    }
-
-    /// The process ends without an announcement.
-    pub(super) fn kill(&mut self) {
-        for spec in &self.sessions {
-            self.engine.remove_session(spec.id);
-        }
-        self.lose_memory();
-    }
-
-    /// What a process that ends takes with it, beside its engine.
-    fn lose_memory(&mut self) {
-        self.alive = false;
-        self.socket.clear();
-        self.send_queue = SendQueue::new(MOST_OUT);
-        self.unsent.clear();
-        self.dropped = false;
-        self.kernel.abandon();
-        self.notices.clear();
-        (self.wake_at, self.kernel_at, self.stalled_until) = (None, None, None);
-    }
-
-    /// Starts a new process with new discriminators. It adopts the routes in the kernel if `adopts` is set, and deletes them
-    /// otherwise.
-    pub(super) fn start(&mut self, now: Time, adopts: bool) {
-        if !adopts {
-            self.kernel.sweep(OURS);
-        }
-        self.state_file = StateFile::default();
-        self.begin();
-        for (spec, options) in self.sessions.clone().into_iter().zip(self.options.clone()) {
-            self.start_session(spec, options, now);
-        }
-        for at in self.order_of_registration() {
-            self.find_route(at, false, now);
-        }
-    }
-
-    /// A process begins, without sessions and routes.
-    fn begin(&mut self) {
-        self.alive = true;
-        self.kernel.abandon();
-        self.links.forget_changes();
-        (self.engine, self.repeat_filter) = new_engine(&self.spec, &mut self.random);
-        self.planner = RoutePlanner::new(arming(&self.spec));
-        self.checker = InvariantChecker::default();
     }
 
     /// A datagram reached the socket.
@@ -483,36 +434,4 @@ fn view<P: SimulatedProtocol>(engine: &Engine<P>, id: SessionId, conv_start: Opt
         flapped: session.flaps() > 0,
         conv_start,
     })
-}
-
-/// An engine, and the filter of the kernel before it, if the host has one.
-fn new_engine<P: SimulatedProtocol>(spec: &HostSpec, random: &mut Random) -> (Engine<P>, RepeatFilter) {
-    let policy = Policy {
-        rules: spec.rules,
-        min_tx_floor_us: spec.min_tx_floor_us,
-        max_tx_ceil_us: spec.max_tx_ceil_us,
-        backoff_max_us: spec.backoff_max_us,
-        require_discriminator: spec.require_discriminator,
-        min_ttl: 0,
-        identity: P::identity(spec),
-    };
-    let key = std::array::from_fn(|_| random.next_u64());
-    let engine = Engine::of_protocol(policy, MOST_SESSIONS, random.next_u64() as u32)
-        .with_slack(spec.tx_slack_us)
-        .with_key(key)
-        .with_journal();
-    if !spec.filters_repeats {
-        return (engine, RepeatFilter::default());
-    }
-    let (filter, repeats) = RepeatFilter::new(MOST_SESSIONS, P::PLAIN_LEN);
-    (engine.with_repeats(repeats), filter)
-}
-
-fn arming(spec: &HostSpec) -> ArmingPolicy {
-    ArmingPolicy {
-        take_over: false,
-        honor_peer_passive: spec.honor_peer_passive,
-        mass_down: None,
-        objects: spec.objects,
-    }
 }
