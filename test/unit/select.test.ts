@@ -244,7 +244,10 @@ describe('without ROUTE_LIVENESS_BINDING', () => {
 
 describe('without a logger', () => {
   /** The codes of the warnings of the process while a manager starts on an engine. */
-  async function warningsOf(engine: EngineChoice, realtime?: { cpu: number }): Promise<string[]> {
+  async function warningsOf(
+    engine: EngineChoice,
+    options: { realtime?: { cpu: number }; filterRepeats?: boolean } = {},
+  ): Promise<string[]> {
     const codes: string[] = [];
     const emitWarning = vi.spyOn(process, 'emitWarning').mockImplementation((_, options) => {
       const code = (options as { code?: string } | undefined)?.code;
@@ -252,7 +255,7 @@ describe('without a logger', () => {
     });
     const { Manager, MemoryRoutes } = await import('../../ts/index.js');
     const config = { netlinker: new MemoryRoutes(), bindIP: '127.0.0.1', port: 0, txMin: 50, rxMin: 50, detectMult: 3 };
-    const manager = await Manager.start({ ...config, engine, realtime });
+    const manager = await Manager.start({ ...config, engine, ...options });
     await manager.close();
     emitWarning.mockRestore();
     return codes;
@@ -269,6 +272,10 @@ describe('without a logger', () => {
 
   it.each(['native', 'js'] as const)('a setting of `realtime` that the %s engine cannot have warns the process', async (engine) => {
     // A CPU that no machine has.
-    expect(await warningsOf(engine, { cpu: 1_023 })).toEqual(['ERR_REALTIME_REFUSED']);
+    expect(await warningsOf(engine, { realtime: { cpu: 1_023 } })).toEqual(['ERR_REALTIME_REFUSED']);
+  });
+
+  it('`filterRepeats` warns the process on the JavaScript engine, which has no filter', async () => {
+    expect(await warningsOf('js', { filterRepeats: true })).toEqual(['ERR_FILTER_REFUSED']);
   });
 });

@@ -140,10 +140,10 @@ export interface ManagerConfig {
    */
   resume?: string | undefined;
   /**
-   * Have a filter in the kernel (BPF) take in packets of sessions that are Up which equal the one before: they wake nobody, and
-   * their arrival is known to the nanosecond however late the engine's thread runs. The kernel counts them as errors of UDP
-   * (InErrors). Needs the native engine, Linux 5.8, and CAP_BPF; without these a warning says so (`ERR_FILTER_REFUSED`), and every
-   * packet is handed over. Default: false.
+   * A BPF program on the engine's sockets takes in each packet that equals the one before of a session that is Up: it notes the time
+   * and drops the packet, so that none wakes the engine's thread. The kernel counts these packets as errors of UDP (InErrors). Needs
+   * the native engine, Linux 5.8, and CAP_BPF; without these a warning says so (`ERR_FILTER_REFUSED`), and the engine reads every
+   * packet. Default: false.
    */
   filterRepeats?: boolean | undefined;
   /** The engine; `auto` is the native engine if the addon loads. The environment variable ROUTE_LIVENESS_ENGINE overrides it. Default: `auto`. */

@@ -35,8 +35,8 @@ pub(super) fn filter_refused(reason: impl Display) -> Problem {
     Problem { code: "ERR_FILTER_REFUSED".into(), message }
 }
 
-/// The drops among what the kernel has counted as dropped, repeats included. Those that came since the kernel was asked may be among
-/// the repeats and not yet among the dropped: then there are as many as `before`.
+/// How many of the datagrams that the kernel has counted as dropped were no repeats. Of the repeats some may have come after the kernel was
+/// asked for `counted`: where that leaves fewer than `before`, there are as many as before.
 fn without_repeats(counted: u32, repeats: u64, before: u32) -> u32 {
     // Both wrap around at 32 bits, as the kernel's count does.
     let drops = counted.wrapping_sub(repeats as u32);

@@ -3,8 +3,8 @@
 //! compares packets with what is written here, and notes the times of repeats here. This module has the memory that both share; it
 //! has no I/O: the simulator's filter uses the same memory.
 //!
-//! The filter runs on any processor, at any time. So everything is atomic, and what is torn between two writes leads to a packet
-//! that is handed over, or to a repeat of a moment ago that still counts.
+//! The filter runs on any processor, at any time, so every field is atomic. A packet that it compares while the engine writes is handed
+//! over, or counts as a repeat of the packet before.
 
 use std::net::IpAddr;
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
@@ -95,7 +95,7 @@ struct Own {
     counted: u64,
 }
 
-/// The engine's side of it.
+/// The sessions whose repeats are taken in, and how many of those were counted.
 pub struct Repeats {
     shared: Box<dyn SharedPlaces>,
     /// By slot; `None` where every packet is handed over.

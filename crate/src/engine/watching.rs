@@ -27,7 +27,7 @@ impl<P: Protocol> Engine<P> {
             return self.handle_datagram(now, datagram);
         }
         self.take_repeats(index);
-        // Another has told nothing: what the session was told before still holds.
+        // A packet that the session did not accept changes nothing about which packets repeat.
         if self.handle_packet(now, datagram.arrival, index, &packet) {
             self.watch(index, &packet, datagram, ifindex);
         }
@@ -40,7 +40,7 @@ impl<P: Protocol> Engine<P> {
     fn watch(&mut self, index: u32, packet: &P::Packet, datagram: Datagram<'_>, ifindex: u32) {
         let (Some(repeats), slot) = (&mut self.repeats, self.sessions.get(index)) else { return };
         let Datagram { arrival, path, bytes, .. } = datagram;
-        // Nothing of the datagram goes unseen, and none is authenticated: each of those counts by its sequence number.
+        // A longer datagram has padding, which the filter does not compare, or authentication, whose sequence numbers count.
         if bytes.len() == P::PLAIN_LEN && slot.session.may_repeat(packet) {
             let (source, local, min_ttl) = (path.peer, path.local, slot.min_ttl);
             repeats.arm(index, &Repeatable { bytes, source, local, ifindex, min_ttl, arrival });

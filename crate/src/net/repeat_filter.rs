@@ -405,7 +405,7 @@ mod tests {
     }
 
     #[test]
-    fn a_session_that_is_disarmed_hears_every_packet_and_one_that_is_armed_anew_the_other_packet_only() {
+    fn a_session_that_is_disarmed_is_handed_every_packet_and_one_that_is_armed_with_another_packet_all_but_that() {
         for mut rig in Rig::each() {
             rig.arm(|_| {});
             assert_eq!(rig.send_packet(), 0);

@@ -196,7 +196,7 @@ mod tests {
         rig.wait(1);
         rig.run();
         assert_eq!(rig.state(), State::Down);
-        assert!(!rig.repeats(), "a session that is Down hears every packet");
+        assert!(!rig.repeats(), "a session that is Down is handed every packet");
         let (_, counters) = rig.engine.stats().iter().next().expect("an endpoint");
         assert_eq!(counters.rx, 4 + 100);
     }
@@ -223,7 +223,7 @@ mod tests {
     }
 
     #[test]
-    fn a_datagram_with_more_than_a_plain_packet_tells_nothing_of_those_that_have_less() {
+    fn after_a_datagram_with_padding_a_packet_without_is_handed_over() {
         let mut rig = Rig::up();
         let plain = rig.packet;
         rig.hand_over_bytes(&[&plain[..], &[0; 8]].concat());
@@ -233,7 +233,7 @@ mod tests {
     }
 
     #[test]
-    fn a_session_that_is_changed_or_removed_hears_every_packet_until_the_next_has_told_that_it_may_repeat() {
+    fn a_session_that_was_changed_or_removed_is_handed_the_next_packet() {
         let key = || Key::new(1, Kind::KeyedSha1, Variant::Rfc, b"sesame").expect("a short key");
         type Change = fn(&mut Engine<Bfd>, Time, Key);
         let changes: [(&str, Change); 5] = [
@@ -257,7 +257,7 @@ mod tests {
     }
 
     #[test]
-    fn a_repeat_that_came_before_the_filter_was_asked_does_not_hide_a_later_one() {
+    fn a_packet_that_waited_in_the_socket_does_not_hide_a_later_repeat() {
         let mut rig = Rig::up();
         let earlier = rig.now;
         rig.wait(100 * MS);
