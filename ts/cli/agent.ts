@@ -85,7 +85,9 @@ function reportCheck(config: AgentConfig): number {
 
 async function run(config: AgentConfig): Promise<number> {
   const formatters = { level: (level: string) => ({ level }) };
-  const lines = pino({ level: 'trace', base: { pid: process.pid }, timestamp: pino.stdTimeFunctions.isoTime, formatters });
+  // Else libuv's threads write the lines, later, and the last ones before a process dies are lost.
+  const output = pino.destination({ dest: process.stdout.fd, sync: true });
+  const lines = pino({ level: 'trace', base: { pid: process.pid }, timestamp: pino.stdTimeFunctions.isoTime, formatters }, output);
   const logger = new AgentLogger(lines, config.logLevel);
   const signals = new Signals(logger);
   try {
