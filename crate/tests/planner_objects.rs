@@ -442,15 +442,15 @@ fn an_object_that_was_not_deleted_at_once_is_left_to_whoever_has_made_it_his_own
     assert_eq!((kernel.tables().objects().count(), bench.planner.poll_deadline()), (1, None));
 }
 
-#[test]
-fn an_object_that_could_not_be_moved_is_moved_although_the_next_that_is_told_of_its_route_is_no_failure() {
+/// Two routes on their primary, whose session goes Down: the kernel refuses to move their object to their backup.
+fn refused_move(change: impl Fn(&mut ArmedRoute)) -> (Bench, Kernel) {
     let (mut bench, mut kernel) = bench();
-    let damped = |route: &mut ArmedRoute| {
-        with_backup(route);
-        route.damping = Damping { hold_up_ms: 600_000, ..Damping::default() };
-    };
     for number in [1, 2] {
-        arm(&mut bench, number, damped, UP);
+        let changed = |route: &mut ArmedRoute| {
+            with_backup(route);
+            change(route);
+        };
+        arm(&mut bench, number, changed, UP);
     }
     run(&mut bench, &mut kernel);
     assert_eq!(on_primary(&kernel), 2);
@@ -462,8 +462,24 @@ fn an_object_that_could_not_be_moved_is_moved_although_the_next_that_is_told_of_
     let some = concerned.portions(10).next().unwrap_or_else(|| panic!("{batch:?}"));
     let told = bench.planner.object_routes_answered(request, answer, some, bench.now);
     assert!(told.iter().all(|outcome| outcome.result.is_err()));
+    (bench, kernel)
+}
+
+#[test]
+fn an_object_that_could_not_be_moved_is_moved_although_the_next_that_is_told_of_its_route_is_no_failure() {
+    let damping = Damping { hold_up_ms: 600_000, ..Damping::default() };
+    let (mut bench, mut kernel) = refused_move(|route| route.damping = damping);
     // The session comes Up and is suppressed: that is told, and ends the wait for another attempt.
     bench.session(SessionView { flapped: true, ..UP });
+    run(&mut bench, &mut kernel);
+    assert_eq!(held(&kernel).iter().map(|route| route.next_hop).collect::<Vec<_>>(), [OTHER_HOP.next_hop; 2]);
+}
+
+#[test]
+fn an_object_that_could_not_be_moved_is_moved_when_its_route_is_armed_again() {
+    let (mut bench, mut kernel) = refused_move(|_| ());
+    // Another attempt, which keeps to the generation that failed, changes nothing any more.
+    arm(&mut bench, 1, with_backup, DOWN);
     run(&mut bench, &mut kernel);
     assert_eq!(held(&kernel).iter().map(|route| route.next_hop).collect::<Vec<_>>(), [OTHER_HOP.next_hop; 2]);
 }

@@ -191,6 +191,10 @@ impl RoutePlanner {
             // Of a session that goes on after a restart it is not known for how long it has been Up.
             self.damp(spec.id, was_up && !(is_new && spec.adopted), now);
         }
+        if let Some(entry) = self.routes.get(spec.id).filter(|entry| entry.is_present()) {
+            // An attempt to move its object that was to be made again is of an older generation, and is not made.
+            self.next_hops.found(entry.route.object(), spec.id);
+        }
         self.enqueue(spec.id, now);
     }
 
