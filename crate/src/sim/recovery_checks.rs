@@ -315,12 +315,17 @@ fn severed_us<P: SimulatedProtocol>(scene: &Scene<P>, id: PairId, terms: &Terms,
         };
         now_us.max(terms.detect_us[side]).max(least_us)
     };
-    let deadline_us = sessions[deaf]
-        .and_then(crate::protocol::session::Session::<P>::detect_deadline)
-        .map_or(0, |deadline| hosts[deaf].clock.world(deadline).since(scene.now));
+    let deadline_us = |side: usize| {
+        let deadline = sessions[side].and_then(crate::protocol::session::Session::<P>::detect_deadline);
+        deadline.map_or(0, |deadline| hosts[side].clock.world(deadline).since(scene.now))
+    };
+    // A strict side does not hear a Down that names nobody, which a deaf side with long intervals may say first: it waits for its own
+    // deadline, which may be of timers from before.
+    let unheard_us = if hosts[1 - deaf].spec.require_discriminator { deadline_us(1 - deaf) } else { 0 };
     let slowest_us = scene.network.slowest_us();
-    let noticed_us = (slowest_us + wait_us(deaf)).max(deadline_us);
-    let us = noticed_us + slowest_us + wait_us(1 - deaf) + terms.tx_us[0].max(terms.tx_us[1]);
+    let noticed_us = (slowest_us + wait_us(deaf)).max(deadline_us(deaf));
+    let told_us = (slowest_us + wait_us(1 - deaf) + terms.tx_us[0].max(terms.tx_us[1])).max(unheard_us);
+    let us = noticed_us + told_us;
     // Each side may extend its detection time by one transmit interval.
     let extensions_us = if terms.lateness_us > 0 || !was_stable { terms.tx_us[0] + terms.tx_us[1] } else { 0 };
     with_slack(us + extensions_us, terms)
