@@ -137,6 +137,15 @@ fn when_nobody_watches_any_more_a_route_that_waits_for_its_session_is_withdrawn_
 }
 
 #[test]
+fn when_nobody_watches_any_more_a_route_that_was_about_to_be_replaced_counts_as_there_until_it_is_deleted() {
+    let mut bench = Bench::installed();
+    bench.arm(|route| route.route = OTHER_HOP, UP);
+    assert!(bench.planner.withdraw_all(NOW));
+    assert_eq!(bench.run(), ["delete"]);
+    assert!(!bench.planner.withdraw_all(NOW));
+}
+
+#[test]
 fn a_withdrawal_that_fails_is_tried_again_as_often_as_it_is_asked_for() {
     let mut bench = Bench::installed();
     assert!(bench.planner.withdraw_all(NOW));

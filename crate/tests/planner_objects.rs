@@ -483,3 +483,21 @@ fn an_object_that_could_not_be_moved_is_moved_when_its_route_is_armed_again() {
     run(&mut bench, &mut kernel);
     assert_eq!(held(&kernel).iter().map(|route| route.next_hop).collect::<Vec<_>>(), [OTHER_HOP.next_hop; 2]);
 }
+
+#[test]
+fn an_adopted_route_that_its_predecessor_left_on_another_object_stays_on_its_primary_while_its_session_is_suppressed() {
+    let suppressed = SessionView { flapped: true, ..UP };
+    for has_backup in [false, true] {
+        let (mut bench, mut kernel) = bench();
+        kernel.leave(&KernelRoute { destination: ONE, ..ROUTE });
+        let adopted = |route: &mut ArmedRoute| {
+            if has_backup {
+                with_backup(route);
+            }
+            (route.adopted, route.damping) = (true, Damping { hold_up_ms: 600_000, ..Damping::default() });
+        };
+        arm(&mut bench, 1, adopted, suppressed);
+        run(&mut bench, &mut kernel);
+        assert_eq!(on_primary(&kernel), 1, "with a backup: {has_backup}");
+    }
+}

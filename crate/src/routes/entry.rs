@@ -197,10 +197,13 @@ impl Entry {
             None if self.admin_down => withdrawn,
             None if self.leg() == Leg::Backup => self.desired_on_backup(withdrawn),
             // What is there stays. What it is to replace leads over a path that nobody watches any more.
-            None if self.session.up && self.suppressed_until().is_some() => match self.presence {
-                Presence::Absent => withdrawn,
-                Presence::Present | Presence::Unknown => Desired::AsItIs,
-            },
+            None if self.session.up && self.suppressed_until().is_some() => {
+                if self.may_be_there() {
+                    Desired::AsItIs
+                } else {
+                    withdrawn
+                }
+            }
             None if self.session.up => Desired::Installed,
             None if self.maintained => Desired::AsItIs,
             None if self.held_until().is_some() => Desired::AsItIs,
@@ -231,7 +234,7 @@ impl Entry {
     }
 
     fn primary(&self, honor_peer_passive: bool) -> Primary {
-        let is_there = self.presence != Presence::Absent;
+        let is_there = self.may_be_there();
         if self.session.up && self.suppressed_until().is_none() {
             return Primary::Usable;
         }
@@ -322,8 +325,7 @@ impl Entry {
 
     /// A predecessor may have left the route on the other leg, and has not on this one.
     pub(crate) fn adopted_elsewhere(&self) -> Option<Leg> {
-        let is_absent = self.presence == Presence::Absent && self.elsewhere().is_none();
-        let legs = self.legs.as_ref().filter(|_| self.adopted && is_absent)?;
+        let legs = self.legs.as_ref().filter(|_| self.adopted && !self.may_be_there())?;
         let is_suspected = self.rare.as_ref()?.previous.contains(&legs.route(legs.other()));
         // The primary is the one to begin with where neither has it.
         (is_suspected || legs.leg == Leg::Backup).then(|| legs.other())
@@ -384,6 +386,11 @@ impl Entry {
     /// Whether the kernel has it, on whatever object.
     pub(crate) fn is_there(&self) -> bool {
         self.is_present() || self.elsewhere().is_some()
+    }
+
+    /// The kernel has it, on whatever object, or it is not known that it has not.
+    fn may_be_there(&self) -> bool {
+        self.presence != Presence::Absent || self.elsewhere().is_some()
     }
 
     /// A predecessor may have left it on another object or on none: only a listing tells.
@@ -448,7 +455,9 @@ pub(crate) fn replace(entry: &mut Entry, previous: KernelRoute) {
     if may_be_there && previous.interface != 0 && !rare.previous.contains(&previous) {
         rare.previous.push(previous);
     }
-    (rare.pending, rare.listed, rare.elsewhere) = (None, None, None);
+    (rare.pending, rare.listed) = (None, None);
+    // Under another number of ours it is still the route.
+    rare.elsewhere = rare.elsewhere.filter(|left| left.is_elsewhere(&route));
     let may_be_there = rare.previous.contains(&route);
     rare.previous.retain(|previous| *previous != route);
     entry.presence = Presence::Absent;
@@ -487,12 +496,4 @@ pub(crate) fn outcome(
         leg: entry.leg(),
         result,
     }
-}
-
-/// The sessions of some routes, each once.
-pub(crate) fn sessions_of<'a>(entries: impl Iterator<Item = &'a Entry>) -> Vec<SessionId> {
-    let mut sessions: Vec<SessionId> = entries.map(|entry| entry.session_id).collect();
-    sessions.sort_unstable();
-    sessions.dedup();
-    sessions
 }

@@ -20,7 +20,7 @@ use crate::routes::affected::AffectedRoutes;
 use crate::routes::armed::{
     ArmedRoute, ArmingPolicy, Batch, Desired, Doubt, HOLD_US, Pending, RouteRequest, SessionView, Step,
 };
-use crate::routes::entry::{Entry, Queue, outcome, replace, sessions_of};
+use crate::routes::entry::{Entry, Queue, outcome, replace};
 use crate::routes::kernel_route::{KernelRoute, Presence, Slot};
 use crate::routes::legs::Leg;
 use crate::routes::maintenance::Maintenance;
@@ -283,7 +283,7 @@ impl RoutePlanner {
             return;
         }
         // What waited together goes and moves together.
-        for session in sessions_of(ended.iter().filter_map(|id| self.routes.get(*id))) {
+        for session in self.routes.sessions_of(&ended) {
             let ids = self.whole_sessions(&self.routes_of(session));
             self.settle(&ids, now);
         }

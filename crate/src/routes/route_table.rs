@@ -3,6 +3,7 @@
 
 use std::net::IpAddr;
 
+use crate::engine::SessionId;
 use crate::engine::slot_index::SlotIndex;
 use crate::routes::entry::Entry;
 use crate::routes::kernel_route::{KernelRoute, Slot};
@@ -22,6 +23,15 @@ pub(crate) struct RouteTable {
 impl RouteTable {
     pub(crate) fn get(&self, id: RouteId) -> Option<&Entry> {
         self.entries[self.find(id)? as usize].as_ref()
+    }
+
+    /// The sessions of some routes, each once.
+    pub(crate) fn sessions_of(&self, ids: &[RouteId]) -> Vec<SessionId> {
+        let mut sessions: Vec<SessionId> =
+            ids.iter().filter_map(|id| self.get(*id)).map(|entry| entry.session_id).collect();
+        sessions.sort_unstable();
+        sessions.dedup();
+        sessions
     }
 
     pub(crate) fn get_mut(&mut self, id: RouteId) -> Option<&mut Entry> {

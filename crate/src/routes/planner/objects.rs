@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use crate::protocol::time::Time;
 use crate::routes::armed::{Desired, Doubt, RouteRequest, Step};
-use crate::routes::entry::{Entry, Queue, outcome, replace, sessions_of};
+use crate::routes::entry::{Entry, Queue, outcome, replace};
 use crate::routes::kernel_route::{KernelRoute, Presence, Result};
 use crate::routes::legs::Leg;
 use crate::routes::next_hop::ObjectState;
@@ -179,7 +179,7 @@ impl RoutePlanner {
 
     /// All routes of the sessions that these routes follow.
     pub(super) fn whole_sessions(&self, ids: &[RouteId]) -> Vec<RouteId> {
-        let sessions = sessions_of(ids.iter().filter_map(|id| self.routes.get(*id)));
+        let sessions = self.routes.sessions_of(ids);
         let mut all: Vec<RouteId> = sessions.into_iter().flat_map(|session| self.routes_of(session)).collect();
         all.sort_unstable();
         all.dedup();

@@ -92,7 +92,8 @@ impl RoutePlanner {
                 rare.held_until = None;
             }
             let is_unwanted = entry.desired(self.policy.honor_peer_passive) == Desired::Absent;
-            remain |= entry.asked || (is_unwanted && entry.presence != Presence::Absent);
+            let is_gone = entry.presence == Presence::Absent && entry.previous().is_none();
+            remain |= entry.asked || (is_unwanted && !is_gone);
             self.enqueue(id, now);
         }
         remain
