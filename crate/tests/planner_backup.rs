@@ -11,7 +11,7 @@ use route_liveness::engine::stats::LinkId;
 use route_liveness::protocol::time::Time;
 use route_liveness::routes::armed::{ArmedRoute, HOLD_US, SessionView};
 use route_liveness::routes::damping::Damping;
-use route_liveness::routes::kernel_route::{KernelRoute, Presence};
+use route_liveness::routes::kernel_route::{KernelRoute, Presence, RouteError};
 use route_liveness::routes::legs::{Backup, Leg};
 use route_liveness::routes::outcome::{RouteOp, RouteOutcome};
 
@@ -246,4 +246,25 @@ fn a_route_whose_primary_has_no_interface_waits_for_it_while_its_backup_is_down(
     assert!(!requests(&mut bench).contains(&(RouteOp::Add, BACKUP)));
     watcher(&mut bench, UP);
     assert!(requests(&mut bench).contains(&(RouteOp::Add, BACKUP)));
+}
+
+#[test]
+fn a_route_on_its_way_back_is_taken_from_a_backup_that_fails_although_the_peer_has_the_primary_kept() {
+    let mut bench = Bench::new();
+    let arm = |route: &mut ArmedRoute| {
+        route.keep_on_peer_admin_down = true;
+        route.backup = Some(backup(Some(WATCHER)));
+    };
+    bench.arm(arm, UP);
+    requests(&mut bench);
+    watcher(&mut bench, UP);
+    bench.session(DOWN);
+    assert_eq!(requests(&mut bench), [(RouteOp::Add, BACKUP), (RouteOp::Delete, PRIMARY)]);
+    bench.session(UP);
+    let asked = bench.ask();
+    assert_eq!((asked.0, asked.1.route), (RouteOp::Add, PRIMARY));
+    watcher(&mut bench, DOWN);
+    bench.session(DOWN_BY_PEER);
+    bench.answer(asked, Err(RouteError::Unanswered), Presence::Absent);
+    assert_eq!(requests(&mut bench), [(RouteOp::Delete, BACKUP)]);
 }

@@ -1,6 +1,8 @@
 //! What the planner keeps of one armed route: what is desired of it, what is known of it, and what is to be done next. Pure,
 //! given the time.
 
+mod previous;
+
 use std::collections::BTreeSet;
 
 use crate::engine::SessionId;
@@ -15,6 +17,8 @@ use crate::routes::maintenance::Maintenance;
 use crate::routes::outcome::{RouteId, RouteOp, RouteOutcome};
 use crate::routes::stats::EndpointNumber;
 use crate::routes::stored_route::StoredRoute;
+
+pub(crate) use previous::replace;
 
 /// What few routes need.
 #[derive(Clone, Debug, Default)]
@@ -140,36 +144,6 @@ impl Entry {
 
     pub(crate) fn rare(&mut self) -> &mut Rare {
         self.rare.get_or_insert_default()
-    }
-
-    pub(crate) fn previous(&self) -> Option<KernelRoute> {
-        self.rare.as_ref()?.previous.first().copied()
-    }
-
-    /// Routes that were ours in the slot and may be there still.
-    pub(crate) fn previous_routes(&self) -> impl Iterator<Item = &KernelRoute> {
-        self.rare.iter().flat_map(|rare| &rare.previous)
-    }
-
-    /// What an addition replaces: first of all a route beside which the kernel does not take the new one.
-    pub(crate) fn replaced(&self) -> Option<KernelRoute> {
-        let rare = self.rare.as_ref()?;
-        let excludes = |previous: &&KernelRoute| !rare.takes_first && previous.excludes(&self.route.get());
-        rare.previous.iter().find(excludes).copied().or_else(|| self.previous())
-    }
-
-    /// What is to be deleted when the route is there. What cannot be there with it is gone, and a deletion of it would delete
-    /// the route.
-    fn previous_beside(&self) -> Option<KernelRoute> {
-        let mut previous = self.rare.as_ref()?.previous.iter();
-        previous.find(|previous| !previous.excludes(&self.route.get())).copied()
-    }
-
-    /// A route that leaves, and is never deleted, but was not installed yet: of what it was to replace one may stay, as it would have
-    /// without it. What stands beside that was on its way, and as a sibling would keep anybody's next route from the slot.
-    fn previous_to_leave(&self) -> Option<KernelRoute> {
-        let previous = &self.rare.as_ref().filter(|_| self.leaving.is_some())?.previous;
-        previous.last().filter(|_| previous.len() > 1).copied()
     }
 
     pub(crate) fn held_until(&self) -> Option<Time> {
@@ -363,9 +337,10 @@ impl Entry {
             (_, Presence::Absent) if is_wanted => Step::Add,
             (Desired::Absent, Presence::Absent) => self.previous().map_or(Step::Nothing, Step::Delete),
             (_, Presence::Present) => self.previous_beside().map_or(Step::Nothing, Step::Delete),
-            (Desired::Installed | Desired::AsItIs, Presence::Absent) => {
-                self.previous_to_leave().map_or(Step::Nothing, Step::Delete)
-            }
+            (Desired::Installed | Desired::AsItIs, Presence::Absent) => self
+                .previous_to_leave()
+                .or_else(|| self.previous_on_failed_backup())
+                .map_or(Step::Nothing, Step::Delete),
             (_, Presence::Unknown) => look,
         }
     }
@@ -441,31 +416,6 @@ impl RouteRequest {
             desired_at: entry.desired_at,
             conv_start: None,
             cause: None,
-        }
-    }
-}
-
-/// Another route is desired in place of `previous`.
-pub(crate) fn replace(entry: &mut Entry, previous: KernelRoute) {
-    let may_be_there = entry.presence != Presence::Absent || entry.asked_for_route;
-    entry.asked_for_route = false;
-    let route = entry.route.get();
-    let rare = entry.rare();
-    // A deletion without an interface would fit any.
-    if may_be_there && previous.interface != 0 && !rare.previous.contains(&previous) {
-        rare.previous.push(previous);
-    }
-    (rare.pending, rare.listed) = (None, None);
-    // Under another number of ours it is still the route.
-    rare.elsewhere = rare.elsewhere.filter(|left| left.is_elsewhere(&route));
-    let may_be_there = rare.previous.contains(&route);
-    rare.previous.retain(|previous| *previous != route);
-    entry.presence = Presence::Absent;
-    if may_be_there || entry.is_looked_for() {
-        entry.forget_presence();
-        // What happened to it meanwhile was not noted: an answer that is still to come proves nothing.
-        if entry.asked {
-            entry.doubt = entry.doubt.max(Some(Doubt::Host));
         }
     }
 }
