@@ -445,24 +445,35 @@ fn an_object_that_was_not_deleted_at_once_is_left_to_whoever_has_made_it_his_own
 /// Two routes on their primary, whose session goes Down: the kernel refuses to move their object to their backup.
 fn refused_move(change: impl Fn(&mut ArmedRoute)) -> (Bench, Kernel) {
     let (mut bench, mut kernel) = bench();
+    refuse_move(&mut bench, &mut kernel, change, |_, _, _| ());
+    (bench, kernel)
+}
+
+/// As `refused_move`; something else happens before the kernel answers.
+fn refuse_move(
+    bench: &mut Bench,
+    kernel: &mut Kernel,
+    change: impl Fn(&mut ArmedRoute),
+    meanwhile: impl FnOnce(&mut Bench, &mut Kernel, u32),
+) {
     for number in [1, 2] {
         let changed = |route: &mut ArmedRoute| {
             with_backup(route);
             change(route);
         };
-        arm(&mut bench, number, changed, UP);
+        arm(bench, number, changed, UP);
     }
-    run(&mut bench, &mut kernel);
-    assert_eq!(on_primary(&kernel), 2);
+    run(bench, kernel);
+    assert_eq!(on_primary(kernel), 2);
     bench.session(DOWN);
     let batch = bench.planner.pick(bench.now);
     let [request] = &batch.objects[..] else { panic!("{batch:?}") };
+    meanwhile(bench, kernel, request.id);
     let answer = ObjectAnswer::Failed(RouteError::System(SystemError::NO_DEVICE));
     let concerned = bench.planner.object_answered(request, answer, bench.now);
     let some = concerned.portions(10).next().unwrap_or_else(|| panic!("{batch:?}"));
     let told = bench.planner.object_routes_answered(request, answer, some, bench.now);
     assert!(told.iter().all(|outcome| outcome.result.is_err()));
-    (bench, kernel)
 }
 
 #[test]
@@ -500,4 +511,22 @@ fn an_adopted_route_that_its_predecessor_left_on_another_object_stays_on_its_pri
         run(&mut bench, &mut kernel);
         assert_eq!(on_primary(&kernel), 1, "with a backup: {has_backup}");
     }
+}
+
+#[test]
+fn an_object_that_somebody_makes_his_own_while_the_kernel_is_asked_to_move_it_is_not_moved() {
+    let (mut bench, mut kernel) = bench();
+    let mut theirs = None;
+    let make_his_own = |bench: &mut Bench, kernel: &mut Kernel, object: u32| {
+        kernel.act_on_object(object, ObjectAct::Replace);
+        hear(bench, kernel);
+        theirs = Some((object, kernel.tables().object(object)));
+    };
+    refuse_move(&mut bench, &mut kernel, |_| (), make_his_own);
+    bench.planner.retry(RouteId(1), 1, bench.now);
+    run(&mut bench, &mut kernel);
+    let (object, made) = theirs.expect("somebody made it");
+    assert_eq!(kernel.tables().object(object), made);
+    let on_backup = held(&kernel).into_iter().filter(|route| route.next_hop == OTHER_HOP.next_hop);
+    assert_eq!(on_backup.count(), 2, "on another object");
 }

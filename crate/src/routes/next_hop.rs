@@ -84,6 +84,22 @@ struct Object {
     routes: Option<Vec<RouteId>>,
 }
 
+impl Object {
+    /// Somebody else deleted it, or the kernel did. Gives whether that means anything to it.
+    fn doubt(&mut self, by_rival: bool) -> bool {
+        // One that was refused may be there all the same: a predecessor may have made it.
+        if !self.may_be_there && !matches!(self.state, ObjectState::Refused(_)) {
+            return false;
+        }
+        // One that is to be moved is asked for by that, unless it may be another's by now: that is not to be moved.
+        if self.state != ObjectState::Elsewhere || by_rival {
+            self.state = ObjectState::Doubtful { by_rival };
+            self.routes = None;
+        }
+        true
+    }
+}
+
 #[derive(Debug, Default)]
 pub(crate) struct NextHops {
     range: Option<ObjectRange>,
@@ -259,16 +275,7 @@ impl NextHops {
             object.doubted = object.doubted.max(Some(by_rival));
             return false;
         }
-        // One that was refused may be there all the same: a predecessor may have made it.
-        if !object.may_be_there && !matches!(object.state, ObjectState::Refused(_)) {
-            return false;
-        }
-        // One that is to be moved is asked for by that, unless it may be another's by now: that is not to be moved.
-        if object.state != ObjectState::Elsewhere || by_rival {
-            object.state = ObjectState::Doubtful { by_rival };
-            object.routes = None;
-        }
-        object.users > 0
+        object.doubt(by_rival) && object.users > 0
     }
 
     /// Notices were lost.
@@ -462,8 +469,8 @@ impl NextHops {
             (ObjectOp::Add, ObjectAnswer::Taken) => return self.give_up(request.id),
         };
         object.asked = false;
-        if let Some(by_rival) = object.doubted.take().filter(|_| object.state == ObjectState::Present) {
-            object.state = ObjectState::Doubtful { by_rival };
+        if let Some(by_rival) = object.doubted.take() {
+            object.doubt(by_rival);
         }
         if object.users == 0 {
             // With its interface the object goes.
