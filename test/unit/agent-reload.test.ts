@@ -141,6 +141,25 @@ describe('a reload', () => {
     expect((await agent.post('/routes', routeBody(2), 'DELETE')).status).toBe(409);
   });
 
+  it('leaves a route out of service that was taken out, also where its slot is given up first', async () => {
+    const agent = await TestAgent.start(withRoutes(routeLine(1), routeLine(2), routeLine(3)));
+    await agent.post('/admin-down', [routeBody(1), routeBody(2)]);
+    const adminDown = async (): Promise<[string, number, boolean][]> => {
+      const { routes } = (await agent.ask('/routes')).json as RoutesAnswer;
+      return routes.map(({ dst, route_protocol, admin_down }) => [dst, route_protocol, admin_down] as [string, number, boolean]).sort();
+    };
+    const moved = ', protocol: 187';
+    agent.rewrite(withRoutes(routeLine(1, moved), routeLine(2, ', timers: slow'), routeLine(3, moved)));
+    await agent.agent.reload();
+    expect(await adminDown()).toEqual([
+      ['127.0.9.1/32', 187, true],
+      ['127.0.9.2/32', 186, true],
+      ['127.0.9.3/32', 187, false],
+    ]);
+    const { sessions } = (await agent.ask('/sessions?peer=127.0.9.1')).json as SessionsAnswer;
+    expect(sessions.map(({ liveness_status }) => liveness_status)).toEqual(['admin_down']);
+  });
+
   it('changes the timers of a session that a route of the API shares', async () => {
     const agent = await TestAgent.start(withRoutes(routeLine(1)));
     await agent.post('/routes', { ...routeBody(1), dst: '127.0.9.99/32', peer_ip: '127.0.9.1' });
@@ -264,6 +283,21 @@ describe('a reload changes nothing, and says why,', () => {
     await agent.agent.reload();
     expect(lastLine(agent)).toContain('The file cannot be read: ENOENT');
     expect((await agent.ask('/readyz')).status).toBe(200);
+  });
+
+  it('of a slot that is given up first, whose route was taken out of service and stays so', async () => {
+    const files = (...routes: readonly string[]): string => fileWith(`    maxEvents: 4\n    routes:\n${routes.join('\n')}`);
+    const agent = await TestAgent.start(files(routeLine(1)));
+    await agent.post('/routes', routeBody(2));
+    await agent.post('/admin-down', routeBody(1));
+    agent.rewrite(files(routeLine(1, ', protocol: 187'), routeLine(3)));
+    await agent.agent.reload();
+    expect(lastLine(agent)).toContain('3 sessions are more than 2');
+    const { routes } = (await agent.ask('/routes')).json as RoutesAnswer;
+    expect(routes.map(({ dst, route_protocol, admin_down }) => [dst, route_protocol, admin_down])).toEqual([
+      ['127.0.9.1/32', 186, true],
+      ['127.0.9.2/32', 186, false],
+    ]);
   });
 
   it('of a slot that another interface would take from a route of the API', async () => {

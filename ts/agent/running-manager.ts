@@ -105,7 +105,7 @@ export class RunningManager {
 
   /** Registers what the file says, at the start. */
   async registerAll(): Promise<void> {
-    await this.#advance(planReload({ routes: [], sessions: [] }, this.#settings));
+    await this.#advance(planReload({ routes: [], sessions: [] }, this.#settings), new Set());
     this.#remember(this.#settings);
   }
 
@@ -128,18 +128,19 @@ export class RunningManager {
 
   /** The part of a reload that may fail; then everything is registered as before. */
   async register({ plan, back }: Reload): Promise<void> {
+    const outOfService = this.#outOfService(plan.first);
     try {
-      await this.#advance(plan);
+      await this.#advance(plan, outOfService);
     } catch (error) {
-      await this.restore(back);
+      await this.restore(back, outOfService);
       throw error;
     }
   }
 
   /** Goes back to what was registered before a reload, which may have come only part of its way. */
-  async restore(back: ReloadPlan): Promise<void> {
+  async restore(back: ReloadPlan, outOfService = this.#outOfService(back.first)): Promise<void> {
     try {
-      await this.#advance(back);
+      await this.#advance(back, outOfService);
       await this.#withdraw(back.last);
     } catch (error) {
       const message = `what was registered before the reload could not all be restored: ${messageOf(error)}`;
@@ -337,18 +338,27 @@ export class RunningManager {
     throw new RequestError(404, 'ERR_NO_SUCH_SESSION', `The manager \`${this.name}\` has no session with ${peerIP}`);
   }
 
-  /** All of a plan but its last withdrawals. */
-  async #advance(plan: ReloadPlan): Promise<void> {
+  /** All of a plan but its last withdrawals. Routes in the slots `outOfService` are registered so. */
+  async #advance(plan: ReloadPlan, outOfService: ReadonlySet<string>): Promise<void> {
     await this.#withdraw(plan.first);
-    await this.#registerTogether(plan);
+    await this.#registerTogether(plan, outOfService);
+  }
+
+  /** The slots of those of these routes that are out of service, which an operator has said and the file does not know. */
+  #outOfService({ routes }: Withdrawals): ReadonlySet<string> {
+    const slots = new Set(routes.map(({ route }) => formatSlot(route)));
+    if (slots.size === 0) return slots;
+    const registered = this.#manager.getSessions().flatMap((session) => session.routes);
+    return new Set(registered.flatMap(({ adminDown, route }) => (adminDown && slots.has(formatSlot(route)) ? [formatSlot(route)] : [])));
   }
 
   /** Registers in one call. @throws Error that names the places in the file */
-  async #registerTogether({ routes, sessions }: Wanted): Promise<void> {
+  async #registerTogether({ routes, sessions }: Wanted, slotsOutOfService: ReadonlySet<string>): Promise<void> {
     if (routes.length + sessions.length === 0) return;
     const registrations = routes.map(({ registration }) => registration);
+    const outOfService = routes.flatMap((route, index) => (slotsOutOfService.has(slotOf(route)) ? [index] : []));
     try {
-      await this.#manager.registerTogether(registrations, sessions);
+      await this.#manager.registerTogether(registrations, sessions, outOfService);
     } catch (error) {
       if (!(error instanceof RoutesError)) throw error;
       const entries: readonly Pick<WantedRoute, 'path' | 'place'>[] = [...routes, ...sessions];

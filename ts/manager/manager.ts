@@ -370,10 +370,17 @@ export class Manager extends SafeEmitter<ManagerEvents> implements AsyncDisposab
     return this.close();
   }
 
-  /** @internal Registers routes, and sessions by themselves, all or none, so that a session which both need can change in place. */
-  async registerTogether(registrations: readonly Registration[], sessions: readonly RegisteredSession[]): Promise<void> {
+  /**
+   * @internal Registers routes, and sessions by themselves, all or none, so that a session which both need can change in place. Of
+   * the routes, those with the indexes `outOfService` are out of service from the beginning.
+   */
+  async registerTogether(
+    registrations: readonly Registration[],
+    sessions: readonly RegisteredSession[],
+    outOfService: readonly number[] = [],
+  ): Promise<void> {
     this.#assertOpen();
-    await this.#routeManager.register(registrations, () => undefined, sessions);
+    await this.#routeManager.register(registrations, () => undefined, { sessions, outOfService });
   }
 
   /** @internal Answers a successor that asks for the state file, if there is one, and closes when the signal aborts. */

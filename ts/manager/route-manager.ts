@@ -66,14 +66,14 @@ export class RouteManager {
 
   /**
    * Validates all routes and sessions, then registers all or none. `pickError` chooses one of the errors by index to throw as it is;
-   * the sessions have the indexes behind those of the routes.
+   * the sessions have the indexes behind those of the routes. `outOfService` are the indexes of routes that begin so.
    *
    * @throws RoutesError, or what `pickError` returns
    */
   async register(
     registrations: readonly CheckedRegistration[],
     pickError: (errors: RegistrationPlan['errors']) => unknown,
-    sessions: readonly RegisteredSession[] = [],
+    { sessions = [], outOfService = [] }: { sessions?: readonly RegisteredSession[]; outOfService?: readonly number[] } = {},
   ): Promise<void> {
     const { installer, config } = this.#dependencies;
     const plan = planRegistration(registrations, sessions, this.#planContext);
@@ -83,6 +83,7 @@ export class RouteManager {
     }
     const previous = new Map([...plan.changedSessions.keys()].map((session) => [session, session.parameters]));
     const kept = new Set([...plan.registeredSessions].filter(({ isRegistered }) => isRegistered));
+    for (const managed of outOfService.flatMap((index) => plan.routes[index] ?? [])) managed.adminDown = true;
     this.#commit(plan);
     if (!config.passiveMode) {
       this.#endUnusedSessions(plan.leftSessions);
@@ -108,7 +109,7 @@ export class RouteManager {
 
   /** Registers a session by itself. @throws the first fault */
   async registerSession(peer: Peer, options: RegisterSessionOptions | undefined): Promise<void> {
-    await this.register([], (errors) => errors.get(0), [{ peer, options }]);
+    await this.register([], (errors) => errors.get(0), { sessions: [{ peer, options }] });
   }
 
   /** The errors; those of multihop sockets whose port is taken say by whom. */
