@@ -12,6 +12,7 @@ use route_liveness::protocol::bfd::options::{BfdOptions, Role};
 use route_liveness::protocol::bfd::rules::RFC5880;
 use route_liveness::protocol::liveness::Liveness;
 use route_liveness::protocol::rules::{REFERENCE, ROBUST, Rules};
+use route_liveness::protocol::state::State;
 use route_liveness::protocol::time::Time;
 use route_liveness::protocol::timers::Timers;
 use route_liveness::sim::{HostId, HostSpec, PairId, Quality, SimulatedProtocol, Violation, World};
@@ -26,6 +27,7 @@ enum Act {
     Timers(usize, Timers),
     Admin(usize, bool),
     Restart(u8, u64),
+    Stall(u8, u64),
     Quality(Quality),
 }
 
@@ -77,7 +79,8 @@ fn acts() -> impl Strategy<Value = Act> {
         3 => Just(Act::Heal),
         3 => (side.clone(), any_timers()).prop_map(|(side, timers)| Act::Timers(side, timers)),
         2 => (side, any::<bool>()).prop_map(|(side, down)| Act::Admin(side, down)),
-        1 => (host, 0u64..2_000_000).prop_map(|(host, us)| Act::Restart(host, us)),
+        1 => (host.clone(), 0u64..2_000_000).prop_map(|(host, us)| Act::Restart(host, us)),
+        1 => (host, 0u64..2_000_000).prop_map(|(host, us)| Act::Stall(host, us)),
         1 => qualities().prop_map(Act::Quality),
     ]
 }
@@ -120,6 +123,11 @@ fn run<P: SimulatedProtocol>(
             Act::Timers(side, timers) => world.set_timers(PairId(1), side, timers),
             Act::Admin(side, down) => world.admin(PairId(1), side, down),
             Act::Restart(host, pause_us) => world.restart(HostId(host), pause_us, false),
+            Act::Stall(host, us) => {
+                world.stall(HostId(host), us);
+                // A command to a stopped engine comes before what waits in its socket, and after what a filter has taken in.
+                world.run(us + MS).map_err(failed)?;
+            }
             Act::Quality(quality) => world.set_quality(HostId(1), HostId(2), quality),
         }
     }
@@ -189,4 +197,25 @@ fn nearly_every_packet_of_a_session_that_stays_up_is_a_repeat_unless_it_is_authe
     }
     life.options = [(); 2].map(|()| BfdOptions { keys: [key()].into(), ..BfdOptions::default() });
     assert_eq!(compare::<Bfd>(&life, &RFC5880).unwrap(), 0);
+}
+
+#[test]
+fn a_session_whose_detection_time_was_extended_goes_down_a_detection_time_after_its_last_repeat() {
+    let slow_sender = Timers { tx_min_us: 1_000_000, rx_min_us: 50_000, detect_mult: 3 };
+    let fast_sender = Timers { tx_min_us: 50_000, rx_min_us: 1_000_000, detect_mult: 3 };
+    let quality = Quality { delay_us: 1_000, ..Quality::default() };
+    // The first host is stopped over the end of a silence, hears its peer again for a while, and then no more.
+    let acts = vec![
+        (10_000 * MS, Act::Cut(2)),
+        (60 * MS, Act::Stall(1, 150 * MS)),
+        (20 * MS, Act::Heal),
+        (200 * MS, Act::Cut(2)),
+    ];
+    let life = Life { timers: [slow_sender, fast_sender], rules: &ROBUST, options: <_>::default(), quality, acts };
+    let [(without, _), (with, _)] = [false, true].map(|filters| run::<Liveness>(&life, &ROBUST, filters).unwrap());
+    let downs = |record: &Record| -> Vec<Time> {
+        record.transitions[0].iter().filter(|it| it.from == State::Up).map(|it| it.at).collect()
+    };
+    assert_eq!(downs(&without).len(), 1, "the extension has kept it Up");
+    assert_eq!(downs(&with), downs(&without));
 }

@@ -801,6 +801,10 @@ const REPEATS = [
       'let slot = self.sessions.get_mut(index);\n        let is_due',
     ],
   },
+  {
+    rule: 'repeats: they end where the detection time is extended',
+    watchedDetection: ['self.end_repeats(index);\n            let slot', 'let slot'],
+  },
   { rule: 'repeats: they end with Up', watchedEngine: ['if from == State::Up {\n            self.end_repeats(index);\n        }', ''] },
   {
     rule: 'repeats: other timers end them',

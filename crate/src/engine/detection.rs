@@ -73,6 +73,9 @@ impl<P: Protocol> Engine<P> {
         let held_back = self.last_held_back.is_some_and(|at| at >= silent_since);
         let late = delay_us > slot.session.detect_time_us() / 4;
         if (held_back || late) && !slot.extended {
+            // The next packet may make the deadline an earlier one: it has to be handed over.
+            self.end_repeats(index);
+            let slot = self.sessions.get_mut(index);
             slot.extended = true;
             slot.session.extend_detection(now.plus(interval_us));
             self.stats.at(slot.endpoint).extensions += 1;

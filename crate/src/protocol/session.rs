@@ -348,11 +348,9 @@ impl<P: Protocol> Session<P> {
         true
     }
 
-    /// Extends the detection time to `deadline`: for a silence that may be this process's fault.
+    /// Extends the detection time to `deadline`, where that is later: for a silence that may be this process's fault.
     pub fn extend_detection(&mut self, deadline: Time) {
-        if self.detect_deadline.is_some() {
-            self.detect_deadline = Some(deadline);
-        }
+        self.detect_deadline = self.detect_deadline.map(|known| known.max(deadline));
     }
 
     /// Takes the session out of service: AdminDown is sent at once, repeated for one detection time, then the
