@@ -143,29 +143,25 @@ export class Lab {
 
   /** Packets of either protocol that a host sends get no further. */
   cut(from: Host): void {
-    const rules = [
-      'table inet cut {',
-      ' chain out {',
-      '  type filter hook output priority 0;',
-      '  udp dport { 3784, 4784, 44880 } drop;',
-      ' }',
-      '}',
-    ];
-    run('ip', ['netns', 'exec', from.name, 'nft', '-f', '-'], `${rules.join('\n')}\n`);
+    this.#drop(from, ['output']);
   }
 
   heal(from: Host): void {
     run('ip', ['netns', 'exec', from.name, 'nft', 'delete', 'table', 'inet', 'cut']);
   }
 
+  /** In one moment: otherwise one host may miss the other's packets, and say so, before its own are cut. */
   cutBoth(): void {
-    this.cut(this.one);
-    this.cut(this.two);
+    this.#drop(this.two, ['output', 'input']);
   }
 
   healBoth(): void {
-    this.heal(this.one);
     this.heal(this.two);
+  }
+
+  #drop(host: Host, hooks: readonly string[]): void {
+    const chains = hooks.map((hook) => `chain ${hook} { type filter hook ${hook} priority 0; udp dport { 3784, 4784, 44880 } drop; }`);
+    run('ip', ['netns', 'exec', host.name, 'nft', '-f', '-'], `table inet cut {\n${chains.join('\n')}\n}\n`);
   }
 
   /** The routes of a table, of the family of the lab's services, without those that the kernel made itself. */
