@@ -8,7 +8,7 @@ mod planner_bench;
 use std::net::{IpAddr, Ipv4Addr};
 
 use object_bench::{arm, bench, bench_from, disarm, held, run, with_backup};
-use planner_bench::{Bench, DOWN, OTHER_HOP, ROUTE, UP};
+use planner_bench::{Bench, DOWN, OTHER_HOP, ROUTE, UP, answered};
 use route_liveness::engine::SessionId;
 use route_liveness::engine::stats::LinkId;
 use route_liveness::routes::armed::{ArmedRoute, Question, SessionView};
@@ -16,7 +16,7 @@ use route_liveness::routes::damping::Damping;
 use route_liveness::routes::kernel_route::{KernelRoute, Occupant, Presence, RouteError, SystemError};
 use route_liveness::routes::legs::Backup;
 use route_liveness::routes::object_request::ObjectAnswer;
-use route_liveness::routes::outcome::RouteId;
+use route_liveness::routes::outcome::{RouteId, RouteOp};
 use route_liveness::sim::{Kernel, KernelFaults, Notice, ObjectAct, RivalAct, rival_hop};
 
 /// The kernel refuses the one object that the planner asks for.
@@ -529,4 +529,28 @@ fn an_object_that_somebody_makes_his_own_while_the_kernel_is_asked_to_move_it_is
     assert_eq!(kernel.tables().object(object), made);
     let on_backup = held(&kernel).into_iter().filter(|route| route.next_hop == OTHER_HOP.next_hop);
     assert_eq!(on_backup.count(), 2, "on another object");
+}
+
+#[test]
+fn a_route_whose_deletion_failed_while_its_object_was_to_be_moved_is_deleted_when_that_has_moved() {
+    let (mut bench, mut kernel) = refused_move(|_| ());
+    let out_of_service = |route: &mut ArmedRoute| {
+        with_backup(route);
+        route.admin_down = true;
+    };
+    for number in [1, 2] {
+        arm(&mut bench, number, out_of_service, DOWN);
+    }
+    let moves = bench.planner.pick(bench.now).objects;
+    let deletes = bench.planner.pick(bench.now).deletes;
+    assert_eq!((moves.len(), deletes.len()), (1, 2));
+    let failed = answered(Err(RouteError::Unanswered), Presence::Present);
+    bench.planner.report(RouteOp::Delete, &deletes, [failed, failed], bench.now);
+    // That it has moved is told, and ends the wait for another attempt to delete.
+    let concerned = bench.planner.object_answered(&moves[0], ObjectAnswer::Done, bench.now);
+    for some in concerned.portions(10) {
+        bench.planner.object_routes_answered(&moves[0], ObjectAnswer::Done, some, bench.now);
+    }
+    run(&mut bench, &mut kernel);
+    assert_eq!(held(&kernel), []);
 }

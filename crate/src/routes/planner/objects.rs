@@ -373,7 +373,12 @@ impl RoutePlanner {
         } else {
             self.stats.answered(entry.endpoint, RouteOp::Add, false, now, None);
         }
-        Some(outcome(RouteOp::Add, &RouteRequest::of(entry), entry, now, result, false))
+        let news = outcome(RouteOp::Add, &RouteRequest::of(entry), entry, now, result, false);
+        if result.is_ok() {
+            // What is told now ends the wait for another attempt, where its deletion has failed.
+            self.enqueue(id, now);
+        }
+        Some(news)
     }
 
     /// The object had to be made anew: the route went with it.
