@@ -828,7 +828,6 @@ const REPEATS = [
     rule: 'repeats: the longest gap between them counts',
     watchedSession: ['        self.note_gap(worst_gap_us);\n', ''],
   },
-  { rule: 'repeats: the detection time may be extended again after one', watching: ['            slot.extended = false;\n', ''] },
   {
     rule: 'filter: a datagram of another length is handed over',
     filter: ['p.jump_if_value(If::NotEqual, R2, UDP_HEADER + narrow(packet_len), hand_over);', ''],

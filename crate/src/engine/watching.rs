@@ -80,7 +80,6 @@ impl<P: Protocol> Engine<P> {
         let slot = self.sessions.get_mut(index);
         self.stats.at(slot.endpoint).rx += heard.count;
         if slot.session.last_rx().is_none_or(|last| last < heard.at) {
-            slot.extended = false;
             slot.session.note_repeats(heard.at, heard.worst_gap_us);
         }
     }

@@ -309,10 +309,9 @@ impl NextHops {
         self.ask(ObjectOp::Move, id);
     }
 
-    /// A route on it was found in the kernel. Where the object still leads elsewhere, that is mended, unless somebody is at it.
+    /// A route on it was found in the kernel. Where the object still leads elsewhere, that is mended, unless the kernel is asked already.
     pub(crate) fn found(&mut self, id: u32, route: RouteId) {
-        let is_asked = self.objects.get(&id).is_none_or(|object| object.asked);
-        if !is_asked && !self.queued.contains(&(ObjectOp::Move, id)) {
+        if self.objects.get(&id).is_some_and(|object| !object.asked) {
             self.retry_move(id, route);
         }
     }
@@ -360,12 +359,11 @@ impl NextHops {
             };
             if is_due {
                 object.asked = true;
-                requests.push(ObjectRequest {
-                    op,
-                    id,
-                    hop: object.key.hop,
-                    routes: object.routes.take().unwrap_or_default(),
-                });
+                let mut routes = object.routes.take().unwrap_or_default();
+                // Some may have been named twice.
+                routes.sort_unstable();
+                routes.dedup();
+                requests.push(ObjectRequest { op, id, hop: object.key.hop, routes });
             }
         }
         requests

@@ -272,7 +272,7 @@ mod tests {
     }
 
     #[test]
-    fn a_detection_time_is_extended_again_once_a_repeat_has_come() {
+    fn a_session_whose_detection_time_was_extended_is_handed_its_next_packet() {
         let mut rig = Rig::up();
         let fall_silent = |rig: &mut Rig| {
             rig.wait(140 * MS);
@@ -283,6 +283,8 @@ mod tests {
         for _ in 0..3 {
             fall_silent(&mut rig);
             assert_eq!(rig.state(), State::Up, "extended");
+            assert!(!rig.repeats());
+            rig.hand_over();
             assert!(rig.repeats());
         }
         fall_silent(&mut rig);
