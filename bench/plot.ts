@@ -2,7 +2,14 @@
 import type { CostRow } from './sections/cost.js';
 import type { SimulatedRow } from './sections/growth.js';
 
-const COLOURS: Readonly<Record<string, string>> = { floor: '#9aa5b1', dgram: '#9aa5b1', native: '#d97706', js: '#2563eb', core: '#d97706' };
+const COLOURS: Readonly<Record<string, string>> = {
+  floor: '#9aa5b1',
+  dgram: '#9aa5b1',
+  native: '#d97706',
+  filtered: '#d97706',
+  js: '#2563eb',
+  core: '#d97706',
+};
 const ROW = 18;
 const LABEL = 190;
 const WIDTH = 760;

@@ -6,8 +6,8 @@ import type { Context } from '../context.js';
 import type { Side } from '../grid.js';
 import { coreOf, openLab } from '../stage.js';
 
-/** The least that a program costs, and what we cost: once as native code, once in JavaScript. */
-export const SUBJECTS = ['floor', 'native', 'dgram', 'js'] as const;
+/** The least that a program costs, and what we cost: as native code, with `filterRepeats` too, and in JavaScript. */
+export const SUBJECTS = ['floor', 'native', 'filtered', 'dgram', 'js'] as const;
 export type Subject = (typeof SUBJECTS)[number];
 
 export interface Load {
@@ -93,6 +93,7 @@ function start(lab: ReturnType<typeof openLab>, side: Side, subject: Subject, { 
   const host = side === 1 ? lab.one : lab.two;
   const core = coreOf(side);
   if (isFloor(subject)) return Floor.start(lab, host, { side, sessions, intervalMs, kind: subject, wake: 'tick', core });
+  if (subject === 'filtered') return startEndpoint(lab, side, 'native', { sessions, intervalMs }, { filterRepeats: true });
   return startEndpoint(lab, side, subject, { sessions, intervalMs });
 }
 
@@ -104,6 +105,7 @@ export interface Tuning {
   readonly realtime?: { priority: number };
   /** A state file. */
   readonly resume?: string;
+  readonly filterRepeats?: boolean;
 }
 
 /** An endpoint with its sessions registered. */
