@@ -879,7 +879,26 @@ const ROUTES = [
   },
   {
     rule: 'objects: what others do to one that was refused is heard',
-    rustNextHop: ['if !object.may_be_there && !matches!(object.state, ObjectState::Refused(_)) {', 'if !object.may_be_there {'],
+    rustNextHop: ['if !self.may_be_there && !matches!(self.state, ObjectState::Refused(_)) {', 'if !self.may_be_there {'],
+  },
+  {
+    rule: 'objects: what others do to one while the kernel is asked to move it is heard',
+    rustNextHop: [
+      'if let Some(by_rival) = object.doubted.take() {',
+      'if let Some(by_rival) = object.doubted.take().filter(|_| object.state == ObjectState::Present) {',
+    ],
+  },
+  {
+    rule: 'objects: one that could not be moved is asked for when its route is armed again',
+    rustPlanner: ['self.next_hops.found(entry.route.object(), spec.id);', ''],
+  },
+  {
+    rule: 'objects: a deletion that failed is made again when the object has moved',
+    rustObjects: ['            self.enqueue(id, now);\n        }\n        Some(news)', '        }\n        Some(news)'],
+  },
+  {
+    rule: 'objects: an adopted route on another object stays while its session is suppressed',
+    rustEntry: ['self.presence != Presence::Absent || self.elsewhere().is_some()', 'self.presence != Presence::Absent'],
   },
   {
     rule: 'objects: a number that was refused and leads another way is given up',
@@ -894,7 +913,7 @@ const ROUTES = [
   },
   {
     rule: 'IPv6: a route that must stay and was never there leaves no siblings',
-    rustEntry: ['self.previous_to_leave().map_or(Step::Nothing, Step::Delete)', 'Step::Nothing'],
+    rustEntry: ['.previous_to_leave()\n                .or_else(|| self.previous_on_failed_backup())', '.previous_on_failed_backup()'],
   },
 ];
 
@@ -908,6 +927,7 @@ const FILES = {
   rustObjectSweep: { engine: 'rust', file: 'crate/src/routes/object_sweep.rs' },
   rustNextHop: { engine: 'rust', file: 'crate/src/routes/next_hop.rs' },
   rustObjects: { engine: 'rust', file: 'crate/src/routes/planner/objects.rs' },
+  rustPlanner: { engine: 'rust', file: 'crate/src/routes/planner.rs' },
   rustEntry: { engine: 'rust', file: 'crate/src/routes/entry.rs' },
   rustContinuation: RUST_CONTINUATION,
   rustResuming: RUST_RESUMING,
