@@ -1,7 +1,7 @@
 /** FRR's bfdd on a host of a lab, with the zebra that it asks about interfaces. */
 import type { ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
-import { chmodSync, existsSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { chmodSync, existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 
@@ -9,6 +9,7 @@ import { run } from '../netns/command.js';
 import type { Host, Lab } from '../netns/lab.js';
 import type { BfdPath } from './paths.js';
 import type { DaemonSession, Neighbours, PeerDaemon } from './peer-daemon.js';
+import { until } from './until.js';
 
 /** Where Debian's package has the daemons. */
 const DAEMONS = '/usr/lib/frr';
@@ -56,6 +57,8 @@ export class Frr implements PeerDaemon {
     if (neighbours.auth !== undefined) throw new Error('FRR 8.4 has no authentication');
     this.#paths = neighbours.paths;
     await this.startWith(`bfd\n${neighbours.paths.map((path) => this.#peer(path, neighbours)).join('')}exit\n`);
+    // A passive session of FRR 8.4 that hears its peer before it has its socket stays in Init and sends nothing, for good.
+    await until('each session of FRR to have its socket', () => this.#sessionSockets() >= neighbours.paths.length);
   }
 
   /** Starts it with the text of a configuration. */
@@ -130,6 +133,14 @@ export class Frr implements PeerDaemon {
       await new Promise((resolve) => setTimeout(resolve, 50));
     }
     throw new Error(`FRR did not make ${name}`);
+  }
+
+  /** A session sends from a port of its own (RFC 5881 §4). */
+  #sessionSockets(): number {
+    const lines = ['udp', 'udp6'].flatMap((file) =>
+      readFileSync(`/proc/${this.pids[0]}/net/${file}`, 'utf8').trimEnd().split('\n').slice(1),
+    );
+    return lines.filter((line) => parseInt(/:([\dA-F]{4}) /.exec(line)?.[1] ?? '', 16) >= 49_152).length;
   }
 
   #file(name: string): string {
