@@ -214,9 +214,9 @@ export class SessionCore<P extends Header = ControlPacket> {
     return this.detectDeadline;
   }
 
-  /** Postpones the detection deadline: the silence may be caused by this host. */
+  /** Postpones the detection deadline, where the given one is later: the silence may be caused by this host. */
   extendDetection(deadline: number): void {
-    if (this.detectDeadline !== undefined) this.detectDeadline = deadline;
+    if (this.detectDeadline !== undefined) this.detectDeadline = Math.max(this.detectDeadline, deadline);
   }
 
   /** Takes the session out of service: it announces AdminDown for one detection time at least, then it is silent. */
