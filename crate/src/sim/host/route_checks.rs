@@ -143,7 +143,7 @@ impl<P: SimulatedProtocol> Host<P> {
             let nowhere = !no_uninstall || kept.on.is_none();
             Allowed { primary: no_uninstall, backup: no_uninstall, nowhere, both: stays_on_both }
         } else if is_up {
-            self.allowed_while_up(kept, is_usable, local)
+            self.allowed_while_up(kept, is_usable, stays_on_both, local)
         } else if is_waiting(kept.adopted_until.or(kept.waits_until)) {
             let is_adopted = is_waiting(kept.adopted_until);
             // A predecessor that ended in mid-move has left both.
@@ -173,7 +173,7 @@ impl<P: SimulatedProtocol> Host<P> {
         Some(allowed)
     }
 
-    fn allowed_while_up(&self, kept: &Kept, is_usable: bool, local: Time) -> Allowed {
+    fn allowed_while_up(&self, kept: &Kept, is_usable: bool, stays_on_both: bool, local: Time) -> Allowed {
         let Damping { hold_up_ms, max_suppress_ms, .. } = self.spec.damping;
         let up_us = kept.up_at.map_or(u64::MAX, |since| local.since(since));
         let is_suppressed = self.planner.suppressed_until(kept.armed.id).is_some();
@@ -183,7 +183,7 @@ impl<P: SimulatedProtocol> Host<P> {
             primary: !is_early,
             backup: waits && (is_usable || kept.armed.no_uninstall),
             nowhere: waits && !is_usable,
-            both: false,
+            both: waits && stays_on_both,
         }
     }
 
