@@ -554,3 +554,29 @@ fn a_route_whose_deletion_failed_while_its_object_was_to_be_moved_is_deleted_whe
     run(&mut bench, &mut kernel);
     assert_eq!(held(&kernel), []);
 }
+
+#[test]
+fn a_route_that_must_stay_does_not_go_with_its_object_when_a_session_changes_that_watches_the_backup_of_a_watcher() {
+    let (mut bench, mut kernel) = bench();
+    let watched_by = |session: u32| {
+        move |route: &mut ArmedRoute| {
+            with_backup(route);
+            route.backup = route.backup.map(|backup| Backup { session: Some(SessionId(session)), ..backup });
+        }
+    };
+    arm(&mut bench, 1, watched_by(2), UP);
+    arm(&mut bench, 2, watched_by(2), UP);
+    arm(&mut bench, 3, |route| route.no_uninstall = true, UP);
+    let of_the_watcher = |route: &mut ArmedRoute| {
+        watched_by(3)(route);
+        route.session = SessionId(2);
+    };
+    arm(&mut bench, 4, of_the_watcher, DOWN);
+    run(&mut bench, &mut kernel);
+    assert_eq!(held(&kernel).len(), 3);
+    bench.session(DOWN);
+    bench.planner.session_changed(SessionId(3), DOWN, bench.now);
+    run(&mut bench, &mut kernel);
+    let left: Vec<IpAddr> = held(&kernel).iter().map(|route| route.destination).collect();
+    assert_eq!(left, [IpAddr::from([10, 9, 0, 3])]);
+}

@@ -897,6 +897,13 @@ const ROUTES = [
     rustObjects: ['            self.enqueue(id, now);\n        }\n        Some(news)', '        }\n        Some(news)'],
   },
   {
+    rule: 'objects: routes go with one only where all of their session are looked at',
+    rustObjects: [
+      '.flat_map(|session| self.routes_of(*session)).filter(follows).collect();',
+      '.flat_map(|session| self.routes_of(*session)).collect();',
+    ],
+  },
+  {
     rule: 'objects: an adopted route on another object stays while its session is suppressed',
     rustEntry: ['self.presence != Presence::Absent || self.elsewhere().is_some()', 'self.presence != Presence::Absent'],
   },

@@ -177,10 +177,13 @@ impl RoutePlanner {
         }
     }
 
-    /// All routes of the sessions that these routes follow.
+    /// All routes of the sessions that these routes follow; not those whose backups these sessions watch, unless they are among these: of
+    /// their sessions others may be missing, which are on the same object.
     pub(super) fn whole_sessions(&self, ids: &[RouteId]) -> Vec<RouteId> {
         let sessions = self.routes.sessions_of(ids);
-        let mut all: Vec<RouteId> = sessions.into_iter().flat_map(|session| self.routes_of(session)).collect();
+        let follows = |id: &RouteId| self.routes.get(*id).is_some_and(|entry| sessions.contains(&entry.session_id));
+        let mut all: Vec<RouteId> =
+            sessions.iter().flat_map(|session| self.routes_of(*session)).filter(follows).collect();
         all.sort_unstable();
         all.dedup();
         all
