@@ -11,7 +11,7 @@ use object_bench::{arm, bench, bench_from, disarm, held, run, with_backup};
 use planner_bench::{Bench, DOWN, OTHER_HOP, ROUTE, UP, answered};
 use route_liveness::engine::SessionId;
 use route_liveness::engine::stats::LinkId;
-use route_liveness::routes::armed::{ArmedRoute, Question, SessionView};
+use route_liveness::routes::armed::{ArmedRoute, HOLD_US, Question, SessionView};
 use route_liveness::routes::damping::Damping;
 use route_liveness::routes::kernel_route::{KernelRoute, Occupant, Presence, RouteError, SystemError};
 use route_liveness::routes::legs::Backup;
@@ -579,4 +579,27 @@ fn a_route_that_must_stay_does_not_go_with_its_object_when_a_session_changes_tha
     run(&mut bench, &mut kernel);
     let left: Vec<IpAddr> = held(&kernel).iter().map(|route| route.destination).collect();
     assert_eq!(left, [IpAddr::from([10, 9, 0, 3])]);
+}
+
+#[test]
+fn an_adopted_route_on_another_object_goes_although_its_backup_lost_its_interface_before_it_was_found() {
+    let (mut bench, mut kernel) = bench();
+    kernel.leave(&KernelRoute { destination: ONE, ..ROUTE });
+    let adopted = |route: &mut ArmedRoute| {
+        with_backup(route);
+        route.adopted = true;
+    };
+    arm(&mut bench, 1, adopted, DOWN);
+    let objects = bench.planner.pick(bench.now).objects;
+    for request in &objects {
+        bench.planner.object_answered(request, ObjectAnswer::Done, bench.now);
+    }
+    let look = bench.ask();
+    assert_eq!(look.0, RouteOp::None);
+    // Before the kernel answers, the wait for the session ends, and the route is to be on its backup, whose interface goes then.
+    bench.after(HOLD_US);
+    bench.planner.link_changed(LinkId(2), 0, bench.now);
+    bench.answer(look, Ok(()), Presence::Unknown);
+    run(&mut bench, &mut kernel);
+    assert_eq!(held(&kernel), []);
 }

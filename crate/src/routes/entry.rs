@@ -335,6 +335,7 @@ impl Entry {
                 Step::Wait
             }
             (_, Presence::Absent) if is_wanted => Step::Add,
+            (Desired::Absent, Presence::Absent) if self.is_unlisted() => look,
             (Desired::Absent, Presence::Absent) => self.previous().map_or(Step::Nothing, Step::Delete),
             (_, Presence::Present) => self.previous_beside().map_or(Step::Nothing, Step::Delete),
             (Desired::Installed | Desired::AsItIs, Presence::Absent) => self
@@ -375,8 +376,17 @@ impl Entry {
 
     /// As `may_hang_elsewhere`, on the leg that it is to run on, and no listing has shown yet that it is not there.
     pub(crate) fn is_looked_for(&self) -> bool {
-        let is_missing = self.rare.as_ref().is_some_and(|rare| rare.missing_on.contains(&self.leg()));
-        self.may_hang_elsewhere() && !is_missing
+        self.may_hang_elsewhere() && !self.is_missing()
+    }
+
+    /// As `is_looked_for`, where the leg has no interface, and so no object: there is nothing to look at, but in a listing.
+    pub(crate) fn is_unlisted(&self) -> bool {
+        self.adopted && self.part.is_some() && self.route.interface() == 0 && !self.is_missing()
+    }
+
+    /// It was looked for in vain on the leg that it is to run on.
+    fn is_missing(&self) -> bool {
+        self.rare.as_ref().is_some_and(|rare| rare.missing_on.contains(&self.leg()))
     }
 
     /// When the session's change began to show, if that is what asks for the operation.
@@ -429,7 +439,7 @@ pub(crate) fn outcome(
     gone: bool,
 ) -> RouteOutcome {
     entry.reported_as_installed = entry.counted_as_installed;
-    entry.adopted &= entry.presence == Presence::Unknown;
+    entry.adopted &= entry.presence == Presence::Unknown || entry.is_unlisted();
     if let Some(rare) = &mut entry.rare {
         rare.told_suppressed_until = rare.suppressed_until;
     }

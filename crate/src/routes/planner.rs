@@ -133,6 +133,9 @@ impl RoutePlanner {
         if known.is_some_and(|entry| entry.generation >= spec.generation) {
             return;
         }
+        if std::env::var_os("TRACE").is_some() {
+            eprintln!("{now:?} ARM {spec:?} {session:?}");
+        }
         let is_new = known.is_none();
         let endpoint = self.stats.number(endpoint);
         let mut entry = self.detach(spec.id).unwrap_or_else(|| Entry::new(&spec, endpoint, session, now));
@@ -323,6 +326,10 @@ impl RoutePlanner {
             let request = RouteRequest { route, replaces, was_listed, conv_start, ..RouteRequest::of(entry) };
             let is_unwanted = entry.desired(self.policy.honor_peer_passive) == Desired::Absent;
             match step {
+                Step::Look if entry.is_unlisted() => {
+                    self.ask(id, Pending::Presence);
+                    continue;
+                }
                 // A look finds a route by the number of its object: what that leads over has to be known.
                 Step::Add | Step::Look => match self.next_hops.state(route.object) {
                     None | Some(ObjectState::Present) if step == Step::Add => batch.adds.push(request),

@@ -360,8 +360,12 @@ impl Kernel {
             let wait_us = (FIRST_RETRY_US << (*failures).min(10)).min(LONGEST_RETRY_US);
             *failures += 1;
             let route = routes.iter().find(|(of, _)| *of == id).map(|(_, route)| *route);
-            let is_hopeless =
-                |route: &KernelRoute| route.interface == 0 || matches!(result, Err(RouteError::Conflict(_)));
+            // A listing that failed is tried again.
+            let is_hopeless = |route: &KernelRoute| match result {
+                Err(RouteError::Conflict(_)) => true,
+                Err(RouteError::Unanswered) => false,
+                _ => route.interface == 0,
+            };
             let hopeless = route.filter(is_hopeless);
             self.retries.push(Retry { at: now.plus(wait_us), id, generation, hopeless });
         }
