@@ -78,6 +78,8 @@ impl<P: SimulatedProtocol> Host<P> {
         let kept = &mut self.routes[at];
         let waits = !is_up && (kept.armed.adopted || kept.armed.backup.is_some());
         kept.waits_until = waits.then_some(hold_end);
+        // One of a session that goes on as Up follows it at once.
+        kept.adopted_until = kept.adopted_until.filter(|_| !is_up);
         self.arm(at, now);
     }
 
