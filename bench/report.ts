@@ -36,7 +36,7 @@ function machineOf(results: Readonly<Record<string, Kept>>): string {
   const [first] = kept;
   if (first === undefined) return '';
   const { cpu, cores, kernel, node } = first.machine;
-  const days = [...new Set(kept.map(({ measuredAt }) => measuredAt.slice(0, 10)))].join(', ');
+  const days = [...new Set(kept.map(({ measuredAt }) => measuredAt.slice(0, 10)))].sort().join(', ');
   return `Measured ${days} on ${cores} cores (${cpu}), Linux ${kernel}, Node ${node}: medians [least–most] of several runs.`;
 }
 
