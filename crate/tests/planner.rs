@@ -9,7 +9,7 @@ use planner_bench::{Bench, DOWN, DOWN_BY_PEER, DOWN_PASSIVE, NOW, OTHER_HOP, ROU
 use route_liveness::engine::SessionId;
 use route_liveness::routes::armed::{ArmedRoute, ArmingPolicy, SessionView};
 use route_liveness::routes::damping::Damping;
-use route_liveness::routes::kernel_route::{KernelRoute, Presence, RouteError, SystemError};
+use route_liveness::routes::kernel_route::{KernelRoute, Occupant, Presence, RouteError, SystemError};
 use route_liveness::routes::mass_down::{MassDown, MassDownReport};
 use route_liveness::routes::outcome::{RouteId, RouteOp};
 use route_liveness::routes::planner::RoutePlanner;
@@ -143,6 +143,20 @@ fn when_nobody_watches_any_more_a_route_that_was_about_to_be_replaced_counts_as_
     assert!(bench.planner.withdraw_all(NOW));
     assert_eq!(bench.run(), ["delete"]);
     assert!(!bench.planner.withdraw_all(NOW));
+}
+
+#[test]
+fn a_route_to_be_replaced_goes_at_once_where_a_listing_shows_others_in_the_slot_after_its_session_went_down() {
+    let mut bench = Bench::installed();
+    bench.arm(|route| route.route = OTHER_HOP, UP);
+    let asked = bench.ask();
+    bench.session(DOWN);
+    bench.answer(asked, Err(RouteError::Occupied), Presence::Absent);
+    let questions = bench.planner.questions();
+    assert_eq!(questions.len(), 1);
+    let told = bench.planner.listed(&questions[0], false, Occupant::Foreign(4), bench.now);
+    assert!(told.is_some_and(|outcome| outcome.result.is_err()));
+    assert_eq!(bench.run(), ["delete"]);
 }
 
 #[test]

@@ -362,7 +362,12 @@ impl RoutePlanner {
         if op != RouteOp::None {
             self.stats.answered(entry.endpoint, op, false, now, None);
         }
-        Some(outcome(op, &RouteRequest::of(entry), entry, now, Err(error), false))
+        let is_still_wanted = op != RouteOp::Add || entry.is_wanted(self.policy.honor_peer_passive);
+        let news = outcome(op, &RouteRequest::of(entry), entry, now, Err(error), false);
+        if !is_still_wanted {
+            self.enqueue(id, now);
+        }
+        Some(news)
     }
 
     /// Asks a listing.
