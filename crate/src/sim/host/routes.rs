@@ -73,13 +73,18 @@ impl<P: SimulatedProtocol> Host<P> {
 
     /// Arms a route for the first time in the life of this process.
     fn register(&mut self, at: usize, now: Time) {
-        let hold_end = self.clock.local(now).plus(HOLD_US);
+        let local = self.clock.local(now);
+        let hold_end = local.plus(HOLD_US);
         let is_up = view(&self.engine, self.routes[at].armed.session, None).up;
         let kept = &mut self.routes[at];
         let waits = !is_up && (kept.armed.adopted || kept.armed.backup.is_some());
         kept.waits_until = waits.then_some(hold_end);
         // One of a session that goes on as Up follows it at once.
         kept.adopted_until = kept.adopted_until.filter(|_| !is_up);
+        if is_up {
+            // For how long it has been Up nobody knows.
+            (kept.up_at, kept.is_damped) = (Some(local), false);
+        }
         self.arm(at, now);
     }
 
