@@ -27,7 +27,7 @@ enum Act {
     Timers(usize, Timers),
     Admin(usize, bool),
     Restart(u8, u64),
-    /// Not by chance: the delays of turns that explain a Down are some microseconds longer where more packets wake the host.
+    /// Never drawn at random: with the filter a host wakes less often, and the delays told of a Down differ by some microseconds.
     Stall(u8, u64),
     Quality(Quality),
 }

@@ -46,6 +46,8 @@ const TESTS = {
     'planner_ipv6',
     '--test',
     'planner_objects',
+    '--test',
+    'planner_refused_moves',
   ],
   // The filter of repeats: the program in the kernel, and what the engine tells it.
   filter: ['cargo', 'test', '--quiet', '--locked', '--manifest-path', 'crate/Cargo.toml', '--lib', '--test', 'repeats', 'repeat'],

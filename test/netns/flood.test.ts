@@ -216,7 +216,7 @@ describeLab('eight sessions at 100 ms × 3 in a flood', [], () => {
     await one.event(() => one.events.slice(marks[0]).filter(isAdd).length === SESSIONS + 2, marks[0]);
     await endFloods(flooding);
 
-    // A second without a drop, and all that comes is read and counted again. A flood before that is dropped as the one before.
+    // After a second without a drop everything is read and counted again. A flood that begins sooner is dropped, too.
     const readOfAFlood = async (): Promise<number> => {
       const before = await refusedBy(one);
       await flood(lab.two, [unknownPeerPackets], 1);

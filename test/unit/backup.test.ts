@@ -108,6 +108,17 @@ describe('a route with a backup', () => {
     expect(await become(PEER, 'down', { reason: 'timeout' })).toEqual(['10.0.1.2']);
   });
 
+  it('on its way back is taken from a backup that fails although the primary is kept for its passive peer', async () => {
+    const { become, routes } = await started(WATCHED, { honorPeerAdvertisedPassive: true });
+    await become(PEER, 'up');
+    await become('10.0.1.2', 'up');
+    expect(await become(PEER, 'down')).toEqual(['10.0.1.2']);
+    vi.spyOn(routes, 'routeReplace').mockRejectedValue(new Error('no room'));
+    expect(await become(PEER, 'up', { peerPassive: true })).toEqual(['10.0.1.2']);
+    await become('10.0.1.2', 'down');
+    expect(await become(PEER, 'down', { peerPassive: true })).toEqual([]);
+  });
+
   it('that is never uninstalled moves, and stays where it is when both are Down', async () => {
     const fake = await startFake();
     await fake.manager.registerRoute({ ...ROUTE, noUninstall: true }, 'eth0', { backup: WATCHED });

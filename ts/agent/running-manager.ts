@@ -344,12 +344,13 @@ export class RunningManager {
     await this.#registerTogether(plan, outOfService);
   }
 
-  /** The slots of those of these routes that are out of service, which an operator has said and the file does not know. */
+  /** The slots of these routes that are out of service: an operator has said so, and the file does not know. */
   #outOfService({ routes }: Withdrawals): ReadonlySet<string> {
     const slots = new Set(routes.map(({ route }) => formatSlot(route)));
     if (slots.size === 0) return slots;
     const registered = this.#manager.getSessions().flatMap((session) => session.routes);
-    return new Set(registered.flatMap(({ adminDown, route }) => (adminDown && slots.has(formatSlot(route)) ? [formatSlot(route)] : [])));
+    const outOfService = registered.filter(({ adminDown }) => adminDown).map(({ route }) => formatSlot(route));
+    return new Set(outOfService.filter((slot) => slots.has(slot)));
   }
 
   /** Registers in one call. @throws Error that names the places in the file */

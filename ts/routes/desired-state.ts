@@ -15,8 +15,11 @@ export interface InstallerOptions {
   readonly isMaintained: (session: SessionId) => boolean;
 }
 
-/** `unchanged`: whatever the slot holds stays. */
-export type DesiredState = 'installed' | 'absent' | 'unchanged';
+/**
+ * `unchanged`: whatever the slot holds stays. `unchanged on primary`: so it does, but for a route on the backup, which was on its way to
+ * the primary when the session went Down.
+ */
+export type DesiredState = 'installed' | 'absent' | 'unchanged' | 'unchanged on primary';
 
 /** The situation of a slot. */
 export interface SlotSituation {
@@ -49,7 +52,8 @@ export function desiredState(situation: SlotSituation, options: Options): Desire
   if (session.up) return isWaiting ? stateWhileWaiting(situation, withdrawn) : 'installed';
   if (isMaintained(session.id) || isHeld) return 'unchanged';
   if (isKeptByAdminDown(situation)) return 'unchanged';
-  return honorPeerAdvertisedPassive && session.peerPassive ? 'unchanged' : withdrawn;
+  if (!honorPeerAdvertisedPassive || !session.peerPassive) return withdrawn;
+  return noUninstall ? 'unchanged' : 'unchanged on primary';
 }
 
 /** How far the primary of a route with a backup can be used. */

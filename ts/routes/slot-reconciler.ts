@@ -282,9 +282,12 @@ export class SlotReconciler {
   /** The operation that brings the slot closer to its desired state; `undefined` if there is none to do now. */
   #nextOperation(): BackendOperation | undefined {
     const desired = this.#desired;
-    const [first] = this.#contents.possible;
-    if (desired === 'absent') return first === undefined ? undefined : { kind: 'delete', placed: first };
-    if (desired === 'unchanged') return undefined;
+    if (desired !== 'installed') {
+      const goes = (placed: PlacedRoute): boolean =>
+        desired === 'absent' || (desired === 'unchanged on primary' && legOf(this.#registered, placed) === 'backup');
+      const placed = this.#contents.possible.find(goes);
+      return placed && { kind: 'delete', placed };
+    }
     const previous = this.#contents.possible.find((placed) => !isSamePlace(placed, this.#target));
     if (previous !== undefined) {
       if (this.#dependencies.backend.routeReplace === undefined) return { kind: 'delete', placed: previous };

@@ -379,7 +379,7 @@ impl Entry {
         self.may_hang_elsewhere() && !self.is_missing()
     }
 
-    /// As `is_looked_for`, where the leg has no interface, and so no object: there is nothing to look at, but in a listing.
+    /// As `is_looked_for`, where its leg has no interface and so no object: only a listing tells then.
     pub(crate) fn is_unlisted(&self) -> bool {
         self.adopted && self.part.is_some() && self.route.interface() == 0 && !self.is_missing()
     }

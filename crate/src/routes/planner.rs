@@ -195,7 +195,7 @@ impl RoutePlanner {
             self.damp(spec.id, was_up && !(is_new && spec.adopted), now);
         }
         if let Some(entry) = self.routes.get(spec.id).filter(|entry| entry.is_present()) {
-            // An attempt to move its object that was to be made again is of an older generation, and is not made.
+            // Where its object could not be moved, that is tried again now: the attempt that waits is of the former generation.
             self.next_hops.found(entry.route.object(), spec.id);
         }
         self.enqueue(spec.id, now);
@@ -264,32 +264,6 @@ impl RoutePlanner {
             }
         }
         some.get(most).copied()
-    }
-
-    /// Ends the holds and the delays that are over.
-    pub fn handle_timeout(&mut self, now: Time) {
-        self.next_hops.handle_timeout(now);
-        let mut ended = Vec::new();
-        while let Some((at, id)) = self.timers.first().copied().filter(|(at, _)| *at <= now) {
-            self.timers.remove(&(at, id));
-            if let Some(rare) = self.routes.get_mut(id).and_then(|entry| entry.rare.as_mut()) {
-                rare.held_until = rare.held_until.filter(|until| *until > now);
-                rare.suppressed_until = rare.suppressed_until.filter(|until| *until > now);
-                if let Some(contention) = &mut rare.contention {
-                    contention.restore_at = contention.restore_at.filter(|at| *at > now);
-                }
-            }
-            ended.push(id);
-        }
-        if self.policy.objects.is_none() {
-            ended.into_iter().for_each(|id| self.enqueue(id, now));
-            return;
-        }
-        // What waited together goes and moves together.
-        for session in self.routes.sessions_of(&ended) {
-            let ids = self.whole_sessions(&self.routes_of(session));
-            self.settle(&ids, now);
-        }
     }
 
     /// Takes up to one message of each kind of what has to be asked of the kernel.

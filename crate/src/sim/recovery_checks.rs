@@ -319,8 +319,8 @@ fn severed_us<P: SimulatedProtocol>(scene: &Scene<P>, id: PairId, terms: &Terms,
         let deadline = sessions[side].and_then(crate::protocol::session::Session::<P>::detect_deadline);
         deadline.map_or(0, |deadline| hosts[side].clock.world(deadline).since(scene.now))
     };
-    // A strict side does not hear a Down that names nobody, which a deaf side with long intervals may say first: it waits for its own
-    // deadline, which may be of timers from before.
+    // A side that requires discriminators ignores a Down without ours, and a deaf side with long intervals may send no other. It goes Down at
+    // its own deadline, which its former timers may have set.
     let unheard_us = if hosts[1 - deaf].spec.require_discriminator { deadline_us(1 - deaf) } else { 0 };
     let slowest_us = scene.network.slowest_us();
     let noticed_us = (slowest_us + wait_us(deaf)).max(deadline_us(deaf));

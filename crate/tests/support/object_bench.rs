@@ -11,9 +11,9 @@ use route_liveness::routes::legs::Backup;
 use route_liveness::routes::next_hop::ObjectRange;
 use route_liveness::routes::outcome::RouteId;
 use route_liveness::routes::planner::RoutePlanner;
-use route_liveness::sim::{Kernel, KernelFaults, Random};
+use route_liveness::sim::{Kernel, KernelFaults, Notice, Random};
 
-use crate::planner_bench::{Bench, OTHER_HOP, SECOND};
+use crate::planner_bench::{Bench, OTHER_HOP, ROUTE, SECOND};
 
 pub(crate) fn bench() -> (Bench, Kernel) {
     (bench_from(10), Kernel::new(Random::new(1), KernelFaults::default(), 4))
@@ -69,5 +69,17 @@ pub(crate) fn disarm(bench: &mut Bench, ids: RangeInclusive<u32>) {
     for id in ids {
         bench.generation += 1;
         bench.planner.disarm(RouteId(id), bench.generation, true, bench.now);
+    }
+}
+
+pub(crate) fn on_primary(kernel: &Kernel) -> usize {
+    held(kernel).iter().filter(|route| route.next_hop == ROUTE.next_hop).count()
+}
+
+/// The planner hears what others have done to objects.
+pub(crate) fn hear(bench: &mut Bench, kernel: &mut Kernel) {
+    for notice in kernel.notices() {
+        let Notice::ObjectGone(object, by_rival) = notice else { panic!("{notice:?}") };
+        bench.planner.object_lost(object, by_rival);
     }
 }

@@ -36,7 +36,8 @@ impl Entry {
         previous.last().filter(|_| previous.len() > 1).copied()
     }
 
-    /// A route that was on its way back to the primary, which is kept as it is by the word of its peer: that says nothing of the backup.
+    /// The route on its backup, which has failed, where it was on its way back to the primary. That a peer has the primary kept as it is does
+    /// not keep the backup.
     pub(super) fn previous_on_failed_backup(&self) -> Option<KernelRoute> {
         let legs = self.legs.as_ref().filter(|legs| legs.leg == Leg::Primary)?;
         let stays = self.no_uninstall || self.leaving.is_some() || self.maintained || self.held_until().is_some();
@@ -59,7 +60,7 @@ pub(crate) fn replace(entry: &mut Entry, previous: KernelRoute) {
         rare.previous.push(previous);
     }
     (rare.pending, rare.listed) = (None, None);
-    // Under another number of ours it is still the route.
+    // A new number for our object changes nothing about the route that hangs elsewhere.
     rare.elsewhere = rare.elsewhere.filter(|left| left.is_elsewhere(&route));
     let may_be_there = rare.previous.contains(&route);
     rare.previous.retain(|previous| *previous != route);

@@ -177,8 +177,8 @@ impl RoutePlanner {
         }
     }
 
-    /// All routes of the sessions that these routes follow; not those whose backups these sessions watch, unless they are among these: of
-    /// their sessions others may be missing, which are on the same object.
+    /// All routes that follow the same sessions as these. A route of another session, whose backup one of these sessions watches, is not
+    /// among them: the other routes of its session, which may be on the same object, would be missing.
     pub(super) fn whole_sessions(&self, ids: &[RouteId]) -> Vec<RouteId> {
         let sessions = self.routes.sessions_of(ids);
         let follows = |id: &RouteId| self.routes.get(*id).is_some_and(|entry| sessions.contains(&entry.session_id));

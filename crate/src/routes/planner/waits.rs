@@ -6,6 +6,32 @@ use crate::routes::outcome::RouteId;
 use crate::routes::planner::RoutePlanner;
 
 impl RoutePlanner {
+    /// Ends the holds and the delays that are over.
+    pub fn handle_timeout(&mut self, now: Time) {
+        self.next_hops.handle_timeout(now);
+        let mut ended = Vec::new();
+        while let Some((at, id)) = self.timers.first().copied().filter(|(at, _)| *at <= now) {
+            self.timers.remove(&(at, id));
+            if let Some(rare) = self.routes.get_mut(id).and_then(|entry| entry.rare.as_mut()) {
+                rare.held_until = rare.held_until.filter(|until| *until > now);
+                rare.suppressed_until = rare.suppressed_until.filter(|until| *until > now);
+                if let Some(contention) = &mut rare.contention {
+                    contention.restore_at = contention.restore_at.filter(|at| *at > now);
+                }
+            }
+            ended.push(id);
+        }
+        if self.policy.objects.is_none() {
+            ended.into_iter().for_each(|id| self.enqueue(id, now));
+            return;
+        }
+        // What waited together goes and moves together.
+        for session in self.routes.sessions_of(&ended) {
+            let ids = self.whole_sessions(&self.routes_of(session));
+            self.settle(&ids, now);
+        }
+    }
+
     /// The route stays as it is until then, unless its session comes Up before, or it waits for longer already.
     pub(super) fn hold_until(&mut self, id: RouteId, until: Time) {
         let Some(entry) = self.routes.get_mut(id) else { return };
